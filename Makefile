@@ -1,0 +1,74 @@
+# Two commands: `make reports` and `make test`. Each sets up whatever it needs; a second call does not do it again.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell command -v uv || echo .uv/bin/uv)
+export UV
+READY := .venv/.ready
+DEMO := data/demo/truth.json
+
+.PHONY: help setup demo reports test lab lint browser bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make reports   set up, and publish the reports to reports/index.html"
+	@echo "make test      set up, and run every check and test"
+	@echo "make lab       set up, and open JupyterLab on the notebooks"
+	@echo "make bench     measure time and memory (ratios in one run)"
+	@echo "make lock      resolve the dependencies of pyproject.toml anew"
+	@echo "make clean     remove what the commands above have made"
+
+reports: setup demo
+	@$(BIN)/tenure run
+
+test: setup demo browser lint
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
+
+lab: setup demo
+	@$(BIN)/jupyter lab notebooks
+
+bench: setup demo
+	@$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+setup: $(READY)
+
+demo: $(DEMO)
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
+	@echo "Setting up .venv"
+	@$(UV) pip install --quiet --compile-bytecode --python .venv --requirements requirements.lock
+	@$(UV) pip install --quiet --no-deps --python .venv --editable .
+	@touch $@
+
+$(DEMO): lib/tenure/contract.py $(wildcard lib/tenure/sources/demo*.py) | $(READY)
+	@$(BIN)/tenure demo data/demo
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv || \
+	  { echo "uv could not be installed; install uv or Python's venv module, and try again"; exit 1; }
+
+# Tests that need a browser are skipped, with a word, where there is none and none can be installed.
+browser:
+	@command -v $${CHROMIUM:-chromium} >/dev/null || command -v chromium-browser >/dev/null \
+	  || command -v google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests" \
+	       && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+	  || echo "No Chromium found or installable: the browser tests are skipped."
+
+lock: | $(UV)
+	@$(UV) pip compile --quiet --universal --all-extras --python-version 3.11 --upgrade \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .uv data/demo reports/index.html reports/latest reports/runs reports/.state

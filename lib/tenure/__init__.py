@@ -1,0 +1,36 @@
+"""Tenure: who your subscribers are, how long they stay, and what they are worth.
+
+The rooms, from the ground up: `sources` opens somebody's data as contract tables; `measures` reduces
+them inside the query engine to small tables of counts; `models` estimates on the counts; `report` shows
+what was found. A notebook is where the four meet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tenure.errors import InputError, NotApplicable, TenureError
+from tenure.parameters import check_parameters
+from tenure.policy import MetricPolicy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "MetricPolicy",
+    "NotApplicable",
+    "TenureError",
+    "__version__",
+    "check_parameters",
+    "collect",
+    "open_source",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Opening a source imports a query engine, which `tenure --help` need not wait for.
+    if name in ("open_source", "collect"):
+        from tenure.sources import connect
+
+        return getattr(connect, name)
+    raise AttributeError(f"module 'tenure' has no attribute {name!r}")

@@ -1,0 +1,365 @@
+"""The command `tenure`: a thin face on the rooms of the library."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tenure.errors import InputError, TenureError
+
+if TYPE_CHECKING:
+    from tenure.runs.collection import Result
+    from tenure.runs.runbook import Report
+
+_WORDS = {
+    "ok": "ok",
+    "failed": "failed",
+    "not_applicable": "not applicable",
+    "timed_out": "timed out",
+    "died": "kernel died",
+    "never_run": "never run",
+}
+_COLORS = {"ok": "green", "not_applicable": "yellow", "never_run": "dim"}
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process was asked to end, as `kill` does."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tenure")
+@click.option("--debug", is_flag=True, help="Show tracebacks of unexpected errors.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Tell who subscribes, how long they stay and what they are worth."""
+    context.obj = debug
+
+
+@cli.command()
+@click.argument("reports", nargs=-1, metavar="[REPORT]...")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter a value.")
+@click.option("--force", is_flag=True, help="Run though nothing has changed.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks to run at once (default: 2).")
+@click.option("--wait", is_flag=True, help="Wait while another run is going on.")
+@click.option("--to", "folder", metavar="FOLDER", help="Publish to this folder (default: reports).")
+def run(
+    reports: tuple[str, ...],
+    settings: tuple[str, ...],
+    force: bool,
+    jobs: int | None,
+    wait: bool,
+    folder: str | None,
+) -> None:
+    """Run the reports that are not up to date, and publish.
+
+    Exit status: 0 all is well, 1 something failed, 3 a watched number is out of bounds.
+    """
+    from tenure.runs.collection import run_collection
+    from tenure.runs.runbook import read_runbook
+
+    runbook = read_runbook(_runbook_path(), _settings(settings), reports)
+    _demo_on_first_use(runbook.select(reports))
+    place = _reports(folder)
+    progress = _Bar() if sys.stderr.isatty() else _Lines()
+    with progress:
+        result = run_collection(runbook, place, reports, force=force, jobs=jobs, wait=wait, progress=progress)
+    _summarize(result, place.index)
+    sys.exit(result.status)
+
+
+@cli.command(name="list")
+@click.option("--to", "folder", metavar="FOLDER", help="Where runs are published (default: reports).")
+def list_(folder: str | None) -> None:
+    """List the reports: question, parameters, tables needed, and how the last run went."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from tenure.runs.runbook import read_runbook
+
+    runbook = read_runbook(_runbook_path())
+    record = _reports(folder).published()
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    for report in runbook.reports:
+        entry = (record or {"reports": {}})["reports"].get(report.name, {"state": "never_run"})
+        state, when = entry["state"], entry.get("tried_at")
+        words = f"{_WORDS[state]}, {when}" if when else _WORDS[state]
+        console.print(f"[bold]{report.name}[/]  [{_COLORS.get(state, 'red')}]{words}[/]")
+        console.print(f"  {escape(report.title)}")
+        tables = dict.fromkeys(("customers", "subscriptions", *report.notebook.tables))
+        console.print(f"  [dim]tables:[/] {', '.join(tables)}")
+        if report.needs:
+            console.print(f"  [dim]after:[/] {', '.join(report.needs)}")
+        for name, parameter in report.notebook.parameters.items():
+            value = report.values[name]
+            console.print(f"  [dim]{name}[/] = {escape(repr(value))}  [dim]{escape(parameter.help)}[/]")
+
+
+@cli.command()
+@click.argument("folder", default="data/demo")
+@click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--force", is_flag=True, help="Write it though it is there already.")
+def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> None:
+    """Write the demo company: a simulated streaming service, with its truth beside it."""
+    from tenure.paths import resolve
+
+    place = resolve(folder)
+    if not _make_demo(place, customers, months, seed, force):
+        click.echo(f"{place} is there already, with the same settings.")
+
+
+@cli.command()
+@click.argument("data")
+@click.option("--mapping", default="", metavar="FILE", help="How its columns become the contract's.")
+@click.option("--as-of", default="", metavar="DAY", help="The day that dates must not lie after.")
+@click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
+    """Check DATA against the contract; exit status 1 where it has errors."""
+    import json
+
+    import tenure
+    from tenure.parameters import optional_date
+    from tenure.sources import checks
+
+    source = tenure.open_source(data, mapping)
+    report = checks.check(source, as_of=optional_date("as-of", as_of))
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=1, default=str))
+    else:
+        for table, rows in report.tables.items():
+            click.echo(f"{table}: {rows:,} rows")
+        for problem in report.problems:
+            click.echo(f"{problem.severity}: {problem.sentence} {problem.fix}".rstrip())
+        click.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings.")
+    sys.exit(1 if report.errors else 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; what a reader can mend is said in one sentence, without a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort) as error:
+        click.echo("Stopped; nothing was published.", err=True)
+        sys.exit(143 if isinstance(error.__cause__ or error, _Terminated) else 130)
+    except TenureError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # nobody reads on; nor must Python complain
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in (arguments if arguments is not None else sys.argv):
+            raise
+        words = f": {str(error).splitlines()[0]}" if str(error) else "."
+        click.echo(f"Something unexpected happened: {type(error).__name__}{words} {_note(error)}", err=True)
+        sys.exit(1)
+
+
+def _terminate(*_: Any) -> None:
+    raise _Terminated
+
+
+def _note(error: Exception) -> str:
+    import traceback
+
+    try:
+        log = _reports(None).state / "errors.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"\n{time.strftime('%Y-%m-%dT%H:%M:%S')} {' '.join(sys.argv)}\n")
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return "Run it with --debug to see where."
+    return f"See {log}, or run with --debug."
+
+
+def _runbook_path() -> Path:
+    from tenure.paths import project_root
+
+    return project_root() / "notebooks" / "runbook.yml"
+
+
+def _reports(folder: str | None) -> Any:
+    from tenure.paths import resolve
+    from tenure.runs.publish import Reports
+
+    return Reports(Path(folder).absolute() if folder else resolve("reports"))
+
+
+def _settings(pairs: Iterable[str]) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set takes name=value, but it was given {pair!r}.")
+        settings[name.strip()] = value
+    return settings
+
+
+def _demo_on_first_use(reports: Iterable[Report]) -> None:
+    from tenure.paths import resolve
+
+    place = resolve("data/demo")
+    wanted = any(
+        "://" not in str(report.values.get("data") or "://") and resolve(report.values["data"]) == place
+        for report in reports
+    )
+    if wanted and not place.exists():
+        _make_demo(place)
+
+
+def _make_demo(
+    place: Path, customers: int = 20_000, months: int = 36, seed: int = 1, force: bool = False
+) -> bool:
+    """Write the demo company unless it is there; say whether it was written."""
+    import json
+
+    # Beside the folder: what is in it is data.
+    stamp = place.parent / f".{place.name}.settings.json"
+    settings = {"customers": customers, "months": months, "seed": seed, "code": _demo_code()}
+    if place.exists() and not force:
+        try:
+            if json.loads(stamp.read_text(encoding="utf-8")) == settings:
+                return False
+        except (OSError, ValueError):
+            raise InputError(
+                f"{place} is there already and was not written by `tenure demo`; "
+                "name another folder, or write over it with --force."
+            ) from None
+    from tenure.sources.demo import write_demo
+
+    click.echo(f"Writing the demo company of {customers:,} customers to {place} …", err=True)
+    began = time.monotonic()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    write_demo(place, customers=customers, months=months, seed=seed)
+    stamp.write_text(json.dumps(settings), encoding="utf-8")
+    click.echo(f"Done in {time.monotonic() - began:.0f} s.", err=True)
+    return True
+
+
+def _demo_code() -> str:
+    from tenure import sources
+    from tenure.runs.graph import digest
+
+    files = sorted(Path(sources.__path__[0]).glob("demo*.py"))
+    return digest([digest(path.read_bytes()) for path in files])
+
+
+class _Lines:
+    """Progress as plain lines, for a log."""
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, report: Report) -> None:
+        click.echo(f"{report.name}: running", err=True)
+
+    def advance(self, report: Report, cells: int) -> None:
+        pass
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        click.echo(f"{report.name}: {_WORDS[entry['state']]} after {entry['seconds']:.1f} s", err=True)
+
+    def skip(self, report: Report) -> None:
+        click.echo(f"{report.name}: up to date", err=True)
+
+
+class _Bar:
+    """Progress as a bar for each notebook that runs."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("cells"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, report: Report) -> None:
+        with self._lock:
+            self._tasks[report.name] = self._progress.add_task(report.name, total=report.notebook.cells)
+
+    def advance(self, report: Report, cells: int) -> None:
+        self._progress.update(self._tasks[report.name], completed=cells)
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        self._progress.remove_task(self._tasks[report.name])
+
+    def skip(self, report: Report) -> None:
+        pass
+
+
+def _summarize(result: Result, index: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if not result.made:
+        count = len(result.selected)
+        words = "The report is" if count == 1 else f"All {count} reports are"
+        console.print(f"Nothing has changed since {result.since}. {words} up to date.")
+    if result.made or result.failed:
+        table = Table(box=None, pad_edge=False)
+        for column in ("report", "state", "seconds", "in short"):
+            table.add_column(column, justify="right" if column == "seconds" else "left")
+        for name in result.selected:
+            entry = result.entries[name]
+            state = entry["state"] if name in result.made else "up to date"
+            if name not in result.made and entry["state"] != "ok":
+                state = entry["state"]
+            seconds = f"{entry['seconds']:.1f}" if name in result.made else ""
+            table.add_row(
+                name,
+                Text(
+                    _WORDS.get(state, state),
+                    style=_COLORS.get(state, "dim" if state == "up to date" else "red"),
+                ),
+                seconds,
+                Text(entry["reason"] or next((f["sentence"] for f in entry["findings"]), "")),
+            )
+        if sys.stdout.isatty():
+            console.print(table)
+        else:
+            for name in result.selected:
+                entry = result.entries[name]
+                what = entry["reason"] or next((f["sentence"] for f in entry["findings"]), "")
+                console.print(Text(f"{name}: {_WORDS[entry['state']]}. {what}".rstrip()))
+    for breach in result.breaches:
+        console.print(Text(f"Out of bounds in {breach.report}: {breach.sentence}", style="bold red"))
+    if index.exists():
+        console.print(Text(f"Reports: {index}"))

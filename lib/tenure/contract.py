@@ -1,0 +1,381 @@
+"""The data contract: the tables and columns that every workbook speaks of.
+
+This module is the one place that says what a column is called, what type and unit it has, and which
+values it may take. Opening a source, mapping, checking, the demo company and ``data/README.md`` all
+read it from here.
+
+Conventions: money is an integer number of minor units (cents) beside an ISO 4217 currency; times are
+UTC without a zone; the end of an interval is exclusive; ids are strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["string", "int64", "float64", "boolean", "timestamp", "date"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract table.
+
+    Attributes:
+        name: The column's name.
+        type: Its type, in Ibis' words.
+        meaning: One line that says what it is, with its unit.
+        required: Whether a table without this column is refused. An absent optional column is
+            filled with `default`.
+        nullable: Whether a row may leave it empty.
+        default: The value an absent optional column gets (None: null).
+        enum: The values allowed; empty for any.
+        minimum: The smallest value allowed; None for any.
+    """
+
+    name: str
+    type: Type
+    meaning: str
+    required: bool = True
+    nullable: bool = False
+    default: str | int | float | bool | None = None
+    enum: tuple[str, ...] = ()
+    minimum: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the contract.
+
+    Attributes:
+        name: The table's name.
+        row: What one row is.
+        columns: Its columns, in order.
+        key: The columns that identify a row; empty where rows have no identity.
+        required: Whether every source must have it.
+        references: Columns that point at another table's key, as ``{column: table}``.
+        attributes: Whether further columns are welcome, to compare groups by.
+    """
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    required: bool = False
+    references: tuple[tuple[str, str], ...] = ()
+    attributes: bool = False
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name; KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _id(name: str, meaning: str) -> Column:
+    return Column(name, "string", meaning)
+
+
+def _currency() -> Column:
+    return Column("currency", "string", "ISO 4217 code of the amount, such as EUR")
+
+
+def _optional(name: str, type_: Type, meaning: str, minimum: int | None = None) -> Column:
+    return Column(name, type_, meaning, required=False, nullable=True, minimum=minimum)
+
+
+_CUSTOMER = (("customer_id", "customers"),)
+
+TABLES: tuple[Table, ...] = (
+    Table(
+        "customers",
+        "a customer",
+        (
+            _id("customer_id", "the customer"),
+            Column("created_at", "timestamp", "when the customer signed up"),
+            _optional("country", "string", "ISO 3166 code of the country"),
+            _optional("channel", "string", "the channel that won the customer"),
+            _optional("birth_year", "int64", "year of birth", minimum=1900),
+            _optional("gender", "string", "gender, as the customer states it"),
+            Column(
+                "is_test",
+                "boolean",
+                "an internal or test account: never a paying customer",
+                required=False,
+                default=False,
+            ),
+        ),
+        key=("customer_id",),
+        required=True,
+        attributes=True,
+    ),
+    Table(
+        "subscriptions",
+        "a span in which plan, price, quantity and status of a subscription did not change",
+        (
+            _id("subscription_id", "the subscription; its spans share it"),
+            _id("customer_id", "who pays"),
+            Column("plan", "string", "the plan's name"),
+            Column(
+                "billing_interval",
+                "string",
+                "the unit of the billing interval",
+                enum=("day", "week", "month", "year"),
+            ),
+            Column(
+                "billing_interval_count",
+                "int64",
+                "units in an interval: 3 with month is quarterly",
+                required=False,
+                default=1,
+                minimum=1,
+            ),
+            Column("quantity", "int64", "seats or units", required=False, default=1, minimum=0),
+            Column(
+                "unit_amount_minor",
+                "int64",
+                "list price of one unit for one interval, before tax, in minor units",
+                minimum=0,
+            ),
+            Column(
+                "discount_minor",
+                "int64",
+                "recurring discount an interval, in minor units",
+                required=False,
+                default=0,
+                minimum=0,
+            ),
+            _currency(),
+            Column(
+                "status",
+                "string",
+                "the subscription's state during the span",
+                enum=("trialing", "active", "past_due", "paused"),
+            ),
+            Column("started_at", "timestamp", "when the span began"),
+            Column("ended_at", "timestamp", "when it ended, exclusive; null: still on", nullable=True),
+            Column(
+                "end_reason",
+                "string",
+                "why it ended: switched when another span follows on",
+                required=False,
+                nullable=True,
+                enum=("voluntary", "involuntary", "switched", "unknown"),
+            ),
+            _optional("cancel_requested_at", "timestamp", "when the customer asked to leave"),
+        ),
+        key=("subscription_id", "started_at"),
+        required=True,
+        references=_CUSTOMER,
+    ),
+    Table(
+        "payments",
+        "an attempt to charge",
+        (
+            _id("payment_id", "the attempt"),
+            _id("customer_id", "who was charged"),
+            _optional("subscription_id", "string", "what for; null for a one-off sale"),
+            Column("attempted_at", "timestamp", "when it was attempted"),
+            Column(
+                "amount_minor",
+                "int64",
+                "amount in minor units; a refund's is the amount given back",
+                minimum=0,
+            ),
+            _currency(),
+            Column("kind", "string", "what was sold", enum=("recurring", "usage", "one_off")),
+            Column("status", "string", "how it went", enum=("paid", "failed", "refunded")),
+        ),
+        key=("payment_id",),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "events",
+        "something a customer did",
+        (
+            _id("customer_id", "who did it"),
+            Column("occurred_at", "timestamp", "when"),
+            Column("event", "string", "what, such as play or login"),
+            _optional("feature", "string", "the product's feature that was used"),
+            _optional("content_id", "string", "the piece of content"),
+            _optional("duration_s", "int64", "how long it lasted, in seconds", minimum=0),
+            _optional("platform", "string", "the device or app"),
+        ),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "contents",
+        "a piece of content",
+        (
+            _id("content_id", "the piece"),
+            Column("title", "string", "its title"),
+            _optional("category", "string", "its category"),
+            _optional("published_at", "timestamp", "when it came out"),
+        ),
+        key=("content_id",),
+    ),
+    Table(
+        "surveys",
+        "an invitation to answer a question, and perhaps its answer",
+        (
+            _id("customer_id", "who was asked"),
+            Column("survey", "string", "the survey", enum=("nps", "exit", "psychographic", "price")),
+            Column("question", "string", "the question"),
+            Column("sent_at", "timestamp", "when it was sent"),
+            _optional("answered_at", "timestamp", "when it was answered; null: not answered"),
+            _optional("score", "float64", "a number given as the answer; 0 to 10 for nps"),
+            _optional("answer", "string", "a choice or words given as the answer"),
+        ),
+        key=("customer_id", "survey", "question", "sent_at"),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "tickets",
+        "a support request",
+        (
+            _id("ticket_id", "the request"),
+            _id("customer_id", "who asked"),
+            Column("opened_at", "timestamp", "when it was opened"),
+            _optional("closed_at", "timestamp", "when it was closed; null: still open"),
+            _optional("topic", "string", "what it was about"),
+            _optional("satisfaction", "int64", "the customer's rating, 1 to 5", minimum=1),
+        ),
+        key=("ticket_id",),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "visits",
+        "a visitor's way in",
+        (
+            _id("visitor_id", "the visitor"),
+            Column("first_seen_at", "timestamp", "the first visit"),
+            _optional("channel", "string", "the channel that brought the visitor"),
+            _optional("trial_started_at", "timestamp", "when a trial began"),
+            _optional("subscribed_at", "timestamp", "when the first payment was made"),
+            _optional("customer_id", "string", "the customer the visitor became"),
+        ),
+        key=("visitor_id",),
+    ),
+    Table(
+        "spend",
+        "money spent on a channel on a day",
+        (
+            Column("date", "date", "the day"),
+            Column("channel", "string", "the channel"),
+            Column("amount_minor", "int64", "amount in minor units", minimum=0),
+            _currency(),
+        ),
+        key=("date", "channel", "currency"),
+    ),
+    Table(
+        "assignments",
+        "a unit put into an experiment's variant",
+        (
+            Column("experiment", "string", "the experiment"),
+            _id("unit_id", "the visitor or customer that was assigned"),
+            _optional("customer_id", "string", "the customer the unit is or became"),
+            Column("variant", "string", "the variant"),
+            Column("assigned_at", "timestamp", "when"),
+            _optional("price_minor", "int64", "the price shown, in minor units", minimum=0),
+        ),
+    ),
+    Table(
+        "contacts",
+        "a customer in a campaign, contacted or held out",
+        (
+            Column("campaign", "string", "the campaign"),
+            _id("customer_id", "the customer"),
+            Column("arm", "string", "contacted or held out", enum=("treatment", "control")),
+            Column("contacted_at", "timestamp", "when contacted, or would have been"),
+            _optional("channel", "string", "by which means"),
+            Column(
+                "cost_minor",
+                "int64",
+                "cost of the contact, in minor units",
+                required=False,
+                default=0,
+                minimum=0,
+            ),
+            Column(
+                "incentive_minor",
+                "int64",
+                "value of the incentive offered, in minor units",
+                required=False,
+                default=0,
+                minimum=0,
+            ),
+        ),
+        key=("campaign", "customer_id"),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "points",
+        "an entry of the loyalty ledger",
+        (
+            _id("customer_id", "whose points"),
+            Column("occurred_at", "timestamp", "when"),
+            Column("kind", "string", "what moved", enum=("earn", "redeem", "expire", "adjust")),
+            Column("points", "int64", "points moved: positive, or signed for adjust"),
+        ),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "referrals",
+        "an invitation by a customer",
+        (
+            _id("referrer_id", "the customer who invited"),
+            Column("invited_at", "timestamp", "when"),
+            _optional("referred_id", "string", "the customer the invitation led to"),
+            _optional("subscribed_at", "timestamp", "when that customer first paid"),
+        ),
+        references=(("referrer_id", "customers"),),
+    ),
+    Table(
+        "segments",
+        "a customer's segment in a scheme",
+        (
+            _id("customer_id", "the customer"),
+            Column("scheme", "string", "the way of segmenting"),
+            Column("segment", "string", "the segment"),
+            Column("as_of", "date", "the day it was true"),
+        ),
+        key=("customer_id", "scheme", "as_of"),
+        references=_CUSTOMER,
+    ),
+    Table(
+        "fx_rates",
+        "a day's exchange rate",
+        (
+            Column("date", "date", "the day"),
+            _currency(),
+            Column("rate", "float64", "units of the reporting currency for one unit", minimum=0),
+        ),
+        key=("date", "currency"),
+    ),
+    Table(
+        "annotations",
+        "something that happened",
+        (
+            Column("date", "date", "the day"),
+            Column("label", "string", "what happened, in a few words"),
+        ),
+        key=("date", "label"),
+    ),
+    Table(
+        "targets",
+        "what was aimed for",
+        (
+            Column("metric", "string", "the metric, by the id of its finding"),
+            Column("period", "string", "the period, such as 2026-10 or 2026"),
+            Column("target", "float64", "the value aimed for, in the metric's unit"),
+        ),
+        key=("metric", "period"),
+    ),
+)
+
+BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}

@@ -1,0 +1,125 @@
+"""Calendar arithmetic on integers, so that it means the same on every query engine.
+
+Days are counted from 1970-01-01 and months from January of year 0; no interval types, no truncation.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ibis
+from ibis import ir
+
+Period = Literal["day", "week", "month"]
+
+_EPOCH = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day as three integers, as expressions of a query or plain: its index, month and day of month."""
+
+    index: Any
+    month: Any
+    day_of_month: Any
+
+
+def day_of(date: dt.date) -> Day:
+    """Return a calendar date as plain integers.
+
+    Example:
+        >>> day_of(dt.date(1970, 2, 1))
+        Day(index=31, month=23641, day_of_month=1)
+    """
+    return Day((date - _EPOCH).days, date.year * 12 + date.month - 1, date.day)
+
+
+def day_index(moment: ir.Value) -> ir.IntegerValue:
+    """Return days since 1970-01-01 of a timestamp or date column, as int64."""
+    date = moment.date() if moment.type().is_timestamp() else moment
+    return date.delta(ibis.date("1970-01-01"), unit="day").cast("int64")
+
+
+def month_index(moment: ir.Value) -> ir.IntegerValue:
+    """Return months since January of year 0 of a timestamp or date column, as int64."""
+    return (moment.year().cast("int64") * 12 + moment.month().cast("int64") - 1).cast("int64")
+
+
+def day(moment: ir.Value) -> Day:
+    """Return the day of a timestamp or date column."""
+    return Day(day_index(moment), month_index(moment), moment.day().cast("int64"))
+
+
+def civil(index: ir.IntegerValue) -> Day:
+    """Return the day of a day index, by integer arithmetic on 400-year eras from 1 March of year 0.
+
+    Source: H. Hinnant, "chrono-compatible low-level date algorithms" (2013).
+    """
+    shifted = index + 719468
+    era = _div(shifted, 146097)
+    of_era = shifted - era * 146097
+    year = _div(of_era - _div(of_era, 1460) + _div(of_era, 36524) - _div(of_era, 146096), 365)
+    of_year = of_era - (year * 365 + _div(year, 4) - _div(year, 100))
+    from_march = _div(of_year * 5 + 2, 153)
+    day_of_month = of_year - _div(from_march * 153 + 2, 5) + 1
+    return Day(index, ((year + era * 400) * 12 + from_march + 2).cast("int64"), day_of_month.cast("int64"))
+
+
+def days_in_month(month: ir.IntegerValue) -> ir.IntegerValue:
+    """Return how many days a month has, from its index."""
+    year = _div(month, 12)
+    number = month - year * 12 + 1
+    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
+    return ibis.cases(
+        ((number == 2) & leap, 29),
+        (number == 2, 28),
+        (number.isin([4, 6, 9, 11]), 30),
+        else_=31,
+    ).cast("int64")
+
+
+def month_start(month: ir.IntegerValue) -> ir.IntegerValue:
+    """Return the day index of the first day of a month, from its index; the inverse of `civil`."""
+    from_march = month - 2
+    year = _div(from_march, 12)
+    era = _div(year, 400)
+    of_era = year - era * 400
+    of_year = _div((from_march - year * 12) * 153 + 2, 5)
+    of_era_days = of_era * 365 + _div(of_era, 4) - _div(of_era, 100) + of_year
+    return (era * 146097 + of_era_days - 719468).cast("int64")
+
+
+def completed_periods(start: Day, end: Day, period: Period) -> ir.IntegerValue:
+    """Return how many whole periods lie between two days.
+
+    A month is whole on the same day of the next month, or on its last day where it is too short: from
+    31 January, one month is whole on 28 February.
+    """
+    if period == "month":
+        length = (
+            calendar.monthrange(end.month // 12, end.month % 12 + 1)[1]
+            if isinstance(end.month, int)
+            else days_in_month(end.month)
+        )
+        short = end.day_of_month < ibis.least(start.day_of_month, length)
+        return (end.month - start.month - short.ifelse(1, 0)).cast("int64")
+    return _div(end.index - start.index, _DAYS[period])
+
+
+def begun_periods(start: Day, end: Day, period: Period) -> ir.IntegerValue:
+    """Return how many periods have begun between two days: the whole ones, and one more if any is left."""
+    if period == "month":
+        # Where the end's month is too short for the start's day, its days are all smaller: none is left.
+        more = end.day_of_month > start.day_of_month
+        return (end.month - start.month + more.ifelse(1, 0)).cast("int64")
+    return _div(end.index - start.index + _DAYS[period] - 1, _DAYS[period])
+
+
+_DAYS = {"day": 1, "week": 7}
+
+
+def _div(value: ir.IntegerValue, by: int) -> ir.IntegerValue:
+    return (value // by).cast("int64")

@@ -1,0 +1,1 @@
+"""Statistics on small tables of counts: pandas in, a frozen result out."""

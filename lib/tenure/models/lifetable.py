@@ -1,0 +1,332 @@
+"""The life table that the estimates are made from.
+
+It is what `tenure.measures` reduces in the engine: one row for a group and an
+integer period of life, a few hundred rows whatever the number of subscribers.
+
+=============  =======================================================================================
+`group`        the group; may be absent (then everybody is in the group `all`)
+`period`       k = 1, 2, ...: the k-th period of life; leaving in it means a stay of more than k - 1
+               and at most k periods
+`at_risk`      subscribers watched in period k
+`events`       those of them who left in it
+`voluntary`, `involuntary`, `unknown`
+               the same by cause; needed only where causes are compared
+`censored`     those last seen after completing period k, still on
+`entered`      those first watched after completing period k (left truncation); may be absent
+=============  =======================================================================================
+
+Periods in which nothing happened may be absent. With d events among n at risk in period k, the survival
+curve S(k) estimates P(T > k), the share that stays for more than k periods.
+
+Groups come in alphabetical order, or in the order of the categories of a categorical column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from tenure.errors import InputError
+
+CAUSES = ("voluntary", "involuntary", "unknown")
+
+_LONGEST = 100_000
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """A life table as matrices: a row for each group, a column for each period 1, 2, ..., K.
+
+    Attributes:
+        groups: The groups' names, in order.
+        at_risk: Subscribers at risk, shape (groups, K).
+        events: Those who left, shape (groups, K).
+        censored: Those last seen still on, shape (groups, K).
+        entered: Those first watched after the period, shape (groups, K).
+        causes: The events by cause, each of shape (groups, K).
+        last: The last period in which each group was watched, shape (groups,).
+    """
+
+    groups: tuple[str, ...]
+    at_risk: Array
+    events: Array
+    censored: Array
+    entered: Array
+    causes: Mapping[str, Array]
+    last: Array
+
+    @property
+    def periods(self) -> Array:
+        """The periods 1..K."""
+        return np.arange(1, self.events.shape[1] + 1)
+
+
+def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
+    """Check a life table and spread it over all its periods.
+
+    Args:
+        life: The life table, in any order of rows.
+        causes: Columns that split the events by cause; together they must make up `events`.
+
+    Returns:
+        The counts as matrices, with periods in which nothing happened filled in.
+
+    Raises:
+        InputError: A column is absent, a count is not a whole number from 0 up, a row is there twice,
+            the causes do not add up, or `at_risk` contradicts the other counts.
+
+    Example:
+        >>> life = pd.DataFrame(dict(period=[1, 3], at_risk=[10, 7], events=[2, 3], censored=[1, 4]))
+        >>> validate(life).at_risk
+        array([[10.,  7.,  7.]])
+    """
+    absent = [c for c in ("period", "at_risk", "events", "censored", *causes) if c not in life.columns]
+    if absent:
+        raise InputError(
+            f"The life table has no column {spelled(absent)}; it has {spelled(map(str, life.columns))}: "
+            "make it with measures.life_table."
+        )
+    if life.empty:
+        raise InputError(
+            "The life table has no rows, because nobody was watched for a whole period: "
+            "choose a shorter period, a later as-of date or a wider cohort window."
+        )
+    names, row = group_names(life)
+    numbers = {
+        column: whole_numbers(life, column, smallest=1 if column == "period" else 0)
+        for column in ("period", "at_risk", "events", "censored", "entered", *causes)
+        if column in life.columns
+    }
+    period = numbers.pop("period")
+    if period.max() > _LONGEST:
+        raise InputError(
+            f"Column period of the life table goes up to {period.max()}, more than {_LONGEST}: "
+            "count in longer periods."
+        )
+    twice = pd.DataFrame({"group": row, "period": period}).duplicated()
+    if twice.any():
+        where = int(np.flatnonzero(twice)[0])
+        raise InputError(
+            f"The life table has {int(twice.sum())} rows whose group and period are there already, such as "
+            f"group {names[row[where]]!r} period {period[where]}: add such rows up first."
+        )
+
+    shape = (len(names), int(period.max()))
+    spread = {}
+    for column, values in numbers.items():
+        spread[column] = np.zeros(shape)
+        spread[column][row, period - 1] = values
+    entered = spread.get("entered", np.zeros(shape))
+    leaving = spread["events"] + spread["censored"] - entered
+    at_risk = leaving[:, ::-1].cumsum(axis=1)[:, ::-1]
+    wrong = numbers["at_risk"] != at_risk[row, period - 1]
+    if wrong.any():
+        where = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"Column at_risk of the life table contradicts its other counts in {int(wrong.sum())} of "
+            f"{len(life)} rows, such as group {names[row[where]]!r} period {period[where]}: it is "
+            f"{numbers['at_risk'][where]}, but those who leave or are last seen from then on, less those who "
+            f"enter from then on, are {at_risk[row[where], period[where] - 1]:.0f}: give all periods."
+        )
+    if (at_risk < spread["events"]).any():
+        where, when = (int(i[0]) for i in np.nonzero(at_risk < spread["events"]))
+        raise InputError(
+            "The life table has more events than subscribers at risk "
+            f"in group {names[where]!r} period {when + 1}: check that nobody leaves before they enter."
+        )
+    if causes:
+        by_cause = np.sum([spread[cause] for cause in causes], axis=0)
+        if (by_cause != spread["events"]).any():
+            where, when = (int(i[0]) for i in np.nonzero(by_cause != spread["events"]))
+            raise InputError(
+                f"The causes {spelled(causes)} do not add up to events in the life table, as in group "
+                f"{names[where]!r} period {when + 1}: name every cause, with one for unknown."
+            )
+    here = (at_risk > 0) | (spread["events"] > 0)
+    last = np.where(here.any(axis=1), shape[1] - here[:, ::-1].argmax(axis=1), 0)
+    return Counts(
+        groups=names,
+        at_risk=at_risk,
+        events=spread["events"],
+        censored=spread["censored"],
+        entered=entered,
+        causes={cause: spread[cause] for cause in causes},
+        last=last,
+    )
+
+
+def group_names(life: pd.DataFrame) -> tuple[tuple[str, ...], Array]:
+    """Names of the groups in order, and the number of its group for each row."""
+    if "group" not in life.columns:
+        return ("all",), np.zeros(len(life), dtype=int)
+    column = life["group"]
+    if column.isna().any():
+        raise InputError(
+            f"Column group of the life table is empty in {int(column.isna().sum())} of {len(life)} rows: "
+            "give those subscribers a group of their own, such as 'unknown'."
+        )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used = column.cat.remove_unused_categories()
+        return tuple(map(str, used.cat.categories)), used.cat.codes.to_numpy(dtype=int)
+    names, row = np.unique(column.astype(str).to_numpy(dtype=object), return_inverse=True)
+    return tuple(map(str, names)), row
+
+
+def whole_numbers(frame: pd.DataFrame, column: str, *, smallest: int, table: str = "life table") -> Array:
+    """The column as whole numbers from `smallest` up."""
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = ~(np.isfinite(values) & (values == np.round(values)) & (values >= smallest))
+    if bad.any():
+        example = frame[column].iloc[int(np.flatnonzero(bad)[0])]
+        raise InputError(
+            f"Column {column} of the {table} must hold whole numbers from {smallest} up; {int(bad.sum())} of "
+            f"{len(frame)} rows do not, such as {example!r}: recount them."
+        )
+    return values.astype(np.int64)
+
+
+def spelled(names: Any) -> str:
+    """Names as they stand in a sentence."""
+    return ", ".join(map(str, names))
+
+
+def check_level(level: float) -> None:
+    """Refuse a level that is no share between 0 and 1."""
+    if not 0 < level < 1:
+        raise InputError(f"`level` must lie between 0 and 1, such as 0.95; it is {level!r}.")
+
+
+def check_horizon(horizon: int) -> None:
+    """Refuse a horizon that is no whole number of periods from 1 up."""
+    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
+        raise InputError(
+            f"`horizon` must be a whole number of periods from 1 up, such as 24; it is {horizon!r}."
+        )
+
+
+def z_value(level: float) -> float:
+    """The normal quantile of a two-sided interval."""
+    return float(special.ndtri(0.5 + level / 2))
+
+
+def holm(p: Array) -> Array:
+    """Adjust p-values so that the chance of any false finding keeps below the level (Holm 1979).
+
+    Args:
+        p: P-values, shape (m,). NaN marks a test that could not be made; it stays NaN and does not count.
+
+    Returns:
+        Adjusted p-values, shape (m,).
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, np.nan, 0.03]))
+        array([0.03, 0.06,  nan, 0.06])
+    """
+    p = np.asarray(p, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    tests = np.flatnonzero(~np.isnan(p))
+    order = tests[np.argsort(p[tests], kind="stable")]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def product_limit(counts: Counts) -> Array:
+    """The product-limit estimate S(k), shape (groups, K)."""
+    return np.cumprod(1 - hazards(counts), axis=1)
+
+
+def greenwood(counts: Counts) -> Array:
+    """The terms d / (n (n - d)) of Greenwood's sum; NaN where everybody left."""
+    n, d = counts.at_risk, counts.events
+    terms = np.zeros_like(n)
+    np.divide(d, n * (n - d), out=terms, where=(d > 0) & (n > d))
+    terms[(d > 0) & (n == d)] = np.nan
+    return terms
+
+
+def log_log_band(
+    survival: Array, relative_variance: Array, at_risk: Array, level: float
+) -> tuple[Array, Array]:
+    """Limits of S from log(-log S), and exact ones where that has no value.
+
+    Where S is still 1, `m` being the fewest at risk so far, P(no event) <= S^m: the lower limit is
+    (alpha/2)^(1/m), Clopper and Pearson's. Where S has come to 0 it can be no higher than it was, so the
+    upper limit stays; if all left at once, it is Clopper and Pearson's again.
+    """
+    tail = (1 - level) / 2
+    inside = (survival > 0) & (survival < 1)
+    log_s = np.log(survival, out=np.full_like(survival, -1.0), where=inside)
+    half = np.where(inside, z_value(level) * np.sqrt(np.where(inside, relative_variance, 0)) / -log_s, 0)
+    low = np.exp(log_s * np.exp(half))
+    high = np.exp(log_s * np.exp(-half))
+
+    fewest = np.minimum.accumulate(np.where(at_risk > 0, at_risk, np.inf), axis=1)
+    untouched = survival >= 1
+    low[untouched] = np.where(np.isfinite(fewest), tail ** (1 / fewest), 0)[untouched]
+    high[untouched] = 1
+
+    for row in np.flatnonzero((survival <= 0).any(axis=1)):
+        first = int((survival[row] <= 0).argmax())
+        at_once = first == 0 or survival[row, first - 1] >= 1
+        low[row, first:] = 0
+        high[row, first:] = 1 - tail ** (1 / at_risk[row, first]) if at_once else high[row, first - 1]
+    return low, high
+
+
+def hazards(counts: Counts) -> Array:
+    """Events over numbers at risk, shape (groups, K); 0 where nobody was at risk."""
+    return np.divide(
+        counts.events, counts.at_risk, out=np.zeros_like(counts.events), where=counts.at_risk > 0
+    )
+
+
+def long_table(
+    counts: Counts, columns: Mapping[str, Array], *, start: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """Matrices as a long table up to each group's last period; with `start`, a row for period 0 first."""
+    width = counts.events.shape[1]
+    group = np.repeat(np.arange(len(counts.groups)), width)
+    period = np.tile(counts.periods, len(counts.groups))
+    table = pd.DataFrame({"group": group, "period": period, **{k: v.ravel() for k, v in columns.items()}})
+    table = table[period <= counts.last[group]]
+    if start is not None:
+        zero = pd.DataFrame({"group": np.arange(len(counts.groups)), "period": 0, **start})
+        zero["at_risk"] = counts.at_risk[:, 0]
+        table = pd.concat([zero[table.columns], table]).sort_values(["group", "period"], kind="stable")
+    table["group"] = np.asarray(counts.groups, dtype=object)[table["group"].to_numpy()]
+    whole = [c for c in ("at_risk", "events", "censored") if c in table.columns]
+    return table.reset_index(drop=True).astype(dict.fromkeys(whole, "int64"))
+
+
+def group_table(counts: Counts) -> pd.DataFrame:
+    """A row for each group: `group`, `n`, `events`, `censored`, `entered`, `last_period`."""
+    totals = {
+        "n": counts.events.sum(axis=1) + counts.censored.sum(axis=1),
+        "events": counts.events.sum(axis=1),
+        "censored": counts.censored.sum(axis=1),
+        "entered": counts.entered.sum(axis=1),
+        "last_period": counts.last,
+    }
+    return pd.DataFrame({"group": counts.groups, **{k: v.astype("int64") for k, v in totals.items()}})
+
+
+def quadratic_form(score: Array, covariance: Array) -> tuple[float, int]:
+    """The form score' covariance^- score and the covariance's rank; NaN and 0 where the rank is 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > 1e-10 * max(values.max(), 1e-300)
+    if not kept.any() or values.max() <= 1e-12:
+        return float("nan"), 0
+    return float(((vectors[:, kept].T @ score) ** 2 / values[kept]).sum()), int(kept.sum())
+
+
+def chi2_p(chi2: float, df: int) -> float:
+    """The p-value of chi-squared; NaN where there is no degree of freedom."""
+    return float(special.chdtrc(df, chi2)) if df and not np.isnan(chi2) else float("nan")

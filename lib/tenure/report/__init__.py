@@ -1,0 +1,33 @@
+"""What a reader sees: findings, figures, tables, and the pages made of them.
+
+A notebook shows everything it says through this package; :func:`render` turns the executed notebook into one
+HTML page, :func:`render_failure` does so for one that stopped, and :func:`index_page` lists the reports.
+Importing it is cheap: plotting and notebook libraries are loaded by the functions that need them.
+"""
+
+from tenure.report.exporter import render, render_failure
+from tenure.report.findings import Finding, finding, make_finding, read_findings, text
+from tenure.report.format import set_locale
+from tenure.report.index import index_page
+from tenure.report.showing import checks, exclusions, figure, header
+from tenure.report.tables import export, table
+from tenure.report.terms import glossary
+
+__all__ = [
+    "Finding",
+    "checks",
+    "exclusions",
+    "export",
+    "figure",
+    "finding",
+    "glossary",
+    "header",
+    "index_page",
+    "make_finding",
+    "read_findings",
+    "render",
+    "render_failure",
+    "set_locale",
+    "table",
+    "text",
+]

@@ -1,0 +1,498 @@
+"""From an executed notebook to one HTML page that opens anywhere and asks the network for nothing."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import datetime as dt
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenure.errors import InputError
+from tenure.report import format as fmt
+from tenure.report.display import CHECKS, EXCLUSIONS, FINDING, GLOSSARY, HEADER
+from tenure.report.findings import describe_comparison, describe_target, read_findings
+from tenure.report.terms import TERMS
+
+if TYPE_CHECKING:
+    from nbconvert.exporters import HTMLExporter
+
+_TEMPLATES = Path(__file__).parent
+_SECRET = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
+_SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
+# The findings beyond these are listed in short below the cards.
+CARDS = 6
+
+
+def render(notebook: Any, *, run: Mapping[str, Any] | None = None) -> str:
+    """Render an executed notebook as a report.
+
+    Args:
+        notebook: The notebook node after its run.
+        run: How it was made, shown at the end: any of "started", "finished" (ISO times), "seconds", "data",
+            "fingerprint", "commit", "parameters" (dict), "versions" (dict) and further words.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: A figure has no alternative text, or a finding is said twice.
+    """
+    return _export(notebook, run or {}, failure=None)
+
+
+def render_failure(
+    notebook: Any | None,
+    name: str,
+    sentence: str,
+    *,
+    run: Mapping[str, Any] | None = None,
+    state: str = "failed",
+) -> str:
+    """Render the page of a report that could not be made, with all that was made before it stopped.
+
+    Args:
+        notebook: The notebook as far as it ran; None where there is none.
+        name: The report's name, for where the notebook has no title.
+        sentence: Why it stopped, for people.
+        run: As for :func:`render`.
+        state: "failed" or "not applicable".
+
+    Returns:
+        The page.
+    """
+    import nbformat
+
+    if state not in ("failed", "not applicable"):
+        raise InputError(f"A report's state may be 'failed' or 'not applicable', not {state!r}.")
+    node = notebook if notebook is not None else nbformat.v4.new_notebook()
+    failure = {"name": name, "sentence": _hide(sentence), "state": state}
+    return _export(node, run or {}, failure=failure)
+
+
+def parameters(notebook: Any) -> list[dict[str, Any]]:
+    """Return a notebook's parameters: name, value of this run, help, and whether it is not the default.
+
+    They are read from the cell tagged `parameters`, one `name: type = value  # help` a line, and from the
+    cell that Papermill injected. Passwords in addresses are hidden.
+    """
+    defaults: dict[str, dict[str, Any]] = {}
+    for cell in notebook["cells"]:
+        tags = cell.get("metadata", {}).get("tags", [])
+        if "parameters" in tags:
+            defaults = _assignments(cell["source"])
+    given: Mapping[str, Any] = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {}) or {}
+    rows = []
+    for name, row in defaults.items():
+        value = given.get(name, row["value"])
+        rows.append(
+            {
+                "name": name,
+                "value": _hide(_words(value)),
+                "help": row["help"],
+                "changed": name in given and given[name] != row["value"],
+            }
+        )
+    return rows
+
+
+def slug(words: str, taken: dict[str, int]) -> str:
+    """Return an id for a heading, unlike those taken; the same headings give the same ids.
+
+    Example:
+        >>> taken = {}
+        >>> slug("Who leaves, and when?", taken), slug("Who leaves, and when?", taken)
+        ('who-leaves-and-when', 'who-leaves-and-when-2')
+    """
+    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "section"
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    taken[name] = 1
+    return name
+
+
+def card(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a finding: its number, words and the geometry of its interval."""
+    value, unit = _split(record["shown"]["value"])
+    interval = ""
+    if record.get("low") is not None or record.get("high") is not None:
+        interval = f"{fmt.percent(record.get('level', 0.95))} interval {record['shown']['interval']}"
+    return {
+        "id": record["id"],
+        "anchor": "finding-" + record["id"].replace(".", "-").replace("_", "-"),
+        "sentence": record["sentence"],
+        "value": value,
+        "unit": unit,
+        "available": record.get("value") is not None,
+        "interval": interval,
+        "n": record["shown"]["n"] if record.get("n") is not None else "",
+        "against": describe_comparison(record).removeprefix(record.get("verdict", "")).strip(),
+        "verdict": record.get("verdict", ""),
+        "mark": {
+            "better": "▲" if record.get("better") == "up" else "▼",
+            "worse": "▼" if record.get("better") == "up" else "▲",
+            "higher": "▲",
+            "lower": "▼",
+            "no clear change": "≈",
+        }.get(record.get("verdict", ""), ""),
+        "target": describe_target(record),
+        "bar": _bar(record),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and the libraries that make the numbers."""
+    import platform
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    for name in ("tenure", "ibis-framework", "duckdb", "pandas", "numpy", "lifelines", "statsmodels"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def stylesheet() -> str:
+    """Return the style sheet of all pages."""
+    return (_TEMPLATES / "template" / "report.css").read_text(encoding="utf-8")
+
+
+def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, Any]]:
+    """Return the lines of *How this was made*: a label and its words."""
+    papermill = (notebook or {}).get("metadata", {}).get("papermill", {})
+    facts = dict(run)
+    facts.setdefault("id", facts.pop("run", None))
+    facts.setdefault("started", papermill.get("start_time"))
+    facts.setdefault("seconds", papermill.get("duration"))
+    facts.setdefault("versions", versions())
+    labels = {
+        "id": "Run",
+        "started": "Started",
+        "finished": "Finished",
+        "seconds": "Took",
+        "data": "Data",
+        "fingerprint": "Data fingerprint",
+        "notebook": "Notebook",
+        "commit": "Commit",
+        "versions": "Versions",
+    }
+    lines = []
+    for name in [*labels, *(name for name in facts if name not in labels and name != "parameters")]:
+        fact = facts.get(name)
+        if fact is None or fact == "" or fact == {}:
+            continue
+        label = labels.get(name, name.replace("_", " ").capitalize())
+        if isinstance(fact, Mapping):
+            words = [f"{key} {_hide(_words(item))}" for key, item in fact.items()]
+        elif name in ("started", "finished"):
+            words = [moment(fact)]
+        elif name == "seconds":
+            words = [f"{fmt.number(float(fact))} seconds"]
+        else:
+            words = [_hide(_words(fact))]
+        lines.append({"label": label, "words": words})
+    return lines
+
+
+def _export(notebook: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) -> str:
+    import nbformat
+
+    node = copy.deepcopy(nbformat.from_dict(notebook))
+    exporter = _exporter()
+    node.metadata["report"] = _page(node, run, failure)
+    page, _ = exporter.from_notebook_node(node)
+    return page
+
+
+def _exporter() -> HTMLExporter:
+    """Make the exporter: nbconvert's, with our template, and escaping by default."""
+    from nbconvert.exporters import HTMLExporter
+    from traitlets.config import Config
+
+    class ReportExporter(HTMLExporter):
+        def _create_environment(self) -> Any:
+            environment = super()._create_environment()
+            environment.autoescape = True
+            return environment
+
+    priority = ["image/png", "text/html", "text/markdown", "text/latex", "text/plain"]
+    return ReportExporter(
+        template_name="template",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        config=Config({"NbConvertBase": {"display_data_priority": priority}}),
+    )
+
+
+def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Prepare the cells for the template and return what the page shows around them."""
+    # Ids of the template's own.
+    own = "main contents in-short what-happened warnings left-out glossary how-this-was-made"
+    taken = dict.fromkeys(own.split(), 1)
+    headings: list[dict[str, Any]] = []
+    title, lead = "", ""
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    bundles = [(cell, output) for cell in code for output in cell.get("outputs", [])]
+    records = [card(record) for record in (_findings_so_far(node) if failure else read_findings(node))]
+    parts: dict[str, Any] = {"facts": [], "subtitle": "", "warnings": [], "exclusions": [], "terms": []}
+    for cell in node.cells:
+        if cell.cell_type == "markdown":
+            source = cell.source
+            if not title and (found := re.match(r"\s*# +(.+?)\s*#*\s*(?:\n|$)", source)):
+                title = _plain_text(found.group(1))
+                source = source[found.end() :].strip()
+                lead, source = _first_paragraph(source)
+            cell.metadata["page"] = _markdown(source, taken, headings, cell.get("attachments", {}))
+        elif cell.cell_type == "code":
+            _prepare_code(cell, parts)
+    if failure is None:
+        _refuse_bare_figures(bundles)
+    else:
+        for _, output in bundles:
+            if "image/png" in output.get("data", {}):
+                output.metadata.setdefault("image/png", {}).setdefault("alt", "A figure without description")
+    name = str(failure["name"]) if failure else str(node.metadata.get("title", "Report"))
+    terms = [(term, TERMS[term]) for term in sorted(set(parts["terms"]), key=str.lower)]
+    return {
+        "title": title or name,
+        "lead": _markdown(lead, taken, [], {}) if lead else "",
+        "subtitle": parts["subtitle"],
+        "facts": parts["facts"],
+        "cards": records[:CARDS],
+        "more": records[CARDS:],
+        "headings": headings,
+        "warnings": parts["warnings"],
+        "exclusions": parts["exclusions"],
+        "terms": terms,
+        "parameters": parameters(node),
+        "made": made(run, node),
+        "failure": _failing(node, failure),
+        "css": stylesheet(),
+    }
+
+
+def _prepare_code(cell: Any, parts: dict[str, Any]) -> None:
+    """Take the records out of a cell's outputs, and leave in place what readers see there."""
+    tags = cell.metadata.get("tags", [])
+    cell.metadata["hide"] = "parameters" in tags or "injected-parameters" in tags or not cell.source.strip()
+    cell.metadata["source"] = _hide(cell.source)
+    kept = []
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            if output.name == "stderr":
+                continue
+            output["text"] = _hide(_clean_terminal(output.text))
+            kept.append(output)
+            continue
+        if output.output_type == "error":
+            if not cell.metadata.get("error"):
+                cell.metadata["error"] = True
+                kept.append(output)
+            output["traceback"] = [_hide(_clean_terminal(line)) for line in output.traceback]
+            continue
+        data = output.get("data", {})
+        if HEADER in data:
+            parts["subtitle"] = data[HEADER].get("subtitle") or parts["subtitle"]
+            parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]
+            continue
+        if GLOSSARY in data:
+            parts["terms"] += [term for term in data[GLOSSARY].get("terms", []) if term in TERMS]
+            continue
+        if CHECKS in data:
+            parts["warnings"] += data[CHECKS].get("warnings", [])
+            output.metadata["page"] = {"link": "warnings", "count": len(data[CHECKS].get("warnings", []))}
+        elif EXCLUSIONS in data:
+            if data[EXCLUSIONS].get("html"):
+                parts["exclusions"].append(data[EXCLUSIONS]["html"])
+                output.metadata["page"] = {"link": "left-out"}
+        elif FINDING in data:
+            output.metadata["page"] = {"finding": card(data[FINDING])}
+        elif "text/html" in data and "image/png" not in data:
+            data["text/html"] = _safe(data["text/html"])
+        elif "text/markdown" in data:
+            output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], {}, [], {})}
+        kept.append(output)
+    cell["outputs"] = kept
+
+
+def _findings_so_far(node: Any) -> list[dict[str, Any]]:
+    try:
+        return read_findings(node)
+    except InputError:
+        return []
+
+
+def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    found: dict[str, Any] = {**failure, "where": "", "source": "", "traceback": "", "anchor": ""}
+    heading = ""
+    for number, cell in enumerate(node.cells, start=1):
+        if cell.cell_type == "markdown":
+            for line in cell.source.splitlines():
+                if re.match(r"#{2,3} ", line):
+                    heading = _plain_text(line.lstrip("#").strip())
+        for output in cell.get("outputs", []) if cell.cell_type == "code" else []:
+            if output.output_type == "error":
+                found["where"] = f"cell {number}" + (f", in “{heading}”" if heading else "")
+                found["source"] = cell.metadata.get("source", "")
+                found["traceback"] = "\n".join(output.get("traceback", []))
+                return found
+    return found
+
+
+def _refuse_bare_figures(bundles: Sequence[tuple[Any, Any]]) -> None:
+    for cell, output in bundles:
+        for media in ("image/png", "image/svg+xml", "image/jpeg", "image/gif"):
+            if media not in output.get("data", {}):
+                continue
+            about = output.get("metadata", {}).get(media, {})
+            if not (isinstance(about, Mapping) and str(about.get("alt", "")).strip()):
+                first = next((line for line in cell.source.splitlines() if line.strip()), "")
+                raise InputError(
+                    f"A figure has no alternative text in the cell that begins with {first[:60]!r}; "
+                    "show it with report.figure(fig, alt=...)."
+                )
+
+
+def _markdown(source: str, taken: dict[str, int], headings: list[dict[str, Any]], attachments: Any) -> str:
+    """Return Markdown as HTML: tags are shown, formulas are MathML, headings have ids and begin at h2."""
+    from latex2mathml.converter import convert
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def heading(self, text: str, level: int, **_: Any) -> str:
+            words = _plain_text(re.sub(r"<[^>]+>", "", text))
+            name = slug(words, taken)
+            level = max(2, level)
+            headings.append({"id": name, "words": words, "level": level})
+            return f'<h{level} id="{name}">{text}</h{level}>\n'
+
+        def block_math(self, body: str) -> str:
+            formula = convert(body, display="block")
+            return f'<span class="formula" tabindex="0" role="group" aria-label="Formula">{formula}</span>'
+
+        def inline_math(self, body: str) -> str:
+            return str(convert(body))
+
+        def image(self, text: str, url: str, title: str | None = None) -> str:
+            if not text.strip():
+                raise InputError(
+                    f"The picture {url[:60]!r} has no alternative text; write ![what it shows](...)."
+                )
+            return str(super().image(text, url, title))
+
+        def table(self, text: str) -> str:
+            return f"{_SCROLL}<table>{text}</table></div>\n"
+
+    renderer = Renderer(escape=True, attachments=attachments or {}, exclude_anchor_links=True)
+    return str(MarkdownWithMath(renderer=renderer).render(source))
+
+
+def _first_paragraph(source: str) -> tuple[str, str]:
+    first, _, rest = source.partition("\n\n")
+    if re.match(r"\s*([#>|`*\-]|\d+\.)", first) and not re.match(r"\s*\*{1,2}\w", first):
+        return "", source
+    return first, rest.strip()
+
+
+def _assignments(source: str) -> dict[str, dict[str, Any]]:
+    """Read `name: type = value  # help` lines."""
+    lines = source.splitlines()
+    found = {}
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return {}
+    for statement in body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name, node = statement.target.id, statement.value
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name, node = statement.targets[0].id, statement.value
+        else:
+            continue
+        if node is None:
+            continue
+        try:
+            value = ast.literal_eval(node)
+        except ValueError:
+            value = ast.unparse(node)
+        rest = lines[(statement.end_lineno or 1) - 1].encode()[statement.end_col_offset or 0 :].decode()
+        found[name] = {"value": value, "help": rest.partition("#")[2].strip()}
+    return found
+
+
+def _safe(page: str) -> str:
+    """Keep of foreign HTML what shows text and tables."""
+    import bleach
+
+    allowed = (
+        "a abbr b br caption code dd details div dl dt em h3 h4 i li ol p pre small span strong sub summary "
+        "sup table tbody td tfoot th thead tr ul"
+    )
+    kept = ["class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href", "id"]
+    page = re.sub(r"<(style|script)\b.*?</\1\s*>", "", page, flags=re.S | re.I)
+    clean = bleach.clean(page, tags=set(allowed.split()), attributes={"*": kept}, strip=True)
+    if "<table" in clean and 'class="table"' not in clean:
+        clean = f"{_SCROLL}{clean}</div>"
+    return clean
+
+
+def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return where the interval, the value and the comparison lie, in percent of the bar."""
+    low, high, value, compare = (record.get(name) for name in ("low", "high", "value", "compare"))
+    if low is None or high is None or value is None or not low <= value <= high or low == high:
+        return None
+    marks = [low, high, *([compare] if compare is not None else [])]
+    start, span = min(marks), max(marks) - min(marks)
+    start, span = start - 0.15 * span, 1.3 * span
+    place = {"low": low, "value": value, "high": high, "compare": compare}
+    return {name: round(100 * (mark - start) / span, 2) for name, mark in place.items() if mark is not None}
+
+
+def _split(shown: str) -> tuple[str, str]:
+    """Part a number from the word behind it: "14.2 months"."""
+    number, _, word = shown.rpartition(" ")
+    return (number, word) if re.search(r"\d$", number) and word.isalpha() else (shown, "")
+
+
+def _plain_text(words: str) -> str:
+    import html
+
+    return html.unescape(re.sub(r"[*_`]", "", words)).strip()
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_words(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _hide(words: str) -> str:
+    """Hide the password of an address."""
+    return _SECRET.sub(r"\1:***@", words)
+
+
+def _clean_terminal(words: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", words)
+
+
+def moment(value: Any) -> str:
+    """Return a time, or its ISO words, as readers see it."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            return value
+    return fmt.date(value, "minute") + " UTC"

@@ -1,0 +1,526 @@
+"""Numbers, money, durations and dates as a reader expects them, in one locale.
+
+All functions are pure: a value in, a string out. What is missing (None, NaN, NaT, an infinity) reads
+"not available". The locale comes from :func:`set_locale`, else from the environment's TENURE_LOCALE,
+else it is English.
+
+Example:
+    >>> percent(0.0512), money(123_456_789, "EUR"), duration(14.23, "months")
+    ('5.1%', '€1.23M', '14.2 months')
+    >>> interval(0.048, 0.055, "percent"), interval(11.0, float("inf"), "months")
+    ('4.8% to 5.5%', '11 months or more')
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import math
+import os
+import re
+from collections.abc import Callable, Iterable
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from tenure.errors import InputError
+
+NOT_AVAILABLE = "not available"
+UNITS = ("percent", "points", "days", "weeks", "months", "years", "count", "number", "ratio", "score")
+
+# ISO 4217 (list one of the maintenance agency): currencies whose minor unit is not a hundredth. CLDR's own
+# digits are for display and differ (the Serbian dinar shows none, yet is counted in hundredths).
+_EXPONENTS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"), 0),
+    **dict.fromkeys(("VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+
+_chosen_locale = ""
+
+
+def set_locale(locale: str = "") -> None:
+    """Choose the locale of all later formatting, such as "en", "en_GB" or "it"; "" returns to the default.
+
+    Raises:
+        InputError: There is no such locale.
+    """
+    global _chosen_locale
+    _locale(locale or "en")
+    _chosen_locale = locale
+
+
+def missing(value: Any) -> bool:
+    """Say whether a value is absent: None, NaN, NaT, pandas' NA or an infinity.
+
+    Example:
+        >>> missing(float("nan")), missing(None), missing(0)
+        (True, True, False)
+    """
+    if value is None or str(value) in ("<NA>", "NaT"):
+        return True
+    try:
+        return not math.isfinite(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def percent(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
+    """Format a fraction as a percentage: one decimal, two below one percent.
+
+    Example:
+        >>> percent(0.0512), percent(1), percent(0.00512), percent(-0.3), percent(0.00002)
+        ('5.1%', '100%', '0.51%', '−30%', '<0.01%')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    places = _percent_places([value]) if digits is None else digits
+    smallest = Decimal(1).scaleb(-places - 2)
+    if value and abs(_decimal(value)) < smallest / 2:
+        return ("<" if value > 0 else ">−") + _percent(smallest, places)
+    whole = digits is None and _round(_decimal(value) * 100, places) % 1 == 0
+    return _sign(_percent(value, 0 if whole else places), value, signed)
+
+
+def points(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
+    """Format a difference of two fractions as percentage points.
+
+    Example:
+        >>> points(0.012), points(-0.0035, signed=True), points(0.01)
+        ('1.2 points', '−0.35 points', '1 point')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    places = _percent_places([value]) if digits is None else digits
+    return _points_number(value, places, digits is None, signed) + _points_word(value, places)
+
+
+def count(value: Any, *, signed: bool = False) -> str:
+    """Format a number of things.
+
+    Example:
+        >>> count(12345), count(-3), count(2.5)
+        ('12,345', '−3', '2.5')
+    """
+    return number(value, signed=signed)
+
+
+def number(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
+    """Format a plain number to three significant digits or all its whole ones; two below one.
+
+    Example:
+        >>> number(1234.56), number(12.34), number(1.234), number(0.01234), number(7)
+        ('1,235', '12.3', '1.23', '0.012', '7')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    exact = _decimal(value)
+    places = digits
+    if places is None:
+        places = 0 if exact % 1 == 0 or abs(exact) >= 100 else _significant_places(exact)
+    return _sign(_number(value, places, keep=digits is not None), value, signed)
+
+
+def ratio(value: Any, digits: int | None = None) -> str:
+    """Format one quantity as a multiple of another.
+
+    Example:
+        >>> ratio(1.8), ratio(0.654), ratio(12.34), ratio(2)
+        ('1.8×', '0.65×', '12.3×', '2×')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    places = _ratio_places([value]) if digits is None else digits
+    return _sign(_number(value, places, keep=digits is not None), value, False) + "×"
+
+
+def score(value: Any, digits: int = 1, *, signed: bool = False) -> str:
+    """Format a score such as an NPS.
+
+    Example:
+        >>> score(30.04), score(-12.26)
+        ('30', '−12.3')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    return _sign(_number(value, digits), value, signed)
+
+
+def duration(value: Any, unit: str, digits: int | None = None) -> str:
+    """Format a length of time in days, weeks, months or years.
+
+    Example:
+        >>> duration(14.23, "months"), duration(1, "month"), duration(0.55, "years"), duration(140.2, "days")
+        ('14.2 months', '1 month', '0.55 years', '140 days')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    return _duration(value, unit, _duration_places([value]) if digits is None else digits)
+
+
+def currency_exponent(currency: str) -> int:
+    """Return how many decimals ISO 4217 gives the currency's minor unit.
+
+    Example:
+        >>> currency_exponent("EUR"), currency_exponent("JPY"), currency_exponent("KWD")
+        (2, 0, 3)
+    """
+    return _EXPONENTS.get(_currency(currency), 2)
+
+
+def money(minor: Any, currency: str, *, compact: bool | None = None, digits: int | None = None) -> str:
+    r"""Format an amount in minor units: with cents below a thousand, in short from a million on.
+
+    Args:
+        minor: The amount in minor units (cents).
+        currency: The ISO 4217 code.
+        compact: Whether to shorten thousands and millions; None: from a million on.
+        digits: Decimals to show; None: by size.
+
+    Example:
+        >>> money(1234, "EUR"), money(123456, "USD"), money(-1250, "JPY"), money(1_000_000_00, "GBP")
+        ('€12.34', '$1,235', '−¥1,250', '£1M')
+        >>> money(123_456_789, "EUR", compact=False), money(1500, "KWD")
+        ('€1,234,568', 'KWD\xa01.500')
+    """
+    if missing(minor):
+        return NOT_AVAILABLE
+    return _money(minor, currency, _money_style([minor], currency, compact, digits))
+
+
+def p_value(value: Any) -> str:
+    """Format a p-value to two significant digits, never as zero.
+
+    Example:
+        >>> p_value(0.0123), p_value(0.00002), p_value(0.87)
+        ('p = 0.012', 'p < 0.001', 'p = 0.87')
+    """
+    if missing(value):
+        return NOT_AVAILABLE
+    if value < 0.001:
+        return "p < " + _number(0.001, 3)
+    return "p = " + _number(value, 3 if value < 0.1 else 2, keep=value >= 0.1)
+
+
+def date(value: Any, precision: str = "day") -> str:
+    """Format a day ("day"), its month ("month") or a time in UTC ("minute").
+
+    Args:
+        value: A date, a datetime, a pandas Timestamp or an ISO 8601 string.
+        precision: "day", "month" or "minute".
+
+    Example:
+        >>> date("2026-10-31"), date("2026-10", "month"), date("2026-10-31T09:05:00", "minute")
+        ('Oct 31, 2026', 'Oct 2026', 'Oct 31, 2026, 09:05')
+    """
+    if missing(value) or value == "":
+        return NOT_AVAILABLE
+    from babel.dates import format_date, format_skeleton
+
+    if isinstance(value, str):
+        text = value if len(value) != 7 else f"{value}-01"
+        try:
+            value = dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(f"The date {value!r} is not in ISO format; write it as in 2026-10-31.") from None
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        value = value.astimezone(dt.UTC)
+    if precision == "month":
+        return format_skeleton("yMMM", value, locale=_locale())
+    day = format_date(value, format="medium", locale=_locale())
+    return f"{day}, {value:%H:%M}" if precision == "minute" and isinstance(value, dt.datetime) else day
+
+
+def interval(low: Any, high: Any, unit: str) -> str:
+    """Format an interval, its ends rounded alike; an open end reads "or more" or "or less".
+
+    Args:
+        low: The lower end, in the unit; missing or minus infinity: open below.
+        high: The upper end; missing or infinity: open above.
+        unit: A unit that :func:`check_unit` accepts.
+
+    Example:
+        >>> interval(13.05, 15.2, "months"), interval(-0.012, 0.004, "points")
+        ('13 to 15.2 months', '−1.2 to 0.4 points')
+        >>> interval(90_00, 140_00, "money:EUR")
+        '€90.00 to €140.00'
+    """
+    check_unit(unit)
+    if missing(low) and missing(high):
+        return NOT_AVAILABLE
+    if missing(high):
+        return f"{value(low, unit)} or more"
+    if missing(low):
+        return f"{value(high, unit)} or less"
+    ends = [low, high]
+    if unit == "percent":
+        places = _percent_places(ends)
+        if all(_round(_decimal(end) * 100, places) % 1 == 0 for end in ends):
+            places = 0
+        return f"{_percent_alike(low, places)} to {_percent_alike(high, places)}"
+    if unit == "points":
+        places = _percent_places(ends)
+        numbers = [_points_number(end, places, True, False) for end in ends]
+        return f"{numbers[0]} to {numbers[1]}{_points_word(high, places)}"
+    if unit in _DURATIONS:
+        places = _duration_places(ends)
+        first = _sign(_number(low, places), low, False)
+        return f"{first} to {_duration(high, unit, places)}"
+    if unit.startswith("money:"):
+        style = _money_style(ends, unit[6:], None, None)
+        return " to ".join(_money(end, unit[6:], style) for end in ends)
+    if unit == "ratio":
+        places = _ratio_places(ends)
+        return " to ".join(ratio(end, places) for end in ends)
+    return f"{value(low, unit)} to {value(high, unit)}"
+
+
+def value(value: Any, unit: str, *, signed: bool = False) -> str:
+    """Format a value by the name of its unit.
+
+    Args:
+        value: The value: a fraction for "percent" and "points", minor units for "money:EUR".
+        unit: One of UNITS, or "money:" and an ISO 4217 code.
+        signed: Whether a plus is shown.
+
+    Raises:
+        InputError: There is no such unit.
+
+    Example:
+        >>> value(0.051, "percent"), value(1999, "money:EUR"), value(None, "count")
+        ('5.1%', '€19.99', 'not available')
+    """
+    check_unit(unit)
+    if missing(value):
+        return NOT_AVAILABLE
+    if unit.startswith("money:"):
+        return _sign(money(value, unit[6:]), value, signed)
+    if unit in _DURATIONS:
+        return _sign(duration(value, unit), value, signed)
+    if unit == "ratio":
+        return ratio(value)
+    by_unit = {"percent": percent, "points": points, "count": count, "number": number, "score": score}
+    return by_unit[unit](value, signed=signed)
+
+
+def column(values: Iterable[Any], unit: str, *, compact: bool = False) -> list[str]:
+    """Format the values of a column or an axis alike: the same decimals, and no word behind a duration.
+
+    Args:
+        values: The values.
+        unit: Their unit.
+        compact: Whether to shorten thousands and millions of money.
+
+    Example:
+        >>> column([0.3, 0.412, None], "percent"), column([12, 14.5], "months")
+        (['30.0%', '41.2%', 'not available'], ['12.0', '14.5'])
+        >>> column([0, 120_400, 35_800], "money:EUR"), column([0, 5e6, 1e7], "money:EUR", compact=True)
+        (['€0', '€1,204', '€358'], ['€0', '€50K', '€100K'])
+    """
+    check_unit(unit)
+    values = list(values)
+    known = [value for value in values if not missing(value)]
+    write = _alike(known, unit, compact)
+    return [NOT_AVAILABLE if missing(value) else write(value) for value in values]
+
+
+def _alike(known: list[Any], unit: str, compact: bool) -> Callable[[Any], str]:
+    exact = [_decimal(value) * (100 if unit in ("percent", "points") else 1) for value in known]
+    largest = max((abs(one) for one in exact), default=Decimal(0))
+    if unit.startswith("money:"):
+        code = unit[6:]
+        style = _money_style(known, code, compact, None)
+        if compact:
+            exponent = currency_exponent(code)
+            style = (largest.scaleb(-exponent) >= 10_000, 0)
+            for digits in range(3):
+                if len({_money(one, code, (style[0], digits)) for one in known}) == len(set(known)):
+                    break
+            style = (style[0], digits)
+        return lambda value: _money(value, code, style)
+    if all(one == one.to_integral_value() for one in (_round(one, 9) for one in exact)):
+        places = 0
+    elif unit in ("percent", "points"):
+        places = _percent_places(known)
+    elif unit in _DURATIONS:
+        places = _duration_places(known)
+    elif unit == "ratio":
+        places = 2 if largest < 10 else 1
+    elif unit == "score":
+        places = 1
+    else:
+        places = 0 if largest >= 1000 else 1 if largest >= 100 else _significant_places(largest)
+    if unit == "percent":
+        return lambda value: _sign(_percent(value, places), value, False)
+    if unit == "points":
+        return lambda value: _points_number(value, places, False, False)
+    suffix = "×" if unit == "ratio" else ""
+    return lambda value: _sign(_number(value, places, keep=True), value, False) + suffix
+
+
+def check_unit(unit: str) -> str:
+    """Return the unit if it is one that values can have.
+
+    Raises:
+        InputError: It is not.
+    """
+    if unit in UNITS:
+        return unit
+    if isinstance(unit, str) and unit.startswith("money:"):
+        _currency(unit[6:])
+        return unit
+    raise InputError(f"There is no unit {unit!r}; use one of {', '.join(UNITS)} or money:EUR.")
+
+
+def join(words: Iterable[Any]) -> str:
+    """Join words as a sentence does.
+
+    Example:
+        >>> join(["Basic", "Plus", "Pro"]), join(["Basic"]), join([])
+        ('Basic, Plus, and Pro', 'Basic', 'none')
+    """
+    from babel.lists import format_list
+
+    parts = [str(word) for word in words]
+    return format_list(parts, locale=_locale()) if parts else "none"
+
+
+_DURATIONS = ("days", "weeks", "months", "years")
+
+
+@functools.lru_cache
+def _parse_locale(name: str) -> Any:
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        return Locale.parse(name.replace("-", "_"))
+    except (ValueError, UnknownLocaleError):
+        raise InputError(f"There is no locale {name!r}; use one such as en, en_GB or it.") from None
+
+
+def _locale(name: str = "") -> Any:
+    return _parse_locale(name or _chosen_locale or os.environ.get("TENURE_LOCALE", "") or "en")
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(str(int(value))) if float(value).is_integer() else Decimal(repr(float(value)))
+
+
+def _round(exact: Decimal, places: int) -> Decimal:
+    return (
+        exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN) if abs(exact) < 1e20 else exact
+    )
+
+
+def _sign(text: str, value: Any, signed: bool) -> str:
+    """Write minus as a minus, and a plus where one is wanted."""
+    if re.search(r"[1-9]", text) is None:
+        return text.replace("-", "")
+    text = text.replace("-", "−")
+    return f"+{text}" if signed and value > 0 else text
+
+
+def _number(value: Any, places: int, keep: bool = False) -> str:
+    from babel.numbers import format_decimal
+
+    rounded = _round(_decimal(value), places)
+    decimals = "0" * places if keep else "#" * places
+    pattern = str(_locale().decimal_formats[None].pattern)
+    whole = re.sub(r"0\.#+|0(?!.*0)", "0", pattern, count=1)
+    return format_decimal(rounded, whole + ("." + decimals if places else ""), locale=_locale())
+
+
+def _percent(value: Any, places: int) -> str:
+    from babel.numbers import format_percent
+
+    exact = _round((value if isinstance(value, Decimal) else _decimal(value)) * 100, places) / 100
+    pattern = _locale().percent_formats[None].pattern
+    if places:
+        pattern = pattern.replace("0", "0." + "0" * places, 1)
+    return format_percent(exact, pattern, locale=_locale())
+
+
+def _percent_alike(value: Any, places: int) -> str:
+    return _sign(_percent(value, places if _decimal(value) not in (0, 1) else 0), value, False)
+
+
+def _percent_places(values: Iterable[Any]) -> int:
+    sizes = [abs(_decimal(value)) for value in values if value]
+    return 2 if sizes and max(sizes) < Decimal("0.00995") else 1
+
+
+def _points_number(value: Any, places: int, tidy: bool, signed: bool) -> str:
+    return _sign(_number(_decimal(value) * 100, places, keep=not tidy), value, signed)
+
+
+def _points_word(value: Any, places: int) -> str:
+    return " point" if abs(_round(_decimal(value) * 100, places)) == 1 else " points"
+
+
+def _significant_places(exact: Decimal) -> int:
+    size = abs(exact)
+    if size >= 10:
+        return 1
+    if size >= 1:
+        return 2
+    return min(12, 1 - size.adjusted()) if size else 0
+
+
+def _ratio_places(values: Iterable[Any]) -> int:
+    largest = max(abs(float(value)) for value in values)
+    return 2 if largest < 10 else 1 if largest < 100 else 0
+
+
+def _duration_places(values: Iterable[Any]) -> int:
+    largest = max(abs(float(value)) for value in values)
+    return 0 if largest >= 100 else 1 if largest >= 1 else 2
+
+
+def _duration(value: Any, unit: str, places: int) -> str:
+    from babel.units import format_unit
+
+    kind = unit.removesuffix("s")
+    if f"{kind}s" not in _DURATIONS:
+        raise InputError(f"There is no unit of time {unit!r}; use one of {', '.join(_DURATIONS)}.")
+    rounded = _round(_decimal(value), places)
+    rounded = rounded.quantize(Decimal(1)) if rounded % 1 == 0 else rounded.normalize()
+    return _sign(format_unit(rounded, f"duration-{kind}", length="long", locale=_locale()), value, False)
+
+
+def _currency(code: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", code or ""):
+        raise InputError(f"The currency {code!r} is not an ISO 4217 code; write it as in EUR.")
+    return code
+
+
+def _money_style(
+    values: Iterable[Any], currency: str, compact: bool | None, digits: int | None
+) -> tuple[bool, int]:
+    exponent = currency_exponent(currency)
+    largest = max((abs(_decimal(value)).scaleb(-exponent) for value in values), default=Decimal(0))
+    if compact is None:
+        compact = largest >= 999_500
+    if digits is None:
+        digits = 2 if compact else exponent if largest < 1000 else 0
+    return compact, digits
+
+
+def _money(minor: Any, currency: str, style: tuple[bool, int]) -> str:
+    from babel.numbers import format_compact_currency, format_currency
+
+    compact, digits = style
+    amount = _decimal(minor).scaleb(-currency_exponent(currency))
+    if compact:
+        text = format_compact_currency(amount, currency, locale=_locale(), fraction_digits=digits)
+        return _sign(_tidy_compact(text), minor, False)
+    pattern = _locale().currency_formats["standard"].pattern
+    pattern = re.sub(r"0\.0+", "0", pattern)
+    if digits:
+        pattern = re.sub(r"0(?!.*0)", "0." + "0" * digits, pattern, count=1)
+    text = format_currency(amount, currency, pattern, locale=_locale(), currency_digits=False)
+    return _sign(re.sub(r"([A-Z]{3})(?=\d)", "\\1\u00a0", text), minor, False)
+
+
+def _tidy_compact(text: str) -> str:
+    """Drop decimals that are all zero: 1.00M is 1M."""
+    return re.sub(r"(\d)[.,]0+(?=\D|$)", r"\1", text)

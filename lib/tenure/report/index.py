@@ -1,0 +1,156 @@
+"""The page that lists the latest of each report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tenure.report import format as fmt
+from tenure.report.exporter import card, made, moment, stylesheet
+
+# The findings of a report beyond these are on its own page.
+SHOWN = 4
+
+
+def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> str:
+    """Return the page that lists the reports.
+
+    Args:
+        entries: A mapping for each report, in order of reading, with "name" and as many as there are of:
+            "title"; "group", the heading it stands under; "question"; "state" ("ok", "not_applicable",
+            "never_run"; any other has failed) and "reason", a sentence; the links "page", "failed_page" and
+            "notebook_file"; "made", the run whose page is shown, and "made_at"; "tried_at" (ISO times);
+            "findings", their records; "history", by a finding's id a list of [time, value]; "exports", paths
+            beside the page; "breaches", sentences.
+        run: "id", "finished", "seconds" and what else :func:`tenure.report.render` takes.
+
+    Returns:
+        The page.
+    """
+    listed = [_entry(entry, run) for entry in entries]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in listed:
+        groups.setdefault(entry["group"], []).append(entry)
+    order = ("fresh", "kept", "not applicable", "not yet run", "failed")
+    counted = [(state, sum(entry["state"] == state for entry in listed)) for state in order]
+    about = {
+        name: fact for name, fact in run.items() if name in ("id", "started", "finished", "seconds", "commit")
+    }
+    return str(
+        _template().render(
+            css=stylesheet(),
+            groups=list(groups.items()),
+            tally=[(state, number) for state, number in counted if number],
+            finished=moment(run["finished"]) if run.get("finished") else "",
+            breaches=[(entry, sentence) for entry in listed for sentence in entry["breaches"]],
+            made=made({**about, "versions": run.get("versions") or {}}),
+        )
+    )
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = Path(__file__).parent / "template"
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("collection.html.j2")
+
+
+def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    state = _state(entry, run)
+    page = entry.get("page") or ""
+    history: Mapping[str, Any] = entry.get("history") or {}
+    records = list(entry.get("findings") or [])
+    folder = page.rpartition("/")[0]
+    files = [
+        {"name": str(path).rpartition("/")[2], "link": f"{folder}/{path}" if folder else str(path)}
+        for path in entry.get("exports") or []
+    ]
+    if entry.get("notebook_file"):
+        files.append({"name": "Notebook", "link": entry["notebook_file"]})
+    return {
+        "anchor": "report-" + "".join(c if c.isalnum() else "-" for c in str(entry["name"])),
+        "title": entry.get("title") or entry["name"],
+        "group": entry.get("group") or "Reports",
+        "question": entry.get("question") or "",
+        "state": state,
+        "words": _words(state, entry),
+        "when": _when(state, entry),
+        "page": page,
+        "failed_page": entry.get("failed_page") or "",
+        "found": [
+            {**card(record), "spark": spark(record, history.get(record["id"], []))}
+            for record in records[:SHOWN]
+        ],
+        "more": max(0, len(records) - SHOWN),
+        "files": files if page else [],
+        "breaches": [str(sentence) for sentence in entry.get("breaches") or []],
+    }
+
+
+def _state(entry: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    given = str(entry.get("state", "")).replace("_", " ")
+    if given == "ok":
+        return "fresh" if entry.get("made") == run.get("id") else "kept"
+    if given == "never run":
+        return "not yet run"
+    return "not applicable" if given == "not applicable" else "failed"
+
+
+def _words(state: str, entry: Mapping[str, Any]) -> str:
+    reason = str(entry.get("reason") or "")
+    if state == "failed" and entry.get("page"):
+        return f"{reason} The last good report stands below.".strip()
+    return reason if state in ("failed", "not applicable") else ""
+
+
+def _when(state: str, entry: Mapping[str, Any]) -> str:
+    if entry.get("page") and entry.get("made_at"):
+        made_at = moment(entry["made_at"])
+        return (
+            f"Made {made_at}; nothing it is made of has changed since"
+            if state == "kept"
+            else f"Made {made_at}"
+        )
+    return f"Tried {moment(entry['tried_at'])}" if entry.get("tried_at") else ""
+
+
+def spark(record: Mapping[str, Any], points: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
+    """Return the small line of a finding's past values, its points and words; None with fewer than two.
+
+    Args:
+        record: The finding.
+        points: Pairs of time and value, oldest first; a missing value is a gap.
+
+    Example:
+        >>> spark({"unit": "percent"}, [["2026-09", 0.05], ["2026-10", None], ["2026-11", 0.04]])["label"]
+        'Over the last 3 runs, from 5% to 4%; lowest 4%, highest 5%'
+    """
+    values = [None if fmt.missing(value) else float(value) for _, value in points]
+    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    if len(known) < 2:
+        return None
+    low, high = min(value for _, value in known), max(value for _, value in known)
+    span = high - low or 1.0
+    places = [
+        (
+            round(4 + 112 * place / (len(values) - 1), 1),
+            round(28 - 24 * (value - low) / span, 1) if high > low else 16.0,
+        )
+        for place, value in known
+    ]
+    parts: list[list[str]] = [[]]
+    for (place, _), (x, y) in zip(known, places, strict=True):
+        if parts[-1] and values[place - 1] is None:
+            parts.append([])
+        parts[-1].append(f"{x},{y}")
+    unit = record.get("unit", "number")
+    first, last, least, most = (fmt.value(value, unit) for value in (known[0][1], known[-1][1], low, high))
+    return {
+        "lines": [" ".join(part) for part in parts],
+        "end": places[-1],
+        "label": f"Over the last {len(values)} runs, from {first} to {last}; lowest {least}, highest {most}",
+    }

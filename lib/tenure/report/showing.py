@@ -1,0 +1,141 @@
+"""What a notebook shows besides findings and tables: figures, the page's head, checks, exclusions, terms."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tenure.errors import InputError
+from tenure.report import format as fmt
+from tenure.report.display import CHECKS, EXCLUSIONS, HEADER, show
+from tenure.report.tables import Format, to_html
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+# A figure is this many CSS pixels wide; its picture has twice as many.
+FIGURE_WIDTH = 720
+DATA_ROWS = 400
+
+
+def figure(
+    figure: Figure,
+    *,
+    alt: str,
+    data: pd.DataFrame | None = None,
+    caption: str = "",
+    formats: Mapping[str, Format] | None = None,
+) -> None:
+    """Show a figure with words for those who do not see it and its data as a table, and close it.
+
+    Args:
+        figure: The figure.
+        alt: What a reader would see in it: the kind of figure, what it shows and the main reading.
+        data: The table it was drawn from.
+        caption: A line below it.
+        formats: How the data's columns are written, as for :func:`tenure.report.table`.
+
+    Raises:
+        InputError: There is no alternative text.
+    """
+    if not alt or not alt.strip():
+        raise InputError("The figure has no alternative text; pass alt= with what a reader would see in it.")
+    picture, width, height = _png(figure)
+    metadata = {"alt": " ".join(alt.split()), "caption": caption, "width": width, "height": height}
+    show({"text/plain": f"Figure: {alt}", "image/png": picture}, {"image/png": metadata})
+    if data is not None:
+        rows = to_html(data, caption="Data behind this figure", formats=formats, max_rows=DATA_ROWS)
+        show(
+            {
+                "text/plain": f"Data behind this figure: {len(data)} rows",
+                "text/html": '<details class="data"><summary>Data behind this figure</summary>'
+                f"{rows}</details>",
+            }
+        )
+
+
+def header(
+    *, as_of: Any = None, subtitle: str = "", period: str = "", source: str = "", **facts: Any
+) -> None:
+    """Say what stands at the top of the page: the day, the period, the data and further facts.
+
+    Args:
+        as_of: The day up to which the data was looked at.
+        subtitle: The question in one line.
+        period: The period that is reported on, in words.
+        source: Where the data came from, without a password.
+        **facts: Further facts; `reporting_currency="EUR"` reads "Reporting currency: EUR".
+    """
+    named = {"As of": "" if as_of is None else fmt.date(as_of), "Period": period, "Data": source}
+    named |= {name.replace("_", " ").capitalize(): str(fact) for name, fact in facts.items()}
+    pairs = [[name, fact] for name, fact in named.items() if fact]
+    record = {"subtitle": subtitle, "facts": pairs}
+    lines = "".join(f"<li>{html.escape(name)}: {html.escape(fact)}</li>" for name, fact in pairs)
+    page = (f"<p>{html.escape(subtitle)}</p>" if subtitle else "") + (f"<ul>{lines}</ul>" if lines else "")
+    plain = "\n".join(([subtitle] if subtitle else []) + [f"{name}: {fact}" for name, fact in pairs])
+    show({"text/plain": plain, "text/html": page, HEADER: record})
+
+
+def checks(report: Any) -> None:
+    """List what the checks of the data warn of.
+
+    Args:
+        report: A check report: its `warnings` have a `sentence` and a `fix` each.
+    """
+    warnings = [[problem.sentence, getattr(problem, "fix", "") or ""] for problem in report.warnings]
+    if not warnings:
+        return show(
+            {
+                "text/plain": "The checks of the data found nothing to warn of.",
+                "text/html": "<p>The checks of the data found nothing to warn of.</p>",
+                CHECKS: {"warnings": []},
+            }
+        )
+    items = "".join(f"<li>{html.escape(' '.join(words).strip())}</li>" for words in warnings)
+    plain = "\n".join(f"Warning: {' '.join(words).strip()}" for words in warnings)
+    return show(
+        {
+            "text/plain": plain,
+            "text/html": f"<p>The checks of the data warn of:</p><ul>{items}</ul>",
+            CHECKS: {"warnings": warnings},
+        }
+    )
+
+
+def exclusions(frame: pd.DataFrame, *, formats: Mapping[str, Format] | None = None) -> None:
+    """Show the ledger of what was left out of the numbers, with reasons and amounts.
+
+    Args:
+        frame: A row for each reason, such as columns reason, customers, amount.
+        formats: How columns are written, as for :func:`tenure.report.table`.
+    """
+    if len(frame) == 0:
+        words = "Nothing was left out."
+        return show({"text/plain": words, "text/html": f"<p>{words}</p>", EXCLUSIONS: {"html": ""}})
+    page = to_html(frame, caption="Left out of the numbers, and why", formats=formats, max_rows=100)
+    return show({"text/plain": str(frame), "text/html": page, EXCLUSIONS: {"html": page}})
+
+
+def _png(figure: Figure) -> tuple[str, int, int]:
+    """Return the figure as a small PNG in base 64, with its size in CSS pixels."""
+    import base64
+
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    from tenure.report.style import theme
+
+    raw = io.BytesIO()
+    dpi = 2 * FIGURE_WIDTH / figure.get_size_inches()[0]
+    with theme():
+        figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
+    plt.close(figure)
+    picture = Image.open(raw).convert("RGB")
+    width, height = picture.size
+    small = io.BytesIO()
+    flat = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat.save(small, format="png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode("ascii"), round(width / 2), round(height / 2)

@@ -1,0 +1,269 @@
+"""How figures look: one theme, colors that the color-blind can tell apart, labels that do not collide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tenure.report import format as fmt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+# Found by maximizing the smallest colour difference (CIE 1976) under normal vision and simulated protanopia,
+# deuteranopia and tritanopia (Machado et al. 2009): 36 at least, each with a contrast of 3 to 1 on white.
+PALETTE = ("#54017E", "#D27D00", "#339C73", "#8583C5", "#8E2000", "#2A3F4B")
+INK, MUTED, LINE, GREY = "#1C2128", "#5A6470", "#D9DDE2", "#858D96"
+FIXED = {
+    "other": GREY,
+    "all": PALETTE[0],
+    "voluntary": PALETTE[0],
+    "involuntary": PALETTE[1],
+    "unknown": GREY,
+}
+WIDTH = 6.6
+FONTS = (
+    "Inter",
+    "Helvetica Neue",
+    "Arial",
+    "Liberation Sans",
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+)
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Apply the look of Tenure's figures inside the block, and only there."""
+    import matplotlib
+    import seaborn
+    from matplotlib import font_manager
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    settings: dict[Any, Any] = {
+        "font.family": [font for font in FONTS if font in known] or ["DejaVu Sans"],
+        "font.size": 10,
+        "axes.labelsize": 10,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": "#9AA2AB",
+        "axes.titlesize": 10,
+        "axes.titlecolor": INK,
+        "axes.linewidth": 0.9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.spines.left": False,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": True,
+        "grid.color": "#E6E8EB",
+        "grid.linewidth": 0.8,
+        "xtick.labelsize": 10,
+        "ytick.labelsize": 10,
+        "xtick.color": "#9AA2AB",
+        "xtick.labelcolor": MUTED,
+        "ytick.labelcolor": MUTED,
+        "xtick.bottom": True,
+        "xtick.major.size": 3,
+        "ytick.left": False,
+        "text.color": INK,
+        "text.parse_math": False,
+        "lines.linewidth": 2.1,
+        "lines.solid_capstyle": "round",
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "figure.dpi": 100,
+        "svg.hashsalt": "tenure",
+    }
+    with matplotlib.rc_context(), seaborn.axes_style("whitegrid"):
+        matplotlib.rcParams.update(settings)
+        yield
+
+
+def new_figure(height: float, rows: int = 1, columns: int = 1, **axes: Any) -> tuple[Figure, Any]:
+    """Make a figure of the page's width that no global state knows, and its axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **axes)
+
+
+def colors(groups: Iterable[Any], given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give each group its colour: by the order of the names, so the same groups look alike in every figure.
+
+    Example:
+        >>> colors(["Plus", "Basic", "other"])
+        {'Basic': '#54017E', 'Plus': '#D27D00', 'other': '#858D96'}
+    """
+    names = sorted({str(group) for group in groups})
+    free = [name for name in names if name not in FIXED]
+    chosen = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(free)}
+    chosen = {name: chosen.get(name, FIXED.get(name, GREY)) for name in names}
+    return {**chosen, **{str(name): color for name, color in (given or {}).items() if str(name) in chosen}}
+
+
+def on_white(color: str, contrast: float = 4.5) -> str:
+    """Return the color, darkened until text in it has that contrast on white (WCAG 2.2)."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    rgb = to_rgb(color)
+    while 1.05 / (_luminance(rgb) + 0.05) < contrast:
+        rgb = (rgb[0] * 0.96, rgb[1] * 0.96, rgb[2] * 0.96)
+    return to_hex(rgb)
+
+
+def ink_on(color: Any) -> str:
+    """Return ink or white, whichever is easier to read on the color."""
+    from matplotlib.colors import to_rgb
+
+    return INK if _luminance(to_rgb(color)) > 0.3 else "white"
+
+
+def shorten(label: Any, width: int = 18) -> str:
+    """Cut a label to a width, with an ellipsis.
+
+    Example:
+        >>> shorten("A very long name of a plan")
+        'A very long name …'
+    """
+    text = " ".join(str(label).split())
+    return text if len(text) <= width else text[: width - 1].rstrip() + " …"
+
+
+def headline(figure: Figure, title: str, subtitle: str, key: Sequence[tuple[str, str]] = ()) -> None:
+    """Write the title, what is shown and a key of colors above the axes, wrapped to the figure's width."""
+    width, height = figure.get_size_inches()
+    top = 0.06
+    for words, size, weight, color in ((title, 13, "bold", INK), (subtitle, 10, "normal", MUTED)):
+        for line in _wrap(figure, words, size, weight, (width - 0.12) * figure.dpi):
+            figure.text(
+                0.06 / width,
+                1 - top / height,
+                line,
+                size=size,
+                weight=weight,
+                color=color,
+                ha="left",
+                va="top",
+            )
+            top += size * 1.32 / 72
+        top += 0.05 if words else 0
+    left, renderer = 0.06, figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    for name, color in key:
+        written = figure.text(
+            left / width,
+            1 - top / height,
+            "\N{EN DASH} " + shorten(name, 30),
+            size=10,
+            weight="bold",
+            color=on_white(color),
+            va="top",
+        )
+        left += written.get_window_extent(renderer).width / figure.dpi + 0.18
+    top += 0.24 if key else 0
+    engine: Any = figure.get_layout_engine()
+    if engine is not None:
+        edge = 0.04
+        engine.set(
+            rect=(edge / width, edge / height, 1 - 2 * edge / width, 1 - (top + 0.02 + edge) / height),
+            w_pad=0.02,
+            h_pad=0.02,
+        )
+
+
+def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size: float = 10) -> None:
+    """Write each line's name beside its end, moved apart where names would overlap.
+
+    Args:
+        axes: The axes, with its limits set.
+        labels: For each line its name, the x and y of its end, and its color.
+        size: Size of the text in points.
+    """
+    if not labels:
+        return
+    figure: Any = axes.figure
+    figure.draw_without_rendering()
+    ordered = sorted(labels, key=lambda label: label[2])
+    points = [axes.transData.transform((x, y)) for _, x, y, _ in ordered]
+    scale = figure.dpi / 72
+    box = axes.get_window_extent()
+    places = spread([point[1] for point in points], size * 1.25 * scale, box.y0, box.y1)
+    right = max(point[0] for point in points)
+    for (name, x, y, color), point, place in zip(ordered, points, places, strict=True):
+        moved = abs(place - point[1]) > 2 * scale
+        axes.annotate(
+            shorten(name),
+            xy=(x, y),
+            xytext=((right - point[0]) / scale + 8, (place - point[1]) / scale),
+            textcoords="offset points",
+            color=on_white(color),
+            size=size,
+            weight="bold",
+            ha="left",
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 1, "shrinkB": 2}
+            if moved
+            else None,
+        )
+
+
+def unit_axis(axis: Axis, unit: str, bins: int = 5) -> None:
+    """Write an axis' ticks in a unit, all alike."""
+    from matplotlib.ticker import Formatter, MaxNLocator
+
+    class UnitFormatter(Formatter):
+        def __call__(self, place: float, _: int | None = None) -> str:
+            return fmt.column([place], unit, compact=True)[0]
+
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            return fmt.column([round(float(place), 10) for place in values], unit, compact=True)
+
+    axis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(UnitFormatter())
+
+
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move ascending places apart by at least a gap, as little as possible, within limits where they fit.
+
+    Example:
+        >>> spread([10.0, 11.0, 40.0], 5.0, 0.0, 50.0)
+        [8.0, 13.0, 40.0]
+    """
+    blocks: list[list[float]] = []
+    for place in places:
+        blocks.append([place, 1])
+        while len(blocks) > 1 and blocks[-1][0] - blocks[-2][0] < gap * (blocks[-1][1] + blocks[-2][1]) / 2:
+            (upper, size), (lower, below) = blocks.pop(), blocks.pop()
+            blocks.append([(upper * size + lower * below) / (size + below), size + below])
+    moved = [center + gap * (k - (size - 1) / 2) for center, size in blocks for k in range(int(size))]
+    if moved and moved[-1] > high:
+        for place in range(len(moved) - 1, -1, -1):
+            limit = high if place == len(moved) - 1 else moved[place + 1] - gap
+            moved[place] = min(moved[place], limit)
+    if moved and moved[0] < low and gap * (len(moved) - 1) <= high - low:
+        for place in range(len(moved)):
+            limit = low if place == 0 else moved[place - 1] + gap
+            moved[place] = max(moved[place], limit)
+    return moved
+
+
+def _wrap(figure: Figure, words: str, size: float, weight: str, width: float) -> list[str]:
+    if not words:
+        return []
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    probe = figure.text(0, 0, " ".join(words.split()), size=size, weight=weight)
+    extent = probe.get_window_extent(renderer).width
+    probe.remove()
+    letters = max(12, int(len(words) * width / max(extent, 1.0) * 0.97))
+    return textwrap.wrap(words, letters, break_long_words=True)
+
+
+def _luminance(rgb: tuple[float, float, float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,620 @@
+"""One run of the collection: make what is not up to date, publish the whole, say what is out of bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import tenure
+from tenure.errors import TenureError
+from tenure.parameters import unknown_name
+from tenure.paths import project_root, resolve
+from tenure.runs import graph
+from tenure.runs.publish import Reports, carry, now
+from tenure.runs.runbook import Report, Runbook
+
+_FAILURES = ("failed", "timed_out", "died")
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# How many past values of a finding a run remembers for the index's lines.
+_HISTORY = 60
+
+logger = logging.getLogger("tenure.runs")
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A watched number that is out of its bounds.
+
+    Attributes:
+        report: The report's name.
+        finding: The finding's id.
+        sentence: What is wrong, with value and bound.
+    """
+
+    report: str
+    finding: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        name: The published run's id; None where nothing has ever been published.
+        entries: What stands of each report, by name: its state, findings, files; as in run.json.
+        made: Names of the reports that were run, in the order they ended.
+        selected: Names of the reports that were asked for, and what those need.
+        breaches: Watched numbers out of bounds.
+        seconds: Time it took.
+        since: When the published run was made.
+    """
+
+    name: str | None
+    entries: Mapping[str, Mapping[str, Any]]
+    made: tuple[str, ...]
+    selected: tuple[str, ...]
+    breaches: tuple[Breach, ...]
+    seconds: float
+    since: str | None
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the selected reports whose last try failed."""
+        return tuple(name for name in self.selected if self.entries[name]["state"] in _FAILURES)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 all well, 1 something failed, 3 a watched number is out of bounds."""
+        return 1 if self.failed else 3 if self.breaches else 0
+
+
+class Progress(Protocol):
+    """Hears how a run goes on; called from several threads."""
+
+    def begin(self, report: Report) -> None:
+        """A report is being made."""
+
+    def advance(self, report: Report, cells: int) -> None:
+        """So many of its code cells are done."""
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        """It is done, well or not."""
+
+    def skip(self, report: Report) -> None:
+        """It is up to date."""
+
+
+class Silent:
+    """Progress that nobody hears."""
+
+    def begin(self, report: Report) -> None:
+        """Do nothing."""
+
+    def advance(self, report: Report, cells: int) -> None:
+        """Do nothing."""
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def skip(self, report: Report) -> None:
+        """Do nothing."""
+
+
+def run_collection(
+    runbook: Runbook,
+    reports: Reports,
+    names: Sequence[str] = (),
+    *,
+    force: bool = False,
+    jobs: int | None = None,
+    wait: bool = False,
+    forked: bool | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Make the reports that are not up to date and publish the whole set.
+
+    Args:
+        runbook: What there is to run.
+        reports: Where to publish.
+        names: Reports to run; empty: all.
+        force: Whether to run them though nothing has changed.
+        jobs: How many notebooks to run at once; None: two, or one on a single core.
+        wait: Whether to wait while another run is going on.
+        forked: Whether to fork kernels from a warm process; None: where that is possible.
+        progress: Hears how it goes.
+
+    Returns:
+        What came of it. A failing notebook is no exception: its entry says so.
+
+    Raises:
+        BusyError: Another run is going on.
+    """
+    began = time.monotonic()
+    selected = _with_needs(runbook, names)
+    cores = _cores()
+    jobs = max(1, min(jobs or min(2, cores), len(selected) or 1))
+    with reports.lock(wait=wait), contextlib.ExitStack() as stack:
+        reports.clean()
+        run = _Run(runbook, reports, stack, progress or Silent(), jobs, cores, forked)
+        graph.walk(
+            runbook.reports,
+            {report.name for report in runbook.select(names)},
+            database=reports.state / "tasks.sqlite",
+            jobs=jobs,
+            force=force,
+            made_of=run.made_of,
+            standing=run.standing,
+            make=run.make,
+            skip=run.skip,
+        )
+        breaches = _breaches([report for report in runbook.reports if report.name in selected], run.entries)
+        record = run.publish(names, breaches)
+    return Result(
+        name=record["id"] if record else None,
+        entries=run.entries,
+        made=tuple(run.made),
+        selected=selected,
+        breaches=breaches,
+        seconds=time.monotonic() - began,
+        since=record["started"] if record else None,
+    )
+
+
+def _with_needs(runbook: Runbook, names: Sequence[str]) -> tuple[str, ...]:
+    by_name = {report.name: report for report in runbook.reports}
+    wanted: set[str] = set()
+    todo = [report.name for report in runbook.select(names)]
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo.extend(by_name[name].needs)
+    return tuple(report.name for report in runbook.reports if report.name in wanted)
+
+
+class _Run:
+    """The state of a run while it goes on."""
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        reports: Reports,
+        stack: contextlib.ExitStack,
+        progress: Progress,
+        jobs: int,
+        cores: int,
+        forked: bool | None,
+    ):
+        self.runbook = runbook
+        self.reports = reports
+        self.progress = progress
+        self.made: list[str] = []
+        self.previous = reports.published()
+        known = self.previous["reports"] if self.previous else {}
+        self.entries: dict[str, dict[str, Any]] = {
+            report.name: {**known.get(report.name, _blank()), **_description(report)}
+            for report in runbook.reports
+        }
+        self._stack = stack
+        self._jobs, self._cores, self._forked = jobs, cores, forked
+        self._started = now()
+        self._clock = time.monotonic()
+        self._name = reports.new_name()
+        self._staging: Path | None = None
+        self._kernels: Any = None
+        self._lock = threading.RLock()
+        self._rendering = threading.Lock()
+        self._busy = threading.Condition()
+        self._working = 0
+        self._stopping = False
+        self._versions = graph.versions()
+        self._shared = {
+            "code": graph.code_digest(Path(tenure.__file__).parent),
+            "versions": graph.digest(self._versions),
+            "locale": os.environ.get("TENURE_LOCALE", ""),
+        }
+        self._parts: dict[str, dict[str, Any]] = {}
+
+    # What the graph asks.
+
+    def made_of(self, report: Report) -> dict[str, Any]:
+        upstream = {name: self.entries[name]["findings"] for name in report.needs}
+        self._parts[report.name] = graph.ingredients(report, self._shared, upstream)
+        return self._parts[report.name]
+
+    def standing(self, report: Report) -> str:
+        entry = self.entries[report.name]
+        if entry["state"] == "not_applicable":
+            return entry["tried"]
+        if entry["state"] != "ok":
+            return ""
+        folder = self._folder(entry)
+        return entry["tried"] if folder and (folder / entry["page"]).is_file() else ""
+
+    def skip(self, report: Report) -> None:
+        self.progress.skip(report)
+
+    def make(self, report: Report) -> None:
+        with self._busy:
+            if self._stopping:
+                return
+            self._working += 1
+        try:
+            self._make(report)
+        finally:
+            with self._busy:
+                self._working -= 1
+                self._busy.notify_all()
+
+    def _make(self, report: Report) -> None:
+        from tenure.runs.execute import execute
+
+        self.progress.begin(report)
+        started = now()
+        staging, kernels = self._prepare()
+        secrets = _secrets(report)
+        outcome = execute(
+            report.notebook.path,
+            report.parameters,
+            kernels,
+            environment=self._environment(report, staging),
+            log=self._log(report),
+            timeout=report.timeout,
+            secrets=secrets,
+            progress=lambda cells: self.progress.advance(report, cells),
+        )
+        entry = {
+            **self.entries[report.name],
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "cell": outcome.cell,
+            "seconds": round(outcome.seconds, 2),
+            "tried": self._name,
+            "started_at": started,
+            "tried_at": now(),
+            "parameters": report.values,
+            "fingerprint": self._parts.get(report.name, {}).get("data"),
+            "failed_page": None,
+        }
+        exports = staging / "run" / "exports" / report.name
+        with self._rendering:
+            if outcome.state == "ok":
+                entry = self._write(report, outcome, entry, staging / "run")
+            if entry["state"] in _FAILURES:
+                entry["failed_page"] = f"{report.name}.failed.html"
+                page = self._failure_page(report, outcome, entry)
+                (staging / "run" / entry["failed_page"]).write_text(page, encoding="utf-8")
+        if entry["state"] != "ok":
+            shutil.rmtree(exports, ignore_errors=True)
+        if entry["state"] == "not_applicable":
+            # The last good report spoke of other data; beside "not applicable" it would mislead.
+            entry |= {key: value for key, value in _blank().items() if key in _GOOD}
+        with self._lock:
+            self.entries[report.name] = entry
+            self.made.append(report.name)
+        self.progress.end(report, entry)
+
+    # Making.
+
+    def _prepare(self) -> tuple[Path, Any]:
+        from tenure.runs.kernels import Kernels
+
+        with self._lock:
+            if self._staging is None:
+                self._staging = self.reports.stage(self._name)
+                self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
+                (self._staging / "temporary").mkdir()
+                self.reports.logs.mkdir(exist_ok=True)
+                kernels = Kernels(self._forked, threads=max(1, self._cores // self._jobs))
+                (self._staging / "sockets").write_text(str(kernels.folder), encoding="utf-8")
+                self._stack.callback(self._settle)
+                self._kernels = self._stack.enter_context(kernels)
+            return self._staging, self._kernels
+
+    def _settle(self) -> None:
+        """Wait, when a run is broken off, until nothing is written any more; its kernels are dead."""
+        with self._busy:
+            self._stopping = True
+            self._busy.wait_for(lambda: self._working == 0, timeout=10)
+
+    def _log(self, report: Report) -> Path:
+        log = self.reports.logs / f"{report.name}.log"
+        log.unlink(missing_ok=True)
+        return log
+
+    def _environment(self, report: Report, staging: Path) -> dict[str, str]:
+        upstream = staging / "upstream" / report.name
+        for name in report.needs:
+            upstream.mkdir(parents=True, exist_ok=True)
+            (upstream / f"{name}.findings.json").write_text(
+                json.dumps(self.entries[name]["findings"]), encoding="utf-8"
+            )
+        exports = staging / "run" / "exports" / report.name
+        exports.mkdir(parents=True, exist_ok=True)
+        share = {
+            "TENURE_THREADS": str(max(1, self._cores // self._jobs)),
+            "TENURE_MEMORY_LIMIT": f"{int(_memory() * 0.6 / self._jobs) // 2**20}MiB",
+            "TENURE_TEMP_DIRECTORY": str(staging / "temporary"),
+        }
+        return {
+            **{name: value for name, value in share.items() if name not in os.environ},
+            "TENURE_ROOT": str(project_root()),
+            "TENURE_REPORT": report.name,
+            "TENURE_OUTPUT": str(exports),
+            "TENURE_UPSTREAM": str(upstream),
+        }
+
+    def _write(self, report: Report, outcome: Any, entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Write the report's files; an entry that failed where they cannot be made."""
+        import nbformat
+
+        from tenure import report as pages
+
+        notebook = outcome.notebook
+        try:
+            findings = pages.read_findings(notebook)
+            page = pages.render(notebook, run=self._about(report, entry))
+            document = nbformat.writes(notebook)
+        except TenureError as error:
+            return {**entry, "state": "failed", "reason": f"The page cannot be made: {error}"}
+        except Exception as error:
+            logger.exception("rendering %s", report.name)
+            words = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            return {**entry, "state": "failed", "reason": f"The page cannot be made: {words}"}
+        exports = sorted(path for path in (folder / "exports" / report.name).rglob("*") if path.is_file())
+        entry |= {
+            "made": self._name,
+            "made_at": entry["tried_at"],
+            "page": f"{report.name}.html",
+            "notebook_file": f"{report.name}.ipynb",
+            "findings_file": f"{report.name}.findings.json",
+            "findings": findings,
+            "exports": [path.relative_to(folder).as_posix() for path in exports],
+        }
+        (folder / entry["notebook_file"]).write_text(document, encoding="utf-8")
+        (folder / entry["findings_file"]).write_text(json.dumps(findings, indent=1), encoding="utf-8")
+        (folder / entry["page"]).write_text(page, encoding="utf-8")
+        return entry
+
+    def _failure_page(self, report: Report, outcome: Any, entry: Mapping[str, Any]) -> str:
+        from tenure import report as pages
+
+        try:
+            return pages.render_failure(
+                outcome.notebook, report.title, entry["reason"], run=self._about(report, entry)
+            )
+        except Exception:
+            logger.exception("rendering the failure of %s", report.name)
+            title, reason = html.escape(report.title), html.escape(entry["reason"])
+            return f"<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{reason}</p>"
+
+    def _about(self, report: Report, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """What a page says about how it was made."""
+        return {
+            "run": self._name,
+            "started": entry["started_at"],
+            "finished": entry["tried_at"],
+            "seconds": entry["seconds"],
+            "fingerprint": entry["fingerprint"],
+            "parameters": entry["parameters"],
+            "commit": self._commit,
+            "versions": self._versions,
+        }
+
+    @property
+    def _commit(self) -> str | None:
+        with self._lock:
+            if not hasattr(self, "_known_commit"):
+                self._known_commit = _commit()
+            return self._known_commit
+
+    # Publishing.
+
+    def publish(self, names: Sequence[str], breaches: Sequence[Breach]) -> dict[str, Any] | None:
+        """Publish what was made beside what still stands; return the record of the published run."""
+        if not self.made and self.previous and not self._listing_changed():
+            return self.previous
+        if not self.made and not self.previous:
+            return None
+        from tenure import report as pages
+
+        if self._staging is None:
+            self._staging = self.reports.stage(self._name)
+            self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
+        folder = self._staging / "run"
+        for entry in self.entries.values():
+            old = self._folder(entry)
+            if old and old != folder:
+                carry(old, folder, _good_files(entry))
+        for name, entry in self.entries.items():
+            if name not in self.made and entry["failed_page"] and self.previous:
+                carry(self.reports.runs / self.previous["id"], folder, [entry["failed_page"]])
+        for empty in sorted((folder / "exports").rglob("*"), reverse=True):
+            if empty.is_dir() and not any(empty.iterdir()):
+                empty.rmdir()
+        history = self._history()
+        record = {
+            "id": self._name,
+            "started": self._started,
+            "finished": now(),
+            "seconds": round(time.monotonic() - self._clock, 2),
+            "asked_for": list(names),
+            "made": self.made,
+            "versions": self._versions,
+            "commit": self._commit,
+            "reports": self.entries,
+            "breaches": [vars(breach) for breach in breaches],
+            "history": history,
+        }
+        (folder / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        listed = [
+            {
+                **entry,
+                "page": _link(self._name, entry["page"]),
+                "failed_page": _link(self._name, entry["failed_page"]),
+                "notebook_file": _link(self._name, entry["notebook_file"]),
+                "history": history.get(name, {}),
+                "breaches": [breach.sentence for breach in breaches if breach.report == name],
+            }
+            for name, entry in self.entries.items()
+        ]
+        self.reports.publish(
+            self._staging, self._name, pages.index_page(listed, run=record), self.runbook.keep
+        )
+        return record
+
+    def _folder(self, entry: Mapping[str, Any]) -> Path | None:
+        """Where a report's good files are: in what is being written, or in the published run."""
+        if entry["made"] is None:
+            return None
+        if entry["made"] == self._name:
+            return self._staging / "run" if self._staging else None
+        return self.reports.runs / self.previous["id"] if self.previous else None
+
+    def _listing_changed(self) -> bool:
+        assert self.previous is not None
+        return list(self.previous["reports"].items()) != list(self.entries.items())
+
+    def _history(self) -> dict[str, Any]:
+        past = self.previous["history"] if self.previous else {}
+        history = {}
+        for name, entry in self.entries.items():
+            lines = {key: list(points) for key, points in past.get(name, {}).items()}
+            if entry["made"] == self._name:
+                for finding in entry["findings"]:
+                    points = lines.setdefault(finding["id"], [])
+                    points.append([entry["made_at"], finding.get("value")])
+                    del points[:-_HISTORY]
+            history[name] = lines
+        return history
+
+
+_GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", "exports")
+
+
+def _blank() -> dict[str, Any]:
+    """The entry of a report that has never been made."""
+    return {
+        "state": "never_run",
+        "reason": "",
+        "cell": None,
+        "seconds": None,
+        "tried": None,
+        "started_at": None,
+        "tried_at": None,
+        "parameters": {},
+        "fingerprint": None,
+        "failed_page": None,
+        "made": None,
+        "made_at": None,
+        "page": None,
+        "notebook_file": None,
+        "findings_file": None,
+        "findings": [],
+        "exports": [],
+    }
+
+
+def _description(report: Report) -> dict[str, Any]:
+    return {
+        "name": report.name,
+        "group": report.group,
+        "title": report.title,
+        "question": report.notebook.question,
+        "notebook": report.notebook.path.name,
+        "watch": {name: bounds.model_dump() for name, bounds in report.watch.items()},
+    }
+
+
+def _good_files(entry: Mapping[str, Any]) -> list[str]:
+    files = [entry["page"], entry["notebook_file"], entry["findings_file"], *entry["exports"]]
+    return [name for name in files if name]
+
+
+def _link(run: str, name: str | None) -> str | None:
+    return f"runs/{run}/{name}" if name else None
+
+
+def _breaches(reports: Sequence[Report], entries: Mapping[str, Mapping[str, Any]]) -> tuple[Breach, ...]:
+    found = []
+    for report in reports:
+        entry = entries[report.name]
+        if entry["state"] != "ok":
+            continue
+        values = {finding["id"]: finding for finding in entry["findings"]}
+        for name, bounds in report.watch.items():
+            if name not in values:
+                sentence = f"The runbook watches {name}: {unknown_name('finding', name, values)}"
+                found.append(Breach(report.name, name, sentence))
+                continue
+            value = values[name].get("value")
+            if value is None:
+                found.append(Breach(report.name, name, f"{name} has no value, so its bounds cannot be kept."))
+            elif bounds.max is not None and value > bounds.max:
+                found.append(
+                    Breach(report.name, name, f"{name} is {value:g}, above its maximum {bounds.max:g}.")
+                )
+            elif bounds.min is not None and value < bounds.min:
+                found.append(
+                    Breach(report.name, name, f"{name} is {value:g}, below its minimum {bounds.min:g}.")
+                )
+    return tuple(found)
+
+
+def _secrets(report: Report) -> list[tuple[str, str]]:
+    """Names and values of the environment variables that a report's source is opened with."""
+    texts = [value for value in report.values.values() if isinstance(value, str)]
+    mapping = report.values.get("mapping")
+    if mapping:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            texts.append(resolve(mapping).read_text(encoding="utf-8"))
+    names = dict.fromkeys(name for text in texts for name in _PLACEHOLDER.findall(text))
+    # A value of a few characters would be found in every number.
+    found = [(name, os.environ[name]) for name in names if len(os.environ.get(name, "")) >= 4]
+    # In an address the value may be quoted.
+    return found + [(name, quote(value, safe="")) for name, value in found]
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> int:
+    """Bytes of memory there are for this process: the machine's, or the container's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * 2**30
+    with contextlib.suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return total
+
+
+def _commit() -> str | None:
+    """The project's commit, with a plus sign where files differ from it; None outside of git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(project_root()), *arguments],
+            capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        return git("rev-parse", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,214 @@
+"""What a notebook asks for, read from its file alone: no kernel, no Jupyter library."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tenure.errors import InputError
+from tenure.parameters import unknown_name
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "list": (list,),
+    "dict": (dict,),
+}
+_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that a notebook declares.
+
+    Attributes:
+        name: Its name.
+        type: The declared type, such as ``str`` or ``list[str]``; empty where none is declared.
+        default: Its default value.
+        help: The comment beside it.
+    """
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook as its file describes it.
+
+    Attributes:
+        path: The file.
+        title: Its first heading; the file's name where it has none.
+        question: The first paragraph below the heading; may be empty.
+        parameters: What the cell tagged `parameters` declares, by name.
+        tables: Contract tables that it requires, as named in its calls of ``source.require``.
+        cells: The number of code cells that will run.
+    """
+
+    path: Path
+    title: str
+    question: str
+    parameters: Mapping[str, Parameter]
+    tables: tuple[str, ...]
+    cells: int
+
+    def values(self, given: Mapping[str, Any], origin: str) -> dict[str, Any]:
+        """Return the given values, checked against the declared names and types.
+
+        Args:
+            given: Values by parameter name; a `Text` is read as its parameter's type demands.
+            origin: Where they come from, for the sentence that refuses one.
+
+        Returns:
+            Values by parameter name, of the declared types.
+
+        Raises:
+            InputError: A name is unknown or a value is of another type.
+        """
+        for name in given:
+            if name not in self.parameters:
+                raise InputError(f"{origin}: {unknown_name('parameter', name, self.parameters)}")
+        return {name: _value(self.parameters[name], value, origin) for name, value in given.items()}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A value as it was typed on the command line, not yet of any type.
+
+    Attributes:
+        raw: The characters after the equals sign.
+    """
+
+    raw: str
+
+
+def read_notebook(path: Path) -> Notebook:
+    """Read a notebook's title, parameters and needs from its file.
+
+    Args:
+        path: An .ipynb file.
+
+    Raises:
+        InputError: The file is absent or no notebook, or its parameters cell is no valid Python.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        cells = [(cell, _text(cell["source"])) for cell in document["cells"]]
+    except FileNotFoundError:
+        raise InputError(f"There is no notebook {path}.") from None
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a notebook ({error}).") from None
+    prose = "\n\n".join(source for cell, source in cells if cell["cell_type"] == "markdown")
+    code = [(cell, source) for cell, source in cells if cell["cell_type"] == "code" and source.strip()]
+    tagged = [source for cell, source in code if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    heading = re.search(r"^#\s+(.+)$", prose, re.MULTILINE)
+    after = prose[heading.end() :] if heading else prose
+    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", after) if part.strip()]
+    question = paragraphs[0] if paragraphs and not paragraphs[0].startswith("#") else ""
+    return Notebook(
+        path=path,
+        title=heading.group(1).strip() if heading else path.stem,
+        question=" ".join(question.split()),
+        parameters={p.name: p for p in _declared(tagged[0], path)} if tagged else {},
+        tables=tuple(dict.fromkeys(table for _, source in code for table in _required(source))),
+        cells=len(code),
+    )
+
+
+def _text(source: str | list[str]) -> str:
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _declared(source: str, path: Path) -> list[Parameter]:
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as error:
+        raise InputError(f"The parameters cell of {path.name} is no valid Python ({error}).") from None
+    lines = source.splitlines()
+    found = []
+    for statement in body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name, type_name = statement.target.id, ast.unparse(statement.annotation).replace(" ", "")
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name, type_name = statement.targets[0].id, ""
+        else:
+            continue
+        try:
+            default = ast.literal_eval(statement.value) if statement.value else None
+        except ValueError:
+            raise InputError(
+                f"The parameter `{name}` of {path.name} must have a literal default; "
+                "derive what is computed in the next cell."
+            ) from None
+        if not type_name and default is not None:
+            type_name = type(default).__name__
+        # A comment cannot be told from a `#` inside the default by the line alone: look behind the value.
+        end = statement.value.end_col_offset if statement.value else statement.end_col_offset
+        tail = lines[(statement.end_lineno or 1) - 1].encode()[end or 0 :].decode()
+        found.append(Parameter(name, type_name, default, tail.partition("#")[2].strip()))
+    return found
+
+
+def _required(source: str) -> list[str]:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return []
+    return [
+        argument.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "require"
+        for argument in node.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+
+
+def _value(parameter: Parameter, given: Any, origin: str) -> Any:
+    base = parameter.type.partition("[")[0].partition("|")[0]
+    optional = parameter.type.startswith("Optional[") or "None" in parameter.type.split("|")
+    if isinstance(given, Text):
+        if base == "str":
+            return given.raw
+        try:
+            given = yaml.safe_load(given.raw)
+        except yaml.YAMLError:
+            raise InputError(
+                f"{origin}: the value {given.raw!r} of `{parameter.name}` is no valid YAML."
+            ) from None
+    if given is None and optional:
+        return None
+    if base == "str" and isinstance(given, date) and not isinstance(given, datetime):
+        return given.isoformat()
+    if isinstance(given, float) and not math.isfinite(given):
+        raise InputError(f"{origin}: `{parameter.name}` must be a finite number, but it is {given}.")
+    kinds = _KINDS.get(base)
+    if kinds is None:
+        return given
+    fits = isinstance(given, kinds) and (base == "bool" or not isinstance(given, bool))
+    if fits and parameter.type in ("list[str]", "list[int]", "list[float]", "list[bool]"):
+        inner = parameter.type[5:-1]
+        fits = all(
+            isinstance(item, _KINDS[inner]) and (inner == "bool" or not isinstance(item, bool))
+            for item in given
+        )
+    if not fits:
+        words = _WORDS.get(base, parameter.type)
+        hint = " Put it in quotation marks." if base == "str" else ""
+        raise InputError(
+            f"{origin}: `{parameter.name}` must be {words} ({parameter.type}), but {given!r} is "
+            f"{type(given).__name__}.{hint}"
+        )
+    return float(given) if base == "float" else given

@@ -1,0 +1,274 @@
+"""The runbook: which reports there are, with which parameters, and what is watched."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tenure.errors import InputError
+from tenure.parameters import unknown_name
+from tenure.runs.notebook import Notebook, Text, read_notebook
+
+_NAME = r"^[a-z][a-z0-9_]*$"
+# A password written into a URL would be kept in the notebook, the report and the record of the run.
+_PASSWORD = re.compile(
+    r"://[^/?#@\s:]*:(?P<plain>[^@\s]+)@|[?&;](?:password|pwd|token)=(?P<query>[^&\s]+)", re.I
+)
+_PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+class Bounds(BaseModel):
+    """What a watched number may be; both bounds are inclusive."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    min: float | None = None
+    max: float | None = None
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str = Field(pattern=_NAME)
+    notebook: str
+    title: str = ""
+    parameters: dict[str, Any] = {}
+    needs: list[str] = []
+    for_each: dict[str, list[Any]] = {}
+    watch: dict[str, Bounds] = {}
+    timeout: float = Field(default=1800, gt=0)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    defaults: dict[str, Any] = {}
+    keep: int = Field(default=30, ge=1)
+    reports: list[_Entry]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report to make: a notebook with its parameters.
+
+    Attributes:
+        name: Unique; names its files. A repeated report carries its values: ``churn_curves.IT``.
+        group: The name in the runbook, shared by the repetitions of one entry.
+        title: What the index calls it.
+        notebook: The notebook to run.
+        parameters: Values for the notebook's parameters, checked; what is absent keeps its default.
+        needs: Names of reports to finish first.
+        watch: Bounds by finding id.
+        timeout: Seconds the whole notebook may take.
+    """
+
+    name: str
+    group: str
+    title: str
+    notebook: Notebook
+    parameters: Mapping[str, Any]
+    needs: tuple[str, ...]
+    watch: Mapping[str, Bounds]
+    timeout: float
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every parameter's value, defaults included."""
+        defaults = {name: parameter.default for name, parameter in self.notebook.parameters.items()}
+        return {**defaults, **self.parameters}
+
+
+@dataclass(frozen=True)
+class Runbook:
+    """The reports of a project.
+
+    Attributes:
+        folder: Where the notebooks are; they run there.
+        reports: All reports, in reading order.
+        keep: How many runs to keep.
+    """
+
+    folder: Path
+    reports: tuple[Report, ...]
+    keep: int
+
+    def select(self, names: Sequence[str]) -> tuple[Report, ...]:
+        """Return the named reports; all of them where no name is given.
+
+        Args:
+            names: Names of reports, or of entries that are repeated.
+
+        Raises:
+            InputError: A name is unknown.
+        """
+        known = {report.name for report in self.reports} | {report.group for report in self.reports}
+        for name in names:
+            if name not in known:
+                raise InputError(unknown_name("report", name, known))
+        return tuple(
+            report for report in self.reports if not names or {report.name, report.group} & set(names)
+        )
+
+
+def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Sequence[str] = ()) -> Runbook:
+    """Read and check a runbook.
+
+    Args:
+        path: The YAML file; notebooks are looked for beside it.
+        settings: Values from the command line, as typed; each goes to every selected notebook that
+            has the parameter.
+        only: Names of the reports that the settings are for; empty: all.
+
+    Returns:
+        The runbook, its repeated reports spelled out.
+
+    Raises:
+        InputError: The file is absent or not as it should be; a report, a notebook or a parameter is
+            unknown; a value is not of the declared type or holds a password.
+    """
+    file = _read(path)
+    folder = path.parent
+    notebooks = {entry.name: read_notebook(folder / entry.notebook) for entry in file.reports}
+    _unique([entry.name for entry in file.reports], path)
+    declared = {name for notebook in notebooks.values() for name in notebook.parameters}
+    for name in file.defaults:
+        if name not in declared:
+            raise InputError(f"{path.name}, defaults: {unknown_name('parameter', name, declared)}")
+    bare = Runbook(folder, tuple(_expand(file, notebooks, path, {})), file.keep)
+    chosen = {report.group for report in bare.select(only)}
+    reports = _expand(file, notebooks, path, dict(settings or {}), {r.name for r in bare.select(only)})
+    offered = {name for group in chosen for name in notebooks[group].parameters}
+    for name in settings or {}:
+        if name not in offered:
+            raise InputError(f"--set {name}: {unknown_name('parameter', name, offered)}")
+    _unique([report.name.casefold() for report in reports], path)
+    _no_cycle(reports, path)
+    return Runbook(folder, tuple(reports), file.keep)
+
+
+def _read(path: Path) -> _File:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"There is no runbook {path}; it names the reports to run.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not readable"
+        raise InputError(f"{path.name}{where}: no valid YAML ({problem}).") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} must be a mapping with `reports:`, a list.")
+    try:
+        return _File.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path.name}, {_sentence(error, content)}") from None
+
+
+def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
+    # A misspelt key is also a missing one: say the former.
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    place = list(problem["loc"])
+    model: type[BaseModel]
+    if place[:1] == ["reports"] and len(place) > 1 and isinstance(place[1], int):
+        entry = content["reports"][place[1]]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        where = f"report {name or place[1] + 1}"
+        inside, model = place[2:], _Entry
+    else:
+        where, inside, model = "top level", place, _File
+    fields: Iterable[str] = model.model_fields
+    if problem["type"] == "extra_forbidden":
+        if len(inside) > 1 and inside[0] == "watch":
+            where, fields = f"{where}, watch {inside[1]}", Bounds.model_fields
+        return f"{where}: {unknown_name('key', str(inside[-1]), fields)}"
+    if problem["type"] == "missing":
+        return f"{where}: `{inside[-1] if inside else ''}` is missing."
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{where}: a name is of lower-case letters, digits and `_`, but it is {problem['input']!r}."
+    key = ".".join(str(part) for part in inside)
+    return f"{where}: `{key}` is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def _unique(names: Sequence[str], path: Path) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path.name}: the report `{name}` is there more than once.")
+
+
+def _expand(
+    file: _File,
+    notebooks: Mapping[str, Notebook],
+    path: Path,
+    settings: Mapping[str, str],
+    chosen: Iterable[str] = (),
+) -> list[Report]:
+    names: dict[str, list[str]] = {}
+    drafts = []
+    for entry in file.reports:
+        if not all(entry.for_each.values()):
+            raise InputError(f"{path.name}, report {entry.name}: for_each has an empty list.")
+        for combination in itertools.product(*entry.for_each.values()):
+            each = dict(zip(entry.for_each, combination, strict=True))
+            name = ".".join([entry.name, *(_slug(value) for value in combination)])
+            names.setdefault(entry.name, []).append(name)
+            drafts.append((entry, each, name))
+    reports = []
+    for entry, each, name in drafts:
+        notebook = notebooks[entry.name]
+        for need in entry.needs:
+            if need not in names:
+                raise InputError(f"{path.name}, report {entry.name}: {unknown_name('report', need, names)}")
+        defaults = {key: value for key, value in file.defaults.items() if key in notebook.parameters}
+        parameters = {
+            **notebook.values(defaults, f"{path.name}, defaults"),
+            **notebook.values(entry.parameters, f"{path.name}, report {entry.name}"),
+            **notebook.values(each, f"{path.name}, report {entry.name}, for_each"),
+        }
+        if name in chosen:
+            typed = {key: Text(raw) for key, raw in settings.items() if key in notebook.parameters}
+            parameters |= notebook.values(typed, "--set")
+        for key, value in parameters.items():
+            _refuse_password(key, value, name)
+        suffix = f": {', '.join(str(value) for value in each.values())}" if each else ""
+        reports.append(
+            Report(
+                name=name,
+                group=entry.name,
+                title=(entry.title or notebook.title) + suffix,
+                notebook=notebook,
+                parameters=parameters,
+                needs=tuple(instance for need in entry.needs for instance in names[need]),
+                watch=entry.watch,
+                timeout=entry.timeout,
+            )
+        )
+    return reports
+
+
+def _slug(value: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", str(value)).strip("-") or "empty"
+
+
+def _refuse_password(key: str, value: Any, report: str) -> None:
+    for text in value if isinstance(value, list) else [value]:
+        match = _PASSWORD.search(text) if isinstance(text, str) else None
+        if match and not _PLACEHOLDER.fullmatch(match["plain"] or match["query"]):
+            raise InputError(
+                f"The parameter `{key}` of {report} holds a password, which would be kept in the report: "
+                "put it in an environment variable and write ${NAME} in its place."
+            )
+
+
+def _no_cycle(reports: Sequence[Report], path: Path) -> None:
+    from graphlib import CycleError, TopologicalSorter
+
+    try:
+        TopologicalSorter({report.name: report.needs for report in reports}).prepare()
+    except CycleError as error:
+        raise InputError(
+            f"{path.name}: reports need each other in a circle: {' -> '.join(error.args[1])}."
+        ) from None

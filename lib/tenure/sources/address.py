@@ -1,0 +1,97 @@
+"""The address of data: what it names, what fills its placeholders, and what of it must not be shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from tenure.errors import InputError
+from tenure.paths import resolve
+
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+_SECRET_NAMES = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
+
+
+def fill(template: str) -> tuple[str, tuple[str, ...]]:
+    """Fill in ``${NAME}`` from the environment.
+
+    Args:
+        template: A path or a URL.
+
+    Returns:
+        The address, and what in it must not be shown.
+
+    Raises:
+        InputError: A variable is not set, or the template contains a password.
+    """
+    missing = [name for name in _PLACEHOLDER.findall(template) if name not in os.environ]
+    if missing:
+        raise InputError(
+            f"The environment variable {missing[0]} is not set, and {redact(template)} needs it. "
+            f"Fix: set it before starting."
+        )
+    is_url = "://" in template
+    if is_url and _password(template):
+        raise InputError(
+            f"The address {redact(template)} contains a password. "
+            f"Fix: put the password into an environment variable and write ${{NAME}} in its place."
+        )
+    whole = _PLACEHOLDER.fullmatch(template.strip())
+    values = [os.environ[name] for name in _PLACEHOLDER.findall(template)]
+    if whole:
+        secrets = tuple(filter(None, [_password(values[0])])) + ((values[0],) if "://" in values[0] else ())
+        return values[0], secrets + ambient()
+    filled = _PLACEHOLDER.sub(
+        lambda match: quote(os.environ[match[1]], safe="") if is_url else os.environ[match[1]], template
+    )
+    return filled, (tuple(values) if is_url else ()) + ambient()
+
+
+def ambient() -> tuple[str, ...]:
+    """Secrets that drivers read from the environment by themselves."""
+    return tuple(filter(None, [os.environ.get("PGPASSWORD")]))
+
+
+def _password(url: str) -> str | None:
+    """The literal password of a URL, in its user part or in its query."""
+    if "://" not in url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url.split("://", 1)[1] if "@" in url else None
+    place, query = parts.netloc, parts.query
+    if "@" not in place and "@" in url and not re.fullmatch(r"[^:]*(:(\d*|\$\{\w+\}))?", place):
+        # A password with a slash in it ends the host too early.
+        return url.split("://", 1)[1].rpartition("@")[0].partition(":")[2]
+    password = place.rpartition("@")[0].partition(":")[2]
+    if password and not _PLACEHOLDER.fullmatch(password):
+        return password
+    for name, value in parse_qsl(query):
+        if _SECRET_NAMES.search(name) and not _PLACEHOLDER.fullmatch(value):
+            return value
+    return None
+
+
+def as_path(data: str) -> Path | None:
+    """The path that the address names; None for a database."""
+    for prefix in ("file://", "duckdb://"):
+        if data.startswith(prefix):
+            return resolve(data.removeprefix(prefix))
+    return None if "://" in data else resolve(data)
+
+
+def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """Return the text without user:password parts of URLs, password settings and the given secrets.
+
+    Example:
+        >>> redact("cannot reach postgres://me:tops3cret@host/db, password=tops3cret")
+        'cannot reach postgres://***@host/db, password=***'
+    """
+    for secret in sorted({*secrets, *(quote(secret, safe="") for secret in secrets)}, key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, "***")
+    text = re.sub(r"(\w://)[^/\s@]*:[^\s]*@", r"\1***@", text)
+    return re.sub(r"((?:pass(?:word|wd)?|pwd|secret|token)\s*[=:]\s*)[^\s,;&]+", r"\1***", text, flags=re.I)

@@ -1,0 +1,318 @@
+"""Open somebody's data as contract tables, in the engine where they are.
+
+A folder of Parquet or CSV files is read by an embedded DuckDB; a DuckDB file is attached read only, so
+that nobody is locked out; anything else is a database that Ibis connects to. A password comes from the
+environment and is never shown.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from tenure.contract import BY_NAME, TABLES, Table
+from tenure.errors import InputError, NotApplicable
+from tenure.paths import resolve
+from tenure.sources.address import as_path, fill
+from tenure.sources.catalog import Catalog, Raw, open_catalog
+from tenure.sources.convert import Reading, conform, infer, nearest
+from tenure.sources.engine import guarded, keep
+from tenure.sources.mapping import load_mapping, map_tables
+
+# An id, a time and a flag: the customers' columns that say nothing to compare groups by.
+_NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Source(Mapping[str, ir.Table]):
+    """Contract tables, as Ibis tables of the engine that holds them.
+
+    Every column of the contract is there with the contract's type; ids are text, times are UTC without
+    a zone. A table that is absent or has no rows is not in the mapping.
+
+    Attributes:
+        tables: The tables by their contract name.
+        connection: The Ibis backend that reads them.
+        url: Where the data is; safe to show.
+        attributes: Columns of customers to compare groups by.
+        dated: Whether the dates are real; False for a snapshot, which knows only durations.
+        observed_from: Customers who left before this day are not in the data; None: all are.
+        notes: What was left aside while opening, a sentence each.
+        snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
+        mark: Changes when the data changes; None where that cannot be known.
+    """
+
+    tables: Mapping[str, ir.Table]
+    connection: ibis.BaseBackend
+    url: str
+    attributes: tuple[str, ...] = ()
+    dated: bool = True
+    observed_from: dt.date | None = None
+    notes: tuple[str, ...] = ()
+    snapshot_day: dt.date | None = None
+    mark: str | None = None
+
+    def __getitem__(self, name: str) -> ir.Table:
+        if name in self.tables:
+            return self.tables[name]
+        if name in BY_NAME:
+            raise NotApplicable(f"{self.url} has no table {name!r}.")
+        like = nearest(name, BY_NAME)
+        raise InputError(f"There is no contract table {name!r}" + (f"; is {like!r} meant?" if like else "."))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tables)
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tables
+
+    def __repr__(self) -> str:
+        return f"Source({self.url!r}: {', '.join(self.tables)})"
+
+    def require(self, *names: str) -> None:
+        """Raise NotApplicable, in one sentence, unless all these tables are there."""
+        absent = [name for name in names if name not in self.tables]
+        if absent:
+            listed = absent[0] if len(absent) == 1 else f"{', '.join(absent[:-1])} and {absent[-1]}"
+            tables = "tables" if len(absent) > 1 else "table"
+            raise NotApplicable(f"This question needs the {tables} {listed}, which {self.url} does not have.")
+
+    def fingerprint(self) -> str | None:
+        """Return a text that changes when the data changes; None where that cannot be known."""
+        return self.mark
+
+    def first_day(self) -> dt.date:
+        """Return the day the first subscription began."""
+        return self._days[0]
+
+    def last_day(self) -> dt.date:
+        """Return the last day on which something is known to have happened.
+
+        That is the latest of the subscriptions' starts, the payments and the events, days after today
+        left out. A subscription's end may lie ahead (a cancellation that takes effect later), so ends
+        count only where there are neither payments nor events to go by.
+        """
+        return self._days[1]
+
+    @cached_property
+    def _days(self) -> tuple[dt.date, dt.date]:
+        spans = self["subscriptions"]
+        tomorrow = _midnight(dt.date.today() + dt.timedelta(days=1))
+        starts = spans.started_at
+        # PostgreSQL and DuckDB know infinite times, Python does not.
+        starts = starts.between(_midnight(dt.date(1, 1, 1)), _midnight(dt.date(9999, 1, 1))).ifelse(
+            starts, ibis.null("timestamp")
+        )
+        found = _facts(
+            first=starts.min(),
+            latest=starts.max(),
+            last=starts.max(where=starts < tomorrow),
+            end=spans.ended_at.max(where=spans.ended_at < tomorrow),
+        )
+        if found["first"] is None:
+            raise InputError(
+                f"subscriptions.started_at: {self.url} has no value in it. Fix: fill the column in."
+            )
+        if self.snapshot_day is not None:
+            return found["first"].date(), self.snapshot_day
+        seen = [found["last"]]
+        for name, column in (("payments", "attempted_at"), ("events", "occurred_at")):
+            if name in self.tables:
+                times = self[name][column]
+                seen.append(_facts(last=times.max(where=times < tomorrow))["last"])
+        if len(seen) == 1:
+            seen.append(found["end"])
+        # Data that lies wholly ahead, such as a simulation, is taken at its word.
+        last = max((time for time in seen if time is not None), default=found["latest"])
+        return found["first"].date(), last.date()
+
+
+def open_source(data: str | Path, mapping: str | Path = "") -> Source:
+    r"""Open data as contract tables.
+
+    Args:
+        data: A folder that holds, for each table, ``<table>.parquet``, ``<table>.csv`` or a folder
+            ``<table>/`` of such files; a ``.duckdb`` file; one CSV or Parquet file that the mapping
+            makes tables of; or a database's URL (``postgres://me:${PGPASSWORD}@host/shop``), in which
+            ``${NAME}`` stands for an environment variable. Relative paths count from the project's
+            root.
+        mapping: A YAML file that turns other columns into the contract's; see
+            data/mappings/example.yml. Empty: the columns are the contract's already.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: What is wrong with the place, a table or a column, in one sentence.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "customers.csv").write_text("customer_id,created_at\nC1,2024-01-31\n")
+        >>> _ = (folder / "subscriptions.csv").write_text(
+        ...     "subscription_id,customer_id,plan,billing_interval,unit_amount_minor,currency,status,"
+        ...     "started_at,ended_at\nS1,C1,Basic,month,999,EUR,active,2024-02-01,\n"
+        ... )
+        >>> source = open_source(folder)
+        >>> sorted(source)
+        ['customers', 'subscriptions']
+        >>> source.last_day()
+        datetime.date(2024, 2, 1)
+    """
+    plan = load_mapping(mapping) if str(mapping) else None
+    catalog = open_catalog(str(data))
+    if catalog.sole and plan is None:
+        raise InputError(
+            f"{catalog.url} is a single file, and only a mapping can say how it becomes customers and "
+            f"subscriptions. Fix: give a mapping, such as data/mappings/telco.yml."
+        )
+    notes: list[str] = []
+    found: dict[str, tuple[Raw, Reading]] = {}
+    used: set[str] = set()
+    if plan is not None:
+        found, used = map_tables(plan, catalog, notes)
+    for name in catalog.names:
+        if name in BY_NAME and name not in found and name not in used:
+            found[name] = (catalog.open(name), Reading())
+    _note_strays(catalog, found, used, notes)
+
+    tables: dict[str, ir.Table] = {}
+    attributes: tuple[str, ...] = ()
+    for contract in TABLES:
+        if contract.name not in found:
+            if contract.required:
+                raise _absent(contract.name, catalog)
+            continue
+        raw, reading = found[contract.name]
+        if guarded(partial(_is_empty, raw.table), contract.name):
+            if contract.required:
+                raise InputError(
+                    f"{contract.name}: the table in {catalog.url} has no rows. "
+                    f"Fix: put the {contract.name} in."
+                )
+            notes.append(f"{contract.name}: the table has no rows and counts as absent.")
+            continue
+        build = partial(_build, raw, reading, contract, catalog.connection, notes)
+        tables[contract.name] = guarded(build, contract.name)
+        if contract.attributes:
+            absent = set(contract.column_names) - set(raw.table.columns)
+            attributes = tuple(
+                name for name in tables[contract.name].columns if name not in _NOT_ATTRIBUTES | absent
+            )
+    return Source(
+        tables=tables,
+        connection=catalog.connection,
+        url=catalog.url,
+        attributes=attributes,
+        dated=plan is None or plan.snapshot is None,
+        observed_from=plan.observed_from if plan else None,
+        notes=tuple(notes),
+        snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
+        mark=fingerprint(data, mapping),
+    )
+
+
+def collect(expr: ir.Expr, max_rows: int = 1_000_000) -> pd.DataFrame:
+    """Run an expression in its engine and bring the rows here: the only way out of the engine.
+
+    Args:
+        expr: A table, or a value of one.
+        max_rows: More rows than this are refused: statistics are made from small tables.
+
+    Raises:
+        InputError: There are more rows, or the engine cannot finish; in one sentence.
+
+    Example:
+        >>> collect(ibis.memtable({"plan": ["Basic", "Plus"], "n": [3, 5]}))["n"].sum().item()
+        8
+    """
+    table = expr.as_table()
+    frame = guarded(lambda: table.limit(max_rows + 1).to_pandas())
+    if len(frame) > max_rows:
+        raise InputError(
+            f"The result has more than {max_rows:,} rows, too many to bring out of the engine. "
+            f"Fix: group by fewer columns, or raise max_rows."
+        )
+    return frame
+
+
+def fingerprint(data: str | Path, mapping: str | Path = "") -> str | None:
+    """Return a text that changes when the files of a source or its mapping change, without reading them.
+
+    Args:
+        data: As for `open_source`.
+        mapping: As for `open_source`.
+
+    Returns:
+        A digest of the files' names, sizes and times of change; None for a database, or where there
+        are no files.
+    """
+    place = as_path(fill(str(data))[0])
+    if place is None or not place.exists():
+        return None
+    files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    digest = hashlib.sha256()
+    for path in files:
+        state = path.stat()
+        name = path.relative_to(place).as_posix() if path != place else path.name
+        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    if str(mapping) and resolve(mapping).is_file():
+        digest.update(resolve(mapping).read_bytes())
+    return digest.hexdigest()
+
+
+def _is_empty(table: ir.Table) -> bool:
+    return table.limit(1).count().to_pyarrow().as_py() == 0
+
+
+def _build(raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list[str]) -> ir.Table:
+    table = raw.table
+    if raw.text and contract.attributes:
+        others = [name for name in table.columns if name not in contract.column_names]
+        others = [name for name in others if table[name].type().is_string()]
+        table = table.mutate(**infer(table, others, reading))
+    typed = conform(table, contract, reading, notes)
+    return keep(engine, typed) if raw.text else typed
+
+
+def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], notes: list[str]) -> None:
+    for name in catalog.names:
+        if name in found or name in used or catalog.sole:
+            continue
+        like = nearest(name, [table for table in BY_NAME if table not in found], 0.75)
+        if like:
+            notes.append(f"{name}: not a table of the contract and left aside; is {like!r} meant?")
+        elif catalog.whole:
+            notes.append(f"{name}: not a table of the contract and left aside.")
+
+
+def _absent(name: str, catalog: Catalog) -> InputError:
+    like = nearest(name, [other for other in catalog.names if other not in BY_NAME])
+    has = ", ".join(catalog.names[:10]) or "no table at all"
+    hint = f"rename {like!r}" if like else "add it"
+    return InputError(
+        f"{catalog.url} has no table {name!r} (it has {has}). "
+        f"Fix: {hint}, or say in a mapping which table becomes {name}; data/README.md lists its columns."
+    )
+
+
+def _facts(**values: ir.Value) -> dict[str, Any]:
+    """Aggregates of one table, as plain values."""
+    table = next(iter(values.values())).as_table().op().parent.to_expr()
+    return guarded(lambda: table.aggregate(**values).to_pyarrow().to_pylist()[0])
+
+
+def _midnight(day: dt.date) -> ir.Value:
+    return ibis.literal(dt.datetime(day.year, day.month, day.day), "timestamp")

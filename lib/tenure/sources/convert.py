@@ -1,0 +1,536 @@
+"""From the columns somebody has to the contract's types, or a refusal that names what cannot be read.
+
+Everything runs in the engine: one aggregate counts, for all columns of a table at once, the values that
+cannot be read; an example is fetched only for a column that has some.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+from babel.core import get_global
+from babel.numbers import get_currency_precision
+
+from tenure.contract import Column, Table
+from tenure.errors import InputError
+
+_WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
+_NUMBER = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
+_ZONED = r"[0-9]:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?\s*(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_DATE_ALONE = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$"
+_TRUE = ("true", "t", "yes", "y", "1")
+_FALSE = ("false", "f", "no", "n", "0")
+_EXACT = 2**53
+_IN_WORDS = {
+    "string": "text",
+    "int64": "a whole number",
+    "float64": "a number",
+    "boolean": "true or false",
+    "timestamp": "a time",
+    "date": "a date",
+}
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.Timestamp("UTC")))
+def _at_time_zone(zone, local):
+    """Read a local time in its zone; DuckDB and PostgreSQL both have it."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.string, dt.string), dt.timestamp))
+def _try_strptime(text, format):
+    """Read a time written in a format; null where it cannot be (DuckDB)."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the values of a table are written, where that is not how the contract writes them.
+
+    Attributes:
+        origin: Their name of a column, by ours, where it differs.
+        formats: How times are written in a text column (strftime codes), by column.
+        time_zone: The zone of times without one; empty for UTC.
+        major: Money columns given in major units (19.99) instead of minor ones (1999).
+        blank_is_null: Whether blank text counts as absent.
+        mapped: Columns whose values were mapped, so that an unknown value is refused at once.
+        place: Where in a mapping this is said, for the hints in sentences.
+    """
+
+    origin: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = ""
+    major: frozenset[str] = frozenset()
+    blank_is_null: bool = False
+    mapped: frozenset[str] = frozenset()
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Values of a column that may not be readable, to be counted before anything is built on them.
+
+    Attributes:
+        column: The contract's column, as the sentence names it.
+        value: What was given.
+        bad: True where it cannot be read.
+        says: What is wrong, after "3 of 24 rows".
+        fix: What to do about it.
+    """
+
+    column: str
+    value: ir.Value
+    bad: ir.BooleanValue
+    says: str
+    fix: str
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the name most like `name`, ignoring case and underscores; None if none is close.
+
+    Example:
+        >>> nearest("customerId", ["created_at", "customer_id"])
+        'customer_id'
+    """
+
+    def plain(text: str) -> str:
+        return text.lower().replace("_", "").replace(" ", "").replace("-", "")
+
+    by_plain = {plain(candidate): candidate for candidate in names}
+    found = difflib.get_close_matches(plain(name), list(by_plain), 1, cutoff)
+    return by_plain[found[0]] if found else None
+
+
+def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
+    """Raise for the first doubt that comes true.
+
+    Args:
+        table: The table the doubts are about.
+        label: Its name in the sentence.
+        doubts: What to count, all in one scan.
+
+    Raises:
+        InputError: Naming table, column, rows, an example and the fix.
+    """
+    if not doubts:
+        return
+    counts = {f"bad_{i}": table.count(where=doubt.bad) for i, doubt in enumerate(doubts)}
+    found = table.aggregate(rows=table.count(), **counts).to_pyarrow().to_pylist()[0]
+    for i, doubt in enumerate(doubts):
+        count = found[f"bad_{i}"]
+        if not count:
+            continue
+        worst = table.filter(doubt.bad).select(value=doubt.value.cast("string")).limit(1)
+        example = worst.to_pyarrow().to_pylist()[0]["value"]
+        shown = "an empty value" if example is None else repr(example)
+        raise InputError(
+            f"{label}.{doubt.column}: {count:,} of {found['rows']:,} rows {doubt.says}, "
+            f"for example {shown}. Fix: {doubt.fix}."
+        )
+
+
+def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]) -> ir.Table:
+    """Return the table with exactly the contract's columns and types, and a customer's attributes.
+
+    Args:
+        table: Columns already named as in the contract.
+        contract: The table it is to become.
+        reading: How its values are written.
+        notes: Gets a sentence for each column that is left out.
+
+    Returns:
+        The contract's columns in order (an absent optional one filled with its default), then, where
+        the contract welcomes them, all other columns as attributes.
+
+    Raises:
+        InputError: A required column is missing, or values cannot be read as the contract's type.
+    """
+    columns: dict[str, ir.Value] = {}
+    doubts: list[Doubt] = []
+    for column in contract.columns:
+        if column.name in table.columns:
+            value, doubt = read(table, column, contract.name, reading)
+            columns[column.name] = value
+            doubts += doubt
+        elif column.required:
+            raise _missing(table, contract, column, reading)
+        elif column.default is None:
+            columns[column.name] = ibis.null(column.type)
+        else:
+            columns[column.name] = ibis.literal(column.default, column.type)
+    others = [name for name in table.columns if name not in columns]
+    if contract.attributes:
+        columns |= _attributes(table, others, contract.name, reading, notes)
+    elif others:
+        notes.append(
+            f"{contract.name}: column{'s' * (len(others) > 1)} {', '.join(map(repr, others))} "
+            f"{'are' if len(others) > 1 else 'is'} not in the contract and left aside"
+            f"{_likely(others, contract)}."
+        )
+    refuse(table, contract.name, doubts)
+    return table.select(**columns)
+
+
+def read(
+    table: ir.Table, column: Column, label: str, reading: Reading, raw: ir.Value | None = None
+) -> tuple[ir.Value, list[Doubt]]:
+    """Return a column as the contract's type, with the doubts to settle before it is used.
+
+    Args:
+        table: The table that holds it.
+        column: What it is to become.
+        label: The table's name in sentences.
+        reading: How its values are written.
+        raw: The column as it is; None: the table's column of that name.
+
+    Raises:
+        InputError: Its type can never be read as the contract's.
+    """
+    raw = table[column.name] if raw is None else raw
+    given = raw.type()
+    theirs = reading.origin.get(column.name, column.name)
+    name = column.name if theirs == column.name else f"{column.name} (from {theirs!r})"
+    is_text = given.is_string()
+    if is_text and column.type != "string" and not _reads_text(table):
+        raise InputError(
+            f"{label}.{name} is text in the database and must be {_IN_WORDS[column.type]}. "
+            f"Fix: cast it in a view, and name the view in the mapping."
+        )
+    value = _unblank(raw, reading) if is_text else raw
+    if column.name in reading.major:
+        result, bad, says, fix = _major(table, value, column)
+    else:
+        convert = {
+            "string": _to_string,
+            "int64": _to_int,
+            "float64": _to_float,
+            "boolean": _to_boolean,
+            "timestamp": _to_timestamp,
+            "date": _to_date,
+        }[column.type]
+        result, bad, says, fix = convert(value, column, reading)
+    if result is None:
+        raise InputError(f"{label}.{name} is of type {given}, {says}. Fix: {fix}.")
+    doubts = []
+    if bad is not None:
+        if is_text and column.type != "string" and not reading.blank_is_null:
+            blank = value.strip() == ""
+            doubts.append(
+                Doubt(
+                    name,
+                    raw,
+                    blank,
+                    "are blank",
+                    "leave the field empty, or set `blank: null` in the mapping",
+                )
+            )
+            bad = bad & ~blank
+        doubts.append(Doubt(name, raw, bad, says, fix))
+    if column.name in reading.mapped and column.enum:
+        doubts.append(
+            Doubt(
+                name,
+                result,
+                result.notin(column.enum),
+                f"are none of {', '.join(column.enum)}",
+                f"add the value to `values: {{{column.name}: …}}` in the mapping",
+            )
+        )
+    return result, doubts
+
+
+def minor_digits(table: ir.Table) -> ir.Value:
+    """Return how many decimals each row's currency has: 2 for EUR, 0 for JPY, 3 for KWD."""
+    odd: dict[int, list[str]] = {}
+    for code in get_global("currency_fractions"):
+        digits = get_currency_precision(code)
+        if code != "DEFAULT" and digits != 2:
+            odd.setdefault(digits, []).append(code)
+    if "currency" not in table.columns:
+        return ibis.literal(2, "int64")
+    branches = [(table.currency.isin(codes), ibis.literal(n, "int64")) for n, codes in odd.items()]
+    return ibis.cases(*branches, else_=ibis.literal(2, "int64"))
+
+
+# Each reader returns (value, where it cannot be read, what is wrong, fix); a value of None refuses the type.
+_Read = tuple[ir.Value | None, ir.BooleanValue | None, str, str]
+
+
+def _reads_text(table: ir.Table) -> bool:
+    return ibis.get_backend(table).name == "duckdb"
+
+
+def _not_a(kind: str) -> _Read:
+    return None, None, f"which cannot be read as {_IN_WORDS[kind]}", "convert the column before reading it"
+
+
+def _number(value: ir.Value) -> ir.Value:
+    """A number as float64, NaN as null."""
+    if value.type().is_floating():
+        value = value.cast("float64")
+        return value.isnan().ifelse(ibis.null("float64"), value)
+    return value.cast("float64")
+
+
+def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
+    given = value.type()
+    money = column.name.endswith("_minor")
+    says = "are not whole numbers"
+    fix = (
+        f"money is counted in minor units (1999 for 19.99): if these are major units, declare "
+        f"`money: {{{column.name}: {{from: {reading.origin.get(column.name, column.name)}, unit: major}}}}` "
+        f"in the mapping"
+        if money
+        else "correct the values, or map another column"
+    )
+    if given.is_integer():
+        return value.cast("int64"), None, says, fix
+    if given.is_decimal() or given.is_floating():
+        number = _number(value)
+        bad = number.notnull() & ((number != number.round()) | (number.abs() > _EXACT)).fill_null(True)
+        return (
+            (bad | number.isnull()).ifelse(ibis.null("int64"), number.round()).cast("int64"),
+            bad,
+            says,
+            fix,
+        )
+    if given.is_string():
+        whole = value.re_search(_WHOLE)
+        bad = value.notnull() & ~whole
+        clean = whole.ifelse(
+            value.strip().re_replace(r"\.0*$", "").re_replace(r"^\+", ""), ibis.null("string")
+        )
+        return clean.try_cast("int64"), bad, says, fix
+    return _not_a(column.type)
+
+
+def _major(table: ir.Table, value: ir.Value, column: Column) -> _Read:
+    given = value.type()
+    says = "are not amounts that the currency can express"
+    fix = "money in major units is a number with a point, and no more decimals than the currency has"
+    if given.is_string():
+        readable = value.re_search(_NUMBER)
+        number = readable.ifelse(value.strip(), ibis.null("string")).try_cast("float64")
+    elif given.is_numeric():
+        number = _number(value)
+        readable = ibis.literal(True)
+    else:
+        return _not_a("float64")
+    minor = number * ibis.literal(10.0).pow(minor_digits(table)).cast("float64")
+    off = ((minor - minor.round()).abs() > 1e-3) | (minor.abs() > _EXACT)
+    missing = value.isnull() if given.is_string() else number.isnull()
+    bad = ~missing & (~readable | off.fill_null(True))
+    return bad.ifelse(ibis.null("float64"), minor).round().cast("int64"), bad, says, fix
+
+
+def _to_float(value: ir.Value, column: Column, reading: Reading) -> _Read:
+    given = value.type()
+    says, fix = "are not numbers", "correct the values, or map another column"
+    if given.is_integer() or given.is_decimal():
+        return value.cast("float64"), None, says, fix
+    if given.is_floating():
+        number = _number(value)
+        return number, number.isinf(), says, fix
+    if given.is_string():
+        readable = value.re_search(_NUMBER)
+        return readable.ifelse(value.strip(), ibis.null("string")).try_cast("float64"), ~readable, says, fix
+    return _not_a(column.type)
+
+
+def _to_boolean(value: ir.Value, column: Column, reading: Reading) -> _Read:
+    given = value.type()
+    says = "are neither true nor false"
+    fix = f"write true and false, or map them with `values: {{{column.name}: …}}`"
+    if given.is_boolean():
+        return value, None, says, fix
+    if given.is_string():
+        low = value.strip().lower()
+        return (
+            ibis.cases((low.isin(_TRUE), True), (low.isin(_FALSE), False), else_=ibis.null("boolean")),
+            low.notin(_TRUE + _FALSE),
+            says,
+            fix,
+        )
+    if given.is_integer():
+        return value == 1, value.notin([0, 1]), says, fix
+    return _not_a(column.type)
+
+
+def _to_string(value: ir.Value, column: Column, reading: Reading) -> _Read:
+    given = value.type()
+    says = "are ids with decimals"
+    fix = "write ids as text or as whole numbers"
+    if given.is_string():
+        return value.cast("string"), None, says, fix
+    if given.is_floating() or (given.is_decimal() and given.scale):
+        number = _number(value)
+        whole = (number == number.round()) & (number.abs() <= _EXACT)
+        text = whole.ifelse(number.round(), ibis.null("float64")).cast("int64").cast("string")
+        if column.name.endswith("_id"):
+            return text, number.notnull() & ~whole, says, fix
+        return whole.ifelse(text, value.cast("string")), None, says, fix
+    if (
+        given.is_integer()
+        or given.is_decimal()
+        or given.is_boolean()
+        or given.is_uuid()
+        or given.is_temporal()
+    ):
+        return value.cast("string"), None, says, fix
+    return _not_a(column.type)
+
+
+def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
+    given = value.type()
+    format = reading.formats.get(column.name)
+    says = "cannot be read as a time" + (f" written {format!r}" if format else "")
+    fix = f'write times as 2024-03-31 17:05:00, or name their form: `formats: {{{column.name}: "%d/%m/%Y"}}`'
+    if given.is_date():
+        return value.cast("timestamp"), None, says, fix
+    if given.is_timestamp():
+        local = given.timezone is None and reading.time_zone
+        return _utc(value, reading.time_zone) if local else value.cast("timestamp"), None, says, fix
+    if given.is_string():
+        text = value.strip()
+        if format:
+            time = _try_strptime(text, format)
+            absolute = ibis.literal("%z" in format or not {"%H", "%I", "%c", "%X"} & _codes(format))
+        else:
+            readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
+            time = readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
+            absolute = text.re_search(_ZONED) | text.re_search(_DATE_ALONE)
+        bad = value.notnull() & time.isnull()
+        if reading.time_zone:
+            time = absolute.ifelse(time, _utc(time, reading.time_zone))
+        return time, bad, says, fix
+    if given.is_numeric():
+        return None, None, "which says neither its unit nor its zero", "write times as timestamps"
+    return _not_a(column.type)
+
+
+def _to_date(value: ir.Value, column: Column, reading: Reading) -> _Read:
+    given = value.type()
+    format = reading.formats.get(column.name)
+    says = "cannot be read as a date" + (f" written {format!r}" if format else "")
+    fix = f'write dates as 2024-03-31, or name their form: `formats: {{{column.name}: "%d/%m/%Y"}}`'
+    if given.is_date():
+        return value, None, says, fix
+    if given.is_timestamp():
+        return value.cast("timestamp").date(), None, says, fix
+    if given.is_string():
+        text = value.strip()
+        if format:
+            day = _try_strptime(text, format).date()
+        else:
+            day = text.re_search("^[0-9]").ifelse(text, ibis.null("string")).try_cast("date")
+        return day, value.notnull() & day.isnull(), says, fix
+    return _not_a(column.type)
+
+
+def _unblank(text: ir.Value, reading: Reading) -> ir.Value:
+    return text.strip().nullif("") if reading.blank_is_null else text
+
+
+def _codes(format: str) -> set[str]:
+    return {format[i : i + 2] for i in range(len(format) - 1) if format[i] == "%"}
+
+
+def _utc(local: ir.Value, zone: str) -> ir.Value:
+    return _at_time_zone(zone, local.cast("timestamp")).cast("timestamp")
+
+
+def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading) -> InputError:
+    if reading.place:
+        return InputError(
+            f"{contract.name}.{column.name} is missing. Fix: name it in the mapping's {reading.place}, under "
+            f"`columns` or `constants`" + (" or `money`." if column.name.endswith("_minor") else ".")
+        )
+    free = [name for name in table.columns if name not in contract.column_names]
+    like = nearest(column.name, free)
+    theirs = like or "their_column"
+    hint = f" (the nearest is {like!r})" if like else f" (it has {', '.join(map(repr, table.columns[:12]))})"
+    return InputError(
+        f"{contract.name}.{column.name} is missing{hint}. Fix: rename the column, or name it in a mapping: "
+        f"`tables: {{{contract.name}: {{columns: {{{column.name}: {theirs}}}}}}}`."
+    )
+
+
+def _likely(others: list[str], contract: Table) -> str:
+    optional = [column.name for column in contract.columns if not column.required]
+    for name in others:
+        like = nearest(name, optional, 0.8)
+        if like:
+            return f" (is {name!r} meant to be {like!r}?)"
+    return ""
+
+
+def _attributes(
+    table: ir.Table, names: list[str], label: str, reading: Reading, notes: list[str]
+) -> dict[str, ir.Value]:
+    """Columns that the contract does not know, in plain types: to compare groups by."""
+    columns: dict[str, ir.Value] = {}
+    for name in names:
+        value = table[name]
+        given = value.type()
+        if given.is_string():
+            columns[name] = _unblank(value, reading)
+        elif given.is_boolean() or given.is_date():
+            columns[name] = value
+        elif given.is_integer():
+            columns[name] = value.cast("int64")
+        elif given.is_decimal() or given.is_floating():
+            columns[name] = _number(value)
+        elif given.is_timestamp():
+            columns[name] = value.cast("timestamp")
+        elif given.is_uuid():
+            columns[name] = value.cast("string")
+        else:
+            notes.append(f"{label}: column {name!r} is of type {given} and left aside.")
+    return columns
+
+
+def infer(table: ir.Table, names: list[str], reading: Reading) -> dict[str, ir.Value]:
+    """Return text columns as the plainest type that every one of their values has.
+
+    Whole numbers, then numbers, then true/false, then dates and times; text with leading zeros (a post
+    code) stays text, and so does a column without any value.
+
+    Args:
+        table: A table of text columns, as a CSV file gives them.
+        names: The columns to look at.
+        reading: Whether blank text counts as a value.
+    """
+    if not names:
+        return {}
+    original = table
+    table = table.mutate(**{name: _unblank(table[name], reading) for name in names})
+    tests = {
+        "int64": lambda text: text.re_search(r"^-?(0|[1-9][0-9]{0,17})$"),
+        "float64": lambda text: text.re_search(r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"),
+        "boolean": lambda text: text.lower().isin(["true", "false"]),
+        "date": lambda text: text.re_search(_DATE_ALONE) & text.try_cast("date").notnull(),
+        "timestamp": lambda text: (
+            text.re_search(r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[ T][0-9]")
+            & text.try_cast(dt.Timestamp("UTC")).notnull()
+        ),
+    }
+    counts: dict[str, ir.Value] = {}
+    for i, name in enumerate(names):
+        counts[f"some_{i}"] = table[name].count()
+        for kind, test in tests.items():
+            counts[f"{kind}_{i}"] = table.count(where=test(table[name]))
+    found = table.aggregate(**counts).to_pyarrow().to_pylist()[0]
+    inferred: dict[str, ir.Value] = {}
+    for i, name in enumerate(names):
+        text = _unblank(original[name], reading)
+        kind = next(
+            (k for k in tests if found[f"some_{i}"] and found[f"{k}_{i}"] == found[f"some_{i}"]), "string"
+        )
+        if kind == "timestamp":
+            inferred[name] = text.try_cast(dt.Timestamp("UTC")).cast("timestamp")
+        else:
+            inferred[name] = text if kind == "string" else text.cast(kind)
+    return inferred

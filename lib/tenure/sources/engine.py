@@ -1,0 +1,248 @@
+"""The embedded engine, and the files it reads."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tenure.errors import InputError
+from tenure.sources.address import ambient, redact
+
+T = TypeVar("T")
+
+SUFFIXES = (".parquet", ".csv")
+_UNNAMED = "__unnamed_"
+
+
+def embedded() -> Any:
+    """Return an in-memory DuckDB that spills to disk rather than eat the machine.
+
+    TENURE_MEMORY_LIMIT (60 % of the memory unless set), TENURE_THREADS (all), TENURE_TEMP_DIRECTORY and
+    TENURE_TEMP_LIMIT (80 % of its free room) bound it.
+
+    Raises:
+        InputError: One of these settings is none.
+    """
+    scratch = Path(os.environ.get("TENURE_TEMP_DIRECTORY") or tempfile.gettempdir())
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": os.environ.get("TENURE_MEMORY_LIMIT") or f"{int(_memory() * 0.6) // 2**20}MiB",
+        "threads": os.environ.get("TENURE_THREADS") or str(_cores()),
+        "temp_directory": str(scratch / f"tenure-{os.getpid()}-{uuid.uuid4().hex[:8]}"),
+        "max_temp_directory_size": os.environ.get("TENURE_TEMP_LIMIT") or _room(scratch),
+        # Nothing may be fetched from the network behind the reader's back.
+        "autoinstall_known_extensions": "false",
+    }
+    message = ""
+    try:
+        connection = duckdb.connect(":memory:", config=settings)
+    except duckdb.Error as error:
+        message = first_line(error)
+    if message:
+        raise InputError(
+            f"The engine refuses its settings: {message}. Fix: correct TENURE_MEMORY_LIMIT (such as 4GB), "
+            f"TENURE_THREADS (a whole number) or TENURE_TEMP_LIMIT (such as 20GB)."
+        )
+    return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
+
+
+def _cores() -> int:
+    """Cores that this process may use, which a container may have fewer of than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> int:
+    """Bytes of memory that this process may have: the machine's, or less inside a container."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * 2**30
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(limit).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return total
+
+
+def _room(scratch: Path) -> str:
+    try:
+        free = shutil.disk_usage(scratch).free
+    except OSError:
+        raise InputError(
+            f"TENURE_TEMP_DIRECTORY: {scratch} does not exist. Fix: name a folder with room to spill."
+        ) from None
+    return f"{max(int(free * 0.8) // 2**20, 64)}MiB"
+
+
+def read_files(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
+    """Open the CSV or Parquet files of a table, which must agree on columns and types.
+
+    Args:
+        engine: The embedded engine.
+        files: All CSV or all Parquet.
+        name: The table's name in sentences.
+
+    Returns:
+        A view of the files; every column of a CSV file is text.
+
+    Raises:
+        InputError: A file is empty, damaged, or disagrees with the first.
+    """
+    for file in files:
+        if not file.stat().st_size:
+            raise InputError(f"{name}: the file {file.name} is empty. Fix: write it again, or remove it.")
+    if files[0].suffix == ".csv":
+        return guarded(lambda: _csv(engine, files, name), name)
+    schemas = {file: _parquet_schema(file, name) for file in files}
+    _agree(schemas, name)
+    paths = [_literal(file) for file in files]
+    # Without this a folder named a=b on the way would add a column a.
+    return guarded(lambda: engine.read_parquet(paths, hive_partitioning=False), name)
+
+
+def _parquet_schema(file: Path, name: str) -> dict[str, str]:
+    message = ""
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        message = first_line(error)
+    if message:
+        raise InputError(
+            f"{name}: {file.name} cannot be read as Parquet ({message}). "
+            f"Fix: write the file again; it is damaged or is not Parquet."
+        )
+    types: dict[str, str] = {}
+    for column in schema:
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        types[column.name] = str(kind).removeprefix("large_").removesuffix("_view")
+    return types
+
+
+def _csv(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
+    """Read everything as text: what a value means is the contract's matter, not a guess's."""
+    found = {file: _csv_header(file, name) for file in files}
+    delimiter, header = found[files[0]]
+    for file in files:
+        if found[file][0] != delimiter:
+            raise InputError(
+                f"{name}: {file.name} separates columns by {found[file][0]!r} and "
+                f"{files[0].name} by {delimiter!r}. Fix: write all files of a table in the same way."
+            )
+        if sorted(found[file][1]) == sorted(header) and found[file][1] != header:
+            raise InputError(
+                f"{name}: {file.name} has its columns in another order than {files[0].name}. "
+                f"Fix: write all files of a table in the same way."
+            )
+    _agree({file: dict.fromkeys(columns, "text") for file, (_, columns) in found.items()}, name)
+    table = engine.read_csv(
+        [_literal(file) for file in files],
+        columns=dict.fromkeys(header, "VARCHAR"),
+        header=True,
+        auto_detect=False,
+        delim=delimiter,
+        quote='"',
+        escape='"',
+        hive_partitioning=False,
+    )
+    return table.drop(*[column for column in header if column.startswith(_UNNAMED)])
+
+
+def _csv_header(file: Path, name: str) -> tuple[str, list[str]]:
+    """The separator and the column names that a CSV file's first line gives."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            line = lines.readline()
+    except UnicodeDecodeError:
+        line = ""
+    if not line.strip():
+        raise InputError(
+            f"{name}: {file.name} does not begin with column names in UTF-8. Fix: write it again as such."
+        )
+    delimiter = max(",;\t|", key=line.count)
+    header = [column.strip() for column in next(csv.reader([line], delimiter=delimiter))]
+    twice = next((column for column in header if column and header.count(column) > 1), None)
+    if twice:
+        raise InputError(
+            f"{name}.{twice}: {file.name} has two columns of that name. Fix: rename one of them."
+        )
+    # A nameless column is the row number that some programs write; it means nothing.
+    return delimiter, [column or f"{_UNNAMED}{i}" for i, column in enumerate(header)]
+
+
+def _agree(schemas: dict[Path, dict[str, str]], name: str) -> None:
+    """Refuse files of a table that disagree; an engine would silently take the first one's word."""
+    first, expected = next(iter(schemas.items()))
+    for file, schema in schemas.items():
+        fix = "Fix: write all files of a table with the same columns and types."
+        for column, kind in expected.items():
+            if column not in schema:
+                raise InputError(
+                    f"{name}.{column}: {file.name} lacks the column, which {first.name} has. {fix}"
+                )
+            if schema[column] != kind:
+                both = f"{file.name} holds {schema[column]} and {first.name} holds {kind}"
+                raise InputError(f"{name}.{column}: {both}. {fix}")
+        for column in schema:
+            if column not in expected:
+                raise InputError(
+                    f"{name}.{column}: {first.name} lacks the column, which {file.name} has. {fix}"
+                )
+
+
+def keep(engine: Any, table: ir.Table) -> ir.Table:
+    """Store the rows in the engine, so that a CSV file is parsed once; they spill to disk if they must."""
+    return engine.create_table(f"kept_{uuid.uuid4().hex[:8]}", table, temp=True).cast(table.schema())
+
+
+def _literal(path: Path) -> str:
+    """A path in which no character is a wildcard."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
+
+
+def guarded(run: Callable[[], T], name: str = "") -> T:
+    """Run something in the engine; what the engine complains of becomes one sentence."""
+    message = ""
+    try:
+        return run()
+    except Exception as error:
+        # Mistakes of ours keep their traceback; an engine's words are for the reader.
+        if type(error).__module__.split(".")[0] in {"builtins", "ibis", "tenure", "pandas", "numpy"}:
+            raise
+        label = f"{name}: " if name else ""
+        if isinstance(error, duckdb.OutOfMemoryException):
+            message = (
+                f"{label}the engine ran out of room ({first_line(error)}). Fix: give it more memory with "
+                f"TENURE_MEMORY_LIMIT, or more disk with TENURE_TEMP_DIRECTORY and TENURE_TEMP_LIMIT."
+            )
+        else:
+            message = (
+                f"{label}the engine cannot read the data ({redact(first_line(error), ambient())}). "
+                f"Fix: correct or rewrite what it names."
+            )
+    raise InputError(message)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an engine says in a line: for a CSV file with the file, the row and the reason."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    row = re.search(r"CSV Error on Line: (\d+)", lines[0])
+    if row:
+        file = re.search(r"^\s*file = (.+)$", str(error), re.MULTILINE)
+        where = f"{Path(file[1]).name}, line {row[1]}" if file else f"line {row[1]}"
+        what = next((line for line in lines[1:] if not line.startswith("Original Line")), "it is not CSV")
+        return f"{where}: {what}".rstrip(".")
+    return re.sub(r"^(?:[A-Z][A-Za-z]* )*Error: ", "", lines[0])[:300].rstrip(".:")

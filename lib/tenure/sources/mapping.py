@@ -1,0 +1,534 @@
+"""A mapping: a YAML file that turns somebody's columns into the contract's.
+
+data/mappings/example.yml explains every key. What a mapping says is checked twice: the file when it is
+loaded (keys, names, zones), the data when it is opened (columns, values, units, dates).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from tenure.contract import BY_NAME, Column, Table
+from tenure.errors import InputError
+from tenure.paths import resolve
+from tenure.sources.catalog import Catalog, Raw
+from tenure.sources.convert import Doubt, Reading, nearest, read, refuse
+
+_MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
+
+
+def _text(value: Any) -> Any:
+    """A YAML scalar as the text it stands for: an empty key is the empty value."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float | dt.date) else value
+
+
+def _zone(name: Any) -> Any:
+    try:
+        ZoneInfo(str(name or "UTC"))
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f"{name!r} is not a time zone; one is written like Europe/Rome") from None
+    return name
+
+
+_Text = Annotated[str, BeforeValidator(_text)]
+_Zone = Annotated[str, BeforeValidator(_zone)]
+_Scalar = bool | int | float | dt.datetime | dt.date | str | None
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Money(_Keys):
+    """Where an amount comes from and its unit: major (19.99) or minor (1999)."""
+
+    origin: str = Field(alias="from")
+    unit: Literal["major", "minor"]
+
+
+class Tenure(_Keys):
+    """Where a snapshot's tenure comes from, in completed units."""
+
+    origin: str = Field(alias="from")
+    unit: Literal["day", "week", "month", "year"] = "month"
+
+
+class Churned(_Keys):
+    """Where a snapshot says who has left, and what its values mean."""
+
+    origin: str = Field(alias="from")
+    values: dict[_Text, bool] = {}
+
+
+class TableMapping(_Keys):
+    """How one of their tables becomes one of the contract's. Keys are ours, values theirs.
+
+    Attributes:
+        origin: Their file or table; empty for the only one.
+        columns: Their column for each of ours.
+        constants: A value for every row.
+        values: Our value for each of theirs, by column.
+        money: Amounts, with their unit.
+        formats: How times are written, by column (strftime codes).
+        time_zone: The zone of times without one.
+        attributes: Further columns to compare groups by.
+        blank: What blank text is: refused, or null.
+    """
+
+    origin: str = Field("", alias="from")
+    columns: dict[str, str] = {}
+    constants: dict[str, _Scalar] = {}
+    values: dict[str, dict[_Text, _Scalar]] = {}
+    money: dict[str, Money] = {}
+    formats: dict[str, str] = {}
+    time_zone: _Zone = ""
+    attributes: Literal["all"] | list[str] | dict[str, str] = []
+    blank: Literal["refuse"] | None = "refuse"
+
+
+class Snapshot(TableMapping):
+    """One row a customer, with a tenure and a flag for those who left, as of one day."""
+
+    as_of: dt.date
+    tenure: Tenure
+    churned: Churned
+
+
+class Mapping(_Keys):
+    """A whole mapping file.
+
+    Attributes:
+        observed_from: Customers who left before this day are not in the data.
+        time_zone: The zone of times without one, for all tables.
+        tables: By the contract's table.
+        snapshot: Instead of customers and subscriptions.
+    """
+
+    observed_from: dt.date | None = None
+    time_zone: _Zone = ""
+    tables: dict[str, TableMapping] = {}
+    snapshot: Snapshot | None = None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only true and false are booleans (not Yes and NO), and no key comes twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line} repeats the key {key.value!r}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:0|[1-9][0-9]*)\.[0-9]+$", "-+0123456789"),
+    ("timestamp", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def load_mapping(path: str | Path) -> Mapping:
+    """Read a mapping file and check everything that can be checked without the data.
+
+    Args:
+        path: The YAML file; a relative path counts from the project's root.
+
+    Raises:
+        InputError: The file is absent or not YAML, or a key, table, column or value in it is unknown.
+
+    Example:
+        >>> load_mapping("data/mappings/telco.yml").snapshot.tenure.unit
+        'month'
+    """
+    file = resolve(path)
+    if not file.is_file():
+        raise InputError(
+            f"The mapping {path} does not exist. Fix: correct the path; data/mappings has examples."
+        )
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(
+            f"The mapping {path} is not YAML: {_in_one_line(error)}. Fix: correct that line."
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"The mapping {path} has no keys. Fix: begin with `tables:` or `snapshot:`.")
+    try:
+        mapping = Mapping.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"The mapping {path}: {_first_problem(error)}") from None
+    problem = next(_problems(mapping), None)
+    if problem:
+        raise InputError(f"The mapping {path}: {problem}")
+    return mapping
+
+
+def map_tables(
+    mapping: Mapping, catalog: Catalog, notes: list[str]
+) -> tuple[dict[str, tuple[Raw, Reading]], set[str]]:
+    """Make contract tables, still in their own types, of the tables that a place holds.
+
+    Args:
+        mapping: What becomes what.
+        catalog: The tables that are there.
+        notes: Gets a sentence for what is left out.
+
+    Returns:
+        By contract table its columns and how they are written; and the names of the tables used.
+
+    Raises:
+        InputError: A table or column that the mapping names is not there, or a snapshot's tenure or
+            flag cannot be read.
+    """
+    made: dict[str, tuple[Raw, Reading]] = {}
+    used: set[str] = set()
+    if mapping.snapshot:
+        place = "snapshot"
+        name = _origin(mapping.snapshot, catalog, place)
+        used.add(name)
+        raw = catalog.open(name)
+        for table, parts in _snapshot(mapping.snapshot, raw.table, place, notes).items():
+            made[table] = (Raw(parts[0], raw.text), parts[1])
+    for table, plan in mapping.tables.items():
+        place = f"tables.{table}"
+        name = _origin(plan, catalog, place, table)
+        used.add(name)
+        raw = catalog.open(name)
+        columns = _columns(plan, raw.table, place, BY_NAME[table])
+        reading = _reading(plan, (BY_NAME[table],), place, mapping.time_zone)
+        made[table] = (Raw(raw.table.select(**columns), raw.text), reading)
+    return made, used
+
+
+def _problems(mapping: Mapping):  # type: ignore[no-untyped-def]
+    """Sentences about what is wrong in the file, the most telling first."""
+    if not mapping.tables and not mapping.snapshot:
+        yield "it maps nothing. Fix: add `tables:` or `snapshot:`."
+    for name in mapping.tables:
+        if name not in BY_NAME:
+            yield f"tables.{name}: the contract has no such table{_meant(name, BY_NAME)}"
+    parts: list[tuple[str, TableMapping, tuple[Table, ...]]] = [
+        (f"tables.{name}", plan, (BY_NAME[name],)) for name, plan in mapping.tables.items() if name in BY_NAME
+    ]
+    snapshot = mapping.snapshot
+    if snapshot:
+        both = [name for name in ("customers", "subscriptions") if name in mapping.tables]
+        if both:
+            yield f"tables.{both[0]}: the snapshot makes this table already. Fix: remove one of the two."
+        if mapping.observed_from:
+            yield "observed_from: a snapshot has no dates to begin from. Fix: remove it."
+        if snapshot.tenure.unit in ("month", "year") and snapshot.as_of.day > 28:
+            yield (
+                f"snapshot.as_of: {snapshot.as_of} is a day that not every month has, so that whole months "
+                f"cannot be counted back from it. Fix: take a day up to the 28th."
+            )
+        parts.append(("snapshot", snapshot, (BY_NAME["customers"], BY_NAME["subscriptions"])))
+    for place, plan, tables in parts:
+        yield from _table_problems(place, plan, tables)
+
+
+def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]):  # type: ignore[no-untyped-def]
+    known = {column.name: column for table in tables for column in table.columns}
+    welcome = any(table.attributes for table in tables)
+    if plan.attributes and not welcome:
+        yield f"{place}.attributes: only customers have attributes. Fix: move them there."
+    named = set(plan.attributes if not isinstance(plan.attributes, str) else ())
+    for key in ("columns", "constants", "values", "money", "formats"):
+        for name in getattr(plan, key):
+            if name in known:
+                continue
+            if key == "values" and welcome and (name in named or plan.attributes == "all"):
+                continue
+            hint = " Attributes are named under `attributes`." if welcome else ""
+            yield f"{place}.{key}.{name}: {tables[-1].name} has no such column{_meant(name, known)}{hint}"
+    if isinstance(plan, Snapshot):
+        for name in _MADE_BY_SNAPSHOT:
+            if name in plan.columns or name in plan.constants:
+                yield f"{place}.columns.{name}: a snapshot makes this of as_of and tenure. Fix: remove it."
+    for name in plan.money:
+        if name in known and not name.endswith("_minor"):
+            yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
+    for first, second in (("columns", "constants"), ("columns", "money"), ("constants", "money")):
+        for name in set(getattr(plan, first)) & set(getattr(plan, second)):
+            yield f"{place}.{second}.{name}: it is under `{first}` too. Fix: keep one of them."
+    for name in set(plan.attributes if isinstance(plan.attributes, dict) else ()) & set(known):
+        yield f"{place}.attributes.{name}: the contract has this column. Fix: name it under `columns`."
+    for name, value in plan.constants.items():
+        column = known.get(name)
+        if column and column.enum and value not in column.enum:
+            yield f"{place}.constants.{name}: {value!r} is none of {_listed(column)}"
+    for name, values in plan.values.items():
+        column = known.get(name)
+        wrong = (
+            [value for value in values.values() if value is not None and value not in column.enum]
+            if column and column.enum
+            else []
+        )
+        if wrong:
+            yield f"{place}.values.{name}: {wrong[0]!r} is none of {_listed(known[name])}"
+
+
+def _listed(column: Column) -> str:
+    return f"{', '.join(column.enum)}. Fix: use one of them."
+
+
+def _origin(plan: TableMapping, catalog: Catalog, place: str, table: str = "") -> str:
+    """Which of the place's tables a part of the mapping speaks of."""
+    wanted = plan.origin
+    if not wanted:
+        if catalog.sole:
+            return catalog.sole
+        if len(catalog.names) == 1:
+            return catalog.names[0]
+        if table in catalog.names:
+            return table
+        raise InputError(
+            f"The mapping's {place} does not say which of {', '.join(catalog.names[:10])} it is made from. "
+            f"Fix: add `from:`."
+        )
+    stem = wanted.removesuffix(".csv").removesuffix(".parquet")
+    for name in (wanted, stem):
+        # A database may hold it in another schema, which its list of tables leaves out.
+        if name in catalog.names or (not catalog.whole and "." in name):
+            return name
+    raise InputError(
+        f"The mapping's {place}.from: {catalog.url} has no {wanted!r}{_meant(wanted, catalog.names)}"
+    )
+
+
+def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table) -> dict[str, ir.Value]:
+    """Our columns of theirs: renamed, constant, with mapped values; attributes last."""
+    known = {column.name: column for contract in contracts for column in contract.columns}
+    origins = {name: name for name in known if name in table.columns}
+    for key, chosen in (("columns", plan.columns), ("money", {n: m.origin for n, m in plan.money.items()})):
+        for name, theirs in chosen.items():
+            _there(table, theirs, f"{place}.{key}.{name}")
+            origins[name] = theirs
+    if plan.attributes == "all":
+        origins |= {
+            name: name for name in table.columns if name not in origins.values() and name not in known
+        }
+    else:
+        named = (
+            plan.attributes if isinstance(plan.attributes, dict) else {name: name for name in plan.attributes}
+        )
+        for name, theirs in named.items():
+            _there(table, theirs, f"{place}.attributes")
+            origins[name] = theirs
+    columns: dict[str, ir.Value] = {}
+    for name, theirs in origins.items():
+        if name in plan.constants:
+            continue
+        columns[name] = table[theirs]
+        if name in plan.values:
+            columns[name] = _mapped(table[theirs], plan.values[name])
+    for name, constant in plan.constants.items():
+        columns[name] = ibis.null(known[name].type) if constant is None else ibis.literal(constant)
+    return columns
+
+
+def _mapped(value: ir.Value, values: dict[str, Any]) -> ir.Value:
+    """Their values as ours; one that is not in the map stays as it is."""
+    text = value.cast("string")
+    branches = [
+        (text == theirs, ibis.null("string") if ours is None else ibis.literal(_text(ours)))
+        for theirs, ours in values.items()
+        if theirs
+    ]
+    if "" in values and values[""] is not None:
+        branches.insert(0, (text.fill_null("").strip() == "", ibis.literal(_text(values[""]))))
+    return ibis.cases(*branches, else_=text) if branches else text
+
+
+def _reading(plan: TableMapping, contracts: tuple[Table, ...], place: str, zone: str = "") -> Reading:
+    known = {column.name for contract in contracts for column in contract.columns}
+    return Reading(
+        origin=plan.columns | {name: money.origin for name, money in plan.money.items()},
+        formats=plan.formats,
+        time_zone=plan.time_zone or zone,
+        major=frozenset(name for name, money in plan.money.items() if money.unit == "major"),
+        blank_is_null=plan.blank is None,
+        mapped=frozenset(plan.values) & known,
+        place=place,
+    )
+
+
+def _snapshot(
+    plan: Snapshot, table: ir.Table, place: str, notes: list[str]
+) -> dict[str, tuple[ir.Table, Reading]]:
+    """Customers and subscriptions that have exactly the tenures of a snapshot."""
+    _there(table, plan.tenure.origin, f"{place}.tenure.from")
+    _there(table, plan.churned.origin, f"{place}.churned.from")
+    reading = Reading(
+        origin={"tenure": plan.tenure.origin, "churned": plan.churned.origin},
+        blank_is_null=plan.blank is None,
+    )
+    raw, flag = table[plan.tenure.origin], table[plan.churned.origin]
+    tenure, doubts = read(table, Column("tenure", "int64", ""), place, reading, raw)
+    century = {"day": 36525, "week": 5218, "month": 1200, "year": 100}[plan.tenure.unit]
+    theirs = f"tenure (from {plan.tenure.origin!r})"
+    doubts.append(Doubt(theirs, raw, tenure < 0, "are negative", "correct the values"))
+    doubts.append(
+        Doubt(
+            theirs,
+            raw,
+            tenure > century,
+            "are longer than a century",
+            "correct `tenure: {unit: …}` or the values",
+        )
+    )
+    if plan.blank is not None:
+        doubts.append(
+            Doubt(
+                theirs,
+                raw,
+                tenure.isnull(),
+                "are empty",
+                "fill them in, or leave such rows out with `blank: null`",
+            )
+        )
+    label = f"churned (from {plan.churned.origin!r})"
+    if plan.churned.values:
+        text = flag.cast("string")
+        yes = [value for value, left in plan.churned.values.items() if left]
+        churned = text.isin(yes)
+        listed = list(plan.churned.values)
+        doubts.append(
+            Doubt(
+                label,
+                flag,
+                text.notin(listed),
+                f"are none of {', '.join(listed)}",
+                "add the value to `churned: {values: …}` in the mapping",
+            )
+        )
+    else:
+        churned, more = read(table, Column("churned", "boolean", ""), place, reading, flag)
+        doubts += [
+            Doubt(
+                doubt.column,
+                doubt.value,
+                doubt.bad,
+                doubt.says,
+                "say in `churned: {values: …}` which value is true",
+            )
+            for doubt in more
+        ]
+    doubts.append(Doubt(label, flag, flag.isnull(), "are empty", "fill them in"))
+    refuse(table, place, doubts)
+    without = table.count(where=tenure.isnull()).to_pyarrow().as_py()
+    if without:
+        notes.append(f"{place}: {without:,} rows have no tenure ({plan.tenure.origin!r}) and are left out.")
+
+    customers, subscriptions = BY_NAME["customers"], BY_NAME["subscriptions"]
+    columns = _columns(plan, table, place, customers, subscriptions)
+    if "customer_id" not in columns:
+        raise InputError(
+            f"The mapping's {place}.columns does not say which column is customer_id. Fix: add it."
+        )
+    day = dt.datetime(plan.as_of.year, plan.as_of.month, plan.as_of.day)
+    started = _back(plan.as_of, tenure, plan.tenure.unit)
+    reason = columns.get("end_reason", ibis.null("string")).cast("string").fill_null("unknown")
+    columns |= {
+        "created_at": started,
+        "started_at": started,
+        "ended_at": churned.ifelse(ibis.literal(day, "timestamp"), ibis.null("timestamp")),
+        "end_reason": churned.ifelse(reason, ibis.null("string")),
+    }
+    columns.setdefault("subscription_id", columns["customer_id"])
+    columns.setdefault("status", ibis.literal("active"))
+    rows = table.filter(tenure.notnull())
+    made = {}
+    for contract in (customers, subscriptions):
+        other = subscriptions if contract is customers else customers
+        chosen = {
+            name: value
+            for name, value in columns.items()
+            if name in contract.column_names or (contract.attributes and name not in other.column_names)
+        }
+        made[contract.name] = (rows.select(**chosen), _reading(plan, (contract,), place))
+    return made
+
+
+def _back(as_of: dt.date, tenure: ir.Value, unit: str) -> ir.Value:
+    """The start from which exactly `tenure` units are complete on the day of the snapshot."""
+    if unit in ("day", "week"):
+        seconds = int(dt.datetime(as_of.year, as_of.month, as_of.day, tzinfo=dt.UTC).timestamp())
+        length = 86_400 * (7 if unit == "week" else 1)
+        return (ibis.literal(seconds, "int64") - tenure * length).as_timestamp("s").cast("timestamp")
+    months = tenure * (12 if unit == "year" else 1)
+    index = ibis.literal(as_of.year * 12 + as_of.month - 1, "int64") - months
+    year, month = (index // 12).cast("int64"), (index % 12 + 1).cast("int64")
+    return ibis.date(year, month, as_of.day).cast("timestamp")
+
+
+def _there(table: ir.Table, column: str, place: str) -> None:
+    if column not in table.columns:
+        raise InputError(
+            f"The mapping's {place}: the data has no column {column!r}{_meant(column, table.columns)}"
+        )
+
+
+def _meant(name: str, names: Any) -> str:
+    like = nearest(name, names)
+    if like:
+        return f". Fix: is {like!r} meant?"
+    return f" (it has {', '.join(list(names)[:12])}). Fix: use one of them."
+
+
+def _first_problem(error: ValidationError) -> str:
+    """What pydantic found, in words: the place, what is wrong and the nearest key that is known."""
+    found = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    path = [str(part) for part in found["loc"] if not str(part).startswith(("literal[", "list[", "dict["))]
+    place = ".".join(path)
+    if found["type"] == "extra_forbidden":
+        known = _known_keys(path)
+        return f"{place}: there is no such key{_meant(path[-1], known)}"
+    if found["type"] == "missing":
+        return f"{place} is missing. Fix: add it; data/mappings/example.yml explains it."
+    said = found["msg"].removeprefix("Value error, ")
+    said = f"{said[0].lower()}{said[1:]} (it is {found['input']!r})"
+    return f"{place}: {said}. Fix: see data/mappings/example.yml."
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    model: type[BaseModel] = Mapping
+    inside: dict[str, type[BaseModel]] = {
+        "tables": TableMapping,
+        "snapshot": Snapshot,
+        "money": Money,
+        "tenure": Tenure,
+        "churned": Churned,
+    }
+    for part in path[:-1]:
+        model = inside.get(part, model)
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _in_one_line(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}: {getattr(error, 'problem', '')}"
+    return " ".join(str(error).split())[:200]

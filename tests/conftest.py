@@ -1,0 +1,33 @@
+"""Fixtures that tests of several rooms share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium: the one in $CHROMIUM, else one on the path; the test is skipped without one."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        pytest.skip("There is no browser: install chromium, or set CHROMIUM to one.")
+    playwright = pytest.importorskip("playwright.sync_api", reason="The package playwright is not installed.")
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=found, headless=True, args=quiet)
+        yield chromium
+        chromium.close()

@@ -1,0 +1,327 @@
+"""Measures of stays against an independent plain-Python loop over the same ledger."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections import Counter
+from itertools import count
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tenure import MetricPolicy
+from tenure.errors import InputError
+from tenure.measures import subscriptions as measures
+from tenure.measures.calendar import civil, day, days_in_month, month_start
+
+AS_OF = dt.date(2024, 2, 29)
+CUT = AS_OF + dt.timedelta(days=1)
+CUSTOMERS = pa.schema([("customer_id", pa.string()), ("channel", pa.string()), ("is_test", pa.bool_())])
+SUBSCRIPTIONS = pa.schema(
+    [
+        ("subscription_id", pa.string()),
+        ("customer_id", pa.string()),
+        ("plan", pa.string()),
+        ("billing_interval", pa.string()),
+        ("billing_interval_count", pa.int64()),
+        ("quantity", pa.int64()),
+        ("unit_amount_minor", pa.int64()),
+        ("discount_minor", pa.int64()),
+        ("currency", pa.string()),
+        ("status", pa.string()),
+        ("started_at", pa.timestamp("us")),
+        ("ended_at", pa.timestamp("us")),
+        ("end_reason", pa.string()),
+    ]
+)
+
+
+def span(subscription, customer, start, end=None, reason=None, **rest):
+    at = lambda d: d and dt.datetime.combine(d, dt.time(9))  # noqa: E731
+    row = {
+        "subscription_id": subscription,
+        "customer_id": customer,
+        "plan": "Basic",
+        "billing_interval": "month",
+        "billing_interval_count": 1,
+        "quantity": 1,
+        "unit_amount_minor": 1000,
+        "discount_minor": 0,
+        "currency": "EUR",
+        "status": "active",
+        "started_at": at(start),
+        "ended_at": at(end),
+        "end_reason": reason,
+    }
+    return row | rest
+
+
+NUMBER = count()
+CONNECTION = ibis.duckdb.connect()
+
+
+def tables(spans, customers=None):
+    ids = sorted({row["customer_id"] for row in spans})
+    people = customers or [{"customer_id": i, "channel": "web", "is_test": False} for i in ids]
+    prefix = f"t{next(NUMBER)}_"
+    return {
+        "customers": CONNECTION.create_table(
+            prefix + "customers", pa.Table.from_pylist(people, schema=CUSTOMERS), temp=True
+        ),
+        "subscriptions": CONNECTION.create_table(
+            prefix + "subscriptions", pa.Table.from_pylist(spans, schema=SUBSCRIPTIONS), temp=True
+        ),
+    }
+
+
+# The independent loop: dates, lists and one customer at a time.
+
+
+def add_months(start: dt.date, months: int) -> dt.date:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    return dt.date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def whole_periods(start: dt.date, end: dt.date, period: str) -> int:
+    if period != "month":
+        return (end - start).days // {"day": 1, "week": 7}[period]
+    count = 0
+    while add_months(start, count + 1) <= end:
+        count += 1
+    return count
+
+
+def begun(start: dt.date, end: dt.date, period: str) -> int:
+    whole = whole_periods(start, end, period)
+    back = (
+        add_months(start, whole)
+        if period == "month"
+        else start + dt.timedelta(days=whole * {"day": 1, "week": 7}[period])
+    )
+    return whole + (back < end)
+
+
+def loop_spells(spans, policy=MetricPolicy()):
+    """(customer, start, end or None, cause or None) of each stay, in order."""
+    pieces = {}
+    for subscription in {row["subscription_id"] for row in spans}:
+        own = sorted(
+            (r for r in spans if r["subscription_id"] == subscription), key=lambda r: r["started_at"]
+        )
+        own = [r for r in own if r["started_at"].date() < CUT and r["status"] != "trialing"]
+        i = 0
+        while i < len(own):
+            status, start = own[i]["status"], own[i]["started_at"].date()
+            last = own[i]
+            while (
+                i + 1 < len(own)
+                and status in ("past_due", "paused")
+                and own[i + 1]["status"] == status
+                and own[i + 1]["started_at"].date() <= last["ended_at"].date()
+            ):
+                i += 1
+                last = own[i]
+            i += 1
+            end = last["ended_at"].date() if last["ended_at"] and last["ended_at"].date() < CUT else None
+            reason = (last["end_reason"] or "unknown") if end else None
+            lasted = ((end or CUT) - start).days
+            if status == "past_due" and (lasted > policy.grace_days or reason not in (None, "switched")):
+                reason, end = ("voluntary" if reason == "voluntary" else "involuntary"), start
+            if status == "paused" and lasted > policy.pause_days:
+                reason, end = "voluntary", start + dt.timedelta(days=policy.pause_days)
+            pieces.setdefault(last["customer_id"], []).append((start, end, reason))
+    stays = []
+    rank = {"switched": 0, "unknown": 1, "voluntary": 2, "involuntary": 3, None: 0}
+    for customer in sorted(pieces):
+        for start, end, reason in sorted(pieces[customer], key=lambda p: p[0]):
+            same = stays and stays[-1][0] == customer
+            if same and (stays[-1][2] is None or start <= stays[-1][2] + dt.timedelta(policy.gap_days)):
+                current = stays[-1]
+                if current[2] is not None and (end is None or end > current[2]):
+                    current[2:] = [end, reason]
+                elif current[2] is not None and end == current[2] and rank[reason] > rank[current[3]]:
+                    current[3] = reason
+            else:
+                stays.append([customer, start, end, reason])
+    return [(c, s, e, "unknown" if e and r == "switched" else r) for c, s, e, r in stays]
+
+
+def loop_table(spans, period, observed_from=None):
+    """{period: (at_risk, voluntary, involuntary, unknown, censored, entered)}."""
+    people = []
+    seen = set()
+    for customer, start, end, cause in loop_spells(spans):
+        if customer in seen:
+            continue
+        seen.add(customer)
+        ripe = whole_periods(start, CUT, period)
+        left = max(begun(start, end, period), 1) if end else None
+        entry = begun(start, observed_from, period) if observed_from and start < observed_from else 0
+        event = left is not None and left <= ripe
+        out = left if event else ripe
+        if out > entry:
+            people.append((entry, out, cause if event else None))
+    result = {}
+    for k in sorted({p[1] for p in people} | {p[0] for p in people if p[0]}):
+        at_risk = sum(entry < k <= out for entry, out, _ in people)
+        by_cause = Counter(cause for _, out, cause in people if out == k)
+        entered = sum(entry == k for entry, _, _ in people)
+        result[k] = (
+            at_risk, by_cause["voluntary"], by_cause["involuntary"], by_cause["unknown"], by_cause[None], entered,
+        )  # fmt: skip
+    return result
+
+
+days = st.integers(0, 800).map(lambda n: dt.date(2022, 1, 15) + dt.timedelta(days=n))
+
+
+@st.composite
+def ledgers(draw):
+    spans = []
+    for customer in range(draw(st.integers(1, 30))):
+        for subscription in range(draw(st.integers(1, 2))):
+            at = draw(days)
+            for _ in range(draw(st.integers(1, 4))):
+                length = draw(st.sampled_from([0, 1, 20, 28, 30, 31, 45, 60, 91, 120, 365]))
+                status = draw(st.sampled_from(["trialing", "active", "active", "past_due", "paused"]))
+                still_on = draw(st.integers(0, 5)) == 0
+                reason = draw(st.sampled_from(["voluntary", "involuntary", "switched", "unknown", None]))
+                end = None if still_on else at + dt.timedelta(days=length)
+                spans.append(
+                    span(f"s{customer}-{subscription}", f"c{customer}", at, end, reason, status=status)
+                )
+                if still_on:
+                    break
+                at = end + dt.timedelta(days=draw(st.sampled_from([0, 0, 1, 2, 40])))
+                if length == 0:
+                    at += dt.timedelta(days=1)
+    return spans
+
+
+@settings(max_examples=15, deadline=None)
+@given(ledgers(), st.sampled_from(["day", "week", "month"]), st.randoms())
+def test_life_table_and_spells_equal_a_plain_loop_in_any_order(spans, period, random):
+    shuffled = list(spans)
+    random.shuffle(shuffled)
+    source = tables(shuffled)
+    stays = measures.spells(source, as_of=AS_OF).order_by("customer_id", "spell").to_pandas()
+    found = [
+        tuple(None if pd.isna(v) else v.date() if isinstance(v, pd.Timestamp) else v for v in row)
+        for row in stays[["customer_id", "start", "end", "cause"]].itertuples(index=False)
+    ]
+    assert found == loop_spells(spans)
+    for observed_from in (None, dt.date(2023, 3, 10)):
+        life = measures.life_table(
+            source, as_of=AS_OF, period=period, observed_from=observed_from
+        ).to_pandas()
+        columns = ["at_risk", "voluntary", "involuntary", "unknown", "censored", "entered"]
+        table = {row.period: tuple(getattr(row, c) for c in columns) for row in life.itertuples()}
+        assert table == loop_table(spans, period, observed_from)
+        assert (life.events == life.voluntary + life.involuntary + life.unknown).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(ledgers(), st.integers(1, 60))
+def test_splitting_a_span_changes_nothing(spans, after):
+    halves = []
+    for row in spans:
+        middle = row["started_at"] + dt.timedelta(days=after)
+        if row["ended_at"] and middle < row["ended_at"]:
+            halves.append(row | {"ended_at": middle, "end_reason": "switched"})
+            halves.append(row | {"started_at": middle})
+        else:
+            halves.append(row)
+    whole, split = (
+        measures.spells(tables(s), as_of=AS_OF).order_by("customer_id", "spell").to_pandas()
+        for s in (spans, halves)
+    )
+    pd.testing.assert_frame_equal(whole, split)
+
+
+def test_triangle_leaves_unripe_cells_out_and_counts_the_ripe():
+    spans = [
+        span("a", "a", dt.date(2023, 11, 1), dt.date(2023, 12, 1), "voluntary"),
+        span("b", "b", dt.date(2023, 11, 30)),
+        span("c", "c", dt.date(2024, 1, 15), dt.date(2024, 1, 20), "voluntary"),
+        span("d", "d", dt.date(2024, 2, 28)),
+    ]
+    table = measures.retention_triangle(tables(spans), as_of=AS_OF).to_pandas()
+    november, january, february = 2023 * 12 + 10, 2024 * 12, 2024 * 12 + 1
+    cells = {(r.cohort, r.period): (r.size, r.stayed) for r in table.itertuples()}
+    assert cells == {
+        (november, 0): (2, 2), (november, 1): (2, 1), (november, 2): (2, 1), (november, 3): (2, 1),
+        (january, 0): (1, 1), (january, 1): (1, 0),
+        (february, 0): (1, 1),
+    }  # fmt: skip
+
+
+def test_exclusions_name_each_reason_once_and_lose_nobody():
+    people = [
+        {"customer_id": c, "channel": "web", "is_test": c == "test"}
+        for c in ("paying", "free", "trial", "test", "late")
+    ]
+    start = dt.date(2024, 1, 1)
+    spans = [
+        span("1", "paying", start),
+        span("2", "free", start, discount_minor=1000),
+        span("3", "trial", start, status="trialing"),
+        span("4", "test", start),
+        span("5", "late", dt.date(2024, 3, 1)),
+    ]
+    source = tables(spans, people)
+    ledger = measures.exclusions(source, as_of=AS_OF).to_pandas().set_index("reason")
+    assert ledger.spans.to_dict() == {
+        "free": 1, "test account": 1, "trial": 1, "starts after the as-of date": 1,
+    }  # fmt: skip
+    assert ledger.monthly_minor["trial"] == 1000
+    value = measures.active_value(source, as_of=AS_OF).to_pandas()
+    assert value[["customers", "monthly_minor"]].values.tolist() == [[1, 1000]]
+    assert measures.exclusions(source, as_of=AS_OF, currency="USD").to_pandas().spans.sum() == len(spans)
+
+
+@pytest.mark.parametrize(
+    ("interval", "count", "amount", "monthly"),
+    [("month", 1, 999, 999), ("month", 3, 2997, 999), ("year", 1, 200_000, 16_667), ("year", 2, 2400, 100),
+     ("week", 1, 300, 1300), ("day", 1, 12, 365)],
+)  # fmt: skip
+def test_monthly_amount_follows_the_count_not_the_word(interval, count, amount, monthly):
+    row = span("1", "c", dt.date(2024, 1, 1), billing_interval=interval, billing_interval_count=count,
+               unit_amount_minor=amount)  # fmt: skip
+    source = tables([row])
+    assert measures.active_value(source, as_of=AS_OF).to_pandas().monthly_minor.tolist() == [monthly]
+
+
+def test_small_groups_are_folded_and_a_misspelt_column_is_named():
+    people = [{"customer_id": f"c{i}", "channel": ch, "is_test": False} for i, ch in enumerate("aaaabbc")]
+    people[-1]["channel"] = None
+    spans = [span(f"s{i}", f"c{i}", dt.date(2023, 6, 1), dt.date(2023, 9, 1), "voluntary") for i in range(7)]
+    source = tables(spans, people)
+    life = measures.life_table(source, by="channel", as_of=AS_OF, min_group=2).to_pandas()
+    assert life.groupby("group").events.sum().to_dict() == {"a": 4, "b": 2, "other": 1}
+    life = measures.life_table(source, by="channel", as_of=AS_OF, max_groups=1).to_pandas()
+    assert life.groupby("group").events.sum().to_dict() == {"a": 4, "other": 3}
+    with pytest.raises(InputError, match="'chanel'.*did you mean 'channel'"):
+        measures.life_table(source, by="chanel", as_of=AS_OF)
+
+
+def test_calendar_integers_agree_with_the_calendar():
+    connection = ibis.duckdb.connect()
+    t = connection.sql("select date '1899-12-01' + i::int as d from range(0, 80000, 7) r(i)")
+    one = day(t.d)
+    other = civil(one.index)
+    frame = t.select(
+        "d", index=one.index, month=one.month, dom=one.day_of_month, month2=other.month, dom2=other.day_of_month,
+        first=month_start(one.month), length=days_in_month(one.month),
+    ).to_pandas()  # fmt: skip
+    dates = [d.date() if hasattr(d, "date") else d for d in frame.d]
+    epoch = dt.date(1970, 1, 1)
+    assert frame["index"].tolist() == [(d - epoch).days for d in dates]
+    assert frame.month.tolist() == frame.month2.tolist() == [d.year * 12 + d.month - 1 for d in dates]
+    assert frame.dom.tolist() == frame.dom2.tolist() == [d.day for d in dates]
+    assert frame["first"].tolist() == [(d.replace(day=1) - epoch).days for d in dates]
+    assert frame.length.tolist() == [calendar.monthrange(d.year, d.month)[1] for d in dates]

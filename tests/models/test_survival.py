@@ -1,0 +1,795 @@
+"""Survival analysis against published numbers, individual rows and simulated companies."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from reference import survival as published
+from simulations import coverage_survival as simulation
+from tenure.errors import InputError, NotApplicable
+from tenure.models.hazards import hazard, renewal_spikes, smoothed_hazard
+from tenure.models.incidence import cause_specific_log_rank, cumulative_incidence
+from tenure.models.lifetable import CAUSES, holm, validate
+from tenure.models.survival import (
+    kaplan_meier,
+    log_rank,
+    longest_horizon,
+    naive_mean_tenure,
+    restricted_mean,
+    retention_value,
+)
+
+# --- people, one by one -------------------------------------------------------------------------------
+
+
+def life_table(people: pd.DataFrame) -> pd.DataFrame:
+    """Count people (group, entry, exit, cause; cause empty: still on) one period at a time."""
+    rows = []
+    for group, part in people.groupby("group"):
+        for k in sorted(set(part["exit"]) | set(part["entry"]) - {0}):
+            leaving = part[(part["exit"] == k) & (part["cause"] != "")]
+            rows.append(
+                {
+                    "group": group,
+                    "period": k,
+                    "at_risk": int(((part["entry"] < k) & (part["exit"] >= k)).sum()),
+                    "events": len(leaving),
+                    **{cause: int((leaving["cause"] == cause).sum()) for cause in CAUSES},
+                    "censored": int(((part["exit"] == k) & (part["cause"] == "")).sum()),
+                    "entered": int((part["entry"] == k).sum()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def people_of(duration, event, group="all", entry=0) -> pd.DataFrame:
+    """People from durations and events."""
+    cause = np.where(np.asarray(event) == 1, "unknown", "")
+    frame = {"group": group, "entry": entry, "exit": np.asarray(duration, dtype=int), "cause": cause}
+    return pd.DataFrame(frame).astype({"group": str})
+
+
+@st.composite
+def crowds(draw, *, truncated=True, groups=("a", "b")):
+    """A few dozen people with many ties, some watched only from later on."""
+    size = draw(st.integers(len(groups), 40))
+    rows = []
+    for i in range(size):
+        end = draw(st.integers(1, 8))
+        start = draw(st.integers(0, end - 1)) if truncated and draw(st.booleans()) else 0
+        group = groups[i] if i < len(groups) else draw(st.sampled_from(groups))
+        rows.append((group, start, end, draw(st.sampled_from(["", *CAUSES]))))
+    return pd.DataFrame(rows, columns=["group", "entry", "exit", "cause"])
+
+
+def risk_sets(people: pd.DataFrame):
+    """For each period: how many are at risk and how many leave by cause, from the rows."""
+    for k in range(1, int(people["exit"].max()) + 1):
+        at_risk = people[(people["entry"] < k) & (people["exit"] >= k)]
+        leaving = at_risk[(at_risk["exit"] == k) & (at_risk["cause"] != "")]
+        yield k, len(at_risk), leaving["cause"].value_counts().to_dict()
+
+
+def freireich() -> pd.DataFrame:
+    arms = {"6-MP": published.FREIREICH_6MP, "placebo": published.FREIREICH_PLACEBO}
+    return pd.concat([people_of(*zip(*rows, strict=True), group=arm) for arm, rows in arms.items()])
+
+
+def lung() -> pd.DataFrame:
+    from lifelines.datasets import load_lung
+
+    return load_lung()
+
+
+def waltons() -> pd.DataFrame:
+    from lifelines.datasets import load_waltons
+
+    frame = load_waltons()
+    return people_of(frame["T"], frame["E"], frame["group"])
+
+
+# --- the life table -----------------------------------------------------------------------------------
+
+
+GOOD = pd.DataFrame(
+    {
+        "group": ["a", "a", "b"],
+        "period": [1, 2, 1],
+        "at_risk": [10, 7, 5],
+        "events": [2, 3, 1],
+        "voluntary": [1, 3, 0],
+        "involuntary": [1, 0, 1],
+        "unknown": [0, 0, 0],
+        "censored": [1, 4, 4],
+        "entered": [0, 0, 0],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t.drop(columns="events"), "no column events"),
+        (lambda t: t.iloc[:0], "no rows"),
+        (lambda t: t.assign(events=[2, -3, 1]), r"Column events .* 1 of 3 rows do not, such as .*-3"),
+        (lambda t: t.assign(censored=[1, 4.5, 4]), r"Column censored .* such as .*4\.5"),
+        (lambda t: t.assign(events=[2, None, 1]), "Column events .* whole numbers"),
+        (lambda t: t.assign(events=["two", 3, 1]), "such as 'two'"),
+        (lambda t: t.assign(period=[0, 2, 1]), "Column period .* from 1 up"),
+        (lambda t: t.assign(period=[1, 10**7, 1]), "longer periods"),
+        (
+            lambda t: t.assign(at_risk=[10, 8, 5]),
+            r"at_risk .* 1 of 3 rows, such as group 'a' period 2: it is 8",
+        ),
+        (lambda t: pd.concat([t, t.iloc[[0]]]), "1 rows whose group and period are there already"),
+        (lambda t: t.assign(group=["a", None, "b"]), "Column group .* empty in 1 of 3 rows"),
+        (lambda t: t.assign(entered=[0, 0, 3]), "at_risk"),
+    ],
+)
+def test_a_bad_life_table_is_refused_in_one_sentence(change, sentence):
+    with pytest.raises(InputError, match=sentence) as raised:
+        kaplan_meier(change(GOOD))
+    assert "\n" not in str(raised.value)
+
+
+def test_causes_must_add_up():
+    with pytest.raises(InputError, match=r"do not add up to events .* 'a' period 1"):
+        cumulative_incidence(GOOD, causes=["voluntary", "unknown"])
+    with pytest.raises(InputError, match="no column typo"):
+        cumulative_incidence(GOOD, causes=["voluntary", "typo"])
+
+
+def test_more_leavers_than_people_are_refused():
+    impossible = pd.DataFrame(
+        {"period": [1, 2], "at_risk": [1, 2], "events": [3, 2], "censored": [0, 0], "entered": [4, 0]}
+    )
+    with pytest.raises(InputError, match="more events than subscribers at risk"):
+        validate(impossible)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float64", "Int64", "object"])
+def test_counts_may_come_in_any_type_an_engine_gives(dtype):
+    numbers = [c for c in GOOD.columns if c != "group"]
+    expected = kaplan_meier(GOOD).table
+    pd.testing.assert_frame_equal(kaplan_meier(GOOD.astype(dict.fromkeys(numbers, dtype))).table, expected)
+
+
+@given(crowds(), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_nothing_depends_on_the_order_of_rows_or_on_empty_periods(people, random):
+    life = life_table(people)
+    rows = list(range(len(life)))
+    random.shuffle(rows)
+    shuffled = life.iloc[rows]
+    dense = []
+    for group, part in life.groupby("group"):
+        full = part.set_index("period").reindex(range(1, part["period"].max() + 1))
+        full["at_risk"] = full["at_risk"].bfill()
+        dense.append(full.fillna({"group": group}).fillna(0).reset_index())
+    for other in (shuffled, pd.concat(dense).reset_index(drop=True)):
+        pd.testing.assert_frame_equal(kaplan_meier(other).table, kaplan_meier(life).table)
+        pd.testing.assert_frame_equal(cumulative_incidence(other).table, cumulative_incidence(life).table)
+        pd.testing.assert_frame_equal(hazard(other).table, hazard(life).table)
+        pd.testing.assert_frame_equal(renewal_spikes(other).table, renewal_spikes(life).table)
+        pd.testing.assert_frame_equal(restricted_mean(other, 4).table, restricted_mean(life, 4).table)
+        assert log_rank(other).chi2 == log_rank(life).chi2 or math.isnan(log_rank(life).chi2)
+
+
+def test_groups_are_alphabetical_or_in_the_order_of_their_categories():
+    assert list(kaplan_meier(GOOD.iloc[::-1]).groups["group"]) == ["a", "b"]
+    ordered = GOOD.assign(group=pd.Categorical(GOOD["group"], categories=["z", "b", "a"]))
+    for result in (kaplan_meier(ordered).groups, log_rank(ordered).table, restricted_mean(ordered, 2).table):
+        assert list(result["group"]) == ["b", "a"]
+
+
+def test_a_table_without_groups_or_late_entrants_is_everybody():
+    curves = kaplan_meier(GOOD[GOOD["group"] == "a"].drop(columns=["group", "entered"]))
+    assert list(curves.groups["group"]) == ["all"]
+    assert curves.groups.loc[0, "n"] == 10
+
+
+# --- Kaplan-Meier -------------------------------------------------------------------------------------
+
+
+def test_freireich_curve_errors_and_medians_are_the_published_ones():
+    curves = kaplan_meier(life_table(freireich()))
+    table = curves.table[curves.table["group"] == "6-MP"].set_index("period")
+    for week, survival in published.FREIREICH_6MP_SURVIVAL.items():
+        assert table.loc[week, "survival"] == pytest.approx(survival, abs=5e-4)
+        assert table.loc[week, "standard_error"] == pytest.approx(
+            published.FREIREICH_6MP_ERROR[week], abs=5e-5
+        )
+    assert curves.median().set_index("group")["value"].to_dict() == published.FREIREICH_MEDIANS
+    assert table.loc[0, "at_risk"] == 21
+
+
+def test_waltons_and_lung_medians_are_the_published_ones():
+    everybody = waltons().assign(group="all")
+    assert kaplan_meier(life_table(everybody)).median().loc[0, "value"] == published.WALTONS_MEDIAN
+    medians = kaplan_meier(life_table(waltons())).median().set_index("group")["value"]
+    assert medians.to_dict() == published.WALTONS_MEDIANS
+
+    frame = lung()
+    for people, expected in (
+        (people_of(frame["time"], frame["status"]), {"all": published.LUNG_MEDIAN}),
+        (people_of(frame["time"], frame["status"], frame["sex"]), published.LUNG_MEDIANS_BY_SEX),
+    ):
+        curves = kaplan_meier(life_table(people))
+        assert curves.median().set_index("group")["value"].to_dict() == {g: v[0] for g, v in expected.items()}
+        # R prints limits on the log scale: rebuilt here from our estimates and standard errors.
+        for group, (_, low, high) in expected.items():
+            table = curves.table[curves.table["group"] == group]
+            half = 1.959964 * table["standard_error"] / table["survival"]
+            limits = [table["survival"] * np.exp(sign * half) for sign in (-1, 1)]
+            found = [table["period"][limit <= 0.5 + 1e-10].iloc[0] for limit in limits]
+            assert found == [low, high]
+    curves = kaplan_meier(life_table(people_of(frame["time"], frame["status"])))
+    year = curves.at([365]).iloc[0]
+    assert year["survival"] == pytest.approx(published.LUNG_ONE_YEAR[0], abs=5e-4)
+
+
+def test_intervals_agree_with_lifelines_on_the_rows():
+    from lifelines import KaplanMeierFitter
+
+    frame = lung()
+    curves = kaplan_meier(life_table(people_of(frame["time"], frame["status"])))
+    fitted = KaplanMeierFitter().fit(frame["time"], frame["status"])
+    ours = curves.table.set_index("period").loc[fitted.survival_function_.index.astype(int)]
+    np.testing.assert_allclose(ours["survival"], fitted.survival_function_.iloc[:, 0], rtol=1e-12)
+    inside = ours["survival"] < 1
+    for column, position in (("low", 0), ("high", 1)):
+        np.testing.assert_allclose(
+            ours[column][inside], fitted.confidence_interval_.iloc[:, position][inside.to_numpy()], rtol=1e-10
+        )
+
+
+@given(crowds())
+@settings(max_examples=60, deadline=None)
+def test_survival_is_the_exact_product_over_the_rows(people):
+    table = kaplan_meier(life_table(people)).table
+    for group, part in people.groupby("group"):
+        survival, variance = Fraction(1), Fraction(0)
+        ours = table[table["group"] == group].set_index("period")
+        assert ours.loc[0, ["survival", "low", "high"]].tolist() == [1, 1, 1]
+        for k, n, leaving in risk_sets(part):
+            d = sum(leaving.values())
+            if n:
+                survival *= Fraction(n - d, n)
+                variance += Fraction(d, n * (n - d)) if n > d else 0
+            assert ours.loc[k, "at_risk"] == n
+            assert ours.loc[k, "survival"] == pytest.approx(float(survival), abs=1e-12)
+            if 0 < survival < 1:
+                error = float(survival) * math.sqrt(variance)
+                assert ours.loc[k, "standard_error"] == pytest.approx(error, rel=1e-9)
+            assert 0 <= ours.loc[k, "low"] <= ours.loc[k, "survival"] + 1e-12
+            assert ours.loc[k, "survival"] <= ours.loc[k, "high"] + 1e-12
+            assert ours.loc[k, "high"] <= 1
+
+
+def test_before_the_first_event_the_lower_limit_is_exact():
+    life = pd.DataFrame({"period": [1, 2], "at_risk": [50, 40], "events": [0, 0], "censored": [10, 40]})
+    table = kaplan_meier(life).table
+    clopper_pearson = stats.binomtest(40, 40).proportion_ci(0.95, method="exact").low
+    assert table["low"].iloc[2] == pytest.approx(clopper_pearson)
+    assert table["high"].tolist() == [1, 1, 1]
+    median = kaplan_meier(life).median().iloc[0]
+    assert math.isnan(median["value"])
+    assert not median["reached"]
+
+
+def test_once_all_have_left_the_upper_limit_stays():
+    life = pd.DataFrame({"period": [1, 2], "at_risk": [10, 4], "events": [6, 4], "censored": [0, 0]})
+    curves = kaplan_meier(life)
+    last, before = curves.table.iloc[2], curves.table.iloc[1]
+    assert (last["survival"], last["low"], last["high"]) == (0, 0, before["high"])
+    assert curves.at([9])[["survival", "low", "high"]].iloc[0].tolist() == [0, 0, before["high"]]
+    at_once = pd.DataFrame({"period": [1], "at_risk": [10], "events": [10], "censored": [0]})
+    exact = stats.binomtest(0, 10).proportion_ci(0.95, method="exact").high
+    assert kaplan_meier(at_once).table["high"].iloc[1] == pytest.approx(exact)
+
+
+def test_beyond_what_was_watched_there_is_no_value():
+    beyond = kaplan_meier(GOOD).at([0, 2, 3])
+    a, b = (beyond[beyond["group"] == name].set_index("period") for name in "ab")
+    assert a.loc[3].drop("group").isna().sum() == 3
+    assert a.loc[3, "at_risk"] == 0
+    assert a.loc[2, "survival"] == pytest.approx(0.8 * 4 / 7)
+    assert math.isnan(b.loc[2, "survival"])
+    with pytest.raises(InputError, match="whole numbers from 0 up"):
+        kaplan_meier(GOOD).at([1.5])
+
+
+def test_late_entrants_are_counted_only_once_they_are_there():
+    rng = np.random.default_rng(7)
+    leaving = rng.geometric(0.1, 20_000)
+    entry = np.where(rng.random(20_000) < 0.5, rng.integers(1, 12, 20_000), 0)
+    people = people_of(leaving, 1, entry=entry)[leaving > entry]
+    right = kaplan_meier(life_table(people)).at([12]).iloc[0]
+    assert right["low"] < 0.9**12 < right["high"]
+    wrong = kaplan_meier(life_table(people.assign(entry=0))).at([12]).iloc[0]
+    assert wrong["low"] > 0.9**12, "ignoring late entry must be seen to overstate survival"
+
+
+def test_a_curve_nobody_was_there_to_begin_says_so():
+    people = people_of([5, 6, 7, 8], [1, 1, 0, 0], entry=3)
+    assert "nobody was watched in 3 of the first 8 periods" in kaplan_meier(life_table(people)).notes[0]
+    assert kaplan_meier(GOOD).notes == ()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: kaplan_meier(GOOD, level=95),
+        lambda: kaplan_meier(GOOD).percentile(50),
+        lambda: restricted_mean(GOOD, 0),
+        lambda: restricted_mean(GOOD, 2.5),
+        lambda: smoothed_hazard(GOOD, bandwidth=0),
+        lambda: renewal_spikes(GOOD, neighbors=0),
+        lambda: renewal_spikes(GOOD, smallest_ratio=0.5),
+        lambda: hazard(GOOD, cause="typo"),
+        lambda: log_rank(GOOD, strata="typo"),
+        lambda: cause_specific_log_rank(GOOD, "typo"),
+        lambda: cumulative_incidence(GOOD, causes=[]),
+        lambda: retention_value(GOOD, value_per_period=10, horizon=2, improvement=1),
+        lambda: retention_value(GOOD, value_per_period=math.nan, horizon=2),
+    ],
+)
+def test_a_bad_option_is_refused_by_its_name(call):
+    with pytest.raises(InputError, match="`"):
+        call()
+
+
+# --- log-rank -----------------------------------------------------------------------------------------
+
+
+def test_log_rank_gives_the_published_numbers():
+    from lifelines.datasets import load_lung
+
+    assert log_rank(life_table(waltons())).chi2 == pytest.approx(published.WALTONS_LOG_RANK, abs=5e-4)
+    assert log_rank(life_table(freireich())).chi2 == pytest.approx(published.FREIREICH_LOG_RANK, abs=5e-4)
+    frame = load_lung()
+    test = log_rank(life_table(people_of(frame["time"], frame["status"], frame["sex"])))
+    assert test.chi2 == pytest.approx(published.LUNG_LOG_RANK["chi2"], abs=5e-7)
+    assert test.p == pytest.approx(published.LUNG_LOG_RANK["p"], abs=5e-8)
+    assert test.table["expected"].tolist() == pytest.approx(published.LUNG_LOG_RANK["expected"], abs=0.05)
+    ovarian = pd.DataFrame(published.OVARIAN).iloc[:, [0, 1, 4]]
+    test = log_rank(life_table(people_of(*(ovarian[c] for c in ovarian))))
+    assert test.chi2 == pytest.approx(published.OVARIAN_LOG_RANK["chi2"], abs=5e-3)
+    assert test.p == pytest.approx(published.OVARIAN_LOG_RANK["p"], abs=5e-4)
+    assert test.table["expected"].tolist() == pytest.approx(published.OVARIAN_LOG_RANK["expected"], abs=5e-3)
+
+
+def test_stratified_log_rank_gives_the_published_number():
+    frame = lung().dropna(subset=["pat.karno", "inst"])
+    tables = []
+    for institute, part in frame.groupby("inst"):
+        people = people_of(part["time"], part["status"], part["pat.karno"].astype(int))
+        tables.append(life_table(people).assign(inst=institute))
+    test = log_rank(pd.concat(tables), strata="inst")
+    assert test.df == published.LUNG_STRATIFIED_LOG_RANK["df"]
+    assert test.chi2 == pytest.approx(published.LUNG_STRATIFIED_LOG_RANK["chi2"], abs=0.05)
+    assert test.p == pytest.approx(published.LUNG_STRATIFIED_LOG_RANK["p"], abs=5e-5)
+
+
+def test_log_rank_agrees_with_lifelines_on_rows_with_ties():
+    from lifelines.statistics import multivariate_logrank_test, pairwise_logrank_test
+
+    rng = np.random.default_rng(3)
+    group = rng.choice(["a", "b", "c"], 500)
+    leaving = rng.geometric(np.select([group == "a", group == "b"], [0.1, 0.15], 0.12))
+    watched = rng.integers(1, 15, 500)
+    exits, event = np.minimum(leaving, watched), (leaving <= watched).astype(int)
+    ours = log_rank(life_table(people_of(exits, event, group)))
+    theirs = multivariate_logrank_test(exits, group, event)
+    assert (ours.chi2, ours.p) == pytest.approx((theirs.test_statistic, theirs.p_value), rel=1e-9)
+    pairs = pairwise_logrank_test(exits, group, event)
+    np.testing.assert_allclose(ours.pairwise["chi2"], pairs.test_statistic, rtol=1e-9)
+    assert ours.table["n"].sum() == 500
+
+
+@given(crowds(groups=("a", "b", "c")))
+@settings(max_examples=40, deadline=None)
+def test_log_rank_is_the_sum_over_risk_sets_of_the_rows(people):
+    test = log_rank(life_table(people))
+    expected = dict.fromkeys("abc", Fraction(0))
+    variance = Fraction(0)
+    for k in range(1, 9):
+        at_risk = people[(people["entry"] < k) & (people["exit"] >= k)]
+        n, d = len(at_risk), int(((at_risk["exit"] == k) & (at_risk["cause"] != "")).sum())
+        for group, size in at_risk["group"].value_counts().items():
+            expected[group] += Fraction(d * int(size), n)
+        n_a = int((at_risk["group"] == "a").sum())
+        if n > 1:
+            variance += Fraction(n_a * (n - n_a) * d * (n - d), n * n * (n - 1))
+    assert test.table["expected"].tolist() == pytest.approx([float(expected[g]) for g in "abc"], abs=1e-9)
+    assert test.table["observed"].tolist() == [
+        int(((people["group"] == g) & (people["cause"] != "")).sum()) for g in "abc"
+    ]
+    # a against b and c taken together has one degree of freedom: z^2 from the rows.
+    merged = log_rank(life_table(people.assign(group=np.where(people["group"] == "a", "a", "rest"))))
+    if variance:
+        difference = int(((people["group"] == "a") & (people["cause"] != "")).sum()) - expected["a"]
+        assert merged.chi2 == pytest.approx(float(difference**2 / variance), rel=1e-7, abs=1e-9)
+    else:
+        assert math.isnan(merged.p)
+
+
+def test_log_rank_holds_its_level_with_late_entrants():
+    rng = np.random.default_rng(11)
+    p = []
+    for _ in range(300):
+        life = simulation.companies(rng, 2, 300, truncated=True)
+        p.append(log_rank(life).p)
+    assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.09
+
+
+def test_groups_never_at_risk_together_cannot_be_compared():
+    people = pd.concat([people_of([1, 2], [1, 1], "a"), people_of([4, 5], [1, 1], "b", entry=3)])
+    test = log_rank(life_table(people))
+    assert test.df == 0
+    assert math.isnan(test.p)
+    with pytest.raises(NotApplicable, match="two groups"):
+        log_rank(GOOD[GOOD["group"] == "a"])
+
+
+def test_cause_specific_log_rank_censors_the_other_causes():
+    rng = np.random.default_rng(5)
+    people = people_of(rng.geometric(0.2, 400), 1, rng.choice(["a", "b"], 400))
+    people["cause"] = rng.choice(CAUSES, 400)
+    censored = people.assign(cause=people["cause"].where(people["cause"] == "voluntary", ""))
+    ours = cause_specific_log_rank(life_table(people), "voluntary")
+    assert ours.chi2 == pytest.approx(log_rank(life_table(censored)).chi2, rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [[0.01, 0.04, 0.03, 0.5], [0.5, 0.5], [0.2]])
+def test_holm_agrees_with_statsmodels(p):
+    from statsmodels.stats.multitest import multipletests
+
+    np.testing.assert_allclose(holm(np.array(p)), multipletests(p, method="holm")[1])
+
+
+# --- restricted mean ----------------------------------------------------------------------------------
+
+
+def test_restricted_means_and_their_difference_are_the_published_ones():
+    mean = restricted_mean(life_table(waltons()), published.WALTONS_RMST["horizon"])
+    table = mean.table.set_index("group")
+    assert table.loc["control", "value"] == pytest.approx(published.WALTONS_RMST["control"], abs=5e-7)
+    assert table.loc["miR-137", "value"] == pytest.approx(published.WALTONS_RMST["miR-137"], abs=5e-7)
+    error = table.loc["miR-137", "standard_error"]
+    assert error == pytest.approx(published.WALTONS_RMST["miR-137 error"], abs=5e-7)
+    difference = mean.differences().iloc[0]
+    for name, value in published.WALTONS_RMST_DIFFERENCE.items():
+        assert abs(difference[name]) == pytest.approx(value, abs=5e-6)
+
+    frame = lung()
+    people = people_of(frame["time"], frame["status"], frame["sex"])
+    mean = restricted_mean(life_table(people), published.LUNG_RMST["horizon"])
+    for row in mean.table.itertuples():
+        assert (row.value, row.standard_error) == pytest.approx(published.LUNG_RMST[row.group], abs=5e-5)
+    difference = mean.differences().iloc[0]
+    for name, value in published.LUNG_RMST_DIFFERENCE.items():
+        assert difference[name] == pytest.approx(value, rel=2e-5)
+
+
+@given(crowds(groups=("a",)), st.integers(1, 10))
+@settings(max_examples=60, deadline=None)
+def test_restricted_mean_is_the_area_under_the_curve(people, horizon):
+    life = life_table(people)
+    row = restricted_mean(life, horizon).table.iloc[0]
+    curve = kaplan_meier(life).at(range(horizon))["survival"]
+    if curve.isna().any():
+        assert math.isnan(row["value"])
+        return
+    assert row["value"] == pytest.approx(curve.sum(), abs=1e-9)
+    variance = 0.0
+    for k, n, leaving in risk_sets(people):
+        d = sum(leaving.values())
+        if 0 < d < n and k < horizon:
+            variance += curve.iloc[k:].sum() ** 2 * d / (n * (n - d))
+    if row["events"]:
+        assert row["standard_error"] == pytest.approx(math.sqrt(variance), abs=1e-9)
+    else:
+        assert math.isnan(row["standard_error"])
+        assert (row["value"], row["high"]) == (horizon, horizon)
+    assert row["low"] <= row["value"] <= row["high"]
+
+
+def test_without_censoring_it_is_the_mean_of_the_capped_durations():
+    rng = np.random.default_rng(2)
+    leaving = rng.geometric(0.2, 300)
+    row = restricted_mean(life_table(people_of(leaving, 1)), 6).table.iloc[0]
+    capped = np.minimum(leaving, 6)
+    assert row["value"] == pytest.approx(capped.mean())
+    assert row["standard_error"] == pytest.approx(capped.std() / math.sqrt(300), rel=1e-9)
+
+
+def test_a_group_not_watched_that_long_has_no_restricted_mean():
+    mean = restricted_mean(GOOD, 3)
+    assert mean.table["value"].isna().tolist() == [False, True]
+    assert "b" in mean.notes[-1]
+    assert mean.differences()["p"].isna().all()
+    assert longest_horizon(GOOD) == 1
+    assert restricted_mean(GOOD, longest_horizon(GOOD)).table["value"].notna().all()
+
+
+# --- causes -------------------------------------------------------------------------------------------
+
+
+def exact_incidence(people: pd.DataFrame) -> dict[str, list[Fraction]]:
+    """Aalen and Johansen's estimate in fractions, from the rows."""
+    survival, total = Fraction(1), dict.fromkeys(CAUSES, Fraction(0))
+    path: dict[str, list[Fraction]] = {cause: [] for cause in CAUSES}
+    for _, n, leaving in risk_sets(people):
+        for cause in CAUSES:
+            total[cause] += survival * Fraction(leaving.get(cause, 0), n) if n else 0
+            path[cause].append(total[cause])
+        survival *= Fraction(n - sum(leaving.values()), n) if n else 1
+    return path
+
+
+@given(crowds(groups=("a",)))
+@settings(max_examples=60, deadline=None)
+def test_incidence_is_exact_and_adds_up_to_what_survival_leaves(people):
+    life = life_table(people)
+    lost = cumulative_incidence(life).table
+    for cause, path in exact_incidence(people).items():
+        ours = lost[lost["cause"] == cause]
+        assert ours["incidence"].tolist()[1:] == pytest.approx([float(x) for x in path], abs=1e-12)
+        assert (ours["low"] <= ours["incidence"] + 1e-12).all()
+        assert (ours["incidence"] <= ours["high"] + 1e-12).all()
+    together = lost.groupby("period")["incidence"].sum()
+    survival = kaplan_meier(life).table.set_index("period")["survival"]
+    np.testing.assert_allclose(together, 1 - survival, atol=1e-12)
+
+
+@given(crowds(groups=("a",)))
+@settings(max_examples=25, deadline=None)
+def test_incidence_variance_is_the_delta_method_done_by_numbers(people):
+    life = life_table(people)
+    counts = validate(life, causes=CAUSES)
+    n = counts.at_risk[0]
+    shares = np.array([np.divide(counts.causes[c][0], n, out=np.zeros_like(n), where=n > 0) for c in CAUSES])
+    last = len(n)
+
+    def incidence(shares: np.ndarray, upto: int) -> float:
+        before = np.r_[1, np.cumprod(1 - shares.sum(axis=0))[:-1]]
+        return float((before * shares[0])[:upto].sum())
+
+    table = cumulative_incidence(life).table
+    ours = table[table["cause"] == CAUSES[0]].set_index("period")
+    for upto in (1, last):
+        variance, step = 0.0, 1e-6
+        for j in np.flatnonzero(n > 0):
+            slope = np.zeros(3)
+            for c in range(3):
+                up, down = shares.copy(), shares.copy()
+                up[c, j] += step
+                down[c, j] -= step
+                slope[c] = (incidence(up, upto) - incidence(down, upto)) / (2 * step)
+            share = shares[:, j]
+            variance += slope @ (np.diag(share) - np.outer(share, share)) @ slope / n[j]
+        if ours.loc[upto, "incidence"] > 0:
+            assert ours.loc[upto, "standard_error"] == pytest.approx(math.sqrt(max(variance, 0)), abs=1e-5)
+        else:
+            assert math.isnan(ours.loc[upto, "standard_error"])
+
+
+@given(crowds(groups=("a",)))
+@settings(max_examples=25, deadline=None)
+def test_a_single_cause_is_the_mirror_of_survival(people):
+    life = life_table(people)
+    lost = cumulative_incidence(life, causes=["events"]).table
+    stay = kaplan_meier(life).table
+    np.testing.assert_allclose(lost["incidence"], 1 - stay["survival"], atol=1e-9)
+    np.testing.assert_allclose(lost["low"], 1 - stay["high"], atol=1e-7)
+    np.testing.assert_allclose(lost["high"], 1 - stay["low"], atol=1e-7)
+
+
+def test_a_cause_that_took_nobody_has_an_exact_upper_limit():
+    life = pd.DataFrame(
+        {
+            "period": [1],
+            "at_risk": [50],
+            "events": [5],
+            "voluntary": [5],
+            "involuntary": [0],
+            "censored": [45],
+        }
+    )
+    none = cumulative_incidence(life, causes=["voluntary", "involuntary"]).at([1]).iloc[1]
+    assert none["incidence"] == none["low"] == 0
+    assert none["high"] == pytest.approx(stats.binomtest(0, 50).proportion_ci(0.95, method="exact").high)
+
+
+# --- hazards ------------------------------------------------------------------------------------------
+
+
+def test_wilson_limits_are_the_published_ones():
+    life = pd.DataFrame({"period": [1], "at_risk": [263], "events": [81], "censored": [182]})
+    row = hazard(life).table.iloc[0]
+    assert (row["low"], row["high"]) == pytest.approx(published.WILSON_81_OF_263, abs=5e-5)
+
+
+def test_hazard_by_cause_and_where_nobody_was_at_risk():
+    table = hazard(GOOD, cause="voluntary").table
+    assert table["hazard"].tolist() == pytest.approx([0.1, 3 / 7, 0])
+    assert table["low"].iloc[2] == 0 < table["high"].iloc[2]
+    people = pd.concat([people_of([1], [1]), people_of([4, 5], [1, 0], entry=2)])
+    gap = hazard(life_table(people)).table.set_index("period").loc[2]
+    assert gap[["hazard", "low", "high"]].isna().all()
+
+
+def test_smoothing_keeps_a_constant_and_follows_a_slope():
+    n = np.array([2**k for k in range(12, 0, -1)])
+    life = pd.DataFrame({"period": range(1, 13), "at_risk": n, "events": n // 2, "censored": 0})
+    life.loc[11, ["events", "censored"]] = [1, 1]
+    np.testing.assert_allclose(smoothed_hazard(life, bandwidth=4).table["hazard"], 0.5)
+    pd.testing.assert_frame_equal(smoothed_hazard(life, bandwidth=1).table, hazard(life).table)
+    wide, narrow = (smoothed_hazard(life, bandwidth=b).table for b in (3, 1))
+    assert (wide["high"] - wide["low"] < narrow["high"] - narrow["low"]).all()
+
+
+def hazard_people(rng, hazard_by_period, size):
+    return simulation.durations(rng, np.asarray(hazard_by_period), (size,))
+
+
+def test_annual_renewals_are_found():
+    rng = np.random.default_rng(4)
+    hazards_ = np.full(30, 0.03)
+    hazards_[[11, 23]] = 0.25
+    leaving = hazard_people(rng, hazards_, 1500)
+    life = life_table(people_of(np.minimum(leaving, 30), leaving <= 30))
+    assert renewal_spikes(life).spikes["period"].tolist() == [12, 24]
+    ratio = renewal_spikes(life).spikes["ratio"]
+    assert ((ratio > 4) & (ratio < 16)).all()
+
+
+@pytest.mark.parametrize("shape", ["constant", "falling", "rising"])
+def test_a_smooth_company_has_no_spikes(shape):
+    rng = np.random.default_rng(8)
+    month = np.arange(1, 31)
+    true = {"constant": 0.05 + 0 * month, "falling": 0.02 + 0.2 / month, "rising": 0.01 + 0.003 * month}[
+        shape
+    ]
+    leaving = simulation.durations(rng, true, (400, 1000))
+    exits, event = np.minimum(leaving, 30), leaving <= 30
+    nothing = np.zeros_like(exits)
+    life = simulation.life_table(exits, event, nothing, event)
+    spikes = renewal_spikes(life).spikes
+    assert spikes["group"].nunique() / 400 <= 0.05
+
+
+def test_a_slight_bump_among_millions_is_no_spike():
+    n = 10_000_000
+    events = [500_000, 500_000, 520_000, 450_000, 420_000]
+    at_risk = [n - sum(events[:k]) for k in range(5)]
+    censored = [0, 0, 0, 0, at_risk[-1] - events[-1]]
+    life = pd.DataFrame({"period": range(1, 6), "at_risk": at_risk, "events": events, "censored": censored})
+    found = renewal_spikes(life).table.set_index("period").loc[3]
+    assert found["p_adjusted"] < 1e-6
+    assert not found["spike"]
+
+
+def test_spike_p_values_are_fishers():
+    at_risk, events = [100, 90, 60, 50], [5, 20, 4, 3]
+    censored = [5, 10, 6, 47]
+    life = pd.DataFrame({"period": range(1, 5), "at_risk": at_risk, "events": events, "censored": censored})
+    ours = renewal_spikes(life, neighbors=1).table.set_index("period").loc[2, "p"]
+    sides = [
+        stats.fisher_exact([[20, 70], [d, n - d]], alternative="greater").pvalue
+        for d, n in ((5, 100), (4, 60))
+    ]
+    assert ours == pytest.approx(max(sides), rel=1e-9)
+
+
+# --- the naive answer, and the value of retention -----------------------------------------------------
+
+
+def test_the_naive_mean_is_that_of_the_leavers_and_too_short():
+    rng = np.random.default_rng(6)
+    leaving, watched = rng.geometric(0.05, 3000), rng.integers(1, 25, 3000)
+    people = people_of(np.minimum(leaving, watched), leaving <= watched)
+    row = naive_mean_tenure(life_table(people), horizon=24).iloc[0]
+    left = people.loc[people["cause"] != "", "exit"]
+    assert row["leavers"] == len(left)
+    assert row["naive"] == pytest.approx(left.mean())
+    half = 1.959964 * left.std() / math.sqrt(len(left))
+    assert row["naive_high"] - row["naive"] == pytest.approx(half, rel=1e-6)
+    true = sum(0.95**k for k in range(24))
+    assert row["low"] < true < row["high"]
+    assert row["naive_high"] < row["low"]
+
+
+def steady_company(churn: float, periods: int) -> pd.DataFrame:
+    n, gone = 1_000_000, []
+    for _ in range(periods):
+        gone.append(round(churn * (n - sum(gone))))
+    at_risk = [n - sum(gone[:k]) for k in range(periods)]
+    still_on = [0] * (periods - 1) + [at_risk[-1] - gone[-1]]
+    table = {"period": range(1, periods + 1), "at_risk": at_risk, "events": gone, "censored": still_on}
+    return pd.DataFrame(table)
+
+
+def test_the_value_of_retention_is_exact_for_a_constant_churn():
+    row = retention_value(steady_company(0.05, 12), value_per_period=8.0, horizon=12).table.iloc[0]
+    expected = sum(0.96**k - 0.95**k for k in range(12))
+    assert row["gain"] == pytest.approx(expected, abs=1e-4)
+    assert row["money"] == pytest.approx(8 * row["gain"])
+    assert (row["churn"], row["churn_improved"]) == pytest.approx((0.05, 0.04), abs=1e-5)
+    assert row["gain_low"] < expected < row["gain_high"]
+
+
+def test_churn_that_is_lower_than_the_improvement_has_no_value_of_retention():
+    value = retention_value(steady_company(0.005, 12), value_per_period=8.0, horizon=12)
+    assert value.table.loc[0, ["gain", "gain_low", "money_high", "churn_improved"]].isna().all()
+    assert value.table.loc[0, "churn"] == pytest.approx(0.005, abs=1e-5)
+    assert "no more than the improvement of 0.01: all" in value.notes[0]
+    short = retention_value(steady_company(0.05, 11), value_per_period=8.0, horizon=12)
+    assert short.table.loc[0, ["churn", "periods", "gain"]].isna().all()
+    assert "Not watched for 12 periods" in short.notes[0]
+
+
+@given(crowds(groups=("a",)), st.integers(2, 8), st.sampled_from([0.01, 0.05]))
+@settings(max_examples=30, deadline=None)
+def test_its_interval_is_the_delta_method_done_by_numbers(people, horizon, improvement):
+    from scipy.optimize import brentq
+
+    life = life_table(people)
+    row = retention_value(life, value_per_period=1, horizon=horizon, improvement=improvement).table.iloc[0]
+    if math.isnan(row["gain"]):
+        return
+    counts = validate(life)
+    n, d = (np.pad(x[0], (0, 8))[:horizon] for x in (counts.at_risk, counts.events))
+    share = np.divide(d, n, out=np.zeros(horizon), where=n > 0)
+
+    def paid(h: np.ndarray) -> tuple[float, float]:
+        curve = np.r_[1, np.cumprod(1 - h)]
+        return float(curve[:-1].sum()), float((1 - curve[-1]) / curve[:-1].sum())
+
+    def gain(h: np.ndarray) -> float:
+        periods, churn = paid(h)
+        factor = brentq(lambda x: paid(x * h)[1] - churn + improvement, 0, 1, xtol=1e-14)
+        return paid(factor * h)[0] - periods
+
+    variance = 0.0
+    for j in np.flatnonzero((share < 1) & (share > 0)):
+        step = np.zeros(horizon)
+        step[j] = 1e-5
+        slope = (gain(share + step) - gain(share - step)) / 2e-5
+        variance += slope**2 * share[j] * (1 - share[j]) / n[j]
+    assert row["gain"] == pytest.approx(gain(share), abs=1e-9)
+    half = row["gain_high"] - row["gain"]
+    assert half == pytest.approx(1.959964 * math.sqrt(variance), rel=1e-3, abs=1e-6)
+
+
+# --- simulated companies ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_intervals_hold_the_truth_19_times_in_20(truncated):
+    """With 600 companies a coverage of 95 % strays beyond 92 to 98 % in 1 run of 1,000; the seed is fixed."""
+    for name, share in simulation.curves(20, 600, 1000, truncated=truncated):
+        assert 0.92 <= share <= 0.98, name
+
+
+def test_intervals_of_the_median_hold_the_truth():
+    found = dict(simulation.medians(21, 300, 1000))
+    assert 0.91 <= found["median, in days (30 to a month)"] <= 0.985
+    assert found["median, in months"] >= 0.93
+
+
+def test_pairs_are_all_compared():
+    life = pd.concat([GOOD, GOOD.assign(group=GOOD["group"].map({"a": "c", "b": "d"}))])
+    names = list(combinations("abcd", 2))
+    for pairs in (log_rank(life).pairwise, restricted_mean(life, 2).differences()):
+        assert list(zip(pairs["group_a"], pairs["group_b"], strict=True)) == names

@@ -1,0 +1,42 @@
+"""A notebook that uses everything that reports are made of, on made-up counts with hostile names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+HOSTILE = 'Pro <script>alert(1)</script> $x^2$ & "co"'
+
+
+def sample() -> Any:
+    """Return the sample notebook, not yet run, as if Papermill had given it a parameter."""
+    node = nbformat.read(Path(__file__).with_name("sample.ipynb"), as_version=4)
+    node.metadata["papermill"] = {
+        "parameters": {"horizon": 30},
+        "start_time": "2026-11-01T05:00:00.000000",
+        "duration": 12.345,
+    }
+    return node
+
+
+def notebook(*cells: str) -> Any:
+    """Return a notebook of these cells; one that begins with "#" is Markdown."""
+    made = [new_markdown_cell(cell) if cell.startswith("#") else new_code_cell(cell) for cell in cells]
+    node = nbformat.v4.new_notebook(cells=made)
+    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return node
+
+
+def executed(node: Any) -> Any:
+    """Run a notebook in a kernel of its own, up to the first error, and return it."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    try:
+        NotebookClient(node, timeout=120, kernel_name="python3").execute()
+    except CellExecutionError:
+        pass
+    return nbformat.from_dict(node)

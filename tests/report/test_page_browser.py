@@ -1,0 +1,140 @@
+"""The pages in a real browser: no network, no noise, no barrier, no overflow; on paper, on a phone, in the dark."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+NAMES = ["report", "bare", "failed", "not_applicable", "index", "empty_index"]
+
+
+@contextmanager
+def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
+    """Open a page; whatever it says or asks for is in its `noise`."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    try:
+        page = context.new_page()
+        noise: list[str] = []
+        page.on("console", lambda message: noise.append(message.text))
+        page.on("pageerror", lambda error: noise.append(str(error)))
+        page.on("dialog", lambda dialog: (noise.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: noise.append(request.url) if _outside(request.url, path) else None)
+        page.goto(path.as_uri())
+        page.noise = noise
+        yield page
+    finally:
+        context.close()
+
+
+def _outside(url: str, path: Path) -> bool:
+    return not url.startswith("data:") and url.partition("#")[0] != path.as_uri()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_asks_the_network_for_nothing_and_says_nothing(browser, pages, name):
+    with opened(browser, pages[name]) as page:
+        for summary in page.query_selector_all("summary"):
+            summary.click()
+        page.wait_for_timeout(100)
+        assert page.noise == []
+
+
+def test_noise_would_be_heard(browser, tmp_path):
+    path = tmp_path / "noisy.html"
+    path.write_text("<script>console.log('heard')</script><img src='http://127.0.0.1:9/x.png' alt=''>")
+    with opened(browser, path) as page:
+        assert "heard" in page.noise
+        assert "http://127.0.0.1:9/x.png" in page.noise
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+@pytest.mark.parametrize("name", NAMES)
+def test_has_no_barrier(browser, pages, name, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    with opened(browser, pages[name], width, scheme) as page:
+        for summary in page.query_selector_all("summary"):
+            summary.click()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+@pytest.mark.parametrize("name", NAMES)
+def test_never_scrolls_sideways(browser, pages, name, width):
+    with opened(browser, pages[name], width) as page:
+        for summary in page.query_selector_all("summary"):
+            summary.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_wide_tables_scroll_by_keyboard(browser, pages):
+    with opened(browser, pages["report"], 320) as page:
+        wide = page.locator(".table", has_text="What leaving costs, by plan")
+        assert wide.evaluate("box => box.scrollWidth > box.clientWidth")
+        wide.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+def test_paper_has_no_code_and_whole_figures(browser, pages):
+    from pypdf import PdfReader
+
+    with opened(browser, pages["report"]) as page:
+        printed = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+        page.emulate_media(media="print")
+        assert page.locator("details.code:visible").count() == 0
+        assert page.locator("nav.contents").is_hidden()
+        heights = page.locator("figure").evaluate_all("all => all.map(one => one.offsetHeight)")
+    words = "\n".join(sheet.extract_text() for sheet in printed.pages)
+    assert "report.figure(" not in words
+    assert "Parameters of this run" in words
+    assert "In short" in words
+    width, height = (float(side) for side in printed.pages[0].mediabox[2:])
+    assert (width, height) == pytest.approx((595, 842), abs=1)
+    # A figure that is lower than a sheet's 263 mm can be kept whole.
+    assert heights
+    assert max(heights) < 263 / 25.4 * 96
+
+
+def test_dark_is_dark_and_figures_stay_on_white(browser, pages):
+    with opened(browser, pages["report"], scheme="dark") as page:
+        shade = "element => getComputedStyle(element).backgroundColor"
+        red, green, blue = (int(c) for c in page.locator("body").evaluate(shade)[4:-1].split(","))
+        assert max(red, green, blue) < 60
+        assert page.locator(".plate").first.evaluate(shade) == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_by_keyboard_and_by_landmark(browser, pages, name):
+    with opened(browser, pages[name]) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        assert page.locator("h1").count() == 1
+        assert page.locator("main").count() == 1
+        targets = page.eval_on_selector_all("a[href^='#']", "all => all.map(a => a.getAttribute('href'))")
+        for target in set(targets):
+            assert page.locator(f"[id='{target[1:]}']").count() == 1, target
+
+
+def test_hostile_names_are_shown_not_run(browser, pages):
+    with opened(browser, pages["report"]) as page:
+        assert page.locator("script").count() == 0
+        assert page.locator("[onclick]").count() == 0
+        assert "<script>alert(1)</script>" in page.locator("main").inner_text()
+
+
+def test_formulas_are_drawn(browser, pages):
+    with opened(browser, pages["report"]) as page:
+        box = page.locator(".formula math").first.bounding_box()
+        assert box
+        assert box["height"] > 20
