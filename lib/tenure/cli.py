@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -106,7 +107,7 @@ def list_(folder: str | None) -> None:
 @click.argument("folder", default="data/demo")
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True)
 @click.option("--force", is_flag=True, help="Write it though it is there already.")
 def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> None:
     """Write the demo company: a simulated streaming service, with its truth beside it."""
@@ -138,7 +139,7 @@ def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
         for table, rows in report.tables.items():
             click.echo(f"{table}: {rows:,} rows")
         for problem in report.problems:
-            click.echo(f"{problem.severity}: {problem.sentence} {problem.fix}".rstrip())
+            click.echo(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}.")
         click.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings.")
     sys.exit(1 if report.errors else 0)
 
@@ -224,32 +225,29 @@ def _demo_on_first_use(reports: Iterable[Report]) -> None:
 
 
 def _make_demo(
-    place: Path, customers: int = 20_000, months: int = 36, seed: int = 1, force: bool = False
+    place: Path, customers: int = 20_000, months: int = 36, seed: int = 7, force: bool = False
 ) -> bool:
-    """Write the demo company unless it is there; say whether it was written."""
+    """Write the demo company unless it is there with these settings; say whether it was written."""
     import json
 
     # Beside the folder: what is in it is data.
     stamp = place.parent / f".{place.name}.settings.json"
     settings = {"customers": customers, "months": months, "seed": seed, "code": _demo_code()}
     if place.exists() and not force:
-        try:
+        with contextlib.suppress(OSError, ValueError):
             if json.loads(stamp.read_text(encoding="utf-8")) == settings:
                 return False
-        except (OSError, ValueError):
-            raise InputError(
-                f"{place} is there already and was not written by `tenure demo`; "
-                "name another folder, or write over it with --force."
-            ) from None
     from tenure.sources.demo import write_demo
 
-    click.echo(f"Writing the demo company of {customers:,} customers to {place} …", err=True)
+    click.echo(f"Writing the demo company of {customers:,} customers to {place}", err=True)
     began = time.monotonic()
-    place.parent.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    write_demo(place, customers=customers, months=months, seed=seed)
+    with click.progressbar(length=customers, file=sys.stderr, label="customers") as bar:
+        write_demo(
+            place, customers=customers, months=months, seed=seed, progress=lambda n: bar.update(n - bar.pos)
+        )
     stamp.write_text(json.dumps(settings), encoding="utf-8")
-    click.echo(f"Done in {time.monotonic() - began:.0f} s.", err=True)
+    click.echo(f"Written in {time.monotonic() - began:.0f} s.", err=True)
     return True
 
 

@@ -164,7 +164,7 @@ def test_counts_may_come_in_any_type_an_engine_gives(dtype):
 
 
 @given(crowds(), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_nothing_depends_on_the_order_of_rows_or_on_empty_periods(people, random):
     life = life_table(people)
     rows = list(range(len(life)))
@@ -253,7 +253,7 @@ def test_intervals_agree_with_lifelines_on_the_rows():
 
 
 @given(crowds())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_survival_is_the_exact_product_over_the_rows(people):
     table = kaplan_meier(life_table(people)).table
     for group, part in people.groupby("group"):
@@ -482,7 +482,7 @@ def test_restricted_means_and_their_difference_are_the_published_ones():
 
 
 @given(crowds(groups=("a",)), st.integers(1, 10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_restricted_mean_is_the_area_under_the_curve(people, horizon):
     life = life_table(people)
     row = restricted_mean(life, horizon).table.iloc[0]
@@ -538,7 +538,7 @@ def exact_incidence(people: pd.DataFrame) -> dict[str, list[Fraction]]:
 
 
 @given(crowds(groups=("a",)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_incidence_is_exact_and_adds_up_to_what_survival_leaves(people):
     life = life_table(people)
     lost = cumulative_incidence(life).table

@@ -106,7 +106,9 @@ def pages(ran: Any, stopped: Any, entries: list[dict[str, Any]], tmp_path_factor
     made = {
         "report": report.render(ran, run=run),
         "bare": report.render(notebook("# Nothing found", "1 + 1")),
-        "failed": report.render_failure(stopped, "prices", f"The column price of {HOSTILE} is empty.", run=run),
+        "failed": report.render_failure(
+            stopped, "prices", f"The column price of {HOSTILE} is empty.", run=run
+        ),
         "not_applicable": report.render_failure(
             None, "surveys", "There is no table surveys.", state="not applicable"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,6 @@ def executed(node: Any) -> Any:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    try:
+    with suppress(CellExecutionError):
         NotebookClient(node, timeout=120, kernel_name="python3").execute()
-    except CellExecutionError:
-        pass
     return nbformat.from_dict(node)

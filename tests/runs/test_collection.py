@@ -4,17 +4,15 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from tiny_projects import FINDING, Project
+from tiny_projects import FINDING, Project, run_instantly
 
 from tenure import report as pages
 from tenure.errors import InputError
-from tenure.report.display import FINDING as FINDING_TYPE
 from tenure.runs import collection, graph
-from tenure.runs.execute import Outcome
 from tenure.runs.publish import BusyError
 
 NUMBER = "x: int = 1  # the number"
@@ -39,15 +37,7 @@ def plain_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def instantly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Notebooks run without a kernel, and find the value of x."""
-
-    def run(path: Any, parameters: Any, *_: Any, **__: Any) -> Outcome:
-        notebook = nbformat.read(path, 4)
-        found = {"id": "some.number", "value": parameters.get("x", 1)}
-        notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", {FINDING_TYPE: found})]
-        return Outcome("ok", "", notebook, None, 0.1)
-
-    monkeypatch.setattr("tenure.runs.execute.execute", run)
+    run_instantly(monkeypatch)
 
 
 def test_a_failing_notebook_stops_nothing_and_keeps_the_last_good_report(project: Project) -> None:
@@ -185,12 +175,25 @@ def test_what_is_needed_runs_first_and_passes_its_findings_on(project: Project) 
     assert set(result.made) == {"summary", "numbers", "broken"}
     text = (project.published() / "summary.ipynb").read_text(encoding="utf-8")
     assert "[('broken.findings.json', []), ('numbers.findings.json', [1])]" in text
-    # The same findings again: what needs them stays as it is.
-    assert set(project.run(force=True).made) == {"summary", "numbers", "broken"}
-    project.notebook("numbers", FINDING, "# another cell", parameters=NUMBER)
-    assert set(project.run().made) == {"numbers", "broken"}
-    project.notebook("numbers", "x = 7", FINDING, parameters=NUMBER)
-    assert set(project.run().made) == {"numbers", "broken", "summary"}
+
+
+@pytest.mark.usefixtures("instantly")
+def test_other_findings_run_what_needs_them_again(project: Project) -> None:
+    project.notebook("numbers", PASS, parameters=NUMBER)
+    project.notebook("summary", PASS)
+    project.runbook(
+        """
+        reports:
+        - {name: summary, notebook: summary.ipynb, needs: [numbers]}
+        - {name: numbers, notebook: numbers.ipynb}
+        """
+    )
+    assert project.run("summary").made == ("numbers", "summary")
+    project.notebook("numbers", PASS, "# another cell", parameters=NUMBER)
+    assert project.run().made == ("numbers",)
+    assert project.run("summary", settings={}, force=True).made == ("summary",)
+    project.notebook("numbers", PASS, parameters=NUMBER.replace("1", "2"))
+    assert project.run("summary").made == ("numbers", "summary")
 
 
 @pytest.mark.usefixtures("instantly")
@@ -394,3 +397,13 @@ def test_data_fingerprint(project: Project) -> None:
     assert None not in seen
     assert graph.data_fingerprint("postgres://host/shop") is None
     assert graph.data_fingerprint("file://data") == seen[-1]
+
+
+def test_code_digest(tmp_path: Path) -> None:
+    (tmp_path / "inner" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "inner" / "page.html.j2").write_text("a")
+    first = graph.code_digest(tmp_path)
+    (tmp_path / "inner" / "__pycache__" / "code.pyc").write_text("b")
+    assert graph.code_digest(tmp_path) == first
+    (tmp_path / "inner" / "page.html.j2").write_text("b")
+    assert graph.code_digest(tmp_path) != first

@@ -19,7 +19,11 @@ def _company() -> dict[str, pd.DataFrame]:
     """120 customers over 18 months: monthly plans, some ended, some switched, with payments and events."""
     rng = np.random.default_rng(7)
     n = 120
-    start = FIRST + pd.to_timedelta(np.sort(rng.integers(0, 480, n)), "D") + pd.to_timedelta(rng.integers(1, 86_000, n), "s")
+    start = (
+        FIRST
+        + pd.to_timedelta(np.sort(rng.integers(0, 480, n)), "D")
+        + pd.to_timedelta(rng.integers(1, 86_000, n), "s")
+    )
     life = pd.to_timedelta(rng.integers(20, 700, n) * 86_400 + rng.integers(1, 80_000, n), "s")
     ids = np.array([f"C-{i:03d}" for i in range(n)])
     end = (start + life).floor("s")
@@ -69,7 +73,9 @@ def _company() -> dict[str, pd.DataFrame]:
     events = pd.DataFrame(
         {
             "customer_id": np.append(ids, ids[-1]),
-            "occurred_at": np.append((start + pd.Timedelta(hours=1)).to_numpy(), (LAST + pd.Timedelta(hours=9)).to_numpy()),
+            "occurred_at": np.append(
+                (start + pd.Timedelta(hours=1)).to_numpy(), (LAST + pd.Timedelta(hours=9)).to_numpy()
+            ),
             "event": "play",
             "duration_s": 60,
         }

@@ -128,7 +128,9 @@ def test_parquet_and_duckdb_give_what_csv_gives(write, mapping):
     csv = open_source(write({"users": USERS, "contracts": CONTRACTS}, "csv", "csv"), mapping(RULES))
     path = mapping(changed("tables", "subscriptions", "from", "contracts"))
     for kind in ("parquet", "duckdb"):
-        other = open_source(write({"users": USERS, "contracts": CONTRACTS.replace("", None)}, kind, kind), path)
+        other = open_source(
+            write({"users": USERS, "contracts": CONTRACTS.replace("", None)}, kind, kind), path
+        )
         for name in csv:
             pd.testing.assert_frame_equal(
                 collect(csv[name].order_by("customer_id")), collect(other[name].order_by("customer_id"))
@@ -137,7 +139,8 @@ def test_parquet_and_duckdb_give_what_csv_gives(write, mapping):
 
 def test_money_follows_the_currencys_decimals(write, mapping):
     contracts = CONTRACTS.assign(price=["5", "1.25", "3.125", "7"], money=["JPY", "EUR", "KWD", "JPY"])
-    rules = changed("tables", "subscriptions", "columns", "currency", "money", remove=[("tables", "subscriptions", "constants", "currency")])  # fmt: skip
+    constant = ("tables", "subscriptions", "constants", "currency")
+    rules = changed("tables", "subscriptions", "columns", "currency", "money", remove=[constant])
     source = open_source(write({"users": USERS, "contracts": contracts}, "csv"), mapping(rules))
     amounts = collect(source["subscriptions"].order_by("subscription_id"))["unit_amount_minor"]
     assert amounts.tolist() == [5, 125, 3125, 7]
@@ -152,7 +155,10 @@ def test_major_money_is_exact_to_the_cent(write, mapping, cents):
     contracts = pd.DataFrame(
         {"no": range(len(cents)), "user": 1, "product": "p", "from": "2024-01-01", "to": "", "why": ""}
     )
-    for kind, prices in (("csv", [f"{c // 100}.{c % 100:02d}" for c in cents]), ("parquet", [c / 100 for c in cents])):
+    for kind, prices in (
+        ("csv", [f"{c // 100}.{c % 100:02d}" for c in cents]),
+        ("parquet", [c / 100 for c in cents]),
+    ):
         path = write({"users": USERS, "contracts": contracts.assign(price=prices)}, kind, kind)
         rules = changed("tables", "subscriptions", "from", "contracts")
         if kind == "parquet":
@@ -180,26 +186,64 @@ def test_contract_tables_beside_the_mapped_ones_are_taken_as_they_are(company, w
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        (changed("tables", "customers", "colums", {}), "tables.customers.colums: there is no such key. Fix: is 'columns' meant?"),
+        (
+            changed("tables", "customers", "colums", {}),
+            "tables.customers.colums: there is no such key. Fix: is 'columns' meant?",
+        ),
         (changed("timezone", "UTC"), "timezone: there is no such key. Fix: is 'time_zone' meant?"),
-        (changed("tables", "customer", {"from": "users"}), "tables.customer: the contract has no such table. Fix: is 'customers' meant?"),
-        (changed("tables", "customers", "columns", "costumer_id", "id"), "tables.customers.columns.costumer_id: customers has no such column. Fix: is 'customer_id' meant?"),
-        (changed("tables", "customers", "columns", "customer_id", "Id"), "tables.customers.columns.customer_id: the data has no column 'Id'. Fix: is 'id' meant?"),
-        (changed("tables", "customers", "attributes", ["twon"]), "tables.customers.attributes: the data has no column 'twon'. Fix: is 'town' meant?"),
+        (
+            changed("tables", "customer", {"from": "users"}),
+            "tables.customer: the contract has no such table. Fix: is 'customers' meant?",
+        ),
+        (
+            changed("tables", "customers", "columns", "costumer_id", "id"),
+            (
+                "tables.customers.columns.costumer_id: customers has no such column. Fix: is "
+                "'customer_id' meant?"
+            ),
+        ),
+        (
+            changed("tables", "customers", "columns", "customer_id", "Id"),
+            "tables.customers.columns.customer_id: the data has no column 'Id'. Fix: is 'id' meant?",
+        ),
+        (
+            changed("tables", "customers", "attributes", ["twon"]),
+            "tables.customers.attributes: the data has no column 'twon'. Fix: is 'town' meant?",
+        ),
         (changed("tables", "subscriptions", "attributes", ["product"]), "only customers have attributes"),
         (changed("tables", "subscriptions", "from", "contract"), "tables.subscriptions.from: "),
-        (changed("tables", "subscriptions", "values", "end_reason", {"cancelled": "voluntry"}), "'voluntry' is none of voluntary, involuntary"),
-        (changed("tables", "subscriptions", "constants", "status", "on"), "tables.subscriptions.constants.status: 'on' is none of"),
+        (
+            changed("tables", "subscriptions", "values", "end_reason", {"cancelled": "voluntry"}),
+            "'voluntry' is none of voluntary, involuntary",
+        ),
+        (
+            changed("tables", "subscriptions", "constants", "status", "on"),
+            "tables.subscriptions.constants.status: 'on' is none of",
+        ),
         (changed("tables", "subscriptions", "constants", "plan", "x"), "it is under `columns` too"),
-        (changed("tables", "subscriptions", "money", "plan", {"from": "price", "unit": "major"}), "not an amount of money"),
-        (changed("tables", "subscriptions", "money", "unit_amount_minor", {"from": "price", "unit": "cents"}), "unit"),
-        (changed("tables", "subscriptions", "money", "unit_amount_minor", {"unit": "major"}), "tables.subscriptions.money.unit_amount_minor.from is missing"),
+        (
+            changed("tables", "subscriptions", "money", "plan", {"from": "price", "unit": "major"}),
+            "not an amount of money",
+        ),
+        (
+            changed(
+                "tables", "subscriptions", "money", "unit_amount_minor", {"from": "price", "unit": "cents"}
+            ),
+            "unit",
+        ),
+        (
+            changed("tables", "subscriptions", "money", "unit_amount_minor", {"unit": "major"}),
+            "tables.subscriptions.money.unit_amount_minor.from is missing",
+        ),
         (changed("time_zone", "Rome"), "'Rome' is not a time zone; one is written like Europe/Rome"),
         (changed("observed_from", "soon"), "observed_from: "),
-        (changed(remove=[("tables", "subscriptions", "columns", "plan")]), "subscriptions.plan is missing. Fix: name it in the mapping's tables.subscriptions"),
+        (
+            changed(remove=[("tables", "subscriptions", "columns", "plan")]),
+            "subscriptions.plan is missing. Fix: name it in the mapping's tables.subscriptions",
+        ),
         ({"tables": {}}, "it maps nothing"),
     ],
-)  # fmt: skip
+)
 def test_what_a_mapping_may_not_say(shop, mapping, rules, said):
     assert said in refusal(shop, mapping(rules))
 
@@ -243,13 +287,42 @@ tables:
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("from", ["2024-01-01", "2024-02-31", "2024-02-31", "2024-01-01"], "subscriptions.started_at (from 'from'): 2 of 4 rows cannot be read as a time, for example '2024-02-31'"),
-        ("price", ["1", "two", "3", "4"], "subscriptions.unit_amount_minor (from 'price'): 1 of 4 rows are not amounts that the currency can express, for example 'two'"),
-        ("price", ["1", "1.999", "3", "4"], "1 of 4 rows are not amounts that the currency can express, for example '1.999'"),
-        ("why", ["cancelled", "moved", "moved", ""], "subscriptions.end_reason (from 'why'): 2 of 4 rows are none of voluntary, involuntary, switched, unknown, for example 'moved'"),
-        ("from", ["2024-01-01", " ", "2024-01-01", "2024-01-01"], "subscriptions.started_at (from 'from'): 1 of 4 rows are blank, for example ' '"),
+        (
+            "from",
+            ["2024-01-01", "2024-02-31", "2024-02-31", "2024-01-01"],
+            (
+                "subscriptions.started_at (from 'from'): 2 of 4 rows cannot be read as a time, for "
+                "example '2024-02-31'"
+            ),
+        ),
+        (
+            "price",
+            ["1", "two", "3", "4"],
+            (
+                "subscriptions.unit_amount_minor (from 'price'): 1 of 4 rows are not amounts that "
+                "the currency can express, for example 'two'"
+            ),
+        ),
+        (
+            "price",
+            ["1", "1.999", "3", "4"],
+            "1 of 4 rows are not amounts that the currency can express, for example '1.999'",
+        ),
+        (
+            "why",
+            ["cancelled", "moved", "moved", ""],
+            (
+                "subscriptions.end_reason (from 'why'): 2 of 4 rows are none of voluntary, "
+                "involuntary, switched, unknown, for example 'moved'"
+            ),
+        ),
+        (
+            "from",
+            ["2024-01-01", " ", "2024-01-01", "2024-01-01"],
+            "subscriptions.started_at (from 'from'): 1 of 4 rows are blank, for example ' '",
+        ),
     ],
-)  # fmt: skip
+)
 def test_values_that_cannot_be_read(write, mapping, column, values, said):
     contracts = CONTRACTS.assign(**{column: values})
     assert said in refusal(write({"users": USERS, "contracts": contracts}, "csv"), mapping(RULES))
@@ -263,7 +336,9 @@ def test_a_date_that_does_not_follow_its_format(write, mapping):
 
 
 def test_major_amounts_declared_as_minor(shop, mapping):
-    rules = changed("tables", "subscriptions", "money", "unit_amount_minor", {"from": "price", "unit": "minor"})
+    rules = changed(
+        "tables", "subscriptions", "money", "unit_amount_minor", {"from": "price", "unit": "minor"}
+    )
     sentence = refusal(shop, mapping(rules))
     assert "subscriptions.unit_amount_minor (from 'price'): 4 of 4 rows are not whole numbers" in sentence
     assert "{from: price, unit: major}" in sentence
@@ -330,7 +405,8 @@ def test_a_snapshots_tenures_are_exact(write, mapping, as_of, tenures, unit):
     assert [completed(start, end, unit) for start in spans["started_at"]] == [n for n, _ in tenures]
     # One moment earlier, one unit fewer is complete: an event falls into its own period.
     early = end - pd.Timedelta(microseconds=1)
-    assert all(completed(start, early, unit) == n - 1 for start, (n, _) in zip(spans["started_at"], tenures, strict=True) if n)  # fmt: skip
+    before = [completed(start, early, unit) for start in spans["started_at"]]
+    assert all(done == n - 1 for done, (n, _) in zip(before, tenures, strict=True) if n)
     assert spans["ended_at"].notna().tolist() == [left for _, left in tenures]
     assert (spans["ended_at"].dropna() == end).all()
     assert spans["end_reason"].tolist() == ["unknown" if left else None for _, left in tenures]
@@ -356,22 +432,48 @@ def test_a_snapshot_is_looked_at_on_its_day_only(write, mapping):
 
     source = open_source(f"{write({'churn': CHURN}, 'csv')}/churn.csv", mapping({"snapshot": SNAPSHOT}))
     assert check_as_of(source, dt.date(2024, 1, 15)) == dt.date(2024, 1, 15)
-    with pytest.raises(InputError, match="is a snapshot of 2024-01-15 and cannot be looked at as of 2023-12-31"):
+    with pytest.raises(
+        InputError, match="is a snapshot of 2024-01-15 and cannot be looked at as of 2023-12-31"
+    ):
         check_as_of(source, dt.date(2023, 12, 31))
 
 
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("months", ["0", "-1", "-2", "3"], "snapshot.tenure (from 'months'): 2 of 4 rows are negative, for example '-1'"),
-        ("months", ["0", "1.5", "2", "3"], "snapshot.tenure (from 'months'): 1 of 4 rows are not whole numbers, for example '1.5'"),
-        ("months", ["0", " ", "2", "3"], "snapshot.tenure (from 'months'): 1 of 4 rows are blank, for example ' '"),
-        ("months", ["0", "", "2", "3"], "snapshot.tenure (from 'months'): 1 of 4 rows are empty, for example an empty value"),
-        ("months", ["0", "1201", "2", "3"], "snapshot.tenure (from 'months'): 1 of 4 rows are longer than a century"),
-        ("left", ["No", "Yes", "perhaps", "Yes"], "snapshot.churned (from 'left'): 1 of 4 rows are none of Yes, No, for example 'perhaps'"),
+        (
+            "months",
+            ["0", "-1", "-2", "3"],
+            "snapshot.tenure (from 'months'): 2 of 4 rows are negative, for example '-1'",
+        ),
+        (
+            "months",
+            ["0", "1.5", "2", "3"],
+            "snapshot.tenure (from 'months'): 1 of 4 rows are not whole numbers, for example '1.5'",
+        ),
+        (
+            "months",
+            ["0", " ", "2", "3"],
+            "snapshot.tenure (from 'months'): 1 of 4 rows are blank, for example ' '",
+        ),
+        (
+            "months",
+            ["0", "", "2", "3"],
+            "snapshot.tenure (from 'months'): 1 of 4 rows are empty, for example an empty value",
+        ),
+        (
+            "months",
+            ["0", "1201", "2", "3"],
+            "snapshot.tenure (from 'months'): 1 of 4 rows are longer than a century",
+        ),
+        (
+            "left",
+            ["No", "Yes", "perhaps", "Yes"],
+            "snapshot.churned (from 'left'): 1 of 4 rows are none of Yes, No, for example 'perhaps'",
+        ),
         ("left", ["No", "Yes", "", "Yes"], "snapshot.churned (from 'left'): 1 of 4 rows are empty"),
     ],
-)  # fmt: skip
+)
 def test_what_a_snapshot_may_not_hold(write, mapping, column, values, said):
     path = f"{write({'churn': CHURN.assign(**{column: values})}, 'csv')}/churn.csv"
     assert said in refusal(path, mapping({"snapshot": SNAPSHOT}))
@@ -388,15 +490,24 @@ def test_rows_without_a_tenure_are_left_out_and_counted_where_the_mapping_says_s
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tenure": {"from": "month", "unit": "month"}}, "snapshot.tenure.from: the data has no column 'month'. Fix: is 'months' meant?"),
+        (
+            {"tenure": {"from": "month", "unit": "month"}},
+            "snapshot.tenure.from: the data has no column 'month'. Fix: is 'months' meant?",
+        ),
         ({"tenure": {"from": "months", "unit": "moon"}}, "snapshot.tenure.unit"),
         ({"churned": {"from": "gone"}}, "snapshot.churned.from: the data has no column 'gone'"),
-        ({"churned": {"from": "left", "value": "Yes"}}, "snapshot.churned.value: there is no such key. Fix: is 'values' meant?"),
+        (
+            {"churned": {"from": "left", "value": "Yes"}},
+            "snapshot.churned.value: there is no such key. Fix: is 'values' meant?",
+        ),
         ({"columns": {"plan": "product"}}, "does not say which column is customer_id"),
-        ({"columns": {"customer_id": "id", "started_at": "months"}}, "a snapshot makes this of as_of and tenure"),
+        (
+            {"columns": {"customer_id": "id", "started_at": "months"}},
+            "a snapshot makes this of as_of and tenure",
+        ),
         ({"money": {}}, "subscriptions.unit_amount_minor is missing. Fix: name it in the mapping's snapshot"),
     ],
-)  # fmt: skip
+)
 def test_what_a_snapshots_mapping_may_not_say(write, mapping, change, said):
     path = f"{write({'churn': CHURN}, 'csv')}/churn.csv"
     assert said in refusal(path, mapping({"snapshot": {**SNAPSHOT, **change}}))
@@ -404,7 +515,9 @@ def test_what_a_snapshots_mapping_may_not_say(write, mapping, change, said):
 
 def test_a_snapshot_has_no_dates_and_no_second_maker(write, mapping):
     path = f"{write({'churn': CHURN}, 'csv')}/churn.csv"
-    assert "a snapshot has no dates" in refusal(path, mapping({"snapshot": SNAPSHOT, "observed_from": "2020-01-01"}))
+    assert "a snapshot has no dates" in refusal(
+        path, mapping({"snapshot": SNAPSHOT, "observed_from": "2020-01-01"})
+    )
     both = {"snapshot": SNAPSHOT, "tables": {"customers": {"from": "churn"}}}
     assert "the snapshot makes this table already" in refusal(path, mapping(both))
 
@@ -421,7 +534,9 @@ def test_the_example_explains_every_key_and_works(write, mapping):
         for name, key in model.model_fields.items():
             assert f"{key.alias or name}:" in text
     users = USERS.rename(columns={"town": "city"}).assign(company_size=5)
-    contracts = CONTRACTS.rename(columns={"no": "contract_no", "user": "user_id", "from": "valid_from", "to": "valid_to"})
+    contracts = CONTRACTS.rename(
+        columns={"no": "contract_no", "user": "user_id", "from": "valid_from", "to": "valid_to"}
+    )
     source = open_source(write({"users": users, "contracts": contracts}, "csv"), file)
     assert source.attributes == ("gender", "city", "company_size")
     assert source.observed_from == dt.date(2023, 1, 1)
@@ -430,7 +545,9 @@ def test_the_example_explains_every_key_and_works(write, mapping):
     assert snapshot.snapshot.blank is None
 
 
-@pytest.mark.skipif(not TELCO.exists(), reason="the telco data is not beside the project, in ../shared/data/telco")
+@pytest.mark.skipif(
+    not TELCO.exists(), reason="the telco data is not beside the project, in ../shared/data/telco"
+)
 def test_the_telco_snapshot():
     source = open_source(TELCO, "data/mappings/telco.yml")
     theirs = pd.read_csv(TELCO).set_index("customerID").sort_index()
@@ -441,7 +558,9 @@ def test_the_telco_snapshot():
     assert [completed(start, day, "month") for start in spans["started_at"]] == theirs["tenure"].tolist()
     assert (spans["ended_at"].notna().to_numpy() == (theirs["Churn"] == "Yes").to_numpy()).all()
     assert spans["ended_at"].notna().sum() == 1869
-    assert (spans["unit_amount_minor"].to_numpy() == (theirs["MonthlyCharges"] * 100).round().to_numpy()).all()
+    assert (
+        spans["unit_amount_minor"].to_numpy() == (theirs["MonthlyCharges"] * 100).round().to_numpy()
+    ).all()
     assert (customers["payment_method"].to_numpy() == theirs["PaymentMethod"].to_numpy()).all()
     assert customers["senior"].value_counts().to_dict() == {"No": 5901, "Yes": 1142}
     assert not source.dated

@@ -706,7 +706,10 @@ def split_hazard_ratios(
     keys = ["covariate", "level"]
     names = ["hazard_ratio", "low", "high", "coefficient", "standard_error"]
     shown = [fit.table.loc[~fit.table["reference"], keys + names] for fit in fits]
-    table = shown[0].merge(shown[1], on=keys, how="outer", suffixes=("_a", "_b"), sort=False)
+    order = pd.concat([part[keys] for part in shown]).drop_duplicates()
+    order = order.sort_values("covariate", key=lambda c: c.map(covariates.index), kind="stable")
+    table = order.merge(shown[0], on=keys, how="left")
+    table = table.merge(shown[1], on=keys, how="left", suffixes=("_a", "_b"))
     change = table["coefficient_b"] - table["coefficient_a"]
     error = np.hypot(table["standard_error_a"], table["standard_error_b"])
     half = z_value(level) * error

@@ -401,7 +401,7 @@ class RestrictedMean:
                 {"longer": "", "shorter": ""}
                 | dict.fromkeys(["difference", "low", "high", "p_adjusted"], nothing)
             )
-        pair = pairs.loc[pairs["difference"].abs().idxmax()]
+        pair = pairs.iloc[int(pairs["difference"].abs().to_numpy().argmax())]
         names, limits = [pair["group_b"], pair["group_a"]], [pair["low"], pair["high"]]
         if pair["difference"] < 0:
             names, limits = names[::-1], [-pair["high"], -pair["low"]]

@@ -392,7 +392,9 @@ def _markdown(source: str, taken: dict[str, int], headings: list[dict[str, Any]]
         def table(self, text: str) -> str:
             return f"{_SCROLL}<table>{text}</table></div>\n"
 
-    renderer = Renderer(escape=True, attachments=attachments or {}, exclude_anchor_links=True)
+    renderer = Renderer(
+        escape=True, allow_harmful_protocols=False, attachments=attachments or {}, exclude_anchor_links=True
+    )
     return str(MarkdownWithMath(renderer=renderer).render(source))
 
 
@@ -437,10 +439,12 @@ def _safe(page: str) -> str:
         "a abbr b br caption code dd details div dl dt em h3 h4 i li ol p pre small span strong sub summary "
         "sup table tbody td tfoot th thead tr ul"
     )
-    kept = ["class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href", "id"]
+    kept = ["class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href"]
     page = re.sub(r"<(style|script)\b.*?</\1\s*>", "", page, flags=re.S | re.I)
     clean = bleach.clean(page, tags=set(allowed.split()), attributes={"*": kept}, strip=True)
-    if "<table" in clean and 'class="table"' not in clean:
+    # A frame's corner is a heading of nothing.
+    clean = re.sub(r"<th>\s*</th>", "<td></td>", clean)
+    if "<table" in clean and 'class="table' not in clean:
         clean = f"{_SCROLL}{clean}</div>"
     return clean
 

@@ -36,6 +36,8 @@ _EXPONENTS = {
     **dict.fromkeys(("CLF", "UYW"), 4),
 }
 
+# From here on numbers are written as 1.0e+15: the ends of an interval may be anywhere.
+_HUGE = 10**15
 _chosen_locale = ""
 
 
@@ -78,7 +80,7 @@ def percent(value: Any, digits: int | None = None, *, signed: bool = False) -> s
     smallest = Decimal(1).scaleb(-places - 2)
     if value and abs(_decimal(value)) < smallest / 2:
         return ("<" if value > 0 else ">−") + _percent(smallest, places)
-    whole = digits is None and _round(_decimal(value) * 100, places) % 1 == 0
+    whole = digits is None and _whole(_round(_decimal(value) * 100, places))
     return _sign(_percent(value, 0 if whole else places), value, signed)
 
 
@@ -117,7 +119,7 @@ def number(value: Any, digits: int | None = None, *, signed: bool = False) -> st
     exact = _decimal(value)
     places = digits
     if places is None:
-        places = 0 if exact % 1 == 0 or abs(exact) >= 100 else _significant_places(exact)
+        places = 0 if _whole(exact) or abs(exact) >= 100 else _significant_places(exact)
     return _sign(_number(value, places, keep=digits is not None), value, signed)
 
 
@@ -255,7 +257,7 @@ def interval(low: Any, high: Any, unit: str) -> str:
     ends = [low, high]
     if unit == "percent":
         places = _percent_places(ends)
-        if all(_round(_decimal(end) * 100, places) % 1 == 0 for end in ends):
+        if all(_whole(_round(_decimal(end) * 100, places)) for end in ends):
             places = 0
         return f"{_percent_alike(low, places)} to {_percent_alike(high, places)}"
     if unit == "points":
@@ -328,17 +330,8 @@ def _alike(known: list[Any], unit: str, compact: bool) -> Callable[[Any], str]:
     exact = [_decimal(value) * (100 if unit in ("percent", "points") else 1) for value in known]
     largest = max((abs(one) for one in exact), default=Decimal(0))
     if unit.startswith("money:"):
-        code = unit[6:]
-        style = _money_style(known, code, compact, None)
-        if compact:
-            exponent = currency_exponent(code)
-            style = (largest.scaleb(-exponent) >= 10_000, 0)
-            for digits in range(3):
-                if len({_money(one, code, (style[0], digits)) for one in known}) == len(set(known)):
-                    break
-            style = (style[0], digits)
-        return lambda value: _money(value, code, style)
-    if all(one == one.to_integral_value() for one in (_round(one, 9) for one in exact)):
+        return _alike_money(known, unit[6:], compact)
+    if all(_whole(_round(one, 9)) for one in exact):
         places = 0
     elif unit in ("percent", "points"):
         places = _percent_places(known)
@@ -356,6 +349,19 @@ def _alike(known: list[Any], unit: str, compact: bool) -> Callable[[Any], str]:
         return lambda value: _points_number(value, places, False, False)
     suffix = "×" if unit == "ratio" else ""
     return lambda value: _sign(_number(value, places, keep=True), value, False) + suffix
+
+
+def _alike_money(known: list[Any], currency: str, compact: bool) -> Callable[[Any], str]:
+    shorten, digits = _money_style(known, currency, compact, None)
+    if compact:
+        largest = max((abs(_decimal(value)) for value in known), default=Decimal(0))
+        shorten = largest.scaleb(-currency_exponent(currency)) >= 10_000
+        # As few decimals as keep different amounts apart.
+        for digits in range(3):
+            written = {_money(value, currency, (shorten, digits), False) for value in known}
+            if len(written) == len(set(known)):
+                break
+    return lambda value: _money(value, currency, (shorten, digits), not compact)
 
 
 def check_unit(unit: str) -> str:
@@ -407,9 +413,13 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _round(exact: Decimal, places: int) -> Decimal:
-    return (
-        exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN) if abs(exact) < 1e20 else exact
-    )
+    if abs(exact) >= 100 * _HUGE:
+        return exact
+    return exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+
+
+def _whole(exact: Decimal) -> bool:
+    return exact == exact.to_integral_value()
 
 
 def _sign(text: str, value: Any, signed: bool) -> str:
@@ -423,6 +433,8 @@ def _sign(text: str, value: Any, signed: bool) -> str:
 def _number(value: Any, places: int, keep: bool = False) -> str:
     from babel.numbers import format_decimal
 
+    if abs(value) >= _HUGE:
+        return f"{float(value):.1e}"
     rounded = _round(_decimal(value), places)
     decimals = "0" * places if keep else "#" * places
     pattern = str(_locale().decimal_formats[None].pattern)
@@ -433,6 +445,8 @@ def _number(value: Any, places: int, keep: bool = False) -> str:
 def _percent(value: Any, places: int) -> str:
     from babel.numbers import format_percent
 
+    if abs(value) >= _HUGE:
+        return f"{float(value) * 100:.1e}%"
     exact = _round((value if isinstance(value, Decimal) else _decimal(value)) * 100, places) / 100
     pattern = _locale().percent_formats[None].pattern
     if places:
@@ -482,8 +496,10 @@ def _duration(value: Any, unit: str, places: int) -> str:
     kind = unit.removesuffix("s")
     if f"{kind}s" not in _DURATIONS:
         raise InputError(f"There is no unit of time {unit!r}; use one of {', '.join(_DURATIONS)}.")
+    if abs(value) >= _HUGE:
+        return _sign(f"{float(value):.1e} {kind}s", value, False)
     rounded = _round(_decimal(value), places)
-    rounded = rounded.quantize(Decimal(1)) if rounded % 1 == 0 else rounded.normalize()
+    rounded = rounded.quantize(Decimal(1)) if _whole(rounded) else rounded.normalize()
     return _sign(format_unit(rounded, f"duration-{kind}", length="long", locale=_locale()), value, False)
 
 
@@ -499,20 +515,22 @@ def _money_style(
     exponent = currency_exponent(currency)
     largest = max((abs(_decimal(value)).scaleb(-exponent) for value in values), default=Decimal(0))
     if compact is None:
-        compact = largest >= 999_500
+        compact = largest >= 1_000_000
     if digits is None:
         digits = 2 if compact else exponent if largest < 1000 else 0
     return compact, digits
 
 
-def _money(minor: Any, currency: str, style: tuple[bool, int]) -> str:
+def _money(minor: Any, currency: str, style: tuple[bool, int], tidy: bool = True) -> str:
     from babel.numbers import format_compact_currency, format_currency
 
+    if abs(minor) >= _HUGE:
+        return _sign(f"{currency} {float(minor) / 10 ** currency_exponent(currency):.1e}", minor, False)
     compact, digits = style
     amount = _decimal(minor).scaleb(-currency_exponent(currency))
     if compact:
         text = format_compact_currency(amount, currency, locale=_locale(), fraction_digits=digits)
-        return _sign(_tidy_compact(text), minor, False)
+        return _sign(_tidy_compact(text) if tidy else text, minor, False)
     pattern = _locale().currency_formats["standard"].pattern
     pattern = re.sub(r"0\.0+", "0", pattern)
     if digits:

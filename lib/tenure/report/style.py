@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tenure.errors import InputError
 from tenure.report import format as fmt
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Found by maximizing the smallest colour difference (CIE 1976) under normal vision and simulated protanopia,
-# deuteranopia and tritanopia (Machado et al. 2009): 36 at least, each with a contrast of 3 to 1 on white.
+# Found by maximizing the smallest color difference (CIE 1976) under normal vision and simulated protanopia,
+# deuteranopia (36 at least) and tritanopia (30; Machado et al. 2009), with a contrast of 3 to 1 on white.
 PALETTE = ("#54017E", "#D27D00", "#339C73", "#8583C5", "#8E2000", "#2A3F4B")
 INK, MUTED, LINE, GREY = "#1C2128", "#5A6470", "#D9DDE2", "#858D96"
 FIXED = {
@@ -251,6 +253,82 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
             limit = low if place == 0 else moved[place - 1] + gap
             moved[place] = max(moved[place], limit)
     return moved
+
+
+def need(table: pd.DataFrame, name: str, *columns: str) -> None:
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        have = ", ".join(str(column) for column in table.columns)
+        raise InputError(f"The figure {name} needs the column {absent[0]}; the table has {have}.")
+    if len(table) == 0:
+        raise InputError(f"The figure {name} has nothing to draw: its table has no rows.")
+
+
+def group_names(frame: pd.DataFrame) -> list[str]:
+    """Return the groups by name, "other" last."""
+    return sorted(frame["group"].unique(), key=lambda name: (name == "other", name))
+
+
+def dashes(group: str) -> Any:
+    return (3, 1.6) if group == "other" else (None, None)
+
+
+def note(
+    axes: Axes,
+    words: str,
+    place: tuple[float, float],
+    shift: tuple[float, float],
+    scale: str = "data",
+    *,
+    ha: Any = "center",
+    va: Any = "bottom",
+    color: str = MUTED,
+    size: float = 9.5,
+    weight: str = "normal",
+) -> None:
+    """Write words beside a place: in data coordinates, or with the other one in parts of the axes."""
+    scales: dict[str, Any] = {
+        "data": axes.transData,
+        "xaxis": axes.get_xaxis_transform(),
+        "yaxis": axes.get_yaxis_transform(),
+    }
+    axes.annotate(
+        words,
+        place,
+        shift,
+        xycoords=scales[scale],
+        textcoords="offset points",
+        ha=ha,
+        va=va,
+        size=size,
+        color=color,
+        weight=weight,
+        annotation_clip=False,
+    )
+
+
+def known(frame: pd.DataFrame, *columns: str) -> list[str]:
+    return [column for column in columns if column in frame.columns]
+
+
+def also(subtitle: str, remark: str) -> str:
+    words = "; ".join(part for part in (subtitle, remark) if part)
+    return words[:1].upper() + words[1:]
+
+
+def finish(figure: Figure) -> Figure:
+    """Make ticks and their labels now, while the theme is on."""
+    figure.draw_without_rendering()
+    return figure
+
+
+def band(axes: Axes, part: pd.DataFrame, color: str, raw: bool) -> None:
+    if not {"low", "high"} <= set(part.columns):
+        return
+    if raw:
+        axes.vlines(part["period"], part["low"], part["high"], color=color, alpha=0.28, lw=1.3)
+    else:
+        axes.fill_between(part["period"], part["low"], part["high"], color=color, alpha=0.14, lw=0)
 
 
 def _wrap(figure: Figure, words: str, size: float, weight: str, width: float) -> list[str]:

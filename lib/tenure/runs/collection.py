@@ -532,7 +532,7 @@ def _blank() -> dict[str, Any]:
 def _description(report: Report) -> dict[str, Any]:
     return {
         "name": report.name,
-        "group": report.group,
+        "group": report.heading,
         "title": report.title,
         "question": report.notebook.question,
         "notebook": report.notebook.path.name,

@@ -59,6 +59,7 @@ class Report:
         name: Unique; names its files. A repeated report carries its values: ``churn_curves.IT``.
         group: The name in the runbook, shared by the repetitions of one entry.
         title: What the index calls it.
+        heading: The title that repetitions share; empty where there is one report only.
         notebook: The notebook to run.
         parameters: Values for the notebook's parameters, checked; what is absent keeps its default.
         needs: Names of reports to finish first.
@@ -69,6 +70,7 @@ class Report:
     name: str
     group: str
     title: str
+    heading: str
     notebook: Notebook
     parameters: Mapping[str, Any]
     needs: tuple[str, ...]
@@ -234,11 +236,13 @@ def _expand(
         for key, value in parameters.items():
             _refuse_password(key, value, name)
         suffix = f": {', '.join(str(value) for value in each.values())}" if each else ""
+        title = entry.title or notebook.title
         reports.append(
             Report(
                 name=name,
                 group=entry.name,
-                title=(entry.title or notebook.title) + suffix,
+                title=title + suffix,
+                heading=title if each else "",
                 notebook=notebook,
                 parameters=parameters,
                 needs=tuple(instance for need in entry.needs for instance in names[need]),

@@ -83,7 +83,7 @@ def open_catalog(data: str) -> Catalog:
         return _folder(path, shown)
     if path.suffix == ".duckdb" or data.startswith("duckdb://"):
         return _duckdb_file(path, shown)
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         engine = embedded()
         return Catalog(
             engine, shown, (path.stem,), partial(_from_files, engine, {path.stem: (path,)}), sole=path.stem
@@ -103,17 +103,17 @@ def _folder(path: Path, shown: str) -> Catalog:
             inside = tuple(
                 file
                 for file in sorted(entry.iterdir())
-                if file.suffix in SUFFIXES and not file.name.startswith((".", "_"))
+                if file.suffix.lower() in SUFFIXES and not file.name.startswith((".", "_"))
             )
         else:
-            inside = (entry,) if entry.suffix in SUFFIXES else ()
+            inside = (entry,) if entry.suffix.lower() in SUFFIXES else ()
         if not inside:
             continue
         name = entry.stem if entry.is_file() else entry.name
         if name in files:
             both = " and ".join(sorted({files[name][0].relative_to(path).parts[0], entry.name}))
             raise InputError(f"{name}: {shown} holds it twice, as {both}. Fix: keep one of them.")
-        if len({file.suffix for file in inside}) > 1:
+        if len({file.suffix.lower() for file in inside}) > 1:
             raise InputError(f"{name}: {shown}/{name} holds both CSV and Parquet files. Fix: keep one kind.")
         files[name] = inside
     if not files:
@@ -126,7 +126,7 @@ def _folder(path: Path, shown: str) -> Catalog:
 
 
 def _from_files(engine: Any, files: dict[str, tuple[Path, ...]], name: str) -> Raw:
-    return Raw(read_files(engine, files[name], name), text=files[name][0].suffix == ".csv")
+    return Raw(read_files(engine, files[name], name), text=files[name][0].suffix.lower() == ".csv")
 
 
 def _duckdb_file(path: Path, shown: str) -> Catalog:

@@ -116,6 +116,7 @@ class Source(Mapping[str, ir.Table]):
             starts, ibis.null("timestamp")
         )
         found = _facts(
+            spans,
             first=starts.min(),
             latest=starts.max(),
             last=starts.max(where=starts < tomorrow),
@@ -131,7 +132,7 @@ class Source(Mapping[str, ir.Table]):
         for name, column in (("payments", "attempted_at"), ("events", "occurred_at")):
             if name in self.tables:
                 times = self[name][column]
-                seen.append(_facts(last=times.max(where=times < tomorrow))["last"])
+                seen.append(_facts(self[name], last=times.max(where=times < tomorrow))["last"])
         if len(seen) == 1:
             seen.append(found["end"])
         # Data that lies wholly ahead, such as a simulation, is taken at its word.
@@ -308,9 +309,8 @@ def _absent(name: str, catalog: Catalog) -> InputError:
     )
 
 
-def _facts(**values: ir.Value) -> dict[str, Any]:
-    """Aggregates of one table, as plain values."""
-    table = next(iter(values.values())).as_table().op().parent.to_expr()
+def _facts(table: ir.Table, **values: ir.Value) -> dict[str, Any]:
+    """Aggregates of a table, as plain values: pandas would squeeze years into nanoseconds."""
     return guarded(lambda: table.aggregate(**values).to_pyarrow().to_pylist()[0])
 
 

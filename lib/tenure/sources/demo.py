@@ -19,12 +19,13 @@ over it. The clock runs on through pauses, which in first spells last one or two
 days (longer ones happen only to customers who came back). A switch to a longer term happens only where
 the life ends on one of its renewals. A failed charge either recovers within 20 days and the service
 goes on, or is given up, and then the last span is `past_due`, starts at the renewal that failed and
-carries the reason `involuntary`: paid service ended at its start. A few resubscribe within a day under
-a new id at a renewal, which ends nothing. Some who leave are served less than the month they asked to
-end, but still leave within the same month of life. The price increase moves people to cheaper plans,
-not away. The retention campaign raises the risk of those held out by as much as it lowers that of those
-contacted (see `demo_lives.live_first`), so that the halves together follow the law; the win-back
-campaign concerns people who have left. An add-on never outlives the subscription beside it.
+carries the reason `involuntary`: paid service ended at its start; failures that are undecided on the
+last day will all recover. A few resubscribe within a day under a new id at a renewal, which ends
+nothing. Some who leave are served less than the month they asked to end, but still leave within the
+same month of life. The price increase moves people to cheaper plans, not away. The retention campaign
+raises the risk of those held out by as much as it lowers that of those contacted (see
+`demo_lives.live_first`), so that the halves together follow the law; the win-back campaign concerns
+people who have left. An add-on never outlives the subscription beside it.
 
 **What is left out of the truth.** Test accounts, complimentary subscriptions, trials that came to
 nothing, and second spells. One in fifty voluntary ends is recorded as `unknown`, and counted so.
@@ -36,6 +37,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -79,7 +81,7 @@ def write_demo(
         customers: How many customers sign up.
         months: Calendar months covered, ending with October 2026; 12 to 120.
         seed: Seed of all random streams.
-        jobs: Processes to use; by default one a core.
+        jobs: Processes to use; by default one a core, or fewer where that is quicker.
         progress: Called with the number of customers made so far.
 
     Returns:
@@ -102,7 +104,8 @@ def write_demo(
     window = Window.of(months)
     sizes = [min(CHUNK, customers - first) for first in range(0, customers, CHUNK)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(jobs or cores, len(sizes))
+    # A process takes a second to start, in which it could have made several chunks.
+    workers = min(jobs or min(cores, max(len(sizes) // 8, 1)), len(sizes))
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
@@ -127,12 +130,18 @@ def write_demo(
             write_table(table, staging / f"{name}.parquet")
         spend = pq.read_table(staging / "spend.parquet")
         truth = make_truth(seed, customers, window, total, spend)
-        (staging / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+        (staging / "truth.json").write_text(_readable(truth), encoding="utf-8")
         _publish(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     return truth
+
+
+def _readable(truth: dict[str, Any]) -> str:
+    """JSON for people: indented, with every list of numbers on one line."""
+    text = json.dumps(truth, indent=2, ensure_ascii=False)
+    return re.sub(r"\[\n[^][{}]*\]", lambda match: " ".join(match[0].split()), text) + "\n"
 
 
 def _refuse(folder: Path, customers: int, months: int, seed: int, jobs: int | None) -> None:
@@ -174,10 +183,20 @@ def _running(number: int) -> bool:
 
 
 def _publish(staging: Path, folder: Path) -> None:
+    """Put the new folder in the old one's place; of two runs at the same time the last one stays."""
     old = folder.parent / f"{staging.name.removesuffix('.partial')}-old.{os.getpid()}.partial"
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(staging, folder)
+    for attempt in range(10):
+        try:
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(staging, folder)
+            break
+        except OSError:
+            if attempt == 9:
+                if old.exists() and not folder.exists():
+                    os.replace(old, folder)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -286,7 +286,7 @@ def live_first(chunk: Chunk, people: People) -> Campaign:
     `r (1 + e)` for those held out, where `r` is the risk by the plan's law: the halves average to the
     law, so the truth about survival stays exact.
     """
-    rng = chunk.stream("lives")
+    rng = chunk.stream("first lives")
     months = chunk.window.months + 2
     size = len(people.created)
     chose_not = np.ones((size, months + 1))

@@ -218,7 +218,7 @@ def customers_table(chunk: Chunk, people: People, ids: Array) -> pa.Table:
             "household": strings(company.HOUSEHOLDS, people.household),
             "signup_device": strings(company.DEVICES, people.device),
         }
-    )
+    ).take(np.argsort(ids))
 
 
 def subscription_ids(ids: Array, customer: Array, code: Array) -> tuple[Array, Array]:
@@ -326,7 +326,8 @@ def purchases(chunk: Chunk, people: People) -> dict[str, Array]:
         customers.append(who[alive])
         moments.append(at[alive])
         amounts.append(np.maximum(rng.gamma(spending["p"], 1 / scale[alive]), 1).astype(np.int64))
-        alive = alive[rng.random(len(alive)) >= drop[alive]]
+        if len(customers) > 1:
+            alive = alive[rng.random(len(alive)) >= drop[alive]]
         wait = rng.exponential(1.0, len(alive)) / np.maximum(rate[alive], 1e-9)
         at[alive] += (np.minimum(wait, 10_000) * 7 * DAY).astype(np.int64) + 1
         alive = alive[at[alive] < end]
@@ -392,7 +393,7 @@ def events_table(
     minutes = MINUTES[group] * rng.lognormal(-0.18, 0.6, size)
     duration = np.clip(minutes * 60, 20, 6 * HOUR).astype(np.int64)
 
-    order = np.lexsort((event, at, customer))
+    order = np.lexsort((event, at, np.argsort(np.argsort(ids))[customer]))
     customer, at, event = customer[order], at[order], event[order]
     return pa.table(
         {
@@ -803,4 +804,4 @@ def groups_table(people: People, ids: Array) -> pa.Table:
             "behavior": strings(company.GROUPS, people.group),
             "psychographic": strings(company.CLASSES, people.latent),
         }
-    )
+    ).take(np.argsort(ids))

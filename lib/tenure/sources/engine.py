@@ -103,7 +103,7 @@ def read_files(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
     for file in files:
         if not file.stat().st_size:
             raise InputError(f"{name}: the file {file.name} is empty. Fix: write it again, or remove it.")
-    if files[0].suffix == ".csv":
+    if files[0].suffix.lower() == ".csv":
         return guarded(lambda: _csv(engine, files, name), name)
     schemas = {file: _parquet_schema(file, name) for file in files}
     _agree(schemas, name)

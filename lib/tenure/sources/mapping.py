@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -222,7 +223,7 @@ def map_tables(
     return made, used
 
 
-def _problems(mapping: Mapping):  # type: ignore[no-untyped-def]
+def _problems(mapping: Mapping) -> Iterator[str]:
     """Sentences about what is wrong in the file, the most telling first."""
     if not mapping.tables and not mapping.snapshot:
         yield "it maps nothing. Fix: add `tables:` or `snapshot:`."
@@ -249,7 +250,7 @@ def _problems(mapping: Mapping):  # type: ignore[no-untyped-def]
         yield from _table_problems(place, plan, tables)
 
 
-def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]):  # type: ignore[no-untyped-def]
+def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -> Iterator[str]:
     known = {column.name: column for table in tables for column in table.columns}
     welcome = any(table.attributes for table in tables)
     if plan.attributes and not welcome:
@@ -271,9 +272,10 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]): 
         if name in known and not name.endswith("_minor"):
             yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
     for first, second in (("columns", "constants"), ("columns", "money"), ("constants", "money")):
-        for name in set(getattr(plan, first)) & set(getattr(plan, second)):
+        for name in sorted(set(getattr(plan, first)) & set(getattr(plan, second))):
             yield f"{place}.{second}.{name}: it is under `{first}` too. Fix: keep one of them."
-    for name in set(plan.attributes if isinstance(plan.attributes, dict) else ()) & set(known):
+    renamed = plan.attributes if isinstance(plan.attributes, dict) else {}
+    for name in sorted(set(renamed) & set(known)):
         yield f"{place}.attributes.{name}: the contract has this column. Fix: name it under `columns`."
     for name, value in plan.constants.items():
         column = known.get(name)
@@ -327,9 +329,11 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
             _there(table, theirs, f"{place}.{key}.{name}")
             origins[name] = theirs
     if plan.attributes == "all":
-        origins |= {
-            name: name for name in table.columns if name not in origins.values() and name not in known
-        }
+        taken = {*origins.values(), *known}
+        if isinstance(plan, Snapshot):
+            # What tells who has left must not pass for a characteristic of those who leave.
+            taken |= {plan.tenure.origin, plan.churned.origin}
+        origins |= {name: name for name in table.columns if name not in taken}
     else:
         named = (
             plan.attributes if isinstance(plan.attributes, dict) else {name: name for name in plan.attributes}

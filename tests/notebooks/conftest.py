@@ -1,0 +1,34 @@
+"""Notebooks run the way `tenure run` runs them: in-process Papermill, kernels forked from a warm parent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from notebooks.running import Ran, run_notebook
+
+from tenure.paths import project_root
+from tenure.runs.kernels import Kernels
+
+DEMO = project_root() / "data" / "demo"
+
+
+@pytest.fixture(scope="session")
+def kernels() -> Iterator[Kernels]:
+    with Kernels() as source:
+        yield source
+
+
+@pytest.fixture(scope="session")
+def run(kernels: Kernels, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
+    """Run a notebook with parameters: `run("30_churn_curves.ipynb", by="channel")`."""
+    return lambda name, **parameters: run_notebook(name, parameters, kernels, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    if not (DEMO / "truth.json").is_file():
+        pytest.skip("The demo company is not there; `make demo` makes it.")
+    return DEMO

@@ -1,0 +1,238 @@
+"""The page made of a notebook."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from report_sample import HOSTILE, notebook
+
+from tenure import report
+from tenure.errors import InputError
+from tenure.report import exporter
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@pytest.fixture(scope="module")
+def page(pages):
+    return BeautifulSoup(pages["report"].read_text(encoding="utf-8"), "html.parser")
+
+
+def shown(*outputs, source="…", cells=()):
+    node = notebook(*cells, source)
+    node.cells[-1].outputs = [
+        nbformat.v4.new_output("display_data", data, metadata=about) for data, about in outputs
+    ]
+    return node
+
+
+def test_the_answer_comes_first(page):
+    order = [tag.get("id") for tag in page.select("h1, h2, .card, [id]") if tag.get("id")]
+    assert order.index("in-short") < order.index("contents") < order.index("who-stays")
+    assert order.index("who-stays") < order.index("warnings") < order.index("left-out")
+    assert order.index("left-out") < order.index("glossary") < order.index("how-this-was-made")
+    assert page.h1.text == "Who leaves, when, and is the difference real?"
+    assert page.title.text == page.h1.text
+    facts = {row.dt.text: row.dd.text for row in page.select(".facts > div")}
+    assert facts["As of"] == "Oct 31, 2026"
+
+
+def test_each_finding_has_its_number_interval_and_comparison(page, ran):
+    records = report.read_findings(ran)
+    cards = page.select(".card")
+    assert len(cards) == exporter.CARDS < len(records)
+    assert len(page.select(".also li")) == len(records) - exporter.CARDS
+    for card, record in zip(cards, records, strict=False):
+        words = card.get_text(" ", strip=True)
+        assert record["sentence"] in words
+        assert record["shown"]["interval"] in words
+        if record["compare"] is not None:
+            assert record["verdict"] in words
+            assert record["compare_label"] in words
+        target = card.a["href"].removeprefix("#")
+        assert page.find(id=target)["class"] == ["finding"]
+
+
+def test_ids_are_unique_and_links_lead_somewhere(pages):
+    for path in pages.values():
+        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        ids = [tag["id"] for tag in soup.select("[id]")]
+        assert len(ids) == len(set(ids))
+        for link in soup.select("a[href^='#']"):
+            assert link["href"][1:] in ids
+
+
+def test_headings_step_down_one_at_a_time(pages):
+    for path in pages.values():
+        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        levels = [int(tag.name[1]) for tag in soup.select("h1, h2, h3, h4")]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_nothing_hostile_is_markup(pages):
+    for path in pages.values():
+        words = path.read_text(encoding="utf-8")
+        assert "<script" not in words
+        assert not re.search(r"<b\b[^>]*onclick", words)
+
+
+def test_the_page_forbids_itself_the_network(page):
+    policy = page.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert policy.startswith("default-src 'none';")
+    assert "script-src" not in policy
+    assert "http:" not in policy
+    for tag in page.select("[src]"):
+        assert tag["src"].startswith("data:")
+    assert page.find("link")["href"] == "data:,"
+    assert page.html["lang"] == "en"
+
+
+def test_a_page_is_light(pages):
+    assert pages["report"].stat().st_size < 400_000
+
+
+def test_passwords_are_hidden(pages):
+    words = pages["report"].read_text(encoding="utf-8")
+    assert "s3cret" not in words
+    assert "postgres://reader:***@db.example/warehouse" in words
+
+
+def test_parameters_have_value_meaning_and_mark(page, ran):
+    rows = {row["name"]: row for row in exporter.parameters(ran)}
+    assert list(rows) == ["data", "by", "horizon", "database"]
+    assert rows["horizon"] == {
+        "name": "horizon",
+        "value": "30",
+        "help": "how many months to look at",
+        "changed": True,
+    }
+    assert not rows["by"]["changed"]
+    assert "parameters" not in " ".join(summary.text for summary in page.select("details.code"))
+
+
+def test_warnings_exclusions_and_terms_are_collected(page):
+    assert len(page.select(".warnings li")) == 2
+    assert page.select(".notice a")[0].text == "2 things to know about the data"
+    assert "zero price <i>" in page.find(id="left-out").parent.get_text()
+    assert [term.text for term in page.select(".glossary dt")][:2] == ["at risk", "censoring"]
+
+
+def test_figures_have_words_and_data(page):
+    images = page.select("figure img")
+    assert len(images) == 2
+    assert all(len(image["alt"]) > 30 for image in images)
+    assert all(image["width"] == "720" for image in images)
+    assert len(page.select("details.data table")) == 2
+
+
+@pytest.mark.parametrize("about", [{}, {"image/png": {}}, {"image/png": {"alt": " "}}, {"image/png": None}])
+def test_a_figure_without_words_is_refused(about):
+    node = shown(({"image/png": PIXEL}, about), source="plt.plot([1])\nplt.show()")
+    with pytest.raises(InputError, match=r"no alternative text in the cell that begins with 'plt\.plot"):
+        report.render(node)
+
+
+def test_a_picture_in_text_needs_words_too():
+    with pytest.raises(InputError, match="no alternative text"):
+        report.render(notebook("# T", "# x\n\n![](data:image/png;base64,AAAA)"))
+
+
+def test_foreign_html_loses_what_acts():
+    cell = '<td><img src=x onerror=alert(1)><a href="javascript:x()">t</a></td>'
+    bad = f'<table onclick="x()"><tr>{cell}</tr></table>'
+    soup = BeautifulSoup(
+        report.render(shown(({"text/html": bad + "<script>x()</script>"}, {}))), "html.parser"
+    )
+    cell = soup.select_one(".text table td")
+    assert cell.text == "t"
+    assert not soup.select(".text img, script, [onclick]")
+    assert not soup.select("a[href^=javascript]")
+
+
+def test_markdown_made_of_data_is_escaped():
+    words = report.render(shown(({"text/markdown": f"**{HOSTILE}** [x](javascript:alert)"}, {})))
+    assert "<script" not in words
+    assert 'href="javascript' not in words
+
+
+def test_terminal_colors_and_warnings_do_not_reach_the_page():
+    node = notebook("print(1)")
+    node.cells[0].outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="\x1b[31mred\x1b[0m"),
+        nbformat.v4.new_output("stream", name="stderr", text="FutureWarning: hush"),
+    ]
+    words = report.render(node)
+    assert ">red<" in words
+    assert "hush" not in words
+
+
+def test_a_notebook_without_title_findings_or_headings_is_a_page_still(pages):
+    soup = BeautifulSoup(report.render(nbformat.v4.new_notebook()), "html.parser")
+    assert soup.h1.text == "Report"
+    assert not soup.select(".card")
+    assert soup.find(id="how-this-was-made")
+
+
+def test_rendering_leaves_the_notebook_as_it_was(ran):
+    before = nbformat.writes(ran)
+    report.render(ran)
+    assert nbformat.writes(ran) == before
+    nbformat.validate(ran)
+
+
+def test_a_second_finding_of_one_name_is_refused(ran):
+    twice = nbformat.from_dict(ran)
+    twice = nbformat.reads(nbformat.writes(twice), as_version=4)
+    twice.cells.append(next(cell for cell in twice.cells if "churn.monthly" in cell.source))
+    with pytest.raises(InputError, match="said twice"):
+        report.render(twice)
+
+
+def test_a_failure_says_why_and_where(pages):
+    soup = BeautifulSoup(pages["failed"].read_text(encoding="utf-8"), "html.parser")
+    assert soup.h1.text == f"Does {HOSTILE} hold?"
+    words = soup.select_one(".failure").get_text(" ", strip=True)
+    assert f"The column price of {HOSTILE} is empty." in words
+    assert "It stopped at cell 5, in “The prices that were shown”" in words
+    assert "raise InputError(" in words
+    assert "50% saw it." in soup.select_one(".cards").text
+    assert "never reached" not in soup.select_one(".failure").text
+
+
+def test_what_does_not_apply_is_no_failure(pages):
+    words = BeautifulSoup(pages["not_applicable"].read_text(encoding="utf-8"), "html.parser").get_text(" ")
+    assert "This report does not apply to the data" in words
+    assert "There is no table surveys." in words
+    assert "could not be finished" not in words
+    with pytest.raises(InputError, match="state"):
+        report.render_failure(None, "x", "y", state="odd")
+
+
+def test_a_failure_with_a_bare_figure_is_shown_still():
+    words = report.render_failure(shown(({"image/png": PIXEL}, {})), "x", "No words.")
+    assert "A figure without description" in words
+
+
+def test_how_it_was_made(page):
+    rows = {row.dt.text: row.dd.get_text(" ", strip=True) for row in page.select(".run > div")}
+    assert rows["Run"] == "r7"
+    assert rows["Started"] == "Nov 1, 2026, 05:00 UTC"
+    assert rows["Took"] == "12.3 seconds"
+    assert rows["Commit"] == "1a2b3c"
+    assert "python" in rows["Versions"]
+    assert "s3cret" not in rows["Data fingerprint"]
+
+
+def test_importing_the_room_is_cheap():
+    heavy = "pandas matplotlib seaborn nbconvert IPython PIL"
+    code = f"import sys, tenure.report; print([m for m in {heavy.split()} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,228 @@
+"""Figures: what is drawn, for which tables, and how they look."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import warnings
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_sample import HOSTILE
+
+from tenure import report
+from tenure.errors import InputError
+from tenure.report import figures, showing, style
+
+
+def life(groups, periods=24, start=1):
+    rows = [
+        (group, k, 1000 - 30 * k, 0.97**k, 0.96**k, 0.98**k, 0.03)
+        for group in groups
+        for k in range(start, periods + 1)
+    ]
+    columns = ["group", "period", "at_risk", "survival", "low", "high", "hazard"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def causes(groups):
+    parts = []
+    for cause, share in (("voluntary", 0.01), ("involuntary", 0.004)):
+        table = life(groups)
+        parts.append(table.assign(cause=cause, incidence=share * table["period"], low=0.0, high=0.5))
+    return pd.concat(parts)
+
+
+TRIANGLE = pd.DataFrame(
+    {age: [1.0 - 0.05 * age if age <= 5 - row else np.nan for row in range(6)] for age in range(6)},
+    index=[f"2026-0{k}" for k in range(1, 7)],
+)
+FOREST = pd.DataFrame(
+    {
+        "section": ["plan", "plan", HOSTILE],
+        "label": ["Annual", HOSTILE, "x"],
+        "ratio": [1, 1.84, np.nan],
+        "low": [np.nan, 1.62, np.nan],
+        "high": [np.nan, 2.09, np.nan],
+    }
+)
+BARS = pd.DataFrame(
+    {"label": ["a", HOSTILE], "value": [0.2, np.nan], "low": [0.1, np.nan], "high": [0.3, np.nan]}
+)
+LINE = pd.DataFrame({"date": pd.date_range("2026-01-01", periods=6, freq="MS"), "value": [1e5] * 6})
+BRIDGE = pd.DataFrame({"label": ["before", HOSTILE, "after"], "amount": [100.0, -30.0, 70.0]})
+
+DRAWN = {
+    "survival": lambda: figures.survival(life([HOSTILE, "other"]), title=HOSTILE, subtitle=HOSTILE),
+    "survival of models": lambda: figures.survival(life(["a"], start=0)),
+    "survival in panels": lambda: figures.survival(life([f"{HOSTILE} {k}" for k in range(9)])),
+    "hazard": lambda: figures.hazard(
+        life([HOSTILE, "b"]), pd.DataFrame({"group": [HOSTILE], "period": [12]}), smooth=life([HOSTILE, "b"])
+    ),
+    "hazard in panels": lambda: figures.hazard(life([str(k) for k in range(8)])),
+    "incidence": lambda: figures.cumulative_incidence(causes([HOSTILE])),
+    "incidence in panels": lambda: figures.cumulative_incidence(causes([HOSTILE, "b", "c", "d"])),
+    "heatmap": lambda: figures.retention_heatmap(TRIANGLE),
+    "forest": lambda: figures.forest(FOREST, title=HOSTILE),
+    "bars": lambda: figures.bars_with_intervals(
+        BARS, unit="percent", reference=0.15, reference_label=HOSTILE
+    ),
+    "line": lambda: figures.line_with_interval(
+        LINE, unit="money:EUR", annotations={"2026-03-01": HOSTILE}, partial=True, target=2e5
+    ),
+    "waterfall": lambda: figures.waterfall(BRIDGE, unit="money:EUR"),
+}
+
+
+def written(figure):
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_draws_cleanly_and_touches_nothing_else(name):
+    import matplotlib.pyplot as plt
+
+    before = dict(matplotlib.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = DRAWN[name]()
+        picture, width, height = showing._png(figure)
+    assert dict(matplotlib.rcParams) == before
+    assert plt.get_fignums() == []
+    assert width == showing.FIGURE_WIDTH
+    assert 100 < height < 1200
+    assert len(base64.b64decode(picture)) < 120_000
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_nothing_is_cut_off_at_the_edges(name):
+    from PIL import Image
+
+    picture, _, _ = showing._png(DRAWN[name]())
+    shades = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("L"))
+    for edge in (shades[:2], shades[-2:], shades[:, :2], shades[:, -2:]):
+        assert edge.min() > 240
+
+
+def test_names_are_drawn_as_they_are_not_as_formulas():
+    figure = figures.survival(life(["$x^2$ and $y", "_private"]), title="$a$ costs $5")
+    assert "$x^2$ and $y" in written(figure)
+    assert "_private" in written(figure)
+    assert not any(text.get_parse_math() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
+
+
+def test_numbers_at_risk_are_those_who_completed_the_period():
+    table = pd.DataFrame(
+        {"group": "a", "period": [1, 2, 3], "at_risk": [90, 70, 50], "survival": [0.9, 0.8, 0.7]}
+    )
+    words = written(figures.survival(table))
+    assert [word for word in words if word in ("90", "70", "50")] == ["90", "70", "50"]
+    cut = written(figures.survival(table, horizon=2))
+    assert "50" in cut
+
+
+def test_a_curve_begins_at_one_once():
+    for start in (0, 1):
+        axes = figures.survival(life(["a"], start=start)).axes[0]
+        assert axes.lines[0].get_xydata()[0].tolist() == [0, 1]
+        assert axes.lines[0].get_xydata()[1][0] == 1
+
+
+def test_unripe_cells_stay_blank():
+    figure = figures.retention_heatmap(TRIANGLE)
+    cells = figure.axes[0].collections[0].get_array()
+    assert np.ma.count_masked(cells) == 15
+    assert sum(word.endswith("%") for word in written(figure)) == 21
+
+
+def test_a_bridge_must_add_up():
+    with pytest.raises(InputError, match="does not add up"):
+        figures.waterfall(BRIDGE.assign(amount=[100.0, -30.0, 71.0]), unit="count")
+
+
+def test_a_table_without_its_columns_or_rows_is_refused():
+    with pytest.raises(InputError, match="needs the column survival; the table has group, period"):
+        figures.survival(pd.DataFrame({"group": ["a"], "period": [1]}))
+    with pytest.raises(InputError, match="no rows"):
+        figures.survival(life(["a"]).iloc[:0])
+
+
+@pytest.mark.parametrize("alt", ["", "  ", "\n"])
+def test_a_figure_without_alternative_text_is_refused(alt):
+    with pytest.raises(InputError, match="no alternative text"):
+        report.figure(DRAWN["bars"](), alt=alt)
+
+
+def test_the_same_table_gives_the_same_picture():
+    assert showing._png(DRAWN["survival"]()) == showing._png(DRAWN["survival"]())
+    shuffled = life(["a", "b"]).sample(frac=1, random_state=1)
+    assert showing._png(figures.survival(shuffled)) == showing._png(figures.survival(life(["a", "b"])))
+
+
+def test_a_group_has_one_color():
+    assert figures.colors(["b", "a"])["a"] == figures.colors(["a", "b", "c"])["a"]
+    assert figures.colors(["a"], {"a": "#123456", "z": "#000000"}) == {"a": "#123456"}
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
+SIGHT = {
+    "normal": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    "protanopia": [
+        *(0.152286, 1.052583, -0.204868),
+        *(0.114503, 0.786281, 0.099216),
+        *(-0.003882, -0.048116, 1.051998),
+    ],
+    "deuteranopia": [
+        *(0.367322, 0.860646, -0.227968),
+        *(0.280085, 0.672501, 0.047413),
+        *(-0.011820, 0.042940, 0.968881),
+    ],
+    "tritanopia": [
+        *(1.255528, -0.076749, -0.178779),
+        *(-0.078411, 0.930809, 0.147602),
+        *(0.004733, 0.691367, 0.303900),
+    ],
+}
+
+
+def _lab(linear):
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    ratio = to_xyz @ np.clip(linear, 0, 1) / [0.9505, 1, 1.089]
+    x, y, z = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_the_color_blind_can_tell_the_palette_apart(sight):
+    rgb = [np.array(matplotlib.colors.to_rgb(color)) for color in style.PALETTE]
+    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in rgb]
+    seen = [_lab(np.reshape(SIGHT[sight], (3, 3)) @ c) for c in linear]
+    least = 30 if sight == "tritanopia" else 36
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > least
+
+
+@pytest.mark.parametrize("color", [*style.PALETTE, style.GREY, style.MUTED])
+def test_lines_and_words_stand_out_from_white(color):
+    assert 1.05 / (style._luminance(matplotlib.colors.to_rgb(color)) + 0.05) >= 3
+    assert 1.05 / (style._luminance(matplotlib.colors.to_rgb(style.on_white(color))) + 0.05) >= 4.5
+
+
+@given(st.lists(st.floats(0, 100), max_size=8))
+def test_labels_keep_their_distance_and_order(places):
+    moved = style.spread(sorted(places), 10, 0, 100)
+    assert len(moved) == len(places)
+    assert all(b - a >= 10 - 1e-6 for a, b in itertools.pairwise(moved))
+    assert all(-1e-6 <= place <= 100 + 1e-6 for place in moved)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=8))
+def test_labels_that_have_room_stay(places):
+    apart = [20.0 * k for k in range(len(places))]
+    assert style.spread(apart, 10, 0, 200) == apart

@@ -1,0 +1,185 @@
+"""Numbers as readers see them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenure.errors import InputError
+from tenure.report import format as fmt
+
+finite = st.floats(-1e12, 1e12, allow_nan=False)
+units = st.sampled_from([*fmt.UNITS, "money:EUR", "money:JPY", "money:KWD"])
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch):
+    monkeypatch.delenv("TENURE_LOCALE", raising=False)
+    fmt.set_locale()
+    yield
+    fmt.set_locale()
+
+
+@pytest.mark.parametrize(
+    "absent", [None, math.nan, np.nan, pd.NaT, pd.NA, math.inf, -math.inf, Decimal("NaN")]
+)
+@pytest.mark.parametrize("unit", [*fmt.UNITS, "money:EUR"])
+def test_what_is_missing_is_not_zero(absent, unit):
+    assert fmt.value(absent, unit) == "not available"
+    assert fmt.column([absent], unit) == ["not available"]
+
+
+@given(finite, units)
+def test_every_number_has_words(number, unit):
+    words = fmt.value(number, unit)
+    assert words
+    assert "nan" not in words.lower()
+    assert "-" not in words.replace("E-", "")
+    if number > 0:
+        assert "−" not in words
+
+
+@given(st.floats(0, 1))
+def test_a_percentage_is_right_to_its_last_digit(share):
+    words = fmt.percent(share)
+    if words.startswith("<"):
+        assert 0 < share < 0.0001
+        return
+    digits = len(words.rstrip("%").partition(".")[2])
+    assert abs(float(words.rstrip("%")) - 100 * share) <= 0.5 * 10**-digits + 1e-9
+
+
+@given(st.integers(-(10**12), 10**12), st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
+def test_money_in_full_can_be_read_back(minor, currency):
+    places = fmt.currency_exponent(currency)
+    words = fmt.money(minor, currency, compact=False, digits=places)
+    number = Decimal(re.sub(r"[^\d.]", "", words)) * (-1 if "−" in words else 1)
+    assert number.scaleb(places) == minor
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "words"),
+    [
+        (0, "EUR", "€0.00"),
+        (1, "EUR", "€0.01"),
+        (-1, "EUR", "−€0.01"),
+        (99_999, "EUR", "€999.99"),
+        (100_000, "EUR", "€1,000"),
+        (99_994_999, "EUR", "€999,950"),
+        (123_400_000, "EUR", "€1.23M"),
+        (-123_400_000, "EUR", "−€1.23M"),
+        (250_000_000_000, "USD", "$2.5B"),
+        (500, "JPY", "¥500"),
+        (12_345, "JPY", "¥12,345"),
+        (1_500, "KWD", "KWD\xa01.500"),
+        (150, "RSD", "RSD\xa01.50"),
+    ],
+)
+def test_money(minor, currency, words):
+    assert fmt.money(minor, currency) == words
+
+
+@pytest.mark.parametrize("code", ["", "eur", "EURO", "€", None])
+def test_a_currency_that_is_none_is_refused(code):
+    with pytest.raises(InputError, match="ISO 4217"):
+        fmt.money(1, code)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "0%"), (1, "100%"), (-0.051, "−5.1%"), (0.0000001, "<0.01%"), (0.9996, "100%"), (1.5, "150%")],
+)
+def test_percent(value, words):
+    assert fmt.percent(value) == words
+
+
+def test_signs_are_shown_where_asked():
+    assert fmt.points(0.012, signed=True) == "+1.2 points"
+    assert fmt.percent(-0.0, signed=True) == "0%"
+    assert fmt.value(150, "money:EUR", signed=True) == "+€1.50"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "words"),
+    [
+        (0.048, 0.0553, "percent", "4.8% to 5.5%"),
+        (0.24, 0.30, "percent", "24% to 30%"),
+        (0.0012, 0.0031, "percent", "0.12% to 0.31%"),
+        (0, 0.004, "percent", "0% to 0.40%"),
+        (13, None, "months", "13 months or more"),
+        (math.nan, 2.5, "months", "2.5 months or less"),
+        (None, None, "months", "not available"),
+        (0.0, 1.0, "months", "0 to 1 month"),
+        (-0.01, 0.02, "points", "−1 to 2 points"),
+        (99_000, 120_000, "money:EUR", "€990 to €1,200"),
+        (1.62, 2.0, "ratio", "1.62× to 2.00×"),
+    ],
+)
+def test_interval(low, high, unit, words):
+    assert fmt.interval(low, high, unit) == words
+
+
+@given(st.lists(finite, min_size=1, max_size=8), units)
+def test_a_column_has_the_same_decimals(values, unit):
+    words = fmt.column(values, unit)
+    places = {len(re.search(r"\.(\d+)", word).group(1)) if "." in word else 0 for word in words}
+    assert len(places) == 1 or unit.startswith("money:")
+    assert len(words) == len(values)
+
+
+def test_axis_labels_differ_where_values_differ():
+    assert fmt.column([0, 250_000, 500_000], "money:EUR", compact=True) == ["€0", "€2,500", "€5,000"]
+    assert fmt.column([1_000_000, 1_050_000], "money:EUR", compact=True) == ["€10K", "€10.5K"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.0499, "p = 0.05"), (1, "p = 1.00")]
+)
+def test_p_value(value, words):
+    assert fmt.p_value(value) == words
+
+
+def test_dates():
+    assert fmt.date(dt.date(2026, 1, 2)) == "Jan 2, 2026"
+    assert fmt.date(pd.Timestamp("2026-01-02"), "month") == "Jan 2026"
+    assert fmt.date(dt.datetime(2026, 1, 2, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))) == "Jan 1, 2026"
+    assert fmt.date("") == fmt.date(None) == fmt.date(pd.NaT) == "not available"
+    with pytest.raises(InputError, match="ISO format"):
+        fmt.date("31/10/2026")
+
+
+def test_durations_have_their_plural():
+    assert [fmt.duration(k, "months") for k in (0, 0.999, 1, 1.04, 1.06)] == [
+        "0 months",
+        "1 month",
+        "1 month",
+        "1 month",
+        "1.1 months",
+    ]
+    with pytest.raises(InputError, match="unit of time"):
+        fmt.duration(1, "hours")
+
+
+def test_locales(monkeypatch):
+    fmt.set_locale("de")
+    assert fmt.percent(0.0512) == "5,1\xa0%"
+    assert fmt.money(123_456, "EUR") == "1.235\xa0€"
+    assert fmt.duration(2, "months") == "2 Monate"
+    fmt.set_locale()
+    monkeypatch.setenv("TENURE_LOCALE", "en_GB")
+    assert fmt.date("2026-10-31") == "31 Oct 2026"
+    with pytest.raises(InputError, match="no locale"):
+        fmt.set_locale("xx_klingon")
+
+
+def test_an_unknown_unit_is_refused():
+    with pytest.raises(InputError, match="no unit 'percents'"):
+        fmt.value(1, "percents")
