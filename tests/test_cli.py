@@ -154,6 +154,8 @@ def test_a_run_that_is_stopped_publishes_nothing(
     pids = project.root / "pids"
     until(lambda: pids.exists() and pids.read_text())
     until(lambda: list(project.reports.state.glob("staging-*/run/short.html")))
+    sockets = Path(next(project.reports.state.glob("staging-*/sockets")).read_text(encoding="utf-8"))
+    assert sockets.is_dir()
     family = [process.pid for process in psutil.Process(running.pid).children(recursive=True)]
     assert int(pids.read_text()) in family
     running.send_signal(number)
@@ -172,6 +174,7 @@ def test_a_run_that_is_stopped_publishes_nothing(
     result = project.run(settings={"x": "2"})
     assert result.status == 0
     assert set(result.made) == {"short", "one"}
+    assert not sockets.exists()
     assert not list(project.reports.state.glob("staging-*"))
 
 

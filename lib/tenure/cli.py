@@ -331,33 +331,29 @@ def _summarize(result: Result, index: Path) -> None:
         count = len(result.selected)
         words = "The report is" if count == 1 else f"All {count} reports are"
         console.print(f"Nothing has changed since {result.since}. {words} up to date.")
-    if result.made or result.failed:
+    elif sys.stdout.isatty():
         table = Table(box=None, pad_edge=False)
         for column in ("report", "state", "seconds", "in short"):
             table.add_column(column, justify="right" if column == "seconds" else "left")
         for name in result.selected:
-            entry = result.entries[name]
-            state = entry["state"] if name in result.made else "up to date"
-            if name not in result.made and entry["state"] != "ok":
-                state = entry["state"]
-            seconds = f"{entry['seconds']:.1f}" if name in result.made else ""
-            table.add_row(
-                name,
-                Text(
-                    _WORDS.get(state, state),
-                    style=_COLORS.get(state, "dim" if state == "up to date" else "red"),
-                ),
-                seconds,
-                Text(entry["reason"] or next((f["sentence"] for f in entry["findings"]), "")),
-            )
-        if sys.stdout.isatty():
-            console.print(table)
-        else:
-            for name in result.selected:
-                entry = result.entries[name]
-                what = entry["reason"] or next((f["sentence"] for f in entry["findings"]), "")
-                console.print(Text(f"{name}: {_WORDS[entry['state']]}. {what}".rstrip()))
+            state, style, what = _in_short(result, name)
+            seconds = f"{result.entries[name]['seconds']:.1f}" if name in result.made else ""
+            table.add_row(name, Text(state, style=style), seconds, Text(what))
+        console.print(table)
+    else:
+        for name in result.selected:
+            state, _, what = _in_short(result, name)
+            console.print(Text(f"{name}: {state}. {what}".rstrip()))
     for breach in result.breaches:
         console.print(Text(f"Out of bounds in {breach.report}: {breach.sentence}", style="bold red"))
     if index.exists():
         console.print(Text(f"Reports: {index}"))
+
+
+def _in_short(result: Result, name: str) -> tuple[str, str, str]:
+    """A report's state, the color of it, and why it failed or what it found."""
+    entry = result.entries[name]
+    what = entry["reason"] or next((finding["sentence"] for finding in entry["findings"]), "")
+    if name not in result.made and entry["state"] == "ok":
+        return "up to date", "dim", what
+    return _WORDS[entry["state"]], _COLORS.get(entry["state"], "red"), what

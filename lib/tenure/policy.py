@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from tenure.errors import InputError
 
 
 @dataclass(frozen=True)
 class MetricPolicy:
-    """How spans of subscriptions become customers who stay or leave.
+    """How spans of subscriptions become recurring revenue, and customers who stay or leave.
 
     Two dashboards of one company disagree because of choices like these, so every report prints the
-    policy it used.
+    policy it used. Some things are no choice: one-off sales, set-up fees, tax, proration and refunds are
+    never recurring revenue, free and test accounts are never paying customers, and a term is what its
+    count of months says, never what it is called.
 
     Attributes:
         version: Raised whenever a field's meaning changes.
+        trials: What a running trial adds: "zero", or "full", the price that it leads to.
+        cancel: A customer who asked to leave counts until the "end" of the service, or only until the
+            "request".
         gap_days: A new span that begins within this many days continues the stay.
-        pause_days: A pause that outlasts this many days is churn, dated when the days are over.
-        grace_days: Days for which a subscription past due still counts. If it is not paid by then, or
-            ends unpaid, the customer left involuntarily when paid service ended.
+        pauses: What a paused subscription adds: "zero", or "full" as if it ran on.
+        pause_days: A pause that outlasts this many days is churn, dated when the days are over; None:
+            never.
+        grace_days: Days for which a subscription past due still counts; None: as long as it is past due.
+        unpaid: If it is not paid by then, or ends unpaid, the customer left involuntarily: when "paid"
+            service ended, or when the grace or the subscription came to its "end".
+        discounts: Recurring discounts that are "running" lower the revenue, or are "ignored".
+        usage: Usage charges, as a mean of three months: "apart" from recurring revenue, or "included".
+        weeks_per_year: 52 makes a weekly price 52/12 a month.
+        days_per_year: 365 makes a daily price 365/12 a month.
+        unit: Who is new or lost: the "customer", or each "subscription" by itself.
+        reactivation_days: Who comes back later than this counts as new; None: never.
+        churn_base: Logo churn is divided by the customers at the period's "start", or by those and the
+            new ones, "start_and_new".
+        utc_offset_minutes: What the reporting time zone adds to UTC; it decides when a month ends.
 
     Example:
         >>> MetricPolicy().gap_days
@@ -29,11 +50,162 @@ class MetricPolicy:
     """
 
     version: int = 1
+    trials: Literal["zero", "full"] = "zero"
+    cancel: Literal["end", "request"] = "end"
     gap_days: int = 1
-    pause_days: int = 90
-    grace_days: int = 30
+    pauses: Literal["zero", "full"] = "zero"
+    pause_days: int | None = 90
+    grace_days: int | None = 30
+    unpaid: Literal["paid", "end"] = "paid"
+    discounts: Literal["running", "ignored"] = "running"
+    usage: Literal["apart", "included"] = "apart"
+    weeks_per_year: int = 52
+    days_per_year: int = 365
+    unit: Literal["customer", "subscription"] = "customer"
+    reactivation_days: int | None = None
+    churn_base: Literal["start", "start_and_new"] = "start"
+    utc_offset_minutes: int = 0
 
     def digest(self) -> str:
         """Return a short hash of the policy, to compare the policies of two reports."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# The order in which a bridge changes the rules: who counts, then how much, then whom and by what.
+RULES = {
+    "trials": "trials",
+    "cancel": "when a cancellation counts",
+    "gap_days": "gaps that are bridged",
+    "pauses": "revenue of paused subscriptions",
+    "pause_days": "how long a pause may last",
+    "grace_days": "how long past due still counts",
+    "unpaid": "when unpaid service ended",
+    "discounts": "discounts",
+    "usage": "usage charges",
+    "weeks_per_year": "months in a week",
+    "days_per_year": "months in a day",
+    "unit": "customers or subscriptions",
+    "reactivation_days": "how long one may be away",
+    "churn_base": "what churn is divided by",
+    "utc_offset_minutes": "time zone",
+}
+
+
+def chartmogul_like() -> MetricPolicy:
+    """Return a policy after ChartMogul's published defaults.
+
+    A subscription past due, and one paused in Stripe, GoCardless or Chargebee, goes on adding MRR until
+    it is canceled; churn is dated when the subscription ends in the billing system, and divided by the
+    customers at the start of the period.
+
+    Source: ChartMogul Help Center, "Handling past-due subscriptions", "Handling paused subscriptions in
+    ChartMogul", "Churn recognition" and "Churn rate formulas" (standard formula), read in 2026.
+
+    Example:
+        >>> chartmogul_like().grace_days is None
+        True
+    """
+    return MetricPolicy(gap_days=0, pauses="full", pause_days=None, grace_days=None, unpaid="end")
+
+
+def stripe_like() -> MetricPolicy:
+    """Return a policy after the published rules of Stripe's Billing analytics.
+
+    Active and past-due subscriptions count until they are canceled or marked unpaid; pausing collection
+    leaves a subscription active. Trials, taxes, free plans and metered prices do not count. A coupon of
+    finite duration leaves MRR as it is; how long a discount runs is not in the contract, so all of them
+    are ignored. Churned subscribers are divided by those active 30 days ago plus the new ones.
+
+    Source: Stripe Docs, "Billing metric definitions"; Stripe Support, "Billing Analytics" and
+    "Calculating churn rate in Billing", read in 2026.
+
+    Example:
+        >>> stripe_like().churn_base
+        'start_and_new'
+    """
+    return replace(chartmogul_like(), discounts="ignored", churn_base="start_and_new")
+
+
+def profitwell_like() -> MetricPolicy:
+    """Return a policy after ProfitWell Metrics' published rules.
+
+    Revenue counts until the end of the billing cycle. A customer past due is active within the dunning
+    window (15 days at least are recommended), then churned. A subscription on hold adds nothing, discounts
+    always lower MRR, metered billing belongs to it, and whoever comes back at any time is a reactivation.
+
+    Source: Paddle Help, "ProfitWell vs Recurly", "ProfitWell vs Chargebee" and "ProfitWell FAQs for Paddle
+    users", read in 2026.
+
+    Example:
+        >>> profitwell_like().usage
+        'included'
+    """
+    return MetricPolicy(gap_days=0, pause_days=None, grace_days=15, unpaid="end", usage="included")
+
+
+def maxio_like() -> MetricPolicy:
+    """Return a policy after Maxio's (formerly Chargify's) published rules.
+
+    MRR goes when the customer cancels, a subscription on hold goes on adding to it, usage is a category of
+    its own, and whoever comes back after more than 90 days is new.
+
+    Source: Paddle Help, "ProfitWell vs Maxio", read in 2026.
+
+    Example:
+        >>> maxio_like().reactivation_days
+        90
+    """
+    return replace(chartmogul_like(), cancel="request", reactivation_days=90)
+
+
+POLICIES = {
+    "tenure": MetricPolicy,
+    "chartmogul_like": chartmogul_like,
+    "stripe_like": stripe_like,
+    "profitwell_like": profitwell_like,
+    "maxio_like": maxio_like,
+}
+
+
+def named(name: str) -> MetricPolicy:
+    """Return the policy of that name.
+
+    Raises:
+        InputError: There is none.
+
+    Example:
+        >>> named("tenure") == MetricPolicy()
+        True
+    """
+    if name not in POLICIES:
+        raise InputError(f"There is no policy {name!r}; there are: {', '.join(POLICIES)}.")
+    return POLICIES[name]()
+
+
+def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricPolicy]]:
+    """Yield the policies on the way from one to another, one rule at a time, each with its rule's name.
+
+    The order is that of `RULES`, always the same, so that a bridge's parts are too. With another order the
+    parts differ a little where two rules touch the same customers; their sum never does.
+
+    Example:
+        >>> [rule for rule, _ in steps(MetricPolicy(), profitwell_like())]
+        ['gaps that are bridged', 'how long a pause may last', 'how long past due still counts', \
+'when unpaid service ended', 'usage charges']
+    """
+    now = start
+    for field, rule in RULES.items():
+        if getattr(now, field) != getattr(end, field):
+            now = replace(now, **{field: getattr(end, field)})
+            yield rule, now
+
+
+def describe(policy: MetricPolicy) -> list[tuple[str, str, str]]:
+    """Return the policy's rules in words: setting, value, meaning.
+
+    Example:
+        >>> describe(MetricPolicy())[2]
+        ('gap_days', '1', 'gaps that are bridged')
+    """
+    return [(field, str(getattr(policy, field)), rule) for field, rule in RULES.items()]

@@ -297,6 +297,16 @@ def test_once_all_have_left_the_upper_limit_stays():
     assert kaplan_meier(at_once).table["high"].iloc[1] == pytest.approx(exact)
 
 
+def test_the_median_is_the_first_period_by_which_half_have_left():
+    life = pd.DataFrame(
+        {"period": [1, 2, 3], "at_risk": [3, 2, 1], "events": [0, 1, 0], "censored": [1, 0, 1]}
+    )
+    assert kaplan_meier(life).median().loc[0, "value"] == 2
+    # 23/24 x 22/23 x ... comes to one half but for rounding.
+    life = pd.DataFrame({"period": range(1, 25), "at_risk": range(24, 0, -1), "events": 1, "censored": 0})
+    assert kaplan_meier(life).median().loc[0, "value"] == 12
+
+
 def test_beyond_what_was_watched_there_is_no_value():
     beyond = kaplan_meier(GOOD).at([0, 2, 3])
     a, b = (beyond[beyond["group"] == name].set_index("period") for name in "ab")
@@ -637,6 +647,17 @@ def test_smoothing_keeps_a_constant_and_follows_a_slope():
     pd.testing.assert_frame_equal(smoothed_hazard(life, bandwidth=1).table, hazard(life).table)
     wide, narrow = (smoothed_hazard(life, bandwidth=b).table for b in (3, 1))
     assert (wide["high"] - wide["low"] < narrow["high"] - narrow["low"]).all()
+
+
+def test_intervals_of_the_smoothed_hazard_hold_a_constant_hazard():
+    rng = np.random.default_rng(12)
+    leaving = simulation.durations(rng, np.full(12, 0.05), (1500, 200))
+    exits, event = np.minimum(leaving, 12), leaving <= 12
+    life = simulation.life_table(exits, event, np.zeros_like(exits), event)
+    table = smoothed_hazard(life, bandwidth=4).table
+    at = table[table["period"] == 6]
+    assert 0.935 <= simulation.covered(at["low"], at["high"], 0.05) <= 0.965
+    assert at["hazard"].mean() == pytest.approx(0.05, abs=0.001)
 
 
 def hazard_people(rng, hazard_by_period, size):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from notebooks.running import Ran, run_notebook
 
+from notebooks.running import Ran, run_notebook
 from tenure.paths import project_root
 from tenure.runs.kernels import Kernels
 

@@ -10,8 +10,8 @@ import duckdb
 import nbformat
 import pandas as pd
 import pytest
-from notebooks.running import findings
 
+from notebooks.running import findings
 from tenure.paths import project_root
 
 NAME = "30_churn_curves.ipynb"

@@ -226,3 +226,33 @@ def test_labels_keep_their_distance_and_order(places):
 def test_labels_that_have_room_stay(places):
     apart = [20.0 * k for k in range(len(places))]
     assert style.spread(apart, 10, 0, 200) == apart
+
+
+@pytest.mark.parametrize("groups", [["a", "b", "c", "d", "e", "f"], [HOSTILE, "other"]])
+@pytest.mark.parametrize("draw", [figures.survival, figures.hazard])
+def test_names_at_the_lines_ends_do_not_overlap(draw, groups):
+    figure = draw(life(groups))
+    figure.draw_without_rendering()
+    ends = {style.shorten(group) for group in groups}
+    boxes = [
+        # An annotation's own extent takes in its line.
+        matplotlib.text.Text.get_window_extent(text)
+        for text in figure.findobj(matplotlib.text.Annotation)
+        if text.get_text() in ends and text.get_weight() == "bold"
+    ]
+    assert len(boxes) == len(groups)
+    for one, other in itertools.combinations(boxes, 2):
+        assert min(one.y1, other.y1) - max(one.y0, other.y0) < 0.25 * one.height
+
+
+def test_names_of_spikes_do_not_overlap():
+    spikes = pd.DataFrame({"group": "a", "period": [3, 4, 5, 6, 12, 24]})
+    figure = figures.hazard(life(["a", "b"]), spikes)
+    figure.draw_without_rendering()
+    boxes = [
+        text.get_window_extent()
+        for text in figure.findobj(matplotlib.text.Annotation)
+        if text.get_text().startswith("Month ")
+    ]
+    assert 3 <= len(boxes) < 6
+    assert all(not one.overlaps(other) for one, other in itertools.combinations(boxes, 2))

@@ -121,8 +121,19 @@ def test_words_are_taken_as_they_are(capsys):
 
 
 def test_the_line_says_what_the_number_rests_on():
-    found = make_finding("a.b", "{value}", value=0.05, low=0.04, high=0.06, unit="percent", n=1200, compare=0.08,
-                         compare_label="the year before", better="down", target=0.045)  # fmt: skip
+    found = make_finding(
+        "a.b",
+        "{value}",
+        value=0.05,
+        low=0.04,
+        high=0.06,
+        unit="percent",
+        n=1200,
+        compare=0.08,
+        compare_label="the year before",
+        better="down",
+        target=0.045,
+    )
     assert findings.describe(findings.asdict(found)) == (
         "95% interval 4% to 6% · based on 1,200 · better than 8% (the year before) · target 4.5% missed"
     )

@@ -44,7 +44,7 @@ def test_cells_say_what_they_are():
 def test_numbers_are_right_aligned_words_are_not():
     page = to_html(pd.DataFrame({"a": ["x"], "b": [1], "c": ["y"]}), caption="x")
     assert '<td class="numeric" style="text-align:right">1</td>' in page
-    assert '<td class="short" style="text-align:left">y</td>' in page
+    assert '<td class="word" style="text-align:left">y</td>' in page
 
 
 def test_a_long_table_says_how_much_more_there_is():

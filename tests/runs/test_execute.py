@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +62,10 @@ def gone(pid: int, seconds: float = 5) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_what_is_loaded_beforehand_is_there() -> None:
+    assert [name for name in kernels_module.PRELOAD if importlib.util.find_spec(name) is None] == []
 
 
 @pytest.mark.parametrize("kind", ["kernels", "plain_kernels"])
@@ -181,7 +187,7 @@ def test_a_broken_library_does_not_stop_kernels(project: Project, monkeypatch: p
 @pytest.mark.parametrize("kind", ["plain", "forked"])
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
 def test_no_kernel_outlives_a_killed_runner(project: Project, kind: str) -> None:
-    note = project.root / "pids"
+    note, sockets = project.root / "pids", project.root / "sockets"
     # Holds the interpreter: no thread of the kernel can run meanwhile.
     stuck = "import re; re.match(r'(a|aa)+$', 'a' * 60 + 'b')"
     path = project.notebook(
@@ -195,6 +201,7 @@ from tenure.runs import kernels
 from tenure.runs.execute import execute
 kernels.PRELOAD = {PRELOAD!r}
 with kernels.Kernels(forked={kind == "forked"}) as opened:
+    Path({str(sockets)!r}).write_text(str(opened.folder))
     execute(Path({str(path)!r}), {{}}, opened, log=Path({str(project.root / "kernel.log")!r}))
 """
     runner = subprocess.Popen([sys.executable, "-c", program])
@@ -209,6 +216,7 @@ with kernels.Kernels(forked={kind == "forked"}) as opened:
     finally:
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()
+        shutil.rmtree(sockets.read_text())
     assert all(gone(member) for member in family)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -104,3 +107,51 @@ def test_the_lock_is_given_back(tmp_path: Path) -> None:
         order.append("first")
     waiting.join(5)
     assert order == ["first", "second"]
+
+
+PUBLISHES = """
+import sys
+from pathlib import Path
+from tenure.runs.publish import Reports
+reports = Reports(Path(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    with reports.lock(wait=True):
+        reports.clean()
+        name = reports.new_name()
+        staging = reports.stage(name)
+        for file in ("first.html", "last.html"):
+            (staging / "run" / file).write_text(name)
+        (staging / "run" / "run.json").write_text('{"id": "%s"}' % name)
+        reports.publish(staging, name, "<p>" + "x" * 20_000, keep=3)
+"""
+
+
+def test_killed_at_any_moment_the_last_run_stands(tmp_path: Path) -> None:
+    reports = Reports(tmp_path)
+    chance = random.Random(7)
+    published: list[str] = []
+    for _ in range(12):
+        program = subprocess.Popen(
+            [sys.executable, "-c", PUBLISHES, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        time.sleep(0.02 + chance.random() / 20)
+        program.kill()
+        program.communicate()
+        if not reports.index.exists():
+            continue
+        record = reports.published()
+        assert record is not None
+        folder = reports.runs / record["id"]
+        assert f"<!-- tenure-run {folder.name} -->" in reports.index.read_text(encoding="utf-8")
+        assert (folder / "first.html").read_text() == (folder / "last.html").read_text() == folder.name
+        published.append(folder.name)
+        with reports.lock():
+            reports.clean()
+            assert reports.names()[-1] == folder.name
+            left = {path.name for path in reports.state.iterdir()}
+            assert left <= {"lock", "running.json"}
+    assert len(set(published)) > 5
+    assert published == sorted(published)

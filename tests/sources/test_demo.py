@@ -46,7 +46,7 @@ def database(company) -> duckdb.DuckDBPyConnection:
         connection.execute(
             f"create view {table.name} as select * from read_parquet('{_glob(folder, table.name)}')"
         )
-    connection.execute(f"create view groups as select * from '{folder}/truth/groups.parquet'")
+    connection.execute(f"create view groups as select * from '{folder}/_truth/groups.parquet'")
     return connection
 
 

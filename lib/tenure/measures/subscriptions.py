@@ -37,19 +37,23 @@ _STILL_ON = 99_999_999  # later than any day
 _RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
 
 
-def monthly_amount(subscriptions: ir.Table) -> ir.IntegerValue:
+def monthly_amount(
+    subscriptions: ir.Table,
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.IntegerValue:
     """Return what a span pays a month, in minor units: (amount x quantity - discount) x k.
 
     k is 1/n for n months, 1/(12 n) for n years, 52/(12 n) for n weeks and 365/(12 n) for n days. The
     result is rounded half up to the minor unit, span by span, so that sums are exact.
     """
     s = subscriptions
-    interval = ibis.greatest(s.unit_amount_minor * s.quantity - s.discount_minor, 0)
+    discount = s.discount_minor if policy.discounts == "running" else 0
+    interval = ibis.greatest(s.unit_amount_minor * s.quantity - discount, 0)
     per_year = ibis.cases(
         (s.billing_interval == "year", 1),
         (s.billing_interval == "month", 12),
-        (s.billing_interval == "week", 52),
-        else_=365,
+        (s.billing_interval == "week", policy.weeks_per_year),
+        else_=policy.days_per_year,
     ).cast("int64")
     months = s.billing_interval_count * 12
     return ((interval * per_year * 2 + months) // (months * 2)).cast("int64")
@@ -72,7 +76,7 @@ def exclusions(
         A row a reason and currency: reason, currency, spans, customers, and monthly_minor, what the
         spans would pay a month at their price, in minor units.
     """
-    spans = _classified(source, source["subscriptions"], as_of=as_of, currency=currency)
+    spans = classified(source, source["subscriptions"], as_of=as_of, currency=currency)
     return (
         spans.filter(_.excluded.notnull())
         .group_by(reason=_.excluded, currency=_.currency)
@@ -114,7 +118,7 @@ def spells(
     raw = source["subscriptions"]
     several = raw.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1).select("customer_id")
     alone, rows = (
-        _spans(_classified(source, spans, as_of=as_of, currency=currency).filter(_.excluded.isnull()))
+        _spans(classified(source, spans, as_of=as_of, currency=currency).filter(_.excluded.isnull()))
         for spans in (raw.anti_join(several, "customer_id"), raw.semi_join(several, "customer_id"))
     )
     alone = _with_status_rules(alone, as_of, policy)
@@ -355,10 +359,10 @@ def active_value(
         revenue a month in minor units. Paused subscriptions pay nothing.
     """
     cut = day_of(as_of + dt.timedelta(days=1)).index
-    spans = _classified(source, source["subscriptions"], as_of=as_of, currency=currency).filter(
+    spans = classified(source, source["subscriptions"], as_of=as_of, currency=currency).filter(
         _.excluded.isnull() & _.on
     )
-    in_grace = (spans.status == "past_due") & (cut - spans.start_day <= policy.grace_days)
+    in_grace = (spans.status == "past_due") & (cut - spans.start_day <= limit_days(policy.grace_days))
     spans = spans.filter((spans.status == "active") | in_grace)
     spans = group_column(source, spans, by) if by else spans
     group = spans[by] if by else ibis.literal("all")
@@ -470,16 +474,28 @@ def groupings(source: Tables) -> list[str]:
     ]
 
 
-def _classified(source: Tables, s: ir.Table, *, as_of: dt.date, currency: str) -> ir.Table:
-    """Spans with day, rate and the reason, if any, for which they are no time as a paying customer."""
+def classified(
+    source: Tables,
+    s: ir.Table,
+    *,
+    as_of: dt.date,
+    currency: str,
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    also: Sequence[str] = (),
+) -> ir.Table:
+    """Spans with day, rate and the reason, if any, for which they are no time as a paying customer.
+
+    Further columns of the spans are carried on where they are named in `also`.
+    """
     cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    cut -= dt.timedelta(minutes=policy.utc_offset_minutes)
     tests = source["customers"].filter(_.is_test).customer_id
     on = (s.ended_at.isnull() | (s.ended_at >= cut)).fill_null(True)
-    monthly = monthly_amount(s)
+    monthly = monthly_amount(s, policy)
     reasons = [
         (s.started_at >= cut, "starts after the as-of date"),
         (s.customer_id.isin(tests), "test account"),
-        (s.status == "trialing", "trial"),
+        ((s.status == "trialing") & (policy.trials == "zero"), "trial"),
         (monthly == 0, "free"),
     ]
     if currency:
@@ -498,7 +514,13 @@ def _classified(source: Tables, s: ir.Table, *, as_of: dt.date, currency: str) -
         end=s.ended_at.date(),
         on=on,
         excluded=ibis.cases(*reasons, else_=ibis.null("string")),
+        **{name: s[name] for name in also},
     )
+
+
+def limit_days(days: int | None) -> int:
+    """Return a number of days that a policy allows; None, never: a hundred years."""
+    return 36_500 if days is None else days
 
 
 def _spans(spans: ir.Table) -> ir.Table:
@@ -559,9 +581,9 @@ def _with_status_rules(rows: ir.Table, as_of: dt.date, policy: MetricPolicy) -> 
     """End service where unpaid time past due began, and the stay where a pause outlasted its days."""
     cut = day_of(as_of + dt.timedelta(days=1)).index
     days = ibis.least(rows.end_day, cut) - rows.start_day
-    unpaid = (rows.status == "past_due") & ((rows.rank > 0) | (days > policy.grace_days))
-    too_long = (rows.status == "paused") & (days > policy.pause_days)
-    limit = civil(rows.start_day + policy.pause_days)
+    unpaid = (rows.status == "past_due") & ((rows.rank > 0) | (days > limit_days(policy.grace_days)))
+    too_long = (rows.status == "paused") & (days > limit_days(policy.pause_days))
+    limit = civil(rows.start_day + limit_days(policy.pause_days))
     limit_date = ibis.date(limit.month // 12, limit.month % 12 + 1, limit.day_of_month)
     left_unpaid = (rows.rank == _RANK["voluntary"]).ifelse(_RANK["voluntary"], _RANK["involuntary"])
     return rows.mutate(

@@ -336,7 +336,7 @@ def _forest_lines(table: pd.DataFrame) -> list[_ForestLine]:
     for row in table.to_dict("records"):
         if "section" in table.columns and row["section"] != section:
             section = row["section"]
-            lines.append(_ForestLine(str(section)))
+            lines.append(_ForestLine(str(section).replace("_", " ")))
         low, ratio, high = row.get("low"), row["ratio"], row.get("high")
         if fmt.missing(ratio) or ratio <= 0:
             lines.append(_ForestLine(str(row["label"]), words=fmt.NOT_AVAILABLE))
@@ -344,7 +344,7 @@ def _forest_lines(table: pd.DataFrame) -> list[_ForestLine]:
             words = "reference" if ratio == 1 else fmt.ratio(ratio)
             lines.append(_ForestLine(str(row["label"]), float(ratio), words=words))
         else:
-            words = f"{fmt.ratio(ratio)} ({fmt.interval(low, high, 'ratio')})"
+            words = f"{fmt.ratio(ratio, 2 if ratio < 10 else 1)} ({fmt.interval(low, high, 'ratio')})"
             lines.append(_ForestLine(str(row["label"]), float(ratio), (float(low), float(high)), words))
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report import style
@@ -64,10 +64,10 @@ def survival(
         _percent_axis(axes, top=1.0)
         _period_axis(axes, last, period)
         style.headline(figure, title, subtitle)
-        if len(groups) > 1:
-            style.label_ends(axes, ends)
         if rows:
             _at_risk(axes, _cut(table, None), groups, chosen)
+        if len(groups) > 1:
+            style.label_ends(axes, ends)
         return style.finish(figure)
 
 
@@ -99,7 +99,8 @@ def hazard(
     groups = style.group_names(frame)
     last = _last(frame, horizon)
     if subtitle is None:
-        subtitle = f"Of those still subscribed, the share who leave in each {period}" + _band(frame)
+        subtitle = f"Of those still subscribed, the share who leave in each {period}"
+        subtitle += _band(frame) if smooth is None else "; dots as observed, lines smoothed"
     chosen = style.colors(groups, colors)
     line = "hazard" if smooth is None else "smooth"
     if smooth is not None:
@@ -282,7 +283,7 @@ def _at_risk(axes: Axes, frame: pd.DataFrame, groups: list[str], chosen: Mapping
 def _mark_spikes(
     axes: Axes, frame: pd.DataFrame, spikes: pd.DataFrame, chosen: Mapping[str, str], period: str
 ) -> None:
-    """Name the periods with spikes at the top of the axes, at most six of them."""
+    """Mark the periods with spikes and name them at the top, the tallest first where names would collide."""
     values = frame.set_index(["group", "period"])["hazard"]
     marked = [
         (float(values[group, at]), group, int(at), label)
@@ -297,11 +298,20 @@ def _mark_spikes(
     tallest: dict[int, tuple[float, str, int, str]] = {}
     for spike in sorted(marked):
         tallest[spike[2]] = spike
-    for height, group, at, label in sorted(tallest.values(), reverse=True)[:6]:
-        shared = len({other for _, other, period_, _ in marked if period_ == at}) > 1
-        color = INK if shared else style.on_white(chosen[group])
+    figure: Any = axes.figure
+    figure.draw_without_rendering()
+    written: list[tuple[float, float]] = []
+    for height, group, at, label in sorted(tallest.values(), reverse=True):
         axes.axvline(at, color=LINE, lw=1, ls=(0, (2, 2)), zorder=0.5)
         words = style.shorten(label or f"{period.capitalize()} {at}: {fmt.percent(height)}", 28)
+        # Half a name's width in pixels, at about half its size a letter.
+        half = (len(words) * 9.5 * 0.54 + 8) / 2 * figure.dpi / 72
+        center = float(axes.transData.transform((at, 0))[0])
+        if any(abs(center - other) < half + width for other, width in written):
+            continue
+        written.append((center, half))
+        shared = len({other for _, other, period_, _ in marked if period_ == at}) > 1
+        color = INK if shared else style.on_white(chosen[group])
         style.note(axes, words, (at, 1), (0, 2), "xaxis", color=color)
 
 

@@ -85,7 +85,11 @@ def checks(report: Any) -> None:
     Args:
         report: A check report: its `warnings` have a `sentence` and a `fix` each.
     """
-    warnings = [[problem.sentence, getattr(problem, "fix", "") or ""] for problem in report.warnings]
+    fixes = [getattr(problem, "fix", "") or "" for problem in report.warnings]
+    warnings = [
+        [problem.sentence, fix[:1].upper() + fix[1:]]
+        for problem, fix in zip(report.warnings, fixes, strict=True)
+    ]
     if not warnings:
         return show(
             {

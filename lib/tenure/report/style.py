@@ -123,7 +123,7 @@ def ink_on(color: Any) -> str:
     """Return ink or white, whichever is easier to read on the color."""
     from matplotlib.colors import to_rgb
 
-    return INK if _luminance(to_rgb(color)) > 0.3 else "white"
+    return INK if _luminance(to_rgb(color)) > 0.18 else "white"
 
 
 def shorten(label: Any, width: int = 18) -> str:
@@ -256,6 +256,11 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def need(table: pd.DataFrame, name: str, *columns: str) -> None:
+    """Check that a figure's table has its columns, and rows.
+
+    Raises:
+        InputError: It has not.
+    """
     absent = [column for column in columns if column not in table.columns]
     if absent:
         have = ", ".join(str(column) for column in table.columns)
@@ -270,6 +275,7 @@ def group_names(frame: pd.DataFrame) -> list[str]:
 
 
 def dashes(group: str) -> Any:
+    """Return a line's dashes: "other" is dashed, groups are not."""
     return (3, 1.6) if group == "other" else (None, None)
 
 
@@ -308,10 +314,12 @@ def note(
 
 
 def known(frame: pd.DataFrame, *columns: str) -> list[str]:
+    """Return those of the columns that the frame has."""
     return [column for column in columns if column in frame.columns]
 
 
 def also(subtitle: str, remark: str) -> str:
+    """Add a remark to a subtitle."""
     words = "; ".join(part for part in (subtitle, remark) if part)
     return words[:1].upper() + words[1:]
 
@@ -323,6 +331,7 @@ def finish(figure: Figure) -> Figure:
 
 
 def band(axes: Axes, part: pd.DataFrame, color: str, raw: bool) -> None:
+    """Draw the interval around a line; as thin lines where the values themselves are dots."""
     if not {"low", "high"} <= set(part.columns):
         return
     if raw:

@@ -225,7 +225,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {"date": fmt.date, "month": _month, 
 def _align(numeric: bool, short: bool = False) -> str:
     if numeric:
         return ' class="numeric" style="text-align:right"'
-    return ' class="short" style="text-align:left"' if short else ' style="text-align:left"'
+    return ' class="word" style="text-align:left"' if short else ' style="text-align:left"'
 
 
 def _cell(text: str, numeric: bool, first: bool) -> str:

@@ -25,7 +25,7 @@ from tenure.paths import resolve
 from tenure.sources.address import as_path, fill
 from tenure.sources.catalog import Catalog, Raw, open_catalog
 from tenure.sources.convert import Reading, conform, infer, nearest
-from tenure.sources.engine import guarded, keep
+from tenure.sources.engine import guarded, keep, named
 from tenure.sources.mapping import load_mapping, map_tables
 
 # An id, a time and a flag: the customers' columns that say nothing to compare groups by.
@@ -285,7 +285,9 @@ def _build(raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list
         others = [name for name in others if table[name].type().is_string()]
         table = table.mutate(**infer(table, others, reading))
     typed = conform(table, contract, reading, notes)
-    return keep(engine, typed) if raw.text else typed
+    if raw.text:
+        return keep(engine, typed)
+    return named(engine, typed) if engine.name == "duckdb" else typed
 
 
 def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], notes: list[str]) -> None:

@@ -244,7 +244,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         "points": points,
         "referrals": referrals,
         "segments": traces.segments_table(chunk, people, ids),
-        "truth/groups": traces.groups_table(people, ids),
+        "_truth/groups": traces.groups_table(people, ids),
     }
     for name, table in tables.items():
         place = staging / name if name in PARTED else staging / "parts" / name

@@ -289,7 +289,7 @@ def _behavior(cells: Array, months: int) -> dict[str, Any]:
             "survival": _round(_mean(weights, curve)[1:]),
         }
     return {
-        "notes": "The behavioral groups planted, by customer in truth/groups.parquet: share of paying "
+        "notes": "The behavioral groups planted, by customer in _truth/groups.parquet: share of paying "
         "customers, usual sessions a month before season, tenure and the fade before leaving, shares of "
         "plays by category and of events by platform, and S(t) by month. Exact but for the retention "
         "campaign, which moves a group's S(t) by less than 0.005.",
@@ -299,7 +299,7 @@ def _behavior(cells: Array, months: int) -> dict[str, Any]:
 
 def _psychographic() -> dict[str, Any]:
     return {
-        "notes": "Latent classes of the psychographic survey, by customer in truth/groups.parquet, "
+        "notes": "Latent classes of the psychographic survey, by customer in _truth/groups.parquet, "
         "independent of leaving: share, chance to agree (4 or 5) with each item, and chances of the answers "
         "to 'viewing'. Of those asked 46 % answer, and of their answers 7 % are missing, both at random.",
         **{

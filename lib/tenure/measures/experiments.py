@@ -1,0 +1,531 @@
+"""Experiments on prices, reduced to counts, moments and life tables by variant and segment.
+
+A unit is a visitor or a customer who was put into a variant. Whoever was put into several counts where
+they were put first, as the randomization meant it; `integrity` says how many there are. A day ``as_of``
+means: the data is complete through the end of that day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ibis
+from ibis import _, ir
+
+from tenure.errors import InputError, NotApplicable
+from tenure.measures.calendar import Period, day_index, day_of
+from tenure.measures.subscriptions import duration_counts, spells
+from tenure.policy import MetricPolicy
+
+Tables = Mapping[str, ir.Table]
+
+OUTCOMES = ("converted", "revenue", "margin", "paid_days", "charges", "refunds")
+
+_NEVER = 99_999_999  # later than any day
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What is taken off revenue.
+
+    Attributes:
+        service_minor: Cost of serving a subscriber for a month, in minor units.
+        fee_share: The share of each charge that the payment provider keeps.
+        fee_minor: What it takes for each charge besides, in minor units.
+        margin: The share of revenue, after fees, that is left by costs in proportion to revenue.
+    """
+
+    service_minor: float = 0.0
+    fee_share: float = 0.0
+    fee_minor: float = 0.0
+    margin: float = 1.0
+
+
+def experiments(source: Tables) -> ir.Table:
+    """List the experiments.
+
+    Returns:
+        A row an experiment: experiment, units (rows of assignments), variants, first and last
+        (times of assignment); the latest first.
+    """
+    return (
+        source["assignments"]
+        .group_by("experiment")
+        .agg(
+            units=_.count().cast("int64"),
+            variants=_.variant.nunique().cast("int64"),
+            first=_.assigned_at.min(),
+            last=_.assigned_at.max(),
+        )
+        .order_by(ibis.desc("last"), "experiment")
+    )
+
+
+def assigned_units(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
+    """Return each unit of an experiment once, with the variant it was put into first.
+
+    Args:
+        source: Contract tables.
+        experiment: The experiment.
+        as_of: The last day of the data; later assignments do not count.
+
+    Returns:
+        A row a unit: unit_id, customer_id ("" where there is none), variant, price_minor, assigned_at,
+        assigned_day (days since 1970), repeats (further rows) and crossed (1 if in several variants).
+    """
+    rows = source["assignments"].filter(
+        (_.experiment == experiment) & (_.assigned_at < _midnight_after(as_of))
+    )
+    rows = rows.select(
+        "unit_id",
+        "variant",
+        "price_minor",
+        "assigned_at",
+        customer_id=_.customer_id.fill_null(""),
+    )
+    several = rows.group_by("unit_id").agg(n=_.count()).filter(_.n > 1).select("unit_id")
+    zero = ibis.literal(0, "int64")
+    once = rows.anti_join(several, "unit_id").mutate(repeats=zero, crossed=zero)
+    repeated = rows.semi_join(several, "unit_id")
+    whole = repeated.group_by("unit_id").agg(
+        repeats=(_.count() - 1).cast("int64"),
+        crossed=(_.variant.min() != _.variant.max()).ifelse(1, 0).cast("int64"),
+        known=_.customer_id.max(),
+    )
+    # Rows that are alike in all of these are the same row.
+    order = [
+        repeated.assigned_at,
+        repeated.variant,
+        repeated.customer_id,
+        repeated.price_minor.fill_null(-1),
+    ]
+    first = repeated.mutate(place=ibis.row_number().over(ibis.window(group_by="unit_id", order_by=order)))
+    first = first.filter(_.place == 0).drop("place", "customer_id").inner_join(whole, "unit_id")
+    first = first.select(
+        "unit_id",
+        "variant",
+        "price_minor",
+        "assigned_at",
+        "repeats",
+        "crossed",
+        customer_id=_.known,
+    )
+    both = ibis.union(once.select(first.columns), first)
+    return both.mutate(assigned_day=day_index(both.assigned_at))
+
+
+def daily_counts(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
+    """Count the units that were assigned each day.
+
+    Returns:
+        A row a day and variant in order: day (since 1970), variant, n.
+    """
+    units = assigned_units(source, experiment=experiment, as_of=as_of)
+    return (
+        units.group_by(day=_.assigned_day, variant=_.variant)
+        .agg(n=_.count().cast("int64"))
+        .order_by("day", "variant")
+    )
+
+
+def segment_columns(source: Tables) -> list[str]:
+    """Return the columns that effects may be compared by: known before the unit decided.
+
+    Where there are visits, these are the visits' own columns: a characteristic that is known only for
+    those who became customers would compare converted units with nobody. Without visits the units are
+    customers, and it is the customers' columns.
+    """
+    if "visits" in source:
+        skip = ("visitor_id", "customer_id")
+        schema = source["visits"].schema()
+    else:
+        skip = ("customer_id",)
+        schema = source["customers"].schema()
+    return [name for name, type_ in schema.items() if type_.is_string() and name not in skip]
+
+
+def outcomes(
+    source: Tables,
+    *,
+    experiment: str,
+    as_of: dt.date,
+    window_days: int = 90,
+    pre_days: int = 90,
+    segments: Sequence[str] = (),
+    costs: Costs = Costs(),
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return what each unit did in the days after its assignment.
+
+    Money is in minor units, of whatever currency the customer is charged in.
+
+    Args:
+        source: Contract tables.
+        experiment: The experiment.
+        as_of: The last day of the data.
+        window_days: Days from the assignment on in which outcomes count, the day itself included.
+        pre_days: Days before the assignment that `pre_revenue` covers.
+        segments: Columns of `segment_columns` to carry along; missing values become "unknown".
+        costs: What is taken off revenue for `margin`.
+        policy: Gap, pause and grace of stays.
+
+    Returns:
+        A row a unit: the columns of `assigned_units`, the segments, week (since the first assignment),
+        observed_days, ripe (1 if the whole window was observed), converted (1 if a paid stay runs in
+        the window), paid_days, revenue (paid less refunded), charges, refunds, margin (rounded to the
+        minor unit), charged_otherwise (1 if none of the converted unit's first spans has the price
+        assigned), pre_revenue, and the lowest and the highest currency charged in.
+
+    Raises:
+        InputError: A segment is not available.
+    """
+    units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
+    cut = day_of(as_of + dt.timedelta(days=1)).index
+    start = units.aggregate(day=_.assigned_day.min())
+    units = units.cross_join(start).mutate(
+        week=((_.assigned_day - _.day) // 7).cast("int64"),
+        observed_days=(cut - _.assigned_day).cast("int64"),
+    )
+    units = units.mutate(ripe=(_.observed_days >= window_days).ifelse(1, 0).cast("int64")).drop("day")
+    whose = _customers(units)
+    units = _left_join_zero(units, _stays(source, whose, as_of, window_days, policy), "customer_id")
+    units = _left_join_zero(units, _charges(source, whose, as_of, window_days, pre_days), "customer_id")
+    kept = (units.revenue * (1 - costs.fee_share) - units.charges * costs.fee_minor) * costs.margin
+    margin = kept - units.paid_days * (costs.service_minor * 12 / 365)
+    return units.mutate(margin=margin.round().cast("int64"))
+
+
+def with_segments(source: Tables, units: ir.Table, segments: Sequence[str]) -> ir.Table:
+    """Add columns that were known when the units were assigned; see `segment_columns`.
+
+    Raises:
+        InputError: A column is not among them.
+    """
+    known = segment_columns(source)
+    for name in segments:
+        if name not in known:
+            raise InputError(
+                f"Effects cannot be compared by '{name}': it must be known for those who did not subscribe, "
+                f"too. There are: {', '.join(known) or 'none'}."
+            )
+    if not segments:
+        return units
+    table, key, left = ("customers", "customer_id", "customer_id")
+    if "visits" in source:
+        table, key, left = ("visits", "visitor_id", "unit_id")
+    values = source[table].select(**{left: _[key]}, **{f"seg_{name}": _[name] for name in segments})
+    joined = units.left_join(values, left).drop(f"{left}_right")
+    joined = joined.mutate(**{name: _[f"seg_{name}"].fill_null("unknown") for name in segments})
+    return joined.drop(*(f"seg_{name}" for name in segments))
+
+
+def integrity(units: ir.Table) -> ir.Table:
+    """Count by variant what would make a comparison unsound.
+
+    Args:
+        units: The table of `outcomes`.
+
+    Returns:
+        A row a variant in order: variant, units, ripe, converted, repeated (assigned again), crossed
+        (also put into another variant), shared (units whose customer is also another unit's), unpriced
+        (without a price), prices (different ones), lowest_price and highest_price (minor units),
+        charged_otherwise, revenue, refunds, pre_revenue (minor units), observed_days (sum), and
+        lowest_currency and highest_currency charged in.
+    """
+    customers = units.filter(_.customer_id != "").group_by("customer_id").agg(n=_.count())
+    shared = customers.filter(_.n > 1).select("customer_id").mutate(shared=ibis.literal(1, "int64"))
+    units = _left_join_zero(units, shared, "customer_id")
+    total = {
+        "ripe": _.ripe,
+        "converted": _.converted,
+        "repeated": (_.repeats > 0).ifelse(1, 0),
+        "crossed": _.crossed,
+        "shared": _.shared,
+        "unpriced": _.price_minor.isnull().ifelse(1, 0),
+        "charged_otherwise": _.charged_otherwise,
+        "revenue": _.revenue,
+        "refunds": _.refunds,
+        "pre_revenue": _.pre_revenue,
+        "observed_days": _.observed_days,
+    }
+    return (
+        units.group_by("variant")
+        .agg(
+            units=_.count().cast("int64"),
+            prices=_.price_minor.nunique().cast("int64"),
+            lowest_price=_.price_minor.min().cast("int64"),
+            highest_price=_.price_minor.max().cast("int64"),
+            lowest_currency=_.lowest_currency.min(),
+            highest_currency=_.highest_currency.max(),
+            **{name: value.cast("int64").sum().cast("int64") for name, value in total.items()},
+        )
+        .order_by("variant")
+    )
+
+
+def moments(
+    units: ir.Table,
+    measures: Sequence[str],
+    *,
+    by: Sequence[str] = ("variant",),
+    covariates: Mapping[str, str] | None = None,
+    ratios: Sequence[tuple[str, str]] = (),
+    cap: tuple[float, float] | None = None,
+) -> ir.Table:
+    """Reduce units to the sums that means, variances and covariances are made of, in one pass.
+
+    Sums are of whole numbers and exact (then given as floating point), so they do not depend on the
+    order of rows or on how they are cut into chunks. A value may be up to about 3 billion minor units;
+    beyond that the engine refuses to multiply.
+
+    Args:
+        units: A row a unit; the measures are whole numbers and never null.
+        measures: Columns to take moments of.
+        by: Columns to group by.
+        covariates: For a measure, the column of before the experiment that goes with it (CUPED).
+        ratios: Pairs of measures whose ratio is wanted, so that their products are summed.
+        cap: Two shares, such as (0, 0.99): values beyond these quantiles of all units together (of no
+            arm alone, or arms would be cut differently) are moved to them.
+
+    Returns:
+        A row a group in order: `by`, n, and for each column a (measures and covariates) s_a, its sum,
+        q_a, the sum of squares, and for each pair of columns c_a_b, the sum of products.
+
+    Raises:
+        InputError: A column is absent, or the shares of `cap` are not in order.
+    """
+    covariates = dict(covariates or {})
+    columns = list(
+        dict.fromkeys([*measures, *covariates.values(), *(name for pair in ratios for name in pair)])
+    )
+    for name in (*columns, *by):
+        if name not in units.columns:
+            raise InputError(f"The units have no column '{name}'; they have {', '.join(units.columns)}.")
+    units = units.select(*by, **{name: _[name].cast("int64") for name in columns if name not in by})
+    if cap is not None:
+        units = _capped(units, columns, cap)
+    pairs = dict.fromkeys([*covariates.items(), *ratios])
+    sums = {f"s_{name}": units[name].sum() for name in columns}
+    sums |= {f"q_{name}": (units[name] * units[name]).sum() for name in columns}
+    sums |= {f"c_{a}_{b}": (units[a] * units[b]).sum() for a, b in pairs}
+    table = units.group_by(*by).agg(
+        n=units.count().cast("int64"), **{name: value.cast("float64") for name, value in sums.items()}
+    )
+    return table.order_by(*by)
+
+
+def stays_of_units(
+    source: Tables,
+    *,
+    experiment: str,
+    as_of: dt.date,
+    segments: Sequence[str] = (),
+) -> dict[str, ir.Table]:
+    """Return the customers and subscriptions of an experiment, as seen from their assignment on.
+
+    Any measure of stays works on them, by ``variant``: spans before the assignment are cut off, so that
+    a customer who was there already counts from the assignment. Customers of units in different variants
+    are left out.
+
+    Args:
+        source: Contract tables.
+        experiment: The experiment.
+        as_of: The last day of the data.
+        segments: Columns of `segment_columns` to carry along.
+
+    Returns:
+        Contract tables: `customers`, with the columns variant and the segments, and `subscriptions`.
+    """
+    units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
+    whose = _customers(units, ["variant", *segments])
+    columns = [c for c in source["customers"].columns if c not in ("variant", *segments)]
+    customers = source["customers"].select(columns).inner_join(whose.drop("assigned_at"), "customer_id")
+    subscriptions = source["subscriptions"].inner_join(
+        whose.select("customer_id", "assigned_at"), "customer_id"
+    )
+    return {
+        "customers": customers.drop("assigned_day"),
+        "subscriptions": _from_assignment(subscriptions).drop("assigned_at"),
+    }
+
+
+def stay_counts(
+    source: Tables,
+    *,
+    experiment: str,
+    as_of: dt.date,
+    period: Period = "month",
+    segments: Sequence[str] = (),
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Count the stays that followed an assignment, by variant and segment.
+
+    Returns:
+        A row a combination of variant, segments, entry, exit, event and cause, with n: what
+        `tenure.measures.subscriptions.duration_counts` gives. `tenure.models.experiments.life_tables`
+        adds them up to a life table of variants, or of a segment's.
+
+    Raises:
+        InputError: A segment is not available.
+    """
+    tables = stays_of_units(source, experiment=experiment, as_of=as_of, segments=segments)
+    return duration_counts(tables, ["variant", *segments], as_of=as_of, period=period, policy=policy)
+
+
+def _midnight_after(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time())
+
+
+def _customers(units: ir.Table, carry: Sequence[str] = ()) -> ir.Table:
+    """The units' customers, each once, from the first assignment on; none that is in several variants."""
+    known = units.filter(_.customer_id != "")
+    customers = known.group_by("customer_id").agg(
+        assigned_day=_.assigned_day.min(),
+        assigned_at=_.assigned_at.min(),
+        low=_.variant.min(),
+        high=_.variant.max(),
+        **{name: _[name].min() for name in carry},
+    )
+    return customers.filter(_.low == _.high).drop("low", "high")
+
+
+def _from_assignment(subscriptions: ir.Table) -> ir.Table:
+    """Spans that run after the assignment, begun at it where they had begun before."""
+    s = subscriptions.filter((_.ended_at.isnull() | (_.ended_at > _.assigned_at)).fill_null(True))
+    return s.mutate(started_at=(_.started_at < _.assigned_at).ifelse(_.assigned_at, _.started_at))
+
+
+def _stays(
+    source: Tables, whose: ir.Table, as_of: dt.date, window_days: int, policy: MetricPolicy
+) -> ir.Table:
+    """For each customer: converted, paid_days and charged_otherwise within the window."""
+    cut = day_of(as_of + dt.timedelta(days=1)).index
+    spans = _from_assignment(
+        source["subscriptions"].inner_join(
+            whose.select("customer_id", "assigned_at", "assigned_day"), "customer_id"
+        )
+    )
+    tables = {
+        "customers": source["customers"],
+        "subscriptions": spans.drop("assigned_at", "assigned_day"),
+    }
+    runs = spells(tables, as_of=as_of, policy=policy)
+    runs = runs.select(
+        "customer_id",
+        from_day=day_index(runs.start),
+        to_day=runs.end.isnull().ifelse(_NEVER, day_index(runs.end)).cast("int64"),
+    )
+    runs = runs.inner_join(whose.select("customer_id", "assigned_day"), "customer_id")
+    runs = runs.mutate(closes=ibis.least(_.assigned_day + window_days, cut).cast("int64"))
+    runs = runs.filter(_.from_day < _.closes).mutate(
+        days=(ibis.least(_.to_day, _.closes) - _.from_day).cast("int64")
+    )
+    paid = runs.group_by("customer_id").agg(
+        converted=(_.count() > 0).ifelse(1, 0).cast("int64"),
+        paid_days=_.days.sum().cast("int64"),
+        first_day=_.from_day.min(),
+    )
+    priced = source["assignments"].filter(_.customer_id.notnull() & _.price_minor.notnull())
+    priced = priced.group_by("customer_id", "price_minor").agg(rows=_.count()).drop("rows")
+    first = spans.mutate(span_day=day_index(spans.started_at)).inner_join(
+        paid.select("customer_id", "first_day"), "customer_id"
+    )
+    first = first.filter(_.span_day == _.first_day).select("customer_id", "unit_amount_minor")
+    first = first.inner_join(priced, "customer_id")
+    charged = first.group_by("customer_id").agg(
+        charged_otherwise=(_.unit_amount_minor == _.price_minor).ifelse(0, 1).min().cast("int64")
+    )
+    return _left_join_zero(paid.drop("first_day"), charged, "customer_id")
+
+
+def _charges(source: Tables, whose: ir.Table, as_of: dt.date, window_days: int, pre_days: int) -> ir.Table:
+    """For each customer: revenue, charges and refunds within the window, and revenue before it."""
+    zero = ibis.literal(0, "int64")
+    if "payments" not in source:
+        return whose.select(
+            "customer_id",
+            revenue=zero,
+            charges=zero,
+            refunds=zero,
+            pre_revenue=zero,
+            lowest_currency=ibis.literal(""),
+            highest_currency=ibis.literal(""),
+        )
+    p = source["payments"]
+    p = p.filter((p.attempted_at < _midnight_after(as_of)) & (p.status != "failed"))
+    p = p.select("customer_id", "amount_minor", "currency", "status", day=day_index(p.attempted_at))
+    p = p.inner_join(whose.select("customer_id", "assigned_day"), "customer_id")
+    p = p.mutate(since=(_.day - _.assigned_day).cast("int64")).filter(
+        (_.since >= -pre_days) & (_.since < window_days)
+    )
+    p = p.mutate(
+        inside=_.since >= 0,
+        paid=(_.status == "paid").ifelse(_.amount_minor, 0).cast("int64"),
+        back=(_.status == "refunded").ifelse(_.amount_minor, 0).cast("int64"),
+    )
+    net = p.paid - p.back
+    return p.group_by("customer_id").agg(
+        revenue=p.inside.ifelse(net, 0).sum().cast("int64"),
+        charges=(p.inside & (p.status == "paid")).ifelse(1, 0).sum().cast("int64"),
+        refunds=p.inside.ifelse(p.back, 0).sum().cast("int64"),
+        pre_revenue=p.inside.ifelse(0, net).sum().cast("int64"),
+        lowest_currency=p.currency.min(),
+        highest_currency=p.currency.max(),
+    )
+
+
+def _left_join_zero(left: ir.Table, right: ir.Table, key: str) -> ir.Table:
+    """Left join whose numbers are 0 where there is no match; texts stay null."""
+    added = [name for name in right.columns if name != key]
+    joined = left.left_join(right, key).drop(f"{key}_right")
+    zero = {name: joined[name].fill_null(0) for name in added if joined[name].type().is_integer()}
+    return joined.mutate(**zero)
+
+
+def _capped(units: ir.Table, columns: Sequence[str], cap: tuple[float, float]) -> ir.Table:
+    low, high = cap
+    if not 0 <= low < high <= 1:
+        raise InputError(f"`cap` must be two shares in order, such as (0, 0.99); it is {cap!r}.")
+    limits = {}
+    for name in columns:
+        if low > 0:
+            limits[f"{name}_low"] = units[name].quantile(low).floor().cast("int64")
+        if high < 1:
+            limits[f"{name}_high"] = units[name].quantile(high).ceil().cast("int64")
+    if not limits:
+        return units
+    units = units.cross_join(units.aggregate(**limits))
+    changed = {}
+    for name in columns:
+        value = units[name]
+        value = ibis.greatest(value, units[f"{name}_low"]) if low > 0 else value
+        value = ibis.least(value, units[f"{name}_high"]) if high < 1 else value
+        changed[name] = value.cast("int64")
+    return units.mutate(**changed).drop(*limits)
+
+
+def require_experiment(listed: Sequence[str], experiment: str) -> str:
+    """Return the experiment asked for, or the only or latest one where none is named.
+
+    Args:
+        listed: The experiments there are, the latest first.
+        experiment: The one asked for; empty for the latest.
+
+    Raises:
+        NotApplicable: There is none.
+        InputError: It is not among them.
+
+    Example:
+        >>> require_experiment(["price_2", "price_1"], "")
+        'price_2'
+    """
+    if not len(listed):
+        raise NotApplicable("The table assignments has no rows, so there is no experiment to read.")
+    if experiment and experiment not in listed:
+        raise InputError(
+            f"The parameter `experiment` is {experiment!r}, which is not in the table assignments. "
+            f"There are: {', '.join(listed)}."
+        )
+    return experiment or listed[0]

@@ -1,0 +1,981 @@
+"""Recurring revenue by customer and month end, what moved it, and how much of it stays.
+
+A customer's revenue at a month end is the sum of what their running subscriptions pay a month, in minor
+units and exact, since every span is rounded by itself. Only changes are kept, a row where a span begins or
+ends, so that two million customers over three years are a few million rows and never seventy.
+
+The month of an `as_of` within it is the running month: its balance is that of the end of `as_of`. Months
+are indices counted from January of year 0 (`tenure.measures.calendar.month_index`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import ibis
+from ibis import _, ir
+
+from tenure.errors import InputError
+from tenure.measures.calendar import civil, day_index, day_of, month_index, month_start
+from tenure.measures.subscriptions import Tables, classified, group_column, limit_days, monthly_amount
+from tenure.policy import MetricPolicy
+
+KINDS = (
+    "new",
+    "reactivation",
+    "expansion",
+    "contraction",
+    "churn",
+    "pause",
+    "resume",
+    "transfer",
+)
+
+_ON = 99_999  # the month in which a span ends that is still on
+_NEVER = 99_999_999  # its day
+_DAY = 86_400
+_CAUSES = {1: "unknown", 2: "voluntary", 3: "involuntary"}
+# Columns that a span carries, and that differ within a customer's life.
+_OF_SPANS = ("plan", "billing", "currency")
+_STARTS = ("start_year", "start_quarter", "start_month")
+_SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
+_TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
+
+
+def mrr(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    by: str | None = None,
+    months: Sequence[int] = (),
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return each customer's recurring revenue at month ends.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data; its month is the last.
+        by: Split by this column, as `mrr_movements` does; None: everything as "all".
+        months: Month indices to keep; empty: all.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a customer, month, currency and group in which there is a subscription: customer_id, month,
+        currency, group, mrr_minor (what is paid, in minor units) and paused_minor (what would be paid but
+        for a pause).
+
+    Raises:
+        InputError: `by` is not available.
+    """
+    rows = _intervals(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    last = day_of(as_of).month
+    if months:
+        rows = rows.filter((_.start_month <= max(months)) & (_.end_month > min(months)))
+    rows = rows.mutate(until=ibis.least(rows.end_month, last + 1)).filter(_.until > _.start_month)
+    rows = rows.mutate(month=ibis.range(rows.start_month, rows.until).unnest())
+    rows = rows.mutate(month=rows.month.cast("int64"))
+    if months:
+        rows = rows.filter(_.month.isin(list(months)))
+    return rows.group_by("customer_id", "month", "currency", "group").agg(
+        mrr_minor=(_.amount.sum() - _.paused.sum()).cast("int64"),
+        paused_minor=_.paused.sum().cast("int64"),
+    )
+
+
+def mrr_balances(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    by: str | None = None,
+    months: Sequence[int] = (),
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Add up recurring revenue at each month end, counted from the subscriptions that are on at it.
+
+    This knows nothing of movements: it is what they are checked against.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        by: Split by this column; None: everything as "all".
+        months: Month indices to keep; empty: all.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a month, currency and group: month, currency, group, customers (with a subscription, paused
+        or not), paying (with revenue), mrr_minor, paused_minor, and spread, the standard deviation of the
+        paying customers' revenue.
+
+    Raises:
+        InputError: `by` is not available.
+    """
+    rows = mrr(source, as_of=as_of, by=by, months=months, currency=currency, policy=policy)
+    return (
+        rows.group_by("month", "currency", "group")
+        .agg(
+            customers=_.count().cast("int64"),
+            paying=(_.mrr_minor > 0).sum().cast("int64"),
+            mrr_minor=_.mrr_minor.sum().cast("int64"),
+            paused_minor=_.paused_minor.sum().cast("int64"),
+            spread=_.mrr_minor.cast("float64").std(where=_.mrr_minor > 0, how="sample"),
+        )
+        .order_by("month", "currency", "group")
+    )
+
+
+def customers_by_month(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    months: Sequence[int] = (),
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Count customers at each month end, once each, whatever they hold.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        months: Month indices to keep; empty: all.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a month: month, customers (with a subscription, paused or not), paying (with revenue).
+    """
+    rows = mrr(source, as_of=as_of, months=months, currency=currency, policy=policy)
+    each = rows.group_by("customer_id", "month").agg(paid=_.mrr_minor.max())
+    return (
+        each.group_by("month")
+        .agg(customers=_.count().cast("int64"), paying=(_.paid > 0).sum().cast("int64"))
+        .order_by("month")
+    )
+
+
+def mrr_movements(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    by: str | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Add up what moved recurring revenue from each month end to the next.
+
+    Movements are judged for each customer over all their subscriptions, zero first: from nothing to
+    something is *new* or, for who paid before, *reactivation*; from something to nothing is *churn*; else
+    more is *expansion* and less is *contraction*. A pause takes the revenue out (*pause*) and not the
+    customer, and gives it back when it ends (*resume*, with the reason "left" where the customer then
+    leaves). Where groups are compared by something that changes in a life, such as the plan, what moves
+    from group to group is *transfer* and adds up to nothing. Amounts in different currencies are never
+    netted: who changes currency contracts in one and expands in the other.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data; its month is the last.
+        by: Split by this column: ``plan``, ``billing`` or ``currency`` of the subscription, ``start_year``,
+            ``start_quarter`` or ``start_month`` of the customer's first, a column of the customers table,
+            or ``segment``; None: everything as "all".
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a month, currency, group, kind and reason: month, currency, group, kind, reason, amount_minor
+        (signed, so that a month's amounts add up to the change of the balance), customers (change of their
+        number in the currency and group), logos (change of the number of customers, each counted once over
+        all currencies and groups), n (movements) and squares (sum of the squared amounts). Reasons: of
+        churn voluntary, involuntary or unknown; of expansion and contraction subscription_added,
+        subscription_ended, term_change, plan_change, quantity_change, price_change, discount_change or
+        usage.
+
+    Raises:
+        InputError: `by` is not available.
+    """
+    moves = customer_movements(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    return (
+        moves.group_by("month", "currency", "group", "kind", "reason")
+        .agg(
+            amount_minor=_.amount_minor.sum().cast("int64"),
+            customers=_.customers.sum().cast("int64"),
+            logos=_.logos.sum().cast("int64"),
+            n=_.count().cast("int64"),
+            squares=(_.amount_minor.cast("float64") * _.amount_minor.cast("float64")).sum(),
+        )
+        .order_by("month", "currency", "group", "kind", "reason")
+    )
+
+
+def customer_movements(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    by: str | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return the movements of `mrr_movements`, customer by customer; large, so filter before collecting.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        by: Split by this column; None: everything as "all".
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a movement: customer_id, month, currency, group, kind, reason, amount_minor, customers, logos.
+
+    Raises:
+        InputError: `by` is not available.
+    """
+    changes = _changes(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    states = _states(changes, policy)
+    split = _transfers(states) if by in _OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
+    whole = split.whole != "change"
+    split = split.mutate(
+        kept=split.amount - split.moved,
+        entered=((split.own_before == 0) & (split.own_after > 0)).ifelse(1, 0)
+        - ((split.own_before > 0) & (split.own_after == 0)).ifelse(1, 0),
+        once=ibis.cases(
+            (~split.lead, 0),
+            (split.whole.isin(["new", "reactivation"]), 1),
+            (split.whole == "churn", -1),
+            else_=0,
+        ),
+    )
+    split = split.mutate(
+        kind=ibis.cases(
+            (whole, split.whole),
+            (split.kept > 0, "expansion"),
+            (split.kept < 0, "contraction"),
+            else_="none",
+        ),
+        why=ibis.cases(
+            *(
+                ((split.whole == "churn") & (split.last % 10 == rank), cause)
+                for rank, cause in _CAUSES.items()
+            ),
+            (split.whole == "churn", "unknown"),
+            (whole, ""),
+            else_=split.reason,
+        ),
+        own=whole.ifelse(split.entered, 0),
+        other=whole.ifelse(0, split.entered),
+        pause=(split.paused > 0).ifelse("pause", "resume"),
+        pause_why=((split.paused < 0) & (split.whole == "churn")).ifelse("left", ""),
+        less_paused=-split.paused,
+        nobody=ibis.literal(0, "int64"),
+        transfer=ibis.literal("transfer"),
+        nothing=ibis.literal(""),
+    )
+    rows = (
+        (split.kind != "none", "kind", "why", "kept", "own", "once"),
+        ((split.moved != 0) | (split.other != 0), "transfer", "nothing", "moved", "other", "nobody"),
+        (split.paused != 0, "pause", "pause_why", "less_paused", "nobody", "nobody"),
+    )
+    names = ("kind", "reason", "amount_minor", "customers", "logos")
+    parts = [
+        split.filter(there).select(*_KEYS, **dict(zip(names, columns, strict=True)))
+        for there, *columns in rows
+    ]
+    typed = [
+        part.mutate(**{name: part[name].cast("int64") for name in ("amount_minor", "customers", "logos")})
+        for part in parts
+    ]
+    return ibis.union(*typed)
+
+
+_KEYS = ("customer_id", "month", "currency", "group")
+
+
+def largest_movements(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    month: int,
+    limit: int,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return a month's largest movements of a single customer.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        month: The month's index.
+        limit: How many.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a movement, the largest first: customer_id, kind, reason, currency, amount_minor.
+    """
+    moves = customer_movements(source, as_of=as_of, currency=currency, policy=policy)
+    moves = moves.filter(_.month == month).mutate(size=_.amount_minor.abs())
+    return (
+        moves.order_by(ibis.desc("size"), "customer_id", "kind")
+        .limit(limit)
+        .select("customer_id", "kind", "reason", "currency", "amount_minor")
+    )
+
+
+def mismatches(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    by: str | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return customers whose movements do not lead from one month's balance to the next.
+
+    There are none unless the data or the engine breaks a promise; it is asked only where the totals differ.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        by: Split by this column; None: everything as "all".
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a customer, month, currency and group, the smallest first: customer_id, month, currency,
+        group, balance_minor (the change of the balance) and moved_minor (the sum of the movements).
+    """
+    scope = {"as_of": as_of, "by": by, "currency": currency, "policy": policy}
+    balance = mrr(source, **scope)
+    here = balance.select(*_KEYS, balance_minor="mrr_minor", moved_minor=ibis.literal(0, "int64"))
+    gone = balance.select(
+        "customer_id",
+        "currency",
+        "group",
+        month=(_.month + 1).cast("int64"),
+        balance_minor=-_.mrr_minor,
+        moved_minor=ibis.literal(0, "int64"),
+    ).filter(_.month <= day_of(as_of).month)
+    moved = customer_movements(source, **scope).select(
+        *_KEYS, balance_minor=ibis.literal(0, "int64"), moved_minor="amount_minor"
+    )
+    columns = [*_KEYS, "balance_minor", "moved_minor"]
+    rows = ibis.union(here.select(columns), gone.select(columns), moved.select(columns))
+    return (
+        rows.group_by(*_KEYS)
+        .agg(
+            balance_minor=_.balance_minor.sum().cast("int64"), moved_minor=_.moved_minor.sum().cast("int64")
+        )
+        .filter(_.balance_minor != _.moved_minor)
+        .mutate(off=(_.balance_minor - _.moved_minor).abs())
+        .order_by("off", "month", "customer_id")
+        .drop("off")
+    )
+
+
+def retention_moments(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    months: Sequence[int],
+    back: int = 12,
+    by: str | None = None,
+    rates: Mapping[str, float] | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Reduce what customers pay now and paid some months ago to the moments of gross and net retention.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        months: Months to look back from, as indices.
+        back: How many months.
+        by: Split by this column as it was then; None: everybody as "all".
+        rates: For each currency the value of one unit in the reporting currency, the same then and now
+            (constant currency); currencies without one are left out. None: amounts as they are.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a month and group: month, group, n (customers who paid then), paid_then, kept (the sum over
+        customers of the lesser of then and now), paid_now (sums in minor units), lost (who pay nothing
+        now), and the sample variances and covariances var_then, var_kept, var_now, cov_kept, cov_now (the
+        last two with then).
+
+    Raises:
+        InputError: `by` is not available.
+    """
+    asked = sorted({*months, *(month - back for month in months)})
+    rows = mrr(source, as_of=as_of, by=by, months=asked, currency=currency, policy=policy)
+    rate = (
+        ibis.literal(1.0)
+        if rates is None
+        else ibis.cases(
+            *((rows.currency == name, float(value)) for name, value in sorted(rates.items())), else_=0.0
+        )
+    )
+    rows = rows.mutate(value=rows.mrr_minor.cast("float64") * rate)
+    then = rows.group_by("customer_id", "month", "group").agg(paid_then=_.value.sum())
+    then = then.filter(_.paid_then > 0).mutate(month=(_.month + back).cast("int64"))
+    then = then.filter(_.month.isin(list(months)))
+    now = rows.group_by("customer_id", "month").agg(paid_now=_.value.sum())
+    if by in _OF_SPANS:
+        # A customer in two groups then cannot be told apart now: what is paid now goes with the larger.
+        first = ibis.window(group_by=["customer_id", "month"], order_by=[ibis.desc("paid_then"), then["group"]])
+        whole = then.mutate(place=ibis.row_number().over(first))
+        sums = then.group_by("customer_id", "month").agg(all_then=_.paid_then.sum())
+        then = whole.filter(_.place == 0).join(sums, ["customer_id", "month"])
+        then = then.select("customer_id", "month", "group", paid_then="all_then")
+    both = then.left_join(now, ["customer_id", "month"]).select(
+        "month", "group", "paid_then", paid_now=_.paid_now.fill_null(0.0)
+    )
+    both = both.mutate(kept=ibis.least(both.paid_then, both.paid_now))
+    return (
+        both.group_by("month", "group")
+        .agg(
+            n=_.count().cast("int64"),
+            lost=(_.paid_now == 0).sum().cast("int64"),
+            paid_then=_.paid_then.sum(),
+            kept=_.kept.sum(),
+            paid_now=_.paid_now.sum(),
+            var_then=_.paid_then.var(how="sample"),
+            var_kept=_.kept.var(how="sample"),
+            var_now=_.paid_now.var(how="sample"),
+            cov_kept=_.kept.cov(_.paid_then, how="sample"),
+            cov_now=_.paid_now.cov(_.paid_then, how="sample"),
+        )
+        .order_by("month", "group")
+    )
+
+
+def revenue_cohorts(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    by: str | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Follow the revenue of the customers who began to pay in the same month.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        by: Split by this column of the customers; None: everybody as "all".
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a cohort, group, currency and month in which the cohort's revenue changed: cohort (month of
+        the first payment), group, currency, month, change_minor (of its monthly revenue) and joined (its
+        customers, in the row of its first month and their first currency; they count though they had left
+        by the month's end).
+
+    Raises:
+        InputError: `by` is not available, or is no column of the customers.
+    """
+    if by in _OF_SPANS:
+        raise InputError(
+            f"Cohorts cannot be split by '{by}', which changes in a customer's life; "
+            "choose a column of the customers, such as channel."
+        )
+    changes = _changes(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    whole = ibis.window(group_by="customer_id")
+    changes = changes.mutate(cohort=changes.month.min().over(whole).cast("int64"))
+    peers = ibis.range_window(group_by="customer_id", order_by="month", preceding=0, following=0)
+    changes = changes.mutate(lead=changes.currency == changes.currency.min().over(peers))
+    return (
+        changes.group_by("cohort", "group", "currency", "month")
+        .agg(
+            change_minor=(_.amount.sum() - _.paused.sum()).cast("int64"),
+            joined=((_.month == _.cohort) & _.lead).sum().cast("int64"),
+        )
+        .order_by("cohort", "group", "currency", "month")
+    )
+
+
+def revenue_lines(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return the lines beside recurring revenue at the end of a day, by currency.
+
+    Args:
+        source: Contract tables.
+        as_of: The day.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
+        leaving (of it, who asked to leave and is still served); past_due (of it, unpaid within the grace);
+        paused (not in it); trial (not in it, what running trials would pay); usage (not in it, a mean of
+        the last three months).
+    """
+    last = day_of(as_of).month
+    on = _intervals(source, as_of=as_of, by=None, currency=currency, policy=policy)
+    on = on.filter((_.start_month <= last) & (_.end_month > last))
+    paid = on.mutate(value=on.amount - on.paused)
+    parts = [
+        paid.filter(_.value > 0).mutate(line=ibis.literal("mrr")),
+        paid.filter((_.value > 0) & _.leaving).mutate(line=ibis.literal("leaving")),
+        paid.filter((_.value > 0) & (_.status == "past_due")).mutate(line=ibis.literal("past_due")),
+        on.filter(_.paused > 0).mutate(line=ibis.literal("paused"), value=_.paused),
+    ]
+    columns = ["line", "currency", "customer_id", "value"]
+    rows = [part.select(columns) for part in parts]
+    full = replace(policy, trials="full")
+    spans = classified(source, source["subscriptions"], as_of=as_of, currency=currency, policy=full)
+    trials = spans.filter(_.excluded.isnull() & _.on & (_.status == "trialing"))
+    rows.append(
+        trials.select("currency", "customer_id", line=ibis.literal("trial"), value=_.monthly_minor).select(columns)
+    )
+    if "payments" in source:
+        usage = _usage(source, as_of, currency, policy).filter((_.start_month <= last) & (_.end_month > last))
+        rows.append(
+            usage.select("currency", "customer_id", line=ibis.literal("usage"), value=_.amount).select(columns)
+        )
+    return (
+        ibis.union(*rows)
+        .group_by("line", "currency")
+        .agg(customers=_.customer_id.nunique().cast("int64"), amount_minor=_.value.sum().cast("int64"))
+        .order_by("line", "currency")
+    )
+
+
+def renewals(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Count the renewals that fell due for terms of more than a month, and those that did not come.
+
+    A monthly rate hides them: few of a year's contracts can end in any one month. A term is due on its
+    anniversaries for as long as the subscription has run until then, and is not renewed where it ended
+    there (within the gap that is bridged) for another reason than a switch. Who left in the middle of a term is
+    counted neither as due nor as lost.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts, and when.
+
+    Returns:
+        A row a month and term in which any was due: month, billing (such as "1 year"), due, lost,
+        voluntary, involuntary (of those lost).
+    """
+    rows = _intervals(source, as_of=as_of, by="billing", currency=currency, policy=policy)
+    rows = rows.filter((_.term > _TERMS["month"]) & ~_.bridge)
+    rows = rows.mutate(key=rows.subscription_id + "|" + rows.billing, months=(rows.term // 30).cast("int64"))
+    order = ["start_day", rows.end_day, rows.plan]
+    earlier = ibis.window(group_by="key", order_by=order, preceding=(None, 1))
+    so_far = ibis.window(group_by="key", order_by=order, preceding=None, following=0)
+    rows = rows.mutate(reached=_.end_day.max().over(earlier))
+    rows = rows.mutate(first=(rows.start_day <= rows.reached).fill_null(False).ifelse(0, 1).cast("int64"))
+    rows = rows.mutate(island=_.first.sum().over(so_far).cast("int64"))
+    terms = rows.group_by("key", "billing", "months", "island").agg(
+        start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max()
+    )
+    cut = day_of(as_of + dt.timedelta(days=1)).index
+    terms = terms.filter(_.end_day >= _.start_day)
+    start = civil(terms.start_day)
+    end = civil(ibis.least(terms.end_day + policy.gap_days, cut))
+    terms = terms.mutate(
+        from_month=start.month, of_month=start.day_of_month, times=(end.month - start.month) // terms.months
+    ).filter(_.times >= 1)
+    terms = terms.mutate(time=ibis.range(1, terms.times + 1).unnest())
+    terms = terms.mutate(month=(_.from_month + _.time * _.months).cast("int64"))
+    length = (month_start(terms.month + 1) - month_start(terms.month)).cast("int64")
+    terms = terms.mutate(due_day=month_start(terms.month) + ibis.least(terms.of_month, length) - 1)
+    terms = terms.filter((_.due_day < cut) & (_.due_day <= _.end_day + policy.gap_days))
+    stops = (terms.end_day <= terms.due_day + policy.gap_days) & (terms.last % 10 > 0)
+    terms = terms.mutate(stops=stops, rank=(terms.last % 10).cast("int64"))
+    return (
+        terms.group_by("month", "billing")
+        .agg(
+            due=_.count().cast("int64"),
+            lost=_.stops.sum().cast("int64"),
+            voluntary=(_.stops & (_.rank == 2)).sum().cast("int64"),
+            involuntary=(_.stops & (_.rank == 3)).sum().cast("int64"),
+        )
+        .order_by("month", "billing")
+    )
+
+
+def month_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """Return the last known exchange rate of each currency in each month.
+
+    Args:
+        source: Contract tables with fx_rates.
+        as_of: Rates after this day are not used.
+
+    Returns:
+        A row a currency and month: currency, month, rate (units of the reporting currency for one unit).
+    """
+    rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
+    rates = rates.mutate(month=month_index(rates.date), day=day_index(rates.date))
+    latest = rates.group_by("currency", "month").agg(day=_.day.max())
+    return (
+        rates.semi_join(latest, ["currency", "month", "day"])
+        .select("currency", "month", "rate")
+        .order_by("currency", "month")
+    )
+
+
+# From spans to changes.
+
+
+def _intervals(
+    source: Tables, *, as_of: dt.date, by: str | None, currency: str, policy: MetricPolicy
+) -> ir.Table:
+    """Spans that count, from the month at whose end they are first on to the month at whose end not.
+
+    What the policy says of pauses, unpaid time, cancellations and gaps is settled here.
+    """
+    raw = source["subscriptions"]
+    raw = raw.mutate(list_minor=monthly_amount(raw, replace(policy, discounts="ignored")))
+    also = [
+        "started_at",
+        "ended_at",
+        "cancel_requested_at",
+        "quantity",
+        "list_minor",
+        "billing_interval",
+        "billing_interval_count",
+    ]
+    spans = classified(source, raw, as_of=as_of, currency=currency, policy=policy, also=also)
+    spans = _timed(spans.filter(_.excluded.isnull()), as_of, policy)
+    calm = spans.filter(_.status.isin(["active", "trialing"]))
+    cut = day_of(as_of + dt.timedelta(days=1)).index
+    late, paused = (_runs(spans, status, cut) for status in ("past_due", "paused"))
+    grace, pause = limit_days(policy.grace_days), limit_days(policy.pause_days)
+    left = (late.run_rank == 2).ifelse(2, 3)
+    if policy.unpaid == "paid":
+        late = _capped(late, (late.lasted > grace) | (late.run_rank > 0), late.run_start, left)
+    else:
+        late = _capped(late, late.lasted > grace, late.run_start + grace, left)
+    paused = _capped(paused, paused.lasted > pause, paused.run_start + pause, ibis.literal(2))
+    columns = calm.columns
+    rows = ibis.union(calm, late.select(columns), paused.select(columns))
+    if policy.unit == "subscription":
+        rows = _with_group(source, rows, by).mutate(customer_id=_.subscription_id)
+    rows = rows.mutate(start_month=civil(rows.start_day).month, ended=civil(rows.end_day).month)
+    rows = rows.mutate(
+        end_month=rows.on.ifelse(_ON, ibis.greatest(rows.ended, rows.start_month)).cast("int64"),
+        last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank).cast("int64"),
+        bridge=ibis.literal(False),
+    ).drop("ended")
+    if policy.gap_days:
+        rows = ibis.union(rows, _bridges(rows, policy.gap_days).select(rows.columns))
+    rows = rows.mutate(
+        paused=((rows.status == "paused") & (policy.pauses == "zero")).ifelse(rows.amount, 0).cast("int64"),
+        usage=ibis.literal(0, "int64"),
+        spans=ibis.literal(1, "int64"),
+    )
+    if policy.usage == "included" and "payments" in source:
+        usage = _usage(source, as_of, currency, policy)
+        if policy.unit == "subscription":
+            usage = _with_group(source, usage, by).mutate(customer_id=_.subscription_id)
+        rows = ibis.union(rows, usage.select(rows.columns))
+    return rows if policy.unit == "subscription" else _with_group(source, rows, by)
+
+
+def _timed(spans: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
+    """Spans with beginning and end in seconds and days of the reporting time zone."""
+    shift = policy.utc_offset_minutes * 60
+    cut = day_of(as_of + dt.timedelta(days=1)).index * _DAY
+    asked = _second(spans.cancel_requested_at) + shift
+    spans = spans.mutate(
+        start_second=_second(spans.started_at) + shift,
+        end_second=spans.on.ifelse(_NEVER * _DAY, _second(spans.ended_at) + shift).cast("int64"),
+        rank=ibis.cases(
+            (spans.on | (spans.end_reason == "switched").fill_null(False), 0),
+            (spans.end_reason == "voluntary", 2),
+            (spans.end_reason == "involuntary", 3),
+            else_=1,
+        ).cast("int64"),
+        leaving=(asked < cut).fill_null(False) & spans.on,
+    )
+    if policy.cancel == "request":
+        # Who asked to leave and then switched has stayed.
+        stays = (spans.end_reason == "switched").fill_null(False) & ~spans.on
+        gone = (asked < ibis.least(spans.end_second, cut)).fill_null(False) & ~stays
+        spans = spans.mutate(
+            end_second=gone.ifelse(ibis.greatest(asked, spans.start_second), spans.end_second),
+            rank=gone.ifelse(2, spans.rank).cast("int64"),
+            on=spans.on & ~gone,
+        )
+    spans = spans.mutate(
+        end_second=ibis.greatest(spans.end_second, spans.start_second).cast("int64"),
+        term=(
+            ibis.cases(*((spans.billing_interval == u, days) for u, days in _TERMS.items()), else_=0).cast("int64")
+            * spans.billing_interval_count
+        ).cast("int64"),
+    )
+    return spans.select(
+        "subscription_id",
+        "customer_id",
+        "plan",
+        "billing",
+        "currency",
+        "status",
+        "term",
+        "quantity",
+        "list_minor",
+        "rank",
+        "leaving",
+        "on",
+        "start_second",
+        "end_second",
+        amount="monthly_minor",
+        start_day=(spans.start_second // _DAY).cast("int64"),
+        end_day=(spans.end_second // _DAY).cast("int64"),
+    )
+
+
+def _second(moment: ir.TimestampValue) -> ir.IntegerValue:
+    of_day = moment.hour().cast("int64") * 3600 + moment.minute().cast("int64") * 60
+    return (day_index(moment) * _DAY + of_day + moment.second().cast("int64")).cast("int64")
+
+
+def _runs(spans: ir.Table, status: str, cut: int) -> ir.Table:
+    """A subscription's spans in one status, with the first day and the length of the run they are part of."""
+    rows = spans.filter(_.status == status)
+    order = ["start_second", rows.end_second, rows.amount, rows.plan]
+    earlier = ibis.window(group_by="subscription_id", order_by=order, preceding=(None, 1))
+    so_far = ibis.window(group_by="subscription_id", order_by=order, preceding=None, following=0)
+    rows = rows.mutate(reached=_.end_day.max().over(earlier))
+    rows = rows.mutate(first=(rows.start_day <= rows.reached).fill_null(False).ifelse(0, 1).cast("int64"))
+    rows = rows.mutate(run=_.first.sum().over(so_far).cast("int64"))
+    run = ibis.window(group_by=["subscription_id", "run"])
+    rows = rows.mutate(
+        run_start=_.start_day.min().over(run),
+        run_end=_.end_day.max().over(run),
+        run_last=(_.end_day * 10 + _.rank).max().over(run),
+    )
+    return rows.mutate(lasted=ibis.least(rows.run_end, cut) - rows.run_start, run_rank=rows.run_last % 10)
+
+
+def _capped(
+    rows: ir.Table, over: ir.BooleanValue, cap: ir.IntegerValue, rank: ir.IntegerValue
+) -> ir.Table:
+    """End the runs that are over on the day `cap`, for the reason `rank`."""
+    rows = rows.mutate(over=over, cap=cap.cast("int64"), cap_rank=rank.cast("int64"))
+    cut_short = rows.over & (rows.end_day >= rows.cap)
+    gone = rows.over & (rows.start_day >= rows.cap)
+    return rows.mutate(
+        start_day=gone.ifelse(rows.cap, rows.start_day).cast("int64"),
+        start_second=gone.ifelse(rows.cap * _DAY, rows.start_second).cast("int64"),
+        end_day=cut_short.ifelse(rows.cap, rows.end_day).cast("int64"),
+        end_second=cut_short.ifelse(rows.cap * _DAY, rows.end_second).cast("int64"),
+        rank=cut_short.ifelse(rows.cap_rank, rows.rank).cast("int64"),
+        on=rows.on & ~cut_short,
+    )
+
+
+def _bridges(rows: ir.Table, gap_days: int) -> ir.Table:
+    """The stretches over a month end between a span that ended and one that began within the gap.
+
+    A span that is followed on the same day needs none. Only what lies near a month end is looked at.
+    """
+    alive = rows.filter(_.end_second > _.start_second)
+    enders = alive.filter(~_.on)
+    enders = enders.filter(_.end_day + gap_days >= month_start(enders.end_month + 1))
+    near = (alive.start_day + gap_days >= month_start(alive.start_month + 1)) | (
+        alive.start_day - gap_days < month_start(alive.start_month)
+    )
+    starters = alive.filter(near).select(
+        next_customer="customer_id", next_day="start_day", next_second="start_second"
+    )
+    pairs = enders.join(
+        starters,
+        [
+            enders.customer_id == starters.next_customer,
+            enders.end_second <= starters.next_second,
+            starters.next_day - enders.end_day <= gap_days,
+        ],
+    )
+    found = pairs.group_by(rows.columns).agg(next_day=_.next_day.min())
+    found = found.mutate(next_month=civil(found.next_day).month).filter(_.next_month > _.end_month)
+    return found.mutate(
+        start_month=_.end_month,
+        end_month=_.next_month,
+        start_day=_.end_day,
+        end_day=_.next_day,
+        last=ibis.literal(0, "int64"),
+        bridge=ibis.literal(True),
+    )
+
+
+def _usage(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
+    """Usage charges as intervals: a third of each, in its month and the two that follow."""
+    payments = source["payments"]
+    tests = source["customers"].filter(_.is_test).customer_id
+    day = (_second(payments.attempted_at) + policy.utc_offset_minutes * 60) // _DAY
+    rows = payments.mutate(start_day=day.cast("int64")).filter(
+        (_.kind == "usage") & (_.status == "paid") & (_.start_day <= day_of(as_of).index)
+    )
+    rows = rows.filter(~rows.customer_id.isin(tests))
+    if currency:
+        rows = rows.filter(_.currency == currency)
+    rows = rows.mutate(start_month=civil(rows.start_day).month, third=(rows.amount_minor * 2 + 3) // 6)
+    on = rows.start_month + 3 > day_of(as_of).month
+    whole = ibis.literal(0, "int64")
+    return rows.select(
+        "customer_id",
+        "currency",
+        "start_month",
+        "start_day",
+        subscription_id=rows.subscription_id.fill_null(rows.customer_id),
+        plan=ibis.literal("usage"),
+        billing=ibis.literal("usage"),
+        status=ibis.literal("active"),
+        term=whole,
+        quantity=whole,
+        list_minor=whole,
+        rank=whole,
+        leaving=ibis.literal(False),
+        on=on,
+        start_second=rows.start_day * _DAY,
+        end_second=rows.start_day * _DAY,
+        amount=_.third.cast("int64"),
+        end_day=_.start_day,
+        end_month=on.ifelse(_ON, rows.start_month + 3).cast("int64"),
+        last=whole,
+        bridge=ibis.literal(False),
+        paused=whole,
+        usage=_.third.cast("int64"),
+        spans=whole,
+    )
+
+
+def _with_group(source: Tables, rows: ir.Table, by: str | None) -> ir.Table:
+    """Rows with the column to compare by, as `group`."""
+    if by is None:
+        return rows.mutate(group=ibis.literal("all"))
+    if by in _OF_SPANS:
+        return rows.mutate(group=rows[by])
+    if by in _STARTS:
+        starts = rows.group_by("customer_id").agg(first=_.start_day.min())
+        first = civil(starts.first)
+        date = ibis.date(first.month // 12, first.month % 12 + 1, first.day_of_month)
+        groups = group_column(source, starts.mutate(start=date), by).select("customer_id", group=_[by])
+        return rows.join(groups, "customer_id")
+    groups = group_column(source, rows.select("customer_id").distinct(), by)
+    return rows.join(groups.select("customer_id", group=_[by]), "customer_id")
+
+
+def _changes(
+    source: Tables, *, as_of: dt.date, by: str | None, currency: str, policy: MetricPolicy
+) -> ir.Table:
+    """What changed for a customer, currency and group in a month in which a span began or ended."""
+    rows = _intervals(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    keys = ("customer_id", "currency", "group")
+    nothing = ibis.null("string")
+    begins = rows.select(
+        *keys, *_SUMS, month="start_month", plan_in=_.plan, plan_out=nothing,
+        last=ibis.literal(0, "int64"), began=_.start_day,
+    )  # fmt: skip
+    ends = rows.filter(_.end_month < _ON).select(
+        *keys, month="end_month", plan_in=nothing, plan_out=_.plan, last=_.last, began=ibis.null("int64"),
+        **{name: -rows[name] for name in _SUMS},
+    ).select(begins.columns)  # fmt: skip
+    return (
+        ibis.union(begins, ends)
+        .group_by("customer_id", "month", "currency", "group")
+        .agg(
+            **{name: _[name].sum().cast("int64") for name in _SUMS},
+            last=_.last.max(),
+            began=_.began.min(),
+            switched=((_.plan_in.min() != _.plan_out.min()) | (_.plan_in.max() != _.plan_out.max())).fill_null(
+                False
+            ),
+        )
+    )
+
+
+def _states(changes: ir.Table, policy: MetricPolicy) -> ir.Table:
+    """Changes with the customer's balance before and after, and what kind of change that is."""
+    until = ibis.range_window(group_by="customer_id", order_by="month", preceding=None, following=0)
+    before = ibis.range_window(group_by="customer_id", order_by="month", preceding=(None, 1))
+    peers = ibis.range_window(group_by="customer_id", order_by="month", preceding=0, following=0)
+    own = ibis.range_window(
+        group_by=["customer_id", "currency", "group"], order_by="month", preceding=None, following=0
+    )
+    changes = changes.mutate(place=changes.currency + "|" + changes["group"])
+    rows = changes.mutate(
+        after=_.amount.sum().over(until).cast("int64"),
+        earlier=_.amount.sum().over(before),
+        own_after=_.amount.sum().over(own).cast("int64"),
+        lead=_.place == _.place.min().over(peers),
+        last=_.last.max().over(until),
+        away=_.began.min().over(peers) - (_.last.max().over(before) // 10),
+    )
+    rows = rows.mutate(
+        before=rows.earlier.fill_null(0).cast("int64"), own_before=(rows.own_after - rows.amount).cast("int64")
+    )
+    fresh = rows.earlier.isnull()
+    if policy.reactivation_days is not None:
+        fresh = fresh | (rows.away > policy.reactivation_days).fill_null(False)
+    rows = rows.mutate(
+        whole=ibis.cases(
+            ((rows.before == 0) & (rows.after == 0), "none"),
+            ((rows.before == 0) & fresh, "new"),
+            (rows.before == 0, "reactivation"),
+            (rows.after == 0, "churn"),
+            else_="change",
+        )
+    )
+    return rows.mutate(reason=_reason(rows))
+
+
+def _reason(rows: ir.Table) -> ir.StringValue:
+    """Why a customer pays more or less than before, the weightiest reason first."""
+    return ibis.cases(
+        (rows.spans > 0, "subscription_added"),
+        (rows.spans < 0, "subscription_ended"),
+        (rows.term != 0, "term_change"),
+        (rows.switched, "plan_change"),
+        (rows.quantity != 0, "quantity_change"),
+        (rows.list_minor != 0, "price_change"),
+        (rows.usage != 0, "usage"),
+        else_="discount_change",
+    )
+
+
+def _transfers(rows: ir.Table) -> ir.Table:
+    """Set apart what a customer moved from group to group from what the customer gained or lost in all.
+
+    Of the groups that moved the way the customer did, the first by name take up what came from the others.
+    """
+    peers = ibis.range_window(group_by=["customer_id", "currency"], order_by="month", preceding=0, following=0)
+    rows = rows.mutate(
+        **{name: _[name].sum().over(peers).cast("int64") for name in _SUMS if name not in ("amount", "paused")},
+        net=_.amount.sum().over(peers).cast("int64"),
+        gains=ibis.greatest(_.amount, 0).sum().over(peers).cast("int64"),
+        losses=ibis.greatest(-_.amount, 0).sum().over(peers).cast("int64"),
+        switched=(_.switched | (_.spans != 0)).ifelse(1, 0).max().over(peers) == 1,
+    )
+    rows = rows.mutate(reason=_reason(rows), gained=rows.net >= 0)
+    rows = rows.mutate(
+        along=(rows.gained == (rows.amount > 0)).ifelse(rows.amount.abs(), 0).cast("int64")
+    )
+    first = ibis.window(
+        group_by=["customer_id", "currency", "month"], order_by="group", preceding=None, following=0
+    )
+    rows = rows.mutate(taken=_.along.sum().over(first).cast("int64") - _.along)
+    offset = rows.gained.ifelse(rows.losses, rows.gains)
+    share = ibis.greatest(ibis.least(offset - rows.taken, rows.along), 0)
+    signed = rows.gained.ifelse(share, -share)
+    moved = (rows.along > 0).ifelse(signed, rows.amount)
+    return rows.mutate(moved=(rows.whole == "change").ifelse(moved, 0).cast("int64"))

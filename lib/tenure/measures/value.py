@@ -1,0 +1,543 @@
+"""What customers stay for and pay, by billing interval: the counts that customer lifetime value is made of.
+
+A stay is as in `tenure.measures.subscriptions`. Its clock ticks in billing intervals of what it began with:
+a customer with a yearly plan can leave once a year, and counting their months would make eleven of them look
+loyal. Stays after the first are the group `RETURNED`, for people who have left once leave sooner again.
+
+Every function returns one Ibis expression; a day ``as_of`` means the data is complete through its end.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import ibis
+from ibis import _, ir
+
+from tenure.measures import subscriptions
+from tenure.measures.calendar import (
+    Day,
+    begun_periods,
+    completed_periods,
+    day,
+    day_index,
+    day_of,
+    month_index,
+)
+from tenure.measures.subscriptions import Tables
+from tenure.policy import MetricPolicy
+
+RETURNED = "came back"
+
+# Only what customers pay for the subscription itself; one-off sales are purchases.
+SUBSCRIPTION_KINDS = ("recurring", "usage")
+
+_NEVER = 99_999_999
+
+
+def stay_counts(
+    source: Tables,
+    *,
+    by: str | None = None,
+    dims: Sequence[str] = (),
+    as_of: dt.date,
+    currency: str = "",
+    observed_from: dt.date | None = None,
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Count stays by how many billing intervals they lasted.
+
+    Leaving at renewal k means that the stay lasted more than k - 1 and at most k billing intervals. Only
+    intervals that had wholly passed by `as_of` are used, for leavers and stayers alike.
+
+    Args:
+        source: Contract tables.
+        by: The column that groups are made of (see `subscriptions.group_column`); None: everybody is "all".
+        dims: Further columns to count by.
+        as_of: The last day of the data.
+        currency: Keep this currency only; empty keeps all.
+        observed_from: Watch customers who were there before this day from it on (left truncation).
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a combination: group, interval (such as "1 months" or "7 days"), `dims`, cohort (index of the
+        month in which the stay began, counted from January of year 0), entry and exit (renewals passed when
+        watching began and ended), ripe (renewals that had passed by `as_of`), event (1 left, 0 still on),
+        cause (null while still on) and n.
+
+    Raises:
+        InputError: A column is not available.
+    """
+    stays = _stays(source, by, dims, as_of, currency, policy)
+    start, end, cut = _day(stays, "start"), _day(stays, "end"), day_of(as_of + dt.timedelta(days=1))
+    entry: ir.IntegerValue = ibis.literal(0, "int64")
+    if observed_from:
+        first = day_of(observed_from)
+        entry = (start.index < first.index).ifelse(_begun(stays, start, first), 0).cast("int64")
+    stays = stays.mutate(
+        entry=entry, ripe=_completed(stays, start, cut), lasted=ibis.greatest(_begun(stays, start, end), 1)
+    )
+    stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
+    stays = stays.mutate(
+        exit=_.left.ifelse(_.lasted, _.ripe),
+        event=_.left.ifelse(1, 0).cast("int64"),
+        cause=_.left.ifelse(_.cause, ibis.null("string")),
+        cohort=_.start_month,
+    )
+    keys = ["group", "interval", *dims, "cohort", "entry", "exit", "ripe", "event", "cause"]
+    return stays.group_by(*keys).agg(n=_.count().cast("int64")).filter(_.exit > _.entry)
+
+
+def base(
+    source: Tables,
+    *,
+    by: str | None = None,
+    dims: Sequence[str] = (),
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Return each customer who is on at the end of a day, with what the value to come depends on.
+
+    Args:
+        source: Contract tables.
+        by: As for `stay_counts`.
+        dims: As for `stay_counts`.
+        as_of: The day.
+        currency: Keep this currency only; empty keeps all.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (as in
+        `stay_counts`), currency, billed_minor (what the running subscriptions cost a billing interval at
+        their price, in minor units; a pause counts at the price after it) and wait_days (to the next
+        renewal).
+    """
+    stays = _stays(source, by, dims, as_of, currency, policy).filter(_.cause.isnull())
+    start, cut = _day(stays, "start"), day_of(as_of + dt.timedelta(days=1))
+    stays = stays.mutate(tenure=_completed(stays, start, cut))
+    # Days since the last renewal, as a part of the interval's mean length; what is left is the wait.
+    elapsed = _elapsed_days(stays, start, cut)
+    length = _interval_days(stays)
+    stays = stays.mutate(
+        wait_days=ibis.greatest(length - elapsed, 0).cast("int64"), interval_days=length, cohort=_.start_month
+    )
+    paid = _running(source, as_of, currency)
+    joined = stays.left_join(paid, ["customer_id", "currency"])
+    joined = joined.mutate(
+        # Monthly amounts are 1/12 of a year's, and so is the mean month.
+        billed_minor=((_.monthly_minor * 12 * _.interval_days * 2 + 365) // 730).fill_null(0).cast("int64")
+    )
+    return joined.select(
+        "customer_id", "group", "interval", *dims, "tenure", "cohort", "currency", "billed_minor", "wait_days"
+    )
+
+
+def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
+    """Count the customers of `base` by group, characteristics and tenure.
+
+    Args:
+        customers: The table that `base` returned.
+        dims: The further columns that it has.
+
+    Returns:
+        A row a combination: group, interval, `dims`, tenure and currency, with customers, billed_minor and
+        wait_days, which is the mean.
+    """
+    keys = ["group", "interval", *dims, "tenure", "currency"]
+    return customers.group_by(*keys).agg(
+        customers=_.count().cast("int64"),
+        billed_minor=_.billed_minor.sum().cast("int64"),
+        wait_days=_.wait_days.mean(),
+    )
+
+
+def paid_by_tenure(
+    source: Tables,
+    *,
+    by: str | None = None,
+    since: dt.date,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Add up what customers paid for their subscription within some days, by how long they had been there.
+
+    Args:
+        source: Contract tables, with `payments`.
+        by: As for `stay_counts`.
+        since: The first day of the payments.
+        as_of: The last day.
+        currency: Keep this currency only; empty keeps all.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a combination: group, interval, currency, tenure (renewals passed when it was paid),
+        payers (customers with an attempt in that interval), charges (paid), failed (attempts), paid_minor,
+        refunded_minor and squares (the sum over payers of their net amount squared).
+    """
+    stays = _stays(source, by, (), as_of, currency, policy)
+    stays = stays.mutate(until=_next_start(stays))
+    payments = _payments(source, since, as_of, currency)
+    paid = payments.inner_join(
+        stays.rename(stay_currency="currency"),
+        [
+            payments.customer_id == stays.customer_id,
+            payments.currency == stays.currency,
+            payments.paid_index >= stays.start_index,
+            payments.paid_index < stays.until,
+        ],
+    )
+    at = Day(paid.paid_index, paid.paid_month, paid.paid_day_of_month)
+    start, end = _day(paid, "start"), _day(paid, "end")
+    last = paid.cause.isnull().ifelse(_NEVER, ibis.greatest(_begun(paid, start, end), 1) - 1)
+    paid = paid.mutate(tenure=ibis.least(_completed(paid, start, at), last).cast("int64"))
+    keys = ["group", "interval", "currency", "tenure"]
+    each = paid.group_by("customer_id", "spell", *keys).agg(
+        charges=_.status.count(where=_.status == "paid").cast("int64"),
+        failed=_.status.count(where=_.status == "failed").cast("int64"),
+        paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
+        refunded_minor=_.amount_minor.sum(where=_.status == "refunded").fill_null(0).cast("int64"),
+    )
+    each = each.mutate(net=(_.paid_minor - _.refunded_minor).cast("float64"))
+    return each.group_by(*keys).agg(
+        payers=_.count().cast("int64"),
+        charges=_.charges.sum().cast("int64"),
+        failed=_.failed.sum().cast("int64"),
+        paid_minor=_.paid_minor.sum().cast("int64"),
+        refunded_minor=_.refunded_minor.sum().cast("int64"),
+        squares=((_.net.var(how="pop") + _.net.mean() * _.net.mean()) * _.count()).cast("float64"),
+    )
+
+
+def intervals_begun(
+    source: Tables,
+    *,
+    by: str | None = None,
+    since: dt.date,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Count stays by which of their billing intervals began within some days.
+
+    Args:
+        source: Contract tables.
+        by: As for `stay_counts`.
+        since: The first day.
+        as_of: The last day.
+        currency: Keep this currency only; empty keeps all.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a combination: group, interval, currency, first and last (renewals passed at the first and the
+        last interval that began within the days) and n.
+    """
+    stays = _stays(source, by, (), as_of, currency, policy)
+    start, end, first = _day(stays, "start"), _day(stays, "end"), day_of(since)
+    lasted = ibis.greatest(_begun(stays, start, end), 1)
+    until = _completed(stays, start, day_of(as_of))
+    stays = stays.mutate(
+        first=(start.index < first.index).ifelse(_begun(stays, start, first), 0).cast("int64"),
+        last=_.cause.isnull().ifelse(until, ibis.least(until, lasted - 1)).cast("int64"),
+    )
+    counts = stays.group_by("group", "interval", "currency", "first", "last").agg(n=_.count().cast("int64"))
+    return counts.filter(_.last >= _.first)
+
+
+def acquisition(
+    source: Tables,
+    *,
+    since: dt.date,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Add up what was spent on each channel and count the paying customers it won, within some days.
+
+    Args:
+        source: Contract tables, with `spend`, and `channel` of customers.
+        since: The first day.
+        as_of: The last day.
+        currency: Count customers of this currency only; empty counts all. Spend counts whatever its own.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a channel and currency of spend, and a row a channel with null as currency for its customers:
+        channel, currency, spent_minor, customers (whose first stay began within the days).
+    """
+    spend = source["spend"]
+    spent = (
+        spend.filter((spend.date >= ibis.literal(since)) & (spend.date <= ibis.literal(as_of)))
+        .group_by("channel", "currency")
+        .agg(spent_minor=_.amount_minor.sum().cast("int64"))
+        .mutate(customers=ibis.literal(0, "int64"))
+    )
+    first = _stays(source, "channel", (), as_of, currency, policy)
+    first = first.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
+    won = (
+        first.group_by(channel=_.group)
+        .agg(customers=_.count().cast("int64"))
+        .mutate(currency=ibis.null("string"), spent_minor=ibis.literal(0, "int64"))
+    )
+    return ibis.union(spent, won.select(spent.columns)).order_by("channel", "currency")
+
+
+def paid_by_cohort(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    currency: str = "",
+    months: int = 3,
+    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+) -> ir.Table:
+    """Add up all that customers have paid for their subscriptions, by when they first came.
+
+    Args:
+        source: Contract tables, with `payments`.
+        as_of: The last day.
+        currency: Keep this currency only; empty keeps all.
+        months: Months in a cohort.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a cohort and currency: cohort (index of its first month), currency, customers, charges,
+        paid_minor and refunded_minor.
+    """
+    first = _stays(source, None, (), as_of, currency, policy).filter(_.spell == 1)
+    first = first.select(
+        "customer_id", "currency", "start_index", cohort=((_.start_month // months) * months).cast("int64")
+    )
+    sizes = first.group_by("cohort", "currency").agg(customers=_.count().cast("int64"))
+    payments = _payments(source, None, as_of, currency)
+    each = payments.group_by("customer_id").agg(
+        charges=_.status.count(where=_.status == "paid").cast("int64"),
+        paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
+        refunded_minor=_.amount_minor.sum(where=_.status == "refunded").fill_null(0).cast("int64"),
+    )
+    sums = (
+        first.inner_join(each, "customer_id")
+        .group_by("cohort", "currency")
+        .agg(**{name: _[name].sum().cast("int64") for name in ("charges", "paid_minor", "refunded_minor")})
+    )
+    joined = sizes.left_join(sums, ["cohort", "currency"])
+    return joined.select(
+        "cohort",
+        "currency",
+        "customers",
+        **{name: joined[name].fill_null(0) for name in ("charges", "paid_minor", "refunded_minor")},
+    ).order_by("cohort", "currency")
+
+
+def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = (), *, yearly_rate: float) -> ir.Table:
+    """Give each customer of `base` their expected value to come, by joining a small table.
+
+    Args:
+        customers: The table that `base` returned.
+        scores: A row for each group, interval, `dims`, tenure and currency: multiplier, with low and high
+            (value in the reporting currency's minor units at the next renewal, for each minor unit billed),
+            and stays_a_year (the chance to be there a year from now).
+        dims: The further columns that both have.
+        yearly_rate: Discount rate a year, by which the wait for the next renewal is discounted.
+
+    Returns:
+        The customers that have a score: the columns of `base`, with value, low, high (minor units, not
+        rounded) and stays_a_year.
+    """
+    keys = ["group", "interval", *dims, "tenure", "currency"]
+    joined = customers.inner_join(scores, keys)
+    wait = (1.0 + yearly_rate) ** (-(joined.wait_days.cast("float64")) / 365.25)
+    worth = joined.billed_minor.cast("float64") * wait
+    return joined.select(
+        *customers.columns,
+        value=worth * joined.multiplier,
+        low=worth * joined.low,
+        high=worth * joined.high,
+        stays_a_year=joined.stays_a_year,
+    )
+
+
+def value_by_cohort(scored: ir.Table, *, months: int = 3) -> ir.Table:
+    """Add up the scored customers' value to come, by when their stay began.
+
+    Args:
+        scored: The table that `score` returned.
+        months: Months in a cohort.
+
+    Returns:
+        A row a cohort: cohort (index of its first month), customers (still on), value, low and high.
+    """
+    rows = scored.mutate(cohort=((_.cohort // months) * months).cast("int64"))
+    return (
+        rows.group_by("cohort")
+        .agg(
+            customers=_.count().cast("int64"),
+            **{name: _[name].sum() for name in ("value", "low", "high")},
+        )
+        .order_by("cohort")
+    )
+
+
+def movement(before: ir.Table, after: ir.Table) -> ir.Table:
+    """Say how the value of the customer base moved between two days: new, lost, revalued.
+
+    Args:
+        before: The base of the earlier day, scored.
+        after: The base of the later day, scored alike.
+
+    Returns:
+        One row: before, new, lost, revalued and after (value, in minor units; ``before + new + lost +
+        revalued = after``) and the customers of each but the last two: customers_before, customers_new,
+        customers_lost, customers_after.
+    """
+    then = before.select("customer_id", value_before=before.value)
+    now = after.select(id_after=after.customer_id, value_after=after.value)
+    both = then.outer_join(now, then.customer_id == now.id_after)
+    both = both.mutate(was=both.customer_id.notnull(), is_=both.id_after.notnull())
+    both = both.mutate(a=_.value_before.fill_null(0.0), b=_.value_after.fill_null(0.0))
+    return both.aggregate(
+        before=_.a.sum().fill_null(0.0),
+        new=_.b.sum(where=~_.was).fill_null(0.0),
+        lost=-(_.a.sum(where=~_.is_).fill_null(0.0)),
+        revalued=(_.b - _.a).sum(where=_.was & _.is_).fill_null(0.0),
+        after=_.b.sum().fill_null(0.0),
+        customers_before=_.was.sum().fill_null(0).cast("int64"),
+        customers_new=(~_.was).sum().fill_null(0).cast("int64"),
+        customers_lost=(~_.is_).sum().fill_null(0).cast("int64"),
+        customers_after=_.is_.sum().fill_null(0).cast("int64"),
+    )
+
+
+def latest_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """Return each currency's exchange rate on the last day up to `as_of`: currency, rate.
+
+    Args:
+        source: Contract tables, with `fx_rates`.
+        as_of: The day.
+    """
+    rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
+    last = rates.group_by("currency").agg(date=_.date.max())
+    return rates.semi_join(last, ["currency", "date"]).select("currency", "rate").order_by("currency")
+
+
+def _stays(
+    source: Tables,
+    by: str | None,
+    dims: Sequence[str],
+    as_of: dt.date,
+    currency: str,
+    policy: MetricPolicy,
+) -> ir.Table:
+    """Stays with group, interval, characteristics, and the numbers of their days as columns."""
+    stays = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
+    # What a stay began with is known by these names to `group_column`; ours must not be overwritten.
+    for name in dict.fromkeys([*([by] if by else []), *dims]):
+        stays = subscriptions.group_column(source, stays, name)
+    group = stays[by] if by else ibis.literal("all")
+    number = stays.billing
+    for unit in ("day", "week", "month", "year"):
+        number = number.replace(f" {unit}", "")
+    count = number.cast("int64")
+    months = ibis.cases(
+        (stays.billing.endswith("year"), count * 12), (stays.billing.endswith("month"), count), else_=0
+    ).cast("int64")
+    days = ibis.cases(
+        (stays.billing.endswith("week"), count * 7), (stays.billing.endswith("day"), count), else_=0
+    ).cast("int64")
+    numbers = {}
+    for name in ("start", "end"):
+        found = day(stays[name])
+        numbers |= {
+            f"{name}_index": found.index,
+            f"{name}_month": found.month,
+            f"{name}_day_of_month": found.day_of_month,
+        }
+    stays = stays.mutate(group_=group, months_=months, days_=days, **numbers)
+    return stays.select(
+        "customer_id",
+        "spell",
+        "cause",
+        "currency",
+        *(name for name in dims if name != "currency"),
+        *numbers,
+        "months_",
+        "days_",
+        group=(_.spell > 1).ifelse(RETURNED, _.group_),
+        interval=(_.months_ > 0).ifelse(
+            _.months_.cast("string") + " months", _.days_.cast("string") + " days"
+        ),
+    )
+
+
+def _day(table: ir.Table, name: str) -> Day:
+    return Day(table[f"{name}_index"], table[f"{name}_month"], table[f"{name}_day_of_month"])
+
+
+def _completed(table: ir.Table, start: Day, end: Day) -> ir.IntegerValue:
+    """Whole billing intervals between two days."""
+    months = completed_periods(start, end, "month") // ibis.greatest(table.months_, 1)
+    days = (end.index - start.index) // ibis.greatest(table.days_, 1)
+    return (table.months_ > 0).ifelse(months, days).cast("int64")
+
+
+def _begun(table: ir.Table, start: Day, end: Day) -> ir.IntegerValue:
+    """Billing intervals begun between two days: the whole ones, and one more if any is left."""
+    length = ibis.greatest(table.months_, 1)
+    months = (begun_periods(start, end, "month") + length - 1) // length
+    spell = ibis.greatest(table.days_, 1)
+    days = (end.index - start.index + spell - 1) // spell
+    return (table.months_ > 0).ifelse(months, days).cast("int64")
+
+
+def _interval_days(table: ir.Table) -> ir.IntegerValue:
+    """The mean length of a billing interval, in days."""
+    return (table.months_ > 0).ifelse((table.months_ * 365 + 6) // 12, table.days_).cast("int64")
+
+
+def _elapsed_days(table: ir.Table, start: Day, end: Day) -> ir.IntegerValue:
+    """Days since the last renewal, near enough: months are taken as a twelfth of a year."""
+    months = completed_periods(start, end, "month")
+    within = months - (months // ibis.greatest(table.months_, 1)) * table.months_
+    spare = end.day_of_month - start.day_of_month
+    spare = (spare < 0).ifelse(spare + 30, spare)
+    days = (end.index - start.index) % ibis.greatest(table.days_, 1)
+    by_month = ((within * 365 + 6) // 12) + ibis.greatest(spare, 0)
+    return (table.months_ > 0).ifelse(by_month, days).cast("int64")
+
+
+def _running(source: Tables, as_of: dt.date, currency: str) -> ir.Table:
+    """What each customer's running subscriptions cost a month, by currency."""
+    cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    spans = source["subscriptions"]
+    on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
+    spans = spans.filter(on & (spans.status != "trialing"))
+    if currency:
+        spans = spans.filter(_.currency == currency)
+    spans = spans.mutate(monthly=subscriptions.monthly_amount(spans))
+    return spans.group_by("customer_id", "currency").agg(monthly_minor=_.monthly.sum().cast("int64"))
+
+
+def _payments(source: Tables, since: dt.date | None, as_of: dt.date, currency: str) -> ir.Table:
+    """Attempts to charge for a subscription within some days, with the numbers of their day."""
+    payments = source["payments"].filter(_.kind.isin(SUBSCRIPTION_KINDS))
+    payments = payments.filter(_.attempted_at < dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()))
+    if since:
+        payments = payments.filter(_.attempted_at >= dt.datetime.combine(since, dt.time()))
+    if currency:
+        payments = payments.filter(_.currency == currency)
+    return payments.select(
+        "customer_id",
+        "currency",
+        "status",
+        "amount_minor",
+        paid_index=day_index(payments.attempted_at),
+        paid_month=month_index(payments.attempted_at),
+        paid_day_of_month=payments.attempted_at.day().cast("int64"),
+    )
+
+
+def _next_start(stays: ir.Table) -> ir.IntegerValue:
+    """The first day that belongs to the customer's next stay; a refund may come after the end of one."""
+    later = ibis.window(group_by="customer_id", order_by="spell")
+    return stays.start_index.lead(1).over(later).fill_null(_NEVER).cast("int64")
