@@ -107,7 +107,7 @@ def list_(folder: str | None) -> None:
 @click.argument("folder", default="data/demo")
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
-@click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--seed", type=int, default=8, show_default=True)
 @click.option("--force", is_flag=True, help="Write it though it is there already.")
 def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> None:
     """Write the demo company: a simulated streaming service, with its truth beside it."""
@@ -225,7 +225,7 @@ def _demo_on_first_use(reports: Iterable[Report]) -> None:
 
 
 def _make_demo(
-    place: Path, customers: int = 20_000, months: int = 36, seed: int = 7, force: bool = False
+    place: Path, customers: int = 20_000, months: int = 36, seed: int = 8, force: bool = False
 ) -> bool:
     """Write the demo company unless it is there with these settings; say whether it was written."""
     import json

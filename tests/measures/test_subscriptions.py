@@ -172,7 +172,8 @@ def loop_table(spans, period, observed_from=None):
         by_cause = Counter(cause for _, out, cause in people if out == k)
         entered = sum(entry == k for entry, _, _ in people)
         result[k] = (
-            at_risk, by_cause["voluntary"], by_cause["involuntary"], by_cause["unknown"], by_cause[None], entered,
+            at_risk, by_cause["voluntary"], by_cause["involuntary"], by_cause["unknown"],
+            by_cause[None], entered,
         )  # fmt: skip
     return result
 
@@ -280,7 +281,7 @@ def test_exclusions_name_each_reason_once_and_lose_nobody():
     }  # fmt: skip
     assert ledger.monthly_minor["trial"] == 1000
     value = measures.active_value(source, as_of=AS_OF).to_pandas()
-    assert value[["customers", "monthly_minor"]].values.tolist() == [[1, 1000]]
+    assert value[["customers", "monthly_minor"]].to_numpy().tolist() == [[1, 1000]]
     assert measures.exclusions(source, as_of=AS_OF, currency="USD").to_pandas().spans.sum() == len(spans)
 
 
@@ -305,7 +306,7 @@ def test_small_groups_are_folded_and_a_misspelt_column_is_named():
     assert life.groupby("group").events.sum().to_dict() == {"a": 4, "b": 2, "other": 1}
     life = measures.life_table(source, by="channel", as_of=AS_OF, max_groups=1).to_pandas()
     assert life.groupby("group").events.sum().to_dict() == {"a": 4, "other": 3}
-    with pytest.raises(InputError, match="'chanel'.*did you mean 'channel'"):
+    with pytest.raises(InputError, match=r"'chanel'.*did you mean 'channel'"):
         measures.life_table(source, by="chanel", as_of=AS_OF)
 
 
@@ -315,8 +316,9 @@ def test_calendar_integers_agree_with_the_calendar():
     one = day(t.d)
     other = civil(one.index)
     frame = t.select(
-        "d", index=one.index, month=one.month, dom=one.day_of_month, month2=other.month, dom2=other.day_of_month,
-        first=month_start(one.month), length=days_in_month(one.month),
+        "d", index=one.index, month=one.month, dom=one.day_of_month,
+        month2=other.month, dom2=other.day_of_month, first=month_start(one.month),
+        length=days_in_month(one.month),
     ).to_pandas()  # fmt: skip
     dates = [d.date() if hasattr(d, "date") else d for d in frame.d]
     epoch = dt.date(1970, 1, 1)

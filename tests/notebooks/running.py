@@ -15,7 +15,7 @@ NOTEBOOKS = project_root() / "notebooks"
 
 @dataclass(frozen=True)
 class Ran:
-    """How a run ended: state and reason as in `tenure.runs.execute.Outcome`, and the folder of its exports."""
+    """How a run ended, as in `tenure.runs.execute.Outcome`, and the folder of its exports."""
 
     state: str
     reason: str

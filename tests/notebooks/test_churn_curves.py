@@ -140,7 +140,11 @@ def broken(tmp_path, kind):
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("empty folder", ["data"]), ("corrupt Parquet", ["subscriptions"]), ("no rows", ["subscriptions", "no rows"])],
+    [
+        ("empty folder", ["data"]),
+        ("corrupt Parquet", ["subscriptions"]),
+        ("no rows", ["subscriptions", "no rows"]),
+    ],
 )
 def test_broken_data_gets_one_sentence(run, demo, tmp_path, kind, words):
     outcome = run(NAME, data=str(broken(tmp_path, kind)))
@@ -154,12 +158,18 @@ def test_plain_papermill_works_from_another_folder(tmp_path, demo):
     papermill = [sys.executable, "-m", "papermill", "--no-progress-bar", "-k", "python3"]
     notebook = str(project_root() / "notebooks" / NAME)
     done = subprocess.run(
-        [*papermill, notebook, "out.ipynb", "-p", "by", "channel"], cwd=tmp_path, capture_output=True, text=True
+        [*papermill, notebook, "out.ipynb", "-p", "by", "channel"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert nbformat.read(tmp_path / "out.ipynb", 4).metadata.papermill.exception is None
     wrong = subprocess.run(
-        [*papermill, notebook, "out2.ipynb", "-p", "bye", "channel"], cwd=tmp_path, capture_output=True, text=True
+        [*papermill, notebook, "out2.ipynb", "-p", "bye", "channel"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert wrong.returncode != 0
     assert "did you mean `by`" in wrong.stderr

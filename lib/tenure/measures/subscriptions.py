@@ -39,7 +39,7 @@ _RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
 
 def monthly_amount(
     subscriptions: ir.Table,
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.IntegerValue:
     """Return what a span pays a month, in minor units: (amount x quantity - discount) x k.
 
@@ -94,7 +94,7 @@ def spells(
     *,
     as_of: dt.date,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return each customer's uninterrupted stays as a paying subscriber.
 
@@ -159,7 +159,7 @@ def duration_counts(
     start_to: dt.date | None = None,
     currency: str = "",
     observed_from: dt.date | None = None,
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count first stays by how long they lasted, how they ended, and any characteristics.
 
@@ -208,7 +208,7 @@ def life_table(
     observed_from: dt.date | None = None,
     min_group: int = 1,
     max_groups: int = 12,
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count, for each period of life, who was at risk of leaving and who left.
 
@@ -283,7 +283,7 @@ def retention_triangle(
     start_from: dt.date | None = None,
     start_to: dt.date | None = None,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count how many of each cohort stayed longer than k periods, for ripe cells only.
 
@@ -343,7 +343,7 @@ def active_value(
     by: str | None = None,
     as_of: dt.date,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count paying customers at the end of a day and what they pay a month.
 
@@ -382,7 +382,7 @@ def new_customers(
     since: dt.date,
     as_of: dt.date,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count customers whose first stay began within some days.
 
@@ -398,6 +398,12 @@ def new_customers(
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     return _started_within(stays, since, None).aggregate(customers=_.count().cast("int64"))
+
+
+def currencies(source: Tables) -> ir.Table:
+    """Count spans by currency, the most common first: columns currency, spans."""
+    counts = source["subscriptions"].group_by("currency").agg(spans=_.count().cast("int64"))
+    return counts.order_by(ibis.desc("spans"), "currency")
 
 
 def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
@@ -480,7 +486,7 @@ def classified(
     *,
     as_of: dt.date,
     currency: str,
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
     also: Sequence[str] = (),
 ) -> ir.Table:
     """Spans with day, rate and the reason, if any, for which they are no time as a paying customer.

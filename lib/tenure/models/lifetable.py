@@ -97,7 +97,7 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
     if life.empty:
         raise InputError(
             "The life table has no rows, because nobody was watched for a whole period: "
-            "choose a shorter period, a later as-of date or a wider cohort window."
+            "choose a shorter period, a later as_of or a wider cohort window (start_from, start_to)."
         )
     names, row = group_names(life)
     numbers = {

@@ -35,6 +35,7 @@ class Finding:
         better: Which direction is good.
         target: What was aimed for, in the same unit.
         verdict: "better", "worse", "higher", "lower" or "no clear change" against `compare`; "" without one.
+        lead: Whether it stands before the others where findings are listed.
         shown: Value, interval, comparison, difference, target and count as readers see them.
     """
 
@@ -51,6 +52,7 @@ class Finding:
     better: Literal["up", "down"] | None = None
     target: float | int | None = None
     verdict: str = ""
+    lead: bool = False
     shown: dict[str, str] = field(default_factory=dict)
 
 
@@ -70,6 +72,7 @@ def make_finding(
     better: Literal["up", "down"] | None = None,
     target: Any = None,
     level: float = 0.95,
+    lead: bool = False,
     **words: Any,
 ) -> Finding:
     """Make a finding without showing it; the parameters are those of :func:`finding`.
@@ -122,6 +125,7 @@ def make_finding(
         compare_label=str(compare_label),
         better=better,
         verdict=_verdict(numbers["value"], numbers["compare"], better, clear),
+        lead=lead,
         shown=shown,
         **numbers,
     )
@@ -143,6 +147,7 @@ def finding(
     better: Literal["up", "down"] | None = None,
     target: Any = None,
     level: float = 0.95,
+    lead: bool = False,
     **words: Any,
 ) -> None:
     """Say what was found: shows a line for people and keeps a record for machines.
@@ -169,6 +174,7 @@ def finding(
         better: Which direction is good; None for neither.
         target: What was aimed for, in the same unit.
         level: The confidence level of the interval.
+        lead: Whether it stands before the others in the report's *In short*.
         **words: Further placeholders, already formatted.
 
     Raises:
@@ -189,6 +195,7 @@ def finding(
         better=better,
         target=target,
         level=level,
+        lead=lead,
         **words,
     )
     record = asdict(found)
@@ -259,7 +266,7 @@ def describe_target(record: Mapping[str, Any]) -> str:
 
 
 def read_findings(notebook: Any) -> list[dict[str, Any]]:
-    """Return the records of an executed notebook's findings, in order.
+    """Return the records of an executed notebook's findings: those that lead, then the others, in order.
 
     Args:
         notebook: A notebook node, or the same as plain dicts.
@@ -275,7 +282,7 @@ def read_findings(notebook: Any) -> list[dict[str, Any]]:
                 f"The finding {record['id']} is said twice in this notebook; give one another id."
             )
         seen.add(record["id"])
-    return [_as_dict(record) for record in records]
+    return [_as_dict(record) for record in sorted(records, key=lambda record: not record.get("lead"))]
 
 
 def outputs(notebook: Any) -> Iterable[Mapping[str, Any]]:

@@ -23,18 +23,10 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from tenure.errors import InputError
+from tenure.money import minor_exponent
 
 NOT_AVAILABLE = "not available"
 UNITS = ("percent", "points", "days", "weeks", "months", "years", "count", "number", "ratio", "score")
-
-# ISO 4217 (list one of the maintenance agency): currencies whose minor unit is not a hundredth. CLDR's own
-# digits are for display and differ (the Serbian dinar shows none, yet is counted in hundredths).
-_EXPONENTS = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"), 0),
-    **dict.fromkeys(("VND", "VUV", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    **dict.fromkeys(("CLF", "UYW"), 4),
-}
 
 # From here on numbers are written as 1.0e+15: the ends of an interval may be anywhere.
 _HUGE = 10**15
@@ -167,7 +159,7 @@ def currency_exponent(currency: str) -> int:
         >>> currency_exponent("EUR"), currency_exponent("JPY"), currency_exponent("KWD")
         (2, 0, 3)
     """
-    return _EXPONENTS.get(_currency(currency), 2)
+    return minor_exponent(_currency(currency))
 
 
 def money(minor: Any, currency: str, *, compact: bool | None = None, digits: int | None = None) -> str:

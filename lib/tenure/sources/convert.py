@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
-from babel.core import get_global
-from babel.numbers import get_currency_precision
 
 from tenure.contract import Column, Table
 from tenure.errors import InputError
+from tenure.money import EXPONENTS
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
@@ -245,10 +244,8 @@ def read(
 def minor_digits(table: ir.Table) -> ir.Value:
     """Return how many decimals each row's currency has: 2 for EUR, 0 for JPY, 3 for KWD."""
     odd: dict[int, list[str]] = {}
-    for code in get_global("currency_fractions"):
-        digits = get_currency_precision(code)
-        if code != "DEFAULT" and digits != 2:
-            odd.setdefault(digits, []).append(code)
+    for code, digits in EXPONENTS.items():
+        odd.setdefault(digits, []).append(code)
     if "currency" not in table.columns:
         return ibis.literal(2, "int64")
     branches = [(table.currency.isin(codes), ibis.literal(n, "int64")) for n, codes in odd.items()]

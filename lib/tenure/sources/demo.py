@@ -67,7 +67,7 @@ def write_demo(
     folder: Path,
     customers: int = 20_000,
     months: int = 36,
-    seed: int = 7,
+    seed: int = 8,
     jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
