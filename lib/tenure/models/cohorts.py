@@ -67,11 +67,8 @@ def retention_matrix(triangle: pd.DataFrame, *, cohort: str = "month") -> pd.Dat
     Example:
         >>> triangle = pd.DataFrame({"cohort": [24288, 24288, 24289], "period": [0, 1, 0],
         ...                          "size": [10, 10, 8], "stayed": [10, 7, 8]})
-        >>> retention_matrix(triangle)
-        period     0    1
-        cohort
-        2024-01  1.0  0.7
-        2024-02  1.0  NaN
+        >>> retention_matrix(triangle).to_dict("list")
+        {0: [1.0, 1.0], 1: [0.7, nan]}
     """
     shares = triangle.assign(share=triangle["stayed"] / triangle["size"])
     matrix = shares.pivot_table(index="cohort", columns="period", values="share").sort_index()
