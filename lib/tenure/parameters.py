@@ -23,8 +23,9 @@ def check_parameters(names: Mapping[str, Any]) -> None:
     """Refuse parameters that the notebook does not have, or whose values are of the wrong type.
 
     Papermill only warns about a misspelt parameter and runs on the defaults. This compares the cell it
-    injects (it begins with ``# Parameters``) with the notebook's own parameters cell: the first cell of
-    nothing but annotated assignments.
+    injects (it begins with ``# Parameters``) with the notebook's own parameters cell: of the cells of nothing
+    but annotated assignments, the one with the most. What was run before that cell was run last does not
+    count, so that a notebook can be mended and run again in one kernel.
 
     Args:
         names: The notebook's ``globals()``.
@@ -33,8 +34,9 @@ def check_parameters(names: Mapping[str, Any]) -> None:
         InputError: A parameter is unknown, or its value is not of the declared type.
     """
     cells = [cell for cell in names.get("In", []) if cell.strip()]
-    declared = next((found for cell in cells if (found := _declared(cell))), {})
-    injected = [cell for cell in cells if cell.lstrip().startswith("# Parameters")]
+    found = [(len(types), place, types) for place, cell in enumerate(cells) if (types := _declared(cell))]
+    _, place, declared = max(found, key=lambda one: one[:2], default=(0, 0, {}))
+    injected = [cell for cell in cells[place:] if cell.lstrip().startswith("# Parameters")]
     for name in _assigned(injected[-1]) if injected and declared else []:
         if name not in declared:
             raise InputError(unknown_name("parameter", name, declared))
@@ -106,6 +108,21 @@ def at_least(name: str, value: int, low: int) -> int:
     """
     if value < low:
         raise InputError(f"The parameter `{name}` is {value}, but it must be at least {low}.")
+    return value
+
+
+def between(name: str, value: float, low: float, high: float) -> float:
+    """Return the value if it lies between two others, or is one of them.
+
+    Raises:
+        InputError: It does not.
+
+    Example:
+        >>> between("alpha", 0.05, 0, 1)
+        0.05
+    """
+    if not low <= value <= high:
+        raise InputError(f"The parameter `{name}` is {value}, but it must be from {low} to {high}.")
     return value
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenure import MetricPolicy
-from tenure.errors import InputError
+from tenure.errors import InputError, NotApplicable
 from tenure.measures import subscriptions as measures
 from tenure.measures.calendar import civil, day, days_in_month, month_start
 
@@ -308,6 +308,44 @@ def test_small_groups_are_folded_and_a_misspelt_column_is_named():
     assert life.groupby("group").events.sum().to_dict() == {"a": 4, "other": 3}
     with pytest.raises(InputError, match=r"'chanel'.*did you mean 'channel'"):
         measures.life_table(source, by="chanel", as_of=AS_OF)
+
+
+def named(**columns):
+    """Two customers, with columns of any name."""
+    source = tables([span("s1", "c1", dt.date(2023, 1, 1)), span("s2", "c2", dt.date(2023, 2, 1))])
+    people = pa.table({"customer_id": ["c1", "c2"], "is_test": [False, False], **columns})
+    return {**source, "customers": CONNECTION.create_table(f"people{next(NUMBER)}", people, temp=True)}
+
+
+def test_a_segment_column_of_customers_is_used_where_there_is_no_table_of_segments():
+    source = named(segment=["x", "y"])
+    life = measures.life_table(source, by="segment", as_of=AS_OF).to_pandas()
+    assert set(life["group"]) == {"x", "y"}
+    assert measures.groupings(source).count("segment") == 1
+    assert "segment" in measures.characteristics(source).to_pandas()["name"].tolist()
+    with pytest.raises(NotApplicable, match="no table `segments`"):
+        measures.life_table(named(), by="segment", as_of=AS_OF)
+
+
+@pytest.mark.parametrize("name", ["start", "end", "spell", "cause", "entry", "exit", "event", "n"])
+def test_a_column_whose_name_the_counts_use_is_refused_and_never_chosen(name):
+    source = named(**{name: ["x", "y"]})
+    with pytest.raises(InputError, match=rf"customers\.{name}: .*rename it in a mapping"):
+        measures.life_table(source, by=name, as_of=AS_OF)
+    assert name not in measures.groupings(source)
+    assert name not in measures.characteristics(source).to_pandas()["name"].tolist()
+
+
+@pytest.mark.parametrize(
+    "name", ["group", "period", "left", "ripe", "at_risk", "size", "plan", "billing", "k"]
+)
+def test_other_names_of_columns_do_no_harm(name):
+    source = named(**{name: ["x", "y"]})
+    life = measures.life_table(source, by=name, as_of=AS_OF).to_pandas()
+    assert life["censored"].sum() == 2
+    counts = measures.duration_counts(source, ["plan", name][name == "plan" :], as_of=AS_OF).to_pandas()
+    assert counts["n"].sum() == 2
+    assert measures.groupings(source).count(name) == 1
 
 
 def test_calendar_integers_agree_with_the_calendar():

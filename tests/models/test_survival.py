@@ -532,6 +532,62 @@ def test_a_group_not_watched_that_long_has_no_restricted_mean():
     assert restricted_mean(GOOD, longest_horizon(GOOD)).table["value"].notna().all()
 
 
+def test_a_late_group_does_not_cut_the_others_short():
+    people = pd.concat(
+        [
+            people_of([10] * 70, [0] * 70, "a"),
+            people_of([8] * 28, [0] * 28, "b"),
+            people_of([2, 2], [1, 0], "new"),
+        ]
+    )
+    life = life_table(people)
+    assert longest_horizon(life) == 2
+    assert longest_horizon(life, share=0.9) == 8
+    # Two groups at least, or there is nothing to compare.
+    assert longest_horizon(life, share=0.5) == 8
+    # Whoever is gone needs no more watching.
+    gone = life_table(pd.concat([people_of([3, 4], [1, 1], "gone"), people_of([9] * 5, [0] * 5, "on")]))
+    assert longest_horizon(gone) == 9
+
+
+def test_a_difference_from_a_group_nobody_left_has_an_interval():
+    life = life_table(pd.concat([people_of([6] * 50, [0] * 50, "a"), people_of([3] * 50, [1] * 50, "b")]))
+    widest = restricted_mean(life, 6).widest()
+    assert (widest["longer"], widest["shorter"], widest["difference"]) == ("a", "b", 3)
+    exact = 1 + 5 * 0.025 ** (1 / 50)
+    assert widest["low"] == pytest.approx(3 - (6 - exact))
+
+
+def test_the_widest_of_two_is_their_difference_and_of_more_it_is_less_sure():
+    rng = np.random.default_rng(11)
+    people = [people_of(rng.integers(1, 9 + 2 * g, 80), rng.integers(0, 2, 80), f"g{g}") for g in range(4)]
+    two = restricted_mean(life_table(pd.concat(people[:2])), 6)
+    pair, widest = two.differences().iloc[0], two.widest()
+    sign = np.sign(pair["difference"])
+    assert sorted([sign * widest["low"], sign * widest["high"]]) == pytest.approx([pair["low"], pair["high"]])
+    many = restricted_mean(life_table(pd.concat(people)), 6)
+    alone = many.differences().set_index(["group_a", "group_b"])
+    widest = many.widest()
+    names = tuple(sorted([widest["longer"], widest["shorter"]]))
+    assert widest["high"] - widest["low"] > (alone.loc[names, "high"] - alone.loc[names, "low"]) * 1.2
+
+
+def test_the_widest_of_many_alike_seldom_excludes_zero():
+    """Unadjusted, the widest of six groups that are alike would be called real in two companies of five."""
+    rng, wrong, runs = np.random.default_rng(12), 0, 300
+    for _ in range(runs):
+        rows = []
+        for group in "abcdef":
+            n = 300
+            for k in range(1, 7):
+                left = rng.binomial(n, 0.1)
+                rows.append((group, k, n, left, n - left if k == 6 else 0))
+                n -= left
+        life = pd.DataFrame(rows, columns=["group", "period", "at_risk", "events", "censored"])
+        wrong += restricted_mean(life, 6).widest()["low"] > 0
+    assert wrong / runs <= 0.08
+
+
 # --- causes -------------------------------------------------------------------------------------------
 
 

@@ -340,12 +340,17 @@ def test_as_of_before_the_data(company, write):
     assert check_as_of(source, dt.date(2024, 1, 1)) == dt.date(2024, 1, 1)
 
 
-def test_as_of_long_after_the_data(company, write):
+def test_as_of_after_the_data_is_warned_of_and_long_after_it_refused(company, write):
     source = open_source(write(company))
     assert found(source, dt.date(2024, 7, 5)) == []
-    report = check(source, dt.date(2024, 12, 31))
+    report = check(source, dt.date(2024, 7, 31))
     assert [p.rule for p in report.problems] == ["as_of_after_data"]
-    assert "184 days after the last day of the data, 2024-06-30" in report.problems[0].sentence
+    assert "31 days after the last day of the data, 2024-06-30" in report.problems[0].sentence
+    for refuse in (check, check_as_of):
+        with pytest.raises(
+            InputError, match="2024-12-31 lies 184 days after the data, which ends on 2024-06-30"
+        ):
+            refuse(source, dt.date(2024, 12, 31))
 
 
 def test_rows_after_an_early_as_of_are_counted(company, write):

@@ -545,6 +545,28 @@ def test_the_example_explains_every_key_and_works(write, mapping):
     assert snapshot.snapshot.blank is None
 
 
+def test_a_mapping_may_say_only_what_the_data_as_a_whole_is_like(write, mapping):
+    customers = pd.DataFrame({"customer_id": ["1"], "created_at": ["2024-07-01 12:00:00"]})
+    subscriptions = pd.DataFrame(
+        {
+            "subscription_id": ["a"],
+            "customer_id": ["1"],
+            "plan": ["Basic"],
+            "billing_interval": ["month"],
+            "unit_amount_minor": [999],
+            "currency": ["EUR"],
+            "status": ["active"],
+            "started_at": ["2024-07-01 12:00:00"],
+            "ended_at": [""],
+        }
+    )
+    place = write({"customers": customers, "subscriptions": subscriptions}, "csv")
+    source = open_source(place, mapping({"observed_from": "2024-01-01", "time_zone": "Europe/Rome"}))
+    assert source.observed_from == dt.date(2024, 1, 1)
+    for table, column in (("customers", "created_at"), ("subscriptions", "started_at")):
+        assert collect(source[table])[column].item() == pd.Timestamp("2024-07-01 10:00:00")
+
+
 @pytest.mark.skipif(
     not TELCO.exists(), reason="the telco data is not beside the project, in ../shared/data/telco"
 )

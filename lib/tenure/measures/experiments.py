@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import ibis
 from ibis import _, ir
 
-from tenure.errors import InputError, NotApplicable
+from tenure.errors import InputError
 from tenure.measures.calendar import Period, day_index, day_of
 from tenure.measures.subscriptions import duration_counts, spells
 from tenure.policy import MetricPolicy
@@ -116,6 +116,21 @@ def assigned_units(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Tab
     return both.mutate(assigned_day=day_index(both.assigned_at))
 
 
+def currencies(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
+    """Count the subscriptions of an experiment's customers by currency.
+
+    Returns:
+        A row a currency: currency, spans; the most frequent first.
+    """
+    tables = stays_of_units(source, experiment=experiment, as_of=as_of)
+    return (
+        tables["subscriptions"]
+        .group_by("currency")
+        .agg(spans=_.count().cast("int64"))
+        .order_by(ibis.desc("spans"), "currency")
+    )
+
+
 def daily_counts(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
     """Count the units that were assigned each day.
 
@@ -137,13 +152,12 @@ def segment_columns(source: Tables) -> list[str]:
     those who became customers would compare converted units with nobody. Without visits the units are
     customers, and it is the customers' columns.
     """
-    if "visits" in source:
-        skip = ("visitor_id", "customer_id")
-        schema = source["visits"].schema()
-    else:
-        skip = ("customer_id",)
-        schema = source["customers"].schema()
-    return [name for name, type_ in schema.items() if type_.is_string() and name not in skip]
+    schema = source["visits" if "visits" in source else "customers"].schema()
+    return [
+        name
+        for name, type_ in schema.items()
+        if type_.is_string() and name not in ("visitor_id", "customer_id")
+    ]
 
 
 def outcomes(
@@ -155,7 +169,7 @@ def outcomes(
     pre_days: int = 90,
     segments: Sequence[str] = (),
     costs: Costs = Costs(),
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return what each unit did in the days after its assignment.
 
@@ -358,7 +372,7 @@ def stay_counts(
     as_of: dt.date,
     period: Period = "month",
     segments: Sequence[str] = (),
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count the stays that followed an assignment, by variant and segment.
 
@@ -504,28 +518,3 @@ def _capped(units: ir.Table, columns: Sequence[str], cap: tuple[float, float]) -
         value = ibis.least(value, units[f"{name}_high"]) if high < 1 else value
         changed[name] = value.cast("int64")
     return units.mutate(**changed).drop(*limits)
-
-
-def require_experiment(listed: Sequence[str], experiment: str) -> str:
-    """Return the experiment asked for, or the only or latest one where none is named.
-
-    Args:
-        listed: The experiments there are, the latest first.
-        experiment: The one asked for; empty for the latest.
-
-    Raises:
-        NotApplicable: There is none.
-        InputError: It is not among them.
-
-    Example:
-        >>> require_experiment(["price_2", "price_1"], "")
-        'price_2'
-    """
-    if not len(listed):
-        raise NotApplicable("The table assignments has no rows, so there is no experiment to read.")
-    if experiment and experiment not in listed:
-        raise InputError(
-            f"The parameter `experiment` is {experiment!r}, which is not in the table assignments. "
-            f"There are: {', '.join(listed)}."
-        )
-    return experiment or listed[0]

@@ -51,7 +51,7 @@ def mrr(
     by: str | None = None,
     months: Sequence[int] = (),
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return each customer's recurring revenue at month ends.
 
@@ -93,7 +93,7 @@ def mrr_balances(
     by: str | None = None,
     months: Sequence[int] = (),
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Add up recurring revenue at each month end, counted from the subscriptions that are on at it.
 
@@ -135,7 +135,7 @@ def customers_by_month(
     as_of: dt.date,
     months: Sequence[int] = (),
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count customers at each month end, once each, whatever they hold.
 
@@ -164,7 +164,7 @@ def mrr_movements(
     as_of: dt.date,
     by: str | None = None,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Add up what moved recurring revenue from each month end to the next.
 
@@ -217,7 +217,7 @@ def customer_movements(
     as_of: dt.date,
     by: str | None = None,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return the movements of `mrr_movements`, customer by customer; large, so filter before collecting.
 
@@ -301,7 +301,7 @@ def largest_movements(
     month: int,
     limit: int,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return a month's largest movements of a single customer.
 
@@ -331,7 +331,7 @@ def mismatches(
     as_of: dt.date,
     by: str | None = None,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return customers whose movements do not lead from one month's balance to the next.
 
@@ -348,8 +348,7 @@ def mismatches(
         A row a customer, month, currency and group, the smallest first: customer_id, month, currency,
         group, balance_minor (the change of the balance) and moved_minor (the sum of the movements).
     """
-    scope = {"as_of": as_of, "by": by, "currency": currency, "policy": policy}
-    balance = mrr(source, **scope)
+    balance = mrr(source, as_of=as_of, by=by, currency=currency, policy=policy)
     here = balance.select(*_KEYS, balance_minor="mrr_minor", moved_minor=ibis.literal(0, "int64"))
     gone = balance.select(
         "customer_id",
@@ -359,16 +358,13 @@ def mismatches(
         balance_minor=-_.mrr_minor,
         moved_minor=ibis.literal(0, "int64"),
     ).filter(_.month <= day_of(as_of).month)
-    moved = customer_movements(source, **scope).select(
-        *_KEYS, balance_minor=ibis.literal(0, "int64"), moved_minor="amount_minor"
-    )
+    moves = customer_movements(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    moved = moves.select(*_KEYS, balance_minor=ibis.literal(0, "int64"), moved_minor="amount_minor")
     columns = [*_KEYS, "balance_minor", "moved_minor"]
     rows = ibis.union(here.select(columns), gone.select(columns), moved.select(columns))
     return (
         rows.group_by(*_KEYS)
-        .agg(
-            balance_minor=_.balance_minor.sum().cast("int64"), moved_minor=_.moved_minor.sum().cast("int64")
-        )
+        .agg(balance_minor=_.balance_minor.sum().cast("int64"), moved_minor=_.moved_minor.sum().cast("int64"))
         .filter(_.balance_minor != _.moved_minor)
         .mutate(off=(_.balance_minor - _.moved_minor).abs())
         .order_by("off", "month", "customer_id")
@@ -385,7 +381,7 @@ def retention_moments(
     by: str | None = None,
     rates: Mapping[str, float] | None = None,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Reduce what customers pay now and paid some months ago to the moments of gross and net retention.
 
@@ -425,7 +421,9 @@ def retention_moments(
     now = rows.group_by("customer_id", "month").agg(paid_now=_.value.sum())
     if by in _OF_SPANS:
         # A customer in two groups then cannot be told apart now: what is paid now goes with the larger.
-        first = ibis.window(group_by=["customer_id", "month"], order_by=[ibis.desc("paid_then"), then["group"]])
+        first = ibis.window(
+            group_by=["customer_id", "month"], order_by=[ibis.desc("paid_then"), then["group"]]
+        )
         whole = then.mutate(place=ibis.row_number().over(first))
         sums = then.group_by("customer_id", "month").agg(all_then=_.paid_then.sum())
         then = whole.filter(_.place == 0).join(sums, ["customer_id", "month"])
@@ -458,7 +456,7 @@ def revenue_cohorts(
     as_of: dt.date,
     by: str | None = None,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Follow the revenue of the customers who began to pay in the same month.
 
@@ -503,7 +501,7 @@ def revenue_lines(
     *,
     as_of: dt.date,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return the lines beside recurring revenue at the end of a day, by currency.
 
@@ -535,12 +533,16 @@ def revenue_lines(
     spans = classified(source, source["subscriptions"], as_of=as_of, currency=currency, policy=full)
     trials = spans.filter(_.excluded.isnull() & _.on & (_.status == "trialing"))
     rows.append(
-        trials.select("currency", "customer_id", line=ibis.literal("trial"), value=_.monthly_minor).select(columns)
+        trials.select("currency", "customer_id", line=ibis.literal("trial"), value=_.monthly_minor).select(
+            columns
+        )
     )
     if "payments" in source:
         usage = _usage(source, as_of, currency, policy).filter((_.start_month <= last) & (_.end_month > last))
         rows.append(
-            usage.select("currency", "customer_id", line=ibis.literal("usage"), value=_.amount).select(columns)
+            usage.select("currency", "customer_id", line=ibis.literal("usage"), value=_.amount).select(
+                columns
+            )
         )
     return (
         ibis.union(*rows)
@@ -555,14 +557,14 @@ def renewals(
     *,
     as_of: dt.date,
     currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count the renewals that fell due for terms of more than a month, and those that did not come.
 
     A monthly rate hides them: few of a year's contracts can end in any one month. A term is due on its
     anniversaries for as long as the subscription has run until then, and is not renewed where it ended
-    there (within the gap that is bridged) for another reason than a switch. Who left in the middle of a term is
-    counted neither as due nor as lost.
+    there (within the gap that is bridged) for another reason than a switch. Who left in the middle of a
+    term is counted neither as due nor as lost.
 
     Args:
         source: Contract tables.
@@ -657,24 +659,27 @@ def _intervals(
     spans = _timed(spans.filter(_.excluded.isnull()), as_of, policy)
     calm = spans.filter(_.status.isin(["active", "trialing"]))
     cut = day_of(as_of + dt.timedelta(days=1)).index
-    late, paused = (_runs(spans, status, cut) for status in ("past_due", "paused"))
     grace, pause = limit_days(policy.grace_days), limit_days(policy.pause_days)
-    left = (late.run_rank == 2).ifelse(2, 3)
+    held = _runs(spans, cut)
+    late = held.status == "past_due"
     if policy.unpaid == "paid":
-        late = _capped(late, (late.lasted > grace) | (late.run_rank > 0), late.run_start, left)
+        lost, last_paid = (held.lasted > grace) | (held.run_rank > 0), held.run_start
     else:
-        late = _capped(late, late.lasted > grace, late.run_start + grace, left)
-    paused = _capped(paused, paused.lasted > pause, paused.run_start + pause, ibis.literal(2))
-    columns = calm.columns
-    rows = ibis.union(calm, late.select(columns), paused.select(columns))
+        lost, last_paid = held.lasted > grace, held.run_start + grace
+    held = _capped(
+        held,
+        over=late.ifelse(lost, held.lasted > pause),
+        cap=late.ifelse(last_paid, held.run_start + pause),
+        rank=(late & (held.run_rank != 2)).ifelse(3, 2),
+    )
+    rows = ibis.union(calm, held.select(calm.columns))
     if policy.unit == "subscription":
         rows = _with_group(source, rows, by).mutate(customer_id=_.subscription_id)
-    rows = rows.mutate(start_month=civil(rows.start_day).month, ended=civil(rows.end_day).month)
     rows = rows.mutate(
-        end_month=rows.on.ifelse(_ON, ibis.greatest(rows.ended, rows.start_month)).cast("int64"),
+        end_month=rows.on.ifelse(_ON, ibis.greatest(rows.end_month, rows.start_month)).cast("int64"),
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank).cast("int64"),
         bridge=ibis.literal(False),
-    ).drop("ended")
+    )
     if policy.gap_days:
         rows = ibis.union(rows, _bridges(rows, policy.gap_days).select(rows.columns))
     rows = rows.mutate(
@@ -718,10 +723,19 @@ def _timed(spans: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
     spans = spans.mutate(
         end_second=ibis.greatest(spans.end_second, spans.start_second).cast("int64"),
         term=(
-            ibis.cases(*((spans.billing_interval == u, days) for u, days in _TERMS.items()), else_=0).cast("int64")
+            ibis.cases(*((spans.billing_interval == u, days) for u, days in _TERMS.items()), else_=0).cast(
+                "int64"
+            )
             * spans.billing_interval_count
         ).cast("int64"),
     )
+    if shift == 0 and policy.cancel == "end":
+        months = {"start_month": month_index(spans.started_at), "end_month": month_index(spans.ended_at)}
+    else:
+        months = {
+            "start_month": civil(spans.start_second // _DAY).month,
+            "end_month": civil(spans.end_second // _DAY).month,
+        }
     return spans.select(
         "subscription_id",
         "customer_id",
@@ -740,6 +754,7 @@ def _timed(spans: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
         amount="monthly_minor",
         start_day=(spans.start_second // _DAY).cast("int64"),
         end_day=(spans.end_second // _DAY).cast("int64"),
+        **months,
     )
 
 
@@ -748,16 +763,20 @@ def _second(moment: ir.TimestampValue) -> ir.IntegerValue:
     return (day_index(moment) * _DAY + of_day + moment.second().cast("int64")).cast("int64")
 
 
-def _runs(spans: ir.Table, status: str, cut: int) -> ir.Table:
-    """A subscription's spans in one status, with the first day and the length of the run they are part of."""
-    rows = spans.filter(_.status == status)
+def _runs(spans: ir.Table, cut: int) -> ir.Table:
+    """Spans past due or paused, with the first day and the length of the run they are part of.
+
+    A run is what touches of one subscription in one status, so that no split of it matters.
+    """
+    rows = spans.filter(_.status.isin(["past_due", "paused"]))
+    keys = ["subscription_id", "status"]
     order = ["start_second", rows.end_second, rows.amount, rows.plan]
-    earlier = ibis.window(group_by="subscription_id", order_by=order, preceding=(None, 1))
-    so_far = ibis.window(group_by="subscription_id", order_by=order, preceding=None, following=0)
+    earlier = ibis.window(group_by=keys, order_by=order, preceding=(None, 1))
+    so_far = ibis.window(group_by=keys, order_by=order, preceding=None, following=0)
     rows = rows.mutate(reached=_.end_day.max().over(earlier))
     rows = rows.mutate(first=(rows.start_day <= rows.reached).fill_null(False).ifelse(0, 1).cast("int64"))
     rows = rows.mutate(run=_.first.sum().over(so_far).cast("int64"))
-    run = ibis.window(group_by=["subscription_id", "run"])
+    run = ibis.window(group_by=[*keys, "run"])
     rows = rows.mutate(
         run_start=_.start_day.min().over(run),
         run_end=_.end_day.max().over(run),
@@ -766,16 +785,17 @@ def _runs(spans: ir.Table, status: str, cut: int) -> ir.Table:
     return rows.mutate(lasted=ibis.least(rows.run_end, cut) - rows.run_start, run_rank=rows.run_last % 10)
 
 
-def _capped(
-    rows: ir.Table, over: ir.BooleanValue, cap: ir.IntegerValue, rank: ir.IntegerValue
-) -> ir.Table:
+def _capped(rows: ir.Table, over: ir.BooleanValue, cap: ir.IntegerValue, rank: ir.IntegerValue) -> ir.Table:
     """End the runs that are over on the day `cap`, for the reason `rank`."""
     rows = rows.mutate(over=over, cap=cap.cast("int64"), cap_rank=rank.cast("int64"))
+    rows = rows.mutate(cap_month=civil(rows.cap).month)
     cut_short = rows.over & (rows.end_day >= rows.cap)
     gone = rows.over & (rows.start_day >= rows.cap)
     return rows.mutate(
         start_day=gone.ifelse(rows.cap, rows.start_day).cast("int64"),
         start_second=gone.ifelse(rows.cap * _DAY, rows.start_second).cast("int64"),
+        start_month=gone.ifelse(rows.cap_month, rows.start_month).cast("int64"),
+        end_month=cut_short.ifelse(rows.cap_month, rows.end_month).cast("int64"),
         end_day=cut_short.ifelse(rows.cap, rows.end_day).cast("int64"),
         end_second=cut_short.ifelse(rows.cap * _DAY, rows.end_second).cast("int64"),
         rank=cut_short.ifelse(rows.cap_rank, rows.rank).cast("int64"),
@@ -897,9 +917,9 @@ def _changes(
             **{name: _[name].sum().cast("int64") for name in _SUMS},
             last=_.last.max(),
             began=_.began.min(),
-            switched=((_.plan_in.min() != _.plan_out.min()) | (_.plan_in.max() != _.plan_out.max())).fill_null(
-                False
-            ),
+            switched=(
+                (_.plan_in.min() != _.plan_out.min()) | (_.plan_in.max() != _.plan_out.max())
+            ).fill_null(False),
         )
     )
 
@@ -922,7 +942,8 @@ def _states(changes: ir.Table, policy: MetricPolicy) -> ir.Table:
         away=_.began.min().over(peers) - (_.last.max().over(before) // 10),
     )
     rows = rows.mutate(
-        before=rows.earlier.fill_null(0).cast("int64"), own_before=(rows.own_after - rows.amount).cast("int64")
+        before=rows.earlier.fill_null(0).cast("int64"),
+        own_before=(rows.own_after - rows.amount).cast("int64"),
     )
     fresh = rows.earlier.isnull()
     if policy.reactivation_days is not None:
@@ -958,18 +979,22 @@ def _transfers(rows: ir.Table) -> ir.Table:
 
     Of the groups that moved the way the customer did, the first by name take up what came from the others.
     """
-    peers = ibis.range_window(group_by=["customer_id", "currency"], order_by="month", preceding=0, following=0)
+    peers = ibis.range_window(
+        group_by=["customer_id", "currency"], order_by="month", preceding=0, following=0
+    )
     rows = rows.mutate(
-        **{name: _[name].sum().over(peers).cast("int64") for name in _SUMS if name not in ("amount", "paused")},
+        **{
+            name: _[name].sum().over(peers).cast("int64")
+            for name in _SUMS
+            if name not in ("amount", "paused")
+        },
         net=_.amount.sum().over(peers).cast("int64"),
         gains=ibis.greatest(_.amount, 0).sum().over(peers).cast("int64"),
         losses=ibis.greatest(-_.amount, 0).sum().over(peers).cast("int64"),
         switched=(_.switched | (_.spans != 0)).ifelse(1, 0).max().over(peers) == 1,
     )
     rows = rows.mutate(reason=_reason(rows), gained=rows.net >= 0)
-    rows = rows.mutate(
-        along=(rows.gained == (rows.amount > 0)).ifelse(rows.amount.abs(), 0).cast("int64")
-    )
+    rows = rows.mutate(along=(rows.gained == (rows.amount > 0)).ifelse(rows.amount.abs(), 0).cast("int64"))
     first = ibis.window(
         group_by=["customer_id", "currency", "month"], order_by="group", preceding=None, following=0
     )

@@ -33,6 +33,10 @@ Tables = Mapping[str, ir.Table]
 
 CAUSES = ("voluntary", "involuntary", "unknown")
 
+# Groups that need no column of customers, and the names that a customers' column cannot have beside them.
+_OF_THE_STAY = ("plan", "currency", "billing", "start_year", "start_quarter", "start_month")
+_TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "n")
+
 _STILL_ON = 99_999_999  # later than any day
 _RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
 
@@ -190,6 +194,10 @@ def duration_counts(
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = _started_within(stays, start_from, start_to)
     watched = _with_periods(stays, as_of, period, observed_from)
+    # No other columns, so that those of customers may have any other name.
+    watched = watched.select(
+        "customer_id", "plan", "currency", "billing", "start", "entry", "exit", "event", "cause"
+    )
     for name in covariates:
         watched = group_column(source, watched, name)
     counts = watched.group_by(*covariates, "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
@@ -416,7 +424,8 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
     Returns:
         A row a column with two levels or more: name, levels; the plan first, then as in the table.
     """
-    names = [name for name in groupings(source) if name in source["customers"].columns]
+    columns = source["customers"].columns
+    names = [name for name in groupings(source) if name in columns and name not in _OF_THE_STAY]
     places = [source["subscriptions"].aggregate(levels=_.plan.nunique()).mutate(name=ibis.literal("plan"))]
     places += [
         source["customers"].aggregate(levels=_[n].nunique()).mutate(name=ibis.literal(n)) for n in names
@@ -430,8 +439,8 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
     """Add a column to compare groups by, as text, with "unknown" where it is missing.
 
     The name is one of: ``plan``, ``currency`` or ``billing`` (what the stay began with);
-    ``start_year``, ``start_quarter`` or ``start_month``; a column of the customers table; or
-    ``segment`` (the first scheme of the segments table by name) or ``segment:<scheme>``.
+    ``start_year``, ``start_quarter`` or ``start_month``; ``segment`` (the first scheme of the segments
+    table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
 
     Args:
         source: Contract tables.
@@ -439,15 +448,21 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
         name: The column.
 
     Raises:
-        InputError: There is no such column; the sentence lists what there is.
+        InputError: There is no such column, and the sentence lists what there is; or its name is taken.
         NotApplicable: A segment is asked for and there is no segments table.
     """
     if name in ("plan", "currency", "billing"):
         return table.mutate(**{name: table[name].fill_null("unknown")})
-    if name in ("start_year", "start_quarter", "start_month"):
+    if name in _OF_THE_STAY:
         return table.mutate(**{name: _start_label(table.start, name)})
-    if name.partition(":")[0] == "segment":
+    owned = name in source["customers"].columns
+    if name.partition(":")[0] == "segment" and ("segments" in source or not owned):
         return _with_segment(source, table, name)
+    if name in _TAKEN and owned:
+        raise InputError(
+            f"customers.{name}: groups cannot be compared by a column of that name, which the counts use "
+            f"themselves. Fix: rename it in a mapping, as in `attributes: {{{name}_of_customer: {name}}}`."
+        )
     known = groupings(source)
     if name not in known:
         nearest = get_close_matches(name, known, n=1)
@@ -461,23 +476,14 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
 
 def groupings(source: Tables) -> list[str]:
     """Return the names of the columns that groups can be compared by."""
-    columns = source["customers"].schema()
+    taken = {"customer_id", "is_test", *_OF_THE_STAY, *_TAKEN}
     attributes = [
         name
-        for name, type_ in columns.items()
-        if name not in ("customer_id", "is_test") and not type_.is_timestamp() and not type_.is_date()
+        for name, type_ in source["customers"].schema().items()
+        if name not in taken and not type_.is_timestamp() and not type_.is_date()
     ]
-    segment = ["segment"] if "segments" in source else []
-    return [
-        "plan",
-        "currency",
-        "billing",
-        "start_year",
-        "start_quarter",
-        "start_month",
-        *segment,
-        *attributes,
-    ]
+    segment = ["segment"] if "segments" in source and "segment" not in attributes else []
+    return [*_OF_THE_STAY, *segment, *attributes]
 
 
 def classified(

@@ -23,7 +23,9 @@ from tenure.measures.calendar import (
     day,
     day_index,
     day_of,
+    days_in_month,
     month_index,
+    month_start,
 )
 from tenure.measures.subscriptions import Tables
 from tenure.policy import MetricPolicy
@@ -36,47 +38,118 @@ SUBSCRIPTION_KINDS = ("recurring", "usage")
 _NEVER = 99_999_999
 
 
-def stay_counts(
+def stays(
     source: Tables,
     *,
     by: str | None = None,
     dims: Sequence[str] = (),
     as_of: dt.date,
     currency: str = "",
-    observed_from: dt.date | None = None,
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count stays by how many billing intervals they lasted.
-
-    Leaving at renewal k means that the stay lasted more than k - 1 and at most k billing intervals. Only
-    intervals that had wholly passed by `as_of` are used, for leavers and stayers alike.
+    """Return all stays, with what the other measures of this module need to know of them.
 
     Args:
         source: Contract tables.
         by: The column that groups are made of (see `subscriptions.group_column`); None: everybody is "all".
-        dims: Further columns to count by.
+        dims: Further columns to carry along.
         as_of: The last day of the data.
         currency: Keep this currency only; empty keeps all.
-        observed_from: Watch customers who were there before this day from it on (left truncation).
         policy: Gap, pause and grace.
 
     Returns:
-        A row a combination: group, interval (such as "1 months" or "7 days"), `dims`, cohort (index of the
-        month in which the stay began, counted from January of year 0), entry and exit (renewals passed when
-        watching began and ended), ripe (renewals that had passed by `as_of`), event (1 left, 0 still on),
-        cause (null while still on) and n.
+        A row a stay: customer_id, spell (1 for the first), group, interval (the billing interval, such as
+        "1 month" or "7 days"), `dims`, currency, cause (null while still on), and the numbers of the days
+        of start and end. Several measures are made from it, so it is worth keeping (`.cache()`).
 
     Raises:
         InputError: A column is not available.
     """
-    stays = _stays(source, by, dims, as_of, currency, policy)
-    start, end, cut = _day(stays, "start"), _day(stays, "end"), day_of(as_of + dt.timedelta(days=1))
+    found = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
+    # What a stay began with is known by these names to `group_column`; ours must not be overwritten.
+    for name in dict.fromkeys([*([by] if by else []), *dims]):
+        found = subscriptions.group_column(source, found, name)
+    group = found[by] if by else ibis.literal("all")
+    number = found.billing
+    for unit in ("day", "week", "month", "year"):
+        number = number.replace(f" {unit}", "")
+    count = number.cast("int64")
+    months = ibis.cases(
+        (found.billing.endswith("year"), count * 12), (found.billing.endswith("month"), count), else_=0
+    ).cast("int64")
+    days = ibis.cases(
+        (found.billing.endswith("week"), count * 7), (found.billing.endswith("day"), count), else_=0
+    ).cast("int64")
+    numbers: dict[str, ir.Value] = {}
+    for name in ("start", "end"):
+        edge = day(found[name])
+        numbers |= {
+            f"{name}_index": edge.index,
+            f"{name}_month": edge.month,
+            f"{name}_day_of_month": edge.day_of_month,
+        }
+    found = found.mutate(group_=group, months_=months, days_=days, **numbers)
+    return found.select(
+        "customer_id",
+        "spell",
+        "cause",
+        "currency",
+        *(name for name in dims if name != "currency"),
+        *numbers,
+        "months_",
+        "days_",
+        group=(_.spell > 1).ifelse(RETURNED, _.group_),
+        interval=ibis.cases(
+            (_.months_ == 1, "1 month"),
+            (_.months_ > 1, _.months_.cast("string") + " months"),
+            (_.days_ == 1, "1 day"),
+            else_=_.days_.cast("string") + " days",
+        ),
+    )
+
+
+def stay_counts(
+    stays: ir.Table,
+    dims: Sequence[str] = (),
+    *,
+    as_of: dt.date,
+    observed_from: dt.date | None = None,
+    on_at: dt.date | None = None,
+) -> ir.Table:
+    """Count stays by how many billing intervals they lasted.
+
+    Leaving at renewal k means that the stay lasted more than k - 1 and at most k billing intervals. Only
+    renewals due by `as_of` are used, for leavers and stayers alike.
+
+    Args:
+        stays: The table that `stays` returned.
+        dims: Further columns of it to count by.
+        as_of: The last day of the data, as in `stays`.
+        observed_from: Watch customers who were there before this day from the first interval that began on
+            it or later (left truncation).
+        on_at: Only stays that were on at the end of this day, from their last renewal before, and stays that
+            began later: what happened after the day, to judge what was foretold on it.
+
+    Returns:
+        A row a combination: group, interval, `dims`, cohort (index of the month in which the stay began,
+        counted from January of year 0), entry and exit (renewals passed when watching began and ended),
+        ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n.
+    """
+    start, end = _day(stays, "start"), _day(stays, "end")
     entry: ir.IntegerValue = ibis.literal(0, "int64")
     if observed_from:
         first = day_of(observed_from)
         entry = (start.index < first.index).ifelse(_begun(stays, start, first), 0).cast("int64")
+    if on_at:
+        then = day_of(on_at)
+        stays = stays.filter((_.cause.isnull() | (_.end_index > then.index)).fill_null(True))
+        start, end = _day(stays, "start"), _day(stays, "end")
+        passed = (start.index < then.index).ifelse(_completed(stays, start, then), 0)
+        entry = ibis.greatest(passed, entry).cast("int64") if observed_from else passed.cast("int64")
     stays = stays.mutate(
-        entry=entry, ripe=_completed(stays, start, cut), lasted=ibis.greatest(_begun(stays, start, end), 1)
+        entry=entry,
+        ripe=_completed(stays, start, day_of(as_of)),
+        lasted=ibis.greatest(_begun(stays, start, end), 1),
     )
     stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
     stays = stays.mutate(
@@ -89,45 +162,32 @@ def stay_counts(
     return stays.group_by(*keys).agg(n=_.count().cast("int64")).filter(_.exit > _.entry)
 
 
-def base(
-    source: Tables,
-    *,
-    by: str | None = None,
-    dims: Sequence[str] = (),
-    as_of: dt.date,
-    currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
-) -> ir.Table:
+def base(source: Tables, stays: ir.Table, dims: Sequence[str] = (), *, as_of: dt.date) -> ir.Table:
     """Return each customer who is on at the end of a day, with what the value to come depends on.
 
     Args:
         source: Contract tables.
-        by: As for `stay_counts`.
-        dims: As for `stay_counts`.
-        as_of: The day.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
+        stays: The table that `stays` returned.
+        dims: Further columns of it to carry along.
+        as_of: The day, as in `stays`.
 
     Returns:
-        A row a customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (as in
-        `stay_counts`), currency, billed_minor (what the running subscriptions cost a billing interval at
-        their price, in minor units; a pause counts at the price after it) and wait_days (to the next
-        renewal).
+        A row a customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
+        the month in which the first stay began), currency, billed_minor (what the running subscriptions
+        cost a billing interval at their price, in minor units; a pause counts at the price after it) and
+        wait_days (to the next renewal).
     """
-    stays = _stays(source, by, dims, as_of, currency, policy).filter(_.cause.isnull())
-    start, cut = _day(stays, "start"), day_of(as_of + dt.timedelta(days=1))
-    stays = stays.mutate(tenure=_completed(stays, start, cut))
-    # Days since the last renewal, as a part of the interval's mean length; what is left is the wait.
-    elapsed = _elapsed_days(stays, start, cut)
-    length = _interval_days(stays)
-    stays = stays.mutate(
-        wait_days=ibis.greatest(length - elapsed, 0).cast("int64"), interval_days=length, cohort=_.start_month
-    )
-    paid = _running(source, as_of, currency)
-    joined = stays.left_join(paid, ["customer_id", "currency"])
+    first = stays.filter(_.spell == 1).select("customer_id", cohort=_.start_month)
+    stays = stays.filter(_.cause.isnull())
+    start, today = _day(stays, "start"), day_of(as_of)
+    stays = stays.mutate(tenure=_completed(stays, start, today))
+    stays = stays.mutate(wait_days=_renewal_day(stays, _day(stays, "start"), stays.tenure + 1) - today.index)
+    stays = stays.inner_join(first, "customer_id")
+    joined = stays.left_join(_running(source, as_of), ["customer_id", "currency"])
+    monthly = joined.monthly_minor.fill_null(0)
+    by_day = (monthly * 12 * joined.days_ * 2 + 365) // 730
     joined = joined.mutate(
-        # Monthly amounts are 1/12 of a year's, and so is the mean month.
-        billed_minor=((_.monthly_minor * 12 * _.interval_days * 2 + 365) // 730).fill_null(0).cast("int64")
+        billed_minor=(joined.months_ > 0).ifelse(monthly * joined.months_, by_day).cast("int64")
     )
     return joined.select(
         "customer_id", "group", "interval", *dims, "tenure", "cohort", "currency", "billed_minor", "wait_days"
@@ -153,33 +213,22 @@ def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
     )
 
 
-def paid_by_tenure(
-    source: Tables,
-    *,
-    by: str | None = None,
-    since: dt.date,
-    as_of: dt.date,
-    currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
-) -> ir.Table:
+def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
     """Add up what customers paid for their subscription within some days, by how long they had been there.
 
     Args:
         source: Contract tables, with `payments`.
-        by: As for `stay_counts`.
+        stays: The table that `stays` returned.
         since: The first day of the payments.
-        as_of: The last day.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
+        as_of: The last day, as in `stays`.
 
     Returns:
         A row a combination: group, interval, currency, tenure (renewals passed when it was paid),
         payers (customers with an attempt in that interval), charges (paid), failed (attempts), paid_minor,
         refunded_minor and squares (the sum over payers of their net amount squared).
     """
-    stays = _stays(source, by, (), as_of, currency, policy)
     stays = stays.mutate(until=_next_start(stays))
-    payments = _payments(source, since, as_of, currency)
+    payments = _payments(source, since, as_of)
     paid = payments.inner_join(
         stays.rename(stay_currency="currency"),
         [
@@ -211,30 +260,18 @@ def paid_by_tenure(
     )
 
 
-def intervals_begun(
-    source: Tables,
-    *,
-    by: str | None = None,
-    since: dt.date,
-    as_of: dt.date,
-    currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
-) -> ir.Table:
+def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
     """Count stays by which of their billing intervals began within some days.
 
     Args:
-        source: Contract tables.
-        by: As for `stay_counts`.
+        stays: The table that `stays` returned.
         since: The first day.
-        as_of: The last day.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
+        as_of: The last day, as in `stays`.
 
     Returns:
         A row a combination: group, interval, currency, first and last (renewals passed at the first and the
         last interval that began within the days) and n.
     """
-    stays = _stays(source, by, (), as_of, currency, policy)
     start, end, first = _day(stays, "start"), _day(stays, "end"), day_of(since)
     lasted = ibis.greatest(_begun(stays, start, end), 1)
     until = _completed(stays, start, day_of(as_of))
@@ -246,22 +283,29 @@ def intervals_begun(
     return counts.filter(_.last >= _.first)
 
 
-def acquisition(
-    source: Tables,
-    *,
-    since: dt.date,
-    as_of: dt.date,
-    currency: str = "",
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
-) -> ir.Table:
+def intake(stays: ir.Table, dims: Sequence[str] = (), *, since: dt.date) -> ir.Table:
+    """Count customers whose first stay began on some day or later.
+
+    Args:
+        stays: The table that `stays` returned.
+        dims: Further columns of it to count by.
+        since: The first day.
+
+    Returns:
+        A row a combination: group, interval, `dims` and customers.
+    """
+    first = stays.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
+    return first.group_by("group", "interval", *dims).agg(customers=_.count().cast("int64"))
+
+
+def acquisition(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
     """Add up what was spent on each channel and count the paying customers it won, within some days.
 
     Args:
-        source: Contract tables, with `spend`, and `channel` of customers.
+        source: Contract tables, with `spend`.
+        stays: The table that `stays` returned, with the column channel.
         since: The first day.
-        as_of: The last day.
-        currency: Count customers of this currency only; empty counts all. Spend counts whatever its own.
-        policy: Gap, pause and grace.
+        as_of: The last day, as in `stays`.
 
     Returns:
         A row a channel and currency of spend, and a row a channel with null as currency for its customers:
@@ -274,43 +318,33 @@ def acquisition(
         .agg(spent_minor=_.amount_minor.sum().cast("int64"))
         .mutate(customers=ibis.literal(0, "int64"))
     )
-    first = _stays(source, "channel", (), as_of, currency, policy)
-    first = first.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
+    first = stays.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
     won = (
-        first.group_by(channel=_.group)
+        first.group_by("channel")
         .agg(customers=_.count().cast("int64"))
         .mutate(currency=ibis.null("string"), spent_minor=ibis.literal(0, "int64"))
     )
     return ibis.union(spent, won.select(spent.columns)).order_by("channel", "currency")
 
 
-def paid_by_cohort(
-    source: Tables,
-    *,
-    as_of: dt.date,
-    currency: str = "",
-    months: int = 3,
-    policy: MetricPolicy = MetricPolicy(),  # noqa: B008 - frozen
-) -> ir.Table:
+def paid_by_cohort(source: Tables, stays: ir.Table, *, as_of: dt.date, months: int = 3) -> ir.Table:
     """Add up all that customers have paid for their subscriptions, by when they first came.
 
     Args:
         source: Contract tables, with `payments`.
-        as_of: The last day.
-        currency: Keep this currency only; empty keeps all.
+        stays: The table that `stays` returned.
+        as_of: The last day, as in `stays`.
         months: Months in a cohort.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a cohort and currency: cohort (index of its first month), currency, customers, charges,
         paid_minor and refunded_minor.
     """
-    first = _stays(source, None, (), as_of, currency, policy).filter(_.spell == 1)
-    first = first.select(
+    first = stays.filter(_.spell == 1).select(
         "customer_id", "currency", "start_index", cohort=((_.start_month // months) * months).cast("int64")
     )
     sizes = first.group_by("cohort", "currency").agg(customers=_.count().cast("int64"))
-    payments = _payments(source, None, as_of, currency)
+    payments = _payments(source, None, as_of)
     each = payments.group_by("customer_id").agg(
         charges=_.status.count(where=_.status == "paid").cast("int64"),
         paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
@@ -409,6 +443,25 @@ def movement(before: ir.Table, after: ir.Table) -> ir.Table:
     )
 
 
+def with_purchases(scored: ir.Table, buyers: ir.Table) -> ir.Table:
+    """Put the scores of subscribers and of buyers side by side, a row a customer.
+
+    Args:
+        scored: A row a subscriber: customer_id and further columns.
+        buyers: A row a buyer: customer_id and further columns.
+
+    Returns:
+        A row a customer who is in either; the columns of the other are null.
+    """
+    other = buyers.rename(buyer_id="customer_id")
+    both = scored.outer_join(other, scored.customer_id == other.buyer_id)
+    return both.select(
+        customer_id=both.customer_id.fill_null(both.buyer_id),
+        **{name: both[name] for name in scored.columns if name != "customer_id"},
+        **{name: both[name] for name in buyers.columns if name != "customer_id"},
+    )
+
+
 def latest_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
     """Return each currency's exchange rate on the last day up to `as_of`: currency, rate.
 
@@ -419,55 +472,6 @@ def latest_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
     rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
     last = rates.group_by("currency").agg(date=_.date.max())
     return rates.semi_join(last, ["currency", "date"]).select("currency", "rate").order_by("currency")
-
-
-def _stays(
-    source: Tables,
-    by: str | None,
-    dims: Sequence[str],
-    as_of: dt.date,
-    currency: str,
-    policy: MetricPolicy,
-) -> ir.Table:
-    """Stays with group, interval, characteristics, and the numbers of their days as columns."""
-    stays = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
-    # What a stay began with is known by these names to `group_column`; ours must not be overwritten.
-    for name in dict.fromkeys([*([by] if by else []), *dims]):
-        stays = subscriptions.group_column(source, stays, name)
-    group = stays[by] if by else ibis.literal("all")
-    number = stays.billing
-    for unit in ("day", "week", "month", "year"):
-        number = number.replace(f" {unit}", "")
-    count = number.cast("int64")
-    months = ibis.cases(
-        (stays.billing.endswith("year"), count * 12), (stays.billing.endswith("month"), count), else_=0
-    ).cast("int64")
-    days = ibis.cases(
-        (stays.billing.endswith("week"), count * 7), (stays.billing.endswith("day"), count), else_=0
-    ).cast("int64")
-    numbers = {}
-    for name in ("start", "end"):
-        found = day(stays[name])
-        numbers |= {
-            f"{name}_index": found.index,
-            f"{name}_month": found.month,
-            f"{name}_day_of_month": found.day_of_month,
-        }
-    stays = stays.mutate(group_=group, months_=months, days_=days, **numbers)
-    return stays.select(
-        "customer_id",
-        "spell",
-        "cause",
-        "currency",
-        *(name for name in dims if name != "currency"),
-        *numbers,
-        "months_",
-        "days_",
-        group=(_.spell > 1).ifelse(RETURNED, _.group_),
-        interval=(_.months_ > 0).ifelse(
-            _.months_.cast("string") + " months", _.days_.cast("string") + " days"
-        ),
-    )
 
 
 def _day(table: ir.Table, name: str) -> Day:
@@ -490,42 +494,30 @@ def _begun(table: ir.Table, start: Day, end: Day) -> ir.IntegerValue:
     return (table.months_ > 0).ifelse(months, days).cast("int64")
 
 
-def _interval_days(table: ir.Table) -> ir.IntegerValue:
-    """The mean length of a billing interval, in days."""
-    return (table.months_ > 0).ifelse((table.months_ * 365 + 6) // 12, table.days_).cast("int64")
+def _renewal_day(table: ir.Table, start: Day, renewal: ir.IntegerValue) -> ir.IntegerValue:
+    """The day index of a renewal: the same day of a later month, or its last day where it is too short."""
+    month = (start.month + renewal * table.months_).cast("int64")
+    within = ibis.least(start.day_of_month, days_in_month(month))
+    by_day = start.index + renewal * table.days_
+    return (table.months_ > 0).ifelse(month_start(month) + within - 1, by_day).cast("int64")
 
 
-def _elapsed_days(table: ir.Table, start: Day, end: Day) -> ir.IntegerValue:
-    """Days since the last renewal, near enough: months are taken as a twelfth of a year."""
-    months = completed_periods(start, end, "month")
-    within = months - (months // ibis.greatest(table.months_, 1)) * table.months_
-    spare = end.day_of_month - start.day_of_month
-    spare = (spare < 0).ifelse(spare + 30, spare)
-    days = (end.index - start.index) % ibis.greatest(table.days_, 1)
-    by_month = ((within * 365 + 6) // 12) + ibis.greatest(spare, 0)
-    return (table.months_ > 0).ifelse(by_month, days).cast("int64")
-
-
-def _running(source: Tables, as_of: dt.date, currency: str) -> ir.Table:
+def _running(source: Tables, as_of: dt.date) -> ir.Table:
     """What each customer's running subscriptions cost a month, by currency."""
     cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
     spans = source["subscriptions"]
     on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
     spans = spans.filter(on & (spans.status != "trialing"))
-    if currency:
-        spans = spans.filter(_.currency == currency)
     spans = spans.mutate(monthly=subscriptions.monthly_amount(spans))
     return spans.group_by("customer_id", "currency").agg(monthly_minor=_.monthly.sum().cast("int64"))
 
 
-def _payments(source: Tables, since: dt.date | None, as_of: dt.date, currency: str) -> ir.Table:
+def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table:
     """Attempts to charge for a subscription within some days, with the numbers of their day."""
     payments = source["payments"].filter(_.kind.isin(SUBSCRIPTION_KINDS))
     payments = payments.filter(_.attempted_at < dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()))
     if since:
         payments = payments.filter(_.attempted_at >= dt.datetime.combine(since, dt.time()))
-    if currency:
-        payments = payments.filter(_.currency == currency)
     return payments.select(
         "customer_id",
         "currency",

@@ -172,4 +172,5 @@ def fold_levels(
         small = sizes.index[sizes < min_group]
         folded[name] = folded[name].where(~folded[name].isin(small), "other")
     keys = [name for name in counts.columns if name != n]
-    return folded.groupby(keys, dropna=False, as_index=False, sort=True)[n].sum()[list(counts.columns)]
+    totals = folded.groupby(keys, dropna=False, sort=True)[n].sum().reset_index()
+    return totals[list(counts.columns)]

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from scipy import special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.lifetable import Array, check_level, chi2_p, holm, spelled, z_value
@@ -24,7 +24,7 @@ from tenure.models.lifetable import Array, check_level, chi2_p, holm, spelled, z
 SRM_ALPHA = 0.001
 
 
-# --- sums ---------------------------------------------------------------------------------------------
+# --- sums --------------------------------------------------------------------------------------------
 
 
 def add_up(moments: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.DataFrame:
@@ -66,17 +66,23 @@ class Arm:
         return float(np.sqrt(self.variance / self.n)) if self.n > 1 else float("nan")
 
 
-def _sums(moments: pd.DataFrame, variant: str) -> pd.Series:
-    rows = moments[moments["variant"] == variant]
-    if len(rows) == 0:
+def _sums(moments: pd.DataFrame, control: str) -> dict[str, dict[str, float]]:
+    """Each variant's sums over all its rows, the control first."""
+    if control not in set(moments["variant"]):
         raise InputError(
-            f"There is no variant {variant!r} in the experiment; it has "
-            f"{spelled(moments['variant'].tolist()) or 'none'}."
+            f"There is no variant {control!r} in the experiment; it has "
+            f"{spelled(sorted(set(moments['variant']))) or 'none'}."
         )
-    return rows.select_dtypes("number").sum()
+    columns = [c for c in moments.columns if c == "n" or c[:2] in ("s_", "q_", "c_")]
+    values = moments[columns].to_numpy(dtype=float)
+    found: dict[str, dict[str, float]] = {control: dict.fromkeys(columns, 0.0)}
+    for name in sorted(set(moments["variant"])):
+        row = values[(moments["variant"] == name).to_numpy()].sum(axis=0)
+        found[str(name)] = dict(zip(columns, row.tolist(), strict=True))
+    return found
 
 
-def _covariance(sums: pd.Series, a: str, b: str) -> float:
+def _covariance(sums: Mapping[str, float], a: str, b: str) -> float:
     """Sample covariance of two columns (their variance where they are the same)."""
     n = sums["n"]
     if n < 2:
@@ -84,7 +90,7 @@ def _covariance(sums: pd.Series, a: str, b: str) -> float:
     if a == b:
         product = sums[f"q_{a}"]
     else:
-        product = sums[f"c_{a}_{b}"] if f"c_{a}_{b}" in sums.index else sums[f"c_{b}_{a}"]
+        product = sums[f"c_{a}_{b}"] if f"c_{a}_{b}" in sums else sums[f"c_{b}_{a}"]
     value = (product - sums[f"s_{a}"] * sums[f"s_{b}"] / n) / (n - 1)
     return float(max(value, 0.0)) if a == b else float(value)
 
@@ -98,13 +104,22 @@ def _need(moments: pd.DataFrame, *columns: str) -> None:
         )
 
 
-def _arms(
-    moments: pd.DataFrame, measure: str, control: str, covariate: str | None, denominator: str | None
+def is_share(moments: pd.DataFrame, measure: str) -> bool:
+    """Say whether a measure is 0 or 1 for each unit."""
+    _need(moments, f"s_{measure}", f"q_{measure}")
+    return bool((moments[f"s_{measure}"] == moments[f"q_{measure}"]).all())
+
+
+def arm_means(
+    moments: pd.DataFrame,
+    measure: str,
+    control: str,
+    covariate: str | None = None,
+    denominator: str | None = None,
 ) -> dict[str, Arm]:
-    """Each variant's mean and variance: plain, by the delta method, or adjusted for a covariate."""
+    """Return each variant's mean and variance, the control first: see `compare`."""
     _need(moments, "variant", "n", f"s_{measure}", f"q_{measure}")
-    names = [control, *sorted(v for v in moments["variant"].unique() if v != control)]
-    sums = {name: _sums(moments, name) for name in names}
+    sums = _sums(moments, control)
     if denominator:
         _need(moments, f"s_{denominator}", f"q_{denominator}")
         return {name: _ratio(s, measure, denominator) for name, s in sums.items()}
@@ -119,7 +134,7 @@ def _arms(
     return _adjusted(sums, measure, covariate)
 
 
-def _ratio(s: pd.Series, top: str, bottom: str) -> Arm:
+def _ratio(s: Mapping[str, float], top: str, bottom: str) -> Arm:
     if s[f"s_{bottom}"] == 0:
         return Arm(s["n"], np.nan, np.nan)
     mean = s[f"s_{bottom}"] / s["n"]
@@ -132,12 +147,11 @@ def _ratio(s: pd.Series, top: str, bottom: str) -> Arm:
     return Arm(s["n"], ratio, max(variance, 0) / mean**2)
 
 
-def _adjusted(sums: Mapping[str, pd.Series], measure: str, covariate: str) -> dict[str, Arm]:
-    total = sum(sums.values())
+def _adjusted(sums: Mapping[str, Mapping[str, float]], measure: str, covariate: str) -> dict[str, Arm]:
     within = sum(_covariance(s, covariate, covariate) * (s["n"] - 1) for s in sums.values() if s["n"] > 1)
     shared = sum(_covariance(s, measure, covariate) * (s["n"] - 1) for s in sums.values() if s["n"] > 1)
     theta = shared / within if within > 0 else 0.0
-    center = total[f"s_{covariate}"] / total["n"]
+    center = sum(s[f"s_{covariate}"] for s in sums.values()) / sum(s["n"] for s in sums.values())
     arms = {}
     for name, s in sums.items():
         mean = s[f"s_{measure}"] / s["n"] - theta * (s[f"s_{covariate}"] / s["n"] - center)
@@ -162,7 +176,7 @@ def variance_reduction(moments: pd.DataFrame, measure: str, covariate: str) -> f
         The squared correlation within arms; 0 where the covariate is the same for all.
     """
     _need(moments, f"c_{measure}_{covariate}")
-    sums = [_sums(moments, name) for name in moments["variant"].unique()]
+    sums = list(_sums(moments, moments["variant"].iloc[0]).values())
     pooled = {
         pair: sum(_covariance(s, *pair) * (s["n"] - 1) for s in sums if s["n"] > 1)
         for pair in ((measure, measure), (covariate, covariate), (measure, covariate))
@@ -171,7 +185,7 @@ def variance_reduction(moments: pd.DataFrame, measure: str, covariate: str) -> f
     return float(pooled[measure, covariate] ** 2 / scale) if scale > 0 else 0.0
 
 
-# --- sample ratio -------------------------------------------------------------------------------------
+# --- sample ratio ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +374,7 @@ def sequential_sample_ratio(
     )
 
 
-# --- effects ------------------------------------------------------------------------------------------
+# --- effects -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,6 +397,34 @@ class Effects:
     measure: str
     level: float
     always_valid: bool
+
+    def widest(self) -> str:
+        """Return the variant that is furthest from the control."""
+        away = self.table["difference"].abs().fillna(-1).to_numpy()
+        return str(self.table["variant"].iloc[int(away.argmax())])
+
+
+def lift_table(effects: Mapping[str, Effects]) -> pd.DataFrame:
+    """Put the lifts of several measures into one table, variant by variant.
+
+    Args:
+        effects: Comparisons by measure.
+
+    Returns:
+        A row a variant and measure: `variant`, `label` (the measure), `name` (both), `control`, `value`,
+        `lift`,
+        `lift_low`, `lift_high`, `p`, `p_adjusted`, and as ratios to the control `ratio`, `low`, `high`.
+    """
+    parts = []
+    for measure, effect in effects.items():
+        words = measure.replace("_", " ")
+        part = effect.table[
+            ["variant", "control", "value", "lift", "lift_low", "lift_high", "p", "p_adjusted"]
+        ]
+        named = part["variant"] + ": " + words
+        ratio = {"ratio": 1 + part["lift"], "low": 1 + part["lift_low"], "high": 1 + part["lift_high"]}
+        parts.append(part.assign(label=words, name=named, **ratio))
+    return pd.concat(parts).sort_values("variant", kind="stable").reset_index(drop=True)
 
 
 def compare(
@@ -436,8 +478,8 @@ def compare(
     check_level(level)
     if planned_n is not None and planned_n < 1:
         raise InputError(f"`planned_n` must be a number of units from 1 up; it is {planned_n!r}.")
-    arms = _arms(moments, measure, control, covariate, denominator)
-    raw = _arms(moments, measure, control, None, denominator)
+    arms = arm_means(moments, measure, control, covariate, denominator)
+    raw = arm_means(moments, measure, control, None, denominator)
     base = arms[control]
     rows = []
     for name, arm in arms.items():
@@ -521,7 +563,8 @@ def _lift(
     else:
         if not arm.mean > 0:
             return {"lift": value, "lift_low": float("nan"), "lift_high": float("nan")}
-        error = float(np.hypot(arm.error / arm.mean, base.error / base.mean))
+        logs = [Arm(side.n, side.mean, side.variance / side.mean**2) for side in (base, arm)]
+        error, df = float(np.hypot(logs[0].error, logs[1].error)), _welch_df(*logs)
         low, high, _ = _interval(np.log(arm.mean / base.mean), error, df, n, planned_n, level)
         low, high = np.expm1(low), np.expm1(high)
         # Adjusted means have moved from the raw ones that the lift divides by.
@@ -565,7 +608,7 @@ def _sequence_p(value: float, variance: float, n: float, planned_n: float, level
     return float(min(1.0, np.exp(log_alpha)))
 
 
-# --- conversion ---------------------------------------------------------------------------------------
+# --- conversion --------------------------------------------------------------------------------------
 
 
 def wilson(successes: Array, n: Array, level: float = 0.95) -> tuple[Array, Array]:
@@ -619,8 +662,8 @@ def compare_shares(
         0.2205
     """
     check_level(level)
-    names = [control, *sorted(v for v in counts["variant"].unique() if v != control)]
-    sums = {name: _sums(counts, name) for name in names}
+    sums = _sums(counts, control)
+    names = list(sums)
     if any(s["s_converted"] > s["n"] for s in sums.values()):
         raise InputError("More units converted than there were in a variant: count each unit once.")
     if planned_n is not None:
@@ -692,594 +735,7 @@ def _share_ratio(below: tuple[float, float, float], above: tuple[float, float, f
     return {"lift": p1 / p0 - 1, "lift_low": max(low, 0) - 1, "lift_high": high - 1}
 
 
-# --- stays and value by variant -----------------------------------------------------------------------
-
-
-def life_tables(counts: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
-    """Add up counts of stays to a life table for each value of a column.
-
-    Args:
-        counts: What `measures.experiments.stay_counts` gives: the column, `entry`, `exit`, `event`, `n`.
-        by: The column whose values become the groups.
-
-    Returns:
-        A life table as `tenure.models.survival` takes it: `group`, `period`, `at_risk`, `events`,
-        `censored`, `entered`.
-
-    Raises:
-        NotApplicable: Nobody was watched for a whole period.
-
-    Example:
-        >>> counts = pd.DataFrame(dict(variant="a", entry=0, exit=[1, 2], event=[1, 0], n=[3, 7]))
-        >>> life_tables(counts)[["group", "period", "at_risk", "events", "censored"]].to_numpy().tolist()
-        [['a', 1, 10, 3, 0], ['a', 2, 7, 0, 7]]
-    """
-    if counts.empty:
-        raise NotApplicable(
-            "Nobody who was assigned has been subscribed for a whole period yet, so stays cannot be "
-            "compared: wait, or use a shorter period."
-        )
-    leaves = counts.assign(
-        group=counts[by].astype(str),
-        events=counts["n"] * (counts["event"] == 1),
-        censored=counts["n"] * (counts["event"] != 1),
-    )
-    exits = leaves.groupby(["group", "exit"])[["events", "censored"]].sum()
-    entries = leaves[leaves["entry"] > 0].groupby(["group", "entry"])["n"].sum()
-    exits.index.names = entries.index.names = ["group", "period"]
-    table = exits.join(entries.rename("entered"), how="outer").fillna(0).astype("int64").reset_index()
-    change = table["events"] + table["censored"] - table["entered"]
-    table["at_risk"] = change[::-1].groupby(table["group"][::-1]).cumsum()[::-1]
-    return table[["group", "period", "at_risk", "events", "censored", "entered"]]
-
-
-@dataclass(frozen=True, eq=False)
-class VisitorValue:
-    """What a visitor is worth up to a horizon, by variant.
-
-    Attributes:
-        table: A row a variant: `variant`, `price` (minor units), `n`, `converted`, `conversion`, `periods`
-            (paid periods of a subscriber within the horizon, discounted), `paid_periods` (of a visitor,
-            not discounted), `margin` (of a paid period, minor units), `value` (of a visitor, minor
-            units), `standard_error`, `low`, `high`, and `tail` (the share of the value that lies beyond
-            what was watched, by a model). NaN where it cannot be said.
-        horizon: The horizon, in periods.
-        level: The intervals' level.
-        notes: What a reader should know, in sentences.
-    """
-
-    table: pd.DataFrame
-    horizon: int
-    level: float
-    notes: tuple[str, ...]
-
-    def compare(self, control: str) -> pd.DataFrame:
-        """Return differences from the control: `variant`, `difference`, `standard_error`, `low`, `high`."""
-        table = self.table.set_index("variant")
-        if control not in table.index:
-            raise InputError(f"There is no variant {control!r}; there are {spelled(table.index)}.")
-        others = table.drop(index=control)
-        difference = others["value"] - table.loc[control, "value"]
-        error = np.hypot(others["standard_error"], table.loc[control, "standard_error"])
-        half = z_value(self.level) * error
-        return pd.DataFrame(
-            {
-                "variant": others.index,
-                "n": (others["n"] + table.loc[control, "n"]).to_numpy(),
-                "difference": difference.to_numpy(),
-                "standard_error": error.to_numpy(),
-                "low": (difference - half).to_numpy(),
-                "high": (difference + half).to_numpy(),
-            }
-        )
-
-
-def visitor_value(
-    counts: pd.DataFrame,
-    life: pd.DataFrame,
-    *,
-    horizon: int,
-    discount_rate: float = 0.0,
-    tail: Mapping[str, Array] | None = None,
-    level: float = 0.95,
-) -> VisitorValue:
-    """Estimate the margin of a visitor up to a horizon, with those still subscribed counted rightly.
-
-    The value is c m E: the conversion c, the margin m of a paid period, and the discounted paid periods
-    E = S(0) + S(1) v + ... + S(h-1) v^(h-1) of a subscriber, with v = 1 / (1 + discount_rate) and S the
-    product-limit curve, which counts subscribers for as long as they were watched. Conversion and
-    staying are estimated from different events, so the variance is (m E)^2 var(c) + (m c)^2 var(E), that
-    of E by Greenwood's sum weighted with the discounted area to the right.
-
-    Args:
-        counts: Columns `variant`, `n`, `s_converted`, `price` and `margin` (of a paid period, minor units).
-        life: The life table of subscribers, its `group` being the variant.
-        horizon: Periods from 1 up.
-        discount_rate: Of a period, such as 0.01.
-        tail: For a variant, its curve S(0), S(1), ... from a model, used beyond what was watched; None:
-            a variant not watched up to the horizon has no value.
-        level: The intervals' level.
-
-    Returns:
-        The values. A variant without conversions is worth 0, without an interval from below.
-
-    Raises:
-        InputError: The counts, the life table or an option is not as it should be.
-
-    Example:
-        >>> counts = pd.DataFrame(dict(variant=["a"], n=1000, s_converted=200, price=1000, margin=600.0))
-        >>> life = pd.DataFrame(dict(group="a", period=[1, 2], at_risk=[200, 150], events=[50, 30],
-        ...                          censored=[0, 120]))
-        >>> visitor_value(counts, life, horizon=2).table[["conversion", "periods", "value"]].round(3)
-           conversion  periods  value
-        0         0.2     1.75  210.0
-    """
-    from tenure.models import survival
-
-    check_level(level)
-    if discount_rate <= -1:
-        raise InputError(f"`discount_rate` must be above -1, such as 0.01; it is {discount_rate!r}.")
-    curves = survival.kaplan_meier(life)
-    rows, notes = [], []
-    for row in counts.itertuples():
-        name, n, x = str(row.variant), float(row.n), float(row.s_converted)
-        own = curves.table[curves.table["group"] == name]
-        watched = int(own["period"].max()) if len(own) else 0
-        curve, variance, beyond = _discounted(own, horizon, discount_rate, (tail or {}).get(name))
-        c = x / n if n else float("nan")
-        spread = c * (1 - c) / n if n else float("nan")
-        if x == 0 and n:
-            periods = paid = value = error = 0.0
-            curve = np.zeros(horizon)
-            notes.append(f"Nobody in {name} subscribed.")
-        else:
-            weights = (1 + discount_rate) ** -np.arange(horizon)
-            periods, paid = float(curve @ weights), float(c * curve.sum())
-            value = c * row.margin * periods
-            error = float(abs(row.margin) * np.sqrt(periods**2 * spread + c**2 * variance))
-            if np.isnan(value) and watched < horizon - 1:
-                notes.append(
-                    f"Subscribers of {name} were watched for {watched} periods, not up to the horizon of "
-                    f"{horizon}: choose a shorter horizon, or wait."
-                )
-        half = z_value(level) * error
-        share = beyond * c * row.margin / value if value else 0.0
-        rows.append(
-            (
-                name,
-                row.price,
-                int(n),
-                int(x),
-                c,
-                periods,
-                paid,
-                row.margin,
-                value,
-                error,
-                value - half,
-                value + half,
-                share,
-            )
-        )
-    columns = ["variant", "price", "n", "converted", "conversion", "periods", "paid_periods", "margin"]
-    columns += ["value", "standard_error", "low", "high", "tail"]
-    return VisitorValue(
-        table=pd.DataFrame(rows, columns=columns), horizon=int(horizon), level=level, notes=tuple(notes)
-    )
-
-
-def _discounted(
-    own: pd.DataFrame, horizon: int, discount_rate: float, tail: Array | None
-) -> tuple[Array, float, float]:
-    """S(0), ..., S(h-1), the variance of its discounted sum, and the part of the sum beyond the data."""
-    weights = (1 + discount_rate) ** -np.arange(horizon)
-    curve = np.full(horizon, np.nan)
-    if own.empty:
-        return curve, float("nan"), 0.0
-    own = own.set_index("period").reindex(range(int(own["period"].max()) + 1))
-    seen = own["survival"].ffill().to_numpy()[:horizon]
-    curve[: len(seen)] = seen
-    beyond = 0.0
-    if len(seen) < horizon:
-        if seen[-1] == 0:
-            curve[len(seen) :] = 0
-        elif tail is not None:
-            k = len(seen) - 1
-            curve[len(seen) :] = seen[-1] * np.asarray(tail)[k + 1 : horizon] / tail[k]
-            beyond = float((curve * weights)[len(seen) :].sum())
-    d, n = own["events"].fillna(0).to_numpy(), own["at_risk"].fillna(0).to_numpy()
-    terms = np.divide(d, n * (n - d), out=np.zeros(len(d)), where=(n > d) & (d > 0))
-    right = np.cumsum((curve * weights)[::-1])[::-1]
-    upto = min(horizon, len(terms))
-    return curve, float((right[1:upto] ** 2 * terms[1:upto]).sum()), beyond
-
-
-# --- Bayesian reading and decision --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """What is believed of a difference.
-
-    Attributes:
-        mean: Its mean.
-        sd: Its standard deviation.
-        chance: The probability that it is above 0.
-        loss_ship: What shipping loses on average: E[max(-difference, 0)].
-        loss_keep: What keeping loses on average: E[max(difference, 0)].
-    """
-
-    mean: float
-    sd: float
-    chance: float
-    loss_ship: float
-    loss_keep: float
-
-
-def posterior(
-    difference: float, standard_error: float, *, prior_mean: float = 0.0, prior_sd: float = float("inf")
-) -> Posterior:
-    """Return the posterior of a difference with a normal likelihood and prior.
-
-    With d the mean and s the standard deviation of the posterior, z = d/s: the chance is Phi(z) and the
-    expected losses are s phi(z) + d Phi(z) of keeping and s phi(z) - d Phi(-z) of shipping.
-
-    Args:
-        difference: The estimate.
-        standard_error: Its standard error.
-        prior_mean: The prior's mean.
-        prior_sd: The prior's standard deviation; infinite for a flat prior.
-
-    Example:
-        >>> found = posterior(0.040816, 0.147253)
-        >>> round(found.chance, 4), round(found.loss_keep, 4), round(found.loss_ship, 4)
-        (0.6092, 0.0814, 0.0406)
-    """
-    precision = 1 / standard_error**2 if standard_error > 0 else np.inf
-    prior = 0.0 if np.isinf(prior_sd) else 1 / prior_sd**2
-    if np.isinf(precision):
-        mean, sd = difference, 0.0
-    else:
-        mean = (difference * precision + prior_mean * prior) / (precision + prior)
-        sd = float((precision + prior) ** -0.5)
-    if sd == 0:
-        return Posterior(float(mean), 0.0, float(mean > 0), max(-mean, 0.0), max(mean, 0.0))
-    z = mean / sd
-    density = float(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
-    up, down = float(special.ndtr(z)), float(special.ndtr(-z))
-    return Posterior(float(mean), sd, up, float(sd * density - mean * down), float(sd * density + mean * up))
-
-
-def lift_posterior(moments: pd.DataFrame, measure: str, *, control: str, variant: str) -> Posterior:
-    """Return the posterior of a lift, flat prior, by the delta method (as gbstats does).
-
-    A share's variance is p (1 - p), for a measure that is 0 or 1.
-
-    Args:
-        moments: Sums by variant.
-        measure: The measure.
-        control: The control.
-        variant: The variant.
-    """
-    arms = _arms(moments, measure, control, None, None)
-    base, arm = arms[control], arms[variant]
-    if base.mean <= 0:
-        nan = float("nan")
-        return Posterior(nan, nan, nan, nan, nan)
-    errors = []
-    for name, a in ((control, base), (variant, arm)):
-        sums = _sums(moments, name)
-        share = sums[f"s_{measure}"] == sums[f"q_{measure}"]
-        errors.append(np.sqrt(a.mean * (1 - a.mean) / a.n) if share else a.error)
-    lift = arm.mean / base.mean - 1
-    return posterior(lift, float(np.hypot(errors[1] / base.mean, errors[0] * arm.mean / base.mean**2)))
-
-
-def chance_to_be_best(means: Array, errors: Array) -> Array:
-    """Return each arm's probability to have the largest mean, the arms being independent and normal.
-
-    Args:
-        means: Means, shape (arms,).
-        errors: Standard errors, shape (arms,).
-
-    Returns:
-        Probabilities that sum to 1, by Gauss-Hermite quadrature.
-
-    Example:
-        >>> chance_to_be_best(np.array([0.0, 0.0]), np.array([1.0, 1.0])).round(3).tolist()
-        [0.5, 0.5]
-    """
-    m, s = np.asarray(means, dtype=float), np.asarray(errors, dtype=float)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(201)
-    x = m[:, None] + s[:, None] * nodes
-    beats = special.ndtr((x[:, None, :] - m[None, :, None]) / s[None, :, None])
-    beats[np.arange(len(m)), np.arange(len(m))] = 1
-    chance = (beats.prod(axis=1) * weights).sum(axis=1)
-    return chance / chance.sum()
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """Whether to ship, to keep or to keep running.
-
-    Attributes:
-        verdict: "ship", "keep" or "keep running".
-        variant: The variant to ship, or the one that comes nearest to it.
-        reasons: Why, in sentences; {money} amounts are left to the reader's format as `amounts`.
-        table: A row a variant other than the control: `variant`, `difference`, `low`, `high` (of a visitor),
-            `chance` (to be better than the control), `chance_worthwhile`, `loss_ship` and `loss_keep` (over
-            all visitors of the planning horizon), `verdict`.
-        worthwhile: The smallest difference of a visitor's value that is worth a change.
-        waiting: What waiting is worth over the planning horizon, less what it costs (NaN: not known).
-        waiting_visitors: For how many more visitors in the experiment.
-        always_valid: Whether intervals hold at any number of looks.
-    """
-
-    verdict: Literal["ship", "keep", "keep running"]
-    variant: str
-    reason: str
-    table: pd.DataFrame
-    worthwhile: float
-    waiting: float
-    waiting_visitors: int
-    always_valid: bool
-
-
-def decide(
-    differences: pd.DataFrame,
-    *,
-    control_value: float,
-    visitors: float,
-    smallest_lift: float = 0.05,
-    n: float,
-    planned_n: int | None = None,
-    level: float = 0.95,
-) -> Decision:
-    """Decide on the value of a visitor: ship, keep or keep running.
-
-    A variant is *shipped* if its interval lies above 0; it is *kept out* if its interval lies below the
-    smallest difference worth a change; otherwise the experiment *keeps running*, if what is learnt is
-    worth more than what it costs, and the control is kept if it is not. Of several to ship, the one worth
-    most. With `planned_n` the intervals are confidence sequences.
-
-    Waiting: with r times the units seen so far in addition, the posterior mean will move with variance
-    s^2 r / (1 + r); its expected gain over all visitors V, less those r n that come while the experiment
-    runs (half of them get the variant), is V' E[max(mean, 0)] + r n mean / 2 - V max(mean, 0), V' = V - r n.
-
-    Args:
-        differences: Columns `variant`, `difference`, `standard_error` (of a visitor's value).
-        control_value: A visitor's value under the control.
-        visitors: Visitors of the planning horizon.
-        smallest_lift: The smallest worthwhile effect, as a share of the control's value.
-        n: Units of the experiment so far.
-        planned_n: Units at which the intervals should be tightest, if looked at early; None: one look.
-        level: The level of the intervals.
-
-    Returns:
-        The decision.
-
-    Raises:
-        NotApplicable: No variant has a difference.
-
-    Example:
-        >>> new = pd.DataFrame(dict(variant=["new"], difference=0.0535, standard_error=0.0446))
-        >>> decide(new, control_value=0.0972, visitors=100_000, n=1124).verdict
-        'keep running'
-    """
-    check_level(level)
-    known = differences.dropna(subset=["difference", "standard_error"])
-    if known.empty or np.isnan(control_value):
-        raise NotApplicable(
-            "There is nothing to decide on: no variant's value can be compared with the control's at this "
-            "horizon. Choose a shorter horizon, or wait until more have been watched for that long."
-        )
-    worthwhile = smallest_lift * abs(control_value)
-    rows = []
-    for row in known.itertuples():
-        half = (
-            z_value(level) * row.standard_error
-            if planned_n is None
-            else sequence_half_width(row.standard_error**2 * n, n, planned_n, level)
-        )
-        belief = posterior(row.difference, row.standard_error)
-        above = posterior(row.difference - worthwhile, row.standard_error).chance
-        low, high = row.difference - half, row.difference + half
-        verdict = "ship" if low > 0 else "keep" if high < worthwhile else "keep running"
-        waiting, more = _waiting(belief, visitors, n)
-        rows.append(
-            {
-                "variant": row.variant,
-                "difference": row.difference,
-                "low": low,
-                "high": high,
-                "chance": belief.chance,
-                "chance_worthwhile": above,
-                "loss_ship": belief.loss_ship * visitors,
-                "loss_keep": belief.loss_keep * visitors,
-                "waiting": waiting,
-                "more": more,
-                "verdict": "keep" if verdict == "keep running" and waiting <= 0 else verdict,
-            }
-        )
-    table = pd.DataFrame(rows)
-    order = {"ship": 0, "keep running": 1, "keep": 2}
-    ranked = table.assign(rank=table["verdict"].map(order)).sort_values(
-        ["rank", "difference"], ascending=[True, False], kind="stable"
-    )
-    best = ranked.iloc[0]
-    reasons = {
-        "ship": "its interval lies above no difference",
-        "keep running": "its interval reaches from a loss to a gain worth having, and more knowledge pays",
-        "keep": "no variant can still be expected to gain as much as a change is worth",
-    }
-    return Decision(
-        verdict=best["verdict"],
-        variant=str(best["variant"]),
-        reason=reasons[best["verdict"]],
-        table=table.drop(columns=["waiting", "more"]),
-        worthwhile=float(worthwhile),
-        waiting=float(best["waiting"]),
-        waiting_visitors=int(best["more"]),
-        always_valid=planned_n is not None,
-    )
-
-
-def _waiting(belief: Posterior, visitors: float, n: float) -> tuple[float, int]:
-    """The best net value of waiting over some numbers of further units, and that number."""
-    best = (float("-inf"), 0)
-    for share in (0.25, 0.5, 1.0, 2.0, 4.0):
-        more = share * n
-        if more >= visitors:
-            continue
-        moved = posterior(belief.mean, belief.sd * np.sqrt(share / (1 + share)))
-        later = (visitors - more) * moved.loss_keep + more * belief.mean / 2
-        best = max(best, (later - visitors * max(belief.mean, 0.0), round(more)))
-    return best if best[1] else (0.0, 0)
-
-
-# --- design -------------------------------------------------------------------------------------------
-
-
-def sample_size_means(
-    effect_size: float, *, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
-) -> float:
-    """Return the units an arm needs for a standardized difference, by the t test (statsmodels).
-
-    Args:
-        effect_size: Difference over standard deviation.
-        alpha: Two-sided error.
-        power: Chance to find the difference.
-        ratio: Units of the other arm for each of this one.
-
-    Example:
-        >>> round(sample_size_means(0.5), 4)
-        63.7656
-    """
-    from statsmodels.stats.power import TTestIndPower
-
-    return float(TTestIndPower().solve_power(effect_size, power=power, alpha=alpha, ratio=ratio))
-
-
-def sample_size_shares(
-    control: float, variant: float, *, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
-) -> float:
-    """Return the units an arm needs to tell two shares apart, on the arcsine scale (Cohen 1988).
-
-    n = (z_alpha/2 + z_power)^2 (1 + 1/ratio) / h^2 with h = 2 asin sqrt(p1) - 2 asin sqrt(p0).
-
-    Example:
-        >>> round(sample_size_shares(0.10, 0.12), 1)
-        3834.6
-    """
-    h = 2 * np.arcsin(np.sqrt(variant)) - 2 * np.arcsin(np.sqrt(control))
-    return float(_z_sum(alpha, power) ** 2 * (1 + 1 / ratio) / h**2)
-
-
-def schoenfeld_events(
-    hazard_ratio: float, *, alpha: float = 0.05, power: float = 0.8, share: float = 0.5
-) -> float:
-    """Return the events needed to find a hazard ratio (Schoenfeld 1981).
-
-    Args:
-        hazard_ratio: The ratio to find.
-        alpha: Two-sided error.
-        power: Chance to find it.
-        share: Share of units in one of the two arms.
-
-    Example:
-        >>> round(schoenfeld_events(0.5), 2)
-        65.35
-    """
-    return float(_z_sum(alpha, power) ** 2 / (share * (1 - share) * np.log(hazard_ratio) ** 2))
-
-
-def detectable_effect(
-    moments: pd.DataFrame,
-    measure: str,
-    *,
-    control: str,
-    n_arm: float,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> float:
-    """Return the smallest lift that so many units an arm find with the given power.
-
-    (z_alpha/2 + z_power) sqrt(2 v / n) / mean, with the control's mean and variance v.
-
-    Returns:
-        The relative difference; NaN where the control's mean is not above 0.
-    """
-    base = _arms(moments, measure, control, None, None)[control]
-    if not base.mean > 0 or not n_arm > 0:
-        return float("nan")
-    return float(_z_sum(alpha, power) * np.sqrt(2 * base.variance / n_arm) / base.mean)
-
-
-def _z_sum(alpha: float, power: float) -> float:
-    return float(special.ndtri(1 - alpha / 2) + special.ndtri(power))
-
-
-def peeking_error(
-    looks: int, critical: float | None = None, *, alpha: float = 0.05, drift: float = 0.0
-) -> float:
-    """Return the chance to find a difference at any of several equally spaced looks.
-
-    The recursion of Armitage, McPherson and Rowe (1969): the density of the sum of k normal increments
-    that has stayed inside +-c sqrt(k) so far, carried from look to look by Gauss-Legendre quadrature.
-
-    Args:
-        looks: How many looks, from 1 up.
-        critical: The critical value c at each look; None: the one of a single look at `alpha`.
-        alpha: Two-sided error of a single look.
-        drift: Expected value of the statistic at the last look; 0: there is no difference.
-
-    Returns:
-        A probability: the rate of false alarms if `drift` is 0, the power otherwise.
-
-    Example:
-        >>> [round(peeking_error(k), 3) for k in (1, 5, 10, 20)]
-        [0.05, 0.142, 0.193, 0.248]
-    """
-    if looks < 1:
-        raise InputError(f"`looks` must be a whole number from 1 up; it is {looks!r}.")
-    c = float(special.ndtri(1 - alpha / 2)) if critical is None else critical
-    mu = drift / np.sqrt(looks)
-    nodes, weights = np.polynomial.legendre.leggauss(80)
-    bound = c
-    x, w = bound * nodes, bound * weights
-    density = np.exp(-((x - mu) ** 2) / 2) / np.sqrt(2 * np.pi)
-    for k in range(2, looks + 1):
-        bound = c * np.sqrt(k)
-        y, v = bound * nodes, bound * weights
-        step = np.exp(-((y[:, None] - x[None, :] - mu) ** 2) / 2) / np.sqrt(2 * np.pi)
-        density = step @ (w * density)
-        x, w = y, v
-    return float(1 - w @ density)
-
-
-def peeking_critical(looks: int, *, alpha: float = 0.05) -> float:
-    """Return the critical value for each of several looks that keeps the error at alpha (Pocock 1977).
-
-    Example:
-        >>> round(peeking_critical(5), 3)
-        2.413
-    """
-    return float(optimize.brentq(lambda c: peeking_error(looks, c) - alpha, 1.0, 6.0))
-
-
-def peeking_price(looks: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return how many times the units are needed, at most, to look several times (Pocock).
-
-    Example:
-        >>> round(peeking_price(5), 2)
-        1.23
-    """
-    critical = peeking_critical(looks, alpha=alpha)
-    drift = optimize.brentq(lambda d: peeking_error(looks, critical, drift=d) - power, 0.5, 8.0)
-    return float((drift / _z_sum(alpha, power)) ** 2)
-
-
-# --- segments -----------------------------------------------------------------------------------------
+# --- segments ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -1337,7 +793,6 @@ def segment_effects(
         NotApplicable: Fewer than two segments can be compared.
     """
     rows = []
-    columns = ["difference", "standard_error", "low", "high", "p"]
     for value, part in moments.groupby(segment, sort=True, observed=True):
         present = set(part["variant"])
         if not {control, variant} <= present or part["n"].min() < 2:

@@ -53,7 +53,7 @@ def retention_levers(
 
     Args:
         life: The life table of one group: `period`, `at_risk`, `events`.
-        levers: For each lever the leavers it can reach, aligned with the rows of `life`.
+        levers: For each lever the leavers it can reach, in the order of the rows of `life`.
         value_per_period: Money a subscriber brings in a period, in any unit.
         horizon: Whole periods from 1 up; leaving after it does not count.
         kept: The share of these leavers who stay, such as 0.1 for one in ten.
@@ -78,14 +78,16 @@ def retention_levers(
         raise InputError(
             "The life table holds several groups; pass one group at a time, or everybody together."
         )
-    within = (life["period"] <= horizon).to_numpy()
-    rows = life[within].sort_values("period")
+    period = life["period"].to_numpy()
+    order = np.flatnonzero(period <= horizon)
+    order = order[np.argsort(period[order], kind="stable")]
+    rows = life.iloc[order]
     n, d = rows["at_risk"].to_numpy(float), rows["events"].to_numpy(float)
     after = horizon - whole_numbers(rows, "period", smallest=1)
     rng = np.random.default_rng(0)
     found = []
     for name, reached in levers.items():
-        e = pd.Series(np.asarray(reached), index=life.index).loc[rows.index].to_numpy(float)
+        e = np.asarray(reached, dtype=float)[order]
         if (e > d).any() or (e < 0).any():
             raise InputError(f"The lever {name!r} reaches more leavers than there are in a period.")
         gain = _gain(n, d, e, kept, after)

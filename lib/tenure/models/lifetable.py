@@ -96,8 +96,9 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
         )
     if life.empty:
         raise InputError(
-            "The life table has no rows, because nobody was watched for a whole period: "
-            "choose a shorter period, a later as_of or a wider cohort window (start_from, start_to)."
+            "The life table has no rows, because no paying customer was watched for a whole period (trials, "
+            "free and test subscriptions do not count): choose a shorter period, a later as_of or a wider "
+            "cohort window (start_from, start_to)."
         )
     names, row = group_names(life)
     numbers = {

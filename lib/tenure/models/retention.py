@@ -24,14 +24,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import Array, check_level, chi2_p, spelled, validate, z_value
+from tenure.models.lifetable import (
+    Array,
+    check_level,
+    chi2_p,
+    greenwood,
+    log_log_band,
+    product_limit,
+    spelled,
+    validate,
+    z_value,
+)
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "geometric": ("theta",),
@@ -46,8 +56,11 @@ NAMES: Mapping[str, str] = {
 KEYS = ("group", "interval")
 PARTS = ("choice", "failure")
 
-# Beyond this alpha + beta, customers cannot be told from being all alike.
-_ALIKE = 1e5
+# The fewest renewals that tell the parameters apart.
+_NEEDED = {"geometric": 1, "sbg": 2, "bdw": 3}
+
+# With less gain in log-likelihood than this, customers cannot be told from being all alike.
+_SAME = 0.01
 _BOUND = 16.0
 
 
@@ -144,34 +157,73 @@ def cohort_life_table(active: Sequence[Sequence[float]]) -> pd.DataFrame:
     return life_table(frame.round({"n": 0}), ["group"])
 
 
-def fold_small(
-    stays: pd.DataFrame, *, smallest: int, column: str = "group", within: Sequence[str] = ("interval",)
-) -> pd.DataFrame:
-    """Name groups *other* that have too few customers, or nobody who left.
+def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
+    """Say which groups are large enough for a curve of their own, and which join others.
+
+    Groups with fewer than `smallest` customers, or in which nobody left, are *other* among those with the
+    same billing interval; where even these are too few, they join the largest group of the interval.
 
     Args:
-        stays: Counts of stays with `column`, `within`, `event` and `n`.
-        smallest: The fewest customers that keep their name.
-        column: The column to fold.
-        within: Groups are folded among those that share these columns.
+        stays: Counts of stays with group, interval, event and n.
+        smallest: The fewest customers that have a curve of their own.
+
+    Returns:
+        A row a group and interval: `group`, `interval`, `model_group`, whose curve holds.
 
     Example:
-        >>> stays = pd.DataFrame({"group": ["a", "b", "c"], "interval": "1 months", "event": [1, 1, 0],
-        ...                       "n": [900, 20, 900]})
-        >>> fold_small(stays, smallest=50)["group"].tolist()
+        >>> stays = pd.DataFrame({"group": ["a", "b", "c"], "interval": "1 month", "event": [1, 1, 0],
+        ...                       "n": [900, 40, 30]})
+        >>> folding(stays, smallest=50)["model_group"].tolist()
         ['a', 'other', 'other']
+        >>> folding(stays, smallest=100)["model_group"].tolist()
+        ['a', 'a', 'a']
     """
-    keys = [column, *within]
-    sizes = stays.assign(left=stays["n"] * stays["event"]).groupby(keys)[["n", "left"]].sum()
-    small = sizes.index[(sizes["n"] < smallest) | (sizes["left"] == 0)]
-    names = pd.MultiIndex.from_frame(stays[keys]) if within else pd.Index(stays[column])
-    return stays.assign(**{column: stays[column].where(~names.isin(small), "other")})
+    rows = stays.assign(left=stays["n"] * stays["event"])
+    sizes = rows.groupby(list(KEYS))[["n", "left"]].sum().reset_index()
+    sizes["model_group"] = sizes["group"]
+    for target in ("other", ""):
+        whole = sizes.groupby(["model_group", "interval"])[["n", "left"]].transform("sum")
+        small = (whole["n"] < smallest) | (whole["left"] == 0)
+        largest = sizes.loc[sizes.groupby("interval")["n"].idxmax()].set_index("interval")["model_group"]
+        joins = pd.Series(target, index=sizes.index) if target else sizes["interval"].map(largest)
+        sizes["model_group"] = sizes["model_group"].where(~small, joins)
+    return sizes[[*KEYS, "model_group"]]
+
+
+def fold(stays: pd.DataFrame, mapping: pd.DataFrame) -> pd.DataFrame:
+    """Give counts the groups that `folding` found; groups that it does not know are left out.
+
+    Args:
+        stays: Counts with group and interval.
+        mapping: What `folding` returned.
+    """
+    folded = stays.merge(mapping, on=list(KEYS), how="inner")
+    return folded.drop(columns="group").rename(columns={"model_group": "group"})
+
+
+def interval_years(interval: str) -> float:
+    """The length of a billing interval in years.
+
+    Args:
+        interval: A number of months or days, such as "3 months" or "7 days".
+
+    Raises:
+        InputError: It is no such text.
+
+    Example:
+        >>> interval_years("3 months"), round(interval_years("7 days"), 4)
+        (0.25, 0.0192)
+    """
+    number, _, unit = str(interval).partition(" ")
+    if not number.isdigit() or int(number) < 1 or unit.rstrip("s") not in ("month", "day"):
+        raise InputError(f"The interval {interval!r} is no number of months or days, such as '3 months'.")
+    return int(number) / 12 if unit.startswith("month") else int(number) / 365.25
 
 
 # --- curves -------------------------------------------------------------------------------------------
 
 
-def survival(model: str, parameters: Sequence[float], periods: int) -> Array:
+def survival(model: str, parameters: Sequence[float] | Array, periods: int) -> Array:
     """The share still there after 0, 1, ..., `periods` renewals.
 
     Args:
@@ -249,7 +301,7 @@ def residual_lifetimes(curve: Array, rate: float) -> Array:
     return values
 
 
-def leavers_survival(model: str, parameters: Sequence[float], renewal: int, periods: int) -> Array:
+def leavers_survival(model: str, parameters: Sequence[float] | Array, renewal: int, periods: int) -> Array:
     """How those would have stayed on who leave by choice at a renewal, had they been kept at it.
 
     Whoever leaves is more inclined to leave than those who stay, so a customer kept by an incentive is
@@ -310,7 +362,7 @@ _NATURAL: Mapping[str, Callable[[Array], Array]] = {
 
 
 def _baseline(model: str, q: Array, periods: int) -> tuple[Array, Array]:
-    """Rates H(k) = -log(1 - h(k)) for k = 1..periods and their derivatives by `q`, shape (len(q), periods)."""
+    """Rates H(k) = -log(1 - h(k)) for k = 1..periods, and their derivatives by `q` in rows."""
     k = np.arange(1, periods + 1, dtype=float)
     if model == "geometric":
         rate = np.full(periods, np.exp(q[0]))
@@ -337,6 +389,14 @@ def _baseline(model: str, q: Array, periods: int) -> tuple[Array, Array]:
 
 
 # --- fitting ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Groups of like customers, by the place of their group and ones and zeros for their levels."""
+
+    group: Array
+    power: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,11 +427,19 @@ class Part:
     def rates(self, theta: Array, group: Array, power: Array, periods: int) -> Array:
         """Rates H(k), k = 1..periods, for cells given by group and by the rows of their levels."""
         base = np.zeros((len(self.models), periods))
-        for g, model in enumerate(self.models):
-            if model:
-                base[g] = _baseline(model, theta[self.places[g]], periods)[0]
-        ratio = np.exp(power @ theta[len(theta) - power.shape[1] :]) if power.shape[1] else 1.0
-        return base[group] * np.broadcast_to(ratio, len(group))[:, None]
+        for g in np.unique(group):
+            if self.models[g]:
+                base[g] = _baseline(self.models[g], theta[self.places[g]], periods)[0]
+        return base[group] * self.ratio(theta, power)[:, None]
+
+    def ratio(self, theta: Array, power: Array) -> Array:
+        """The hazard ratio of each row of levels."""
+        size = power.shape[1]
+        return np.exp(power @ theta[len(theta) - size :]) if size and len(theta) else np.ones(len(power))
+
+    def natural(self, theta: Array, group: int) -> Array:
+        """The parameters of a group, as they are usually given."""
+        return _NATURAL[self.models[group]](theta[self.places[group]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -432,11 +500,10 @@ class Retention:
             error = np.sqrt(np.maximum(np.diag(part.covariance), 0))
             for g, key in enumerate(self.groups[list(self.keys)].itertuples(index=False)):
                 place, model = part.places[g], part.models[g]
-                natural = [
-                    _NATURAL[model](part.estimate[place] + sign * z * error[place]) if model else []
-                    for sign in (0, -1, 1)
-                ]
-                for name, *values in zip(MODELS[model] if model else (), *natural, strict=True):
+                if not model:
+                    continue
+                natural = (_NATURAL[model](part.estimate[place] + s * z * error[place]) for s in (0, -1, 1))
+                for name, *values in zip(MODELS[model], *natural, strict=True):
                     rows.append((*key, part.name, name, *values))
         return pd.DataFrame(rows, columns=[*self.keys, "part", "parameter", "value", "low", "high"])
 
@@ -454,26 +521,40 @@ class Retention:
                     )
         return pd.DataFrame(rows, columns=["part", "covariate", "level", "ratio", "low", "high"])
 
-    def log_survival(self, cells: pd.DataFrame, periods: int, theta: Array | None = None) -> Array:
-        """log S(0), ..., log S(periods) for each row of `cells`: the keys and the characteristics.
+    def place(self, cells: pd.DataFrame | Cells) -> Cells:
+        """Find the group and the levels of each row of `cells` once, to use them many times.
 
         Raises:
             InputError: A group or a level was not there when the curves were fitted.
         """
-        return -sum(self.part_rates(cells, periods, theta).values())
+        if isinstance(cells, Cells):
+            return cells
+        return Cells(*_locate(cells, self.keys, self.groups, self.covariates))
 
-    def part_rates(self, cells: pd.DataFrame, periods: int, theta: Array | None = None) -> dict[str, Array]:
+    def log_survival(self, cells: pd.DataFrame | Cells, periods: int, theta: Array | None = None) -> Array:
+        """Logarithms of S(0), ..., S(periods) for each row of `cells`: the keys and the characteristics.
+
+        Args:
+            cells: The rows, or what `place` found for them.
+            periods: How many renewals.
+            theta: Parameters to use instead of the estimate.
+        """
+        return -np.sum(list(self.part_rates(cells, periods, theta).values()), axis=0)
+
+    def part_rates(
+        self, cells: pd.DataFrame | Cells, periods: int, theta: Array | None = None
+    ) -> dict[str, Array]:
         """Cumulated rates of each part, -log S after 0, ..., `periods` renewals, a row a cell."""
-        group, power = _locate(cells, self.keys, self.groups, self.covariates)
+        placed = self.place(cells)
         theta, at, found = self.estimate if theta is None else theta, 0, {}
         for part in self.parts:
             step = len(part.estimate)
-            rates = part.rates(theta[at : at + step], group, power, periods)
-            found[part.name] = np.hstack([np.zeros((len(cells), 1)), np.cumsum(rates, axis=1)])
+            rates = part.rates(theta[at : at + step], placed.group, placed.power, periods)
+            found[part.name] = np.hstack([np.zeros((len(rates), 1)), np.cumsum(rates, axis=1)])
             at += step
         return found
 
-    def curves(self, cells: pd.DataFrame, periods: int) -> Array:
+    def curves(self, cells: pd.DataFrame | Cells, periods: int) -> Array:
         """S(0), ..., S(periods) for each row of `cells`."""
         return np.exp(self.log_survival(cells, periods))
 
@@ -540,7 +621,7 @@ class Retention:
         return total, np.concatenate(gradient)
 
     def score(self, life: pd.DataFrame) -> float:
-        """The log-likelihood of who left and who stayed in other counts, such as those of held-out cohorts."""
+        """The log-likelihood of who left and who stayed in other counts, such as held-out cohorts'."""
         counts = _read(life, self.keys, tuple(self.covariates))
         rates = np.diff(-self.log_survival(counts.cells, counts.events.shape[1]), axis=1)
         return float(_binomial(rates, counts.events, counts.at_risk - counts.events)[0].sum())
@@ -566,6 +647,7 @@ def fit_retention(
     apart: bool = False,
     keys: Sequence[str] | None = None,
     level: float = 0.95,
+    start: Retention | None = None,
 ) -> Retention:
     """Fit retention curves to a life table by maximum likelihood.
 
@@ -582,6 +664,8 @@ def fit_retention(
         apart: Whether failed payments (involuntary) get a constant rate of their own.
         keys: The columns that identify a group; None: `group` and, where it is there, `interval`.
         level: Level of the intervals.
+        start: Curves of the same groups and levels, fitted to similar counts: their parameters are where
+            the search begins, and their models are kept.
 
     Raises:
         InputError: The life table or an option is not as it should be.
@@ -604,6 +688,10 @@ def fit_retention(
     counts = _read(life, tuple(keys), tuple(covariates))
     groups = counts.cells[list(keys)].drop_duplicates().reset_index(drop=True)
     levels = {name: _levels(counts, name) for name in covariates}
+    if start is not None and groups.equals(start.groups[list(keys)]):
+        levels = dict(start.covariates)
+    else:
+        start = None
     group, power = _locate(counts.cells, keys, groups, levels)
     counts = replace(counts, group=group, power=power)
     _identify(counts, groups, model)
@@ -613,7 +701,8 @@ def fit_retention(
         left = _events(counts, name, apart)
         own = replace(counts, at_risk=remaining, events=left, involuntary=None)
         remaining = remaining - left
-        part, said = _fit_part(name, own, "geometric" if name == "failure" else model, groups, levels)
+        known = [part for part in start.parts if part.name == name] if start else []
+        part, said = _fit_part(name, own, "geometric" if name == "failure" else model, groups, levels, *known)
         if part.events == 0:
             continue
         parts.append(part)
@@ -718,26 +807,29 @@ def _events(counts: _Counts, part: str, apart: bool) -> Array:
 
 def _identify(counts: _Counts, groups: pd.DataFrame, model: str) -> None:
     """Refuse groups whose counts cannot tell what their curve is."""
-    needed = {"geometric": 1, "sbg": 2, "bdw": 3}[model]
+    short = []
     for g, key in enumerate(groups.itertuples(index=False)):
         mine = counts.group == g
         at_risk, events = counts.at_risk[mine].sum(axis=0), counts.events[mine].sum(axis=0)
         name, seen = " ".join(map(str, key)), int((at_risk > 0).sum())
-        if not at_risk.any() or not events.any():
+        if not events.any():
             raise NotApplicable(
                 f"Nobody left in group {name} in {at_risk.sum():,.0f} renewals, so how long they stay cannot "
-                "be estimated; fold the group into another, or wait until some have left."
+                "be estimated: fold the group into another, or wait until some have left."
             )
         if (at_risk == events)[at_risk > 0].all():
             raise NotApplicable(
                 f"Everybody in group {name} left at the first renewal at which they were seen, so there is "
                 "no retention to project."
             )
-        if seen < needed:
-            raise NotApplicable(
-                f"Group {name} was seen at {seen} renewal{'s' if seen > 1 else ''}, and the "
-                f"{NAMES[model]} model needs {needed} or more: use the geometric model or wait."
-            )
+        if seen < _NEEDED[model]:
+            short.append((name, seen))
+    if len(short) == len(groups):
+        name, seen = short[0]
+        raise NotApplicable(
+            f"Group {name} was seen at {seen} renewal{'s' if seen > 1 else ''}, and the {NAMES[model]} model "
+            f"needs {_NEEDED[model]} or more: use the geometric model, or wait."
+        )
 
 
 def _fit_part(
@@ -746,17 +838,29 @@ def _fit_part(
     model: str,
     groups: pd.DataFrame,
     levels: Mapping[str, tuple[str, ...]],
+    known: Part | None = None,
 ) -> tuple[Part, list[str]]:
     """Fit one way of leaving: each group by itself, then all together if they share ratios."""
     models, starts, notes = [], [], []
     for g, key in enumerate(groups.itertuples(index=False)):
         mine = counts.group == g
         n, d = counts.at_risk[mine].sum(axis=0), counts.events[mine].sum(axis=0)
-        own, start = _fit_group(model, n, d)
-        if own != model and own:
+        if known is not None:
+            models.append(known.models[g] if d.sum() else "")
+            starts.append(known.estimate[known.places[g]] if d.sum() else np.zeros(0))
+            continue
+        seen = int((n > 0).sum())
+        simplest = "geometric" if seen < _NEEDED[model] else model
+        own, start = _fit_group(simplest, n, d)
+        label = " ".join(map(str, key))
+        if simplest != model:
             notes.append(
-                f"In group {' '.join(map(str, key))} the chance to leave does not fall with tenure, so it has "
-                "one constant chance."
+                f"Group {label} was seen at {seen} renewal{'s' if seen > 1 else ''} only, so it has one "
+                "constant chance to leave."
+            )
+        elif own != model and own:
+            notes.append(
+                f"In group {label} the chance to leave does not fall with tenure, so it is constant."
             )
         models.append(own)
         starts.append(start)
@@ -775,21 +879,10 @@ def _fit_part(
         value, slope = _log_likelihood(q, counts, tuple(models), tuple(places))
         return -value / events, -slope / events
 
-    if ratio_names:
-        bounds = [(-_BOUND, _BOUND)] * at + [(-5.0, 5.0)] * len(ratio_names)
-        found = optimize.minimize(loss, theta, jac=True, method="L-BFGS-B", bounds=bounds,
-                                  options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-9})  # fmt: skip
-        theta = found.x
-    information = _hessian(loss, theta) * events
-    for _ in range(3):
-        # A Newton step or three: quasi-Newton stops where the likelihood is merely flat.
-        slope = loss(theta)[1] * events
-        step = np.linalg.lstsq(information, slope, rcond=None)[0]
-        better = theta - step
-        if not np.isfinite(better).all() or np.abs(step).max() > 2 or loss(better)[0] > loss(theta)[0]:
-            break
-        theta = better
-        information = _hessian(loss, theta) * events
+    if known is not None and len(known.estimate) == len(theta):
+        theta = known.estimate.copy()
+    theta, information = _minimize(loss, theta)
+    information = information * events
     covariance = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
     best = -loss(theta)[0] * events
     return Part(name, tuple(models), theta, covariance, tuple(places), where, best, events), notes
@@ -800,30 +893,63 @@ def _fit_group(model: str, n: Array, d: Array) -> tuple[str, Array]:
     total = d.sum()
     if not total:
         return "", np.zeros(0)
-    k = np.arange(1, len(n) + 1)
+    k = len(n)
     if model == "geometric":
         return model, np.array([np.log(-np.log1p(-min(total / n.sum(), 1 - 1e-12)))])
     first = np.clip(d[:2].sum() / max(n[:2].sum(), 1), 1e-4, 0.9)
 
     def loss(q: Array) -> tuple[float, Array]:
-        rate, slopes = _baseline(model, q, len(k))
+        rate, slopes = _baseline(model, q, k)
         value, slope = _binomial(rate, d, n - d)
-        return -value.sum() / total, -(slopes @ slope) / total
+        return -float(value.sum()) / total, -(slopes @ slope) / total
 
-    best = None
+    found = []
     for spread in (0.02, 0.2, 1.0):
         for c in (1.0, 0.6, 1.5) if model == "bdw" else (1.0,):
             start = np.log([first / spread, (1 - first) / spread])
-            start = np.r_[start, np.log(c)] if model == "bdw" else start
-            bounds = [(-_BOUND, _BOUND)] * 2 + ([(-2.5, 2.0)] if model == "bdw" else [])
-            found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
-                                      options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9})  # fmt: skip
-            if best is None or found.fun < best.fun - 1e-12:
-                best = found
-    assert best is not None
-    if np.exp(best.x[:2]).sum() > _ALIKE and model == "sbg":
-        return _fit_group("geometric", n, d)
-    return model, best.x
+            q, _ = _minimize(loss, np.r_[start, np.log(c)] if model == "bdw" else start)
+            found.append((loss(q)[0], tuple(q)))
+    value, best = min(found)
+    if model == "sbg":
+        same = _fit_group("geometric", n, d)
+        rate = np.full(k, np.exp(same[1][0]))
+        gain = -value * total - float(_binomial(rate, d, n - d)[0].sum())
+        if gain < _SAME:
+            return same
+    return model, np.array(best)
+
+
+def _minimize(
+    loss: Callable[[Array], tuple[float, Array]], theta: Array, *, steps: int = 200
+) -> tuple[Array, Array]:
+    """Newton's method, damped as by Levenberg and Marquardt; the minimum and its second derivatives.
+
+    The problems are small and smooth, so that a step is worth its second derivatives: a dozen steps do what
+    takes quasi-Newton hundreds.
+    """
+    value, slope = loss(theta)
+    square, damping = _hessian(loss, theta), 1e-3
+    for _ in range(steps):
+        scale = np.maximum(np.abs(np.diag(square)), 1e-8)
+        values, vectors = np.linalg.eigh(square / np.sqrt(np.outer(scale, scale)))
+        # Where the curvature is negative, a step along it would lead up.
+        bend = np.maximum(np.abs(values), 1e-10) + damping
+        step = (vectors @ ((vectors.T @ (slope / np.sqrt(scale))) / bend)) / np.sqrt(scale)
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
+        better = np.clip(theta - step, -_BOUND, _BOUND)
+        found = loss(better)
+        if np.isfinite(found[0]) and found[0] <= value:
+            gained = value - found[0]
+            moved = float(np.abs(better - theta).max())
+            theta, (value, slope) = better, found
+            square, damping = _hessian(loss, theta), damping / 10
+            if moved < 1e-7 or (gained < 1e-14 and np.abs(slope).max() < 1e-7):
+                break
+        else:
+            damping = max(damping * 10, 1e-6)
+            if damping > 1e6:
+                break
+    return theta, square
 
 
 def _log_likelihood(
@@ -889,8 +1015,13 @@ def compare_models(
     """Fit each model to some counts, and ask how well it foretold others.
 
     The counts of `test` are those of held-out cohorts, or what happened to everybody after the last day of
-    `train`. A model's score is the log-likelihood of what happened, given what it had foretold: it
+    `train`. A model's score is the log-likelihood of who left and who stayed, given what it had foretold: it
     rewards chances that were right, neither too bold nor too timid.
+
+    One model is chosen. Of those that the test cannot tell from the best (their lag is within 1.96 of its
+    standard errors; Vuong 1989), one with failed payments apart is preferred, because failures strike
+    everybody alike and go on for ever, while choice sorts the inclined to leave out: models that agree in
+    what was seen differ in the tail. After that, fewer parameters are preferred.
 
     Args:
         train: A life table to fit to.
@@ -899,9 +1030,9 @@ def compare_models(
         covariates: Characteristics, as columns of both tables.
 
     Returns:
-        A row a model that could be fitted, the best first: `model`, `apart`, `label`, `score`, `lead`
-        (how far its score lies below the best), `expected` and `left` (leavers foretold and seen),
-        `error` (expected / left - 1).
+        A row a model that could be fitted, the best score first: `model`, `apart`, `label`, `score`, `lag`
+        (how far its score lies behind the best), `lag_error` (the lag's standard error), `expected` and
+        `left` (leavers foretold and seen), `error` (expected / left - 1), `chosen`.
 
     Raises:
         NotApplicable: No model could be fitted.
@@ -909,7 +1040,7 @@ def compare_models(
     apart = [False]
     if "involuntary" in train.columns and 0 < train["involuntary"].sum() < train["events"].sum():
         apart.append(True)
-    rows, reason = [], ""
+    rows, chances, reason = [], [], ""
     for split in apart:
         for model in models:
             try:
@@ -918,24 +1049,36 @@ def compare_models(
                 reason = str(why)
                 continue
             known = _known_cells(fit, test)
-            cells = known[[*fit.keys, *covariates]].drop_duplicates().reset_index(drop=True)
-            curves = fit.curves(cells, int(known["period"].max()))
-            place = cells.reset_index().merge(known, on=[*fit.keys, *covariates], how="right")
-            k = place["period"].to_numpy(dtype=int)
-            before = curves[place["index"], k - 1]
-            hazard = 1 - np.divide(curves[place["index"], k], before, out=np.ones(len(k)), where=before > 0)
-            expected = float((hazard * place["at_risk"]).sum())
-            left = float(known["events"].sum())
-            rows.append((model, split, fit.label, fit.score(known), expected, left))
+            names = [*fit.keys, *covariates]
+            cells = known[names].drop_duplicates().reset_index(drop=True)
+            place = cells.reset_index().merge(known[names], on=names, how="right")["index"].to_numpy()
+            rates = -np.diff(fit.log_survival(cells, int(known["period"].max())), axis=1)
+            rate = rates[place, known["period"].to_numpy(dtype=int) - 1]
+            n, left = known["at_risk"].to_numpy(dtype=float), known["events"].to_numpy(dtype=float)
+            score = float(_binomial(rate, left, n - left)[0].sum())
+            expected = float(-np.expm1(-rate) @ n)
+            rows.append((model, split, fit.label, score, expected, left.sum(), len(fit.estimate)))
+            chances.append(rate)
     if not rows:
         raise NotApplicable(reason)
-    table = pd.DataFrame(rows, columns=["model", "apart", "label", "score", "expected", "left"])
-    table = table.sort_values("score", ascending=False, ignore_index=True)
-    table["lead"] = table["score"].max() - table["score"]
-    table["error"] = np.where(
-        table["left"] > 0, table["expected"] / table["left"].where(table["left"] > 0) - 1, np.nan
-    )
-    return table[["model", "apart", "label", "score", "lead", "expected", "left", "error"]]
+    table = pd.DataFrame(rows, columns=["model", "apart", "label", "score", "expected", "left", "parameters"])
+    best = int(np.argmax(table["score"].to_numpy()))
+    table["lag"] = table["score"].max() - table["score"]
+    table["lag_error"] = [_score_error(rate, chances[best], n) for rate in chances]
+    table["error"] = table["expected"] / table["left"].where(table["left"] > 0) - 1
+    close = table[table["lag"] <= 1.96 * table["lag_error"] + 1e-9]
+    preferred = close.sort_values(["apart", "parameters", "lag"], ascending=[False, True, True])
+    table["chosen"] = table.index == preferred.index[0]
+    columns = ["model", "apart", "label", "score", "lag", "lag_error", "expected", "left", "error", "chosen"]
+    return table.sort_values("score", ascending=False, ignore_index=True)[columns]
+
+
+def _score_error(rate: Array, best: Array, n: Array) -> float:
+    """The standard error of the difference of two scores, at the mean of both chances to leave."""
+    h, g = -np.expm1(-np.maximum(rate, 1e-300)), -np.expm1(-np.maximum(best, 1e-300))
+    middle = (h + g) / 2
+    step = np.log(h / g) + (rate - best)
+    return float(np.sqrt((n * middle * (1 - middle) * step**2).sum()))
 
 
 def _known_cells(fit: Retention, life: pd.DataFrame) -> pd.DataFrame:
@@ -947,6 +1090,75 @@ def _known_cells(fit: Retention, life: pd.DataFrame) -> pd.DataFrame:
     if known.empty:
         raise NotApplicable("The two life tables have no group in common, so nothing can be compared.")
     return known.reset_index(drop=True)
+
+
+def likeliest_model(
+    life: pd.DataFrame, *, models: Sequence[str] = ("geometric", "sbg", "bdw"), covariates: Sequence[str] = ()
+) -> tuple[str, bool]:
+    """Choose a model where there is no later time to judge it by: the least Bayesian criterion.
+
+    Failed payments are kept apart wherever causes are known.
+
+    Args:
+        life: The life table to fit to.
+        models: The models to try.
+        covariates: Characteristics, as columns of the table.
+
+    Returns:
+        The model, and whether failed payments are apart.
+
+    Raises:
+        NotApplicable: No model could be fitted.
+    """
+    known = "involuntary" in life.columns and 0 < life["involuntary"].sum() < life["events"].sum()
+    found, reason = [], ""
+    for model in models:
+        try:
+            fit = fit_retention(life, model, covariates=covariates, apart=known)
+        except NotApplicable as why:
+            reason = str(why)
+            continue
+        size = np.log(max(life["events"].sum(), 2)) * len(fit.estimate)
+        found.append((size - 2 * fit.log_likelihood, model))
+    if not found:
+        raise NotApplicable(reason)
+    return min(found)[1], bool(known)
+
+
+def projection(fit: Retention, stays: pd.DataFrame, *, months: int) -> pd.DataFrame:
+    """Put what was seen beside what the curves foretell, by group, over months since the start.
+
+    Args:
+        fit: Retention curves.
+        stays: The counts of stays that they were fitted to.
+        months: How far to look.
+
+    Returns:
+        A row for each group and renewal: `group` (with the interval, where a group has several), `month`,
+        `fitted` (the mean of its customers' curves), and `seen`, `low`, `high` (Kaplan and Meier's; NaN
+        beyond what was seen).
+    """
+    rows = []
+    several = fit.groups["group"].duplicated(keep=False)
+    for key, twice in zip(fit.groups[list(KEYS)].to_dict("records"), several, strict=True):
+        mine = stays[(stays["group"] == key["group"]) & (stays["interval"] == key["interval"])]
+        length = interval_years(key["interval"]) * 12
+        periods = max(int(np.floor(months / length + 1e-9)), 1)
+        starts = mine[mine["entry"] == 0].groupby([*KEYS, *fit.covariates])["n"].sum().reset_index()
+        starts = starts if len(starts) else mine.groupby([*KEYS, *fit.covariates])["n"].sum().reset_index()
+        weight = starts["n"].to_numpy(dtype=float)
+        fitted = weight / weight.sum() @ fit.curves(starts, periods)
+        life = life_table(mine, KEYS).drop(columns=list(KEYS))
+        counts = validate(life)
+        seen = product_limit(counts)
+        low, high = log_log_band(seen, np.cumsum(greenwood(counts), axis=1), counts.at_risk, fit.level)
+        reach = min(int(counts.last[0]), periods)
+        table = pd.DataFrame({"month": np.arange(periods + 1) * length, "fitted": fitted})
+        for name, values in (("seen", seen), ("low", low), ("high", high)):
+            table[name] = np.r_[1.0, values[0, :reach], np.full(periods - reach, np.nan)]
+        table.insert(0, "group", f"{key['group']}, {key['interval']}" if twice else key["group"])
+        rows.append(table)
+    return pd.concat(rows, ignore_index=True)
 
 
 def choose_covariates(
@@ -1002,8 +1214,9 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str]) -> pd.Da
     """
     rows = _known_cells(fit, stays[(stays["exit"] > stays["entry"]) & (stays["ripe"] > stays["entry"])])
     names = [*fit.keys, *fit.covariates]
-    cells = rows[names].drop_duplicates().reset_index(drop=True)
-    place = cells.reset_index().merge(rows[names], on=names, how="right")["index"].to_numpy()
+    unlike = rows[names].drop_duplicates().reset_index(drop=True)
+    place = unlike.reset_index().merge(rows[names], on=names, how="right")["index"].to_numpy()
+    cells = fit.place(unlike)
     entry, ripe = rows["entry"].to_numpy(dtype=int), rows["ripe"].to_numpy(dtype=int)
     n = rows["n"].to_numpy(dtype=float)
     labels = rows[list(by)].drop_duplicates().sort_values(list(by), ignore_index=True) if by else None
@@ -1072,7 +1285,7 @@ def bootstrap(
         life = life_table(sample[sample["n"] > 0], [*fit.keys, *fit.covariates])
         try:
             again = fit_retention(
-                life, fit.model, covariates=list(fit.covariates), apart=fit.apart, keys=fit.keys
+                life, fit.model, covariates=list(fit.covariates), apart=fit.apart, keys=fit.keys, start=fit
             )
             found.append(np.atleast_1d(function(again)))
         except (NotApplicable, InputError):
@@ -1104,7 +1317,7 @@ def semi_parametric(
     fit: Retention,
     rates: Mapping[str, float] | float,
     *,
-    periods: int,
+    periods: Mapping[str, int] | int,
     smallest: int = 30,
 ) -> SemiParametric:
     """Discounted lifetimes from Kaplan and Meier's curves, continued by the fitted ones.
@@ -1116,7 +1329,7 @@ def semi_parametric(
         life: The life table by group, without characteristics.
         fit: Curves fitted to it, without characteristics.
         rates: Discount rate a renewal, or one for each interval.
-        periods: How many renewals count.
+        periods: How many renewals count, or how many for each interval.
         smallest: The fewest at risk for which the observed curve is used.
 
     Raises:
@@ -1129,36 +1342,40 @@ def semi_parametric(
         mine = np.logical_and.reduce([life[name].astype(str) == value for name, value in key.items()])
         counts = validate(life.loc[mine, [c for c in _COUNTS if c in life.columns]])
         rate = rates if isinstance(rates, (int, float)) else rates[key["interval"]]
+        size = periods if isinstance(periods, int) else periods[key["interval"]]
         n, d = counts.at_risk[0], counts.events[0]
         enough = n >= smallest
         until = len(n) if enough.all() else int(np.argmin(enough))
-        until = min(until, periods)
-        cells = pd.DataFrame([key])
+        until = min(until, size)
+        cells = fit.place(pd.DataFrame([key]))
         hazard = d[:until] / n[:until]
-        weight = (1 + rate) ** -np.arange(periods + 1, dtype=float)
+        weight = (1 + rate) ** -np.arange(size + 1, dtype=float)
 
-        def curve(
-            theta: Array, hazard: Array = hazard, cells: pd.DataFrame = cells, until: int = until
-        ) -> Array:
-            log_s = fit.log_survival(cells, periods, theta)[0]
-            seen = np.r_[0.0, np.cumsum(np.log1p(-np.minimum(hazard, 1 - 1e-12)))]
-            return np.exp(np.r_[seen, seen[-1] + log_s[until + 1 :] - log_s[until]])
-
-        s = curve(fit.estimate)
-        value, slopes = fit.delta(lambda theta: np.atleast_1d(curve(theta) @ weight))
+        seen = np.r_[0.0, np.cumsum(np.log1p(-np.minimum(hazard, 1 - 1e-12)))]
+        lifetime = partial(_continued_lifetime, fit, cells, seen, weight)
+        value, slopes = fit.delta(lifetime)
+        log_s = fit.log_survival(cells, size)[0]
+        s = np.exp(np.r_[seen, seen[-1] + log_s[until + 1 :] - log_s[until]])
         later = (s * weight)[::-1].cumsum()[::-1]
         # dS(j)/dh(k) = -S(j) / (1 - h(k)) for j >= k.
         by_hazard = -later[1 : until + 1] / np.maximum(1 - hazard, 1e-12)
         variance = fit.standard_errors(slopes)[0] ** 2
         variance += (by_hazard**2 * hazard * (1 - hazard) / n[:until]).sum()
         half = z_value(fit.level) * np.sqrt(variance) / value[0]
-        alone = float(fit.curves(cells, periods)[0] @ weight)
+        alone = float(fit.curves(cells, size)[0] @ weight)
         rows.append(
             (*key.values(), value[0], value[0] * np.exp(-half), value[0] * np.exp(half),
-             later[until + 1] / value[0] if until < periods else 0.0, until + 1, alone)
+             later[until + 1] / value[0] if until < size else 0.0, until + 1, alone)
         )  # fmt: skip
     columns = [*fit.keys, "value", "low", "high", "tail", "tail_from", "model"]
     return SemiParametric(pd.DataFrame(rows, columns=columns), fit.level)
 
 
 _COUNTS = ("period", "at_risk", "events", "censored", "entered")
+
+
+def _continued_lifetime(fit: Retention, cells: Cells, seen: Array, weight: Array, theta: Array) -> Array:
+    """The discounted lifetime on a curve that is known up to log S = `seen` and fitted from there on."""
+    log_s = fit.log_survival(cells, len(weight) - 1, theta)[0]
+    until = len(seen) - 1
+    return np.atleast_1d(np.exp(np.r_[seen, seen[-1] + log_s[until + 1 :] - log_s[until]]) @ weight)

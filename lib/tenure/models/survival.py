@@ -364,9 +364,13 @@ class RestrictedMean:
 
         Returns:
             A row for each pair: `group_a`, `group_b`, `difference` (b less a, in periods),
-            `standard_error`, `low`, `high`, `p` (normal), `p_adjusted` (Holm).
+            `standard_error`, `low`, `high`, `p` (normal), `p_adjusted` (Holm). A group in which nobody left
+            adds to the error as far as its exact lower limit lies below its mean.
         """
         value, error = self.table["value"].to_numpy(), self.table["standard_error"].to_numpy()
+        # Where nobody left, what there is to know of the error is how far down the exact limit lies.
+        exact = (value - self.table["low"].to_numpy()) / z_value(self.level)
+        error = np.where(np.isnan(error), exact, error)
         names = self.table["group"].to_numpy()
         pairs = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)
         a, b = pairs[:, 0], pairs[:, 1]
@@ -391,9 +395,12 @@ class RestrictedMean:
         """The pair of groups that lie furthest apart, the longer first.
 
         Returns:
-            `longer`, `shorter` (groups), `difference` (from 0 up), `low`, `high` and `p_adjusted`; the
-            interval is that of this pair alone. NaN and empty where no pair can be compared.
+            `longer`, `shorter` (groups), `difference` (from 0 up), `low`, `high` and `p_adjusted`. NaN and
+            empty where no pair can be compared. The widest of many differences is wide by chance too, so
+            the interval is Tukey and Kramer's, which holds for all pairs of groups at once.
         """
+        from scipy.stats import studentized_range
+
         pairs = self.differences().dropna(subset="difference")
         if pairs.empty:
             nothing = float("nan")
@@ -402,37 +409,50 @@ class RestrictedMean:
                 | dict.fromkeys(["difference", "low", "high", "p_adjusted"], nothing)
             )
         pair = pairs.iloc[int(pairs["difference"].abs().to_numpy().argmax())]
-        names, limits = [pair["group_b"], pair["group_a"]], [pair["low"], pair["high"]]
-        if pair["difference"] < 0:
-            names, limits = names[::-1], [-pair["high"], -pair["low"]]
+        names = [pair["group_b"], pair["group_a"]]
+        compared = int(self.table["value"].notna().sum())
+        half = studentized_range.ppf(self.level, compared, np.inf) / np.sqrt(2) * pair["standard_error"]
         return pd.Series(
             {
-                "longer": names[0],
-                "shorter": names[1],
+                "longer": names[int(pair["difference"] < 0)],
+                "shorter": names[int(pair["difference"] >= 0)],
                 "difference": abs(pair["difference"]),
-                "low": limits[0],
-                "high": limits[1],
+                "low": abs(pair["difference"]) - half,
+                "high": abs(pair["difference"]) + half,
                 "p_adjusted": pair["p_adjusted"],
             }
         )
 
 
-def longest_horizon(life: pd.DataFrame) -> int:
-    """The longest horizon for which every group has a restricted mean: its last period watched.
+def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
+    """The longest horizon to which groups were watched: the last period in which anybody was at risk.
+
+    A group in which everybody has left is watched for ever.
 
     Args:
         life: A life table (see the head of this module).
+        share: Of all subscribers, those whose groups must be watched that long. Less than 1 keeps a few
+            groups that began lately from cutting all the others short; two groups at least are counted in.
 
     Returns:
         Periods.
 
     Raises:
         InputError: The life table is not as it should be.
+
+    Example:
+        >>> life = pd.DataFrame(dict(group=["a", "b", "new"], period=[24, 18, 2], at_risk=[60, 35, 5],
+        ...                          events=[9, 8, 1], censored=[51, 27, 4]))
+        >>> longest_horizon(life), longest_horizon(life, share=0.8)
+        (2, 18)
     """
     counts = validate(life)
     gone = product_limit(counts)[:, -1] == 0
-    watched = counts.last[~gone] if (~gone).any() else counts.last
-    return max(int(watched.min()), 1)
+    watched = np.where(gone, counts.last.max(), counts.last)
+    order = np.argsort(-watched, kind="stable")
+    size = group_table(counts)["n"].to_numpy()[order]
+    enough = int((np.cumsum(size) >= share * size.sum() - _ROUNDING).argmax())
+    return max(int(watched[order][max(enough, min(1, len(size) - 1))]), 1)
 
 
 def restricted_mean(life: pd.DataFrame, horizon: int, *, level: float = 0.95) -> RestrictedMean:

@@ -9,6 +9,7 @@ from tenure.report.exporter import render, render_failure
 from tenure.report.findings import Finding, finding, make_finding, read_findings, text
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
+from tenure.report.published import publish_numbers, publish_table
 from tenure.report.showing import checks, exclusions, figure, header
 from tenure.report.tables import export, table
 from tenure.report.terms import glossary
@@ -24,6 +25,8 @@ __all__ = [
     "header",
     "index_page",
     "make_finding",
+    "publish_numbers",
+    "publish_table",
     "read_findings",
     "render",
     "render_failure",

@@ -87,7 +87,7 @@ def checks(report: Any) -> None:
     """
     fixes = [getattr(problem, "fix", "") or "" for problem in report.warnings]
     warnings = [
-        [problem.sentence, fix[:1].upper() + fix[1:]]
+        [problem.sentence, f"Fix: {fix}." if fix else ""]
         for problem, fix in zip(report.warnings, fixes, strict=True)
     ]
     if not warnings:

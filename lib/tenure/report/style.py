@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,21 @@ FONTS = (
     "Arial",
     "Liberation Sans",
     "DejaVu Sans",
+    # For letters that those lack, where one of them is there.
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "PingFang SC",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Noto Sans Arabic",
+    "Noto Sans Hebrew",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
 )
 
 
@@ -80,7 +94,9 @@ def theme() -> Iterator[None]:
         "figure.dpi": 100,
         "svg.hashsalt": "tenure",
     }
-    with matplotlib.rc_context(), seaborn.axes_style("whitegrid"):
+    with matplotlib.rc_context(), seaborn.axes_style("whitegrid"), warnings.catch_warnings():
+        # A letter that no font has is drawn as a box; the table behind the figure has it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         matplotlib.rcParams.update(settings)
         yield
 

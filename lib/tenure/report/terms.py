@@ -8,6 +8,8 @@ from tenure.errors import InputError
 from tenure.report.display import GLOSSARY, show
 
 TERMS: dict[str, str] = {
+    "adjusted Rand index": "How far two ways of grouping the same customers agree: 1 wholly, 0 as by chance.",
+    "at-renewal churn": "Of the terms that were up for renewal in a period, the share that was not renewed.",
     "at risk": (
         "Customers who are still subscribed and still under observation when a period begins, so that "
         "their leaving in it would be seen."
@@ -15,6 +17,11 @@ TERMS: dict[str, str] = {
     "ARPA": (
         "Average revenue per account: monthly recurring revenue divided by the number of paying customers."
     ),
+    "backtest": (
+        "Fitting a model to what was known on an earlier day, and comparing what it foretells with what "
+        "happened after it."
+    ),
+    "break-even churn": ("The share of customers that may leave at a price increase before it loses money."),
     "CAC": (
         "What it costs to win a customer: money spent on winning customers, divided by the customers it won."
     ),
@@ -30,19 +37,48 @@ TERMS: dict[str, str] = {
         "called a survival curve."
     ),
     "cohort": "Customers who started in the same period and are followed together.",
+    "committed revenue": "Recurring revenue from customers who have not asked to leave.",
     "confidence interval": (
         "The range of values that agree with the data; ranges made this way miss the true value once in "
         "twenty times when they are 95% intervals."
     ),
+    "constant currency": (
+        "Amounts of both times at the same exchange rates, so that a change is the customers' and not the "
+        "rates'."
+    ),
+    "contraction": (
+        "Recurring revenue that existing customers gave up without leaving, by a cheaper plan, fewer "
+        "seats or ending one of several subscriptions."
+    ),
+    "control": ("The variant that others are compared with: in an experiment on prices, today's price."),
+    "conversion": ("The share of visitors who become subscribers."),
     "cumulative incidence": (
         "The share of customers who have left for a given reason by a given period, when leaving for any "
         "other reason takes them away first."
+    ),
+    "customer equity": (
+        "What all of today's customers together are worth: the margin that is expected of them from now on, "
+        "discounted."
+    ),
+    "discounting": (
+        "Counting money that comes later for less, because money in hand could earn something until then."
+    ),
+    "effect size": (
+        "How far a group's average is from that of all others, in standard deviations; 0.2 is small and 0.8 "
+        "large."
     ),
     "exclusion ledger": (
         "The list of rows that do not count in the numbers, with the reason and the amount for each."
     ),
     "expansion": (
         "Recurring revenue that existing customers added, by more seats, more products or a dearer plan."
+    ),
+    "expected loss": (
+        "What a choice loses on average if it is the wrong one: how likely it is to be wrong, times by how "
+        "much."
+    ),
+    "Gini coefficient": (
+        "How unevenly revenue is spread over customers: 0 if all pay alike, near 1 if one pays all."
     ),
     "gross revenue retention": (
         "Of the recurring revenue of twelve months ago, the share that the same customers still pay, not "
@@ -55,10 +91,16 @@ TERMS: dict[str, str] = {
     ),
     "holdout": "Customers left out of a campaign by chance, to show what would have happened without it.",
     "involuntary churn": "Leaving without having decided to, mostly because a payment failed.",
+    "Jaccard similarity": "Of the customers who are in either of two groups, the share who are in both.",
+    "latent class": (
+        "A group of people with the same chances to give each answer of a survey; nobody states it, it is "
+        "inferred."
+    ),
     "left truncation": (
         "Customers who left before the data begins are not in it, so those who were there already count "
         "only from that day on."
     ),
+    "lift": ("The relative difference from the control: +5% is a twentieth more."),
     "logo churn": "Customers who left in a period, divided by the paying customers when it began.",
     "log-rank test": "A test of whether groups leave at the same rate, over all the time they were observed.",
     "LTV": (
@@ -68,6 +110,7 @@ TERMS: dict[str, str] = {
     "median tenure": (
         "The time by which half of the customers have left; not reached while more than half remain."
     ),
+    "medoid": "The member of a group who is nearest to all its other members: its most typical one.",
     "MRR": (
         "Monthly recurring revenue: what all running subscriptions bring in a month, before tax and "
         "without one-off charges."
@@ -76,9 +119,13 @@ TERMS: dict[str, str] = {
         "Recurring revenue today from the customers of twelve months ago, divided by what they paid then;"
         " above 100% they have grown."
     ),
+    "new revenue": "Recurring revenue from customers who had never paid before.",
     "NPS": (
         "Net promoter score: the percentage who answer 9 or 10 to whether they would recommend, less the "
         "percentage who answer 0 to 6."
+    ),
+    "optimal price point": (
+        "In the price meter, the price that as many people call too cheap as too expensive."
     ),
     "payback": "The first month in which the margin of a group of customers covers what it cost to win them.",
     "percentage point": "The difference of two percentages: from 4% to 5% is one point, and a quarter more.",
@@ -86,17 +133,54 @@ TERMS: dict[str, str] = {
         "How often chance alone would give a difference at least this large if there were none; it says "
         "nothing about how large the difference is."
     ),
+    "prediction strength": (
+        "Of customers that belong together, the share that groups found in other customers keep together."
+    ),
+    "price elasticity": ("By how many percent demand changes when the price rises by one percent."),
+    "probability alive": (
+        "The chance that a customer who buys without a contract is still a customer, judged by how often and "
+        "how recently they bought."
+    ),
+    "quick ratio": (
+        "Recurring revenue gained in a period, new, back or added, divided by the revenue lost in it."
+    ),
     "reactivation": "A customer who had left and pays again.",
+    "restatement": (
+        "A past number that reads otherwise now than when it was published, because the data or the rules "
+        "have changed."
+    ),
     "restricted mean tenure": (
         "The average time subscribed within a given horizon, counting those who stay longer as having "
         "stayed until it."
     ),
     "retention": "The share of customers, or of their revenue, that is still there after a given time.",
+    "RFM": (
+        "Recency, frequency and monetary value: how lately customers came, how often they come and what "
+        "they pay."
+    ),
+    "sample ratio": (
+        "The shares of units that came into each variant; if they are not as planned, units were lost or "
+        "added, and no comparison can be trusted."
+    ),
+    "segment": "A group of customers that is told from the others by a rule.",
+    "stickiness": "Of the users of a month, the share who are active on an average day of it.",
     "tenure": "The time from the start of a customer's subscription to its end, or to today while it runs.",
+    "transfer": (
+        "Recurring revenue that customers took from one group to another, such as from plan to plan; it "
+        "adds up to nothing."
+    ),
     "unripe": (
         "A cohort that is too young to have been observed for the whole period; its cell is left empty."
     ),
+    "variant": ("One of the versions that an experiment puts visitors into by chance."),
+    "visitor value": (
+        "What a visitor brings up to a horizon: the share who subscribe, times the margin of a month, "
+        "times the months they pay for."
+    ),
     "voluntary churn": "Leaving because the customer chose to.",
+    "willingness to pay": (
+        "How much more people would pay for an offer with something than for the same offer without it."
+    ),
 }
 
 

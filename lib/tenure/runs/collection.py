@@ -350,8 +350,11 @@ class _Run:
             "TENURE_MEMORY_LIMIT": f"{int(_memory() * 0.6 / self._jobs) // 2**20}MiB",
             "TENURE_TEMP_DIRECTORY": str(staging / "temporary"),
         }
+        # What the last good run exported, for reports that say what has changed since.
+        last = self._folder(self.entries[report.name])
         return {
             **{name: value for name, value in share.items() if name not in os.environ},
+            **({"TENURE_PREVIOUS": str(last / "exports" / report.name)} if last else {}),
             "TENURE_ROOT": str(project_root()),
             "TENURE_REPORT": report.name,
             "TENURE_OUTPUT": str(exports),

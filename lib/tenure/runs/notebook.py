@@ -52,7 +52,7 @@ class Notebook:
     Attributes:
         path: The file.
         title: Its first heading; the file's name where it has none.
-        question: The first paragraph below the heading; may be empty.
+        question: The first paragraph below the heading, as plain text; may be empty.
         parameters: What the cell tagged `parameters` declares, by name.
         tables: Contract tables that it requires, as named in its calls of ``source.require``.
         cells: The number of code cells that will run.
@@ -120,12 +120,24 @@ def read_notebook(path: Path) -> Notebook:
     question = paragraphs[0] if paragraphs and not paragraphs[0].startswith("#") else ""
     return Notebook(
         path=path,
-        title=heading.group(1).strip() if heading else path.stem,
-        question=" ".join(question.split()),
+        title=_plain(heading.group(1)) if heading else path.stem,
+        question=_plain(question),
         parameters={p.name: p for p in _declared(tagged[0], path)} if tagged else {},
         tables=tuple(dict.fromkeys(table for _, source in code for table in _required(source))),
         cells=len(code),
     )
+
+
+def _plain(markdown: str) -> str:
+    """Markdown's words without its marks: code, emphasis and links.
+
+    Example:
+        >>> _plain("Needs `customers` and **one** [table](data/README.md); a_b stays.")
+        'Needs customers and one table; a_b stays.'
+    """
+    words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    words = re.sub(r"`([^`]+)`|\*\*(.+?)\*\*|\*(.+?)\*", lambda m: m[1] or m[2] or m[3], words)
+    return " ".join(words.split())
 
 
 def _text(source: str | list[str]) -> str:

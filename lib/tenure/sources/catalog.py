@@ -1,24 +1,12 @@
-"""The places that hold tables: a folder, a file, a database."""
+"""What a place holds, before anything is made of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
-from ibis.common.exceptions import TableNotFound
-from ibis.util import backend_entry_points
-
-from tenure.errors import InputError
-from tenure.paths import project_root
-from tenure.sources.address import as_path, fill, redact
-from tenure.sources.convert import nearest
-from tenure.sources.engine import SUFFIXES, embedded, first_line, guarded, read_files
 
 
 @dataclass(frozen=True)
@@ -53,139 +41,3 @@ class Catalog:
     open: Callable[[str], Raw]
     whole: bool = True
     sole: str | None = None
-
-
-def open_catalog(data: str) -> Catalog:
-    """Find the tables of a place, without reading them.
-
-    Args:
-        data: A folder, a file or a database's URL, as for `open_source`.
-
-    Raises:
-        InputError: There is nothing to read, or it cannot be reached.
-    """
-    if not data.strip():
-        raise InputError("No data is named. Fix: give a folder, a .duckdb file or a database's URL.")
-    filled, secrets = fill(data)
-    path = as_path(filled)
-    if path is None:
-        return _database(data, filled, secrets)
-    shown = data.removeprefix("file://").removeprefix("duckdb://")
-    if not path.exists():
-        demo = path == project_root() / "data" / "demo"
-        fix = (
-            "run `tenure demo` to make it"
-            if demo
-            else "correct the path; a relative one counts from the project's root"
-        )
-        raise InputError(f"{shown} does not exist. Fix: {fix}.")
-    if path.is_dir():
-        return _folder(path, shown)
-    if path.suffix == ".duckdb" or data.startswith("duckdb://"):
-        return _duckdb_file(path, shown)
-    if path.suffix.lower() in SUFFIXES:
-        engine = embedded()
-        return Catalog(
-            engine, shown, (path.stem,), partial(_from_files, engine, {path.stem: (path,)}), sole=path.stem
-        )
-    raise InputError(
-        f"{shown} is neither a folder, a .parquet, a .csv nor a .duckdb file. "
-        f"Fix: convert it to one of these, or give a database's URL."
-    )
-
-
-def _folder(path: Path, shown: str) -> Catalog:
-    files: dict[str, tuple[Path, ...]] = {}
-    for entry in sorted(path.iterdir()):
-        if entry.name.startswith((".", "_")):
-            continue
-        if entry.is_dir():
-            inside = tuple(
-                file
-                for file in sorted(entry.iterdir())
-                if file.suffix.lower() in SUFFIXES and not file.name.startswith((".", "_"))
-            )
-        else:
-            inside = (entry,) if entry.suffix.lower() in SUFFIXES else ()
-        if not inside:
-            continue
-        name = entry.stem if entry.is_file() else entry.name
-        if name in files:
-            both = " and ".join(sorted({files[name][0].relative_to(path).parts[0], entry.name}))
-            raise InputError(f"{name}: {shown} holds it twice, as {both}. Fix: keep one of them.")
-        if len({file.suffix.lower() for file in inside}) > 1:
-            raise InputError(f"{name}: {shown}/{name} holds both CSV and Parquet files. Fix: keep one kind.")
-        files[name] = inside
-    if not files:
-        raise InputError(
-            f"{shown} holds no .parquet and no .csv files. "
-            f"Fix: put the tables there as <table>.parquet or <table>.csv; data/README.md lists them."
-        )
-    engine = embedded()
-    return Catalog(engine, shown, tuple(files), partial(_from_files, engine, files))
-
-
-def _from_files(engine: Any, files: dict[str, tuple[Path, ...]], name: str) -> Raw:
-    return Raw(read_files(engine, files[name], name), text=files[name][0].suffix.lower() == ".csv")
-
-
-def _duckdb_file(path: Path, shown: str) -> Catalog:
-    engine = embedded()
-    message = ""
-    try:
-        engine.attach(path, name="data", read_only=True)
-    except (duckdb.Error, RuntimeError) as error:
-        message = first_line(error)
-    if message:
-        raise InputError(
-            f"{shown} cannot be opened as a DuckDB file: {message}. "
-            f"Fix: close programs that have it open for writing, or check that it is a DuckDB file."
-        )
-    names = tuple(sorted(engine.list_tables(database=("data", "main"))))
-    return Catalog(engine, shown, names, lambda name: Raw(engine.table(name, database=("data", "main"))))
-
-
-def _database(template: str, filled: str, secrets: tuple[str, ...]) -> Catalog:
-    shown = redact(template) if "${" not in template else template
-    scheme = filled.split("://", 1)[0].lower()
-    known = {entry.name for entry in backend_entry_points()} | {"postgresql"}
-    if scheme not in known:
-        like = nearest(scheme, known)
-        raise InputError(
-            f"{scheme}:// is not a kind of database that can be read"
-            + (f"; is {like}:// meant?" if like else ".")
-            + " Fix: give a folder, a .duckdb file or a database's URL such as postgres://host/name."
-        )
-    if scheme == "postgresql":
-        filled = "postgres" + filled[len(scheme) :]
-    message = ""
-    connection: Any = None
-    try:
-        connection = ibis.connect(filled)
-        if connection.name == "postgres":
-            # The planner underestimates our groups and then loops over millions of rows.
-            connection.raw_sql("SET enable_nestloop = off").close()
-        names = tuple(sorted(connection.list_tables()))
-    except ImportError as error:
-        package = getattr(error.__cause__ or error, "name", None) or scheme
-        message = (
-            f"Reading {scheme}:// needs the package {package!r}, which is not installed. "
-            f"Fix: pip install 'ibis-framework[{'postgres' if scheme == 'postgresql' else scheme}]'."
-        )
-    except Exception as error:  # drivers share no class of errors
-        message = (
-            f"{shown} cannot be reached: {redact(first_line(error), secrets)}. "
-            f"Fix: check the address, that the server runs, and the user's password in the environment."
-        )
-    if message:
-        # Raised out here so that no driver's error, which may hold the address, hangs on to ours.
-        raise InputError(message)
-
-    def open_table(name: str) -> Raw:
-        *schema, table = name.split(".")
-        try:
-            return Raw(guarded(lambda: connection.table(table, database=".".join(schema) or None), name))
-        except TableNotFound:
-            raise InputError(f"{shown} has no table {name!r}. Fix: correct its name.") from None
-
-    return Catalog(connection, shown, names, open_table, whole=False)

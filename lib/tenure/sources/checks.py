@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning"]
 
 _SAMPLES = 3
+# Nothing is known of the days after the data ends; more of them than this would count as people staying.
+_LATEST_AS_OF = 31
 # ISO 4217 without its codes for "no currency" and for tests.
 _CURRENCIES = sorted(list_currencies() - {"XXX", "XTS"})
 _DAY_S = 86_400
@@ -197,7 +199,8 @@ def check_as_of(source: Source, as_of: dt.date | None = None) -> dt.date:
         as_of: The day asked for; None: the data's last.
 
     Raises:
-        InputError: The day lies before the first subscription, or is not the day a snapshot was taken.
+        InputError: The day lies before the first subscription or more than 31 days after the last day of
+            the data, or is not the day a snapshot was taken.
     """
     last = source.last_day()
     if as_of is None or as_of == last:
@@ -211,6 +214,12 @@ def check_as_of(source: Source, as_of: dt.date | None = None) -> dt.date:
         raise InputError(
             f"as_of: {as_of} lies before the data, which runs from {source.first_day()} to {last}. "
             f"Fix: choose a day in between, or leave as_of empty for the last one."
+        )
+    if (as_of - last).days > _LATEST_AS_OF:
+        raise InputError(
+            f"as_of: {as_of} lies {(as_of - last).days:,} days after the data, which ends on {last}; that "
+            f"time would count as everybody staying. Fix: bring the data up to date, or leave as_of empty "
+            f"for its last day."
         )
     return as_of
 
@@ -509,7 +518,7 @@ def _late_as_of(source: Source, as_of: dt.date | None, rows: int) -> Iterator[Pr
             rows,
             (),
             f"as_of {as_of} lies {late:,} days after the last day of the data, {last}: nothing is known of "
-            f"the time in between, and everybody would seem to have stayed.",
+            f"the time in between, and everybody seems to have stayed.",
             f"set as_of to {last}, or bring the data up to date",
         )
 

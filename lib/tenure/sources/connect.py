@@ -23,10 +23,12 @@ from tenure.contract import BY_NAME, TABLES, Table
 from tenure.errors import InputError, NotApplicable
 from tenure.paths import resolve
 from tenure.sources.address import as_path, fill
-from tenure.sources.catalog import Catalog, Raw, open_catalog
+from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer, nearest
 from tenure.sources.engine import guarded, keep, named
 from tenure.sources.mapping import load_mapping, map_tables
+from tenure.sources.places import open_catalog
+from tenure.sources.published import published_file, published_table
 
 # An id, a time and a flag: the customers' columns that say nothing to compare groups by.
 _NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test"}
@@ -186,7 +188,9 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
         found, used = map_tables(plan, catalog, notes)
     for name in catalog.names:
         if name in BY_NAME and name not in found and name not in used:
-            found[name] = (catalog.open(name), Reading())
+            found[name] = (catalog.open(name), Reading(time_zone=plan.time_zone if plan else ""))
+    for name, report in plan.published.items() if plan else ():
+        found[name] = (Raw(published_table(catalog.connection, report, name)), Reading())
     _note_strays(catalog, found, used, notes)
 
     tables: dict[str, ir.Table] = {}
@@ -271,6 +275,10 @@ def fingerprint(data: str | Path, mapping: str | Path = "") -> str | None:
         digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     if str(mapping) and resolve(mapping).is_file():
         digest.update(resolve(mapping).read_bytes())
+        for name, report in load_mapping(mapping).published.items():
+            file = published_file(report, f"{name}.parquet")
+            state = file.stat() if file else None
+            digest.update(f"{name}\0{state and (state.st_size, state.st_mtime_ns)}\n".encode())
     return digest.hexdigest()
 
 
@@ -287,7 +295,7 @@ def _build(raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list
     typed = conform(table, contract, reading, notes)
     if raw.text:
         return keep(engine, typed)
-    return named(engine, typed) if engine.name == "duckdb" else typed
+    return named(engine, typed)
 
 
 def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], notes: list[str]) -> None:

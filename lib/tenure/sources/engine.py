@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,7 +40,7 @@ def embedded() -> Any:
     scratch = Path(os.environ.get("TENURE_TEMP_DIRECTORY") or tempfile.gettempdir())
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": os.environ.get("TENURE_MEMORY_LIMIT") or f"{int(_memory() * 0.6) // 2**20}MiB",
-        "threads": os.environ.get("TENURE_THREADS") or str(_cores()),
+        "threads": os.environ.get("TENURE_THREADS") or str(cores()),
         "temp_directory": str(scratch / f"tenure-{os.getpid()}-{uuid.uuid4().hex[:8]}"),
         "max_temp_directory_size": os.environ.get("TENURE_TEMP_LIMIT") or _room(scratch),
         # Results are ordered where it matters; keeping the order of files would cost memory.
@@ -60,8 +61,8 @@ def embedded() -> Any:
     return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
 
 
-def _cores() -> int:
-    """Cores that this process may use, which a container may have fewer of than the machine."""
+def cores() -> int:
+    """Return how many cores this process may use, which in a container may be fewer than the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -211,14 +212,27 @@ def keep(engine: Any, table: ir.Table) -> ir.Table:
 
 
 def named(engine: Any, table: ir.Table) -> ir.Table:
-    """Give an expression a name in the engine, as a view.
+    """Give an expression a name in the engine, as a view of this session.
 
-    A query that uses an expression twice would have DuckDB write its rows down in between; a view's are
-    read again, with only the columns needed: a tenth of the memory.
+    A query that uses an expression twice would have DuckDB and PostgreSQL write its rows down in between; a
+    view's are read again, with only the columns needed: a tenth of the memory.
     """
-    view = engine.create_view(f"table_{uuid.uuid4().hex[:8]}", table)
+    if engine.name not in ("duckdb", "postgres"):
+        return table
+    name = f"table_{uuid.uuid4().hex[:8]}"
+    if engine.name == "postgres":
+        try:
+            with engine.con.cursor() as cursor:
+                cursor.execute(f"CREATE TEMPORARY VIEW {name} AS {engine.compile(table)}")
+        except Exception as error:
+            if _sqlstate(error) not in ("42501", "25006"):
+                raise
+            # Nothing may be written here, not even a name: a replica, or a user who may only read.
+            return table
+        view = ops.DatabaseTable(name, schema=table.schema(), source=engine)
+        return view.to_expr()
     # DuckDB tells a timestamp's precision, which the contract does not.
-    return view.op().copy(schema=table.schema()).to_expr()
+    return engine.create_view(name, table).op().copy(schema=table.schema()).to_expr()
 
 
 def _literal(path: Path) -> str:
@@ -233,25 +247,78 @@ def guarded(run: Callable[[], T], name: str = "") -> T:
         return run()
     except Exception as error:
         # Mistakes of ours keep their traceback; an engine's words are for the reader.
-        if type(error).__module__.split(".")[0] in {"builtins", "ibis", "tenure", "pandas", "numpy"}:
+        origin = type(error).__module__.split(".")[0]
+        if origin in {"builtins", "ibis", "tenure", "pandas", "numpy"} and not _is_loss(error):
             raise
         label = f"{name}: " if name else ""
-        if isinstance(error, duckdb.OutOfMemoryException):
-            message = (
-                f"{label}the engine ran out of room ({first_line(error)}). Fix: give it more memory with "
-                f"TENURE_MEMORY_LIMIT, or more disk with TENURE_TEMP_DIRECTORY and TENURE_TEMP_LIMIT."
-            )
-        else:
-            message = (
-                f"{label}the engine cannot read the data ({redact(first_line(error), ambient())}). "
-                f"Fix: correct or rewrite what it names."
-            )
+        says = redact(first_line(error), ambient())
+        problem, fix = _diagnosis(error, origin)
+        message = f"{label}{problem} ({says}). Fix: {fix}."
     raise InputError(message)
+
+
+_SCALE = "docs/scale.md tells how much is needed"
+_MORE_ROOM = {
+    "duckdb": "give it more memory with TENURE_MEMORY_LIMIT, or more disk with TENURE_TEMP_DIRECTORY and "
+    "TENURE_TEMP_LIMIT",
+    "psycopg": "raise work_mem, temp_file_limit or the disk's room on the server, or ask for fewer months",
+    "spark": "give its workers more with ?spark.executor.memory=8g in the address (?spark.driver.memory=8g "
+    "where it runs in this process)",
+}
+_PROBLEMS = (
+    (
+        r"out of memory|OutOfMemory|heap space|GC overhead|exit code 137|No space left|53[12]00|53400"
+        r"|UNABLE_TO_ACQUIRE_MEMORY|CANNOT_ACQUIRE_MEMORY|temp_file_limit|maxResultSize",
+        "the engine ran out of room",
+        "",
+    ),
+    (
+        r"permission denied|INSUFFICIENT_PERMISSIONS|AccessControl|not authorized|PERMISSION_DENIED|42501",
+        "this may not be read",
+        "ask for the right to read it, or name another user in the address",
+    ),
+    (
+        r"server closed the connection|connection (is|was|already) (lost|closed)|terminating connection"
+        r"|Connection refused|UNAVAILABLE|answer from Java side is empty|SparkContext was shut down"
+        r"|stopped SparkContext|All masters are unresponsive|08006|57P0[123]",
+        "the connection to the engine was lost",
+        "check that the server runs, and start again",
+    ),
+    (
+        r"statement timeout|57014",
+        "the engine was told to stop the query, which took too long",
+        "raise the server's statement_timeout for this user",
+    ),
+)
+
+
+def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
+    """What an engine's error means, and what to do about it."""
+    family = origin if origin in _MORE_ROOM else "spark"
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "the engine ran out of room", f"{_MORE_ROOM['duckdb']}; {_SCALE}"
+    words = f"{_sqlstate(error)} {error}"
+    for pattern, problem, fix in _PROBLEMS:
+        if re.search(pattern, words, re.IGNORECASE):
+            return problem, fix or f"{_MORE_ROOM[family]}; {_SCALE}"
+    return "the engine cannot read the data", "correct or rewrite what it names"
+
+
+def _sqlstate(error: Exception) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether Python itself says that a server has gone."""
+    return isinstance(error, ConnectionError | EOFError)
 
 
 def first_line(error: BaseException) -> str:
     """Return what an engine says in a line: for a CSV file with the file, the row and the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if lines[0].startswith("An error occurred while calling") and len(lines) > 1:
+        # What Java said comes after what Python called.
+        lines = [re.sub(r"^:?\s*(?:[\w$]+\.)+", "", line) for line in lines[1:]]
     row = re.search(r"CSV Error on Line: (\d+)", lines[0])
     if row:
         file = re.search(r"^\s*file = (.+)$", str(error), re.MULTILINE)

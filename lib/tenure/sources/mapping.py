@@ -116,12 +116,14 @@ class Mapping(_Keys):
         time_zone: The zone of times without one, for all tables.
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
+        published: Contract tables that a report has published, with the report; they replace ours.
     """
 
     observed_from: dt.date | None = None
     time_zone: _Zone = ""
     tables: dict[str, TableMapping] = {}
     snapshot: Snapshot | None = None
+    published: dict[str, str] = {}
 
 
 class _Loader(yaml.SafeLoader):
@@ -225,8 +227,14 @@ def map_tables(
 
 def _problems(mapping: Mapping) -> Iterator[str]:
     """Sentences about what is wrong in the file, the most telling first."""
-    if not mapping.tables and not mapping.snapshot:
+    says = (mapping.tables, mapping.snapshot, mapping.observed_from, mapping.time_zone, mapping.published)
+    if not any(says):
         yield "it maps nothing. Fix: add `tables:` or `snapshot:`."
+    for name in mapping.published:
+        if name not in BY_NAME:
+            yield f"published.{name}: the contract has no such table{_meant(name, BY_NAME)}"
+        elif name in mapping.tables:
+            yield f"tables.{name}: it is under `published` too. Fix: keep one of them."
     for name in mapping.tables:
         if name not in BY_NAME:
             yield f"tables.{name}: the contract has no such table{_meant(name, BY_NAME)}"

@@ -1,0 +1,248 @@
+"""What customers do: who is active, for how long, with which features and content, and who pays in silence.
+
+Only real users count: events of test accounts are left out, and where a measure takes `events`, so is
+everything that is not such an event.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import ibis
+from ibis import _, ir
+
+from tenure.measures.calendar import day_index, day_of, month_index
+from tenure.measures.revenue import mrr
+from tenure.measures.subscriptions import Tables
+from tenure.policy import MetricPolicy
+
+_DAY = 86_400
+# Days since the last use that silent payers are told apart by.
+_SILENCE = ((7, "within 7 days"), (28, "8 to 28 days ago"), (90, "29 to 90 days ago"))
+SILENCE = (*(label for _days, label in _SILENCE), "longer ago", "never")
+
+
+def event_kinds(source: Tables, *, as_of: dt.date, days: int = 365) -> ir.Table:
+    """Count events by kind, with how many say that something was consumed.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        days: How many days to look back.
+
+    Returns:
+        A row a kind: event, n, with_value (those with a piece of content or a duration).
+    """
+    rows = _within(source, as_of, days)
+    consumed = rows.content_id.notnull() | (rows.duration_s > 0).fill_null(False)
+    return (
+        rows.mutate(consumed=consumed)
+        .group_by("event")
+        .agg(n=_.count().cast("int64"), with_value=_.consumed.sum().cast("int64"))
+        .order_by(ibis.desc("n"), "event")
+    )
+
+
+def active_days(
+    source: Tables, *, as_of: dt.date, days: int, longest: int = 28, events: Sequence[str] = ()
+) -> ir.Table:
+    """Count user-days by day and by the days until the same user is active again.
+
+    From these few numbers the distinct users of every window up to `longest` days follow exactly: a user
+    is in a window of w days from a day of activity on, until the next one or for w days.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        days: How many days to look back.
+        longest: The longest window.
+        events: Kinds that count as activity; empty: all.
+
+    Returns:
+        A row a day and gap: day (since 1970-01-01), gap (days until the next, `longest` for more or none),
+        users.
+    """
+    rows = _within(source, as_of, days, events)
+    each = rows.select("customer_id", day=day_index(rows.occurred_at)).distinct()
+    following = ibis.window(group_by="customer_id", order_by="day")
+    each = each.mutate(after=_.day.lead().over(following))
+    each = each.mutate(gap=ibis.least((each.after - each.day).fill_null(longest), longest).cast("int64"))
+    return each.group_by("day", "gap").agg(users=_.count().cast("int64")).order_by("day", "gap")
+
+
+def sessions(
+    source: Tables, *, as_of: dt.date, days: int, silence_minutes: int = 30, longest_minutes: int = 720
+) -> ir.Table:
+    """Count sessions by month and length.
+
+    A session ends when nothing has happened for `silence_minutes`; while something plays, it is not
+    silent. Its length runs from its first event to the end of its last.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        days: How many days to look back.
+        silence_minutes: How long a silence ends a session.
+        longest_minutes: Longer sessions are counted as this long.
+
+    Returns:
+        A row a month and length: month (index), minutes (whole ones), sessions.
+    """
+    rows = _within(source, as_of, days)
+    at = rows.occurred_at
+    second = day_index(at) * _DAY + at.hour().cast("int64") * 3600 + at.minute().cast("int64") * 60
+    rows = rows.mutate(second=second + at.second().cast("int64"), month=month_index(at))
+    rows = rows.mutate(until=rows.second + rows.duration_s.fill_null(0))
+    order = ["second", rows.until]
+    before = ibis.window(group_by="customer_id", order_by=order, preceding=(None, 1))
+    so_far = ibis.window(group_by="customer_id", order_by=order, preceding=None, following=0)
+    rows = rows.mutate(reached=_.until.max().over(before))
+    same = (rows.second <= rows.reached + silence_minutes * 60).fill_null(False)
+    rows = rows.mutate(first=same.ifelse(0, 1).cast("int64"))
+    rows = rows.mutate(session=_.first.sum().over(so_far).cast("int64"))
+    each = rows.group_by("customer_id", "session").agg(
+        month=_.month.min(), start=_.second.min(), until=_.until.max()
+    )
+    each = each.mutate(minutes=ibis.least((each.until - each.start) // 60, longest_minutes).cast("int64"))
+    return (
+        each.group_by("month", "minutes").agg(sessions=_.count().cast("int64")).order_by("month", "minutes")
+    )
+
+
+def feature_use(source: Tables, *, as_of: dt.date, days: int = 28, back: int = 364) -> ir.Table:
+    """Count the users of each feature in the last days, in as many before, and in those some time ago.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        days: Length of a window.
+        back: How many days before the third window lies; a multiple of 7 keeps the weekdays alike.
+
+    Returns:
+        A row a window and feature: window ("now", "before", "year ago"), feature ("" for anything at all:
+        all who used the product), users.
+    """
+    rows = _windows(source, as_of, days, back)
+    named = rows.filter(_.feature.notnull()).select("window", "customer_id", "feature")
+    anything = rows.select("window", "customer_id", feature=ibis.literal(""))
+    return (
+        ibis.union(named, anything)
+        .group_by("window", "feature")
+        .agg(users=_.customer_id.nunique().cast("int64"))
+        .order_by("window", "feature")
+    )
+
+
+def days_used(
+    source: Tables, *, as_of: dt.date, days: int = 28, back: int = 364, events: Sequence[str] = ()
+) -> ir.Table:
+    """Count users by how many of the last days they were active on, now, before and some time ago.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        days: Length of a window.
+        back: How many days before the third window lies.
+        events: Kinds that count as activity; empty: all.
+
+    Returns:
+        A row a window and number of days: window ("now", "before", "year ago"), active_days, users.
+    """
+    rows = _windows(source, as_of, days, back, events)
+    each = rows.group_by("window", "customer_id").agg(active_days=_.ago.nunique().cast("int64"))
+    return (
+        each.group_by("window", "active_days")
+        .agg(users=_.count().cast("int64"))
+        .order_by("window", "active_days")
+    )
+
+
+def content_use(source: Tables, *, as_of: dt.date, days: int = 28) -> ir.Table:
+    """Add up what was consumed in the last days, by category of the content.
+
+    Args:
+        source: Contract tables with events and contents.
+        as_of: The last day of the data.
+        days: How many days to look back.
+
+    Returns:
+        A row a category: category, users, pieces (that were consumed), times and seconds.
+    """
+    rows = _within(source, as_of, days).filter(_.content_id.notnull() & _.duration_s.notnull())
+    kinds = source["contents"].select("content_id", category=_.category.fill_null("unknown"))
+    rows = rows.join(kinds, "content_id")
+    return (
+        rows.group_by("category")
+        .agg(
+            users=_.customer_id.nunique().cast("int64"),
+            pieces=_.content_id.nunique().cast("int64"),
+            times=_.count().cast("int64"),
+            seconds=_.duration_s.sum().cast("int64"),
+        )
+        .order_by(ibis.desc("seconds"), "category")
+    )
+
+
+def silent_payers(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    events: Sequence[str] = (),
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Count paying customers by how long ago they last used what they pay for.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The day.
+        events: Kinds that count as use; empty: all.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts as paying.
+
+    Returns:
+        A row a currency and time since the last use: last_use (one of SILENCE), currency, customers,
+        mrr_minor.
+    """
+    month = day_of(as_of).month
+    paying = mrr(source, as_of=as_of, months=[month], currency=currency, policy=policy)
+    paying = paying.filter(_.mrr_minor > 0)
+    used = _within(source, as_of, None, events)
+    last = used.group_by("customer_id").agg(last=day_index(used.occurred_at).max())
+    rows = paying.left_join(last, "customer_id").drop("customer_id_right")
+    rows = rows.mutate(ago=day_of(as_of).index - rows.last)
+    labels = [((rows.ago < days).fill_null(False), label) for days, label in _SILENCE]
+    rows = rows.mutate(last_use=ibis.cases((rows.ago.isnull(), SILENCE[-1]), *labels, else_=SILENCE[-2]))
+    return (
+        rows.group_by("last_use", "currency")
+        .agg(customers=_.customer_id.nunique().cast("int64"), mrr_minor=_.mrr_minor.sum().cast("int64"))
+        .order_by("last_use", "currency")
+    )
+
+
+def _windows(source: Tables, as_of: dt.date, days: int, back: int, events: Sequence[str] = ()) -> ir.Table:
+    """Events of the last days, of as many before and of those some time ago, with their window's name."""
+    rows = _within(source, as_of, back + days, events)
+    rows = rows.mutate(ago=day_of(as_of).index - day_index(rows.occurred_at))
+    return rows.mutate(
+        window=ibis.cases(
+            (rows.ago < days, "now"),
+            (rows.ago < 2 * days, "before"),
+            (rows.ago >= back, "year ago"),
+            else_="",
+        )
+    ).filter(_.window != "")
+
+
+def _within(source: Tables, as_of: dt.date, days: int | None, events: Sequence[str] = ()) -> ir.Table:
+    """Events of real users in the days up to and with `as_of`."""
+    rows = source["events"]
+    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    rows = rows.filter(rows.occurred_at < ibis.literal(after, "timestamp"))
+    if days is not None:
+        first = after - dt.timedelta(days=days)
+        rows = rows.filter(rows.occurred_at >= ibis.literal(first, "timestamp"))
+    if events:
+        rows = rows.filter(_.event.isin(list(events)))
+    return rows.anti_join(source["customers"].filter(_.is_test).select("customer_id"), "customer_id")

@@ -1,0 +1,659 @@
+"""How subscribers use the product, what they pay, and which segment a fitted rule puts them in.
+
+Each function returns one Ibis expression. A rule that was fitted on a sample comes as plain numbers (see
+`tenure.models.segments`) and is applied here to everybody, so that no table of customers leaves the engine.
+A day ``as_of`` means: the data is complete through the end of that day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from typing import Any
+
+import ibis
+from ibis import _, ir
+
+from tenure.measures.calendar import Day, begun_periods, day, day_index, day_of
+from tenure.measures.revenue import mrr
+from tenure.measures.subscriptions import Tables, group_column, spells
+from tenure.policy import MetricPolicy
+
+SILENT = "silent"
+LEFT = "not subscribed"
+OTHER = "other"
+
+# A customer's shares are drawn towards everybody's as if so many events more had been seen.
+PRIOR_EVENTS = 4
+
+_DAYS_A_MONTH = 30.4375
+
+
+def usage_levels(source: Tables, *, as_of: dt.date, days: int, events: Sequence[str] = ()) -> ir.Table:
+    """Count value events by what they were: category of content, platform and feature.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        days: How many days to look back.
+        events: Kinds of events that count; empty: all.
+
+    Returns:
+        A row a level: kind (category, platform or feature), level and n; empty levels are left out.
+    """
+    rows = _events(source, as_of, days, events)
+    parts = [
+        rows.group_by(level=_[kind]).agg(n=_.count().cast("int64")).mutate(kind=ibis.literal(kind))
+        for kind in ("category", "platform", "feature")
+    ]
+    known = ibis.union(*parts).filter(_.level.notnull())
+    return known.select("kind", "level", "n").order_by("kind", ibis.desc("n"), "level")
+
+
+def share_columns(shares: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, str]]:
+    """Return the columns of `usage` that hold shares: name, and its kind and level.
+
+    Example:
+        >>> share_columns({"platform": {"tv": 0.6, "phone": 0.4}})
+        {'platform_1': ('platform', 'tv'), 'platform_2': ('platform', 'phone')}
+    """
+    return {
+        f"{kind}_{place}": (kind, level)
+        for kind, levels in shares.items()
+        for place, level in enumerate(levels, 1)
+    }
+
+
+def members(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    days: int,
+    everyone: bool = False,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Return the paying subscribers at the end of a day, and how long they have been watched.
+
+    Args:
+        source: Contract tables.
+        as_of: The day.
+        days: How many days of use are looked at, at most.
+        everyone: Take those who have left too, as they were when their last stay ended.
+        currency: Keep this currency only; empty keeps all.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a customer: customer_id, since (day index of the stay's first day), until (of the day after
+        the last one looked at), tenure_days and watched_days.
+    """
+    stays = spells(source, as_of=as_of, currency=currency, policy=policy)
+    if everyone:
+        last = stays.group_by("customer_id").agg(spell=_.spell.max())
+        stays = stays.semi_join(last, ["customer_id", "spell"])
+    else:
+        stays = stays.filter(_.cause.isnull())
+    cut = day_of(as_of + dt.timedelta(days=1)).index
+    until = stays.cause.isnull().ifelse(cut, day_index(stays.end)).cast("int64")
+    rows = stays.select("customer_id", since=day_index(stays.start), until=until)
+    rows = rows.mutate(tenure_days=ibis.greatest(rows.until - rows.since, 1).cast("int64"))
+    return rows.mutate(watched_days=ibis.least(rows.tenure_days, days).cast("int64"))
+
+
+def usage(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    days: int,
+    shares: Mapping[str, Mapping[str, float]],
+    events: Sequence[str] = (),
+    everyone: bool = False,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Describe how each paying subscriber used the product in the last days.
+
+    Shares of small numbers are drawn towards everybody's, (n_level + 4 share) / (n + 4), so that one event
+    makes nobody a fan.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day.
+        days: How many days to look back; fewer where the stay is younger.
+        shares: For a kind (category, platform, feature) the levels looked at, with everybody's share of
+            each; from `usage_levels`, and the same for runs that are compared.
+        events: Kinds of events that are value; empty: all.
+        everyone: Those who have left too, in the last days of their last stay.
+        currency: Keep customers with this currency only; empty keeps all.
+        policy: Gap, pause and grace; its time zone decides what a weekend is.
+
+    Returns:
+        A row a customer: customer_id; until (the day index up to which it holds); tenure_days; events (in
+        the days); recency_days (since the last event, the watched days where there is none); active_days;
+        events_a_month; active_days_a_month; minutes (mean length of an event); weekend and daytime (shares
+        of events on Saturday and Sunday, and from 6 to 18 o'clock); trend (events in the later half of the
+        days less those in the earlier, as a part of all); breadth (levels used, of those looked at);
+        tickets_a_year; and the columns that `share_columns` names. What cannot be known is null.
+    """
+    who = members(source, as_of=as_of, days=days, everyone=everyone, currency=currency, policy=policy)
+    rows = _events(source, as_of, None if everyone else days, events, policy.utc_offset_minutes)
+    rows = rows.inner_join(
+        who,
+        [
+            rows.customer_id == who.customer_id,
+            rows.day < who.until,
+            rows.day >= who.until - who.watched_days,
+        ],
+    )
+    rows = rows.mutate(
+        late=(rows.day >= rows.until - rows.watched_days // 2).ifelse(1, 0).cast("int64"),
+        weekend=((rows.day + 3) % 7 >= 5).ifelse(1, 0).cast("int64"),
+        daytime=rows.hour.between(6, 17).ifelse(1, 0).cast("int64"),
+    )
+    columns = share_columns(shares)
+    sums = {
+        name: (rows[kind] == level).sum().fill_null(0).cast("int64")
+        for name, (kind, level) in columns.items()
+    }
+    kinds = {f"of_{kind}": rows[kind].count().cast("int64") for kind in shares}
+    used = rows.group_by("customer_id").agg(
+        events=_.count().cast("int64"),
+        active_days=_.day.nunique().cast("int64"),
+        last_day=_.day.max(),
+        late=_.late.sum().cast("int64"),
+        weekends=_.weekend.sum().cast("int64"),
+        daytimes=_.daytime.sum().cast("int64"),
+        seconds=_.duration_s.mean(),
+        **{f"n_{name}": value for name, value in sums.items()},
+        **kinds,
+    )
+    table = who.left_join(used, "customer_id").drop("customer_id_right")
+    counted = ["events", "active_days", "late", *(f"n_{name}" for name in columns), *kinds]
+    table = table.mutate(**{name: table[name].fill_null(0) for name in counted})
+    table = _with_tickets(source, table, as_of, days)
+    months = table.watched_days.cast("float64") / _DAYS_A_MONTH
+    some = table.events > 0
+    return table.select(
+        "customer_id",
+        "until",
+        "tenure_days",
+        "events",
+        "active_days",
+        recency_days=(table.until - 1 - table.last_day).fill_null(table.watched_days).cast("int64"),
+        events_a_month=table.events.cast("float64") / months,
+        active_days_a_month=table.active_days.cast("float64") / months,
+        minutes=table.seconds / 60.0,
+        weekend=_share(some, table.weekends, table.events, 2 / 7),
+        daytime=_share(some, table.daytimes, table.events, 0.5),
+        trend=some.ifelse(
+            (table.late * 2 - table.events).cast("float64") / (table.events + PRIOR_EVENTS), None
+        ),
+        breadth=some.ifelse(
+            sum(((table[f"n_{name}"] > 0).ifelse(1, 0) for name in columns), ibis.literal(0, "int64")), None
+        ).cast("int64"),
+        tickets_a_year=table.tickets.cast("float64") / table.watched_days.cast("float64") * 365.25,
+        **{
+            name: _share(some, table[f"n_{name}"], table[f"of_{kind}"], float(shares[kind][level]))
+            for name, (kind, level) in columns.items()
+        },
+    )
+
+
+def sampled(table: ir.Table, rows: int) -> ir.Table:
+    """Keep about so many rows of a table of customers, the same ones on every engine and in every run.
+
+    Customers are numbered by their id and a number scrambled by multiplication (Knuth's hash) chooses.
+
+    Args:
+        table: A row a customer, with customer_id.
+        rows: About how many to keep; all where there are no more.
+    """
+    number = ibis.row_number().over(ibis.window(order_by="customer_id")).cast("int64")
+    total = table.aggregate(total=_.count().cast("int64"))
+    numbered = table.mutate(number=number).cross_join(total)
+    scrambled = (numbered.number * 2_654_435_761) % 4_294_967_296
+    keep = (numbered.total <= rows) | (scrambled.cast("float64") / 4_294_967_296 * numbered.total < rows)
+    return numbered.filter(keep).drop("number", "total").order_by("customer_id")
+
+
+def worth(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    rates: Mapping[str, float] | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Return what each paying customer pays a month at the end of a day.
+
+    Args:
+        source: Contract tables.
+        as_of: The day.
+        rates: For each currency the value of one unit in the reporting currency; others are left out. None:
+            amounts as they are.
+        currency: Keep this currency only; empty keeps all.
+        policy: What counts.
+
+    Returns:
+        A row a paying customer: customer_id and value_minor, in minor units of the reporting currency,
+        rounded.
+    """
+    rows = mrr(source, as_of=as_of, months=[day_of(as_of).month], currency=currency, policy=policy)
+    rows = rows.filter(_.mrr_minor > 0)
+    if rates is not None:
+        cases = [(rows.currency == name, float(rate)) for name, rate in sorted(rates.items())]
+        rate = ibis.cases(*cases, else_=0.0)
+        rows = rows.mutate(mrr_minor=(rows.mrr_minor.cast("float64") * rate + 0.5).floor().cast("int64"))
+    paid = rows.group_by("customer_id").agg(value_minor=_.mrr_minor.sum().cast("int64"))
+    return paid.filter(_.value_minor > 0)
+
+
+def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
+    """Return recency, frequency and value of each subscriber.
+
+    Args:
+        used: The table that `usage` returned.
+        paid: The table that `worth` returned; who pays nothing, a pause for one, has a value of 0.
+
+    Returns:
+        A row a customer: customer_id, recency (days since the last value event), frequency (active days)
+        and value (recurring revenue a month, minor units).
+    """
+    joined = used.left_join(paid, "customer_id")
+    return joined.select(
+        "customer_id",
+        recency=joined.recency_days,
+        frequency=joined.active_days,
+        value=joined.value_minor.fill_null(0),
+    )
+
+
+def value_counts(table: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """Count the rows by the value of each of some whole-number columns: column, value, n."""
+    parts = [
+        table.group_by(value=_[name].cast("int64"))
+        .agg(n=_.count().cast("int64"))
+        .mutate(column=ibis.literal(name))
+        for name in columns
+    ]
+    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).select("column", "value", "n")
+
+
+def rfm_scores(table: ir.Table, edges: Mapping[str, Sequence[float]]) -> ir.Table:
+    """Score recency, frequency and value from 1 to 5 by fixed edges; equal values have equal scores.
+
+    A value scores one more than the number of edges that it exceeds; of recency it is the other way round,
+    so that 5 is always best.
+
+    Args:
+        table: The table that `rfm` returned.
+        edges: For recency, frequency and value their four edges, rising.
+
+    Returns:
+        The table with r, f, m (1 to 5) and cell (such as "545").
+    """
+    above = {
+        name: sum(
+            ((table[name] > float(edge)).ifelse(1, 0) for edge in edges[name]), ibis.literal(0, "int64")
+        ).cast("int64")
+        for name in ("recency", "frequency", "value")
+    }
+    scored = table.mutate(r=5 - above["recency"], f=above["frequency"] + 1, m=above["value"] + 1)
+    text = [scored[name].cast("string") for name in ("r", "f", "m")]
+    return scored.mutate(cell=text[0] + text[1] + text[2])
+
+
+def rfm_segments(scored: ir.Table, cells: Mapping[str, str]) -> ir.Table:
+    """Name the segment of each scored customer: customer_id, segment.
+
+    Args:
+        scored: The table that `rfm_scores` returned.
+        cells: The segment of each of the 125 cells.
+    """
+    names = sorted(set(cells.values()))
+    cases = [(scored.cell.isin(sorted(c for c, n in cells.items() if n == name)), name) for name in names]
+    return scored.select("customer_id", segment=ibis.cases(*cases, else_=OTHER))
+
+
+def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
+    """Put everybody into a segment by a fitted rule, inside the engine.
+
+    Each feature is transformed, centered, scaled and clipped; what is missing is taken for the center. The
+    components are weighted sums of the features, a segment's score is a quadratic function of them, and the
+    highest score wins. Who did nothing is `SILENT`.
+
+    Args:
+        used: The table that `usage` returned.
+        rule: A rule as plain numbers, as `tenure.models.segments.Rule.to_dict` writes it.
+
+    Returns:
+        A row a customer: customer_id, until, segment.
+    """
+    scaled = {}
+    for place, feature in enumerate(rule["features"]):
+        value = _transformed(used[feature["name"]].cast("float64"), feature["transform"])
+        value = (value - float(feature["center"])) / float(feature["scale"])
+        clip = float(rule["clip"])
+        value = ibis.greatest(ibis.least(value.fill_null(0.0), clip), -clip)
+        scaled[f"z{place}"] = value - float(feature["mean"])
+    table = used.select("customer_id", "until", "events", **scaled)
+    size = len(rule["segments"][0]["linear"])
+    table = table.mutate(
+        **{
+            f"y{d}": _weighted({f"z{j}": row[d] for j, row in enumerate(rule["weights"])}, table)
+            for d in range(size)
+        }
+    )
+    table = table.mutate(**{f"s{k}": _score(segment, table) for k, segment in enumerate(rule["segments"])})
+    names = [segment["name"] for segment in rule["segments"]]
+    best = ibis.greatest(*(table[f"s{k}"] for k in range(len(names)))) if len(names) > 1 else table.s0
+    table = table.mutate(best=best)
+    cases = [(table[f"s{k}"] == table.best, name) for k, name in enumerate(names[:-1])]
+    found = ibis.cases(*cases, else_=names[-1]) if cases else ibis.literal(names[-1])
+    return table.select("customer_id", "until", segment=(table.events == 0).ifelse(SILENT, found))
+
+
+def folded(segments: ir.Table, min_group: int) -> ir.Table:
+    """Name segments with fewer than `min_group` customers *other*; what is called silent stays."""
+    sizes = segments.group_by("segment").agg(size=_.count())
+    small = sizes.filter((_.size < min_group) & (_.segment != SILENT)).segment
+    return segments.mutate(segment=segments.segment.isin(small).ifelse(OTHER, segments.segment))
+
+
+def segment_rows(segments: ir.Table, scheme: str, as_of: dt.date) -> ir.Table:
+    """Return segments as rows of the contract table `segments`: customer_id, scheme, segment, as_of.
+
+    Args:
+        segments: customer_id and segment and, for customers who had left, until (the day index after their
+            last day).
+        scheme: The way of segmenting.
+        as_of: The day at which they are true.
+    """
+    latest = ibis.literal(as_of)
+    if "until" in segments.columns:
+        last = ibis.date("1970-01-01") + (segments.until - 1) * ibis.interval(days=1)
+        gone = segments.until <= day_of(as_of).index
+        latest = gone.ifelse(last.cast("date"), latest)
+    return segments.select("customer_id", scheme=ibis.literal(scheme), segment=_.segment, as_of=latest)
+
+
+def segment_totals(
+    segments: ir.Table, used: ir.Table, paid: ir.Table, columns: Sequence[str] = ()
+) -> ir.Table:
+    """Add up size, value and use by segment.
+
+    Args:
+        segments: customer_id and segment.
+        used: The table that `usage` returned.
+        paid: The table that `worth` returned.
+        columns: Further columns of `used` to average.
+
+    Returns:
+        A row a segment: segment, customers, paying, value_minor, value_var (sample variance of what the
+        paying pay), and for active_days_a_month and each further column its mean, and its variance as
+        <column>_var.
+    """
+    names = list(dict.fromkeys(["active_days_a_month", *columns]))
+    joined = segments.select("customer_id", "segment").inner_join(used, "customer_id")
+    joined = joined.left_join(paid, "customer_id")
+    return (
+        joined.group_by("segment")
+        .agg(
+            customers=_.count().cast("int64"),
+            paying=_.value_minor.count().cast("int64"),
+            value_minor=_.value_minor.sum().fill_null(0).cast("int64"),
+            value_var=_.value_minor.cast("float64").var(how="sample"),
+            **{name: _[name].cast("float64").mean() for name in names},
+            **{f"{name}_var": _[name].cast("float64").var(how="sample") for name in names},
+        )
+        .order_by(ibis.desc("customers"), "segment")
+    )
+
+
+def crossed(segments: ir.Table, others: ir.Table) -> ir.Table:
+    """Count customers by two ways of segmenting: segment, other, n; who is in one only is left out."""
+    renamed = others.select("customer_id", other=others.segment)
+    joined = segments.select("customer_id", "segment").inner_join(renamed, "customer_id")
+    return joined.group_by("segment", "other").agg(n=_.count().cast("int64")).order_by("segment", "other")
+
+
+def moves(before: ir.Table, after: ir.Table, paid_before: ir.Table, paid_after: ir.Table) -> ir.Table:
+    """Count who moved from which segment to which between two days, and what they pay.
+
+    Args:
+        before: customer_id and segment at the earlier day.
+        after: The same at the later day.
+        paid_before: The table that `worth` returned for the earlier day.
+        paid_after: The same for the later day.
+
+    Returns:
+        A row a move: before and after (`LEFT` for who was not, or is no longer, subscribed), customers,
+        then_minor, now_minor, and change_squares, the sum over customers of their change squared.
+    """
+    was = before.select("customer_id", was=before.segment).left_join(paid_before, "customer_id")
+    is_ = after.select("customer_id", now=after.segment).left_join(paid_after, "customer_id")
+    was = was.select("customer_id", "was", then_minor=was.value_minor.fill_null(0))
+    is_ = is_.select(after_id="customer_id", now="now", now_minor=is_.value_minor.fill_null(0))
+    both = was.outer_join(is_, was.customer_id == is_.after_id)
+    both = both.select(
+        before=both.was.fill_null(LEFT),
+        after=both.now.fill_null(LEFT),
+        then_minor=both.then_minor.fill_null(0),
+        now_minor=both.now_minor.fill_null(0),
+    )
+    both = both.mutate(change=(both.now_minor - both.then_minor).cast("float64"))
+    return (
+        both.group_by("before", "after")
+        .agg(
+            customers=_.count().cast("int64"),
+            then_minor=_.then_minor.sum().cast("int64"),
+            now_minor=_.now_minor.sum().cast("int64"),
+            change_squares=(_.change * _.change).sum(),
+        )
+        .order_by("before", "after")
+    )
+
+
+def departures(
+    source: Tables,
+    segments: ir.Table,
+    *,
+    since: dt.date,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Count who left, by segment and by the months since a day at which the segments were known.
+
+    Segments come before the leaving that they are compared by: a segment of today would hold nobody who
+    left, and one that looks at the last days would be made by the leaving.
+
+    Args:
+        source: Contract tables.
+        segments: customer_id and segment at the end of the day `since`.
+        since: That day.
+        as_of: The last day of the data.
+        currency: Keep this currency only; empty keeps all.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a segment, month and cause: segment, month (1 for the first after `since`; null for those who
+        are still there), cause (null likewise) and n.
+    """
+    first = day_of(since + dt.timedelta(days=1))
+    stays = spells(source, as_of=as_of, currency=currency, policy=policy)
+    there = (day_index(stays.start) < first.index) & (
+        stays.cause.isnull() | (day_index(stays.end) >= first.index)
+    )
+    stays = stays.filter(there)
+    start = Day(*(ibis.literal(value, "int64") for value in astuple(first)))
+    month = ibis.greatest(begun_periods(start, day(stays.end), "month"), 1)
+    stays = stays.select(
+        "customer_id",
+        month=stays.cause.notnull().ifelse(month, ibis.null("int64")),
+        cause=stays.cause,
+    )
+    joined = segments.select("customer_id", "segment").inner_join(stays, "customer_id")
+    return joined.group_by("segment", "month", "cause").agg(n=_.count().cast("int64"))
+
+
+def composition(
+    source: Tables,
+    segments: ir.Table,
+    names: Sequence[str],
+    *,
+    as_of: dt.date,
+) -> ir.Table:
+    """Count customers by segment and characteristic.
+
+    Args:
+        source: Contract tables.
+        segments: customer_id and segment.
+        names: Columns of the customers table; ``birth_year`` is turned into ages in steps of ten years.
+        as_of: The day at which ages are taken.
+
+    Returns:
+        A row a characteristic, level and segment: characteristic, level ("unknown" where it is missing),
+        segment and n.
+
+    Raises:
+        InputError: There is no such column.
+    """
+    parts = []
+    for name in names:
+        if name == "birth_year":
+            age = as_of.year - source["customers"].birth_year
+            low = (age // 10 * 10).cast("int64")
+            label = (low.cast("string") + " to " + (low + 9).cast("string")).fill_null("unknown")
+            rows = segments.left_join(
+                source["customers"].select("customer_id", level=label), "customer_id"
+            ).select("segment", level=_.level.fill_null("unknown"))
+            shown = "age"
+        else:
+            rows = group_column(source, segments.select("customer_id", "segment"), name)
+            rows = rows.select("segment", level=rows[name])
+            shown = name
+        counts = rows.group_by("level", "segment").agg(n=_.count().cast("int64"))
+        parts.append(counts.mutate(characteristic=ibis.literal(shown)))
+    table = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    return table.select("characteristic", "level", "segment", "n").order_by(
+        "characteristic", "level", "segment"
+    )
+
+
+def questions(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """List the questions of the psychographic survey: question, answered, scores, least, most."""
+    rows = _answers(source, as_of)
+    return (
+        rows.group_by("question")
+        .agg(
+            answered=_.count().cast("int64"),
+            scores=_.score.count().cast("int64"),
+            least=_.score.min(),
+            most=_.score.max(),
+        )
+        .order_by("question")
+    )
+
+
+def answers(source: Tables, asked: Sequence[str], *, as_of: dt.date) -> ir.Table:
+    """Return each customer's last answers to the psychographic survey, a column a question.
+
+    Args:
+        source: Contract tables with surveys.
+        asked: The questions.
+        as_of: Answers after this day are not looked at.
+
+    Returns:
+        A row a customer who answered anything: customer_id and, for the i-th question from 1, score_i and
+        answer_i; null where it was not answered.
+    """
+    rows = _answers(source, as_of)
+    last = rows.group_by("customer_id", "question").agg(sent_at=_.sent_at.max())
+    rows = rows.semi_join(last, ["customer_id", "question", "sent_at"])
+    columns: dict[str, ir.Value] = {}
+    for place, question in enumerate(asked, 1):
+        mine = rows.question == question
+        columns[f"score_{place}"] = rows.score.max(where=mine)
+        columns[f"answer_{place}"] = rows.answer.max(where=mine)
+    return rows.group_by("customer_id").agg(**columns)
+
+
+def _answers(source: Tables, as_of: dt.date) -> ir.Table:
+    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    rows = source["surveys"]
+    given = rows.answered_at.notnull() & (rows.score.notnull() | rows.answer.notnull())
+    return rows.filter((rows.survey == "psychographic") & given & (rows.answered_at < end))
+
+
+def _events(
+    source: Tables, as_of: dt.date, days: int | None, kinds: Sequence[str], offset_minutes: int = 0
+) -> ir.Table:
+    """Value events up to a day, with day index, hour and the category of what was consumed."""
+    shift = dt.timedelta(minutes=offset_minutes)
+    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()) - shift
+    rows = source["events"]
+    rows = rows.filter(rows.occurred_at < end)
+    if days is not None:
+        rows = rows.filter(_.occurred_at >= end - dt.timedelta(days=days))
+    if kinds:
+        rows = rows.filter(_.event.isin(list(kinds)))
+    minute = day_index(rows.occurred_at) * 1440 + rows.occurred_at.hour().cast("int64") * 60
+    minute = minute + rows.occurred_at.minute().cast("int64") + offset_minutes
+    rows = rows.select(
+        "customer_id", "platform", "feature", "content_id", "duration_s", at=minute.cast("int64")
+    )
+    rows = rows.mutate(day=(rows.at // 1440).cast("int64"), hour=((rows.at % 1440) // 60).cast("int64"))
+    if "contents" not in source:
+        return rows.mutate(category=ibis.null("string"))
+    contents = source["contents"].select(content="content_id", category="category")
+    return rows.left_join(contents, rows.content_id == contents.content).drop("content")
+
+
+def _with_tickets(source: Tables, table: ir.Table, as_of: dt.date, days: int) -> ir.Table:
+    if "tickets" not in source:
+        return table.mutate(tickets=ibis.null("int64"))
+    opened = source["tickets"].select("customer_id", opened=day_index(source["tickets"].opened_at))
+    who = table.select("customer_id", "until", "watched_days")
+    near = opened.inner_join(
+        who,
+        [
+            opened.customer_id == who.customer_id,
+            opened.opened < who.until,
+            opened.opened >= who.until - who.watched_days,
+        ],
+    )
+    counts = near.group_by("customer_id").agg(tickets=_.count().cast("int64"))
+    joined = table.left_join(counts, "customer_id").drop("customer_id_right")
+    return joined.mutate(tickets=joined.tickets.fill_null(0))
+
+
+def _share(some: ir.BooleanValue, part: ir.IntegerValue, whole: ir.IntegerValue, base: float) -> ir.Value:
+    drawn = (part.fill_null(0).cast("float64") + PRIOR_EVENTS * base) / (whole + PRIOR_EVENTS)
+    return some.ifelse(drawn, None)
+
+
+def _transformed(value: ir.FloatingValue, transform: str) -> ir.FloatingValue:
+    if transform == "sqrt":
+        return ibis.greatest(value, 0.0).sqrt()
+    if transform == "log":
+        return (ibis.greatest(value, 0.0) + 1.0).ln()
+    return value
+
+
+def _weighted(weights: Mapping[str, float], table: ir.Table) -> ir.FloatingValue:
+    terms = [table[name] * float(weight) for name, weight in weights.items()]
+    return sum(terms[1:], terms[0])
+
+
+def _score(segment: Mapping[str, Any], table: ir.Table) -> ir.FloatingValue:
+    linear = segment["linear"]
+    total = _weighted({f"y{d}": weight for d, weight in enumerate(linear)}, table) + float(
+        segment["constant"]
+    )
+    for a, row in enumerate(segment.get("quadratic") or []):
+        for b, weight in enumerate(row):
+            if weight:
+                total = total + table[f"y{a}"] * table[f"y{b}"] * float(weight)
+    return total

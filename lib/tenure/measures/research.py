@@ -1,0 +1,298 @@
+"""What people answered about prices, what they use, and who pays which price, reduced to small tables.
+
+How a price survey is put into the contract's table `surveys` (survey "price"), one row a question asked:
+
+=======================================  ==============================================================
+question                                 score, or answer
+=======================================  ==============================================================
+too_cheap, cheap, expensive,             score: the price in units of the customer's currency
+too_expensive
+buy at 9.99                              score: 1 would buy, 0 would not
+choice 1: price=9.99; term=month |       answer: the number of the offer chosen, 0 for none of them; an
+price=7.99; term=year | none             offer is `name=value` pairs, of which one is price
+=======================================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Literal
+
+import ibis
+from ibis import _, ir
+
+from tenure.errors import NotApplicable
+from tenure.measures.calendar import day_index, day_of, month_index
+from tenure.measures.subscriptions import group_column, monthly_amount
+
+Tables = Mapping[str, ir.Table]
+
+METER = ("too_cheap", "cheap", "expensive", "too_expensive")
+
+
+def _price_survey(source: Tables) -> ir.Table:
+    if "surveys" not in source:
+        raise NotApplicable("Nobody was asked about prices: there is no table `surveys`.")
+    return source["surveys"].filter(_.survey == "price")
+
+
+def price_questions(source: Tables) -> ir.Table:
+    """Count what was asked about prices and how many answered.
+
+    Returns:
+        A row a kind of question: kind (meter, buy, choice or other), asked, answered, people (who answered
+        any).
+
+    Raises:
+        NotApplicable: There is no table surveys.
+    """
+    s = _price_survey(source)
+    s = s.mutate(
+        kind=ibis.cases(
+            (s.question.isin(METER), "meter"),
+            (s.question.like("buy at %"), "buy"),
+            (s.question.like("choice %"), "choice"),
+            else_="other",
+        )
+    )
+    return (
+        s.group_by("kind")
+        .agg(
+            asked=_.count().cast("int64"),
+            answered=_.answered_at.count().cast("int64"),
+            people=_.customer_id.nunique(where=_.answered_at.notnull()).cast("int64"),
+        )
+        .order_by("kind")
+    )
+
+
+def price_answers(source: Tables, *, by: str | None = None) -> ir.Table:
+    """Count the answers to the four questions of the price meter.
+
+    Args:
+        source: Contract tables.
+        by: A column of customers to keep apart; None: everybody as "all".
+
+    Returns:
+        A row a combination of answers: group, too_cheap, cheap, expensive, too_expensive and n, the people
+        who gave these four. Who left one out does not count; of several surveys the last answered counts.
+
+    Raises:
+        NotApplicable: There is no table surveys.
+        InputError: `by` is not available.
+    """
+    s = _price_survey(source).filter(_.question.isin(METER) & _.score.notnull())
+    waves = s.group_by("customer_id", "sent_at").agg(
+        questions=_.question.nunique(),
+        **{name: _.score.max(where=_.question == name) for name in METER},
+    )
+    waves = waves.filter(_.questions == len(METER))
+    last = waves.group_by("customer_id").agg(sent_at=_.sent_at.max())
+    people = waves.semi_join(last, ["customer_id", "sent_at"])
+    people = group_column(source, people, by) if by else people
+    group = people[by] if by else ibis.literal("all")
+    return (
+        people.group_by(group=group, **{name: _[name] for name in METER})
+        .agg(n=_.count().cast("int64"))
+        .order_by("group", *METER)
+    )
+
+
+def stated_demand(source: Tables) -> ir.Table:
+    """Count who would buy at each price asked about.
+
+    Returns:
+        A row a question: question (such as "buy at 9.99"), n (answers) and would_buy (those above 0).
+
+    Raises:
+        NotApplicable: There is no table surveys.
+    """
+    s = _price_survey(source).filter(_.question.like("buy at %") & _.score.notnull())
+    return (
+        s.group_by("question")
+        .agg(n=_.count().cast("int64"), would_buy=(_.score > 0).ifelse(1, 0).sum().cast("int64"))
+        .order_by("question")
+    )
+
+
+def price_choices(source: Tables) -> ir.Table:
+    """Return the choices between offers that were answered.
+
+    Returns:
+        A row a task in order: customer_id, question (which describes the offers) and answer.
+
+    Raises:
+        NotApplicable: There is no table surveys.
+    """
+    s = _price_survey(source).filter(_.question.like("choice %") & _.answer.notnull())
+    return s.select("customer_id", "question", "answer").order_by("customer_id", "question", "answer")
+
+
+def usage_counts(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    event: str,
+    unit: Literal["hours", "events"] = "hours",
+    months: int = 3,
+    currency: str = "",
+) -> ir.Table:
+    """Count months of customers by what they used and what they paid.
+
+    A month is 28 days, counted back from the as-of date; a customer's month counts if one subscription
+    was active through all of it, at the price of that span. Months without use count, with 0 units.
+
+    Args:
+        source: Contract tables.
+        as_of: The last day of the data.
+        event: The event that is use.
+        unit: Hours of its duration, begun ones counted whole, or how often it happened.
+        months: How many months of 28 days to look back.
+        currency: Keep this currency only; empty keeps all.
+
+    Returns:
+        A row a combination: plan, currency, month (0 is the last), units, monthly_minor (paid a month, in
+        minor units) and n (customers).
+    """
+    cut = day_of(as_of + dt.timedelta(days=1)).index
+    first = dt.datetime.combine(as_of + dt.timedelta(days=1 - 28 * months), dt.time())
+    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    e = source["events"]
+    e = e.filter((e.occurred_at >= first) & (e.occurred_at < after) & (e.event == event))
+    e = e.select(
+        "customer_id", "duration_s", month=((cut - 1 - day_index(e.occurred_at)) // 28).cast("int64")
+    )
+    amount = _.duration_s.fill_null(0).sum() if unit == "hours" else _.count()
+    used = e.group_by("customer_id", "month").agg(amount=amount.cast("int64"))
+    used = used.mutate(units=((_.amount + 3599) // 3600).cast("int64") if unit == "hours" else _.amount)
+
+    tests = source["customers"].filter(_.is_test).select("customer_id")
+    s = source["subscriptions"].filter((_.status == "active") & (_.started_at < after))
+    s = s.filter(_.currency == currency) if currency else s
+    s = s.anti_join(tests, "customer_id")
+    s = s.select(
+        "customer_id",
+        "plan",
+        "currency",
+        monthly_minor=monthly_amount(s),
+        from_day=day_index(s.started_at),
+        to_day=s.ended_at.isnull().ifelse(cut, day_index(s.ended_at)).cast("int64"),
+    ).filter(_.monthly_minor > 0)
+    spans = s.mutate(month=ibis.range(months).unnest())
+    spans = spans.mutate(month=_.month.cast("int64"))
+    spans = spans.filter((_.from_day <= cut - (_.month + 1) * 28) & (_.to_day >= cut - _.month * 28))
+    # Of several subscriptions the dearest is taken to be the one that is used.
+    dearest = spans.group_by("customer_id", "month").agg(monthly_minor=_.monthly_minor.max())
+    spans = spans.semi_join(dearest, ["customer_id", "month", "monthly_minor"])
+    spans = spans.group_by("customer_id", "month", "monthly_minor").agg(
+        plan=_.plan.min(), currency=_.currency.min()
+    )
+    whole = spans.left_join(used.select("customer_id", "month", "units"), ["customer_id", "month"])
+    whole = whole.mutate(units=_.units.fill_null(0).cast("int64"))
+    return (
+        whole.group_by("plan", "currency", "month", "units", "monthly_minor")
+        .agg(n=_.count().cast("int64"))
+        .order_by("plan", "currency", "month", "units", "monthly_minor")
+    )
+
+
+def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, currency: str = "") -> ir.Table:
+    """Count who pays which price at the end of a day, and who began at it lately.
+
+    Args:
+        source: Contract tables.
+        as_of: The day.
+        recent_days: How many days back a new subscription is recent.
+        currency: Keep this currency only; empty keeps all.
+
+    Returns:
+        A row a plan, currency, billing (such as "1 month") and unit_amount_minor: subscriptions,
+        monthly_minor (all of them together, after discounts), and recent, those of the customers whose
+        first subscription began within `recent_days`.
+    """
+    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    since = dt.datetime.combine(as_of + dt.timedelta(days=1 - recent_days), dt.time())
+    tests = source["customers"].filter(_.is_test).select("customer_id")
+    s = source["subscriptions"].filter((_.started_at < after) & (_.unit_amount_minor > 0))
+    s = s.filter(_.currency == currency) if currency else s
+    s = s.anti_join(tests, "customer_id")
+    began = s.group_by("customer_id").agg(began=_.started_at.min())
+    on = s.filter((_.ended_at.isnull() | (_.ended_at >= after)).fill_null(True) & (_.status == "active"))
+    on = on.mutate(
+        monthly=monthly_amount(on),
+        billing=on.billing_interval_count.cast("string") + " " + on.billing_interval,
+    )
+    on = on.inner_join(began, "customer_id")
+    return (
+        on.group_by("plan", "currency", "billing", "unit_amount_minor")
+        .agg(
+            subscriptions=_.count().cast("int64"),
+            monthly_minor=_.monthly.sum().cast("int64"),
+            recent=(_.began >= since).ifelse(1, 0).sum().cast("int64"),
+        )
+        .order_by("plan", "currency", "billing", "unit_amount_minor")
+    )
+
+
+def price_rises(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """Count by month the subscriptions whose price rose while their plan stayed.
+
+    Returns:
+        A row a month in order: month (the index of `measures.calendar.month_index`) and raised.
+    """
+    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    s = source["subscriptions"].filter((_.started_at < after) & (_.unit_amount_minor > 0))
+    order = ibis.window(group_by="subscription_id", order_by="started_at")
+    s = s.select(
+        "subscription_id",
+        "plan",
+        "unit_amount_minor",
+        month=month_index(s.started_at),
+        plan_before=s.plan.lag().over(order),
+        price_before=s.unit_amount_minor.lag().over(order),
+    )
+    rose = (_.plan == _.plan_before) & (_.unit_amount_minor > _.price_before)
+    return s.filter(rose).group_by("month").agg(raised=_.count().cast("int64")).order_by("month")
+
+
+def rise_response(source: Tables, *, on: dt.date, days: int = 35, currency: str = "") -> ir.Table:
+    """Count what subscriptions by the month did in the days after a price rise, and in those before it.
+
+    Args:
+        source: Contract tables.
+        on: The first day of the rise; everybody by the month meets it within `days`.
+        days: How long to look.
+        currency: Keep this currency only; empty keeps all.
+
+    Returns:
+        A row a window: variant (before or after), n (subscriptions active when it began), left (no longer
+        there when it ended) and cheaper (there, at a lower rate a month).
+    """
+    tests = source["customers"].filter(_.is_test).select("customer_id")
+    s = source["subscriptions"].filter((_.unit_amount_minor > 0) & (_.status != "trialing"))
+    s = s.filter(_.currency == currency) if currency else s
+    s = s.anti_join(tests, "customer_id").mutate(rate=monthly_amount(s))
+    parts = []
+    for name, start in (("before", on - dt.timedelta(days=days)), ("after", on)):
+        monthly = (_.billing_interval == "month") & (_.billing_interval_count == 1)
+        first = _on(s, start).filter(monthly & (_.status == "active"))
+        first = first.group_by("subscription_id").agg(first=_.rate.max())
+        last = _on(s, start + dt.timedelta(days=days)).group_by("subscription_id").agg(last=_.rate.max())
+        both = first.left_join(last, "subscription_id")
+        parts.append(
+            both.aggregate(
+                n=_.count().cast("int64"),
+                left=_["last"].isnull().ifelse(1, 0).sum().cast("int64"),
+                cheaper=(_["last"] < _["first"]).fill_null(False).ifelse(1, 0).sum().cast("int64"),
+            ).mutate(variant=ibis.literal(name))
+        )
+    return ibis.union(*parts).select("variant", "n", "left", "cheaper").order_by("variant")
+
+
+def _on(spans: ir.Table, day: dt.date) -> ir.Table:
+    """Spans that run at the first moment of a day."""
+    at = dt.datetime.combine(day, dt.time())
+    return spans.filter(
+        (spans.started_at < at) & (spans.ended_at.isnull() | (spans.ended_at >= at)).fill_null(True)
+    )

@@ -1,0 +1,253 @@
+"""Personas: the typical member of each segment, a rule in plain words, and what to do for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tenure.models.composition import is_protected
+from tenure.models.rates import Estimate, proportion
+from tenure.models.segments import effects
+
+Array = NDArray[Any]
+
+# With fewer members than this in each half of the sample, a rule's accuracy would be a guess.
+_LEAST = 20
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of a rule: a feature above (or at most) a threshold."""
+
+    feature: str
+    above: bool
+    threshold: float
+
+    def holds(self, frame: pd.DataFrame) -> Array:
+        """Say for each customer whether it holds; where the feature is missing, it does not."""
+        values = pd.to_numeric(frame[self.feature]).to_numpy(dtype=float, na_value=np.nan)
+        with np.errstate(invalid="ignore"):
+            return values > self.threshold if self.above else values <= self.threshold
+
+
+@dataclass(frozen=True)
+class PlainRule:
+    """A rule of at most three conditions that finds a segment.
+
+    Attributes:
+        segment: The segment.
+        conditions: All must hold.
+        precision: Of those for whom they hold, the share in the segment.
+        recall: Of the segment, the share for whom they hold.
+    """
+
+    segment: str
+    conditions: tuple[Condition, ...]
+    precision: Estimate
+    recall: Estimate
+
+
+def plain_rules(
+    sample: pd.DataFrame, segments: Array, features: Sequence[str], *, seed: int = 0
+) -> dict[str, PlainRule]:
+    """Find for each segment two or three conditions that tell its members from others.
+
+    A decision tree of depth three is grown for each segment on half of the sample; of its branches the one
+    with the best F1 is taken, its thresholds rounded to two digits, and judged on the other half, which it
+    has not seen. Protected characteristics are not offered to the tree.
+
+    Args:
+        sample: A row a customer.
+        segments: The segment of each row.
+        features: Columns that the rule may use.
+        seed: The random seed.
+
+    Returns:
+        By segment its rule; segments with too few members have none.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> use = rng.uniform(0, 10, 400)
+        >>> rules = plain_rules(pd.DataFrame({"use": use}), np.where(use > 7, "heavy", "light"), ["use"])
+        >>> rules["heavy"].conditions[0].above, rules["heavy"].precision.value > 0.95
+        (True, True)
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    allowed = [name for name in features if not is_protected(name)]
+    values = sample[allowed].apply(pd.to_numeric).to_numpy(dtype=float, na_value=np.nan)
+    values = np.where(np.isfinite(values), values, np.nan)
+    half = np.random.default_rng(seed).permutation(len(sample)) % 2 == 0
+    rules = {}
+    for segment in sorted(set(segments)):
+        mine = segments == segment
+        if min(mine[half].sum(), mine[~half].sum()) < _LEAST or mine.all() or not allowed:
+            continue
+        leaf = max(_LEAST // 2, int(mine[half].sum() * 0.2))
+        tree = DecisionTreeClassifier(
+            max_depth=3, min_samples_leaf=leaf, class_weight="balanced", random_state=seed
+        )
+        tree.fit(values[half], mine[half])
+        train, test = sample[half], sample[~half]
+        best = max(
+            (_simplified(branch) for branch in _branches(tree, allowed)),
+            key=lambda conditions: (_f1(conditions, train, mine[half]), -len(conditions)),
+            default=(),
+        )
+        if not best:
+            continue
+        hit = _hold(best, test)
+        true = int((hit & mine[~half]).sum())
+        rules[str(segment)] = PlainRule(
+            str(segment),
+            best,
+            precision=proportion(true, int(hit.sum())),
+            recall=proportion(true, int(mine[~half].sum())),
+        )
+    return rules
+
+
+def medoids(points: Array, segments: Array) -> dict[str, int]:
+    """Return for each segment the row of its most typical member: the one nearest to the others on average.
+
+    Up to 500 members, drawn evenly, stand for the others.
+
+    Example:
+        >>> medoids(np.array([[0.0], [1.0], [2.0], [9.0]]), np.array(["a", "a", "a", "b"]))
+        {'a': 1, 'b': 3}
+    """
+    found = {}
+    for segment in sorted(set(segments)):
+        rows = np.flatnonzero(segments == segment)
+        some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int))]
+        away = np.zeros(len(rows))
+        for place in some:
+            away += np.sqrt(((points[rows] - points[place]) ** 2).sum(axis=1))
+        found[str(segment)] = int(rows[away.argmin()])
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """What the members of each segment are like.
+
+    Attributes:
+        effects: What sets them apart: segment, feature, inside, outside, g, low, high, n.
+        rules: By segment a rule of two or three conditions.
+        typical: Indexed by segment, the row of its most typical member.
+    """
+
+    effects: pd.DataFrame
+    rules: dict[str, PlainRule]
+    typical: pd.DataFrame
+
+
+def portray(
+    sample: pd.DataFrame,
+    segments: Array,
+    features: Sequence[str],
+    shares: Collection[str] = (),
+    *,
+    points: Array | None = None,
+) -> Portrait:
+    """Describe each segment by its differences, a rule and a typical member.
+
+    Args:
+        sample: A row a customer, with customer_id and features.
+        segments: The segment of each row.
+        features: The features to describe by.
+        shares: Those that hold shares.
+        points: Where each customer is, to find the typical one; None: by the ranks of the features.
+    """
+    known = [name for name in features if pd.to_numeric(sample[name]).notna().any()]
+    table = effects(sample, segments, known, shares)
+    if points is None:
+        ranks = sample[known].apply(pd.to_numeric).rank(pct=True).fillna(0.5)
+        points = ranks.to_numpy(dtype=float)
+    places = medoids(points, segments)
+    typical = sample.iloc[list(places.values())].set_index(pd.Index(places, name="segment"))
+    return Portrait(table, plain_rules(sample, segments, known), typical)
+
+
+def advice(row: Mapping[str, Any], average: Mapping[str, float]) -> str:
+    """Recommend what to do for a segment, from how fast it leaves and what it pays against the average.
+
+    Only differences that the intervals bear out count.
+
+    Args:
+        row: churn_low, churn_high, arpa_low and arpa_high of the segment.
+        average: churn and arpa of all customers.
+
+    Example:
+        >>> advice({"churn_low": 0.06, "churn_high": 0.08, "arpa_low": 1200, "arpa_high": 1300},
+        ...        {"churn": 0.04, "arpa": 1000})
+        'Keep: they pay more than others and leave sooner, so effort to hold them pays first here.'
+    """
+    churn = _side(row["churn_low"], row["churn_high"], average["churn"])
+    pays = _side(row["arpa_low"], row["arpa_high"], average["arpa"])
+    return _ADVICE[churn, pays]
+
+
+_ADVICE = {
+    (1, 1): "Keep: they pay more than others and leave sooner, so effort to hold them pays first here.",
+    (1, 0): "Keep: they leave sooner than others; find out what they miss and test one remedy.",
+    (1, -1): "Automate: they leave sooner and pay less; use cheap reminders and yearly terms, not discounts.",
+    (0, 1): "Look after: they pay more than others; watch their use and act when it falls.",
+    (0, 0): "Treat as everybody: they neither pay nor leave differently from the average.",
+    (0, -1): "Grow: they pay less than others without leaving sooner; offer what the next plan adds.",
+    (-1, 1): "Thank: they pay more and stay longer; ask them to refer, and do not discount.",
+    (-1, 0): "Build on: they stay longer than others; offer yearly terms and ask them to refer.",
+    (-1, -1): "Grow: they stay longer and pay less than others; offer the next plan.",
+}
+
+
+def _side(low: float, high: float, average: float) -> int:
+    if not all(np.isfinite([low, high, average])):
+        return 0
+    return 1 if low > average else -1 if high < average else 0
+
+
+def _branches(tree: Any, features: Sequence[str]) -> list[tuple[Condition, ...]]:
+    nodes = tree.tree_
+    found: list[tuple[Condition, ...]] = []
+
+    def walk(node: int, path: tuple[Condition, ...]) -> None:
+        if path:
+            found.append(path)
+        if nodes.children_left[node] < 0:
+            return
+        feature, threshold = features[nodes.feature[node]], float(nodes.threshold[node])
+        walk(nodes.children_left[node], (*path, Condition(feature, False, threshold)))
+        walk(nodes.children_right[node], (*path, Condition(feature, True, threshold)))
+
+    walk(0, ())
+    return found
+
+
+def _simplified(path: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """One condition a feature and direction, the strictest, with a threshold of two digits."""
+    kept: dict[tuple[str, bool], float] = {}
+    for condition in path:
+        key = (condition.feature, condition.above)
+        stricter = max if condition.above else min
+        kept[key] = stricter(kept.get(key, condition.threshold), condition.threshold)
+    return tuple(Condition(feature, above, _two_digits(t)) for (feature, above), t in kept.items())
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def _hold(conditions: Sequence[Condition], frame: pd.DataFrame) -> Array:
+    return np.logical_and.reduce([condition.holds(frame) for condition in conditions])
+
+
+def _f1(conditions: Sequence[Condition], frame: pd.DataFrame, mine: Array) -> float:
+    hit = _hold(conditions, frame)
+    true = float((hit & mine).sum())
+    return 2 * true / max(float(hit.sum() + mine.sum()), 1.0)

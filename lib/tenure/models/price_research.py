@@ -1,0 +1,579 @@
+"""What people say they would pay: the price meter, stated demand, and choices between offers.
+
+Prices are in units of the currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, special
+
+from tenure.errors import InputError, NotApplicable
+from tenure.models.experiments import wilson
+from tenure.models.lifetable import Array, check_level, spelled
+from tenure.models.pricing import arc_elasticity, normal_draws
+
+DRAWS = 4000
+SEED = 20260
+
+
+# --- what people say ---------------------------------------------------------------------------------
+
+
+QUESTIONS = ("too_cheap", "cheap", "expensive", "too_expensive")
+
+
+@dataclass(frozen=True, eq=False)
+class PriceMeter:
+    """Van Westendorp's price sensitivity meter.
+
+    Attributes:
+        points: A row a point: `point` (lowest acceptable, indifference, optimal, highest acceptable),
+            `price`, `low`, `high`.
+        curves: A row a price: `price` and the shares who find it `too_cheap`, `cheap` (at least), `expensive`
+            (at least), `too_expensive`, and `acceptable` (neither too cheap nor too expensive).
+        answered: Who answered all four questions.
+        incoherent: How many of them answered out of order; they are left out.
+        level: The intervals' level.
+    """
+
+    points: pd.DataFrame
+    curves: pd.DataFrame
+    answered: int
+    incoherent: int
+    level: float
+
+
+_POINTS = {
+    "lowest acceptable price": ("too_cheap", "expensive"),
+    "indifference price": ("cheap", "expensive"),
+    "optimal price": ("too_cheap", "too_expensive"),
+    "highest acceptable price": ("cheap", "too_expensive"),
+}
+
+
+def van_westendorp(answers: pd.DataFrame, *, level: float = 0.95, draws: int = 1000) -> PriceMeter:
+    """Read the four prices that people call too cheap, cheap, expensive and too expensive.
+
+    At each price, the share for whom it is too cheap or cheap (their answer is that price or more) falls,
+    and the share for whom it is expensive or too expensive (that price or less) rises; the points are
+    where the lines cross (van Westendorp 1976). Answers out of order are left out and counted. Intervals
+    are percentiles of a bootstrap of respondents.
+
+    Args:
+        answers: Columns `too_cheap`, `cheap`, `expensive`, `too_expensive` and `n` (respondents who gave
+            these four).
+        level: The intervals' level.
+        draws: Bootstrap samples.
+
+    Returns:
+        The points and curves.
+
+    Raises:
+        InputError: A price is negative or missing.
+        NotApplicable: Fewer than 30 coherent answers.
+    """
+    check_level(level)
+    values = answers[list(QUESTIONS)].to_numpy(dtype=float)
+    bad = ~(np.isfinite(values) & (values >= 0)).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"The price survey has {int(answers['n'][bad].sum())} answers that are no price, such as "
+            f"{values[bad][0].tolist()}: leave out who did not answer all four questions."
+        )
+    n = answers["n"].to_numpy(dtype=float)
+    coherent = (np.diff(values, axis=1) >= 0).all(axis=1)
+    kept, weight = values[coherent], n[coherent]
+    if weight.sum() < 30:
+        raise NotApplicable(
+            f"The price meter needs 30 coherent answers or more; there are {weight.sum():.0f}."
+        )
+    order = np.lexsort(kept.T)
+    kept, weight = kept[order], weight[order]
+    grid = np.unique(kept)
+    below = [np.searchsorted(grid, kept[:, k]) for k in range(4)]
+
+    def shares(w: Array) -> Array:
+        """Shape (4, prices): falling shares for the cheap ones, rising ones for the expensive ones."""
+        total = w.sum()
+        lines = []
+        for k in range(4):
+            at = np.bincount(below[k], weights=w, minlength=len(grid))
+            upto = np.cumsum(at)
+            lines.append((total - upto + at if k < 2 else upto) / total)
+        return np.array(lines)
+
+    lines = shares(weight)
+    rng = np.random.default_rng(SEED)
+    samples = rng.multinomial(int(weight.sum()), weight / weight.sum(), size=draws)
+    sampled = [shares(w.astype(float)) for w in samples]
+    tail = (1 - level) / 2
+    rows = []
+    for name, (falling, rising) in _POINTS.items():
+        i, j = QUESTIONS.index(falling), QUESTIONS.index(rising)
+        price = _crossing(grid, lines[i], lines[j])
+        found = np.array([_crossing(grid, s[i], s[j]) for s in sampled])
+        low, high = np.nanquantile(found, [tail, 1 - tail])
+        rows.append({"point": name, "price": price, "low": float(low), "high": float(high)})
+    curves = pd.DataFrame({"price": grid, **dict(zip(QUESTIONS, lines, strict=True))})
+    # Acceptable: dearer than what is too cheap and cheaper than what is too dear.
+    curves["acceptable"] = [
+        float(weight[(kept[:, 0] < p) & (kept[:, 3] > p)].sum() / weight.sum()) for p in grid
+    ]
+    return PriceMeter(
+        points=pd.DataFrame(rows),
+        curves=curves,
+        answered=int(n.sum()),
+        incoherent=int(n[~coherent].sum()),
+        level=level,
+    )
+
+
+def _crossing(grid: Array, falling: Array, rising: Array) -> float:
+    """The price at which a rising line passes a falling one, both straight between their prices."""
+    gap = rising - falling
+    k = int((gap >= 0).argmax())
+    if gap[k] < 0:
+        return float("nan")
+    if k == 0 or gap[k] == gap[k - 1]:
+        return float(grid[k])
+    return float(grid[k - 1] + (grid[k] - grid[k - 1]) * -gap[k - 1] / (gap[k] - gap[k - 1]))
+
+
+@dataclass(frozen=True, eq=False)
+class GaborGranger:
+    """Stated demand at a few prices.
+
+    Attributes:
+        table: A row a price: `price`, `n`, `would_buy`, `share`, `low`, `high`, `smoothed` (never rising),
+            `revenue` (per person asked), `revenue_low`, `revenue_high`, `elasticity` (from the price before).
+        best: The price with the largest revenue.
+        level: The intervals' level.
+    """
+
+    table: pd.DataFrame
+    best: float
+    level: float
+
+
+def gabor_granger(answers: pd.DataFrame, *, level: float = 0.95) -> GaborGranger:
+    """Read at which prices people say that they would buy.
+
+    Shares have score intervals. Where more say yes to a higher price, neighbours are pooled until demand
+    falls (isotonic regression), and revenue is the price times that.
+
+    Args:
+        answers: Columns `price`, `n` (asked) and `would_buy`.
+        level: The intervals' level.
+
+    Raises:
+        NotApplicable: Fewer than two prices were asked.
+
+    Example:
+        >>> answers = pd.DataFrame(dict(price=[5, 7.5, 10, 12.5, 15], n=100, would_buy=[80, 66, 50, 34, 20]))
+        >>> found = gabor_granger(answers)
+        >>> found.best, found.table["revenue"].round(2).tolist()
+        (10.0, [4.0, 4.95, 5.0, 4.25, 3.0])
+    """
+    check_level(level)
+    table = answers.groupby("price")[["n", "would_buy"]].sum().reset_index()
+    table = table[table["n"] > 0].reset_index(drop=True)
+    if len(table) < 2:
+        raise NotApplicable(f"Stated demand needs two prices or more; {len(table)} was asked about.")
+    table["price"] = table["price"].astype(float)
+    table["share"] = table["would_buy"] / table["n"]
+    low, high = wilson(table["would_buy"].to_numpy(), table["n"].to_numpy(), level)
+    smoothed = optimize.isotonic_regression(
+        table["share"].to_numpy(), weights=table["n"].to_numpy(dtype=float), increasing=False
+    ).x
+    price = table["price"].to_numpy()
+    table = table.assign(
+        low=low,
+        high=high,
+        smoothed=smoothed,
+        revenue=price * smoothed,
+        revenue_low=price * low,
+        revenue_high=price * high,
+        elasticity=np.r_[np.nan, arc_elasticity(price, smoothed)],
+    )
+    return GaborGranger(table=table, best=float(price[int(table["revenue"].argmax())]), level=level)
+
+
+# --- choices between offers --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Conjoint:
+    """A multinomial logit of choices between offers.
+
+    Attributes:
+        table: A row a term: `attribute`, `level`, `coefficient`, `standard_error`, `low`, `high`, `p`.
+        price: The coefficient of price.
+        covariance: Of the coefficients, over tasks of one respondent together.
+        log_likelihood: At the estimate.
+        null_log_likelihood: With all offers alike.
+        tasks: Choices made.
+        respondents: By so many.
+        level: The intervals' level.
+        levels: The levels of each attribute, the reference first.
+        outside: Whether there was the choice of none.
+    """
+
+    table: pd.DataFrame
+    covariance: Array
+    log_likelihood: float
+    null_log_likelihood: float
+    tasks: int
+    respondents: int
+    level: float
+    levels: Mapping[str, tuple[str, ...]]
+    outside: bool
+
+    @property
+    def coefficients(self) -> Array:
+        """The coefficients, in the order of the table."""
+        return self.table["coefficient"].to_numpy()
+
+    def willingness_to_pay(self, *, draws: int = DRAWS) -> pd.DataFrame:
+        """Return what each level is worth, in money, against the reference of its attribute.
+
+        -coefficient / coefficient of price, with percentiles over draws of the coefficients (Krinsky and
+        Robb 1986).
+
+        Returns:
+            A row a level: `attribute`, `level`, `reference`, `value`, `low`, `high`.
+
+        Raises:
+            NotApplicable: Price does not clearly lower the appeal, so no level has a worth in money.
+        """
+        rows = self.table.index[~self.table["attribute"].isin(["price", "none"])]
+        k = int(self.table.index[self.table["attribute"] == "price"][0])
+        if self.table["high"][k] >= 0:
+            raise NotApplicable(
+                "Price does not clearly lower the appeal of an offer in these choices, so nothing can be "
+                "said in money: ask more people, or show prices that differ more."
+            )
+        sampled = self._draws(draws)
+        tail = (1 - self.level) / 2
+        found = []
+        for row in rows:
+            worth = -sampled[:, row] / sampled[:, k]
+            low, high = np.quantile(worth, [tail, 1 - tail])
+            attribute = self.table["attribute"][row]
+            found.append(
+                {
+                    "attribute": attribute,
+                    "level": self.table["level"][row],
+                    "reference": self.levels[attribute][0],
+                    "value": float(-self.coefficients[row] / self.coefficients[k]),
+                    "low": float(low),
+                    "high": float(high),
+                }
+            )
+        return pd.DataFrame(found)
+
+    def shares(self, offers: pd.DataFrame, *, draws: int = DRAWS) -> pd.DataFrame:
+        """Simulate which share each offer would be chosen by.
+
+        Args:
+            offers: A row an offer: `offer` (its name), `price` and the attributes.
+            draws: Draws of the coefficients for the intervals.
+
+        Returns:
+            A row an offer, and one for "none" where there was that choice: `offer`, `share`, `low`, `high`.
+
+        Raises:
+            InputError: An attribute or a level is unknown.
+        """
+        design = _design(offers, self.levels)
+        if self.outside:
+            design = np.column_stack([design, np.zeros(len(design))])
+            design = np.vstack([design, np.r_[np.zeros(design.shape[1] - 1), 1]])
+        names = [*map(str, offers["offer"]), *(["none"] if self.outside else [])]
+        share = special.softmax(design @ self.coefficients)
+        sampled = special.softmax(self._draws(draws) @ design.T, axis=1)
+        tail = (1 - self.level) / 2
+        low, high = np.quantile(sampled, [tail, 1 - tail], axis=0)
+        return pd.DataFrame({"offer": names, "share": share, "low": low, "high": high})
+
+    def _draws(self, draws: int) -> Array:
+        return normal_draws(np.random.default_rng(SEED), self.coefficients, self.covariance, draws)
+
+
+def _design(offers: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> Array:
+    """Price and a dummy for each level but the first of each attribute."""
+    columns = [offers["price"].to_numpy(dtype=float)]
+    for attribute, names in levels.items():
+        if attribute not in offers.columns:
+            raise InputError(f"The offers have no column {attribute!r}; they have {spelled(offers.columns)}.")
+        values = offers[attribute].astype(str)
+        strange = sorted(set(values) - set(names))
+        if strange:
+            raise InputError(
+                f"The offers have the {attribute} {strange[0]!r}, which nobody was shown; there are "
+                f"{spelled(names)}."
+            )
+        columns += [(values == name).to_numpy(dtype=float) for name in names[1:]]
+    return np.column_stack(columns)
+
+
+def conjoint(choices: pd.DataFrame, *, level: float = 0.95) -> Conjoint:
+    """Fit which offers people choose, by a multinomial logit (McFadden 1974).
+
+    P(offer i of a task) = exp(V_i) / sum over its offers of exp(V_j), V = price coefficient x price + the sum
+    of the levels' coefficients; to choose none has a constant of its own. Newton's method on the concave
+    likelihood; the covariance is the sandwich over respondents, since a respondent's tasks are alike.
+
+    Args:
+        choices: A row an offer shown: `respondent`, `task`, `alternative` (0 for none), `chosen` (1 or 0),
+            `price`, and a column for each further attribute.
+        level: The intervals' level.
+
+    Returns:
+        The coefficients; see `Conjoint` for willingness to pay and shares.
+
+    Raises:
+        InputError: A task has not exactly one choice.
+        NotApplicable: Nothing but one offer was shown, or prices never differ.
+    """
+    check_level(level)
+    known = ("respondent", "task", "alternative", "chosen", "price")
+    absent = [c for c in known if c not in choices.columns]
+    if absent:
+        raise InputError(f"The choices have no column {absent[0]}; they have {spelled(choices.columns)}.")
+    choices = choices.sort_values(["respondent", "task", "alternative"], kind="stable").reset_index(drop=True)
+    key = choices["respondent"].astype(str) + "\x1f" + choices["task"].astype(str)
+    task, _ = pd.factorize(key)
+    picked = np.bincount(task, weights=choices["chosen"].to_numpy(dtype=float))
+    if len(picked) == 0 or (picked != 1).any():
+        wrong = int((picked != 1).sum())
+        raise InputError(
+            f"In the choices, {wrong} of {len(picked)} tasks do not have exactly one offer chosen: leave "
+            "unanswered tasks out, and give the choice of none as alternative 0."
+        )
+    outside = choices["alternative"].to_numpy() == 0
+    attributes = [c for c in choices.columns if c not in known]
+    offers = choices[~outside]
+    levels = {a: tuple(sorted(offers[a].astype(str).unique())) for a in attributes}
+    levels = {a: names for a, names in levels.items() if len(names) > 1}
+    if len(offers) == 0 or offers["price"].nunique() < 2:
+        raise NotApplicable("Choices tell nothing of price where all offers have the same price.")
+    x = np.zeros((len(choices), 1 + sum(len(v) - 1 for v in levels.values()) + bool(outside.any())))
+    width = x.shape[1] - bool(outside.any())
+    x[~outside, :width] = _design(offers, levels)
+    if outside.any():
+        x[outside, width] = 1
+    y = choices["chosen"].to_numpy(dtype=float)
+    beta, probability, information = _newton(x, y, task)
+    respondent, names = pd.factorize(choices["respondent"].astype(str))
+    scores = np.zeros((len(names), x.shape[1]))
+    np.add.at(scores, respondent, x * (y - probability)[:, None])
+    inverse = np.linalg.inv(information)
+    covariance = inverse @ (scores.T @ scores) @ inverse * len(names) / max(len(names) - 1, 1)
+    terms = [("price", "")] + [(a, v) for a, found in levels.items() for v in found[1:]]
+    terms += [("none", "")] if outside.any() else []
+    error = np.sqrt(np.diag(covariance))
+    half = special.ndtri(0.5 + level / 2) * error
+    table = pd.DataFrame(terms, columns=["attribute", "level"]).assign(
+        coefficient=beta,
+        standard_error=error,
+        low=beta - half,
+        high=beta + half,
+        p=2 * special.ndtr(-np.abs(beta) / error),
+    )
+    sizes = np.bincount(task)
+    return Conjoint(
+        table=table,
+        covariance=covariance,
+        log_likelihood=float(np.log(probability[y == 1]).sum()),
+        null_log_likelihood=float(-np.log(sizes).sum()),
+        tasks=len(sizes),
+        respondents=len(names),
+        level=level,
+        levels=levels,
+        outside=bool(outside.any()),
+    )
+
+
+def _newton(x: Array, y: Array, task: Array) -> tuple[Array, Array, Array]:
+    """Coefficients, probabilities and information of a conditional logit."""
+    beta = np.zeros(x.shape[1])
+    for _ in range(50):
+        v = x @ beta
+        top = np.full(task.max() + 1, -np.inf)
+        np.maximum.at(top, task, v)
+        e = np.exp(v - top[task])
+        p = e / np.bincount(task, weights=e)[task]
+        mean = np.zeros((task.max() + 1, x.shape[1]))
+        np.add.at(mean, task, x * p[:, None])
+        centered = x - mean[task]
+        information = (centered * p[:, None]).T @ centered
+        if np.linalg.matrix_rank(information) < len(beta):
+            raise NotApplicable(
+                "The offers that were shown do not tell all attributes apart, or one of them decided every "
+                "choice: show combinations in which they vary on their own."
+            )
+        step = np.linalg.solve(information, x.T @ (y - p))
+        beta = beta + step * min(1.0, 5 / max(np.abs(step).max(), 1e-12))
+        if np.abs(step).max() < 1e-9:
+            break
+    return beta, p, information
+
+
+# --- reading answers ----------------------------------------------------------------------------------
+
+
+def in_units(answers: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """Multiply the four prices of the price meter, such as by 100 to have them in minor units."""
+    return answers.assign(**{name: answers[name] * unit for name in QUESTIONS})
+
+
+def price_meter_by(answers: pd.DataFrame, *, smallest: int = 60, level: float = 0.95) -> pd.DataFrame:
+    """Read the price meter group by group.
+
+    Args:
+        answers: What `van_westendorp` takes, with a column `group`.
+        smallest: Groups with fewer people are left out.
+        level: The intervals' level.
+
+    Returns:
+        The points: `group`, `point`, `price`, `low`, `high`.
+
+    Raises:
+        NotApplicable: No group is large enough.
+    """
+    parts = []
+    for group, part in answers.groupby("group", sort=True):
+        if part["n"].sum() >= smallest:
+            points = van_westendorp(part, level=level).points
+            points.insert(0, "group", str(group))
+            parts.append(points)
+    if not parts:
+        raise NotApplicable(f"No group has {smallest} people or more who answered the price meter.")
+    return pd.concat(parts, ignore_index=True)
+
+
+def stated_prices(answers: pd.DataFrame, unit: float = 1.0) -> pd.DataFrame:
+    """Read the prices out of questions such as "buy at 9.99".
+
+    Args:
+        answers: Columns `question`, `n`, `would_buy`.
+        unit: What prices are multiplied by, such as 100 for minor units.
+
+    Returns:
+        The same with `price` instead of `question`.
+
+    Raises:
+        InputError: A question does not end in a price.
+
+    Example:
+        >>> stated_prices(pd.DataFrame({"question": ["buy at 9.99"], "n": [10], "would_buy": [4]}))
+           price   n  would_buy
+        0   9.99  10          4
+    """
+    price = pd.to_numeric(answers["question"].str.removeprefix("buy at "), errors="coerce")
+    wrong = answers["question"][price.isna() | (price < 0)]
+    if len(wrong):
+        raise InputError(
+            f"The table surveys has {len(wrong)} questions that should end in a price but do not, such as "
+            f"{wrong.iloc[0]!r}: write them like 'buy at 9.99'."
+        )
+    return answers.assign(price=price * unit)[["price", "n", "would_buy"]]
+
+
+def read_choices(tasks: pd.DataFrame, unit: float = 1.0) -> pd.DataFrame:
+    """Read choices between offers out of survey questions.
+
+    Args:
+        tasks: Columns `customer_id`, `question` such as "choice 1: price=9.99; term=month | price=7.99;
+            term=year | none", and `answer`, the number of the offer chosen, 0 for none.
+        unit: What prices are multiplied by, such as 100 for minor units.
+
+    Returns:
+        A row an offer shown, as `conjoint` takes it.
+
+    Raises:
+        InputError: A question or an answer cannot be read.
+
+    Example:
+        >>> tasks = pd.DataFrame({"customer_id": ["c1"], "answer": ["2"],
+        ...                       "question": ["choice 1: price=9; ads=no | price=5; ads=yes | none"]})
+        >>> read_choices(tasks)[["alternative", "chosen", "price", "ads"]].values.tolist()
+        [[0, 0, 0.0, ''], [1, 0, 9.0, 'no'], [2, 1, 5.0, 'yes']]
+    """
+    offers = {question: _offers(question) for question in tasks["question"].unique()}
+    rows = []
+    for person, question, answer in zip(
+        tasks["customer_id"], tasks["question"], tasks["answer"], strict=True
+    ):
+        shown = offers[question]
+        text = str(answer).strip().lower()
+        chosen = "0" if text == "none" else text
+        if chosen not in {str(offer["alternative"]) for offer in shown}:
+            raise InputError(
+                f"In the table surveys, the answer {answer!r} of customer {person} is no offer of "
+                f"{question!r}: "
+                "give the number of the offer, from 1 on, or 0 for none if that could be chosen."
+            )
+        for offer in shown:
+            picked = int(str(offer["alternative"]) == chosen)
+            rows.append({"respondent": person, "task": question, "chosen": picked, **offer})
+    table = pd.DataFrame(rows)
+    return table.assign(price=table["price"] * unit)
+
+
+def _offers(question: str) -> list[dict[str, object]]:
+    """The offers of a question: alternative, price and attributes."""
+    _, colon, text = question.partition(":")
+    found: list[dict[str, object]] = []
+    names: list[str] = []
+    for place, part in enumerate(filter(None, (p.strip() for p in text.split("|"))), start=1):
+        if part.lower() == "none":
+            found.insert(0, {"alternative": 0, "price": 0.0})
+            continue
+        pieces = [pair.partition("=") for pair in part.split(";") if "=" in pair]
+        pairs = {key.strip(): value.strip() for key, _, value in pieces}
+        names = names or [name for name in pairs if name != "price"]
+        try:
+            price = float(pairs.pop("price"))
+        except (KeyError, ValueError):
+            price = float("nan")
+        if not colon or not price >= 0 or set(pairs) != set(names):
+            raise InputError(
+                f"The table surveys has a choice that cannot be read: {question!r}. Write offers like "
+                "'choice 1: price=9.99; term=month | price=7.99; term=year | none', all with the same names."
+            )
+        found.append({"alternative": place, "price": price, **pairs})
+    if found and found[0]["alternative"] == 0:
+        found[0].update(dict.fromkeys(names, ""))
+    return found
+
+
+def read_offers(offers: Sequence[str], unit: float = 1.0) -> pd.DataFrame:
+    """Read offers such as "ours: price=9.99; term=month" for a simulation of shares.
+
+    Raises:
+        InputError: An offer cannot be read.
+
+    Example:
+        >>> read_offers(["ours: price=9.99; ads=no"]).to_dict("records")
+        [{'offer': 'ours', 'price': 9.99, 'ads': 'no'}]
+    """
+    rows = []
+    for offer in offers:
+        name = str(offer).partition(":")[0].strip()
+        found = _offers(str(offer))
+        if len(found) != 1 or not name:
+            raise InputError(
+                f"The parameter `offers` has the entry {offer!r}: write name: price=9.99; term=month, one "
+                "offer each."
+            )
+        rows.append(
+            {"offer": name, **{key: value for key, value in found[0].items() if key != "alternative"}}
+        )
+    table = pd.DataFrame(rows)
+    return table.assign(price=table["price"] * unit)

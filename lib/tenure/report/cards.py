@@ -1,0 +1,266 @@
+"""Cards of segments: who is in them, what they are worth, how to find them, what to do."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tenure.errors import InputError
+from tenure.report import format as fmt
+from tenure.report.display import show
+from tenure.report.style import LINE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How features read in a sentence, and their unit.
+WORDS: dict[str, tuple[str, str]] = {
+    "events_a_month": ("events a month", "number"),
+    "active_days_a_month": ("active days a month", "number"),
+    "minutes": ("minutes at a time", "number"),
+    "weekend": ("use at weekends", "percent"),
+    "daytime": ("use from 6 to 18 o'clock", "percent"),
+    "trend": ("trend of use", "number"),
+    "breadth": ("kinds of use", "number"),
+    "tenure_days": ("days subscribed", "count"),
+    "tickets_a_year": ("support requests a year", "number"),
+    "recency": ("days since the last use", "count"),
+    "frequency": ("active days", "count"),
+}
+_SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of"}
+_TRAITS = 3
+
+
+def feature_words(name: str, labels: Mapping[str, tuple[str, str]], money: str = "number") -> tuple[str, str]:
+    """Return how a feature reads, and its unit.
+
+    Example:
+        >>> feature_words("platform_2", {"platform_2": ("platform", "phone")})
+        ('use on phone', 'percent')
+    """
+    if name in labels:
+        kind, level = labels[name]
+        return f"{_SHARE_OF.get(kind, kind)} {level.replace('_', ' ')}", "percent"
+    if name == "value":
+        return "pay a month", money
+    return WORDS.get(name, (name.replace("_", " "), "number"))
+
+
+def rule_words(
+    conditions: Iterable[Any], labels: Mapping[str, tuple[str, str]], money: str = "number"
+) -> str:
+    """Say the conditions of a rule: "use of Kids above 27% and use on tablet above 15%".
+
+    Args:
+        conditions: Each with feature, above and threshold.
+        labels: The columns that hold shares, with their kind and level.
+        money: The unit of what customers pay.
+    """
+    parts = []
+    for condition in conditions:
+        words, unit = feature_words(condition.feature, labels, money)
+        side = "above" if condition.above else "at most"
+        parts.append(f"{words} {side} {fmt.value(condition.threshold, unit)}")
+    return " and ".join(parts)
+
+
+def personas(
+    values: pd.DataFrame,
+    *,
+    money: str,
+    effects: pd.DataFrame,
+    rules: Mapping[str, Any],
+    typical: pd.DataFrame,
+    curves: pd.DataFrame,
+    actions: Mapping[str, str],
+    labels: Mapping[str, tuple[str, str]] | None = None,
+    horizon: int = 24,
+) -> None:
+    """Show a card for each segment.
+
+    Args:
+        values: A row a segment: segment, customers, share, value_share, and arpa, churn, retained and worth,
+            each with _low and _high.
+        money: Their unit, such as "money:EUR".
+        effects: What sets segments apart: segment, feature, inside, outside, g, low and high.
+        rules: By segment its rule, with conditions, precision and recall.
+        typical: Indexed by segment, the typical member: customer_id and features.
+        curves: Shares still there: group, period and survival.
+        actions: By segment what to do.
+        labels: The columns that hold shares, with their kind and level.
+        horizon: Months that the worth is over.
+    """
+    labels = dict(labels or {})
+    entries = []
+    for row in values.to_dict("records"):
+        name = str(row["segment"])
+        mine = curves[curves["group"] == name].sort_values("period") if len(curves) else curves
+        shares = [1.0, *mine["survival"].tolist()] if len(mine) else []
+        traits = _traits(effects[effects["segment"] == name], labels, money) if len(effects) else []
+        rule = rules.get(name)
+        entries.append(
+            {
+                "name": name[:1].upper() + name[1:],
+                "size": f"{fmt.count(row['customers'])} customers: {fmt.percent(row['share'])} of all, with "
+                f"{fmt.percent(row['value_share'])} of the revenue",
+                "numbers": _numbers(row, money, horizon),
+                "curve": shares,
+                "curve_words": f"Still there after {len(shares) - 1} months: {fmt.percent(shares[-1])}"
+                if len(shares) > 1
+                else "",
+                "sections": [
+                    ("What sets them apart", traits),
+                    ("A typical member", _member(typical, name, effects, labels, money)),
+                    ("How to find them", _rule(rule, labels, money)),
+                    ("What to do", actions.get(name, "")),
+                ],
+            }
+        )
+    cards(entries)
+
+
+def cards(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Show cards: a name, numbers, a small curve and sections.
+
+    Args:
+        entries: For each card: name; size (a line); numbers (pairs of label and value, already formatted);
+            curve (shares still there, from 1 on); curve_words (what it shows); and sections (pairs of a
+            heading and a line or a list of lines).
+
+    Raises:
+        InputError: A card has no name.
+
+    Example:
+        >>> cards([{"name": "<Fans>", "numbers": [("Pay", "€9")]}])
+        <Fans>
+          Pay: €9
+    """
+    pages, plain = [], []
+    for entry in entries:
+        if not str(entry.get("name", "")).strip():
+            raise InputError("A card has no name.")
+        pages.append(_card(entry))
+        numbers = [f"  {label}: {value}" for label, value in entry.get("numbers", ())]
+        plain.append("\n".join([str(entry["name"]), *numbers]))
+    columns = "grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));margin:1.4rem 0"
+    page = f'<ul class="cards" style="{columns}">{"".join(pages)}</ul>'
+    show({"text/plain": "\n".join(plain), "text/html": page})
+
+
+def _card(entry: Mapping[str, Any]) -> str:
+    numbers = "".join(
+        f'<div><dt class="evidence">{html.escape(str(label))}</dt>'
+        f'<dd style="margin:0;font-weight:600">{html.escape(str(value))}</dd></div>'
+        for label, value in entry.get("numbers", ())
+    )
+    heading = '<p class="evidence" style="margin:.9rem 0 .1rem">{}</p>{}'
+    sections = "".join(
+        heading.format(html.escape(str(title)), _lines(lines))
+        for title, lines in entry.get("sections", ())
+        if lines
+    )
+    grid = "display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:.55rem .9rem;margin:.8rem 0 0"
+    return (
+        f'<li class="card"><h3 style="margin:0">{html.escape(str(entry["name"]))}</h3>'
+        f'<p class="evidence" style="margin:.25rem 0 0">{html.escape(str(entry.get("size", "")))}</p>'
+        f'{_curve(entry)}<dl style="{grid}">{numbers}</dl>{sections}</li>'
+    )
+
+
+def _lines(lines: str | Sequence[str]) -> str:
+    if isinstance(lines, str):
+        return f'<p style="line-height:1.45">{html.escape(lines)}</p>'
+    items = "".join(f'<li style="margin:0 0 .15rem">{html.escape(str(line))}</li>' for line in lines)
+    return f'<ul style="margin:0;padding-left:1.1rem;line-height:1.45">{items}</ul>'
+
+
+def _curve(entry: Mapping[str, Any]) -> str:
+    """A small churn curve, from everybody on the left to those still there on the right."""
+    shares = [float(share) for share in entry.get("curve", ()) if not fmt.missing(share)]
+    if len(shares) < 2:
+        return ""
+    width, height = 240, 44
+    # All cards have the same scale, from nobody to everybody, so that they can be compared.
+    points = " ".join(
+        f"{width * place / (len(shares) - 1):.1f},{(1 - share) * height:.1f}"
+        for place, share in enumerate(shares)
+    )
+    words = html.escape(str(entry.get("curve_words", "")), quote=True)
+    box = "display:block;width:100%;height:3.2rem;margin:.8rem 0 .2rem;overflow:visible"
+    line = 'fill="none" vector-effect="non-scaling-stroke"'
+    return (
+        f'<svg role="img" aria-label="{words}" viewBox="0 0 {width} {height}" style="{box}" '
+        f'preserveAspectRatio="none"><line x1="0" y1="0" x2="{width}" y2="0" stroke="{LINE}" {line}/>'
+        f'<line x1="0" y1="{height}" x2="{width}" y2="{height}" stroke="{LINE}" {line}/>'
+        f'<polyline points="{points}" style="stroke:var(--accent)" stroke-width="2" {line}/></svg>'
+        f'<p class="evidence" aria-hidden="true">{words}</p>'
+    )
+
+
+def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str, str]]:
+    named = (
+        ("Pay a month", "arpa", money),
+        ("Leave a month", "churn", "percent"),
+        ("Revenue kept", "retained", "percent"),
+        (f"Worth over {horizon} months", "worth", money),
+    )
+    found = []
+    for label, column, unit in named:
+        if fmt.missing(row.get(column)):
+            continue
+        words = fmt.value(row[column], unit)
+        if not fmt.missing(row.get(f"{column}_low")):
+            words += f" ({fmt.interval(row[f'{column}_low'], row[f'{column}_high'], unit)})"
+        found.append((label, words))
+    return found
+
+
+def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str) -> list[str]:
+    """The differences that are clear, the largest first, each with its effect size."""
+    rows = [
+        row
+        for row in effects.to_dict("records")
+        if not fmt.missing(row["g"]) and (row["low"] > 0 or row["high"] < 0) and abs(row["g"]) >= 0.2
+    ]
+    rows.sort(key=lambda row: (-abs(row["g"]), row["feature"]))
+    lines = []
+    for row in rows[:_TRAITS]:
+        words, unit = feature_words(row["feature"], labels, money)
+        lines.append(
+            f"{words[:1].upper() + words[1:]}: {fmt.value(row['inside'], unit)} against "
+            f"{fmt.value(row['outside'], unit)} of others (effect {fmt.number(row['g'], 1, signed=True)}, "
+            f"{fmt.interval(round(row['low'], 1), round(row['high'], 1), 'number')})"
+        )
+    return lines
+
+
+def _member(
+    typical: pd.DataFrame,
+    name: str,
+    effects: pd.DataFrame,
+    labels: Mapping[str, tuple[str, str]],
+    money: str,
+) -> str:
+    if name not in typical.index:
+        return ""
+    member = typical.loc[name].to_dict()
+    mine = effects[effects["segment"] == name].dropna(subset=["g"])
+    order = mine.reindex(mine["g"].abs().sort_values(ascending=False, kind="stable").index)
+    parts = []
+    for feature in order["feature"].head(_TRAITS + 1):
+        words, unit = feature_words(feature, labels, money)
+        if not fmt.missing(member.get(feature)):
+            parts.append(f"{words} {fmt.value(member[feature], unit)}")
+    return f"Customer {member['customer_id']}: " + ", ".join(parts) if parts else ""
+
+
+def _rule(rule: Any, labels: Mapping[str, tuple[str, str]], money: str) -> str:
+    if rule is None:
+        return ""
+    words = rule_words(rule.conditions, labels, money)
+    sure = fmt.interval(rule.precision.low, rule.precision.high, "percent")
+    return (
+        f"{words[:1].upper() + words[1:]}. Of those, {fmt.percent(rule.precision.value)} ({sure}) are in the "
+        f"segment; the rule finds {fmt.percent(rule.recall.value)} of it."
+    )

@@ -1,0 +1,78 @@
+"""A table of metrics that each have a unit of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from tenure.report import format as fmt
+from tenure.report.tables import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def scorecard(card: pd.DataFrame, *, caption: str, period: str, note: str = "") -> None:
+    """Show metrics with their intervals, comparisons and targets, each in its unit.
+
+    Args:
+        card: Columns metric, unit, now, low, high, n, before, against_before (better, worse, higher, lower
+            or no clear change now against before), year_ago, against_year_ago, target, met.
+        caption: What the table shows.
+        period: What `now` is, such as "Oct 2026".
+        note: A remark below the table.
+    """
+    written = {
+        name: [fmt.value(value, unit) for value, unit in zip(card[name], card["unit"], strict=True)]
+        for name in ("now", "before", "year_ago", "target")
+    }
+    ends = zip(card["low"], card["high"], card["unit"], strict=True)
+    shown = card[["metric"]].assign(
+        **{period: written["now"]},
+        interval=[fmt.interval(low, high, unit) for low, high, unit in ends],
+        n=card["n"],
+        before=_with_verdict(written["before"], card["against_before"]),
+        a_year_ago=_with_verdict(written["year_ago"], card["against_year_ago"]),
+    )
+    if card["target"].notna().any():
+        shown["target"] = [
+            f"{target} {'met' if met == 'yes' else 'missed'}" if met else target
+            for target, met in zip(written["target"], card["met"], strict=True)
+        ]
+    table(shown, caption=caption, note=f"{_SIGNS['no clear change']} no clear change. {note}".strip())
+
+
+def with_intervals(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
+    """Return a frame with values and their intervals as one text a cell.
+
+    Args:
+        frame: For each column of `units` that column and the same with _low and _high.
+        units: The columns' units.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"cac": [1000.0], "cac_low": [900.0], "cac_high": [1100.0]})
+        >>> with_intervals(frame, {"cac": "money:EUR"})["cac"].tolist()
+        ['€10.00 (€9.00 to €11.00)']
+    """
+    shown = frame.copy()
+    for name, unit in units.items():
+        rows = frame[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
+        shown[name] = [
+            fmt.value(value, unit)
+            if fmt.missing(low) and fmt.missing(high)
+            else f"{fmt.value(value, unit)} ({fmt.interval(low, high, unit)})"
+            for value, low, high in rows
+        ]
+    return shown
+
+
+_SIGNS = {"better": "▲", "worse": "▼", "higher": "▲", "lower": "▼", "no clear change": "≈"}
+
+
+def _with_verdict(values: list[str], verdicts: Iterable[str]) -> list[str]:
+    words = []
+    for value, verdict in zip(values, verdicts, strict=True):
+        sign = _SIGNS.get(verdict, "")
+        words.append(value if not sign else f"{value} {sign}" + (f" {verdict}" if sign != "≈" else ""))
+    return words

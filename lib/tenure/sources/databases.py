@@ -1,0 +1,131 @@
+"""Databases that Ibis connects to: PostgreSQL as we know it, and whatever else it reads.
+
+Each error of a driver becomes one sentence, without the password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import sqlglot as sg
+from ibis.common.exceptions import TableNotFound
+from ibis.util import backend_entry_points
+
+from tenure.errors import InputError
+from tenure.sources import spark
+from tenure.sources.address import redact
+from tenure.sources.catalog import Catalog, Raw
+from tenure.sources.convert import nearest
+from tenure.sources.engine import first_line, guarded
+
+# What our own extras install; the rest comes with the extras of Ibis.
+_EXTRAS = {"postgres": "tenure[postgres]", "pyspark": "tenure[spark]"}
+_ALIASES = {"postgresql": "postgres", "spark": "pyspark", "sc": "pyspark"}
+
+
+def open_database(template: str, filled: str, secrets: tuple[str, ...]) -> Catalog:
+    """Find the tables of a database, without reading them.
+
+    Args:
+        template: The URL as it was given, in which ``${NAME}`` stands for an environment variable.
+        filled: The URL with the variables filled in.
+        secrets: What must not be shown.
+
+    Raises:
+        InputError: The kind of database is not known, its driver is not installed, or it cannot be reached.
+    """
+    shown = redact(template) if "${" not in template else template
+    scheme, _, rest = filled.partition("://")
+    kind = _ALIASES.get(scheme.lower(), scheme.lower())
+    known = {entry.name for entry in backend_entry_points()} | set(_ALIASES)
+    if kind not in known:
+        like = nearest(scheme, known)
+        raise InputError(
+            f"{scheme}:// is not a kind of database that can be read"
+            + (f"; is {like}:// meant?" if like else ".")
+            + " Fix: give a folder, a .duckdb file or a database's URL such as postgres://host/name."
+        )
+    message = ""
+    try:
+        if kind == "pyspark":
+            return spark.open_spark(filled, shown)
+        connection: Any = ibis.connect(f"{kind}://{rest}")
+        connection.compile = partial(_compile, connection)
+        names = _of_postgres(connection, shown) if kind == "postgres" else sorted(connection.list_tables())
+    except InputError as error:
+        message = redact(str(error), secrets)
+    except ImportError as error:
+        package = getattr(error.__cause__ or error, "name", None) or kind
+        extra = _EXTRAS.get(kind, f"ibis-framework[{kind}]")
+        message = (
+            f"Reading {scheme}:// needs the package {package!r}, which is not installed. "
+            f"Fix: pip install '{extra}'."
+        )
+    except Exception as error:  # drivers share no class of errors
+        message = (
+            f"{shown} cannot be reached: {redact(first_line(error), secrets)}. "
+            f"Fix: check the address, that the server runs, and the user's password in the environment."
+        )
+    if message:
+        # Raised out here so that no driver's error, which may hold the address, hangs on to ours.
+        raise InputError(message)
+    return Catalog(connection, shown, tuple(names), _opener(connection, shown), whole=False)
+
+
+def _opener(connection: Any, shown: str) -> Callable[[str], Raw]:
+    def open_table(name: str) -> Raw:
+        *schema, table = name.split(".")
+        try:
+            found = guarded(lambda: connection.table(table, database=".".join(schema) or None), name)
+        except TableNotFound:
+            raise InputError(f"{shown} has no table {name!r}. Fix: correct its name.") from None
+        return Raw(_bytewise(connection, found) if connection.name == "postgres" else found)
+
+    return open_table
+
+
+def _compile(connection: Any, expr: ir.Expr, /, *, limit: Any = None, params: Any = None, **_: Any) -> str:
+    """Compile as Ibis does, from a copy of the query's tree.
+
+    Ibis puts one and the same join into every query that joins alike, and where a dialect rewrites semi-joins
+    the rewriting of one query then takes the join out of another, which counts too much without an error.
+    """
+    query = connection.compiler.to_sqlglot(expr, limit=limit, params=params)
+    return query.copy().sql(dialect=connection.dialect, unsupported_level=sg.ErrorLevel.RAISE)
+
+
+def _of_postgres(connection: Any, shown: str) -> list[str]:
+    """Tables, views and materialized views of the current schema, read as our queries like it."""
+    with connection.con.cursor() as cursor:
+        # The planner underestimates our groups and then loops over millions of rows.
+        cursor.execute("SET enable_nestloop = off")
+        # Compiling a query of a hundred expressions takes longer than it saves.
+        cursor.execute("SET jit = off")
+        schema = cursor.execute("SELECT current_schema()").fetchone()[0]
+        if schema is None:
+            raise InputError(
+                f"{shown} names a schema that does not exist, or that may not be used. "
+                f"Fix: correct it (postgres://host/database/schema), or ask for the right to use it."
+            )
+        rows = cursor.execute(
+            "SELECT relname FROM pg_catalog.pg_class"
+            " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+        ).fetchall()
+    return sorted(name for (name,) in rows)
+
+
+def _bytewise(connection: Any, table: ir.Table) -> ir.Table:
+    """Compare text byte by byte, as the other engines do, whatever collation the database has."""
+    op, schema = table.op(), table.schema()
+    columns = [_quoted(name) + ' COLLATE "C"' * kind.is_string() for name, kind in schema.items()]
+    place = ".".join(_quoted(part) for part in (op.namespace.database, op.name) if part)
+    return ops.SQLQueryResult(f"SELECT {', '.join(columns)} FROM {place}", schema, connection).to_expr()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,98 @@
+"""What other reports have published: contract tables, and frozen numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+
+from tenure.errors import InputError
+from tenure.paths import project_root, resolve
+from tenure.sources.engine import guarded, read_files
+
+
+def published_file(report: str, file: str) -> Path | None:
+    """Return where a report's published file is: in the run that is being made, else in the latest one.
+
+    Args:
+        report: The report's name.
+        file: The file's name.
+
+    Example:
+        >>> published_file("no_such_report", "segments.parquet") is None
+        True
+    """
+    reports = project_root() / "reports"
+    places = [reports / "latest" / "exports" / report / file, reports / "exports" / file]
+    if os.environ.get("TENURE_OUTPUT"):
+        places.insert(0, Path(os.environ["TENURE_OUTPUT"]).parent / report / file)
+    return next((place for place in places if place.exists()), None)
+
+
+def published_table(connection: Any, report: str, name: str) -> ir.Table:
+    """Open a contract table that a report has published, in the engine of a source.
+
+    Args:
+        connection: The Ibis backend that holds the other tables.
+        report: The report that published it.
+        name: The contract table.
+
+    Raises:
+        InputError: No run has published it.
+    """
+    path = published_file(report, f"{name}.parquet")
+    if path is None:
+        raise InputError(
+            f"The mapping takes the table {name} from the report {report}, which has not published it yet. "
+            f"Fix: run `tenure run {report}` first."
+        )
+    files = tuple(sorted(path.glob("*.parquet"))) if path.is_dir() else (path,)
+    if connection.name == "duckdb":
+        return read_files(connection, files, name)
+    if connection.name == "pyspark":
+        return guarded(lambda: connection.read_parquet(str(path)), name)
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(path)
+    return guarded(lambda: connection.create_table(f"tenure_published_{name}", rows, temp=True), name)
+
+
+def read_numbers(place: str, name: str) -> dict[str, Any]:
+    """Read frozen numbers that an earlier run published.
+
+    Args:
+        place: The JSON file, whose relative path counts from the project's root; or "last", what the last
+            good run of the same report published.
+        name: What they were published as.
+
+    Returns:
+        The numbers; empty for "last" where there was no such run.
+
+    Raises:
+        InputError: There is no such file, or it is not JSON.
+
+    Example:
+        >>> read_numbers("last", "nothing_of_the_kind")
+        {}
+    """
+    if place == "last":
+        file = Path(os.environ.get("TENURE_PREVIOUS") or os.devnull) / f"{name}.json"
+        if not file.is_file():
+            return {}
+    else:
+        file = resolve(place)
+    if not file.is_file():
+        raise InputError(
+            f"The frozen numbers {place} do not exist. Fix: correct the path, such as "
+            f"reports/latest/exports/segmentation/{name}.json, or leave it empty."
+        )
+    try:
+        numbers = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError):
+        numbers = None
+    if not isinstance(numbers, dict):
+        raise InputError(f"{place} holds no frozen numbers. Fix: use a file that a run published.")
+    return numbers

@@ -1,0 +1,588 @@
+"""Recurring revenue against a plain loop over the same ledger, case by case, and to the cent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from itertools import count
+
+import duckdb
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tenure
+from measures import revenue_loop
+from tenure import MetricPolicy, policy
+from tenure.errors import InputError
+from tenure.measures import revenue, subscriptions
+from tenure.models import movements, rates
+from tenure.paths import project_root
+
+AS_OF = dt.date(2024, 6, 30)
+JUNE = 2024 * 12 + 5
+COLUMNS = {
+    "subscription_id": pa.string(), "customer_id": pa.string(), "plan": pa.string(),
+    "billing_interval": pa.string(), "billing_interval_count": pa.int64(), "quantity": pa.int64(),
+    "unit_amount_minor": pa.int64(), "discount_minor": pa.int64(), "currency": pa.string(),
+    "status": pa.string(), "started_at": pa.timestamp("us"), "ended_at": pa.timestamp("us"),
+    "end_reason": pa.string(), "cancel_requested_at": pa.timestamp("us"),
+}  # fmt: skip
+CUSTOMERS = {"customer_id": pa.string(), "channel": pa.string(), "is_test": pa.bool_()}
+PAYMENTS = {
+    "payment_id": pa.string(), "customer_id": pa.string(), "subscription_id": pa.string(),
+    "attempted_at": pa.timestamp("us"), "amount_minor": pa.int64(), "currency": pa.string(),
+    "kind": pa.string(), "status": pa.string(),
+}  # fmt: skip
+ENGINE = ibis.duckdb.connect()
+NUMBER = count()
+
+
+def at(text):
+    return dt.datetime.fromisoformat(text) if text else None
+
+
+def span(start, end=None, reason=None, *, of="s", who="c", asked=None, **rest):
+    row = dict.fromkeys(COLUMNS)
+    row |= {"plan": "Basic", "billing_interval": "month", "billing_interval_count": 1, "quantity": 1}
+    row |= {"unit_amount_minor": 1000, "discount_minor": 0, "currency": "EUR", "status": "active"}
+    row |= {"subscription_id": of, "customer_id": who, "started_at": at(start), "ended_at": at(end)}
+    return row | {"end_reason": reason, "cancel_requested_at": at(asked)} | rest
+
+
+def keep(rows, columns):
+    table = pa.Table.from_pylist(rows, schema=pa.schema(list(columns.items())))
+    return ENGINE.create_table(f"t{next(NUMBER)}", table, temp=True)
+
+
+def tables(spans, people=(), payments=()):
+    known = {row["customer_id"] for row in people}
+    others = sorted({row["customer_id"] for row in spans} - known)
+    people = [*people, *({"customer_id": i, "channel": "web", "is_test": False} for i in others)]
+    found = {"customers": keep(people, CUSTOMERS), "subscriptions": keep(spans, COLUMNS)}
+    return found | ({"payments": keep(payments, PAYMENTS)} if payments else {})
+
+
+def moves(spans, as_of=AS_OF, **given):
+    """(month, kind, reason, amount) of all movements, months as texts."""
+    frame = revenue.mrr_movements(tables(spans), as_of=as_of, **given).to_pandas()
+    return [(movements.month_label(r.month), r.kind, r.reason, r.amount_minor) for r in frame.itertuples()]
+
+
+def total(spans, as_of=AS_OF, **given):
+    frame = revenue.mrr_balances(tables(spans), as_of=as_of, **given).to_pandas()
+    return int(frame.loc[frame["month"] == as_of.year * 12 + as_of.month - 1, "mrr_minor"].sum())
+
+
+# The case table of the definitions, a test a row.
+
+
+@pytest.mark.parametrize(
+    ("interval", "times", "amount", "monthly"),
+    [("month", 3, 3000, 1000), ("year", 1, 12_000, 1000), ("year", 2, 24_000, 1000), ("year", 3, 36_000, 1000),
+     ("month", 24, 24_000, 1000), ("week", 1, 300, 1300), ("week", 4, 1200, 1300), ("day", 1, 12, 365),
+     ("year", 1, 200_000, 16_667), ("month", 12, 200_000, 16_667)],
+)  # fmt: skip
+def test_terms_count_by_their_months_and_never_by_their_name(interval, times, amount, monthly):
+    row = span(
+        "2024-01-05", billing_interval=interval, billing_interval_count=times, unit_amount_minor=amount
+    )
+    assert total([row]) == monthly
+
+
+def test_a_running_discount_lowers_revenue_down_to_nothing_and_its_end_is_expansion():
+    spans = [
+        span("2024-01-05", "2024-04-05", "switched", quantity=3, discount_minor=600),
+        span("2024-04-05", quantity=3),
+    ]
+    assert moves(spans) == [("2024-01", "new", "", 2400), ("2024-04", "expansion", "discount_change", 600)]
+    assert total([span("2024-01-05", discount_minor=5000)]) == 0
+    assert moves(spans, policy=MetricPolicy(discounts="ignored")) == [("2024-01", "new", "", 3000)]
+
+
+def test_a_trial_is_worth_nothing_and_has_a_line_of_its_own():
+    spans = [
+        span("2024-01-05", who="a", of="a"),
+        span("2024-06-10", who="a", of="a2", status="trialing"),
+        span("2024-06-20", who="b", of="b", status="trialing"),
+    ]
+    assert moves(spans) == [("2024-01", "new", "", 1000)]
+    lines = revenue.revenue_lines(tables(spans), as_of=AS_OF).to_pandas().set_index("line")
+    assert lines.loc["trial", ["customers", "amount_minor"]].tolist() == [2, 2000]
+    assert total(spans, policy=MetricPolicy(trials="full")) == 3000
+
+
+def test_an_added_trial_that_ends_is_no_churn():
+    spans = [
+        span("2024-01-05", of="a"),
+        span("2024-03-10", "2024-03-24", "voluntary", of="b", status="trialing"),
+    ]
+    assert moves(spans) == [("2024-01", "new", "", 1000)]
+
+
+def test_a_pause_takes_the_revenue_out_and_not_the_customer():
+    spans = [
+        span("2024-01-05", "2024-03-05", "switched"),
+        span("2024-03-05", "2024-05-05", "switched", status="paused"),
+        span("2024-05-05"),
+    ]
+    assert moves(spans) == [
+        ("2024-01", "new", "", 1000), ("2024-03", "pause", "", -1000), ("2024-05", "resume", "", 1000),
+    ]  # fmt: skip
+    balances = revenue.mrr_balances(tables(spans), as_of=AS_OF).to_pandas()
+    assert balances["customers"].tolist() == [1] * 6
+    assert balances["paying"].tolist() == [1, 1, 0, 0, 1, 1]
+    assert moves(spans, policy=MetricPolicy(pauses="full")) == [("2024-01", "new", "", 1000)]
+
+
+@pytest.mark.parametrize(("until", "kinds"), [("2024-04-30", ["resume"]), (None, ["resume", "churn"])])
+def test_a_pause_is_churn_once_it_has_outlasted_its_days(until, kinds):
+    # From 31 January 90 days are over on 30 April.
+    spans = [
+        span("2024-01-05", "2024-01-31", "switched"),
+        span("2024-01-31", until, "switched" if until else None, status="paused"),
+    ]
+    spans += [span(until)] if until else []
+    found = [(month, kind, reason) for month, kind, reason, _ in moves(spans)]
+    april = [(kind, reason) for month, kind, reason in found if month == "2024-04"]
+    expected = [("resume", "")] if until else [("churn", "voluntary"), ("resume", "left")]
+    assert sorted(april) == sorted(expected)
+    assert set(kinds) == {kind for kind, _ in april}
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason", "expected"),
+    [
+        ("2024-05-20", "switched", []),
+        ("2024-05-20", "involuntary", [("2024-05", "churn", "involuntary", -1000)]),
+        ("2024-06-05", "switched", [("2024-05", "churn", "involuntary", -1000), ("2024-06", "reactivation", "", 1000)]),
+        (None, None, [("2024-05", "churn", "involuntary", -1000)]),
+    ],
+)  # fmt: skip
+def test_past_due_counts_for_its_grace_and_is_lost_where_paid_service_ended(ended, reason, expected):
+    spans = [
+        span("2024-01-04", "2024-05-04", "switched"),
+        span("2024-05-04", ended, reason, status="past_due"),
+    ]
+    spans += [span(ended)] if reason == "switched" else []
+    assert moves(spans)[1:] == expected
+    # While it is past due and within its grace, it counts.
+    assert total(spans, as_of=dt.date(2024, 5, 15)) == 1000
+
+
+def test_unpaid_time_may_be_dated_to_its_end_instead():
+    spans = [span("2024-01-04", "2024-05-04", "switched"), span("2024-05-04", status="past_due")]
+    rules = MetricPolicy(unpaid="end")
+    assert moves(spans, policy=rules)[1:] == [("2024-06", "churn", "involuntary", -1000)]
+    assert moves(spans, policy=policy.chartmogul_like())[1:] == []
+
+
+def test_who_has_asked_to_leave_counts_and_is_not_committed():
+    spans = [span("2024-01-05", "2024-07-05", "voluntary", asked="2024-06-20")]
+    assert total(spans) == 1000
+    lines = revenue.revenue_lines(tables(spans), as_of=AS_OF).to_pandas().set_index("line")
+    assert lines["amount_minor"].to_dict() == {"mrr": 1000, "leaving": 1000}
+    assert moves(spans, policy=MetricPolicy(cancel="request"))[1:] == [
+        ("2024-06", "churn", "voluntary", -1000)
+    ]
+
+
+@pytest.mark.parametrize(("gap", "kinds"), [(1, ["new", "expansion"]), (2, ["new", "churn", "reactivation"])])
+def test_another_subscription_within_a_day_is_no_churn(gap, kinds):
+    begins = dt.date(2024, 4, 30) + dt.timedelta(days=gap)
+    spans = [
+        span("2024-01-05", "2024-04-30T10:00", "voluntary", of="a"),
+        span(f"{begins}T09:00", of="b", unit_amount_minor=1500),
+    ]
+    assert [kind for _, kind, _, _ in moves(spans)] == kinds
+
+
+def test_a_cheaper_longer_term_is_contraction_by_change_of_term():
+    spans = [
+        span("2024-01-05", "2024-04-05", "switched"),
+        span("2024-04-05", billing_interval="year", unit_amount_minor=9600, plan="Annual"),
+    ]
+    assert moves(spans)[1:] == [("2024-04", "contraction", "term_change", -200)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "kind"),
+    [
+        ({"plan": "Pro", "unit_amount_minor": 1500}, "plan_change", "expansion"),
+        ({"quantity": 3}, "quantity_change", "expansion"),
+        ({"unit_amount_minor": 900}, "price_change", "contraction"),
+        ({"discount_minor": 100}, "discount_change", "contraction"),
+    ],
+)
+@pytest.mark.parametrize("by", [None, "plan", "billing", "channel"])
+def test_the_reason_says_what_changed(change, reason, kind, by):
+    spans = [span("2024-01-05", "2024-04-05", "switched"), span("2024-04-05", **change)]
+    found = [row for row in moves(spans, by=by)[1:] if row[1] != "transfer"]
+    assert [row[1:3] for row in found] == [(kind, reason)]
+
+
+def test_movements_are_judged_by_customer():
+    spans = [span("2024-01-05", of="a"), span("2024-02-05", "2024-05-05", "voluntary", of="b")]
+    assert moves(spans) == [
+        ("2024-01", "new", "", 1000),
+        ("2024-02", "expansion", "subscription_added", 1000),
+        ("2024-05", "contraction", "subscription_ended", -1000),
+    ]
+    each = moves(spans, policy=MetricPolicy(unit="subscription"))
+    assert [kind for _, kind, _, _ in each] == ["new", "new", "churn"]
+
+
+def test_service_through_the_last_day_of_a_month_is_the_next_months_churn():
+    assert moves([span("2024-01-05", "2024-04-01", "voluntary")])[1][0] == "2024-04"
+    assert moves([span("2024-01-05", "2024-03-31T23:59", "voluntary")])[1][0] == "2024-03"
+    # The reporting time zone decides when a month ends.
+    late = [span("2024-01-05", "2024-04-01T03:00", "voluntary")]
+    assert moves(late, policy=MetricPolicy(utc_offset_minutes=-300))[1][0] == "2024-03"
+
+
+def test_a_span_that_ends_with_the_extract_has_not_churned():
+    spans = [span("2024-01-05", "2024-07-01", "voluntary")]
+    assert total(spans) == 1000
+    assert moves(spans) == [("2024-01", "new", "", 1000)]
+
+
+def test_one_off_sales_and_refunds_are_no_revenue_and_usage_is_a_line_of_its_own():
+    def paid(number, day, amount, kind, status="paid", who="c"):
+        row = [number, who, "s", at(day), amount, "EUR", kind, status]
+        return dict(zip(PAYMENTS, row, strict=True))
+
+    payments = [
+        paid("1", "2024-06-05", 5000, "one_off"), paid("2", "2024-06-06", 1000, "recurring", "refunded"),
+        paid("3", "2024-04-10", 300, "usage"), paid("4", "2024-06-10", 301, "usage"),
+        paid("5", "2024-03-31", 9000, "usage"), paid("6", "2024-06-11", 700, "usage", "failed"),
+    ]  # fmt: skip
+    source = tables([span("2024-01-05")], payments=payments)
+    lines = revenue.revenue_lines(source, as_of=AS_OF).to_pandas().set_index("line")["amount_minor"]
+    assert lines.to_dict() == {"mrr": 1000, "usage": 200}
+    rules = MetricPolicy(usage="included")
+    balances = revenue.mrr_balances(source, as_of=AS_OF, policy=rules).to_pandas()
+    assert balances["mrr_minor"].tolist() == [1000, 1000, 4000, 4100, 4100, 1200]
+
+
+def test_free_and_test_accounts_are_no_customers_and_are_listed():
+    people = [{"customer_id": "t", "channel": "web", "is_test": True}]
+    source = tables([span("2024-01-05", who="t"), span("2024-01-05", who="f", unit_amount_minor=0)], people)
+    assert revenue.mrr_movements(source, as_of=AS_OF).to_pandas().empty
+    assert set(subscriptions.exclusions(source, as_of=AS_OF).to_pandas()["reason"]) == {
+        "test account",
+        "free",
+    }
+
+
+def test_who_comes_back_is_reactivated_also_after_a_visit_between_two_month_ends():
+    spans = [span("2024-01-05", "2024-01-20", "voluntary", of="a"), span("2024-04-10", of="b")]
+    assert moves(spans) == [("2024-04", "reactivation", "", 1000)]
+    spans = [span("2024-01-05", "2024-02-20", "voluntary", of="a"), span("2024-06-10", of="b")]
+    assert moves(spans)[-1] == ("2024-06", "reactivation", "", 1000)
+    assert moves(spans, policy=policy.maxio_like())[-1] == ("2024-06", "new", "", 1000)
+
+
+def test_a_switch_between_groups_is_a_transfer_and_the_rest_the_change():
+    spans = [
+        span("2024-01-05", "2024-04-05", "switched"),
+        span("2024-04-05", plan="Pro", unit_amount_minor=1500),
+    ]
+    frame = revenue.mrr_movements(tables(spans), as_of=AS_OF, by="plan").to_pandas()
+    april = {(r.group, r.kind): (r.amount_minor, r.customers) for r in frame[1:].itertuples()}
+    assert april == {
+        ("Basic", "transfer"): (-1000, -1), ("Pro", "transfer"): (1000, 1), ("Pro", "expansion"): (500, 0),
+    }  # fmt: skip
+
+
+def test_who_changes_currency_has_neither_left_nor_joined():
+    spans = [span("2024-01-05", "2024-04-05", "voluntary"), span("2024-04-05", of="b", currency="USD")]
+    frame = revenue.mrr_movements(tables(spans), as_of=AS_OF).to_pandas()
+    assert frame["logos"].sum() == 1
+    assert set(frame["kind"]) == {"new", "contraction", "expansion", "transfer"}
+
+
+def test_chartmoguls_story_of_one_customer():
+    # ChartMogul Help Center, "Understanding MRR movements": four Gold yearly are billed 2,000; two Silver
+    # monthly 60; Silver is canceled; then Gold, at the end of its year; at last three Gold monthly.
+    spans = [
+        span("2022-06-03", "2023-06-03", "voluntary", of="gold", plan="Gold", quantity=4,
+             billing_interval="year", unit_amount_minor=50_000),
+        span("2022-06-10", "2022-07-24", "voluntary", of="silver", plan="Silver", quantity=2,
+             unit_amount_minor=3_000),
+        span("2024-02-01", of="again", plan="Gold", quantity=3, unit_amount_minor=5_000),
+    ]  # fmt: skip
+    spans[1]["started_at"] = at("2022-07-02")
+    assert moves(spans) == [
+        ("2022-06", "new", "", 16_667),
+        ("2023-06", "churn", "voluntary", -16_667),
+        ("2024-02", "reactivation", "", 15_000),
+    ]  # Silver came and went between two month ends.
+    spans[1]["ended_at"] = at("2022-08-24")
+    assert moves(spans)[1:3] == [
+        ("2022-07", "expansion", "subscription_added", 6_000),
+        ("2022-08", "contraction", "subscription_ended", -6_000),
+    ]
+
+
+# Random ledgers.
+
+DAYS = st.integers(0, 800).map(lambda n: dt.datetime(2022, 1, 15, 9) + dt.timedelta(days=n))
+
+
+@st.composite
+def ledgers(draw):
+    spans = []
+    for customer in range(draw(st.integers(5, 40))):
+        currency = draw(st.sampled_from(["EUR", "EUR", "USD"]))
+        for subscription in range(draw(st.integers(1, 3))):
+            start = draw(DAYS)
+            if draw(st.integers(0, 9)) == 0:
+                currency = draw(st.sampled_from(["EUR", "USD"]))
+            for _ in range(draw(st.integers(1, 4))):
+                length = draw(st.sampled_from([1, 15, 16, 28, 30, 31, 61, 91, 92, 365]))
+                on = draw(st.integers(0, 4)) == 0
+                reason = draw(st.sampled_from(["voluntary", "involuntary", "switched", "unknown", None]))
+                end = None if on else start + dt.timedelta(days=length, hours=draw(st.integers(0, 14)))
+                row = span(
+                    "2024-01-01", of=f"s{customer}-{subscription}", who=f"c{customer}", currency=currency
+                )
+                spans.append(
+                    row | {
+                        "started_at": start, "ended_at": end, "end_reason": reason,
+                        "status": draw(st.sampled_from(["trialing", "active", "active", "past_due", "paused"])),
+                        "plan": draw(st.sampled_from(["Basic", "Pro", "Max"])),
+                        "unit_amount_minor": draw(st.sampled_from([0, 999, 1000, 2999])),
+                        "quantity": draw(st.integers(1, 2)),
+                        "discount_minor": draw(st.sampled_from([0, 0, 333])),
+                        "billing_interval": draw(st.sampled_from(["month", "month", "year", "week"])),
+                        "billing_interval_count": draw(st.sampled_from([1, 1, 3])),
+                    }
+                )  # fmt: skip
+                if on:
+                    break
+                start = end + dt.timedelta(days=draw(st.sampled_from([0, 0, 1, 2, 45])))
+    return spans
+
+
+def as_loop(frame):
+    """The engine's movements as the loop says them: reasons of churn and resume only."""
+    found = defaultdict(lambda: [0, 0])
+    for row in frame.itertuples():
+        reason = row.reason if row.kind in ("churn", "resume") else ""
+        found[row.month, row.currency, row.kind, reason][0] += row.amount_minor
+        found[row.month, row.currency, row.kind, reason][1] += row.customers
+    return {key: tuple(value) for key, value in found.items() if any(value)}
+
+
+QUICK = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@QUICK
+@given(ledgers(), st.randoms())
+def test_movements_equal_a_plain_loop_in_any_order(spans, random):
+    shuffled = list(spans)
+    random.shuffle(shuffled)
+    frame = revenue.mrr_movements(tables(shuffled), as_of=AS_OF).to_pandas()
+    assert as_loop(frame) == revenue_loop.movements(spans, AS_OF)
+
+
+@settings(parent=QUICK, max_examples=6)
+@given(ledgers(), st.integers(1, 60))
+def test_splitting_a_span_changes_nothing(spans, after):
+    halves = []
+    for row in spans:
+        middle = row["started_at"] + dt.timedelta(days=after, minutes=after)
+        if row["ended_at"] is None or middle < row["ended_at"]:
+            halves += [row | {"ended_at": middle, "end_reason": "switched"}, row | {"started_at": middle}]
+        else:
+            halves.append(row)
+    whole, split = (
+        revenue.mrr_movements(tables(s), as_of=AS_OF, by="plan").to_pandas() for s in (spans, halves)
+    )
+    pd.testing.assert_frame_equal(whole, split)
+
+
+def checked(source, by, rules):
+    given = {"as_of": AS_OF, "policy": rules}
+    moved = revenue.mrr_movements(source, by=by, **given).to_pandas()
+    stood = revenue.mrr_balances(source, by=by, **given).to_pandas()
+    heads = revenue.customers_by_month(source, **given).to_pandas()
+    movements.check_identity(moved, stood, heads)
+    return moved
+
+
+ODD = MetricPolicy(
+    trials="full",
+    cancel="request",
+    gap_days=40,
+    pause_days=0,
+    grace_days=0,
+    unit="subscription",
+    utc_offset_minutes=330,
+    weeks_per_year=48,
+)
+
+
+@settings(parent=QUICK, max_examples=2)
+@given(st.lists(ledgers(), min_size=3, max_size=3))
+def test_the_identity_holds_for_every_policy_and_grouping_and_retention_is_at_most_all(parts):
+    spans = [
+        row | {"customer_id": f"{i}{row['customer_id']}", "subscription_id": f"{i}{row['subscription_id']}"}
+        for i, part in enumerate(parts)
+        for row in part
+    ]
+    source = tables(spans, payments=usage_of(spans))
+    for rules in [*(policy.named(name) for name in policy.POLICIES), ODD]:
+        checked(source, None if rules != ODD else "plan", rules)
+    for by in ("plan", "billing", "channel", "currency", "start_year"):
+        moved = checked(source, by, MetricPolicy())
+        transfers = moved[moved["kind"] == "transfer"].groupby(["month", "currency"])["amount_minor"].sum()
+        assert (transfers == 0).all()
+    assert revenue.mismatches(source, as_of=AS_OF, by="plan").to_pandas().empty
+    moments = revenue.retention_moments(
+        source, as_of=AS_OF, months=[JUNE, JUNE - 3], rates={"EUR": 1.0, "USD": 0.9}
+    ).to_pandas()
+    for row in moments.to_dict("records"):
+        gross, net = rates.gross_retention(row), rates.net_retention(row)
+        assert gross.value <= 1
+        assert gross.value <= net.value + 1e-12
+
+
+def usage_of(spans):
+    return [
+        {
+            "payment_id": f"p{i}",
+            **{name: row[name] for name in ("customer_id", "subscription_id", "currency")},
+            "attempted_at": row["started_at"],
+            "amount_minor": 100 + i,
+            "kind": "usage",
+            "status": "paid",
+        }
+        for i, row in enumerate(spans[::3])
+    ]
+
+
+def test_retention_moments_are_those_of_the_customers():
+    spans = [
+        span("2023-01-05", of="a", who="a"),
+        span("2023-01-05", "2024-02-05", "voluntary", of="b", who="b"),
+        span("2023-01-05", "2024-02-05", "switched", of="d", who="d"),
+        span("2024-02-05", of="d", who="d", unit_amount_minor=2500),
+        span("2023-01-05", "2024-02-05", "switched", of="e", who="e", currency="USD"),
+        span("2024-02-05", of="e", who="e", unit_amount_minor=400, currency="USD"),
+        span("2024-02-05", of="n", who="n"),
+    ]
+    row = revenue.retention_moments(
+        tables(spans), as_of=AS_OF, months=[JUNE], rates={"EUR": 1.0, "USD": 0.5}
+    ).to_pandas()
+    then, now = pd.Series([1000, 1000, 1000, 500.0]), pd.Series([1000, 0, 2500, 200.0])
+    kept = pd.concat([then, now], axis=1).min(axis=1)
+    expected = {
+        "n": 4, "lost": 1, "paid_then": then.sum(), "kept": kept.sum(), "paid_now": now.sum(),
+        "var_then": then.var(), "var_kept": kept.var(), "var_now": now.var(),
+        "cov_kept": kept.cov(then), "cov_now": now.cov(then),
+    }  # fmt: skip
+    assert row[list(expected)].iloc[0].to_dict() == pytest.approx(expected)
+
+
+def test_renewals_count_whole_terms_and_what_ended_at_them():
+    year = {"billing_interval": "year", "unit_amount_minor": 12_000}
+    spans = [
+        span("2022-03-31", "2024-03-31", "voluntary", of="a", who="a", **year),
+        span("2023-03-10", of="b", who="b", **year),
+        span("2023-03-10", "2023-11-10", "voluntary", of="m", who="m", **year),
+        span("2023-03-15", "2024-03-15", "switched", of="d", who="d", **year),
+        span("2024-03-15", of="d", who="d", **year | {"unit_amount_minor": 15_000}),
+        span("2023-03-20", "2024-03-20", "switched", of="e", who="e", **year),
+        span("2024-03-20", "2024-04-02", "involuntary", of="e", who="e", status="past_due", **year),
+    ]
+    frame = revenue.renewals(tables(spans), as_of=AS_OF).to_pandas()
+    found = {
+        (movements.month_label(r.month), r.due, r.lost, r.voluntary, r.involuntary)
+        for r in frame.itertuples()
+    }
+    assert found == {("2023-03", 1, 0, 0, 0), ("2024-03", 4, 2, 1, 1)}
+    assert set(frame["billing"]) == {"1 year"}
+
+
+def test_cohorts_follow_everybody_who_ever_paid():
+    spans = [
+        span("2024-03-05", of="a", who="a"),
+        span("2024-03-05", "2024-05-05", "voluntary", of="b", who="b"),
+        span("2024-03-05", "2024-03-20", "voluntary", of="d", who="d"),
+        span("2024-04-05", of="e", who="e"),
+    ]
+    frame = revenue.revenue_cohorts(tables(spans), as_of=AS_OF).to_pandas()
+    march = frame[frame["cohort"] == JUNE - 3]
+    assert march["joined"].sum() == 3
+    assert march.set_index("month")["change_minor"].to_dict() == {JUNE - 3: 2000, JUNE - 1: -1000}
+    with pytest.raises(InputError, match="changes in a customer's life"):
+        revenue.revenue_cohorts(tables(spans), as_of=AS_OF, by="plan")
+
+
+def test_the_largest_movements_come_first_and_rates_are_the_last_of_a_month():
+    spans = [span("2024-06-05", of=f"s{i}", who=f"c{i}", unit_amount_minor=1000 * i) for i in (3, 1, 2)]
+    top = revenue.largest_movements(tables(spans), as_of=AS_OF, month=JUNE, limit=2).to_pandas()
+    assert top["customer_id"].tolist() == ["c3", "c2"]
+    days = [("2024-05-30", 0.8), ("2024-05-31", 0.9), ("2024-06-29", 0.7), ("2024-07-01", 0.1)]
+    rows = [{"date": dt.date.fromisoformat(d), "currency": "USD", "rate": r} for d, r in days]
+    fx = keep(rows, {"date": pa.date32(), "currency": pa.string(), "rate": pa.float64()})
+    found = revenue.month_rates({"fx_rates": fx}, as_of=AS_OF).to_pandas()
+    assert found[["month", "rate"]].to_numpy().tolist() == [[JUNE - 1, 0.9], [JUNE, 0.7]]
+
+
+# The demo company.
+
+
+@pytest.fixture(scope="module")
+def demo():
+    if not (project_root() / "data" / "demo" / "truth.json").is_file():
+        pytest.skip("The demo company is not there; `make demo` makes it.")
+    return tenure.open_source("data/demo")
+
+
+def test_the_demo_companys_movements_equal_the_loop_to_the_cent(demo):
+    folder = project_root() / "data" / "demo"
+    rows = duckdb.sql(f"from '{folder}/subscriptions.parquet'").to_arrow_table().to_pylist()
+    tests = {
+        i
+        for (i,) in duckdb.sql(
+            f"select customer_id from '{folder}/customers.parquet' where is_test"
+        ).fetchall()
+    }
+    last = demo.last_day()
+    frame = tenure.collect(revenue.mrr_movements(demo, as_of=last))
+    assert as_loop(frame) == revenue_loop.movements(rows, last, tests=tests)
+    # An end in the middle of a month: the last one is partial.
+    middle = dt.date(2025, 8, 17)
+    frame = tenure.collect(revenue.mrr_movements(demo, as_of=middle))
+    assert as_loop(frame) == revenue_loop.movements(rows, middle, tests=tests)
+
+
+def test_the_demo_companys_balance_is_what_its_running_subscriptions_pay(demo):
+    last = demo.last_day()
+    now = tenure.collect(subscriptions.active_value(demo, as_of=last)).set_index("currency")
+    stood = tenure.collect(revenue.mrr_balances(demo, as_of=last, months=[last.year * 12 + last.month - 1]))
+    stood = stood.set_index("currency")
+    assert stood["mrr_minor"].to_dict() == now["monthly_minor"].to_dict()
+    assert stood["paying"].to_dict() == now["customers"].to_dict()
+
+
+def test_the_bridge_to_another_policy_adds_up_and_ends_at_a_ledger_that_does(demo):
+    last = demo.last_day()
+    month = movements.complete_month(last)
+    fx = tenure.collect(revenue.month_rates(demo, as_of=last))
+    ours = MetricPolicy()
+    books = []
+    for rule, rules in [("ours", ours), *policy.steps(ours, policy.stripe_like())]:
+        moved = tenure.collect(revenue.mrr_movements(demo, as_of=last, policy=rules))
+        books.append((rule, movements.ledger(moved, fx, currency="EUR", until=month), rules.churn_base))
+    stood = tenure.collect(revenue.mrr_balances(demo, as_of=last, policy=rules))
+    movements.check_identity(moved, stood)
+    steps = movements.policy_bridge(books, month)
+    for name in ("mrr", "customers", "churned", "logo_churn"):
+        assert steps[name].iloc[:-1].sum() == pytest.approx(steps[name].iloc[-1], abs=1e-12)
+    assert steps.loc[steps["rule"] == "discounts", "mrr"].item() > 0

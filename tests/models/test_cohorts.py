@@ -1,0 +1,110 @@
+"""Cohorts: the matrix, the change within a year, and small levels folded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tenure.errors import InputError, NotApplicable
+from tenure.models.cohorts import cohort_change, cohort_label, fold_levels, retention_matrix
+
+JANUARY = 2023 * 12
+
+
+def triangle(cohorts, ages, stayed, size=200):
+    rows = [
+        {"cohort": cohort, "period": age, "size": size, "stayed": size if age == 0 else stayed(cohort, age)}
+        for cohort in cohorts
+        for age in ages(cohort)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_labels_of_months_quarters_and_years():
+    assert cohort_label(2024 * 12 + 11) == "2024-12"
+    assert cohort_label(2024 * 12, "quarter") == "2024 Q1"
+    assert cohort_label(2024 * 12 + 9, "quarter") == "2024 Q4"
+    assert cohort_label(2024 * 12, "year") == "2024"
+
+
+def test_an_unripe_cell_is_missing_and_an_empty_one_is_zero():
+    data = triangle([JANUARY, JANUARY + 1], lambda c: range(3 if c == JANUARY else 2), lambda c, a: 0)
+    matrix = retention_matrix(data.sample(frac=1, random_state=1))
+    assert matrix.index.tolist() == ["2023-01", "2023-02"]
+    assert matrix.loc["2023-01"].tolist() == [1, 0, 0]
+    assert np.isnan(matrix.loc["2023-02", 2])
+
+
+def test_a_change_is_that_of_the_pooled_cohorts_a_year_apart():
+    data = triangle(
+        range(JANUARY, JANUARY + 15), lambda c: range(4), lambda c, a: 150 if c >= JANUARY + 12 else 120
+    )
+    change = cohort_change(data.sample(frac=1, random_state=1), period=3)
+    assert change.recent_cohorts == ("2024-01", "2024-02", "2024-03")
+    assert change.earlier_cohorts == ("2023-01", "2023-02", "2023-03")
+    assert (change.recent, change.recent_n, change.earlier) == (0.75, 600, 0.6)
+    assert change.difference == pytest.approx(0.15)
+    # Newcombe's method 10, by hand from the two Wilson intervals.
+    below = np.hypot(0.75 - change.recent_low, change.earlier_high - 0.6)
+    above = np.hypot(change.recent_high - 0.75, 0.6 - change.earlier_low)
+    assert change.low == pytest.approx(0.15 - below)
+    assert change.high == pytest.approx(0.15 + above)
+
+
+def test_cohorts_that_are_too_young_or_have_nothing_to_compare_with_are_not_compared():
+    young = triangle(range(JANUARY, JANUARY + 15), lambda c: range(3), lambda c, a: 100)
+    with pytest.raises(NotApplicable, match=r"at age 3.*there are 0 and 0"):
+        cohort_change(young, period=3)
+    # A month of a year ago in which nobody began leaves two to compare three with.
+    gap = triangle(
+        [c for c in range(JANUARY, JANUARY + 15) if c != JANUARY + 1], lambda c: range(4), lambda c, a: 9
+    )
+    with pytest.raises(NotApplicable, match="there are 3 and 2"):
+        cohort_change(gap, period=3)
+
+
+def test_the_interval_of_a_change_holds_the_truth():
+    rng = np.random.default_rng(5)
+    held, runs = 0, 400
+    for _ in range(runs):
+        sizes = rng.integers(20, 60, 15)
+        chance = np.where(np.arange(15) >= 12, 0.8, 0.7)
+        data = pd.DataFrame(
+            {
+                "cohort": JANUARY + np.arange(15),
+                "period": 3,
+                "size": sizes,
+                "stayed": rng.binomial(sizes, chance),
+            }
+        )
+        change = cohort_change(data, period=3)
+        held += change.low <= 0.1 <= change.high
+    assert 0.925 <= held / runs <= 0.98
+
+
+def test_folding_keeps_every_customer_and_does_not_merge_large_levels():
+    rng = np.random.default_rng(2)
+    counts = pd.DataFrame(
+        {
+            "plan": rng.choice(["a", "b", "rare"], 60, p=[0.5, 0.45, 0.05]),
+            "city": rng.choice(list("uvwxyz"), 60),
+            "event": rng.integers(0, 2, 60),
+            "n": rng.integers(1, 9, 60),
+        }
+    )
+    folded = fold_levels(counts, ["plan", "city"], min_group=40)
+    assert folded["n"].sum() == counts["n"].sum()
+    for name in ("plan", "city"):
+        sizes = counts.groupby(name)["n"].sum()
+        large = sizes[sizes >= 40]
+        assert folded.groupby(name)["n"].sum().drop("other", errors="ignore").to_dict() == large.to_dict()
+    assert not folded.duplicated(["plan", "city", "event"]).any()
+    with pytest.raises(InputError, match="no column 'town'"):
+        fold_levels(counts, ["town"], min_group=5)
+
+
+def test_folding_keeps_rows_whose_cause_is_missing():
+    counts = pd.DataFrame({"plan": ["a", "b"], "cause": [None, "voluntary"], "n": [5, 90]})
+    folded = fold_levels(counts, ["plan"], min_group=10)
+    assert dict(zip(folded["plan"], folded["n"], strict=True)) == {"b": 90, "other": 5}

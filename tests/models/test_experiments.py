@@ -1,0 +1,569 @@
+"""Experiments: published numbers, known truth, and every way in which a comparison can be empty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from reference import experiments as reference
+from simulations import experiments as simulations
+from tenure.errors import InputError, NotApplicable
+from tenure.models import decision, experiments, integrity, power
+
+USERS = pd.DataFrame(reference.TEA_TASTING_USERS)
+REVENUE = pd.DataFrame(reference.GBSTATS_REVENUE)
+
+
+def sums_of(units: pd.DataFrame, columns: list[str], pairs: list[tuple[str, str]] = []) -> pd.DataFrame:  # noqa: B006
+    """The sums of units, as the engine makes them."""
+    rows = []
+    for variant, part in units.groupby("variant"):
+        row = {"variant": variant, "n": len(part)}
+        row |= {f"s_{c}": float(part[c].sum()) for c in columns}
+        row |= {f"q_{c}": float((part[c] ** 2).sum()) for c in columns}
+        row |= {f"c_{a}_{b}": float((part[a] * part[b]).sum()) for a, b in pairs}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def first(effects):
+    return effects.table.iloc[0]
+
+
+def matches(row, expected, **tolerance):
+    assert {k: float(row[k]) for k in expected} == pytest.approx(expected, **tolerance)
+
+
+# --- published numbers --------------------------------------------------------------------------------
+
+
+def test_a_mean_is_tea_tastings():
+    matches(first(experiments.compare(USERS, "orders", control="0")), reference.TEA_TASTING_ORDERS, rel=1e-9)
+
+
+def test_a_ratio_of_means_is_tea_tastings():
+    found = experiments.compare(USERS, "orders", control="0", denominator="sessions")
+    matches(first(found), reference.TEA_TASTING_ORDERS_PER_SESSION, rel=1e-9)
+
+
+def test_an_adjusted_mean_is_tea_tastings():
+    sums = pd.DataFrame(reference.TEA_TASTING_COVARIATES)
+    found = first(experiments.compare(sums, "orders", control="0", covariate="before"))
+    # tea-tasting regresses over all users together, here it is within arms.
+    matches(found, reference.TEA_TASTING_CUPED, rel=2e-3)
+    plain = first(experiments.compare(sums, "orders", control="0"))
+    assert found["standard_error"] < plain["standard_error"]
+    share = experiments.variance_reduction(sums, "orders", "before")
+    assert (found["standard_error"] / plain["standard_error"]) ** 2 == pytest.approx(1 - share, rel=0.01)
+
+
+def test_the_lift_of_an_adjusted_mean_divides_by_the_raw_control():
+    sums = pd.DataFrame(reference.TEA_TASTING_COVARIATES)
+    found = first(experiments.compare(sums, "orders", control="0", covariate="before"))
+    assert found["lift"] == pytest.approx(found["difference"] / (1073 / 2023))
+
+
+def test_welch_absolute_and_relative_are_gbstats():
+    found = first(experiments.compare(REVENUE, "revenue", control="control", lift="linear"))
+    matches(found, reference.GBSTATS_ABSOLUTE, abs=6e-6)
+    matches(found, reference.GBSTATS_RELATIVE, abs=6e-6)
+
+
+def test_the_confidence_sequence_is_gbstats():
+    sums = REVENUE.assign(n=[reference.GBSTATS_SEQUENTIAL_N, 3461])
+    found = first(
+        experiments.compare(
+            sums, "revenue", control="control", lift="linear", planned_n=reference.GBSTATS_SEQUENTIAL_TUNING
+        )
+    )
+    assert (found["lift_low"], found["lift_high"]) == pytest.approx(reference.GBSTATS_SEQUENTIAL, abs=6e-6)
+
+
+def test_chance_and_losses_are_gbstats():
+    sums = pd.DataFrame({"variant": ["a", "b"], "n": 100, "s_won": [49.0, 51.0], "q_won": [49.0, 51.0]})
+    found = decision.lift_posterior(sums, "won", control="a", variant="b")
+    expected = reference.GBSTATS_BAYES
+    assert found.mean == pytest.approx(expected["lift"], abs=6e-6)
+    assert found.chance == pytest.approx(expected["chance"], abs=6e-6)
+    assert (found.loss_keep, found.loss_ship) == pytest.approx(
+        (expected["loss_keep"], expected["loss_ship"]), abs=1e-7
+    )
+
+
+@pytest.mark.parametrize(("n", "planned", "chi2", "p"), reference.SAMPLE_RATIOS)
+def test_sample_ratios(n, planned, chi2, p):
+    found = experiments.sample_ratio(pd.DataFrame({"variant": list("abc")[: len(n)], "n": n}), planned)
+    assert found.p == pytest.approx(p, rel=5e-3)
+    assert chi2 is None or found.chi2 == pytest.approx(chi2)
+
+
+def test_the_corrected_sample_ratio_is_tea_tastings():
+    found = experiments.sample_ratio(USERS[["variant", "n"]], correction=True)
+    assert found.p == pytest.approx(reference.TEA_TASTING_SAMPLE_RATIO)
+
+
+def test_the_sequential_sample_ratio_stops_where_it_is_documented_to():
+    known = reference.LINDON_MALEK
+    draws = np.random.RandomState(known["seed"]).multinomial(1, known["true"], size=1000)
+    found = experiments.sequential_sample_ratio(draws, known["null"], concentration=known["k"], alpha=0.05)
+    assert found.stopped + 1 == known["stops"]
+
+
+def test_the_sequential_sample_ratio_depends_on_totals_alone():
+    rng = np.random.default_rng(1)
+    days = rng.multinomial(50, [0.5, 0.5], size=20)
+    whole = experiments.sequential_sample_ratio(days.sum(axis=0)[None], concentration=100)
+    daily = experiments.sequential_sample_ratio(days, concentration=100)
+    assert daily.table["log_bayes_factor"].iloc[-1] == pytest.approx(whole.table["log_bayes_factor"].iloc[0])
+
+
+def test_the_score_interval_of_a_difference_is_newcombes():
+    (x1, n1), (x0, n0), limits = reference.NEWCOMBE
+    counts = pd.DataFrame({"variant": ["old", "new"], "n": [n0, n1], "s_converted": [x0, x1]})
+    found = first(experiments.compare_shares(counts, control="old"))
+    assert (found["low"], found["high"]) == pytest.approx(limits, abs=6e-5)
+
+
+def test_the_live_price_test_is_no_proof_and_says_keep_running():
+    known, revenue = reference.LIVE_PRICE_TEST, reference.LIVE_REVENUE
+    counts = pd.DataFrame({"variant": ["old", "new"], "n": known["n"], "s_converted": known["converted"]})
+    assert first(experiments.compare_shares(counts, control="old"))["p"] == pytest.approx(
+        known["p"], abs=5e-5
+    )
+    error = (revenue["high"] - revenue["low"]) / (2 * stats.norm.ppf(0.975))
+    gain = revenue["new"] - revenue["old"]
+    new = pd.DataFrame({"variant": ["new"], "difference": [gain], "standard_error": [error]})
+    for visitors in (3_000, 30_000, 1_000_000):
+        found = decision.decide(new, control_value=revenue["old"], visitors=visitors, n=sum(known["n"]))
+        assert found.verdict == "keep running"
+    # About 3,030 visitors a group are needed: z for both errors, with the spread that the interval implies.
+    per_arm = error**2 / 2 * sum(known["n"]) / 2 * 2
+    needed = 2 * per_arm * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) ** 2 / gain**2 / 2
+    assert needed == pytest.approx(3030, rel=0.03)
+
+
+def test_sample_sizes():
+    for effect, n in reference.SIZE_OF_MEANS.items():
+        assert power.sample_size_means(effect) == pytest.approx(n, abs=5e-4)
+    control, variant, n = reference.SIZE_OF_SHARES
+    assert power.sample_size_shares(control, variant) == pytest.approx(n, abs=0.05)
+    for ratio, events in reference.SCHOENFELD.items():
+        assert power.schoenfeld_events(ratio) == pytest.approx(events, abs=0.01)
+        assert power.detectable_hazard_ratio(events) == pytest.approx(1 / ratio, rel=1e-4)
+
+
+def test_looking_early():
+    for looks, error in reference.PEEKING.items():
+        assert power.peeking_error(looks) == pytest.approx(error, abs=6e-4)
+    for looks, (critical, price) in reference.POCOCK.items():
+        assert power.peeking_critical(looks) == pytest.approx(critical, abs=6e-4)
+        assert power.peeking_price(looks) == pytest.approx(price, abs=2e-3)
+
+
+# --- against the units themselves -----------------------------------------------------------------------
+
+
+@given(st.integers(0, 10_000), st.integers(5, 60))
+@settings(max_examples=25, deadline=None)
+def test_a_comparison_of_sums_is_welchs_test_of_units(seed, n):
+    rng = np.random.default_rng(seed)
+    units = pd.DataFrame(
+        {"variant": np.repeat(["a", "b"], [n, n + 3]), "y": rng.integers(-50, 400, 2 * n + 3), "x": 1.0}
+    )
+    found = first(experiments.compare(sums_of(units, ["y"]), "y", control="a"))
+    a, b = (units.loc[units["variant"] == v, "y"] for v in "ab")
+    test = stats.ttest_ind(b, a, equal_var=False)
+    interval = test.confidence_interval()
+    expected = [b.mean() - a.mean(), interval.low, interval.high, test.pvalue]
+    assert [found[k] for k in ("difference", "low", "high", "p")] == pytest.approx(expected, rel=1e-7)
+
+
+def test_a_large_mean_leaves_the_variance_exact():
+    rng = np.random.default_rng(3)
+    y = 10_000_000 + rng.integers(0, 100, 50_000)
+    units = pd.DataFrame({"variant": np.where(np.arange(50_000) % 2, "a", "b"), "y": y})
+    exact = {v: int((part["y"].astype(object) ** 2).sum()) for v, part in units.groupby("variant")}
+    sums = sums_of(units, ["y"]).assign(q_y=[float(exact["a"]), float(exact["b"])])
+    arms = experiments.compare(sums, "y", control="a").arms.set_index("variant")
+    for v, part in units.groupby("variant"):
+        assert arms["standard_error"][v] == pytest.approx(part["y"].sem(), rel=1e-4)
+
+
+def test_finer_sums_add_up_to_the_same():
+    rng = np.random.default_rng(5)
+    units = pd.DataFrame(
+        {
+            "variant": rng.choice(["a", "b"], 500),
+            "channel": rng.choice(list("xyz"), 500),
+            "y": rng.integers(0, 99, 500),
+        }
+    )
+    fine = pd.concat(sums_of(p, ["y"]).assign(channel=c) for c, p in units.groupby("channel"))
+    whole = experiments.compare(sums_of(units, ["y"]), "y", control="a").table
+    added = experiments.compare(
+        experiments.add_up(fine.sample(frac=1, random_state=1)), "y", control="a"
+    ).table
+    pd.testing.assert_frame_equal(added, whole)
+    pd.testing.assert_frame_equal(experiments.compare(fine, "y", control="a").table, whole)
+
+
+def test_the_confidence_sequences_p_agrees_with_its_interval():
+    sums = pd.DataFrame({"variant": ["a", "b"], "n": 1000, "s_y": [0.0, 0.0], "q_y": [1000.0, 1000.0]})
+    edge = experiments.sequence_half_width(2 * 2.002, 2000, 2000)
+    for shift, clear in ((0.98 * edge, False), (1.02 * edge, True)):
+        moved = sums.assign(s_y=[0.0, 1000 * shift], q_y=[1000.0, 1000.0 + 1000 * shift**2])
+        row = first(experiments.compare(moved, "y", control="a", planned_n=2000))
+        assert (row["low"] > 0) == (row["p"] < 0.05) == clear
+
+
+def test_chances_to_be_best_are_those_of_simulation():
+    means, errors = np.array([1.0, 1.2, 0.5]), np.array([0.3, 0.4, 1.0])
+    draws = np.random.default_rng(0).normal(means, errors, (400_000, 3)).argmax(axis=1)
+    simulated = np.bincount(draws) / len(draws)
+    assert decision.chance_to_be_best(means, errors) == pytest.approx(simulated, abs=4e-3)
+
+
+def test_a_posterior_is_that_of_simulation_and_a_prior_draws_it_in():
+    found = decision.posterior(0.4, 0.5, prior_sd=0.5)
+    assert (found.mean, found.sd) == pytest.approx((0.2, 0.5 / np.sqrt(2)))
+    draws = np.random.default_rng(0).normal(found.mean, found.sd, 500_000)
+    assert found.loss_ship == pytest.approx(np.maximum(-draws, 0).mean(), rel=0.01)
+    assert found.loss_keep == pytest.approx(np.maximum(draws, 0).mean(), rel=0.01)
+    assert found.chance == pytest.approx((draws > 0).mean(), abs=2e-3)
+
+
+# --- segments ---------------------------------------------------------------------------------------------
+
+
+def segments(spread, seed, arms=400):
+    rng = np.random.default_rng(seed)
+    parts = []
+    for name in "pqrstuvw":
+        effect = 1 + spread * rng.normal()
+        for variant, shift in (("a", 0.0), ("b", effect)):
+            y = rng.normal(10 + shift, 5, arms)
+            parts.append({"variant": variant, "kind": name, "n": arms, "s_y": y.sum(), "q_y": (y**2).sum()})
+    return pd.DataFrame(parts)
+
+
+def test_segments_that_differ_by_chance_alone_are_drawn_together():
+    p, closer = [], []
+    for seed in range(60):
+        found = experiments.segment_effects(segments(0, seed), "y", segment="kind", control="a", variant="b")
+        p.append(found.p)
+        raw, shrunk = found.table["difference"] - 1, found.table["shrunk"] - 1
+        closer.append((shrunk**2).mean() < (raw**2).mean())
+        assert (
+            found.table["shrunk"]
+            .between(found.table["difference"].min(), found.table["difference"].max())
+            .all()
+        )
+    assert np.mean(np.array(p) < 0.05) < 0.15
+    assert np.mean(closer) > 0.9
+
+
+def test_segments_that_truly_differ_are_left_apart():
+    found = experiments.segment_effects(segments(3, 1, 4000), "y", segment="kind", control="a", variant="b")
+    assert found.p < 1e-6
+    assert found.spread == pytest.approx(3, rel=0.6)
+    assert (found.table["shrunk"] - found.table["difference"]).abs().max() < 0.05
+
+
+def test_one_segment_cannot_be_compared():
+    one = segments(0, 1)
+    with pytest.raises(NotApplicable, match="two segments"):
+        experiments.segment_effects(one[one["kind"] == "p"], "y", segment="kind", control="a", variant="b")
+
+
+# --- empty and awkward cases -------------------------------------------------------------------------------
+
+
+def test_zero_conversions_have_intervals_and_no_lift():
+    counts = pd.DataFrame({"variant": ["a", "b"], "n": [50, 60], "s_converted": [0, 0]})
+    found = experiments.compare_shares(counts, control="a")
+    row = first(found)
+    assert row["difference"] == 0
+    assert row["low"] < 0 < row["high"]
+    assert np.isnan([row["lift"], row["p"]]).all()
+    assert found.arms["low"].tolist() == [0, 0]
+    assert (found.arms["high"] > 0).all()
+    row = first(experiments.compare_shares(counts.assign(s_converted=[5, 0]), control="a"))
+    assert row["lift_low"] == row["lift"] == -1
+    assert -1 < row["lift_high"] < 0
+
+
+def test_everybody_converts():
+    counts = pd.DataFrame({"variant": ["a", "b"], "n": [50, 60], "s_converted": [50, 60]})
+    row = first(experiments.compare_shares(counts, control="a"))
+    assert row["low"] < 0 < row["high"]
+    assert row["lift"] == 0
+
+
+def test_an_empty_arm_is_missing_not_zero():
+    sums = pd.DataFrame({"variant": ["a", "b"], "n": [10, 0], "s_y": [5.0, 0.0], "q_y": [5.0, 0.0]})
+    assert np.isnan(
+        first(experiments.compare(sums, "y", control="a"))[["difference", "low", "p"]].astype(float)
+    ).all()
+    counts = sums.rename(columns={"s_y": "s_converted"})
+    assert np.isnan(
+        first(experiments.compare_shares(counts, control="a"))[["difference", "low"]].astype(float)
+    ).all()
+
+
+def test_negative_revenue_has_a_difference_but_no_lift():
+    sums = pd.DataFrame({"variant": ["a", "b"], "n": 100, "s_y": [-50.0, 20.0], "q_y": [400.0, 500.0]})
+    row = first(experiments.compare(sums, "y", control="a"))
+    assert row["difference"] == pytest.approx(0.7)
+    assert np.isnan([row["lift"], row["lift_low"], row["lift_high"]]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: experiments.compare(REVENUE, "revenue", control="contrl"), "contrl"),
+        (lambda: experiments.compare(REVENUE, "margin", control="control"), "s_margin"),
+        (lambda: experiments.compare(REVENUE, "revenue", control="control", level=95), "level"),
+        (lambda: experiments.compare(REVENUE, "revenue", control="control", planned_n=0), "planned_n"),
+        (lambda: experiments.sample_ratio(USERS[["variant", "n"]], {"0": 1, "2": 1}), "1, 2"),
+        (lambda: experiments.sample_ratio(USERS[["variant", "n"]], [1, 0]), "positive share"),
+        (lambda: integrity.read_split(["control"]), "variant=share"),
+        (lambda: integrity.choose_experiment(["x"], "y"), "'y'"),
+        (lambda: power.peeking_error(0), "looks"),
+        (lambda: decision.decide(pd.DataFrame(), control_value=1, visitors=0, n=1), "visitors"),
+    ],
+)
+def test_mistakes_are_refused_in_a_sentence(call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+# --- integrity ----------------------------------------------------------------------------------------------
+
+
+def facts(**changes):
+    base = {
+        "variant": ["control", "new"],
+        "units": [1000, 1000],
+        "ripe": [1000, 1000],
+        "converted": [100, 90],
+        "repeated": 0,
+        "crossed": 0,
+        "shared": 0,
+        "unpriced": 0,
+        "prices": 1,
+        "lowest_price": [999, 1299],
+        "charged_otherwise": 0,
+        "revenue": [99_900, 116_910],
+        "refunds": 0,
+        "lowest_currency": "EUR",
+        "highest_currency": "EUR",
+    }
+    return pd.DataFrame(base | changes)
+
+
+def checked(table, **moments):
+    daily = pd.DataFrame(
+        {"day": [1, 1, 2, 2], "variant": ["control", "new"] * 2, "n": np.tile(table["units"] // 2, 2)}
+    )
+    base = {"variant": ["control", "new"], "n": table["units"], "s_pre_revenue": 0.0, "q_pre_revenue": 0.0}
+    base |= {"s_observed_days": [5e4, 5e4], "q_observed_days": [2.6e6, 2.6e6]}
+    found = integrity.check_integrity(table, daily, pd.DataFrame(base | moments), control="control")
+    return found.table.set_index("check")["result"], found
+
+
+def test_a_sound_experiment_passes():
+    results, found = checked(facts())
+    assert set(results) == {"passed"}
+    assert not found.failed
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "moments", "result"),
+    [
+        ("sample ratio", {"units": [1150, 850]}, {}, "failed"),
+        ("sample ratio on any day", {"units": [1400, 600]}, {}, "failed"),
+        ("one variant each", {"crossed": [30, 0]}, {}, "failed"),
+        ("one variant each", {"crossed": [1, 0]}, {}, "look"),
+        ("assigned once", {"repeated": [4, 0]}, {}, "look"),
+        ("one unit for each customer", {"shared": [2, 0]}, {}, "look"),
+        ("price charged as assigned", {"charged_otherwise": [0, 20]}, {}, "failed"),
+        ("old enough to count", {"ripe": [900, 1000]}, {}, "look"),
+        (
+            "alike before the experiment",
+            {},
+            {"s_pre_revenue": [1e4, 2e4], "q_pre_revenue": [2e5, 5e5]},
+            "failed",
+        ),
+        (
+            "observed for as long",
+            {},
+            {"s_observed_days": [5e4, 6e4], "q_observed_days": [2.6e6, 3.7e6]},
+            "failed",
+        ),
+        ("refunds", {"refunds": [20_000, 0]}, {}, "look"),
+        ("one currency", {"highest_currency": ["EUR", "USD"]}, {}, "look"),
+    ],
+)
+def test_each_fault_is_seen(check, changes, moments, result):
+    results, found = checked(facts(**changes), **moments)
+    assert results[check] == result
+    assert bool(found.failed) == (result == "failed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "planned", "words"),
+    [
+        (
+            {"variant": ["control", "nwe"]},
+            {"control": 1, "new": 1},
+            "new has no units and nwe was not planned",
+        ),
+        ({"variant": ["old", "new"]}, {}, "'control'"),
+        ({"ripe": 0}, {}, "long enough ago"),
+        ({"ripe": [1000, 0]}, {}, "Nobody in new"),
+        ({"converted": 0}, {}, "None of the 2000 units"),
+    ],
+)
+def test_what_cannot_be_compared_ends_in_a_sentence(changes, planned, words):
+    with pytest.raises((InputError, NotApplicable), match=words):
+        integrity.check_variants(facts(**changes), "control", planned)
+    integrity.check_variants(facts(), "control", {"control": 1, "new": 1})
+
+
+def test_one_arm_ends_in_a_sentence():
+    with pytest.raises(NotApplicable, match="one arm"):
+        integrity.check_variants(facts().head(1), "control", {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"unpriced": [0, 3]}, "no price for 3"), ({"prices": [1, 2]}, "2 different prices")],
+)
+def test_an_arm_without_a_price_ends_in_a_sentence(changes, words):
+    with pytest.raises(NotApplicable, match=words):
+        integrity.variant_prices(facts(**changes))
+    assert words in integrity.why_unpriced(facts(**changes))
+    assert integrity.variant_prices(facts()) == {"control": 999, "new": 1299}
+
+
+# --- the value of a visitor and the decision --------------------------------------------------
+
+LIFE = pd.DataFrame(
+    {
+        "group": np.repeat(["a", "b"], 3),
+        "period": [1, 2, 3, 1, 2, 3],
+        "at_risk": [200, 160, 90, 150, 120, 70],
+        "events": [40, 30, 10, 30, 20, 7],
+        "censored": [0, 40, 80, 0, 30, 63],
+    }
+)
+COUNTS = pd.DataFrame({"variant": ["a", "b"], "n": 1000, "converted": [200, 150], "price": [1000, 1400]})
+
+
+def test_the_value_of_a_visitor_is_conversion_times_margin_times_months():
+    found = decision.visitor_value(
+        COUNTS, LIFE, horizon=3, unit_cost=300, fee_share=0.02, fee=10, discount_rate=0.01
+    )
+    s = [1, 0.8, 0.8 * 130 / 160]
+    months = sum(x / 1.01**t for t, x in enumerate(s))
+    assert found.of("a") == pytest.approx(0.2 * (1000 * 0.98 - 10 - 300) * months)
+    assert found.table["paid_periods"].iloc[0] == pytest.approx(0.2 * sum(s))
+
+
+def test_its_interval_is_that_of_a_bootstrap_of_units():
+    rng = np.random.default_rng(0)
+    found = decision.visitor_value(COUNTS.head(1), LIFE.head(3), horizon=3, unit_cost=300)
+    cells = {(0, 0): 800, (1, 1): 40, (2, 1): 30, (2, 0): 40, (3, 1): 10, (3, 0): 80}
+    draws = rng.multinomial(1000, np.array(list(cells.values())) / 1000, 4000)
+    c = 1 - draws[:, 0] / 1000
+    n2 = draws[:, 2:].sum(axis=1)
+    s1, s2 = 1 - draws[:, 1] / draws[:, 1:].sum(axis=1), 1 - draws[:, 2] / n2
+    spread = (c * 700 * (1 + s1 + s1 * s2)).std()
+    assert found.table["standard_error"].iloc[0] == pytest.approx(spread, rel=0.05)
+
+
+def test_beyond_what_was_watched_there_is_no_value_but_by_a_model():
+    none = decision.visitor_value(COUNTS, LIFE, horizon=6, unit_cost=300)
+    assert none.table["value"].isna().all()
+    assert "not up to the horizon" in none.notes[0]
+    tail = {"a": np.array([0.8**t for t in range(7)]), "b": np.array([0.8**t for t in range(7)])}
+    some = decision.visitor_value(COUNTS, LIFE, horizon=6, unit_cost=300, tail=tail)
+    seen = 0.2 * 700 * (1 + 0.8 + 0.65 + 0.65 * 80 / 90)
+    last = 0.65 * 80 / 90
+    assert some.of("a") == pytest.approx(seen + 0.2 * 700 * last * (0.8 + 0.64))
+    assert some.table["tail"].iloc[0] == pytest.approx(1 - seen / some.of("a"))
+
+
+def test_an_arm_that_nobody_joined_is_worth_nothing_and_says_so():
+    found = decision.visitor_value(COUNTS.assign(converted=[200, 0]), LIFE.head(3), horizon=3)
+    assert found.of("b") == 0
+    assert "Nobody in b" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "verdict"),
+    [
+        (1.0, 0.3, "ship"),
+        (-1.0, 0.3, "keep"),
+        (0.1, 0.1, "keep"),
+        (1.0, 0.7, "keep running"),
+        (0.0, 5.0, "keep running"),
+    ],
+)
+def test_verdicts(difference, error, verdict):
+    table = pd.DataFrame({"variant": ["b"], "difference": [difference], "standard_error": [error]})
+    found = decision.decide(table, control_value=10, visitors=1_000_000, n=2000)
+    assert found.verdict == verdict
+    row = found.table.iloc[0]
+    assert row["loss_keep"] - row["loss_ship"] == pytest.approx(1_000_000 * difference, abs=1)
+
+
+def test_waiting_is_not_worth_it_for_few_visitors():
+    table = pd.DataFrame({"variant": ["b"], "difference": [-0.4], "standard_error": [0.7]})
+    assert decision.decide(table, control_value=10, visitors=2_100, n=2000).verdict == "keep"
+    assert decision.decide(table, control_value=10, visitors=10_000_000, n=2000).verdict == "keep running"
+
+
+def test_looking_early_takes_more_proof():
+    table = pd.DataFrame({"variant": ["b"], "difference": [1.0], "standard_error": [0.45]})
+    assert decision.decide(table, control_value=10, visitors=1e6, n=2000).verdict == "ship"
+    assert (
+        decision.decide(table, control_value=10, visitors=1e6, n=2000, planned_n=4000).verdict
+        == "keep running"
+    )
+
+
+def test_several_variants_are_judged_together_and_the_best_goes_first():
+    table = pd.DataFrame(
+        {"variant": ["b", "c", "d"], "difference": [2.0, 1.5, 0.5], "standard_error": [0.9, 0.2, 0.2]}
+    )
+    found = decision.decide(table, control_value=10, visitors=1e6, n=5000)
+    assert (found.verdict, found.variant) == ("ship", "c")
+    alone = decision.decide(table.head(1), control_value=10, visitors=1e6, n=5000)
+    assert alone.verdict == "ship"
+    assert found.table.set_index("variant").loc["b", "verdict"] == "keep running"
+
+
+def test_nothing_to_decide_on_ends_in_a_sentence():
+    table = pd.DataFrame({"variant": ["b"], "difference": [np.nan], "standard_error": [np.nan]})
+    with pytest.raises(NotApplicable, match="nothing to decide"):
+        decision.decide(table, control_value=1, visitors=10, n=10)
+
+
+# --- simulation --------------------------------------------------------------------------------
+
+
+def test_false_alarms_and_coverage_in_a_small_simulation():
+    shares = dict(simulations.fixed(2, 500, 400) + simulations.sequential(3, 60, 1000))
+    alarms = {k: v for k, v in shares.items() if "false alarms" in k}
+    for name, share in alarms.items():
+        low, high = (0, 0.07) if "looks" in name else (0.025, 0.075)
+        assert low <= share <= high, name
+    for name, share in shares.items():
+        if name not in alarms:
+            assert 0.925 <= share <= 0.975, name

@@ -1,0 +1,498 @@
+"""Prices: published numbers, known truth, and every way in which there is nothing to say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize
+
+from reference import prices as published
+from simulations import experiments as simulation
+from tenure.errors import InputError, NotApplicable
+from tenure.models import price_research as research
+from tenure.models import pricing
+
+# --- the best price -----------------------------------------------------------------------------------
+
+
+def test_the_best_price_of_a_sale_is_lamberts():
+    for (a, b, cost), price in published.LOGIT_BEST_PRICES:
+        assert pricing.logit_best_price(a, b, cost) == pytest.approx(price, abs=1e-7)
+        found, _ = pricing.best_price(lambda x: (x - cost) / (1 + np.exp(b * x - a)), cost, cost + 60)  # noqa: B023
+        assert found == pytest.approx(price, abs=1e-4)
+
+
+def test_the_best_price_of_a_subscription_and_what_ignoring_churn_costs():
+    known = published.SUBSCRIPTION
+
+    def value(x):
+        converts = 1 / (1 + np.exp(known["b"] * x - known["a"]))
+        return (
+            converts
+            * (x - known["cost"])
+            / (known["hazard"] * np.exp(known["slope"] * x) + known["discount"])
+        )
+
+    best, worth = pricing.best_price(value, 2, 40)
+    assert best == pytest.approx(published.SUBSCRIPTION_BEST, abs=1e-4)
+    assert worth == pytest.approx(published.SUBSCRIPTION_VALUE, abs=1e-3)
+    naive = pricing.logit_best_price(known["a"], known["b"], known["cost"])
+    assert naive == pytest.approx(published.SUBSCRIPTION_NAIVE, abs=1e-4)
+    assert value(naive) == pytest.approx(published.SUBSCRIPTION_NAIVE_VALUE, abs=1e-3)
+    assert naive / best - 1 == pytest.approx(0.18, abs=0.005)
+
+
+def expected_experiment(n=1_000_000):
+    """Counts and the life table without chance."""
+    counts, parts = [], []
+    for name, price in simulation.PRICES.items():
+        share = 1 / (1 + np.exp(-(simulation.A - simulation.B * price)))
+        there = round(n * share)
+        counts.append({"variant": name, "n": n, "converted": there, "price": price})
+        h = simulation.base_hazard() * np.exp(simulation.G * (price - 13))
+        at_risk = np.round(there * np.exp(-np.r_[0, np.cumsum(h)])).astype(int)
+        events = at_risk[:-1] - at_risk[1:]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "group": name,
+                    "period": np.arange(1, 13),
+                    "at_risk": at_risk[:-1],
+                    "events": events,
+                    "censored": np.r_[np.zeros(11, dtype=int), at_risk[-1]],
+                }
+            )
+        )
+    return pd.DataFrame(counts), pd.concat(parts, ignore_index=True)
+
+
+def test_without_chance_the_curve_is_the_truth():
+    counts, life = expected_experiment()
+    demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
+    assert (demand.a, demand.b) == pytest.approx((simulation.A, simulation.B), abs=1e-4)
+    assert staying.g == pytest.approx(simulation.G, abs=1e-4)
+    curve = pricing.profit_curve(demand, staying, horizon=12, unit_cost=4, discount_rate=0.01)
+    truth = optimize.minimize_scalar(lambda p: -simulation.true_value(p), bounds=(10, 18), method="bounded")
+    assert curve.best == pytest.approx(truth.x, abs=0.01)
+    assert curve.value == pytest.approx(-truth.fun, rel=1e-3)
+    assert curve.low < curve.best < curve.high
+    assert curve.naive > curve.best + 1
+    lost = simulation.true_value(curve.best) - simulation.true_value(curve.naive)
+    assert curve.cost_of_naive == pytest.approx(lost, rel=0.05)
+    gap = simulation.true_value(15) - simulation.true_value(13)
+    row = curve.differences(simulation.PRICES, "b").set_index("variant").loc["c"]
+    assert row["difference"] == pytest.approx(gap, abs=0.01)
+
+
+def test_money_may_be_in_any_unit():
+    counts, life = simulation.price_experiment(np.random.default_rng(4), 1600)
+    minor = {name: 100 * price for name, price in simulation.PRICES.items()}
+    found = [
+        pricing.profit_curve(
+            pricing.logit_demand(counts.assign(price=counts["price"] * unit)),
+            pricing.hazard_by_price(life, prices),
+            horizon=12,
+            unit_cost=4 * unit,
+            fee=0.2 * unit,
+        )
+        for unit, prices in ((1, simulation.PRICES), (100, minor))
+    ]
+    for name in ("best", "low", "high", "value", "cost_of_naive"):
+        assert getattr(found[1], name) == pytest.approx(100 * getattr(found[0], name), rel=1e-3)
+
+
+def test_the_order_of_rows_does_not_matter():
+    counts, life = simulation.price_experiment(np.random.default_rng(4), 1600)
+    curves = []
+    for seed in (0, 1):
+        demand = pricing.logit_demand(counts.sample(frac=1, random_state=seed))
+        staying = pricing.hazard_by_price(life.sample(frac=1, random_state=seed), simulation.PRICES)
+        curves.append(pricing.profit_curve(demand, staying, horizon=12, unit_cost=4))
+    assert curves[0].best == pytest.approx(curves[1].best, rel=1e-9)
+    assert curves[0].low == pytest.approx(curves[1].low, rel=1e-6)
+
+
+def test_no_price_is_looked_at_beyond_those_tested_unless_asked():
+    counts, life = expected_experiment(20_000)
+    counts, life = counts[counts["price"] > 14], life[life["group"].isin(["c", "d"])]
+    demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
+    inside = pricing.profit_curve(demand, staying, horizon=12, unit_cost=4)
+    assert inside.table["price"].min() == 15
+    assert inside.best == 15
+    assert inside.at_edge > 0.5
+    beyond = pricing.profit_curve(demand, staying, horizon=12, unit_cost=4, low=8)
+    assert beyond.best < 15
+
+
+def test_a_horizon_that_was_not_watched_is_refused():
+    counts, life = expected_experiment(10_000)
+    demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
+    pricing.profit_curve(demand, staying, horizon=13, unit_cost=4, draws=100)
+    with pytest.raises(InputError, match="12 only"):
+        pricing.profit_curve(demand, staying, horizon=14, unit_cost=4)
+
+
+def test_a_lack_of_fit_is_seen():
+    counts = pd.DataFrame({"price": [10.0, 12.0, 14.0, 16.0], "n": 4000, "converted": [1200, 400, 1200, 400]})
+    assert pricing.logit_demand(counts).lack_of_fit < 1e-6
+    counts, life = simulation.price_experiment(np.random.default_rng(1), 4000)
+    assert pricing.logit_demand(counts).lack_of_fit > 0.01
+    assert pricing.hazard_by_price(life, simulation.PRICES).lack_of_fit > 0.01
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"price": [10.0], "n": 100, "converted": [10]}, "two prices"),
+        ({"price": [10.0, 12.0], "n": 100, "converted": [0, 0]}, "0 of 200"),
+        ({"price": [10.0, 12.0], "n": [100, 0], "converted": [10, 0]}, "two prices"),
+    ],
+)
+def test_demand_that_cannot_be_told_ends_in_a_sentence(counts, words):
+    with pytest.raises(NotApplicable, match=words):
+        pricing.logit_demand(pd.DataFrame(counts))
+
+
+def test_staying_that_cannot_be_told_ends_in_a_sentence():
+    life = pd.DataFrame({"group": ["a", "b"], "period": 1, "at_risk": 10, "events": 0, "censored": 10})
+    with pytest.raises(NotApplicable, match="nobody has left"):
+        pricing.hazard_by_price(life, {"a": 1, "b": 2})
+    with pytest.raises(NotApplicable, match="two prices"):
+        pricing.hazard_by_price(life, {"a": 1, "b": 1})
+    with pytest.raises(InputError, match="b have no price"):
+        pricing.hazard_by_price(life, {"a": 1})
+
+
+# --- two prices ---------------------------------------------------------------------------------------
+
+
+def test_arc_elasticities():
+    found = pricing.arc_elasticity(published.GABOR_GRANGER_PRICES, published.GABOR_GRANGER_SHARES)
+    assert found == pytest.approx(published.ARC_ELASTICITIES, abs=1e-6)
+    with pytest.raises(InputError, match="ascend"):
+        pricing.arc_elasticity([2, 1], [0.5, 0.6])
+
+
+def test_an_elasticity_of_two_covers_the_truth_and_knows_its_break_even():
+    rng = np.random.default_rng(2)
+    p = np.array([0.3, 0.24])
+    truth = (p[1] - p[0]) / p.sum() / (2 / 22)
+    held = 0
+    for _ in range(400):
+        x = rng.binomial(2000, p)
+        sides = [
+            {"price": price, "n": 2000, "converted": count, "margin": price - 4, "periods": 8}
+            for price, count in zip((10, 12), x, strict=True)
+        ]
+        found = pricing.elasticity_of_two(*sides)
+        held += found.low <= truth <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+    assert found.break_even == pytest.approx(6 / 8 - 1)
+    with pytest.raises(NotApplicable, match="none"):
+        pricing.elasticity_of_two(sides[0], sides[1] | {"converted": 0})
+    with pytest.raises(NotApplicable, match="different"):
+        pricing.elasticity_of_two(sides[0], sides[0])
+
+
+# --- what people say ----------------------------------------------------------------------------------
+
+
+def answers_of(rng, people, medians=(5.0, 8.0, 12.5, 16.5), spread=0.19, round_to=0.01):
+    taste = rng.normal(0, spread, (people, 1))
+    values = np.sort(np.array(medians) * np.exp(taste + rng.normal(0, 0.1, (people, 4))), axis=1)
+    values = np.round(values / round_to) * round_to
+    return pd.DataFrame(values, columns=list(research.QUESTIONS)).assign(n=1)
+
+
+def crossings(answers):
+    """The four crossings by brute force, a fine grid of prices."""
+    grid = np.arange(1, 30, 0.002)
+    a = answers[list(research.QUESTIONS)].to_numpy()
+    cheap = [(a[:, k][None] >= grid[:, None]).mean(axis=1) for k in (0, 1)]
+    dear = [(a[:, k][None] <= grid[:, None]).mean(axis=1) for k in (2, 3)]
+    pairs = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    return [grid[(dear[j] >= cheap[i]).argmax()] for i, j in pairs]
+
+
+def test_the_price_meter_is_where_the_lines_cross():
+    answers = answers_of(np.random.default_rng(0), 800)
+    found = research.van_westendorp(answers, draws=200)
+    assert found.points["price"].tolist() == pytest.approx(crossings(answers), abs=0.05)
+    truth = crossings(answers_of(np.random.default_rng(1), 20_000))
+    assert (found.points["low"] - 0.05 <= truth).all()
+    assert (truth <= found.points["high"] + 0.05).all()
+
+
+def test_the_price_meter_leaves_out_and_counts_who_answered_out_of_order():
+    answers = answers_of(np.random.default_rng(0), 400, round_to=0.5)
+    mixed = pd.concat([answers, answers.head(20).set_axis([*research.QUESTIONS[::-1], "n"], axis=1)])
+    found, clean = (research.van_westendorp(table, draws=50) for table in (mixed, answers))
+    assert (found.incoherent, found.answered) == (20, 420)
+    assert found.points["price"].tolist() == clean.points["price"].tolist()
+    counted = (
+        mixed.groupby(list(research.QUESTIONS), as_index=False)["n"].sum().sample(frac=1, random_state=1)
+    )
+    again = research.van_westendorp(counted, draws=50)
+    assert again.points["price"].tolist() == clean.points["price"].tolist()
+
+
+def test_too_few_answers_and_bad_ones_end_in_a_sentence():
+    answers = answers_of(np.random.default_rng(0), 20)
+    with pytest.raises(NotApplicable, match="30 coherent"):
+        research.van_westendorp(answers)
+    with pytest.raises(InputError, match="no price"):
+        research.van_westendorp(answers.assign(cheap=-1.0))
+    with pytest.raises(NotApplicable, match="60 people"):
+        research.price_meter_by(answers.assign(group="x"))
+
+
+def test_gabor_and_granger():
+    shares = np.array(published.GABOR_GRANGER_SHARES)
+    table = pd.DataFrame({"price": published.GABOR_GRANGER_PRICES, "n": 500, "would_buy": 500 * shares})
+    found = research.gabor_granger(table)
+    assert found.table["revenue"].tolist() == pytest.approx(published.GABOR_GRANGER_REVENUE)
+    assert found.table["elasticity"].iloc[1:].tolist() == pytest.approx(published.ARC_ELASTICITIES, abs=1e-6)
+    assert found.best == 10
+    risen = research.gabor_granger(table.assign(would_buy=[400, 200, 300, 100, 50]))
+    assert risen.table["smoothed"].is_monotonic_decreasing
+    assert risen.table["smoothed"].iloc[1] == pytest.approx(0.5)
+    with pytest.raises(NotApplicable, match="two prices"):
+        research.gabor_granger(table.head(1))
+
+
+# --- choices ------------------------------------------------------------------------------------------
+
+TASTE = {"price": -0.3, "term": {"month": 0.0, "year": -0.6}, "ads": {"no": 0.0, "yes": -0.9}, "none": -3.0}
+
+
+def choices_of(rng, people, tasks=8, spread=0.0):
+    rows = []
+    for person in range(people):
+        lean = rng.normal(0, spread)
+        for task in range(tasks):
+            offers = [
+                {
+                    "price": rng.choice([5.0, 8.0, 11.0, 14.0]),
+                    "term": rng.choice(["month", "year"]),
+                    "ads": ads,
+                }
+                for ads in rng.choice(["no", "yes"], 3)
+            ]
+            v = [
+                TASTE["price"] * o["price"] + TASTE["term"][o["term"]] + TASTE["ads"][o["ads"]] + lean
+                for o in offers
+            ]
+            picked = int(np.argmax(np.r_[TASTE["none"], v] + rng.gumbel(size=4)))
+            shown = [{"price": 0.0, "term": "", "ads": ""}, *offers]
+            for k, offer in enumerate(shown):
+                rows.append(
+                    {
+                        "respondent": f"p{person}",
+                        "task": f"t{task}",
+                        "alternative": k,
+                        "chosen": int(k == picked),
+                    }
+                    | offer
+                )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def choices():
+    return choices_of(np.random.default_rng(0), 250)
+
+
+def test_choices_give_back_the_tastes_they_were_made_of(choices):
+    found = research.conjoint(choices)
+    truth = [TASTE["price"], TASTE["ads"]["yes"], TASTE["term"]["year"], TASTE["none"]]
+    table = found.table.set_index("attribute").loc[["price", "ads", "term", "none"]]
+    assert (table["low"] <= truth).all()
+    assert (truth <= table["high"]).all()
+    worth = found.willingness_to_pay().set_index("attribute")
+    assert worth.loc["ads", "low"] < -3 < worth.loc["ads", "high"]
+    assert worth.loc["term", "low"] < -2 < worth.loc["term", "high"]
+    assert worth.loc["ads", ["level", "reference"]].tolist() == ["yes", "no"]
+
+
+def test_choices_are_those_of_statsmodels(choices):
+    from statsmodels.discrete.conditional_models import ConditionalLogit
+
+    few = choices[choices["respondent"].isin([f"p{i}" for i in range(30)])]
+    design = np.column_stack(
+        [few["price"], few["term"] == "year", few["ads"] == "yes", few["alternative"] == 0]
+    ).astype(float)
+    other = ConditionalLogit(few["chosen"], design, groups=few["respondent"] + few["task"]).fit(disp=False)
+    found = research.conjoint(few)
+    assert found.coefficients.tolist() == pytest.approx(np.asarray(other.params).tolist(), abs=1e-3)
+    assert found.log_likelihood == pytest.approx(float(other.llf), abs=1e-3)
+
+
+def test_the_order_of_choices_does_not_matter(choices):
+    mixed = research.conjoint(choices.sample(frac=1, random_state=1))
+    assert mixed.coefficients.tolist() == pytest.approx(research.conjoint(choices).coefficients.tolist())
+
+
+def test_errors_grow_where_a_persons_choices_are_alike():
+    found = research.conjoint(choices_of(np.random.default_rng(3), 150, spread=2.0))
+    none = found.table.index[found.table["attribute"] == "none"][0]
+    alike = research.conjoint(choices_of(np.random.default_rng(3), 150, spread=0.0))
+    assert found.table["standard_error"][none] > 1.2 * alike.table["standard_error"][none]
+
+
+def test_shares_add_up_and_hold_the_truth(choices):
+    offers = research.read_offers(["a: price=8; term=month; ads=no", "b: price=5; term=year; ads=yes"])
+    found = research.conjoint(choices).shares(offers).set_index("offer")
+    assert found["share"].sum() == pytest.approx(1)
+    v = np.exp([-0.3 * 8, -0.3 * 5 - 0.6 - 0.9, -3.0])
+    truth = v / v.sum()
+    assert (found["low"] <= truth).all()
+    assert (truth <= found["high"]).all()
+    with pytest.raises(InputError, match="'week'"):
+        research.conjoint(choices).shares(offers.assign(term="week"))
+
+
+def test_choices_are_read_out_of_survey_questions(choices):
+    rows = []
+    for (person, task), part in choices.head(400).groupby(["respondent", "task"]):
+        shown = " | ".join(
+            f"price={r['price']}; term={r['term']}; ads={r['ads']}" if r["alternative"] else "none"
+            for r in part.to_dict("records")[::-1]
+        )
+        chosen = part.loc[part["chosen"] == 1, "alternative"].iloc[0]
+        # Offers were written from the last to the first.
+        rows.append((person, f"choice {task}: {shown}", str(4 - chosen) if chosen else "none"))
+    read = research.read_choices(pd.DataFrame(rows, columns=["customer_id", "question", "answer"]))
+    few = research.conjoint(choices.head(400))
+    assert research.conjoint(read).coefficients.tolist() == pytest.approx(few.coefficients.tolist())
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "words"),
+    [
+        ("choice 1: price=5; ads=no | price=7; ads=yes", "3", "is no offer"),
+        ("choice 1: price=5; ads=no | price=7; ads=yes", "0", "is no offer"),
+        ("choice 1: price=five; ads=no | price=7; ads=yes", "1", "cannot be read"),
+        ("choice 1: price=5; ads=no | price=7; term=year", "1", "cannot be read"),
+    ],
+)
+def test_choices_that_cannot_be_read_are_refused(question, answer, words):
+    with pytest.raises(InputError, match=words):
+        research.read_choices(
+            pd.DataFrame({"customer_id": ["c"], "question": [question], "answer": [answer]})
+        )
+
+
+def test_choices_that_tell_nothing_end_in_a_sentence(choices):
+    with pytest.raises(InputError, match="exactly one"):
+        research.conjoint(choices.assign(chosen=0))
+    alike = choices[choices["alternative"] > 0].assign(price=5.0)
+    answered = alike.groupby(["respondent", "task"])["chosen"].transform("sum") == 1
+    with pytest.raises(NotApplicable, match="same price"):
+        research.conjoint(alike[answered])
+    rng = np.random.default_rng(0)
+    blind = choices[choices["alternative"] > 0].copy()
+    pick = rng.integers(1, 4, len(blind) // 3)
+    blind["chosen"] = (blind["alternative"].to_numpy() == np.repeat(pick, 3)).astype(int)
+    model = research.conjoint(blind)
+    if model.table["high"].iloc[0] >= 0:
+        with pytest.raises(NotApplicable, match="Price does not clearly lower"):
+            model.willingness_to_pay()
+
+
+# --- commitment, usage, increases -----------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0.01, 0.4), min_size=6, max_size=6), st.floats(0, 6), st.floats(0, 0.03))
+@settings(max_examples=25, deadline=None)
+def test_at_the_largest_discount_a_commitment_is_worth_the_same(hazards, cost, rate):
+    at_risk = np.round(1e6 * np.r_[1, np.cumprod(1 - np.array(hazards))]).astype(int)
+    life = pd.DataFrame(
+        {
+            "period": range(1, 7),
+            "at_risk": at_risk[:-1],
+            "events": at_risk[:-1] - at_risk[1:],
+            "censored": [0] * 5 + [at_risk[-1]],
+        }
+    )
+    row = pricing.term_discounts(life, price=10, unit_cost=cost, terms=[6], discount_rate=rate).iloc[0]
+    v = (1 + rate) ** -np.arange(6)
+    monthly = (10 - cost) * (at_risk[:6] / 1e6 * v).sum()
+    assert 60 * (1 - row["largest_discount"]) - cost * v.sum() == pytest.approx(monthly, abs=1e-3)
+    assert row["low"] <= row["largest_discount"] <= row["high"]
+
+
+def test_terms_that_nobody_was_watched_for_are_missing():
+    life = pd.DataFrame({"period": [1, 2], "at_risk": [100, 80], "events": [20, 10], "censored": [0, 70]})
+    found = pricing.term_discounts(life, price=10, terms=[2, 12])
+    assert found["largest_discount"].isna().tolist() == [False, True]
+
+
+def test_bills_are_those_of_each_customer_month():
+    rng = np.random.default_rng(0)
+    months = pd.DataFrame({"units": rng.poisson(4, 3000), "paid": rng.choice([8.0, 13.0], 3000)})
+    plan = pricing.UsagePlan("hybrid", base=5, included=2, rate=1.5, cap=14)
+    each = np.minimum(5 + 1.5 * np.maximum(months["units"] - 2, 0), 14)
+    usage = months.groupby(["units", "paid"]).size().rename("n").reset_index().sample(frac=1, random_state=1)
+    row = pricing.usage_bills(usage, [plan]).iloc[1]
+    assert row["revenue"] == pytest.approx(each.mean())
+    change = each - months["paid"]
+    half = 1.959964 * change.sem()
+    assert (row["change_low"], row["change_high"]) == pytest.approx(
+        (change.mean() - half, change.mean() + half)
+    )
+    assert row["dearer"] == pytest.approx((each > 1.2 * months["paid"]).mean())
+    top = np.sort(each)[-300:].sum() / each.sum()
+    assert row["top_tenth"] == pytest.approx(top)
+    wide = pricing.usage_bills(usage, [plan], months=4).iloc[1]
+    assert wide["change_high"] - wide["change"] == pytest.approx(2 * half)
+
+
+def test_usage_that_is_no_usage_is_refused():
+    with pytest.raises(NotApplicable, match="no customer-month"):
+        pricing.usage_bills(pd.DataFrame({"units": [], "paid": [], "n": []}), [])
+    with pytest.raises(InputError, match="from 0 up"):
+        pricing.usage_bills(pd.DataFrame({"units": [-1], "paid": [1], "n": [1]}), [])
+    for plan in ("metered", "metered: rate=x", ": rate=1", "metered: tarif=1", "metered: rate=-1"):
+        with pytest.raises(InputError, match="`plans`"):
+            pricing.read_plans([plan])
+
+
+def test_at_the_break_even_a_price_increase_neither_earns_nor_loses():
+    life = pd.DataFrame(
+        {"period": [1, 2, 3], "at_risk": [100, 80, 40], "events": [10, 10, 5], "censored": [10, 30, 35]}
+    )
+    even = pricing.break_even_churn(10, 2, 4)
+    assert even == pytest.approx(2 / 8)
+    found = pricing.price_increase(
+        life, customers=1000, price=10, rise=2, unit_cost=4, horizon=12, leave=[0, even, 0.4], waves=3
+    )
+    assert found["at_once"].iloc[1] == pytest.approx(0, abs=1e-9)
+    assert found["at_once"].iloc[0] > found["staged"].iloc[0] > 0
+    assert found["at_once"].iloc[2] < found["staged"].iloc[2] < 0
+    with pytest.raises(InputError, match="does not cover"):
+        pricing.break_even_churn(3, 1, 5)
+
+
+def test_who_pays_less_than_new_subscribers():
+    paid = pd.DataFrame(
+        {
+            "plan": ["A", "A", "A", "B"],
+            "currency": "EUR",
+            "billing": ["1 month", "1 month", "1 month", "1 year"],
+            "unit_amount_minor": [900, 1000, 1200, 9000],
+            "subscriptions": [50, 200, 10, 5],
+            "monthly_minor": [45_000, 200_000, 12_000, 3750],
+            "recent": [0, 3, 9, 0],
+        }
+    )
+    found = pricing.exposed(paid).set_index("plan")
+    assert found.loc["A", ["list_minor", "below"]].tolist() == [1200, 250]
+    assert found.loc["A", "gap_minor"] == pytest.approx((50 * 300 + 200 * 200) / 250)
+    assert pricing.choose_plan(pricing.exposed(paid))["plan"] == "A"
+    with pytest.raises(InputError, match="'B'"):
+        pricing.choose_plan(pricing.exposed(paid), "B")
+    with pytest.raises(NotApplicable, match="by the month"):
+        pricing.choose_plan(pricing.exposed(paid.tail(1)))
