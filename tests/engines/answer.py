@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import math
 import pickle
 import sys
@@ -28,7 +29,8 @@ def answers(url: str, company: companies.Company, names: list[str]) -> dict[str,
             expr = CASES[name](source, company)
             schema = expr.schema()
             frame = tenure.collect(expr)
-            rows = [tuple(map(plain, row)) for row in frame.itertuples(index=False, name=None)]
+            whole = [kind.is_integer() for kind in schema.values()]
+            rows = [tuple(map(plain, row, whole)) for row in frame.itertuples(index=False, name=None)]
             found[name] = {
                 "columns": list(frame.columns),
                 "types": [str(kind.copy(nullable=True)) for kind in schema.values()],
@@ -40,11 +42,15 @@ def answers(url: str, company: companies.Company, names: list[str]) -> dict[str,
     return found
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, whole: bool) -> Any:
     """A value as Python has it; whatever is missing is None."""
     value = value.item() if hasattr(value, "item") else value
     if value is None or value != value or str(value) == "NaT":
         return None
+    if whole and isinstance(value, float | decimal.Decimal):
+        # pandas turns whole numbers into floats where one is missing.
+        assert value == int(value)
+        return int(value)
     if hasattr(value, "to_pydatetime"):
         value = value.to_pydatetime()
     if isinstance(value, dt.datetime):

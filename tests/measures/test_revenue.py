@@ -82,8 +82,9 @@ def total(spans, as_of=AS_OF, **given):
 
 @pytest.mark.parametrize(
     ("interval", "times", "amount", "monthly"),
-    [("month", 3, 3000, 1000), ("year", 1, 12_000, 1000), ("year", 2, 24_000, 1000), ("year", 3, 36_000, 1000),
-     ("month", 24, 24_000, 1000), ("week", 1, 300, 1300), ("week", 4, 1200, 1300), ("day", 1, 12, 365),
+    [("month", 3, 3000, 1000), ("year", 1, 12_000, 1000), ("year", 2, 24_000, 1000),
+     ("year", 3, 36_000, 1000), ("month", 24, 24_000, 1000), ("week", 1, 300, 1300),
+     ("week", 4, 1200, 1300), ("day", 1, 12, 365),
      ("year", 1, 200_000, 16_667), ("month", 12, 200_000, 16_667)],
 )  # fmt: skip
 def test_terms_count_by_their_months_and_never_by_their_name(interval, times, amount, monthly):
@@ -158,7 +159,8 @@ def test_a_pause_is_churn_once_it_has_outlasted_its_days(until, kinds):
     [
         ("2024-05-20", "switched", []),
         ("2024-05-20", "involuntary", [("2024-05", "churn", "involuntary", -1000)]),
-        ("2024-06-05", "switched", [("2024-05", "churn", "involuntary", -1000), ("2024-06", "reactivation", "", 1000)]),
+        ("2024-06-05", "switched",
+         [("2024-05", "churn", "involuntary", -1000), ("2024-06", "reactivation", "", 1000)]),
         (None, None, [("2024-05", "churn", "involuntary", -1000)]),
     ],
 )  # fmt: skip
@@ -329,6 +331,7 @@ def test_chartmoguls_story_of_one_customer():
 
 # Random ledgers.
 
+STATES = ["trialing", "active", "active", "past_due", "paused"]
 DAYS = st.integers(0, 800).map(lambda n: dt.datetime(2022, 1, 15, 9) + dt.timedelta(days=n))
 
 
@@ -352,7 +355,7 @@ def ledgers(draw):
                 spans.append(
                     row | {
                         "started_at": start, "ended_at": end, "end_reason": reason,
-                        "status": draw(st.sampled_from(["trialing", "active", "active", "past_due", "paused"])),
+                        "status": draw(st.sampled_from(STATES)),
                         "plan": draw(st.sampled_from(["Basic", "Pro", "Max"])),
                         "unit_amount_minor": draw(st.sampled_from([0, 999, 1000, 2999])),
                         "quantity": draw(st.integers(1, 2)),
@@ -426,7 +429,7 @@ ODD = MetricPolicy(
 )
 
 
-@settings(parent=QUICK, max_examples=2)
+@settings(parent=QUICK, max_examples=1)
 @given(st.lists(ledgers(), min_size=3, max_size=3))
 def test_the_identity_holds_for_every_policy_and_grouping_and_retention_is_at_most_all(parts):
     spans = [
@@ -480,10 +483,10 @@ def test_retention_moments_are_those_of_the_customers():
     ).to_pandas()
     then, now = pd.Series([1000, 1000, 1000, 500.0]), pd.Series([1000, 0, 2500, 200.0])
     kept = pd.concat([then, now], axis=1).min(axis=1)
+    added = now - kept
     expected = {
         "n": 4, "lost": 1, "paid_then": then.sum(), "kept": kept.sum(), "paid_now": now.sum(),
-        "var_then": then.var(), "var_kept": kept.var(), "var_now": now.var(),
-        "cov_kept": kept.cov(then), "cov_now": now.cov(then),
+        "added": added.sum(), "var_then": then.var(), "var_added": added.var(), "cov_added": added.cov(then),
     }  # fmt: skip
     assert row[list(expected)].iloc[0].to_dict() == pytest.approx(expected)
 

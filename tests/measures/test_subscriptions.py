@@ -79,6 +79,10 @@ def tables(spans, customers=None):
     }
 
 
+# A missing reason is an unknown one.
+RANK = {"switched": 0, None: 1, "unknown": 1, "voluntary": 2, "involuntary": 3}
+FOREVER = dt.datetime(9999, 1, 1)
+
 # The independent loop: dates, lists and one customer at a time.
 
 
@@ -125,7 +129,10 @@ def loop_spells(spans, policy=MetricPolicy()):
                 and own[i + 1]["started_at"].date() <= last["ended_at"].date()
             ):
                 i += 1
-                last = own[i]
+                # Of rows that end alike, as one without any length does, the graver reason counts.
+                last = max(
+                    last, own[i], key=lambda row: (row["ended_at"] or FOREVER, RANK[row["end_reason"]])
+                )
             i += 1
             end = last["ended_at"].date() if last["ended_at"] and last["ended_at"].date() < CUT else None
             reason = (last["end_reason"] or "unknown") if end else None
@@ -136,7 +143,6 @@ def loop_spells(spans, policy=MetricPolicy()):
                 reason, end = "voluntary", start + dt.timedelta(days=policy.pause_days)
             pieces.setdefault(last["customer_id"], []).append((start, end, reason))
     stays = []
-    rank = {"switched": 0, "unknown": 1, "voluntary": 2, "involuntary": 3, None: 0}
     for customer in sorted(pieces):
         for start, end, reason in sorted(pieces[customer], key=lambda p: p[0]):
             same = stays and stays[-1][0] == customer
@@ -144,7 +150,11 @@ def loop_spells(spans, policy=MetricPolicy()):
                 current = stays[-1]
                 if current[2] is not None and (end is None or end > current[2]):
                     current[2:] = [end, reason]
-                elif current[2] is not None and end == current[2] and rank[reason] > rank[current[3]]:
+                elif (
+                    current[2] is not None
+                    and end == current[2]
+                    and RANK[reason or "switched"] > RANK[current[3]]
+                ):
                     current[3] = reason
             else:
                 stays.append([customer, start, end, reason])

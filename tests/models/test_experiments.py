@@ -330,7 +330,7 @@ def test_negative_revenue_has_a_difference_but_no_lift():
         (lambda: experiments.compare(REVENUE, "revenue", control="control", planned_n=0), "planned_n"),
         (lambda: experiments.sample_ratio(USERS[["variant", "n"]], {"0": 1, "2": 1}), "1, 2"),
         (lambda: experiments.sample_ratio(USERS[["variant", "n"]], [1, 0]), "positive share"),
-        (lambda: integrity.read_split(["control"]), "variant=share"),
+        (lambda: integrity.read_split(["control"]), "write variant"),
         (lambda: integrity.choose_experiment(["x"], "y"), "'y'"),
         (lambda: power.peeking_error(0), "looks"),
         (lambda: decision.decide(pd.DataFrame(), control_value=1, visitors=0, n=1), "visitors"),

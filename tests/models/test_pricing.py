@@ -455,7 +455,7 @@ def test_usage_that_is_no_usage_is_refused():
         pricing.usage_bills(pd.DataFrame({"units": [], "paid": [], "n": []}), [])
     with pytest.raises(InputError, match="from 0 up"):
         pricing.usage_bills(pd.DataFrame({"units": [-1], "paid": [1], "n": [1]}), [])
-    for plan in ("metered", "metered: rate=x", ": rate=1", "metered: tarif=1", "metered: rate=-1"):
+    for plan in ("metered", "metered: rate x", ": rate 1", "metered: tarif 1", "metered: rate -1"):
         with pytest.raises(InputError, match="`plans`"):
             pricing.read_plans([plan])
 

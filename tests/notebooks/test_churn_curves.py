@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -85,7 +86,71 @@ def test_telco_gives_a_sound_report(run):
     said = " ".join(str(cell.get("outputs", "")) for cell in outcome.notebook.cells)
     assert "Cohorts are compared by calendar month" in said
     assert "does not say why customers left" in said
+    # Its churn is below one point a month, so there is no whole point to take off.
     assert found["churn.point_of_retention"]["unit"] == "money:USD"
+    assert found["churn.point_of_retention"]["sentence"].startswith("A tenth of a point less churn a month")
+    assert found["churn.point_of_retention"]["low"] > 0
+
+
+def company(folder, customers, stay, **columns):
+    """CSV files of customers who begin on the first days of 2022 and stay some days; None: to the end."""
+    rows = []
+    for number in range(customers):
+        begin, days = dt.date(2022, 1, 1) + dt.timedelta(days=number % 300), stay(number)
+        row = {
+            "subscription_id": f"s{number}", "customer_id": f"c{number}", "plan": "AB"[number % 2],
+            "billing_interval": "month", "unit_amount_minor": 1000, "currency": "EUR", "status": "active",
+            "started_at": begin, "ended_at": begin + dt.timedelta(days=days) if days else None,
+        }  # fmt: skip
+        rows.append(row | {name: value(number) for name, value in columns.items()})
+    subscriptions = pd.DataFrame(rows)
+    subscriptions.to_csv(folder / "subscriptions.csv", index=False)
+    people = subscriptions[["customer_id", "started_at"]].rename(columns={"started_at": "created_at"})
+    people.assign(segment=["x" if n % 3 else "y" for n in range(customers)]).to_csv(
+        folder / "customers.csv", index=False
+    )
+    return str(folder)
+
+
+def words(outcome):
+    return " ".join(str(output) for cell in outcome.notebook.cells for output in cell.get("outputs", []))
+
+
+def test_a_company_that_nobody_left(run, tmp_path):
+    data = company(tmp_path, 300, lambda n: None)
+    outcome = run(NAME, data=data, by="segment", as_of="2022-11-20", horizon=6)
+    found = findings(outcome)
+    assert found["churn.retention"]["value"] == 1
+    assert found["churn.median_tenure"]["value"] is None
+    assert not {"churn.group_difference", "churn.point_of_retention", "churn.best_lever"} & set(found)
+    assert "nobody has left" in words(outcome)
+
+
+def test_a_company_that_everybody_left(run, tmp_path):
+    data = company(tmp_path, 300, lambda n: 20 + n % 90)
+    outcome = run(NAME, data=data, period="week", horizon=60)
+    found = findings(outcome)
+    assert found["churn.retention"]["value"] == 0
+    assert "Nobody pays anything" in words(outcome)
+    assert "not available" not in " ".join(record["sentence"] for record in found.values())
+
+
+def test_three_customers_and_two_currencies(run, tmp_path):
+    (tmp_path / "three").mkdir()
+    assert findings(run(NAME, data=company(tmp_path / "three", 3, lambda n: (None, 40, 200)[n])))
+    (tmp_path / "two").mkdir()
+    data = company(
+        tmp_path / "two",
+        600,
+        lambda n: 40 + n % 250 if n % 2 else None,
+        currency=lambda n: "JPY" if n % 5 == 0 else "EUR",
+        unit_amount_minor=lambda n: 99_000 if n % 5 == 0 else 1000,
+    )
+    outcome = run(NAME, data=data)
+    # The amounts are of those who pay in the commoner currency, however large the other's numbers.
+    point = findings(outcome)["churn.point_of_retention"]
+    assert point["unit"] == "money:EUR"
+    assert "Those who pay in JPY are not in the amounts." in words(outcome)
 
 
 def test_weeks_windows_and_one_group_run_too(run, demo):
@@ -108,6 +173,7 @@ def test_segments_can_be_compared(run, demo):
         ({"period": "fortnight"}, ["`period`", "day, week, month"]),
         ({"by": "chanel"}, ["'chanel'", "did you mean 'channel'"]),
         ({"as_of": "2019-01-01"}, ["as_of", "2019-01-01", "before the data"]),
+        ({"as_of": "2036-01-01"}, ["as_of", "2036-01-01", "after the data"]),
         ({"as_of": "31.10.2026"}, ["`as_of`", "year-month-day"]),
         ({"currency": "GBP"}, ["GBP", "EUR"]),
         ({"start_from": "2030-01-01"}, ["start_from"]),

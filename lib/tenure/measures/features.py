@@ -269,6 +269,17 @@ def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
     )
 
 
+def by_recency(used: ir.Table, days: int) -> ir.Table:
+    """Tell who came within some days from who did not: customer_id, segment ("active" or "quiet").
+
+    Args:
+        used: The table that `usage` returned.
+        days: Who came within fewer days is active.
+    """
+    active = (used.events > 0) & (used.recency_days < days)
+    return used.select("customer_id", segment=active.ifelse("active", "quiet"))
+
+
 def value_counts(table: ir.Table, columns: Sequence[str]) -> ir.Table:
     """Count the rows by the value of each of some whole-number columns: column, value, n."""
     parts = [

@@ -397,10 +397,9 @@ def retention_moments(
         policy: What counts, and when.
 
     Returns:
-        A row a month and group: month, group, n (customers who paid then), paid_then, kept (the sum over
-        customers of the lesser of then and now), paid_now (sums in minor units), lost (who pay nothing
-        now), and the sample variances and covariances var_then, var_kept, var_now, cov_kept, cov_now (the
-        last two with then).
+        A row a month and group: month, group, n (customers who paid then), lost (of them, who pay nothing
+        now), the sums paid_then, paid_now, kept (over customers, the lesser of then and now) and added (the
+        rest of now), in minor units, and the sample moments var_then, var_added and cov_added (with then).
 
     Raises:
         InputError: `by` is not available.
@@ -432,19 +431,19 @@ def retention_moments(
         "month", "group", "paid_then", paid_now=_.paid_now.fill_null(0.0)
     )
     both = both.mutate(kept=ibis.least(both.paid_then, both.paid_now))
+    both = both.mutate(added=both.paid_now - both.kept)
     return (
         both.group_by("month", "group")
         .agg(
             n=_.count().cast("int64"),
             lost=(_.paid_now == 0).sum().cast("int64"),
             paid_then=_.paid_then.sum(),
-            kept=_.kept.sum(),
             paid_now=_.paid_now.sum(),
+            kept=_.kept.sum(),
+            added=_.added.sum(),
             var_then=_.paid_then.var(how="sample"),
-            var_kept=_.kept.var(how="sample"),
-            var_now=_.paid_now.var(how="sample"),
-            cov_kept=_.kept.cov(_.paid_then, how="sample"),
-            cov_now=_.paid_now.cov(_.paid_then, how="sample"),
+            var_added=_.added.var(how="sample"),
+            cov_added=_.added.cov(_.paid_then, how="sample"),
         )
         .order_by("month", "group")
     )

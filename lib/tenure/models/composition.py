@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -231,10 +231,12 @@ def segment_values(
     Churn a month is 1 - S^(1/m), with S the share still there after the m months that were watched
     (Wilson's interval). The value in brief is what a customer pays a month, times margin, over `horizon`
     months of that constant churn, discounted: sum over t of (1 - c)^t / (1 + d)^(t/12). Churn falls with
-    tenure, so it is on the low side.
+    tenure, so it is on the low side. Its interval joins those of churn and of what they pay by the method of
+    variance estimates recovery (Zou and Donner 2008).
 
     Args:
-        totals: Columns segment, customers, paying, value_minor and value_var.
+        totals: Columns segment, customers, paying, value_minor and value_var and, where known,
+            active_days_a_month and its variance active_days_a_month_var.
         life: The life table by segment since the earlier day, as `departure_table` returns it.
         months: Months watched.
         horizon: Months that count.
@@ -244,8 +246,8 @@ def segment_values(
 
     Returns:
         A row a segment, the largest first: segment, customers, share, value_minor, value_share, arpa,
-        arpa_low, arpa_high, watched, churn, churn_low, churn_high, worth, worth_low, worth_high (minor
-        units). NaN where it is not known.
+        arpa_low, arpa_high, watched, churn, churn_low, churn_high, active_days (a month), worth, worth_low,
+        worth_high (minor units). NaN where it is not known.
     """
     z, rows = z_value(level), []
     for row in totals.to_dict("records"):
@@ -272,12 +274,21 @@ def segment_values(
                 "churn": churn[0],
                 "churn_low": churn[1],
                 "churn_high": churn[2],
+                "active_days": (active := row.get("active_days_a_month", float("nan"))),
+                "active_days_low": active - (spread := z * _mean_error(row)),
+                "active_days_high": active + spread,
                 "worth": worth[0],
-                "worth_low": worth[2],
-                "worth_high": worth[1],
+                "worth_low": worth[0] - float(np.hypot(worth[0] - worth[2], worth[0] * error / arpa)),
+                "worth_high": worth[0] + float(np.hypot(worth[1] - worth[0], worth[0] * error / arpa)),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _mean_error(row: Mapping[Any, Any]) -> float:
+    """Standard error of the mean active days."""
+    variance, n = row.get("active_days_a_month_var", float("nan")), int(row["customers"])
+    return float(np.sqrt(variance / n)) if n > 1 else float("nan")
 
 
 def _lifetime(churn: float, horizon: int, yearly_discount: float) -> float:
@@ -347,7 +358,8 @@ def keeping(
 
     A customer who is kept goes on to leave like others of the segment, and is worth what they are. The
     leavers of a year are 1 - (1 - c)^12 of the customers; as more leave, more can be kept and each is worth
-    less, so the interval's ends are the least and the greatest over the interval of churn.
+    less, so the least and the greatest over the interval of churn are taken, and joined with the interval of
+    what they pay as in `segment_values`.
 
     Args:
         values: As `segment_values` returns them.
@@ -357,26 +369,38 @@ def keeping(
         yearly_discount: Discount rate a year.
 
     Returns:
-        A row a segment, the dearest first: segment, customers, leavers (a year), money, money_low,
-        money_high (minor units).
+        A row a segment, the dearest for each customer first: segment, customers, leavers (a year), money, and
+        per_customer, per_customer_low, per_customer_high (minor units).
 
     Example:
-        >>> values = pd.DataFrame({"segment": ["a"], "customers": [1000], "arpa": [1000.0], "churn": [0.05],
-        ...                        "churn_low": [0.04], "churn_high": [0.06]})
+        >>> values = pd.DataFrame({"segment": ["a"], "customers": [1000], "arpa": [1000.0],
+        ...     "arpa_high": [1010.0], "churn": [0.05], "churn_low": [0.04], "churn_high": [0.06]})
         >>> keeping(values).round(0)[["leavers", "money"]].values.tolist()
-        [[460.0, 611404.0]]
+        [[460.0, 606311.0]]
     """
     rows = []
     for row in values.to_dict("records"):
         ends = [row["churn"], *np.linspace(row["churn_low"], row["churn_high"], 21)]
-        leavers = [row["customers"] * (1 - (1 - churn) ** 12) for churn in ends]
-        money = [
-            number * kept * row["arpa"] * margin * _lifetime(churn, horizon, yearly_discount)
-            for number, churn in zip(leavers, ends, strict=True)
+        leavers = [1 - (1 - churn) ** 12 for churn in ends]
+        each = [
+            share * kept * row["arpa"] * margin * _lifetime(churn, horizon, yearly_discount)
+            for share, churn in zip(leavers, ends, strict=True)
         ]
-        rows.append((row["segment"], int(row["customers"]), leavers[0], money[0], min(money), max(money)))
-    columns = ["segment", "customers", "leavers", "money", "money_low", "money_high"]
-    return pd.DataFrame(rows, columns=columns).sort_values("money", ascending=False, ignore_index=True)
+        n, value = int(row["customers"]), each[0]
+        pays = value * (row["arpa_high"] - row["arpa"]) / row["arpa"]
+        low = value - float(np.hypot(value - min(each), pays))
+        high = value + float(np.hypot(max(each) - value, pays))
+        rows.append((row["segment"], n, leavers[0] * n, value * n, value, low, high))
+    columns = [
+        "segment",
+        "customers",
+        "leavers",
+        "money",
+        "per_customer",
+        "per_customer_low",
+        "per_customer_high",
+    ]
+    return pd.DataFrame(rows, columns=columns).sort_values("per_customer", ascending=False, ignore_index=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -485,7 +509,7 @@ def differences(
     return pair if better == "down" else (pair[1], pair[0])
 
 
-def ordered_by(segments: Sequence[str], table: pd.DataFrame) -> list[str]:
+def ordered_by(segments: Iterable[str], table: pd.DataFrame) -> list[str]:
     """Return segments in the order in which a table has them; those it has not come last, by name."""
     place = {name: number for number, name in enumerate(table["segment"])}
     return sorted(segments, key=lambda name: (place.get(name, len(place)), name))

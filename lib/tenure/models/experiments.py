@@ -87,10 +87,8 @@ def _covariance(sums: Mapping[str, float], a: str, b: str) -> float:
     n = sums["n"]
     if n < 2:
         return float("nan")
-    if a == b:
-        product = sums[f"q_{a}"]
-    else:
-        product = sums[f"c_{a}_{b}"] if f"c_{a}_{b}" in sums else sums[f"c_{b}_{a}"]
+    names = [f"q_{a}"] if a == b else [f"c_{a}_{b}", f"c_{b}_{a}"]
+    product = next(sums[name] for name in names if name in sums)
     value = (product - sums[f"s_{a}"] * sums[f"s_{b}"] / n) / (n - 1)
     return float(max(value, 0.0)) if a == b else float(value)
 

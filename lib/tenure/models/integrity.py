@@ -63,26 +63,26 @@ def choose_experiment(listed: Sequence[str], experiment: str = "") -> str:
 
 
 def read_split(split: Sequence[str]) -> dict[str, float]:
-    """Read a planned split such as ["control=2", "new=1"].
+    """Read a planned split such as ["control: 2", "new: 1"].
 
     Raises:
         InputError: An entry is no name and number.
 
     Example:
-        >>> read_split(["control=2", "new=1"])
+        >>> read_split(["control: 2", "new: 1"])
         {'control': 2.0, 'new': 1.0}
     """
     found = {}
     for entry in split:
-        name, _, share = str(entry).rpartition("=")
+        name, _, share = str(entry).rpartition(":")
         try:
             found[name.strip()] = float(share)
         except ValueError:
             name = ""
         if not name.strip():
             raise InputError(
-                f"The parameter `planned_split` has the entry {entry!r}: write variant=share, such as "
-                "control=0.5."
+                f"The parameter `planned_split` has the entry {entry!r}: write variant: share, such as "
+                "control: 0.5."
             )
     return found
 

@@ -172,7 +172,7 @@ def find_classes(items: Items, *, most: int = 6, starts: int = 4, seed: int = 0)
         }
     )
     reason = (
-        f"{k} classes explain the answers best (least BIC)."
+        "More classes, or fewer, explain the answers less well for what they cost (BIC)."
         if k > 1
         else "One class explains the answers as well as several: people do not fall into groups by them."
     )

@@ -17,6 +17,7 @@ from tenure.errors import InputError, NotApplicable, TenureError
 from tenure.models.rates import (
     NOTHING,
     Estimate,
+    effective_number,
     exact,
     mean,
     money_share,
@@ -24,6 +25,7 @@ from tenure.models.rates import (
     pooled,
     proportion,
     quick_ratio,
+    weighted_share,
 )
 
 GAINS = ("new", "reactivation", "expansion")
@@ -316,15 +318,13 @@ def rate_table(
     known = pd.DataFrame(index=pd.Index(months, name="month"))
     given = pd.DataFrame(columns=["currency", "month", "rate"]) if rates is None else rates
     every = sorted({*given["month"].astype(int), *months})
+    base = _base(given)
     for name in {*used, currency}:
         own = given[given["currency"] == name].set_index("month")["rate"].astype(float)
-        if own.empty and name == currency:
+        if own.empty and name == currency and base in ("", currency):
             own = pd.Series({every[0]: 1.0})
         if own.empty:
-            raise InputError(
-                f"There are amounts in {name} and no exchange rate of it to {currency}. Fix: put its rates "
-                f"into the table fx_rates, or look at one currency only with currency='{name}'."
-            )
+            raise InputError(_no_rate(name, currency, base))
         known[name] = own.reindex(every).ffill().bfill().reindex(list(months))
     columns = sorted(used)
     return known[columns].div(known[currency], axis=0).rename_axis(columns="currency")
@@ -364,10 +364,9 @@ def reporting_currency(
     if totals.empty:
         return ""
     if len(totals) > 1 and rates is not None and len(rates):
-        own = rates.assign(one=rates["rate"] == 1).groupby("currency")["one"].all()
-        ones = [name for name in own.index[own] if name in totals.index]
-        if ones:
-            return str(totals[ones].idxmax())
+        base = _base(rates)
+        if base in totals.index:
+            return base
     return str(totals.sort_index().idxmax())
 
 
@@ -409,8 +408,33 @@ def roll_forward(book: Ledger, *, group: str = "all") -> pd.DataFrame:
     )
 
 
+def effective_customers(balances: pd.DataFrame, rates: Mapping[str, float] | None = None) -> dict[int, float]:
+    """Return for each month how many customers of equal revenue would tell as much (Kish 1965).
+
+    Args:
+        balances: As from `tenure.measures.revenue.mrr_balances`, not split by group.
+        rates: Value of one unit of each currency in the reporting currency; None: all are one.
+
+    Example:
+        >>> stood = pd.DataFrame({"month": [1], "currency": "EUR", "mrr_minor": [1000], "paying": [10],
+        ...                       "spread": [0.0]})
+        >>> effective_customers(stood)
+        {1: 10.0}
+    """
+    found = {}
+    for month in sorted(set(balances["month"].astype(int))):
+        n, center, spread = _pool(balances, month, rates)
+        found[month] = effective_number(n, n * center, spread**2) if n else 0.0
+    return found
+
+
 def month_metrics(
-    flow: pd.DataFrame, month: int, *, churn_base: str = "start", level: float = 0.95
+    flow: pd.DataFrame,
+    month: int,
+    *,
+    churn_base: str = "start",
+    effective: Mapping[int, float] | None = None,
+    level: float = 0.95,
 ) -> dict[str, Estimate]:
     """Estimate a month's rates from the ledger.
 
@@ -418,6 +442,7 @@ def month_metrics(
         flow: As from `roll_forward`.
         month: The month.
         churn_base: Divide lost customers by those at the "start", or by "start_and_new".
+        effective: As from `effective_customers`; None: as if all customers paid the same.
         level: Level of the intervals.
 
     Returns:
@@ -451,7 +476,9 @@ def month_metrics(
         if opening
         else NOTHING,
         "logo_churn": proportion(lost, base, level=level),
-        "mrr_churn": money_share(-row["churn"], row["churn_squares"], opening, before, level=level),
+        "mrr_churn": weighted_share(
+            -row["churn"], opening, (effective or {}).get(month - 1, before), before, level=level
+        ),
         "mrr_contraction": money_share(-row["contraction"], contracted, opening, before, level=level),
         "quick_ratio": quick_ratio(
             sum(row[kind] for kind in GAINS),
@@ -481,17 +508,8 @@ def revenue_per_customer(
         >>> revenue_per_customer(stood, 1).value
         150.0
     """
-    rows = balances[(balances["month"] == month) & (balances["paying"] > 0)]
-    n = rows["paying"].to_numpy(dtype=float)
-    rate = np.array([1.0 if rates is None else rates.get(name, 0.0) for name in rows["currency"]])
-    means = rows["mrr_minor"].to_numpy(dtype=float) * rate / n
-    spread = rows["spread"].fillna(0.0).to_numpy(dtype=float) * rate
-    size = int(n.sum())
-    if size == 0:
-        return mean(float("nan"), float("nan"), 0, level=level)
-    center = float((means * n).sum() / size)
-    square = float(((n - 1) * spread**2 + n * (means - center) ** 2).sum())
-    return mean(center, float(np.sqrt(square / max(size - 1, 1))), size, level=level)
+    n, center, spread = _pool(balances, month, rates)
+    return mean(center, spread, n, level=level) if n else NOTHING
 
 
 def lines_in(lines: pd.DataFrame, rates: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -554,8 +572,8 @@ def group_table(book: Ledger, month: int, *, level: float = 0.95) -> pd.DataFram
 
     Returns:
         A row a group, the largest first: group, opening, won (new and back), grown (expansion less
-        contraction), churn, transfer, other (pauses and exchange rates), closing, left, low, high, n (customers
-        at the start).
+        contraction), churn, transfer, other (pauses and exchange rates), closing, left, low, high, n
+        (customers at the start).
     """
     rows = []
     for group in sorted(book.balances["group"].unique()):
@@ -999,6 +1017,42 @@ def targets_of(targets: pd.DataFrame | None, month: int) -> Mapping[str, float]:
         own = targets[targets["period"].astype(str) == period]
         found |= dict(zip(own["metric"].astype(str), own["target"].astype(float), strict=True))
     return found
+
+
+def _pool(balances: pd.DataFrame, month: int, rates: Mapping[str, float] | None) -> tuple[int, float, float]:
+    """Count, mean and standard deviation of the paying customers' revenue, over currencies."""
+    rows = balances[(balances["month"] == month) & (balances["paying"] > 0)]
+    n = rows["paying"].to_numpy(dtype=float)
+    size = int(n.sum())
+    if size == 0:
+        return 0, float("nan"), float("nan")
+    rate = np.array([1.0 if rates is None else rates.get(name, 0.0) for name in rows["currency"]])
+    means = rows["mrr_minor"].to_numpy(dtype=float) * rate / n
+    spread = rows["spread"].fillna(0.0).to_numpy(dtype=float) * rate
+    center = float((means * n).sum() / size)
+    square = float(((n - 1) * spread**2 + n * (means - center) ** 2).sum())
+    return size, center, float(np.sqrt(square / max(size - 1, 1)))
+
+
+def _no_rate(name: str, currency: str, base: str) -> str:
+    if name == currency:
+        return (
+            f"There is no exchange rate of {currency} to {base}, the currency of the table fx_rates. "
+            f"Fix: put its rates in, or report in {base}."
+        )
+    return (
+        f"There are amounts in {name} and no exchange rate of it to {currency}. Fix: put its rates into the "
+        f"table fx_rates, or look at one currency only with currency='{name}'."
+    )
+
+
+def _base(rates: pd.DataFrame) -> str:
+    """The currency that rates are to: the one whose own is always 1; empty where none is."""
+    if rates.empty:
+        return ""
+    own = rates.assign(one=rates["rate"] == 1).groupby("currency")["one"].all()
+    ones = sorted(str(name) for name in own.index[own])
+    return ones[0] if ones else ""
 
 
 def _month(flow: pd.DataFrame, month: int) -> dict[str, float]:

@@ -919,7 +919,7 @@ def exposed(paid: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_plans(plans: Sequence[str], unit: float = 1.0) -> list[UsagePlan]:
-    """Read plans such as "hybrid: base=6.99, included=5, rate=0.8, cap=24.99".
+    """Read plans such as "hybrid: base 6.99, included 5, rate 0.8, cap 24.99".
 
     Args:
         plans: The plans.
@@ -929,23 +929,23 @@ def read_plans(plans: Sequence[str], unit: float = 1.0) -> list[UsagePlan]:
         InputError: A plan cannot be read.
 
     Example:
-        >>> read_plans(["metered: rate=0.5"])
+        >>> read_plans(["metered: rate 0.5"])
         [UsagePlan(name='metered', base=0.0, included=0.0, rate=0.5, cap=inf)]
     """
     found = []
     for plan in plans:
         name, colon, rest = str(plan).partition(":")
-        pairs = [pair.split("=") for pair in rest.split(",")]
+        pairs = [pair.split() for pair in rest.split(",")]
         try:
-            numbers = {key.strip(): float(value) for key, value in pairs}
+            numbers = {key: float(value) for key, value in pairs}
             numbers |= {key: unit * numbers[key] for key in ("base", "rate", "cap") if key in numbers}
             if not colon or not name.strip() or min(numbers.values()) < 0:
                 raise ValueError
             found.append(UsagePlan(name.strip(), **{"base": 0.0, **numbers}))
         except (TypeError, ValueError):
             raise InputError(
-                f"The parameter `plans` has the entry {plan!r}: write name: base=5, included=2, rate=0.5, "
-                "cap=20 with amounts from 0 up, of which all but one may be left out."
+                f"The parameter `plans` has the entry {plan!r}: write name: base 5, included 2, rate 0.5, "
+                "cap 20 with amounts from 0 up, of which all but one may be left out."
             ) from None
     return found
 

@@ -26,10 +26,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from scipy import special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.lifetable import Array, check_level, spelled, z_value
+from tenure.models.newton import minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "bgnbd": ("r", "alpha", "a", "b"),
@@ -46,6 +47,7 @@ NAMES: Mapping[str, str] = {
 
 _COUNTS = ("frequency", "recency", "T", "n")
 _BOUND = 12.0
+_MANY = 3_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,23 +164,13 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
 
     best = None
     for start in _STARTS[model]:
-        bounds = [(-_BOUND, _BOUND)] * 4
-        found = optimize.minimize(loss, np.log(start), jac=True, method="L-BFGS-B", bounds=bounds,
-                                  options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8})  # fmt: skip
-        if np.isfinite(found.fun) and (best is None or found.fun < best.fun - 1e-10):
-            best = found
-        if best is not None and np.abs(best.x).max() < _BOUND - 1 and len(n) > 20_000:
-            break
-    if best is None:
-        raise NotApplicable(f"The {NAMES[model]} model could not be fitted to these purchases.")
-    theta, information = best.x, _hessian(loss, best.x) * n.sum()
-    for _ in range(3):
-        step = np.linalg.lstsq(information, loss(theta)[1] * n.sum(), rcond=1e-10)[0]
-        if not np.isfinite(step).all() or np.abs(step).max() > 1:
-            break
-        if loss(theta - step)[0] > loss(theta)[0]:
-            break
-        theta = theta - step
+        theta, square = minimize(loss, np.log(start), bound=_BOUND)
+        if best is None or loss(theta)[0] < loss(best[0])[0] - 1e-10:
+            best = theta, square
+        if len(n) > _MANY:
+            break  # many counts have one hill to climb; few may have several
+    assert best is not None
+    theta, information = best[0], best[1] * n.sum()
     covariance = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
     value = -loss(theta)[0] * n.sum()
     estimate = theta.copy()
@@ -388,16 +380,10 @@ def fit_spend(spend: pd.DataFrame, *, level: float = 0.95) -> Spend:
         )
         return -float(n @ value) / n.sum(), -slope / n.sum()
 
-    best = None
-    for start in ((3.0, 3.0, 1.0), (1.0, 2.0, 1.0), (8.0, 5.0, 0.5)):
-        found = optimize.minimize(loss, np.log(start), jac=True, method="L-BFGS-B",
-                                  bounds=[(-_BOUND, _BOUND)] * 3,
-                                  options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9})  # fmt: skip
-        if best is None or found.fun < best.fun - 1e-12:
-            best = found
-    assert best is not None
-    covariance = np.linalg.pinv(_hessian(loss, best.x) * n.sum(), rcond=1e-12, hermitian=True)
-    p, q, g = np.exp(best.x)
+    found = [minimize(loss, np.log(start), bound=_BOUND) for start in ((3.0, 3.0, 1.0), (8.0, 5.0, 0.5))]
+    theta, square = min(found, key=lambda pair: loss(pair[0])[0])
+    covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
+    p, q, g = np.exp(theta)
     mean = p * g / (q - 1) * unit if q > 1 else np.inf
     slope = np.array([1.0, -q / (q - 1), 1.0]) if q > 1 else np.zeros(3)
     half = np.exp(z_value(level) * np.sqrt(max(slope @ covariance @ slope, 0)))
@@ -405,7 +391,7 @@ def fit_spend(spend: pd.DataFrame, *, level: float = 0.95) -> Spend:
         p=float(p),
         q=float(q),
         gamma=float(g * unit),
-        log_likelihood=-float(best.fun) * float(n.sum()) - float(n.sum()) * np.log(unit),
+        log_likelihood=-loss(theta)[0] * float(n.sum()) - float(n.sum()) * np.log(unit),
         customers=int(n.sum()),
         mean=float(mean),
         low=float(mean / half),
@@ -418,8 +404,8 @@ class Independence:
     """Whether spend goes with frequency.
 
     Attributes:
-        correlation: Of the logarithms of the mean amount and of the number of repeat purchases.
-        low, high: Its limits (Fisher's z).
+        correlation: Of the mean amount and the number of repeat purchases.
+        low, high: Its limits.
         p: The p-value of no correlation.
         customers: Customers behind it.
     """
@@ -434,8 +420,9 @@ class Independence:
 def spend_independence(spend: pd.DataFrame, *, level: float = 0.95) -> Independence:
     """Test whether customers who buy more often also pay more, or less, a purchase.
 
-    The gamma-gamma model takes it that they do not. The correlation is that of logarithms, since amounts
-    are skewed.
+    The gamma-gamma model takes it that they do not. The mean of few purchases varies more than that of many,
+    so the standard error is White's (1980), which allows for it. (Logarithms would not do: that of a mean of
+    few is lower on average than that of a mean of many.)
 
     Args:
         spend: As for `fit_spend`.
@@ -447,20 +434,21 @@ def spend_independence(spend: pd.DataFrame, *, level: float = 0.95) -> Independe
     check_level(level)
     rows = spend[spend["frequency"] > 0]
     n = rows["n"].to_numpy(dtype=float)
-    x, z = np.log(rows["frequency"].to_numpy(dtype=float)), np.log(rows["mean_spend"].to_numpy(dtype=float))
+    x, z = rows["frequency"].to_numpy(dtype=float), rows["mean_spend"].to_numpy(dtype=float)
     if n.sum() < 10 or np.ptp(x) == 0 or np.ptp(z) == 0:
         raise NotApplicable(
             "Too few customers bought again, or all of them alike, to tell whether spend goes with frequency."
         )
     r = _correlation(x, z, n)
-    error = 1 / np.sqrt(n.sum() - 3)
+    x, z = x - np.average(x, weights=n), z - np.average(z, weights=n)
+    rest = z - x * (n @ (x * z)) / (n @ x**2)
+    error = np.sqrt((n @ (x * rest) ** 2) / ((n @ x**2) * (n @ z**2)))
     half = z_value(level) * error
-    centre = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
     return Independence(
         correlation=r,
-        low=float(np.tanh(centre - half)),
-        high=float(np.tanh(centre + half)),
-        p=float(2 * special.ndtr(-abs(centre) / error)),
+        low=float(max(r - half, -1)),
+        high=float(min(r + half, 1)),
+        p=float(2 * special.ndtr(-abs(r) / error)) if error > 0 else 0.0,
         customers=int(n.sum()),
     )
 
@@ -542,6 +530,8 @@ def _bg_expected(modified: bool) -> Callable[[Parameters, Array, Array, Array, f
         left = (alpha + T) / (alpha + T + time)
         tail = special.hyp2f1(r + x, b + x + shift, a + b + x + shift - 1, 1 - left)
         each = (a + b + x + shift - 1) / (a - 1) * (1 - left ** (r + x) * tail)
+        # Where hardly anybody ever stops, the formula has no digits left: purchases go on at their rate.
+        each = np.where(np.isfinite(each) & (each >= 0), each, (r + x) / (alpha + T) * time)
         return each * _bg_alive(modified)(parameters, x, tx, T)
 
     return expected
@@ -746,20 +736,11 @@ def _checked(counts: pd.DataFrame, *, whole: bool) -> pd.DataFrame:
             "frequency counts purchases after the first, and 0 <= recency <= T, with recency 0 for those who "
             "bought once."
         )
-    return counts.reset_index(drop=True)
+    # Equal customers are one row: that is what makes a million of them cheap.
+    return counts.groupby(list(_COUNTS[:3]), as_index=False)["n"].sum()
 
 
 def _correlation(x: Array, y: Array, weight: Array) -> float:
     x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
     scale = np.sqrt((weight @ x**2) * (weight @ y**2))
     return float(weight @ (x * y) / scale) if scale > 0 else float("nan")
-
-
-def _hessian(loss: Callable[[Array], tuple[float, Array]], theta: Array, step: float = 1e-3) -> Array:
-    rows = []
-    for i in range(len(theta)):
-        shift = np.zeros(len(theta))
-        shift[i] = step
-        rows.append((loss(theta + shift)[1] - loss(theta - shift)[1]) / (2 * step))
-    square = np.array(rows)
-    return (square + square.T) / 2

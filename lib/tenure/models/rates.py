@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 from tenure.errors import InputError
 from tenure.models.lifetable import check_level, z_value
@@ -100,11 +100,9 @@ def proportion(events: int, n: int, *, level: float = 0.95) -> Estimate:
         raise InputError(f"There are {events} events among {n}: `events` must lie between 0 and `n`.")
     if n == 0:
         return Estimate(NAN, NAN, NAN, 0, level)
-    z = z_value(level)
     share = events / n
-    center = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(share, max(0.0, center - half), min(1.0, center + half), int(n), level)
+    low, high = _wilson(share, n, level)
+    return Estimate(share, low, high, int(n), level)
 
 
 def pooled(frame: pd.DataFrame, events: str, n: str, *, level: float = 0.95) -> Estimate:
@@ -142,6 +140,44 @@ def rescale(rate: float, periods: float) -> float:
         (0.03451, 0.3439)
     """
     return 1 - (1 - rate) ** periods
+
+
+def weighted_share(amount: float, base: float, effective: float, n: int, *, level: float = 0.95) -> Estimate:
+    """Estimate the share of an amount that was lost, or kept, where customers weigh differently.
+
+    The interval is Wilson's for as many customers of equal weight as tell as much: the effective number
+    ``(sum of weights)^2 / sum of squared weights`` (Kish 1965). It allows for what the sample may not show,
+    that a large customer could have left.
+
+    Args:
+        amount: What was lost or kept, between 0 and the base.
+        base: What could have been.
+        effective: The effective number of customers.
+        n: The number of customers.
+        level: Level of the interval.
+
+    Example:
+        >>> lost = weighted_share(5_000, 100_000, 400, 1_000)
+        >>> round(lost.value, 3), round(lost.low, 4), round(lost.high, 4)
+        (0.05, 0.0326, 0.076)
+    """
+    check_level(level)
+    if base <= 0 or effective <= 0:
+        return Estimate(NAN, NAN, NAN, int(n), level)
+    share = float(amount) / float(base)
+    low, high = _wilson(min(max(share, 0.0), 1.0), float(effective), level)
+    return Estimate(share, low, high, int(n), level)
+
+
+def effective_number(n: float, total: float, variance: float) -> float:
+    """Return Kish's effective number from the count, the sum and the sample variance of weights.
+
+    Example:
+        >>> effective_number(10, 100.0, 0.0)
+        10.0
+    """
+    squares = max((n - 1) * (0.0 if math.isnan(variance) else variance), 0.0) + total**2 / n if n else 0.0
+    return total**2 / squares if squares > 0 else 0.0
 
 
 def money_share(amount: float, squares: float, base: float, n: int, *, level: float = 0.95) -> Estimate:
@@ -207,15 +243,18 @@ def quick_ratio(
     Example:
         >>> ratio = quick_ratio(400, 4_000, 200, 2_000, 60)
         >>> round(ratio.value, 2), round(ratio.low, 2), round(ratio.high, 2)
-        (2.0, 1.17, 3.42)
+        (2.0, 1.15, 3.48)
     """
     if losses <= 0:
         return Estimate(NAN, NAN, NAN, int(n), level)
     ratio = gains / losses
     if gains <= 0:
         return Estimate(ratio, 0.0, NAN, int(n), level)
-    spread = math.sqrt(gain_squares / gains**2 + loss_squares / losses**2)
-    factor = math.exp(z_value(level) * spread)
+    # The squares are estimates themselves, and poor ones where a few movements make up the sum: hence
+    # Student's t, with Satterthwaite's degrees of freedom from the effective numbers of movements.
+    up, down = gain_squares / gains**2, loss_squares / losses**2
+    freedom = max((up + down) ** 2 / (up**3 + down**3), 1.0)
+    factor = math.exp(float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(up + down))
     return Estimate(ratio, ratio / factor, ratio * factor, int(n), level)
 
 
@@ -237,7 +276,7 @@ def gross_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estim
     """Estimate gross revenue retention: of what customers paid then, the share they still pay.
 
     What a customer pays counts up to what the same customer paid then, so it never passes 100 %. The
-    variance is that of a ratio of means (Cochran 1977, section 6.5), the interval symmetric on the logit.
+    interval is that of `weighted_share`, each customer weighing what was paid then.
 
     Args:
         moments: A row of `tenure.measures.revenue.retention_moments`.
@@ -247,45 +286,46 @@ def gross_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estim
         The share and its interval; NaN where nobody paid then.
 
     Example:
-        >>> row = dict(n=100, paid_then=1000.0, kept=800.0, var_then=0.0, var_kept=16.2, cov_kept=0.0)
-        >>> kept = gross_retention(row)
+        >>> kept = gross_retention(dict(n=100, paid_then=1000.0, kept=800.0, var_then=0.0))
         >>> round(kept.value, 2), round(kept.low, 3), round(kept.high, 3)
-        (0.8, 0.71, 0.868)
+        (0.8, 0.711, 0.867)
     """
-    share, error = _ratio(moments, "kept")
-    n = int(moments["n"])
-    if math.isnan(share):
-        return Estimate(NAN, NAN, NAN, n, level)
-    if math.isnan(error):
-        return Estimate(share, NAN, NAN, n, level)
-    if error == 0 or not 0 < share < 1:
-        # Nothing varied: only the count says how sure one can be.
-        bounds = proportion(round(share * n), n, level=level)
-        return Estimate(share, bounds.low, bounds.high, n, level)
-    logit = math.log(share / (1 - share))
-    half = z_value(level) * error / (share * (1 - share))
-    return Estimate(share, float(special.expit(logit - half)), float(special.expit(logit + half)), n, level)
+    n, then = int(moments["n"]), float(moments["paid_then"])
+    size = effective_number(n, then, float(moments["var_then"]))
+    return weighted_share(float(moments["kept"]), then, size, n, level=level)
 
 
 def net_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimate:
     """Estimate net revenue retention: what the same customers pay now over what they paid then.
 
+    It is gross retention and, on top, what was added; its interval is made from both of theirs (Zou and
+    Donner 2008), that of what was added from the variance of a ratio of means (Cochran 1977, section 6.5),
+    symmetric on the logarithm.
+
     Args:
         moments: A row of `tenure.measures.revenue.retention_moments`.
-        level: Level of the interval, symmetric on the logarithm.
+        level: Level of the interval.
 
     Example:
-        >>> row = dict(n=100, paid_then=1000.0, paid_now=1100.0, var_then=0.0, var_now=25.0, cov_now=0.0)
+        >>> row = dict(n=100, paid_then=1000.0, kept=800.0, added=200.0, var_then=0.0, var_added=25.0,
+        ...            cov_added=0.0)
         >>> grown = net_retention(row)
         >>> round(grown.value, 2), round(grown.low, 3), round(grown.high, 3)
-        (1.1, 1.006, 1.202)
+        (1.0, 0.882, 1.143)
     """
-    share, error = _ratio(moments, "now", "paid_now")
-    n = int(moments["n"])
-    if math.isnan(share) or math.isnan(error) or share <= 0:
-        return Estimate(share, NAN, NAN, n, level)
-    factor = math.exp(z_value(level) * error / share)
-    return Estimate(share, share / factor, share * factor, n, level)
+    kept = gross_retention(moments, level=level)
+    if math.isnan(kept.value):
+        return kept
+    added, error = _ratio(moments, "added")
+    value = kept.value + added
+    if added <= 0:
+        return Estimate(kept.value, kept.low, kept.high, kept.n, level)
+    if math.isnan(error):
+        return Estimate(value, NAN, NAN, kept.n, level)
+    factor = math.exp(z_value(level) * error / added)
+    low = value - math.hypot(kept.value - kept.low, added - added / factor)
+    high = value + math.hypot(kept.high - kept.value, added * factor - added)
+    return Estimate(value, low, high, kept.n, level)
 
 
 def retention(moments: pd.DataFrame, month: int, *, level: float = 0.95) -> tuple[Estimate, Estimate]:
@@ -487,18 +527,23 @@ def exact(value: float, n: int = 0) -> Estimate:
     return Estimate(float(value), NAN, NAN, int(n))
 
 
+def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
+    z = z_value(level)
+    center = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, center - half), min(1.0, center + half)
+
+
 def _poisson_limits(events: int, level: float) -> tuple[float, float]:
     tail = (1 - level) / 2
     low = float(stats.chi2.ppf(tail, 2 * events) / 2) if events else 0.0
     return low, float(stats.chi2.ppf(1 - tail, 2 * events + 2) / 2)
 
 
-def _ratio(moments: Mapping[str, Any], name: str, amount: str | None = None) -> tuple[float, float]:
+def _ratio(moments: Mapping[str, Any], name: str) -> tuple[float, float]:
     """The ratio of an amount to what was paid then, and its standard error."""
     n, then = int(moments["n"]), float(moments["paid_then"])
-    if n == 0 or then <= 0:
-        return NAN, NAN
-    ratio = float(moments[amount or name]) / then
+    ratio = float(moments[name]) / then
     if n < 2:
         return ratio, NAN
     variance = (

@@ -42,6 +42,7 @@ from tenure.models.lifetable import (
     validate,
     z_value,
 )
+from tenure.models.newton import minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "geometric": ("theta",),
@@ -61,7 +62,6 @@ _NEEDED = {"geometric": 1, "sbg": 2, "bdw": 3}
 
 # With less gain in log-likelihood than this, customers cannot be told from being all alike.
 _SAME = 0.01
-_BOUND = 16.0
 
 
 # --- counts -------------------------------------------------------------------------------------------
@@ -881,7 +881,7 @@ def _fit_part(
 
     if known is not None and len(known.estimate) == len(theta):
         theta = known.estimate.copy()
-    theta, information = _minimize(loss, theta)
+    theta, information = minimize(loss, theta)
     information = information * events
     covariance = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
     best = -loss(theta)[0] * events
@@ -907,7 +907,7 @@ def _fit_group(model: str, n: Array, d: Array) -> tuple[str, Array]:
     for spread in (0.02, 0.2, 1.0):
         for c in (1.0, 0.6, 1.5) if model == "bdw" else (1.0,):
             start = np.log([first / spread, (1 - first) / spread])
-            q, _ = _minimize(loss, np.r_[start, np.log(c)] if model == "bdw" else start)
+            q, _ = minimize(loss, np.r_[start, np.log(c)] if model == "bdw" else start)
             found.append((loss(q)[0], tuple(q)))
     value, best = min(found)
     if model == "sbg":
@@ -917,39 +917,6 @@ def _fit_group(model: str, n: Array, d: Array) -> tuple[str, Array]:
         if gain < _SAME:
             return same
     return model, np.array(best)
-
-
-def _minimize(
-    loss: Callable[[Array], tuple[float, Array]], theta: Array, *, steps: int = 200
-) -> tuple[Array, Array]:
-    """Newton's method, damped as by Levenberg and Marquardt; the minimum and its second derivatives.
-
-    The problems are small and smooth, so that a step is worth its second derivatives: a dozen steps do what
-    takes quasi-Newton hundreds.
-    """
-    value, slope = loss(theta)
-    square, damping = _hessian(loss, theta), 1e-3
-    for _ in range(steps):
-        scale = np.maximum(np.abs(np.diag(square)), 1e-8)
-        values, vectors = np.linalg.eigh(square / np.sqrt(np.outer(scale, scale)))
-        # Where the curvature is negative, a step along it would lead up.
-        bend = np.maximum(np.abs(values), 1e-10) + damping
-        step = (vectors @ ((vectors.T @ (slope / np.sqrt(scale))) / bend)) / np.sqrt(scale)
-        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
-        better = np.clip(theta - step, -_BOUND, _BOUND)
-        found = loss(better)
-        if np.isfinite(found[0]) and found[0] <= value:
-            gained = value - found[0]
-            moved = float(np.abs(better - theta).max())
-            theta, (value, slope) = better, found
-            square, damping = _hessian(loss, theta), damping / 10
-            if moved < 1e-7 or (gained < 1e-14 and np.abs(slope).max() < 1e-7):
-                break
-        else:
-            damping = max(damping * 10, 1e-6)
-            if damping > 1e6:
-                break
-    return theta, square
 
 
 def _log_likelihood(
@@ -990,16 +957,6 @@ def _binomial(rate: Array, left: Array, stayed: Array) -> tuple[Array, Array]:
 def _slope(function: Callable[[Array], float], theta: Array, step: float = 1e-4) -> Array:
     shifts = np.eye(len(theta)) * step
     return np.array([(function(theta + s) - function(theta - s)) / (2 * step) for s in shifts])
-
-
-def _hessian(loss: Callable[[Array], tuple[float, Array]], theta: Array, step: float = 1e-4) -> Array:
-    rows = []
-    for i in range(len(theta)):
-        shift = np.zeros(len(theta))
-        shift[i] = step
-        rows.append((loss(theta + shift)[1] - loss(theta - shift)[1]) / (2 * step))
-    square = np.array(rows)
-    return (square + square.T) / 2
 
 
 # --- which model, which characteristics ---------------------------------------------------------------

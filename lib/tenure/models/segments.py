@@ -489,6 +489,8 @@ def rand_index(counts: pd.DataFrame) -> float:
     pairs = lambda n: float((n * (n - 1) / 2).sum())  # noqa: E731
     both, rows, columns = pairs(cells), pairs(cells.sum(axis=1)), pairs(cells.sum(axis=0))
     chance = rows * columns / pairs(cells.sum().reshape(1))
+    if rows + columns == 0:
+        return 1.0  # everybody is alone in both
     return (both - chance) / ((rows + columns) / 2 - chance)
 
 
@@ -556,9 +558,11 @@ def segment_names(rule: Rule, frame: pd.DataFrame, labels: Mapping[str, tuple[st
         mine = mine[mine["size"] > 0.2].sort_values(["size", "feature"], ascending=[False, True])
         found_words = (_word(r["feature"], r["g"], labels) for r in mine.to_dict("records"))
         words = list(dict.fromkeys(word for word in found_words if word))
-        # Who uses it little uses little of it: one of the two words is enough.
-        if {"light use", "narrow use"} <= set(words) or {"heavy use", "broad use"} <= set(words):
-            words = [word for word in words if word not in ("narrow use", "broad use")]
+        # Who uses it little uses little of it: of the two words the plainer one is enough.
+        for plain, other in (("light use", "narrow use"), ("heavy use", "broad use")):
+            if plain in words and other in words:
+                words.remove(plain)
+                words[words.index(other)] = plain
         words = words or ["average"]
         sizes = range(min(2, len(words)), len(words) + 1)
         tries = [", ".join(sorted(words[:size], key=_in_order(labels))) for size in sizes]

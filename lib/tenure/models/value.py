@@ -439,8 +439,8 @@ def value_base(
 ) -> Valuation:
     """Value today's customers from today on: the residual value of the customer base.
 
-    Each customer is taken at what they are billed now, and follows the payments and the retention of their
-    group from their own tenure on. Payments already made do not count; the next one is discounted by the
+    Each customer follows the payments and the retention of their group from their own tenure on; who is
+    billed more than others of the group pays more in proportion. Payments already made do not count; the next one is discounted by the
     wait for it.
 
     Args:
@@ -469,7 +469,7 @@ def value_base(
         revenue = margins.profile(str(group), str(interval), int(tenure.max()), "revenue")[tenure[at]]
         counted = rows["customers"].to_numpy(dtype=float)[at]
         expected = float((revenue * counted).sum())
-        # What this group is billed against what it pays: usage, refunds and coupons make the difference.
+        # What this group pays against what it is billed: usage, refunds and failures make the difference.
         usual[at] = revenue * (billed[at].sum() / expected if expected > 0 else 0.0)
     unit = np.divide(billed * waited, usual, out=np.zeros(len(rows)), where=usual > 0)
 

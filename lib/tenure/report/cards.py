@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
-from tenure.report.style import LINE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +74,7 @@ def personas(
     curves: pd.DataFrame,
     actions: Mapping[str, str],
     labels: Mapping[str, tuple[str, str]] | None = None,
+    common: pd.DataFrame | None = None,
     horizon: int = 24,
 ) -> None:
     """Show a card for each segment.
@@ -89,6 +89,7 @@ def personas(
         curves: Shares still there: group, period and survival.
         actions: By segment what to do.
         labels: The columns that hold shares, with their kind and level.
+        common: What is more common among their members: segment, characteristic, level, ratio, low, high.
         horizon: Months that the worth is over.
     """
     labels = dict(labels or {})
@@ -111,6 +112,7 @@ def personas(
                 else "",
                 "sections": [
                     ("What sets them apart", traits),
+                    ("More common among them", _common(common, name)),
                     ("A typical member", _member(typical, name, effects, labels, money)),
                     ("How to find them", _rule(rule, labels, money)),
                     ("What to do", actions.get(name, "")),
@@ -124,7 +126,7 @@ def cards(entries: Sequence[Mapping[str, Any]]) -> None:
     """Show cards: a name, numbers, a small curve and sections.
 
     Args:
-        entries: For each card: name; size (a line); numbers (pairs of label and value, already formatted);
+        entries: For each card: name; size (a line); numbers (label, value and interval, already formatted);
             curve (shares still there, from 1 on); curve_words (what it shows); and sections (pairs of a
             heading and a line or a list of lines).
 
@@ -132,7 +134,7 @@ def cards(entries: Sequence[Mapping[str, Any]]) -> None:
         InputError: A card has no name.
 
     Example:
-        >>> cards([{"name": "<Fans>", "numbers": [("Pay", "€9")]}])
+        >>> cards([{"name": "<Fans>", "numbers": [("Pay", "€9", "")]}])
         <Fans>
           Pay: €9
     """
@@ -141,38 +143,33 @@ def cards(entries: Sequence[Mapping[str, Any]]) -> None:
         if not str(entry.get("name", "")).strip():
             raise InputError("A card has no name.")
         pages.append(_card(entry))
-        numbers = [f"  {label}: {value}" for label, value in entry.get("numbers", ())]
+        numbers = [f"  {label}: {value}" for label, value, _sure in entry.get("numbers", ())]
         plain.append("\n".join([str(entry["name"]), *numbers]))
-    columns = "grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));margin:1.4rem 0"
-    page = f'<ul class="cards" style="{columns}">{"".join(pages)}</ul>'
-    show({"text/plain": "\n".join(plain), "text/html": page})
+    show({"text/plain": "\n".join(plain), "text/html": f'<ul class="cards personas">{"".join(pages)}</ul>'})
 
 
 def _card(entry: Mapping[str, Any]) -> str:
     numbers = "".join(
-        f'<div><dt class="evidence">{html.escape(str(label))}</dt>'
-        f'<dd style="margin:0;font-weight:600">{html.escape(str(value))}</dd></div>'
-        for label, value in entry.get("numbers", ())
+        f"<div><dt>{html.escape(str(label))}</dt><dd>{html.escape(str(value))}"
+        f"<small>{html.escape(str(sure))}</small></dd></div>"
+        for label, value, sure in entry.get("numbers", ())
     )
-    heading = '<p class="evidence" style="margin:.9rem 0 .1rem">{}</p>{}'
     sections = "".join(
-        heading.format(html.escape(str(title)), _lines(lines))
+        f'<p class="evidence">{html.escape(str(title))}</p>{_lines(lines)}'
         for title, lines in entry.get("sections", ())
         if lines
     )
-    grid = "display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:.55rem .9rem;margin:.8rem 0 0"
     return (
-        f'<li class="card"><h3 style="margin:0">{html.escape(str(entry["name"]))}</h3>'
-        f'<p class="evidence" style="margin:.25rem 0 0">{html.escape(str(entry.get("size", "")))}</p>'
-        f'{_curve(entry)}<dl style="{grid}">{numbers}</dl>{sections}</li>'
+        f'<li class="card"><h3>{html.escape(str(entry["name"]))}</h3>'
+        f'<p class="size">{html.escape(str(entry.get("size", "")))}</p>'
+        f"{_curve(entry)}<dl>{numbers}</dl>{sections}</li>"
     )
 
 
 def _lines(lines: str | Sequence[str]) -> str:
     if isinstance(lines, str):
-        return f'<p style="line-height:1.45">{html.escape(lines)}</p>'
-    items = "".join(f'<li style="margin:0 0 .15rem">{html.escape(str(line))}</li>' for line in lines)
-    return f'<ul style="margin:0;padding-left:1.1rem;line-height:1.45">{items}</ul>'
+        return f'<p class="line">{html.escape(lines)}</p>'
+    return f"<ul>{''.join(f'<li>{html.escape(str(line))}</li>' for line in lines)}</ul>"
 
 
 def _curve(entry: Mapping[str, Any]) -> str:
@@ -180,40 +177,38 @@ def _curve(entry: Mapping[str, Any]) -> str:
     shares = [float(share) for share in entry.get("curve", ()) if not fmt.missing(share)]
     if len(shares) < 2:
         return ""
-    width, height = 240, 44
+    width, height = 240, 48
     # All cards have the same scale, from nobody to everybody, so that they can be compared.
     points = " ".join(
         f"{width * place / (len(shares) - 1):.1f},{(1 - share) * height:.1f}"
         for place, share in enumerate(shares)
     )
     words = html.escape(str(entry.get("curve_words", "")), quote=True)
-    box = "display:block;width:100%;height:3.2rem;margin:.8rem 0 .2rem;overflow:visible"
-    line = 'fill="none" vector-effect="non-scaling-stroke"'
     return (
-        f'<svg role="img" aria-label="{words}" viewBox="0 0 {width} {height}" style="{box}" '
-        f'preserveAspectRatio="none"><line x1="0" y1="0" x2="{width}" y2="0" stroke="{LINE}" {line}/>'
-        f'<line x1="0" y1="{height}" x2="{width}" y2="{height}" stroke="{LINE}" {line}/>'
-        f'<polyline points="{points}" style="stroke:var(--accent)" stroke-width="2" {line}/></svg>'
-        f'<p class="evidence" aria-hidden="true">{words}</p>'
+        f'<svg role="img" aria-label="{words}" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
+        f'<line x1="0" y1="0" x2="{width}" y2="0"/><line x1="0" y1="{height}" x2="{width}" y2="{height}"/>'
+        f'<polyline points="{points}"/></svg><p class="size">{words}</p>'
     )
 
 
-def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str, str]]:
+def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str, str, str]]:
     named = (
         ("Pay a month", "arpa", money),
         ("Leave a month", "churn", "percent"),
         ("Revenue kept", "retained", "percent"),
         (f"Worth over {horizon} months", "worth", money),
     )
-    found = []
-    for label, column, unit in named:
-        if fmt.missing(row.get(column)):
-            continue
-        words = fmt.value(row[column], unit)
-        if not fmt.missing(row.get(f"{column}_low")):
-            words += f" ({fmt.interval(row[f'{column}_low'], row[f'{column}_high'], unit)})"
-        found.append((label, words))
-    return found
+    return [
+        (
+            label,
+            fmt.value(row[column], unit),
+            ""
+            if fmt.missing(row.get(f"{column}_low"))
+            else fmt.interval(row[f"{column}_low"], row[f"{column}_high"], unit),
+        )
+        for label, column, unit in named
+        if not fmt.missing(row.get(column))
+    ]
 
 
 def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str) -> list[str]:
@@ -233,6 +228,18 @@ def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money:
             f"{fmt.interval(round(row['low'], 1), round(row['high'], 1), 'number')})"
         )
     return lines
+
+
+def _common(common: pd.DataFrame | None, name: str) -> list[str]:
+    if common is None or common.empty:
+        return []
+    mine = common[(common["segment"] == name) & (common["low"] > 1)]
+    mine = mine.sort_values("ratio", ascending=False, kind="stable").head(_TRAITS)
+    return [
+        f"{str(row['characteristic']).replace('_', ' ')}: {row['level']} {fmt.ratio(row['ratio'])} "
+        f"({fmt.interval(row['low'], row['high'], 'ratio')})"
+        for row in mine.to_dict("records")
+    ]
 
 
 def _member(

@@ -345,11 +345,13 @@ def _panels(
         part = frame[frame["group"] == group]
         if step:
             _band_steps(axes, part, style.PALETTE[0])
-        else:
+        elif column == "hazard":
             style.band(axes, part, style.PALETTE[0], raw=False)
+        else:
+            axes.plot(part["period"], part["hazard"], "o", ms=2.4, mew=0, color=style.PALETTE[0], alpha=0.55)
         axes.plot(*lines[group], color=style.PALETTE[0], drawstyle=draw)
         axes.set_title(style.shorten(group, 24), loc="left", size=10, weight="bold", pad=3)
-        _percent_axis(axes, top=1.0 if step else None, data=frame[[column]])
+        _percent_axis(axes, top=1.0 if step else None, data=frame[style.known(frame, column, "hazard")])
         _period_axis(axes, last, period, first=0 if step else 1)
         axes.set_xticks([tick for k, tick in enumerate(axes.get_xticks()) if k % 2 == 0])
         axes.set_xlabel("")

@@ -437,11 +437,15 @@ def _safe(page: str) -> str:
 
     allowed = (
         "a abbr b br caption code dd details div dl dt em h3 h4 i li ol p pre small span strong sub summary "
-        "sup table tbody td tfoot th thead tr ul"
+        "sup table tbody td tfoot th thead tr ul svg line polyline"
     )
     kept = ["class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href"]
     page = re.sub(r"<(style|script)\b.*?</\1\s*>", "", page, flags=re.S | re.I)
-    clean = bleach.clean(page, tags=set(allowed.split()), attributes={"*": kept}, strip=True)
+    # Lines of a small curve: numbers only, nothing that could fetch or run.
+    drawn = {"svg": ["viewBox", "viewbox", "preserveAspectRatio", "preserveaspectratio"]}
+    drawn |= {"line": ["x1", "x2", "y1", "y2"], "polyline": ["points"]}
+    known = {"*": kept, **{tag: [*kept, *names] for tag, names in drawn.items()}}
+    clean = bleach.clean(page, tags=set(allowed.split()), attributes=known, strip=True)
     # A frame's corner is a heading of nothing.
     clean = re.sub(r"<th>\s*</th>", "<td></td>", clean)
     if "<table" in clean and 'class="table' not in clean:

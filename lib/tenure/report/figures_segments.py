@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+# Customers who did nothing are no group by use.
+_FIXED = {"silent": MUTED}
 
 
 def evidence(
@@ -51,7 +54,7 @@ def evidence(
             last = part.to_dict("records")[-1]
             ends.append((name, float(last["k"]), float(last["strength"]), color))
         axes.axhline(threshold, color=MUTED, lw=1, ls=(0, (4, 3)))
-        style.note(axes, f"asked for: {fmt.ratio(threshold)}", (1, threshold), (0, 3), "yaxis", ha="right")
+        style.note(axes, f"asked for: {fmt.number(threshold)}", (1, threshold), (0, 3), "yaxis", ha="right")
         if k > 1:
             row = table[(table["family"] == family) & (table["k"] == k)]
             place = (float(k), float(row["strength"].to_numpy()[0]))
@@ -94,7 +97,10 @@ def heatmap(
     known = values[np.isfinite(values)]
     if diverging:
         colors = ["#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8", style.PALETTE[0]]
-        reach = max(float(np.abs(known).max()) if len(known) else 1.0, 1e-9)
+        # Beyond three standard deviations more color would only pale the rest.
+        reach = min(
+            max(float(np.abs(known).max()) if len(known) else 1.0, 1e-9), 3.0 if unit == "score" else 1e9
+        )
         low, high = -reach, reach
     else:
         colors = ["#FBF8FD", "#C9A6DD", style.PALETTE[0]]
@@ -222,7 +228,7 @@ def panels(
     style.need(table, "panels", label, *(column for column, _, _ in measures))
     rows = table.to_dict("records")
     down = math.ceil(len(measures) / 2)
-    chosen = style.colors([row[label] for row in rows], colors)
+    chosen = style.colors([row[label] for row in rows], {**_FIXED, **(colors or {})})
     with theme():
         height = 0.8 + down * (0.55 + 0.27 * len(rows))
         figure, grid = style.new_figure(height, down, min(2, len(measures)), sharey=True, squeeze=False)
@@ -249,6 +255,8 @@ def panels(
             axes.margins(x=0.12)
             style.unit_axis(axes.xaxis, unit, 3)
         style.headline(figure, title, subtitle)
+        engine: Any = figure.get_layout_engine()
+        engine.set(h_pad=0.09, w_pad=0.05)
         return style.finish(figure)
 
 
@@ -283,7 +291,7 @@ def flows(
     }
     names = list(dict.fromkeys(map(str, [*matrix.index, *matrix.columns])))
     names = [name for name in names if name not in apart] + [name for name in names if name in apart]
-    chosen = style.colors(names, {**dict.fromkeys(apart, GREY), **(colors or {})})
+    chosen = style.colors(names, {**_FIXED, **dict.fromkeys(apart, GREY), **(colors or {})})
     totals = [{n: sum(z for pair, z in sizes.items() if pair[side] == n) for n in names} for side in (0, 1)]
     stacks = [_stack(names, side, 0.025 * sum(sizes.values())) for side in totals]
     height = max(top for stack in stacks for _, top in stack.values())

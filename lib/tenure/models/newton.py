@@ -1,0 +1,71 @@
+"""Maximum likelihood for a handful of parameters: Newton's method, damped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tenure.models.lifetable import Array
+
+Loss = Callable[[Array], tuple[float, Array]]
+
+BOUND = 16.0
+
+
+def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND) -> tuple[Array, Array]:
+    """Find a minimum by Newton's method, damped as by Levenberg and Marquardt.
+
+    The problems are small and smooth, so that a step is worth its second derivatives: a dozen steps do what
+    takes quasi-Newton methods hundreds, and the second derivatives are needed for the covariance anyway.
+
+    Args:
+        loss: Takes parameters; returns the value and its gradient. It should be of the order of 1, such as
+            minus the log-likelihood of an observation.
+        start: Where to begin.
+        steps: At most so many steps.
+        bound: No parameter goes beyond this on either side; they are logarithms.
+
+    Returns:
+        The minimum, and the matrix of second derivatives there.
+
+    Example:
+        >>> def bowl(x):
+        ...     return float((x**2).sum() + x[0] ** 4), 2 * x + np.array([4 * x[0] ** 3, 0.0])
+        >>> minimize(bowl, np.array([3.0, -2.0]))[0].round(6).tolist()
+        [0.0, 0.0]
+    """
+    theta = np.asarray(start, dtype=float)
+    value, slope = loss(theta)
+    square, damping = hessian(loss, theta), 1e-3
+    for _ in range(steps):
+        scale = np.maximum(np.abs(np.diag(square)), 1e-8)
+        values, vectors = np.linalg.eigh(square / np.sqrt(np.outer(scale, scale)))
+        # Where the curve bends down, a plain Newton step along it would lead up.
+        bend = np.maximum(np.abs(values), 1e-10) + damping
+        step = (vectors @ ((vectors.T @ (slope / np.sqrt(scale))) / bend)) / np.sqrt(scale)
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
+        better = np.clip(theta - step, -bound, bound)
+        found = loss(better)
+        if np.isfinite(found[0]) and found[0] <= value:
+            gained, moved = value - found[0], float(np.abs(better - theta).max())
+            theta, (value, slope) = better, found
+            square, damping = hessian(loss, theta), damping / 10
+            if moved < 1e-7 or (gained < 1e-14 and np.abs(slope).max() < 1e-7):
+                break
+        else:
+            damping = max(damping * 10, 1e-6)
+            if damping > 1e6:
+                break
+    return theta, square
+
+
+def hessian(loss: Loss, theta: Array, step: float = 1e-4) -> Array:
+    """Second derivatives, as differences of the gradient."""
+    rows = []
+    for i in range(len(theta)):
+        shift = np.zeros(len(theta))
+        shift[i] = step
+        rows.append((loss(theta + shift)[1] - loss(theta - shift)[1]) / (2 * step))
+    square = np.array(rows)
+    return (square + square.T) / 2

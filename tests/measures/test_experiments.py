@@ -1,0 +1,536 @@
+"""Experiments and price research against an independent plain-Python loop over the same ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from itertools import count
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tenure.errors import InputError, NotApplicable
+from tenure.measures import experiments as measures
+from tenure.measures import research
+
+AS_OF = dt.date(2024, 6, 30)
+CUT = dt.datetime(2024, 7, 1)
+COSTS = measures.Costs(service_minor=300, fee_share=0.03, fee_minor=25, margin=0.9)
+TEXT, INT, TIME = pa.string(), pa.int64(), pa.timestamp("us")
+SCHEMAS = {
+    "customers": {"customer_id": TEXT, "channel": TEXT, "is_test": pa.bool_()},
+    "subscriptions": {
+        "subscription_id": TEXT,
+        "customer_id": TEXT,
+        "plan": TEXT,
+        "billing_interval": TEXT,
+        "billing_interval_count": INT,
+        "quantity": INT,
+        "unit_amount_minor": INT,
+        "discount_minor": INT,
+        "currency": TEXT,
+        "status": TEXT,
+        "started_at": TIME,
+        "ended_at": TIME,
+        "end_reason": TEXT,
+    },
+    "payments": {
+        "customer_id": TEXT,
+        "attempted_at": TIME,
+        "amount_minor": INT,
+        "currency": TEXT,
+        "kind": TEXT,
+        "status": TEXT,
+    },
+    "visits": {"visitor_id": TEXT, "channel": TEXT},
+    "assignments": {
+        "experiment": TEXT,
+        "unit_id": TEXT,
+        "customer_id": TEXT,
+        "variant": TEXT,
+        "assigned_at": TIME,
+        "price_minor": INT,
+    },
+    "surveys": {
+        "customer_id": TEXT,
+        "survey": TEXT,
+        "question": TEXT,
+        "sent_at": TIME,
+        "answered_at": TIME,
+        "score": pa.float64(),
+        "answer": TEXT,
+    },
+    "events": {"customer_id": TEXT, "occurred_at": TIME, "event": TEXT, "duration_s": INT},
+}
+CONNECTION = ibis.duckdb.connect()
+NUMBER = count()
+
+
+def tables(rows: dict[str, list[dict]]) -> dict[str, ibis.Table]:
+    prefix = f"t{next(NUMBER)}_"
+    return {
+        name: CONNECTION.create_table(
+            prefix + name,
+            pa.Table.from_pylist(rows[name], schema=pa.schema(SCHEMAS[name].items())),
+            temp=True,
+        )
+        for name in rows
+    }
+
+
+def at(day: dt.date, hour: int = 9) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(hour))
+
+
+def span(customer, start, end=None, amount=1000, number=1, **rest):
+    return {
+        "subscription_id": f"{customer}-{number}",
+        "customer_id": customer,
+        "plan": "Basic",
+        "billing_interval": "month",
+        "billing_interval_count": 1,
+        "quantity": 1,
+        "unit_amount_minor": amount,
+        "discount_minor": 0,
+        "currency": "EUR",
+        "status": "active",
+        "started_at": at(start),
+        "ended_at": end and at(end),
+        "end_reason": "voluntary" if end else None,
+    } | rest
+
+
+DAY = st.integers(0, 250).map(lambda d: dt.date(2023, 12, 1) + dt.timedelta(days=d))
+
+
+@st.composite
+def ledgers(draw):
+    """An experiment with everything that goes wrong in one."""
+    rows = {name: [] for name in ("customers", "subscriptions", "payments", "visits", "assignments")}
+    for i in range(draw(st.integers(25, 45))):
+        unit = f"v{i:03d}"
+        channel = draw(st.sampled_from(["web", "tv", None]))
+        rows["visits"].append({"visitor_id": unit, "channel": channel})
+        customer = f"c{draw(st.integers(0, i)):03d}" if draw(st.booleans()) else None
+        times = draw(st.sampled_from([1, 1, 1, 1, 2, 3]))
+        for _ in range(times):
+            variant = draw(st.sampled_from(["a", "a", "b"]))
+            price = {"a": 1000, "b": 1200}[variant] if draw(st.integers(0, 9)) else None
+            rows["assignments"].append(
+                {
+                    "experiment": draw(st.sampled_from(["x", "x", "x", "other"])),
+                    "unit_id": unit,
+                    "customer_id": customer,
+                    "variant": variant,
+                    "assigned_at": at(draw(DAY), draw(st.integers(0, 23))),
+                    "price_minor": price,
+                }
+            )
+    for customer in sorted({r["customer_id"] for r in rows["assignments"]} - {None}):
+        test = draw(st.integers(0, 9)) == 0
+        rows["customers"].append({"customer_id": customer, "channel": "web", "is_test": test})
+        start = draw(DAY)
+        for number in range(draw(st.integers(0, 2))):
+            end = start + dt.timedelta(days=draw(st.integers(1, 120)))
+            still_on = draw(st.integers(0, 3)) == 0
+            amount = draw(st.sampled_from([1000, 1200]))
+            rows["subscriptions"].append(span(customer, start, None if still_on else end, amount, number))
+            if still_on:
+                break
+            start = end + dt.timedelta(days=draw(st.integers(3, 60)))
+        for _ in range(draw(st.integers(0, 4))):
+            rows["payments"].append(
+                {
+                    "customer_id": customer,
+                    "attempted_at": at(draw(DAY), draw(st.integers(0, 23))),
+                    "amount_minor": draw(st.integers(0, 5000)),
+                    "currency": draw(st.sampled_from(["EUR", "EUR", "USD"])),
+                    "kind": "recurring",
+                    "status": draw(st.sampled_from(["paid", "paid", "failed", "refunded"])),
+                }
+            )
+    if not any(r["experiment"] == "x" and r["assigned_at"] < CUT for r in rows["assignments"]):
+        rows["assignments"][0] |= {"experiment": "x", "assigned_at": at(dt.date(2024, 1, 1))}
+    return rows
+
+
+def loop(rows, window=60, before=60):
+    """Each unit's outcomes, one unit at a time."""
+    by_unit = defaultdict(list)
+    for row in rows["assignments"]:
+        if row["experiment"] == "x" and row["assigned_at"] < CUT:
+            by_unit[row["unit_id"]].append(row)
+    units = {}
+    for unit, own in by_unit.items():
+        own = sorted(
+            own,
+            key=lambda r: (
+                r["assigned_at"],
+                r["variant"],
+                r["customer_id"] or "",
+                -1 if r["price_minor"] is None else r["price_minor"],
+            ),
+        )
+        units[unit] = own[0] | {
+            "customer_id": max(r["customer_id"] or "" for r in own),
+            "repeats": len(own) - 1,
+            "crossed": int(len({r["variant"] for r in own}) > 1),
+        }
+    started = min(u["assigned_at"].date() for u in units.values())
+    whose = defaultdict(list)
+    for u in units.values():
+        whose[u["customer_id"]].append(u)
+    tests = {c["customer_id"] for c in rows["customers"] if c["is_test"]}
+    offers = defaultdict(set)
+    for r in rows["assignments"]:
+        if r["customer_id"] and r["price_minor"] is not None:
+            offers[r["customer_id"]].add(r["price_minor"])
+    for u in units.values():
+        day = u["assigned_at"].date()
+        u["week"] = (day - started).days // 7
+        u["observed_days"] = (CUT.date() - day).days
+        u["ripe"] = int(u["observed_days"] >= window)
+        found = dict.fromkeys(
+            ("converted", "paid_days", "charged_otherwise", "revenue", "charges", "refunds", "pre_revenue"), 0
+        )
+        mates = whose[u["customer_id"]] if u["customer_id"] else []
+        if mates and len({m["variant"] for m in mates}) == 1:
+            first = min(m["assigned_at"] for m in mates)
+            origin = first.date()
+            closes = min(origin + dt.timedelta(days=window), CUT.date())
+            stays = []
+            for s in rows["subscriptions"]:
+                if (
+                    s["customer_id"] != u["customer_id"]
+                    or s["customer_id"] in tests
+                    or s["started_at"] >= CUT
+                ):
+                    continue
+                if s["ended_at"] is None or s["ended_at"] > first:
+                    begin = max(s["started_at"], first).date()
+                    end = s["ended_at"].date() if s["ended_at"] else dt.date(2100, 1, 1)
+                    if begin < closes:
+                        stays.append((begin, min(end, closes), s["unit_amount_minor"]))
+            if stays:
+                found["converted"] = 1
+                found["paid_days"] = sum((end - begin).days for begin, end, _ in stays)
+                opening = min(begin for begin, _, _ in stays)
+                prices = [amount for begin, _, amount in stays if begin == opening]
+                known = offers[u["customer_id"]]
+                found["charged_otherwise"] = int(bool(known) and not set(prices) & known)
+            for p in rows["payments"]:
+                if (
+                    p["customer_id"] != u["customer_id"]
+                    or p["status"] == "failed"
+                    or p["attempted_at"] >= CUT
+                ):
+                    continue
+                since = (p["attempted_at"].date() - origin).days
+                net = p["amount_minor"] * (1 if p["status"] == "paid" else -1)
+                if 0 <= since < window:
+                    found["revenue"] += net
+                    found["charges"] += p["status"] == "paid"
+                    found["refunds"] += p["amount_minor"] * (p["status"] == "refunded")
+                elif -before <= since < 0:
+                    found["pre_revenue"] += net
+        kept = (found["revenue"] * (1 - COSTS.fee_share) - found["charges"] * COSTS.fee_minor) * COSTS.margin
+        found["exact_margin"] = kept - found["paid_days"] * COSTS.service_minor * 12 / 365
+        u |= found
+    return units
+
+
+def measured(source, **options):
+    kwargs = {"experiment": "x", "as_of": AS_OF, "window_days": 60, "pre_days": 60, "costs": COSTS} | options
+    return measures.outcomes(source, **kwargs)
+
+
+@given(ledgers())
+@settings(max_examples=5, deadline=None)
+def test_outcomes_are_those_of_a_loop_over_units(rows):
+    source = tables(rows)
+    found = measured(source, segments=["channel"]).to_pandas().set_index("unit_id")
+    expected = loop(rows)
+    assert set(found.index) == set(expected)
+    visits = {v["visitor_id"]: v["channel"] or "unknown" for v in rows["visits"]}
+    names = ["customer_id", "variant", "repeats", "crossed", "week", "observed_days", "ripe", "converted"]
+    names += ["paid_days", "charged_otherwise", "revenue", "charges", "refunds", "pre_revenue"]
+    for unit, row in expected.items():
+        got = found.loc[unit]
+        assert {n: got[n] for n in names} == {n: row[n] for n in names}, unit
+        assert abs(got["margin"] - row["exact_margin"]) <= 0.5 + 1e-6
+        assert got["channel"] == visits[unit]
+
+
+@given(ledgers(), st.randoms())
+@settings(max_examples=2, deadline=None)
+def test_sums_and_counts_do_not_depend_on_the_order_of_rows(rows, random):
+    shuffled = {name: random.sample(part, len(part)) for name, part in rows.items()}
+    results = []
+    for part in (rows, shuffled):
+        source = tables(part)
+        units = measured(source, segments=["channel"])
+        results.append(
+            [
+                measures.moments(
+                    units,
+                    ["revenue", "margin"],
+                    by=["variant", "channel"],
+                    covariates={"revenue": "pre_revenue"},
+                ).to_pandas(),
+                measures.integrity(units).to_pandas(),
+                measures.daily_counts(source, experiment="x", as_of=AS_OF).to_pandas(),
+                measures.stay_counts(source, experiment="x", as_of=AS_OF, segments=["channel"])
+                .to_pandas()
+                .sort_values(["variant", "channel", "entry", "exit", "event", "cause"], ignore_index=True),
+            ]
+        )
+    for one, other in zip(*results, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+@given(ledgers())
+@settings(max_examples=3, deadline=None)
+def test_integrity_counts_what_is_wrong(rows):
+    expected = list(loop(rows).values())
+    table = measures.integrity(measured(tables(rows))).to_pandas().set_index("variant")
+    mates = Counter(u["customer_id"] for u in expected if u["customer_id"])
+    for variant, row in table.iterrows():
+        own = [u for u in expected if u["variant"] == variant]
+        assert row["units"] == len(own)
+        assert row["ripe"] == sum(u["ripe"] for u in own)
+        assert row["crossed"] == sum(u["crossed"] for u in own)
+        assert row["repeated"] == sum(u["repeats"] > 0 for u in own)
+        assert row["shared"] == sum(mates.get(u["customer_id"], 0) > 1 for u in own)
+        assert row["unpriced"] == sum(u["price_minor"] is None for u in own)
+        assert row["prices"] == len({u["price_minor"] for u in own} - {None})
+        assert row["revenue"] == sum(u["revenue"] for u in own)
+        assert row["observed_days"] == sum(u["observed_days"] for u in own)
+
+
+def frame_of(n, seed=0, large=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "variant": rng.choice(["a", "b", "c"], n),
+            "kind": rng.choice(["p", "q"], n),
+            "y": rng.integers(-500, 5000, n) + large,
+            "z": rng.integers(0, 30, n),
+            "x": rng.integers(0, 300, n),
+        }
+    )
+
+
+def test_moments_are_the_sums():
+    frame = frame_of(5000)
+    units = ibis.memtable(frame)
+    found = measures.moments(
+        units, ["y", "z"], by=["variant", "kind"], covariates={"y": "x"}, ratios=[("y", "z")]
+    ).to_pandas()
+    for row in found.to_dict("records"):
+        part = frame[(frame["variant"] == row["variant"]) & (frame["kind"] == row["kind"])]
+        assert row["n"] == len(part)
+        for c in "yzx":
+            assert row[f"s_{c}"] == part[c].sum()
+            assert row[f"q_{c}"] == (part[c] ** 2).sum()
+        assert row["c_y_x"] == (part["y"] * part["x"]).sum()
+        assert row["c_y_z"] == (part["y"] * part["z"]).sum()
+
+
+def test_sums_of_a_million_rows_are_alike_to_the_last_bit_in_any_order():
+    frame = frame_of(1_000_000, large=100_000_000)
+    results = []
+    for seed in (None, 1):
+        part = frame if seed is None else frame.sample(frac=1, random_state=seed)
+        name = f"m{next(NUMBER)}"
+        table = CONNECTION.create_table(name, pa.Table.from_pandas(part, preserve_index=False))
+        results.append(measures.moments(table, ["y", "z"], covariates={"y": "x"}).to_pandas())
+        CONNECTION.drop_table(name)
+    pd.testing.assert_frame_equal(*results, check_exact=True)
+    part = frame[frame["variant"] == "a"]["y"].astype(object)
+    assert results[0]["q_y"].iloc[0] == float(int((part**2).sum()))
+
+
+def test_capping_is_pooled_over_arms():
+    frame = frame_of(2000)
+    frame.loc[frame["variant"] == "b", "y"] *= 10
+    found = measures.moments(ibis.memtable(frame), ["y"], cap=(0.01, 0.99)).to_pandas().set_index("variant")
+    low, high = np.floor(frame["y"].quantile(0.01)), np.ceil(frame["y"].quantile(0.99))
+    capped = frame["y"].clip(low, high)
+    for variant, part in capped.groupby(frame["variant"]):
+        assert found.loc[variant, "s_y"] == part.sum()
+        assert found.loc[variant, "q_y"] == (part**2).sum()
+    raw = measures.moments(ibis.memtable(frame), ["y"], cap=(0, 1)).to_pandas()
+    assert raw["s_y"].sum() == frame["y"].sum()
+
+
+def test_life_tables_count_from_the_assignment_for_those_who_were_there():
+    rows = {
+        "customers": [{"customer_id": c, "channel": "web", "is_test": False} for c in ("old", "new")],
+        "subscriptions": [
+            span("old", dt.date(2023, 1, 10), dt.date(2024, 3, 20)),
+            span("new", dt.date(2024, 2, 1)),
+        ],
+        "assignments": [
+            {
+                "experiment": "x",
+                "unit_id": c,
+                "customer_id": c,
+                "variant": "a",
+                "assigned_at": at(dt.date(2024, 1, 31)),
+                "price_minor": 1000,
+            }
+            for c in ("old", "new")
+        ],
+    }
+    found = measures.stay_counts(tables(rows), experiment="x", as_of=AS_OF).to_pandas()
+    exits = {(row["exit"], row["event"]) for row in found.to_dict("records")}
+    # From 31 January: left in the second month; from 1 February: still there after five.
+    assert exits == {(2, 1), (5, 0)}
+
+
+def test_segments_must_be_known_for_those_who_did_not_subscribe():
+    rows = {
+        "customers": [{"customer_id": "c", "channel": "web", "is_test": False}],
+        "subscriptions": [span("c", dt.date(2024, 2, 1))],
+        "visits": [{"visitor_id": "v", "channel": "tv"}],
+        "assignments": [
+            {
+                "experiment": "x",
+                "unit_id": "v",
+                "customer_id": None,
+                "variant": "a",
+                "assigned_at": at(dt.date(2024, 1, 1)),
+                "price_minor": None,
+            }
+        ],
+    }
+    source = tables(rows)
+    assert measures.segment_columns(source) == ["channel"]
+    with pytest.raises(InputError, match="known for those who did not subscribe"):
+        measured(source, segments=["country"])
+    with pytest.raises(InputError, match="no column 'margins'"):
+        measures.moments(measured(source), ["margins"])
+    with pytest.raises(InputError, match="two shares in order"):
+        measures.moments(measured(source), ["revenue"], cap=(0.9, 0.1))
+    assert measured(source).to_pandas()["revenue"].tolist() == [0]
+
+
+# --- price research -----------------------------------------------------------------------------------
+
+
+def survey(customer, question, score=None, answer=None, sent=dt.date(2024, 5, 1), kind="price"):
+    answered = score is not None or answer is not None
+    return {
+        "customer_id": customer,
+        "survey": kind,
+        "question": question,
+        "sent_at": at(sent),
+        "answered_at": at(sent, 12) if answered else None,
+        "score": score,
+        "answer": answer,
+    }
+
+
+def surveyed():
+    rows = []
+    for i in range(40):
+        for question, score in zip(research.METER, (4, 6, 9 + i % 3, 14), strict=True):
+            rows.append(survey(f"c{i}", question, score if i % 4 or question != "cheap" else None))
+        rows.append(survey(f"c{i}", "buy at 9.99", float(i % 2)))
+        rows.append(survey(f"c{i}", "choice 1: price=9 | price=5 | none", answer=str(i % 3)))
+        rows.append(survey(f"c{i}", "recommend", 9.0, kind="nps"))
+    # Asked again, with other answers: the last one counts.
+    rows += [
+        survey("c1", q, s, sent=dt.date(2024, 6, 1))
+        for q, s in zip(research.METER, (1, 2, 3, 4), strict=True)
+    ]
+    customers = [
+        {"customer_id": f"c{i}", "channel": "tv" if i < 20 else "web", "is_test": False} for i in range(40)
+    ]
+    return {"surveys": rows, "customers": customers}
+
+
+def test_answers_about_prices():
+    source = tables(surveyed())
+    answers = research.price_answers(source).to_pandas()
+    assert answers["n"].sum() == 30
+    assert answers.loc[answers["cheap"] == 2, "n"].tolist() == [1]
+    assert research.price_answers(source, by="channel").to_pandas().groupby("group")["n"].sum().to_dict() == {
+        "tv": 15,
+        "web": 15,
+    }
+    asked = research.price_questions(source).to_pandas().set_index("kind")
+    assert asked["people"].to_dict() == {"buy": 40, "choice": 40, "meter": 40}
+    assert asked.loc["meter", ["asked", "answered"]].tolist() == [164, 154]
+    assert research.stated_demand(source).to_pandas().to_numpy().tolist() == [["buy at 9.99", 40, 20]]
+    assert len(research.price_choices(source).to_pandas()) == 40
+    with pytest.raises(NotApplicable, match="surveys"):
+        research.price_answers({"customers": source["customers"]})
+
+
+def test_usage_is_counted_by_month_and_price():
+    end = AS_OF
+    rows = {
+        "customers": [
+            {"customer_id": c, "channel": "web", "is_test": c == "t"} for c in ("u", "idle", "young", "t")
+        ],
+        "subscriptions": [
+            span("u", dt.date(2023, 1, 1), amount=1000),
+            span("idle", dt.date(2023, 1, 1), amount=2000),
+            span("young", end - dt.timedelta(days=40), amount=1000),
+            span("t", dt.date(2023, 1, 1)),
+        ],
+        "events": [
+            {"customer_id": c, "occurred_at": at(end - dt.timedelta(days=d)), "event": e, "duration_s": s}
+            for c, d, e, s in (
+                ("u", 0, "play", 3600),
+                ("u", 1, "play", 60),
+                ("u", 27, "play", 10),
+                ("u", 28, "play", 7200),
+                ("u", 30, "search", 99_999),
+                ("u", 60, "play", 3600),
+                ("young", 30, "play", 7200),
+            )
+        ],
+    }
+    source = tables(rows)
+    found = research.usage_counts(source, as_of=end, event="play", months=2).to_pandas()
+    cells = {(r["month"], r["units"], r["monthly_minor"]): r["n"] for r in found.to_dict("records")}
+    # "young" was there for one whole month of the two.
+    assert cells == {(0, 2, 1000): 1, (1, 2, 1000): 1, (0, 0, 2000): 1, (1, 0, 2000): 1, (0, 0, 1000): 1}
+    events = research.usage_counts(source, as_of=end, event="play", unit="events", months=1).to_pandas()
+    assert events.groupby("units")["n"].sum().to_dict() == {0: 2, 3: 1}
+
+
+def test_prices_paid_and_what_a_rise_did():
+    on = dt.date(2024, 3, 1)
+    before, after = dt.date(2023, 6, 10), dt.date(2024, 3, 10)
+    spans = []
+    for i in range(30):
+        name = f"c{i}"
+        if i < 18:  # pays more
+            spans += [span(name, before, after, 1000, end_reason="switched"), span(name, after, None, 1300)]
+        elif i < 24:  # leaves
+            spans.append(span(name, before, after))
+        else:  # takes a cheaper plan
+            spans += [span(name, before, after), span(name, after, None, 700, plan="Mini")]
+    spans.append(span("late", dt.date(2024, 5, 20), None, 1300))
+    customers = [
+        {"customer_id": n, "channel": "web", "is_test": False} for n in {s["customer_id"] for s in spans}
+    ]
+    source = tables({"customers": customers, "subscriptions": spans})
+    assert research.price_rises(source, as_of=AS_OF).to_pandas().to_numpy().tolist() == [[2024 * 12 + 2, 18]]
+    answer = research.rise_response(source, on=on).to_pandas().set_index("variant")
+    assert answer.loc["after", ["n", "left", "cheaper"]].tolist() == [30, 6, 6]
+    assert answer.loc["before", ["n", "left", "cheaper"]].tolist() == [30, 0, 0]
+    paid = research.prices_paid(source, as_of=AS_OF).to_pandas()
+    cells = {
+        (r["plan"], r["unit_amount_minor"]): (r["subscriptions"], r["recent"])
+        for r in paid.to_dict("records")
+    }
+    assert cells == {("Basic", 1300): (19, 1), ("Mini", 700): (6, 0)}

@@ -1,0 +1,359 @@
+"""Measures of value against an independent plain-Python loop over the same ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from itertools import count
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_subscriptions import (
+    AS_OF,
+    CONNECTION,
+    add_months,
+    begun,
+    ledgers,
+    loop_spells,
+    span,
+    tables,
+    whole_periods,
+)
+
+from tenure.measures import subscriptions
+from tenure.measures import value as measures
+
+NUMBER = count()
+INTERVALS = [("month", 1), ("month", 3), ("year", 1), ("week", 2), ("day", 10)]
+PAYMENTS = pa.schema(
+    [("payment_id", pa.string()), ("customer_id", pa.string()), ("subscription_id", pa.string()),
+     ("attempted_at", pa.timestamp("us")), ("amount_minor", pa.int64()), ("currency", pa.string()),
+     ("kind", pa.string()), ("status", pa.string())]
+)  # fmt: skip
+
+
+def temporary(name, table):
+    return CONNECTION.create_table(f"{name}_{next(NUMBER)}", table, temp=True)
+
+
+def with_payments(source, payments):
+    rows = [
+        {
+            "payment_id": f"p{i}",
+            "subscription_id": None,
+            "currency": "EUR",
+            "kind": "recurring",
+            "status": "paid",
+        }
+        | row
+        for i, row in enumerate(payments)
+    ]
+    return {**source, "payments": temporary("payments", pa.Table.from_pylist(rows, schema=PAYMENTS))}
+
+
+# The independent loop.
+
+
+def length_of(interval):
+    number, unit = interval.split(" ")
+    return int(number), "month" if unit.startswith("month") else "day"
+
+
+def completed(start, end, interval):
+    number, unit = length_of(interval)
+    return whole_periods(start, end, unit) // number
+
+
+def started(start, end, interval):
+    number, unit = length_of(interval)
+    return -(-begun(start, end, unit) // number)
+
+
+def renewal(start, k, interval):
+    number, unit = length_of(interval)
+    return add_months(start, k * number) if unit == "month" else start + dt.timedelta(days=k * number)
+
+
+def loop_stays(spans):
+    """(customer, spell, interval, start, end, cause) of each stay."""
+    words = {"month": (1, "month"), "year": (12, "month"), "week": (7, "day"), "day": (1, "day")}
+    seen = Counter()
+    for customer, start, end, cause in loop_spells(spans):
+        seen[customer] += 1
+        first = sorted(
+            (r for r in spans if r["customer_id"] == customer and r["started_at"].date() == start
+             and r["status"] != "trialing"),
+            key=lambda r: r["subscription_id"],
+        )[0]  # fmt: skip
+        times, unit = words[first["billing_interval"]]
+        number = times * first["billing_interval_count"]
+        yield customer, seen[customer], f"{number} {unit}{'' if number == 1 else 's'}", start, end, cause
+
+
+def loop_counts(spans, observed_from=None, on_at=None):
+    found = Counter()
+    for _customer, spell, interval, start, end, cause in loop_stays(spans):
+        if on_at and end and end <= on_at:
+            continue
+        ripe = completed(start, AS_OF, interval) if start <= AS_OF else 0
+        entry = started(start, observed_from, interval) if observed_from and start < observed_from else 0
+        if on_at and start < on_at:
+            entry = max(entry, completed(start, on_at, interval))
+        lasted = max(started(start, end, interval), 1) if end else None
+        left = lasted is not None and lasted <= ripe
+        out = lasted if left else ripe
+        if out > entry:
+            group = "all" if spell == 1 else measures.RETURNED
+            cohort = start.year * 12 + start.month - 1
+            found[group, interval, cohort, entry, out, ripe, int(left), cause if left else None] += 1
+    return found
+
+
+@st.composite
+def companies(draw):
+    """Ledgers in which each customer has a billing interval of their own."""
+    spans = draw(ledgers())
+    chosen = {}
+    for row in spans:
+        unit, number = chosen.setdefault(row["customer_id"], draw(st.sampled_from(INTERVALS)))
+        row.update(billing_interval=unit, billing_interval_count=number)
+    return spans
+
+
+def rows_of(expression, *columns):
+    frame = expression.to_pandas()
+    return [
+        tuple(None if pd.isna(v) else v for v in row) for row in frame[list(columns)].itertuples(index=False)
+    ]
+
+
+@settings(max_examples=10, deadline=None)
+@given(companies(), st.randoms())
+def test_stays_are_counted_by_renewal_in_any_order(spans, random):
+    shuffled = list(spans)
+    random.shuffle(shuffled)
+    stays = measures.stays(tables(shuffled), as_of=AS_OF)
+    columns = ("group", "interval", "cohort", "entry", "exit", "ripe", "event", "cause", "n")
+    for options in ({}, {"observed_from": dt.date(2023, 3, 10)}, {"on_at": dt.date(2023, 8, 31)}):
+        found = rows_of(measures.stay_counts(stays, as_of=AS_OF, **options), *columns)
+        assert {row[:-1]: row[-1] for row in found} == dict(loop_counts(spans, **options))
+
+
+@settings(max_examples=8, deadline=None)
+@given(companies())
+def test_the_base_is_who_is_on_with_their_next_renewal(spans):
+    source = tables(spans)
+    stays = measures.stays(source, as_of=AS_OF)
+    people = measures.base(source, stays, as_of=AS_OF)
+    found = {
+        row[0]: row[1:] for row in rows_of(people, "customer_id", "interval", "tenure", "cohort", "wait_days")
+    }
+    wanted, first = {}, {}
+    for customer, spell, interval, start, end, _ in loop_stays(spans):
+        first.setdefault(customer, start)
+        if end is None:
+            k = completed(start, AS_OF, interval)
+            wait = (renewal(start, k + 1, interval) - AS_OF).days
+            cohort = first[customer].year * 12 + first[customer].month - 1
+            wanted[customer] = (interval, k, cohort, wait)
+    assert found == wanted
+    totals = measures.base_counts(people).to_pandas()
+    assert totals["customers"].sum() == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("interval", "number", "amount", "billed"),
+    [("month", 1, 999, 999), ("month", 3, 2997, 2997), ("year", 1, 12_000, 12_000), ("week", 2, 300, 300)],
+)
+def test_billed_is_what_an_interval_costs(interval, number, amount, billed):
+    row = span("1", "c", dt.date(2024, 1, 5), billing_interval=interval, billing_interval_count=number,
+               unit_amount_minor=amount)  # fmt: skip
+    source = tables([row])
+    people = measures.base(source, measures.stays(source, as_of=AS_OF), as_of=AS_OF).to_pandas()
+    assert people.loc[0, "billed_minor"] == pytest.approx(billed, abs=1)
+
+
+moments = st.integers(0, 800).map(lambda n: dt.datetime(2022, 1, 15, 7) + dt.timedelta(days=n))
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    companies(),
+    st.lists(
+        st.tuples(st.integers(0, 29), moments, st.sampled_from([0, 100, 999]),
+                  st.sampled_from(["paid", "paid", "failed", "refunded"]),
+                  st.sampled_from(["recurring", "usage", "one_off"])),
+        min_size=1, max_size=60,
+    ),
+)  # fmt: skip
+def test_payments_go_to_the_interval_in_which_they_were_made(spans, drawn):
+    payments = [
+        {"customer_id": f"c{who}", "attempted_at": at, "amount_minor": amount, "status": status, "kind": kind}
+        for who, at, amount, status, kind in drawn
+    ]
+    since = dt.date(2022, 9, 1)
+    source = with_payments(tables(spans), payments)
+    stays = measures.stays(source, as_of=AS_OF)
+    own = defaultdict(list)
+    for customer, spell, interval, start, end, _ in loop_stays(spans):
+        own[customer].append((spell, interval, start, end))
+    each = defaultdict(Counter)
+    for row in payments:
+        day = row["attempted_at"].date()
+        before = [stay for stay in own[row["customer_id"]] if stay[2] <= day]
+        if row["kind"] == "one_off" or not since <= day <= AS_OF or not before:
+            continue
+        spell, interval, start, end = before[-1]
+        tenure = completed(start, day, interval)
+        if end:
+            tenure = min(tenure, max(started(start, end, interval), 1) - 1)
+        group = "all" if spell == 1 else measures.RETURNED
+        each[row["customer_id"], spell, group, interval, tenure][row["status"]] += row["amount_minor"]
+        each[row["customer_id"], spell, group, interval, tenure]["n " + row["status"]] += 1
+    wanted = defaultdict(Counter)
+    for (_, _, *key), sums in each.items():
+        wanted[tuple(key)].update(
+            payers=1, charges=sums["n paid"], failed=sums["n failed"], paid_minor=sums["paid"],
+            refunded_minor=sums["refunded"], squares=(sums["paid"] - sums["refunded"]) ** 2,
+        )  # fmt: skip
+    frame = measures.paid_by_tenure(source, stays, since=since, as_of=AS_OF).to_pandas()
+    found = {(r.group, r.interval, r.tenure): r for r in frame.itertuples()}
+    assert set(found) == set(wanted)
+    for key, sums in wanted.items():
+        for name, value in sums.items():
+            assert getattr(found[key], name) == pytest.approx(value), (key, name)
+
+    start_counts = Counter()
+    for stays_of in own.values():
+        for spell, interval, start, end in stays_of:
+            k = 0
+            while (renewal(start, k, interval)) <= AS_OF and (
+                k == 0 or end is None or renewal(start, k, interval) < end
+            ):
+                if renewal(start, k, interval) >= since:
+                    start_counts["all" if spell == 1 else measures.RETURNED, interval, k] += 1
+                k += 1
+    spread = Counter()
+    for row in measures.intervals_begun(stays, since=since, as_of=AS_OF).to_pandas().itertuples():
+        for k in range(row.first, row.last + 1):
+            spread[row.group, row.interval, k] += row.n
+    assert spread == start_counts
+
+
+def small_company():
+    people = [
+        {"customer_id": c, "channel": ch, "is_test": False}
+        for c, ch in (("a", "ads"), ("b", "web"), ("c", None))
+    ]
+    spans = [
+        span("1", "a", dt.date(2023, 6, 10)),
+        span("2", "b", dt.date(2023, 9, 5), dt.date(2023, 12, 5), "voluntary"),
+        span("3", "b", dt.date(2024, 2, 1)),
+        span("4", "c", dt.date(2024, 1, 20), currency="USD"),
+    ]
+    return tables(spans, people)
+
+
+def test_acquisition_puts_spend_beside_the_customers_won():
+    spend = pa.table(
+        {
+            "date": pa.array([dt.date(2023, 5, 1), dt.date(2023, 9, 1), dt.date(2024, 1, 1)], pa.date32()),
+            "channel": ["ads", "ads", "web"], "amount_minor": pa.array([100, 20, 3]), "currency": ["EUR", "EUR", "USD"],
+        }
+    )  # fmt: skip
+    source = {**small_company(), "spend": temporary("spend", spend)}
+    stays = measures.stays(source, dims=["channel"], as_of=AS_OF)
+    frame = measures.acquisition(source, stays, since=dt.date(2023, 6, 1), as_of=AS_OF).to_pandas()
+    found = {(r.channel, r.currency): (r.spent_minor, r.customers) for r in frame.itertuples()}
+    assert found == {
+        ("ads", "EUR"): (20, 0), ("web", "USD"): (3, 0), ("ads", None): (0, 1), ("web", None): (0, 1),
+        ("unknown", None): (0, 1),
+    }  # fmt: skip
+    new = measures.intake(stays, ["channel"], since=dt.date(2023, 9, 1)).to_pandas()
+    assert sorted(zip(new["channel"], new["customers"], strict=True)) == [("unknown", 1), ("web", 1)]
+    assert set(new["group"]) == {"all"}
+
+
+def test_cohorts_and_scores_and_movement_add_up():
+    source = small_company()
+    payments = [
+        {"customer_id": "a", "attempted_at": dt.datetime(2023, 6, 10, 9), "amount_minor": 1000},
+        {"customer_id": "b", "attempted_at": dt.datetime(2023, 9, 5, 9), "amount_minor": 700},
+        {
+            "customer_id": "b",
+            "attempted_at": dt.datetime(2023, 12, 9, 9),
+            "amount_minor": 200,
+            "status": "refunded",
+        },
+    ]
+    source = with_payments(source, payments)
+    stays = measures.stays(source, as_of=AS_OF)
+    cohorts = measures.paid_by_cohort(source, stays, as_of=AS_OF).to_pandas()
+    quarter = lambda year, month: year * 12 + month  # noqa: E731
+    found = {
+        (r.cohort, r.currency): (r.customers, r.charges, r.paid_minor, r.refunded_minor)
+        for r in cohorts.itertuples()
+    }
+    assert found == {
+        (quarter(2023, 3), "EUR"): (1, 1, 1000, 0), (quarter(2023, 6), "EUR"): (1, 1, 700, 200),
+        (quarter(2024, 0), "USD"): (1, 0, 0, 0),
+    }  # fmt: skip
+
+    def scored(day, multiplier):
+        people = measures.base(source, measures.stays(source, as_of=day), as_of=day)
+        table = measures.base_counts(people).to_pandas()[["group", "interval", "tenure", "currency"]]
+        table = table.assign(multiplier=multiplier, low=multiplier / 2, high=multiplier * 2, stays_a_year=0.5)
+        return measures.score(people, ibis.memtable(table), yearly_rate=0.1)
+
+    before, after = scored(dt.date(2023, 10, 31), 5.0), scored(AS_OF, 6.0)
+    rows = after.to_pandas().set_index("customer_id")
+    wait = (add_months(dt.date(2023, 6, 10), 9) - AS_OF).days
+    assert rows.loc["a", "value"] == pytest.approx(1000 * 6 * 1.1 ** (-wait / 365.25))
+    assert rows.loc["a", "low"] == pytest.approx(rows.loc["a", "value"] / 2)
+    assert rows.loc["b", "group"] == measures.RETURNED
+    moved = measures.movement(before, after).to_pandas().iloc[0]
+    values = before.to_pandas().set_index("customer_id")["value"]
+    assert moved["before"] == pytest.approx(values.sum())
+    assert moved["new"] == pytest.approx(rows.loc["c", "value"])
+    assert moved["lost"] == 0
+    assert moved["after"] == pytest.approx(moved[["before", "new", "lost", "revalued"]].sum())
+    assert moved[["customers_before", "customers_new", "customers_lost", "customers_after"]].tolist() == [
+        2,
+        1,
+        0,
+        3,
+    ]
+    backwards = measures.movement(after, before).to_pandas().iloc[0]
+    assert backwards["lost"] == pytest.approx(-moved["new"])
+    by_start = measures.value_by_cohort(after).to_pandas().set_index("cohort")
+    assert by_start["customers"].to_dict() == {quarter(2023, 3): 1, quarter(2023, 6): 1, quarter(2024, 0): 1}
+    assert by_start["value"].sum() == pytest.approx(rows["value"].sum())
+    buyers = ibis.memtable({"customer_id": ["a", "z"], "purchase_value": [3.0, 4.0]})
+    both = measures.with_purchases(after.select("customer_id", "value"), buyers).to_pandas()
+    assert sorted(both["customer_id"]) == ["a", "b", "c", "z"]
+    assert both.set_index("customer_id").loc["z", "purchase_value"] == 4
+
+
+def test_the_latest_rate_up_to_a_day_is_used():
+    rates = pa.table(
+        {"date": pa.array([dt.date(2024, 1, 1), dt.date(2024, 2, 1), dt.date(2024, 3, 1)], pa.date32()),
+         "currency": ["USD"] * 3, "rate": [0.9, 0.8, 0.7]}
+    )  # fmt: skip
+    source = {"fx_rates": temporary("rates", rates)}
+    assert measures.latest_rates(source, as_of=dt.date(2024, 2, 20)).to_pandas()["rate"].tolist() == [0.8]
+
+
+def test_groups_and_characteristics_come_with_the_stays():
+    source = small_company()
+    stays = measures.stays(source, by="channel", dims=["currency", "channel"], as_of=AS_OF)
+    frame = measures.stay_counts(stays, ["channel", "currency"], as_of=AS_OF).to_pandas()
+    assert set(zip(frame["group"], frame["channel"], frame["currency"], strict=True)) == {
+        ("ads", "ads", "EUR"), ("web", "web", "EUR"), ("unknown", "unknown", "USD")
+    } | ({(measures.RETURNED, "web", "EUR")} & set(zip(frame["group"], frame["channel"], frame["currency"], strict=True)))  # fmt: skip
+    with pytest.raises(Exception, match="no column 'chanel'"):
+        measures.stays(source, by="chanel", as_of=AS_OF)
+    assert subscriptions.groupings(source)[0] == "plan"

@@ -1,0 +1,209 @@
+"""The pricing workbooks: the truth of the demo company, and every way in which an experiment can fail."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import duckdb
+import numpy as np
+import pytest
+from scipy import stats
+
+from notebooks.running import findings
+
+EXPERIMENT, RESEARCH = "60_pricing_experiment.ipynb", "61_price_research.ipynb"
+
+
+@pytest.fixture(scope="module")
+def of_demo(run, demo):
+    return findings(run(EXPERIMENT))
+
+
+@pytest.fixture(scope="module")
+def truth(demo):
+    return json.loads((demo / "truth.json").read_text())
+
+
+def variant(folder, demo, **tables):
+    """The demo company without its events, with some tables made anew by SQL over the old ones."""
+    keep = ["customers", "subscriptions", "assignments", "payments", "visits", "surveys"]
+    for name in keep:
+        target, source = folder / f"{name}.parquet", demo / f"{name}.parquet"
+        if name not in tables:
+            shutil.copy(source, target)
+        elif tables[name]:
+            query = tables[name].replace("{old}", f"'{source}'")
+            duckdb.sql(f"copy ({query}) to '{target}'")
+    return str(folder)
+
+
+def words_of(ran):
+    """What a notebook said in plain text."""
+    return " ".join(
+        output["data"].get("text/plain", "")
+        for cell in ran.notebook.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
+
+
+# --- the experiment -----------------------------------------------------------------------------------
+
+
+def test_the_best_price_and_the_verdict_agree_with_the_truth(of_demo, truth):
+    known = truth["price_experiment"]["12_months"]
+    best = of_demo["pricing.best_price"]
+    assert best["low"] <= known["best_price_minor"] <= best["high"]
+    # No price tested is worth a change of a twentieth: the truth is to keep the control.
+    values = known["value_per_visitor"]
+    gain = max(v / values["control"] - 1 for v in values.values())
+    assert gain < 0.05
+    assert "keep the control" in of_demo["pricing.decision"]["sentence"]
+    shown = of_demo["pricing.decision"]
+    name = next(v for v in values if v in shown["sentence"])
+    difference = 100 * (values[name] - values["control"])
+    size = (
+        [shown["low"], shown["high"]]
+        if "more within" in shown["sentence"]
+        else [-shown["high"], -shown["low"]]
+    )
+    assert size[0] <= difference <= size[1]
+
+
+def test_it_shows_what_ignoring_churn_would_have_cost(of_demo, truth):
+    known = truth["price_experiment"]["12_months"]
+    lost = 100 * (known["value_per_visitor_at_best_price"] - known["value_per_visitor_if_churn_is_ignored"])
+    found = of_demo["pricing.churn_ignored"]
+    assert found["value"] > 0
+    assert found["low"] <= lost <= found["high"]
+
+
+def test_who_pays_more_pays_for_fewer_days(of_demo):
+    days = of_demo["pricing.paid_days"]
+    assert "price_1799" in days["sentence"]
+    assert days["verdict"] == "worse"
+
+
+def test_looked_at_early_intervals_are_wider_and_a_longer_horizon_is_marked_as_a_models(run, of_demo):
+    ran = run(EXPERIMENT, looks=20, planned_sample=10_000, horizon=24)
+    one, many = (found["pricing.decision"] for found in (of_demo, findings(ran)))
+    assert many["high"] - many["low"] > 1.2 * (one["high"] - one["low"])
+    shown = [o["data"] for cell in ran.notebook.cells for o in cell.get("outputs", []) if "data" in o]
+    table = next(
+        d["text/html"] for d in shown if "What a visitor is worth within 24" in d.get("text/plain", "")
+    )
+    assert "Tail" in table
+
+
+def test_a_broken_split_is_the_headline(run, demo, tmp_path):
+    few = "variant <> 'price_1499' or customer_id is not null or hash(unit_id) % 5 > 0"
+    lost = "select * from {old} where " + few
+    found = findings(run(EXPERIMENT, data=variant(tmp_path, demo, assignments=lost)))
+    assert next(iter(found)) == "pricing.integrity"
+    assert "Do not decide" in found["pricing.integrity"]["sentence"]
+    assert "do not decide on this experiment" in found["pricing.decision"]["sentence"]
+
+
+def test_two_prices_have_an_elasticity(run, demo, tmp_path):
+    two = "select * from {old} where variant in ('control', 'price_1799')"
+    found = findings(run(EXPERIMENT, data=variant(tmp_path, demo, assignments=two)))
+    elasticity = found["pricing.elasticity"]
+    p, q = np.array([12.99, 17.99]), 1 / (1 + np.exp(0.095 * np.array([12.99, 17.99])))
+    true = (q[1] - q[0]) / q.sum() / ((p[1] - p[0]) / p.sum())
+    assert elasticity["low"] <= true <= elasticity["high"]
+    assert "pricing.best_price" not in found
+
+
+def test_without_prices_it_decides_on_margin_alone(run, demo, tmp_path):
+    unpriced = "select * replace (null::bigint as price_minor) from {old}"
+    ran = run(EXPERIMENT, data=variant(tmp_path, demo, assignments=unpriced))
+    assert "pricing.decision" in findings(ran)
+    assert "has no price for" in words_of(ran)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "parameters", "state", "words"),
+    [
+        ("select * from {old} where customer_id is null", {}, "not_applicable", "has subscribed after"),
+        ("select * from {old}", {"planned_split": ["control: 1", "price_99: 1"]}, "failed", "price_99 has no"),
+        ("select * from {old}", {"alpha": 5.0}, "failed", "`alpha`"),
+        ("", {}, "not_applicable", "assignments"),
+    ],
+)
+def test_what_cannot_be_decided_ends_in_a_sentence(
+    run, demo, tmp_path, assignments, parameters, state, words
+):
+    ran = run(EXPERIMENT, data=variant(tmp_path, demo, assignments=assignments), **parameters)
+    assert ran.state == state, ran.reason
+    assert words in ran.reason
+    assert "Traceback" not in ran.reason
+
+
+def test_negative_revenue_still_makes_a_report(run, demo, tmp_path):
+    back = "select * replace (case when status = 'paid' then 'refunded' else status end as status) from {old}"
+    found = findings(run(EXPERIMENT, data=variant(tmp_path, demo, payments=back)))
+    assert "pricing.decision" in found
+
+
+# --- research -----------------------------------------------------------------------------------------
+
+
+def test_the_price_meter_finds_what_people_were_made_to_say(run, truth):
+    found = findings(run(RESEARCH))
+    known = truth["price_research"]
+    shares = {"explorer": 0.34, "bargain_hunter": 0.28, "comfort_seeker": 0.38}
+    grid = np.arange(2, 30, 0.01)
+
+    def above(question):
+        """Share whose answer is a price or more, for the mixture of classes."""
+        medians = {kind: known["medians"][kind][question] for kind in shares}
+        return sum(
+            share * stats.norm.sf(np.log(grid / medians[kind]) / known["log_spread"])
+            for kind, share in shares.items()
+        )
+
+    optimal = grid[(1 - above("too_expensive") >= above("too_cheap")).argmax()]
+    highest = grid[(1 - above("too_expensive") >= above("cheap")).argmax()]
+    for name, true in (("optimal_price_point", optimal), ("highest_acceptable", highest)):
+        row = found[f"pricing.{name}"]
+        # Answers are rounded to halves, and a rise of 0.5 is seen up to 0.25 too early or too late.
+        assert row["low"] - 30 <= 100 * true <= row["high"] + 30, name
+
+
+def test_the_last_rise_is_seen_to_have_made_people_trade_down_not_leave(run, demo, truth):
+    found = findings(run(RESEARCH, plan="Standard"))
+    left, cheaper = found["pricing.last_rise_left"], found["pricing.last_rise_cheaper"]
+    assert truth["price_increase"]["hazard_ratio"] == 1
+    assert left["verdict"] == "no clear change"
+    assert cheaper["verdict"] == "worse"
+
+
+def test_questions_and_choices_are_read_where_they_were_asked(run, demo, tmp_path):
+    # Would buy at p with chance 1/(1+exp(.3 (p - 12))); choices by a logit of price -.3 and ads -.9.
+    asked = """
+      select * from {old} union all by name
+      select customer_id, 'price' as survey, 'buy at ' || p as question, sent_at, sent_at as answered_at,
+        (hash(customer_id || p) % 10000 / 10000.0 < 1 / (1 + exp(.3 * (p - 12))))::int::double as score
+      from {old} s, (select unnest([6.99, 9.99, 12.99, 15.99]) as p)
+      where survey = 'price' and s.question = 'cheap' union all by name
+      select customer_id, 'price' as survey,
+        'choice ' || k || ': price=' || p || '; ads=no | price=' || q || '; ads=yes' as question, sent_at,
+        sent_at as answered_at, case when hash(customer_id || k || 'x') % 10000 / 10000.0
+          < 1 / (1 + exp(.3 * (p - q) - .9)) then '1' else '2' end as answer
+      from {old} s, (select k, 6 + k % 4 * 2 as p, 5 + k % 3 * 2 as q from range(6) r(k))
+      where survey = 'price' and s.question = 'cheap'"""
+    offers = ["plain: price=10; ads=no", "cheap: price=7; ads=yes"]
+    found = findings(run(RESEARCH, data=variant(tmp_path, demo, surveys=asked), offers=offers))
+    ads = found["pricing.willingness_to_pay"]
+    assert ads["low"] <= -300 <= ads["high"]
+    stated = found["pricing.stated_demand"]
+    assert stated["low"] <= 1 / (1 + np.exp(0.3 * (9.99 - 12))) <= stated["high"]
+
+
+def test_without_surveys_and_events_those_sections_are_left_out(run, demo, tmp_path):
+    ran = run(RESEARCH, data=variant(tmp_path, demo, surveys=""))
+    assert set(findings(ran)) >= {"pricing.break_even_churn", "pricing.term_discount"}
+    said = words_of(ran)
+    assert said.count("left out") == 3
+    assert "no usage to bill" in said
