@@ -175,7 +175,7 @@ def ran(expr, key="customer_id"):
     return expr.to_pandas().set_index(key).sort_index()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(companies(), st.booleans(), st.randoms())
 def test_usage_is_what_a_loop_finds_in_any_order_of_rows(company, everyone, random):
     people, events, tickets = company
@@ -279,9 +279,7 @@ def rule(quadratic):
         square = rng.normal(0, 0.2, (3, 3))
         matrix = (square + square.T).tolist() if quadratic else []
         linear = rng.normal(0, 1, 3).tolist()
-        parts.append(
-            {"name": f"g{k}", "constant": float(rng.normal()), "linear": linear, "quadratic": matrix}
-        )
+        parts.append({"name": f"g{k}", "constant": 0.1 * k, "linear": linear, "quadratic": matrix})
     return sg.Rule(features, 4.0, rng.normal(0, 1, (6, 3)), tuple(parts))
 
 
@@ -353,7 +351,9 @@ def test_totals_moves_and_departures_are_those_of_a_loop(tables, used, paid):
         for place, value in enumerate((1, then, later, float((later - then) ** 2))):
             cell[place] += value
     found = f.moves(*named, earlier, paid).to_pandas().set_index(["before", "after"])
-    assert {key: row.tolist() for key, row in found.iterrows()} == pytest.approx(dict(expected))
+    assert set(found.index) == set(expected)
+    for key, row in found.iterrows():
+        assert row.tolist() == pytest.approx(expected[key])
     gone = f.departures(tables, named[0], since=since, as_of=AS_OF).to_pandas()
     lost = Counter()
     for customer, segment in was.items():

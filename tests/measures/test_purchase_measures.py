@@ -124,12 +124,13 @@ def test_later_purchases_are_those_after_the_day(rows):
 
 def test_scores_are_joined_and_amounts_follow_the_model():
     at = dt.datetime(2023, 9, 1, 9)
+    drawn = [("a", 0, 500, "EUR"), ("a", 30, 900, "EUR"), ("a", 60, 700, "EUR"), ("b", 0, 300, "USD"),
+             ("a", 5, 200, "USD")]  # fmt: skip
+    columns = ("customer_id", "attempted_at", "amount_minor", "currency", "kind", "status")
     rows = [
-        {"customer_id": who, "attempted_at": at + dt.timedelta(days=d), "amount_minor": a, "currency": c,
-         "kind": "one_off", "status": "paid"}
-        for who, d, a, c in (("a", 0, 500, "EUR"), ("a", 30, 900, "EUR"), ("a", 60, 700, "EUR"), ("b", 0, 300, "USD"),
-                             ("a", 5, 200, "USD"))
-    ]  # fmt: skip
+        dict(zip(columns, (who, at + dt.timedelta(days=d), amount, code, "one_off", "paid"), strict=True))
+        for who, d, amount, code in drawn
+    ]
     everybody = measures.histories(source_of(rows), as_of=AS_OF)
     counts = measures.grouped_counts(everybody).to_pandas()
     scores = ibis.memtable(

@@ -24,6 +24,7 @@ from test_subscriptions import (
     whole_periods,
 )
 
+from tenure.errors import InputError
 from tenure.measures import subscriptions
 from tenure.measures import value as measures
 
@@ -131,7 +132,7 @@ def rows_of(expression, *columns):
     ]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(companies(), st.randoms())
 def test_stays_are_counted_by_renewal_in_any_order(spans, random):
     shuffled = list(spans)
@@ -143,7 +144,7 @@ def test_stays_are_counted_by_renewal_in_any_order(spans, random):
         assert {row[:-1]: row[-1] for row in found} == dict(loop_counts(spans, **options))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(companies())
 def test_the_base_is_who_is_on_with_their_next_renewal(spans):
     source = tables(spans)
@@ -153,7 +154,7 @@ def test_the_base_is_who_is_on_with_their_next_renewal(spans):
         row[0]: row[1:] for row in rows_of(people, "customer_id", "interval", "tenure", "cohort", "wait_days")
     }
     wanted, first = {}, {}
-    for customer, spell, interval, start, end, _ in loop_stays(spans):
+    for customer, _spell, interval, start, end, _cause in loop_stays(spans):
         first.setdefault(customer, start)
         if end is None:
             k = completed(start, AS_OF, interval)
@@ -180,7 +181,7 @@ def test_billed_is_what_an_interval_costs(interval, number, amount, billed):
 moments = st.integers(0, 800).map(lambda n: dt.datetime(2022, 1, 15, 7) + dt.timedelta(days=n))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     companies(),
     st.lists(
@@ -262,7 +263,8 @@ def test_acquisition_puts_spend_beside_the_customers_won():
     spend = pa.table(
         {
             "date": pa.array([dt.date(2023, 5, 1), dt.date(2023, 9, 1), dt.date(2024, 1, 1)], pa.date32()),
-            "channel": ["ads", "ads", "web"], "amount_minor": pa.array([100, 20, 3]), "currency": ["EUR", "EUR", "USD"],
+            "channel": ["ads", "ads", "web"], "amount_minor": pa.array([100, 20, 3]),
+            "currency": ["EUR", "EUR", "USD"],
         }
     )  # fmt: skip
     source = {**small_company(), "spend": temporary("spend", spend)}
@@ -351,9 +353,9 @@ def test_groups_and_characteristics_come_with_the_stays():
     source = small_company()
     stays = measures.stays(source, by="channel", dims=["currency", "channel"], as_of=AS_OF)
     frame = measures.stay_counts(stays, ["channel", "currency"], as_of=AS_OF).to_pandas()
-    assert set(zip(frame["group"], frame["channel"], frame["currency"], strict=True)) == {
-        ("ads", "ads", "EUR"), ("web", "web", "EUR"), ("unknown", "unknown", "USD")
-    } | ({(measures.RETURNED, "web", "EUR")} & set(zip(frame["group"], frame["channel"], frame["currency"], strict=True)))  # fmt: skip
-    with pytest.raises(Exception, match="no column 'chanel'"):
+    found = set(zip(frame["group"], frame["channel"], frame["currency"], strict=True))
+    # The second stay of b has not come to a renewal yet.
+    assert found == {("ads", "ads", "EUR"), ("web", "web", "EUR"), ("unknown", "unknown", "USD")}
+    with pytest.raises(InputError, match="no column 'chanel'"):
         measures.stays(source, by="chanel", as_of=AS_OF)
     assert subscriptions.groupings(source)[0] == "plan"

@@ -277,8 +277,8 @@ def fingerprint(data: str | Path, mapping: str | Path = "") -> str | None:
         digest.update(resolve(mapping).read_bytes())
         for name, report in load_mapping(mapping).published.items():
             file = published_file(report, f"{name}.parquet")
-            state = file.stat() if file else None
-            digest.update(f"{name}\0{state and (state.st_size, state.st_mtime_ns)}\n".encode())
+            seen = (file.stat().st_size, file.stat().st_mtime_ns) if file else None
+            digest.update(f"{name}\0{seen}\n".encode())
     return digest.hexdigest()
 
 
