@@ -1,4 +1,4 @@
-"""Ask every case of one engine, in a process of its own: ``python -m engines.answer URL COMPANY OUT [CASE …]``."""
+"""Ask every case of one engine, in a process of its own: ``python -m engines.answer URL OUT [CASE …]``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import tenure
-from engines import companies
 from engines.cases import CASES
 
 Answer = dict[str, Any]
 
 
-def answers(url: str, company: companies.Company, names: list[str]) -> dict[str, Answer]:
+def answers(url: str, names: list[str]) -> dict[str, Answer]:
     """The rows of each case, as plain values, or why there are none."""
     source = tenure.open_source(url)
     found: dict[str, Answer] = {}
     for name in names:
         began = time.perf_counter()
         try:
-            expr = CASES[name](source, company)
+            expr = CASES[name](source)
             schema = expr.schema()
             frame = tenure.collect(expr)
             whole = [kind.is_integer() for kind in schema.values()]
@@ -94,6 +93,5 @@ def _unshared(ours: Answer, theirs: Answer) -> str:
 
 
 if __name__ == "__main__":
-    url, which, place, out, *only = sys.argv[1:]
-    made = getattr(companies, f"{which}_company")(Path(place))
-    Path(out).write_bytes(pickle.dumps(answers(url, made, only or list(CASES))))
+    url, out, *only = sys.argv[1:]
+    Path(out).write_bytes(pickle.dumps(answers(url, only or list(CASES))))

@@ -1,6 +1,6 @@
-"""Two companies to ask the same of on every engine: the demo company, small, and one of nasty rows.
+"""One company to ask the same of on every engine: the demo company, small, with nasty rows among its own.
 
-The nasty one keeps the contract, and little else: nulls wherever they may be, ties, days that not every
+The nasty rows keep the contract, and little else: nulls wherever they may be, ties, days that not every
 month has, instants at the edge of a day, times with a zone, names that sort differently by language than by
 byte, quotes, amounts beyond 2^31 and groups without anybody in them.
 """
@@ -8,7 +8,7 @@ byte, quotes, amounts beyond 2^31 and groups without anybody in them.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,60 +31,28 @@ _ARROW = {
 ROME = ZoneInfo("Europe/Rome")
 
 
-@dataclass(frozen=True)
-class Company:
-    """Where a company is, and the names that questions about it need."""
-
-    folder: Path
-    as_of: dt.date
-    then: dt.date
-    experiment: str
-    currency: str
-    by: str
-    odd: str
-    event: str
-    category: str
-    question: str
-    rates: tuple[tuple[str, float], ...]
+AS_OF = dt.date(2026, 10, 31)
+THEN = dt.date(2026, 4, 30)
+EXPERIMENT = 'price | "test" é'
+ATTRIBUTE = "Ville d'été"
+RATES = {"EUR": 1.0, "GBP": 1.17, "JPY": 0.0061, "USD": 0.91}
 
 
-def demo_company(folder: Path) -> Company:
-    if not folder.exists():
-        write_demo(folder, customers=DEMO_CUSTOMERS, jobs=1)
-    return Company(
-        folder=folder,
-        as_of=dt.date(2026, 10, 31),
-        then=dt.date(2026, 4, 30),
-        experiment="standard_price_2025",
-        currency="",
-        by="channel",
-        odd="signup_device",
-        event="play",
-        category="Drama",
-        question="viewing",
-        rates=(("EUR", 1.0), ("GBP", 1.17)),
-    )
-
-
-def nasty_company(folder: Path) -> Company:
-    """Write the nasty company; always the same rows."""
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        for name, table in _nasty_tables().items():
-            pq.write_table(table, folder / f"{name}.parquet", store_schema=False, row_group_size=97)
-    return Company(
-        folder=folder,
-        as_of=dt.date(2024, 2, 29),
-        then=dt.date(2023, 8, 31),
-        experiment='price | "test" é',
-        currency="",
-        by="country",
-        odd="Ville d'été",
-        event="Play",
-        category="Ω",
-        question="what's new?",
-        rates=(("EUR", 1.0), ("JPY", 0.0061), ("USD", 0.91)),
-    )
+def write_company(folder: Path) -> Path:
+    """Write the company into a folder; always the same rows."""
+    demo = folder.with_name(f"{folder.name}-demo")
+    write_demo(demo, customers=DEMO_CUSTOMERS, jobs=1)
+    folder.mkdir(parents=True)
+    for name, nasty in _nasty_tables().items():
+        place = next(place for place in demo.iterdir() if place.stem == name)
+        table = pq.read_table(place)
+        if name == "events":
+            times = table["occurred_at"].cast(pa.timestamp("us", tz="UTC"))
+            table = table.set_column(table.column_names.index("occurred_at"), "occurred_at", times)
+        both = pa.concat_tables([table, nasty], promote_options="permissive")
+        pq.write_table(both, folder / f"{name}.parquet", store_schema=False, row_group_size=1500)
+    shutil.rmtree(demo)
+    return folder
 
 
 def _nasty_tables() -> dict[str, pa.Table]:
@@ -110,10 +78,10 @@ def _nasty_tables() -> dict[str, pa.Table]:
         "😀",
     ]
     ids = [*odd, *(f"c{i:03d}" for i in range(n - len(odd)))]
-    days = [dt.date(2022, 1, 31), dt.date(2022, 2, 28), dt.date(2022, 12, 31), dt.date(2023, 1, 1),
-            dt.date(2023, 1, 29), dt.date(2023, 1, 30), dt.date(2023, 1, 31), dt.date(2023, 3, 26),
-            dt.date(2023, 5, 31), dt.date(2023, 10, 29), dt.date(2023, 11, 30), dt.date(2024, 1, 31),
-            dt.date(2024, 2, 28), dt.date(2024, 2, 29)]  # fmt: skip
+    days = [dt.date(2024, 1, 31), dt.date(2024, 2, 28), dt.date(2024, 2, 29), dt.date(2024, 12, 31),
+            dt.date(2025, 1, 1), dt.date(2025, 10, 29), dt.date(2025, 10, 30), dt.date(2025, 10, 31),
+            dt.date(2026, 1, 31), dt.date(2026, 2, 28), dt.date(2026, 3, 29), dt.date(2026, 5, 31),
+            dt.date(2026, 8, 31), dt.date(2026, 10, 25), dt.date(2026, 10, 30), AS_OF]  # fmt: skip
     clocks = [dt.time(), dt.time(23, 59, 59, 999_999), dt.time(12), dt.time(1, 30), dt.time(0, 0, 0, 1)]
     pick = lambda values: values[int(rng.integers(len(values)))]  # noqa: E731
     moment = lambda: dt.datetime.combine(pick(days), pick(clocks))  # noqa: E731
@@ -128,7 +96,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
             "birth_year": pick([1900, 1959, 1960, 2001, None]),
             "gender": pick(["f", "m", None]),
             "is_test": bool(rng.random() < 0.05),
-            "Ville d'été": pick(["Zürich", "zürich", "Århus", "", None]),
+            ATTRIBUTE: pick(["Zürich", "zürich", "Århus", "", None]),
             "members": pick([1, 2, 2**40, None]),
         }
         for i in ids
@@ -141,7 +109,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
         end = None if end is None or end < start else end
         spans.append(
             {
-                "subscription_id": f"s{number}",
+                "subscription_id": f"nasty{number}",
                 "customer_id": i,
                 "plan": pick(plans),
                 "billing_interval": pick(["day", "week", "month", "month", "month", "year"]),
@@ -182,9 +150,9 @@ def _nasty_tables() -> dict[str, pa.Table]:
         )
     payments = [
         {
-            "payment_id": f"p{number}",
+            "payment_id": f"nasty{number}",
             "customer_id": pick(ids),
-            "subscription_id": pick([None, "s1", "s2", "s70"]),
+            "subscription_id": pick([None, "nasty1", "nasty2", "nasty70"]),
             "attempted_at": moment(),
             "amount_minor": pick([0, 1, 999, 999, 1999, 2**31 + 7, 2_999_999_999]),
             "currency": pick(["EUR", "EUR", "USD", "JPY"]),
@@ -193,7 +161,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
         }
         for number in range(900)
     ]
-    last = dt.datetime(2024, 2, 29, 23, 59, 59, 999_999)
+    last = dt.datetime(2026, 10, 31, 23, 59, 59, 999_999)
     ago = [0, 0.4, 1, 6, 7, 8, 27, 28, 29, 89, 90, 91, 181, 363, 364, 365, 391, 392]
     events = [
         {
@@ -214,10 +182,14 @@ def _nasty_tables() -> dict[str, pa.Table]:
     ]
     contents = [
         {"content_id": "k1", "title": "É", "category": "Ω", "published_at": None},
-        {"content_id": "k2", "title": "e", "category": None, "published_at": dt.datetime(2024, 2, 29)},
+        {"content_id": "k2", "title": "e", "category": None, "published_at": dt.datetime(2026, 10, 31)},
         {"content_id": "K2", "title": "😀", "category": "ω", "published_at": None},
     ]
-    sent = [dt.datetime(2023, 1, 31), dt.datetime(2023, 8, 31, 23, 59, 59), dt.datetime(2024, 2, 29, 0, 0, 1)]
+    sent = [
+        dt.datetime(2025, 1, 31),
+        dt.datetime(2026, 4, 30, 23, 59, 59),
+        dt.datetime(2026, 10, 31, 0, 0, 1),
+    ]
     asked = {
         "nps": (["recommend"], [0.0, 6.0, 6.5, 7.0, 8.0, 9.0, 10.0, 11.0, -1.0, None]),
         "psychographic": (["what's new?", "Ça va ?"], [1.0, 4.0, 5.0, None]),
@@ -255,10 +227,10 @@ def _nasty_tables() -> dict[str, pa.Table]:
                 )
     tickets = [
         {
-            "ticket_id": f"t{number}",
+            "ticket_id": f"nasty{number}",
             "customer_id": pick(ids),
             "opened_at": moment(),
-            "closed_at": pick([None, dt.datetime(2024, 2, 29)]),
+            "closed_at": pick([None, dt.datetime(2026, 10, 31)]),
             "topic": pick([None, "billing", "Billing"]),
             "satisfaction": pick([None, 1, 5]),
         }
@@ -266,7 +238,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
     ]
     visits = [
         {
-            "visitor_id": f"v{number}",
+            "visitor_id": f"nasty{number}",
             "first_seen_at": (at := moment()),
             "channel": pick([None, "paid search", "Paid Search"]),
             "trial_started_at": pick([None, at]),
@@ -279,16 +251,15 @@ def _nasty_tables() -> dict[str, pa.Table]:
         {"date": day, "channel": channel, "amount_minor": 2**33 + place, "currency": currency}
         for place, day in enumerate(days)
         for channel in ("paid search", "Paid Search", "友達")
-        for currency in ("EUR", "JPY")
+        for currency in ("USD", "JPY")
     ]
-    experiment = 'price | "test" é'
     assignments = [
         {
-            "experiment": pick([experiment, experiment, experiment, "other"]),
-            "unit_id": f"v{int(rng.integers(150))}",
+            "experiment": pick([EXPERIMENT, EXPERIMENT, EXPERIMENT, "other"]),
+            "unit_id": f"nasty{int(rng.integers(150))}",
             "customer_id": pick([None, pick(ids)]),
             "variant": pick(["A", "a", "b"]),
-            "assigned_at": dt.datetime.combine(pick(days[3:8]), pick(clocks)),
+            "assigned_at": dt.datetime.combine(pick(days[6:13]), pick(clocks)),
             "price_minor": pick([None, 999, 1999, 3_000_000_001]),
         }
         for _ in range(160)
@@ -332,13 +303,13 @@ def _nasty_tables() -> dict[str, pa.Table]:
             "as_of": day,
         }
         for scheme in ("crm", "CRM")
-        for day in (dt.date(2023, 8, 31), dt.date(2024, 2, 29))
+        for day in (THEN, AS_OF)
         for i in ids[: 50 if scheme == "crm" else 5]
     ]
     rates = [
         {"date": day, "currency": currency, "rate": rate * (1 + place / 100)}
         for place, day in enumerate(days)
-        for currency, rate in (("EUR", 1.0), ("USD", 0.9), ("JPY", 0.006))
+        for currency, rate in (("CHF", 1.05), ("JPY", 0.006))
     ]
     rows = {
         "customers": customers,
@@ -357,7 +328,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
         "segments": segments,
         "fx_rates": rates,
         "annotations": [{"date": days[-1], "label": "día bisiesto"}],
-        "targets": [{"metric": "churn.monthly", "period": "2024-02", "target": 0.05}],
+        "targets": [{"metric": "churn.monthly", "period": "2026-10", "target": 0.05}],
     }
     return {name: _table(name, found) for name, found in rows.items()}
 
@@ -366,7 +337,7 @@ def _table(name: str, rows: list[dict]) -> pa.Table:
     contract = BY_NAME[name]
     types = {column.name: _ARROW[column.type] for column in contract.columns if column.name in rows[0]}
     if name == "customers":
-        types |= {"Ville d'été": pa.string(), "members": pa.int64()}
+        types |= {ATTRIBUTE: pa.string(), "members": pa.int64()}
     if name == "events":
         types["occurred_at"] = pa.timestamp("us", tz="UTC")
     schema = pa.schema(list(types.items()))

@@ -264,7 +264,7 @@ def test_rfm_scores_and_segments_are_those_of_the_model(used, paid):
     assert ran(f.rfm_segments(scored, cells))["segment"].tolist() == [cells[cell] for cell in found["cell"]]
 
 
-def rule(quadratic):
+def rule(quadratic, frame):
     rng = np.random.default_rng(1)
     names = ["events_a_month", "minutes", "weekend", "trend", "category_1", "platform_2"]
     features = tuple(
@@ -274,19 +274,22 @@ def rule(quadratic):
             rng.normal(0, 0.2, 6), strict=True,
         )
     )  # fmt: skip
+    weights = rng.normal(0, 1, (6, 3))
+    y = sg.Rule(features, 4.0, weights, ()).components(frame[frame["events"] > 0])
     parts = []
-    for k in range(4):
-        square = rng.normal(0, 0.2, (3, 3))
-        matrix = (square + square.T).tolist() if quadratic else []
-        linear = rng.normal(0, 1, 3).tolist()
-        parts.append({"name": f"g{k}", "constant": 0.1 * k, "linear": linear, "quadratic": matrix})
-    return sg.Rule(features, 4.0, rng.normal(0, 1, (6, 3)), tuple(parts))
+    for k, center in enumerate(y[rng.choice(len(y), 4, replace=False)]):
+        root = rng.normal(0, 1, (3, 3)) if quadratic else np.eye(3)
+        precision = root @ root.T
+        constant, linear = float(-0.5 * center @ precision @ center), (precision @ center).tolist()
+        matrix = (-0.5 * precision).tolist() if quadratic else []
+        parts.append({"name": f"g{k}", "constant": constant, "linear": linear, "quadratic": matrix})
+    return sg.Rule(features, 4.0, weights, tuple(parts))
 
 
 @pytest.mark.parametrize("quadratic", [False, True])
 def test_everybody_is_assigned_in_the_engine_as_the_model_would(used, quadratic):
-    fitted = rule(quadratic)
     frame = ran(used)
+    fitted = rule(quadratic, frame)
     found = ran(f.assigned(used, fitted.to_dict()))
     assert found["segment"].tolist() == fitted.assign(frame).tolist()
     assert len(set(found["segment"])) > 2
@@ -311,9 +314,9 @@ def test_small_segments_are_folded_and_silence_stays(used):
     assert folded.to_dict() == {"many": sizes["many"], f.OTHER: sizes["few"], f.SILENT: sizes[f.SILENT]}
 
 
-def test_rows_of_the_contract_table_hold_the_last_day_of_those_who_left(tables):
+def test_rows_of_the_contract_table_hold_the_last_day_of_those_who_left(tables, used):
     everyone = f.usage(tables, as_of=AS_OF, days=DAYS, shares=SHARES, everyone=True)
-    rows = ran(f.segment_rows(f.assigned(everyone, rule(False).to_dict()), "behavior", AS_OF))
+    rows = ran(f.segment_rows(f.assigned(everyone, rule(False, ran(used)).to_dict()), "behavior", AS_OF))
     people, _events = company()
     assert rows["scheme"].unique().tolist() == ["behavior"]
     for customer, row in rows.iterrows():

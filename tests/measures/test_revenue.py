@@ -380,7 +380,7 @@ def as_loop(frame):
     return {key: tuple(value) for key, value in found.items() if any(value)}
 
 
-QUICK = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUICK
@@ -392,7 +392,7 @@ def test_movements_equal_a_plain_loop_in_any_order(spans, random):
     assert as_loop(frame) == revenue_loop.movements(spans, AS_OF)
 
 
-@settings(parent=QUICK, max_examples=6)
+@settings(parent=QUICK, max_examples=3)
 @given(ledgers(), st.integers(1, 60))
 def test_splitting_a_span_changes_nothing(spans, after):
     halves = []

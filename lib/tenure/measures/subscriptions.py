@@ -19,7 +19,6 @@ from tenure.measures.calendar import (
     Day,
     Period,
     begun_periods,
-    civil,
     completed_periods,
     day,
     day_index,
@@ -595,13 +594,12 @@ def _with_status_rules(rows: ir.Table, as_of: dt.date, policy: MetricPolicy) -> 
     days = ibis.least(rows.end_day, cut) - rows.start_day
     unpaid = (rows.status == "past_due") & ((rows.rank > 0) | (days > limit_days(policy.grace_days)))
     too_long = (rows.status == "paused") & (days > limit_days(policy.pause_days))
-    limit = civil(rows.start_day + limit_days(policy.pause_days))
-    limit_date = ibis.date(limit.month // 12, limit.month % 12 + 1, limit.day_of_month)
+    # Whole days added to a date are the one interval that is the same everywhere.
+    limit = rows.start_day + limit_days(policy.pause_days)
+    limit_date = (rows.start + ibis.interval(days=limit_days(policy.pause_days))).cast("date")
     left_unpaid = (rows.rank == _RANK["voluntary"]).ifelse(_RANK["voluntary"], _RANK["involuntary"])
     return rows.mutate(
-        end_day=ibis.cases((unpaid, rows.start_day), (too_long, limit.index), else_=rows.end_day).cast(
-            "int64"
-        ),
+        end_day=ibis.cases((unpaid, rows.start_day), (too_long, limit), else_=rows.end_day).cast("int64"),
         end=ibis.cases((unpaid, rows.start), (too_long, limit_date), else_=rows.end),
         rank=ibis.cases((unpaid, left_unpaid), (too_long, _RANK["voluntary"]), else_=rows.rank).cast("int64"),
     )

@@ -51,8 +51,9 @@ def column_formats(frame: pd.DataFrame, unit: str) -> dict[str, str]:
         {'lift': 'percent', 'difference': 'number', 'p': 'p'}
     """
     known = {name: written for written, names in _VOCABULARY.items() for name in names}
+    known |= {"price": unit} if unit.startswith("money") else {}
     other = dict.fromkeys(frame.select_dtypes("float").columns, unit)
-    return {str(c): known.get(str(c), other.get(c, "")) for c in frame.columns if c in known or c in other}
+    return {str(c): known.get(str(c), unit) for c in frame.columns if c in known or c in other}
 
 
 def spoken(frame: pd.DataFrame, label: str, value: str, unit: str) -> str:
