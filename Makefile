@@ -67,7 +67,7 @@ browser:
 	  || echo "No Chromium found or installable: the browser tests are skipped."
 
 lock: | $(UV)
-	@$(UV) pip compile --quiet --universal --all-extras --python-version 3.11 --upgrade \
+	@$(UV) pip compile --quiet --universal --extra dev --extra postgres --python-version 3.11 --upgrade \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
 
 clean:

@@ -12,6 +12,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import ibis.expr.operations as ops
+
 import tenure
 from engines.cases import CASES
 
@@ -34,10 +36,12 @@ def answers(url: str, names: list[str]) -> dict[str, Answer]:
                 "columns": list(frame.columns),
                 "types": [str(kind.copy(nullable=True)) for kind in schema.values()],
                 "rows": sorted(rows, key=order),
+                "operations": {type(node).__name__ for node in expr.op().find(ops.Node)},
             }
         except Exception:
             found[name] = {"error": traceback.format_exc(limit=-4)[-3000:]}
         found[name]["seconds"] = time.perf_counter() - began
+        print(f"{found[name]['seconds']:6.2f} s  {name}", flush=True)
     return found
 
 

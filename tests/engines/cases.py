@@ -6,11 +6,13 @@ import datetime as dt
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ibis
 import pandas as pd
+import pyarrow.parquet as pq
 from ibis import ir
 
 from engines.companies import AS_OF, ATTRIBUTE, EXPERIMENT, RATES, THEN
@@ -29,7 +31,7 @@ from tenure.measures import (
     value,
 )
 from tenure.measures.calendar import day_of
-from tenure.sources import Source
+from tenure.sources import Source, results
 
 Case = Callable[[Source], ir.Table]
 CASES: dict[str, Case] = {}
@@ -530,3 +532,39 @@ def _here(expr: ir.Table) -> pd.DataFrame:
     """Counts that a model would be fitted on, in one order whatever the engine gave."""
     frame = collect(expr)
     return frame.sort_values(list(frame.columns)).reset_index(drop=True)
+
+
+# ------------------------------------------------------------------------------------------------- results
+
+
+def _far(s: Source) -> ir.Table:
+    """A row a customer, as scores are: text, whole numbers, dates with nulls, floating point."""
+    stays = subscriptions.spells(s, as_of=AS_OF)
+    return stays.mutate(odds=stays.spell.cast("float64") / 7, large=stays.spell.cast("int64") * 3_000_000_001)
+
+
+@case("results.kept")
+def _(s: Source) -> ir.Table:
+    stays = results.kept(_far(s))
+    return ibis.union(stays, stays.filter(stays.spell == 1))
+
+
+@case("results.batches")
+def _(s: Source) -> ir.Table:
+    return ibis.memtable(results.batches(_far(s)).read_all())
+
+
+@case("results.write: Parquet")
+def _(s: Source) -> ir.Table:
+    with tempfile.TemporaryDirectory() as place:
+        path = results.write(_far(s), f"{place}/stays.parquet")
+        return ibis.memtable(pq.read_table(path))
+
+
+@case("results.write: a table, twice")
+def _(s: Source) -> ir.Table:
+    if s.connection.name == "duckdb":
+        return _far(s)
+    for name in ("written", "written"):
+        results.write(_far(s), name, replace=True)
+    return s.connection.table("written")

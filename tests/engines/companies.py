@@ -328,7 +328,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
         "segments": segments,
         "fx_rates": rates,
         "annotations": [{"date": days[-1], "label": "día bisiesto"}],
-        "targets": [{"metric": "churn.monthly", "period": "2026-10", "target": 0.05}],
+        "targets": [{"metric": "churn.monthly", "period": "2027", "target": 0.05}],
     }
     return {name: _table(name, found) for name, found in rows.items()}
 

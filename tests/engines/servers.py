@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -132,7 +134,7 @@ _POSTGRES = {
 
 
 def load_postgres(url: str, schema: str, folder: Path) -> str:
-    """Copy a folder's Parquet tables into a schema; return its URL."""
+    """Copy a folder's Parquet tables into a schema, in another order; return its URL."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
@@ -142,6 +144,7 @@ def load_postgres(url: str, schema: str, folder: Path) -> str:
             if place.name.startswith("_") or not (place.is_dir() or place.suffix == ".parquet"):
                 continue
             table = pq.read_table(place)
+            table = table.take(np.random.default_rng(7).permutation(table.num_rows))
             names = [name.replace('"', '""').replace("%", "%%") for name in table.column_names]
             columns = ", ".join(
                 f'"{n}" {_POSTGRES[f.type]}' for n, f in zip(names, table.schema, strict=True)
@@ -170,16 +173,33 @@ def spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
+@contextlib.contextmanager
+def java(folder: Path) -> Iterator[str]:
+    """Spark in the asking process itself needs nothing but what it is made of."""
+    yield str(spark_home())
+
+
 # A tiny company needs no parallel shuffles, and less compiling than it has rows.
 SMALL = "&".join(
-    f"spark.sql.{setting}"
-    for setting in (
-        "shuffle.partitions=1",
-        "adaptive.enabled=false",
-        "codegen.wholeStage=false",
-        "codegen.factoryMode=NO_CODEGEN",
-        "autoBroadcastJoinThreshold=-1",
-    )
+    [
+        "spark.sql.shuffle.partitions=1",
+        "spark.sql.adaptive.enabled=false",
+        "spark.sql.codegen.wholeStage=false",
+        "spark.sql.codegen.factoryMode=NO_CODEGEN",
+        "spark.sql.autoBroadcastJoinThreshold=-1",
+        "spark.driver.memory=1g",
+        "spark.driver.extraJavaOptions=" + quote("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss8m"),
+    ]
+)
+LOOPBACK = "&".join(
+    [
+        "spark.driver.host=127.0.0.1",
+        "spark.driver.bindAddress=127.0.0.1",
+        "spark.executor.memory=512m",
+        "spark.executor.extraJavaOptions=" + quote("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"),
+        # Two, so that rows do travel between the workers.
+        "spark.sql.shuffle.partitions=2",
+    ]
 )
 
 

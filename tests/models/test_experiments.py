@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reference import experiments as reference
-from simulations import experiments as simulations
+from simulations import coverage_experiments as simulations
 from tenure.errors import InputError, NotApplicable
 from tenure.models import decision, experiments, integrity, power
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from reference import prices as published
-from simulations import experiments as simulation
+from simulations import coverage_experiments as simulation
 from tenure.errors import InputError, NotApplicable
 from tenure.models import price_research as research
 from tenure.models import pricing

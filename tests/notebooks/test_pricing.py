@@ -126,7 +126,12 @@ def test_without_prices_it_decides_on_margin_alone(run, demo, tmp_path):
     ("assignments", "parameters", "state", "words"),
     [
         ("select * from {old} where customer_id is null", {}, "not_applicable", "has subscribed after"),
-        ("select * from {old}", {"planned_split": ["control: 1", "price_99: 1"]}, "failed", "price_99 has no"),
+        (
+            "select * from {old}",
+            {"planned_split": ["control: 1", "price_99: 1"]},
+            "failed",
+            "price_99 has no",
+        ),
         ("select * from {old}", {"alpha": 5.0}, "failed", "`alpha`"),
         ("", {}, "not_applicable", "assignments"),
     ],

@@ -110,26 +110,22 @@ def one_company(seed: int, size: int, rate: float = 0.10) -> dict[str, tuple[flo
     terms = value.Terms(yearly_rate=rate, years=YEARS)
     found = {}
     truth = true_lifetimes(people, rate)
-    starts = people.assign(
+    everybody = people.assign(
         group=np.array(PLANS)[people["plan"]],
         interval=[f"{n} month{'s' if n > 1 else ''}" for n in company.INTERVAL[people["plan"]]],
-        customers=1,
+        n=1,
     )
-    starts = starts.groupby(["group", "interval", *dims], as_index=False)["customers"].sum()
-    for name in PLANS:
-        own = starts[starts["group"] == name].reset_index(drop=True)
-        weight = own["customers"].to_numpy(float) / own["customers"].sum()
-        cells, interval = fit.place(own), own["interval"].iloc[0]
-        periods, step = terms.periods(interval), terms.rate(interval)
-
-        def lifetimes(theta, weight=weight, cells=cells, periods=periods, step=step):
-            curve = weight @ np.exp(fit.log_survival(cells, periods, theta))
-            return retention.residual_lifetimes(curve, step)[[n - 1 for n in RENEWALS]]
-
-        each, slopes = fit.delta(lifetimes)
-        half = np.exp(1.959964 * fit.standard_errors(slopes) / each)
-        for n, middle, wide in zip(RENEWALS, each, half, strict=True):
-            found[f"DERL, {name}, renewal {n}"] = (truth[name][n - 1], middle / wide, middle * wide)
+    intervals = fit.groups["interval"].unique()
+    table = retention.lifetimes(
+        fit,
+        everybody,
+        {interval: terms.rate(interval) for interval in intervals},
+        periods={interval: terms.periods(interval) for interval in intervals},
+        renewals=RENEWALS,
+    )
+    for row in table.itertuples():
+        wanted = truth[row.group][row.renewal - 1]
+        found[f"DERL, {row.group}, renewal {row.renewal}"] = (wanted, row.low, row.high)
     on = people[people["life"] > people["months"]]
     base = on.assign(
         group=np.array(PLANS)[on["plan"]],

@@ -51,6 +51,19 @@ def usage_levels(source: Tables, *, as_of: dt.date, days: int, events: Sequence[
     return known.select("kind", "level", "n").order_by("kind", ibis.desc("n"), "level")
 
 
+def first_event(source: Tables, *, events: Sequence[str] = ()) -> ir.Table:
+    """Return when use was first recorded, and when the first subscription began: event, subscription.
+
+    Args:
+        source: Contract tables with events.
+        events: Kinds of events that count; empty: all.
+    """
+    rows = source["events"]
+    rows = rows.filter(_.event.isin(list(events))) if events else rows
+    began = source["subscriptions"].aggregate(subscription=_.started_at.min())
+    return rows.aggregate(event=_.occurred_at.min()).cross_join(began)
+
+
 def share_columns(shares: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, str]]:
     """Return the columns of `usage` that hold shares: name, and its kind and level.
 

@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import ibis
 from ibis import _, ir
 
 from tenure.errors import InputError
-from tenure.measures.calendar import civil, day_index, day_of, month_index, month_start
+from tenure.measures.calendar import (
+    civil,
+    day_index,
+    day_of,
+    month_index,
+    month_start,
+)
 from tenure.measures.subscriptions import Tables, classified, group_column, limit_days, monthly_amount
 from tenure.policy import MetricPolicy
 
@@ -40,6 +46,7 @@ _CAUSES = {1: "unknown", 2: "voluntary", 3: "involuntary"}
 # Columns that a span carries, and that differ within a customer's life.
 _OF_SPANS = ("plan", "billing", "currency")
 _STARTS = ("start_year", "start_quarter", "start_month")
+_HELD = ["past_due", "paused"]
 _SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
 _TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
 
@@ -197,18 +204,37 @@ def mrr_movements(
     Raises:
         InputError: `by` is not available.
     """
-    moves = customer_movements(source, as_of=as_of, by=by, currency=currency, policy=policy)
-    return (
-        moves.group_by("month", "currency", "group", "kind", "reason")
-        .agg(
-            amount_minor=_.amount_minor.sum().cast("int64"),
-            customers=_.customers.sum().cast("int64"),
-            logos=_.logos.sum().cast("int64"),
-            n=_.count().cast("int64"),
-            squares=(_.amount_minor.cast("float64") * _.amount_minor.cast("float64")).sum(),
-        )
-        .order_by("month", "currency", "group", "kind", "reason")
-    )
+    split = _split(source, as_of=as_of, by=by, currency=currency, policy=policy)
+    # Added up before the three parts are set apart, so that the many rows are gone through once.
+    sums = {
+        f"{name}_{what}": value.sum()
+        for name, part in _PARTS.items()
+        for what, value in {
+            "amount_minor": split[part.amount],
+            "customers": split[part.customers],
+            "logos": split[part.logos],
+            "n": split[part.there].ifelse(1, 0),
+            "squares": split[part.amount].cast("float64") * split[part.amount].cast("float64"),
+        }.items()
+    }
+    labels = sorted({label for part in _PARTS.values() for label in (part.kind, part.reason)})
+    table = split.group_by("month", "currency", "group", *labels).agg(**sums)
+    totals = ("amount_minor", "customers", "logos", "n", "squares")
+    parts = [
+        table.select(
+            "month",
+            "currency",
+            "group",
+            kind=part.kind,
+            reason=part.reason,
+            **{total: f"{name}_{total}" for total in totals},
+        ).filter(_.n > 0)
+        for name, part in _PARTS.items()
+    ]
+    whole = ibis.union(*parts).group_by("month", "currency", "group", "kind", "reason")
+    return whole.agg(
+        **{total: _[total].sum().cast("int64") for total in totals[:-1]}, squares=_.squares.sum()
+    ).order_by("month", "currency", "group", "kind", "reason")
 
 
 def customer_movements(
@@ -234,61 +260,19 @@ def customer_movements(
     Raises:
         InputError: `by` is not available.
     """
-    changes = _changes(source, as_of=as_of, by=by, currency=currency, policy=policy)
-    states = _states(changes, policy)
-    split = _transfers(states) if by in _OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
-    whole = split.whole != "change"
-    split = split.mutate(
-        kept=split.amount - split.moved,
-        entered=((split.own_before == 0) & (split.own_after > 0)).ifelse(1, 0)
-        - ((split.own_before > 0) & (split.own_after == 0)).ifelse(1, 0),
-        once=ibis.cases(
-            (~split.lead, 0),
-            (split.whole.isin(["new", "reactivation"]), 1),
-            (split.whole == "churn", -1),
-            else_=0,
-        ),
-    )
-    split = split.mutate(
-        kind=ibis.cases(
-            (whole, split.whole),
-            (split.kept > 0, "expansion"),
-            (split.kept < 0, "contraction"),
-            else_="none",
-        ),
-        why=ibis.cases(
-            *(
-                ((split.whole == "churn") & (split.last % 10 == rank), cause)
-                for rank, cause in _CAUSES.items()
-            ),
-            (split.whole == "churn", "unknown"),
-            (whole, ""),
-            else_=split.reason,
-        ),
-        own=whole.ifelse(split.entered, 0),
-        other=whole.ifelse(0, split.entered),
-        pause=(split.paused > 0).ifelse("pause", "resume"),
-        pause_why=((split.paused < 0) & (split.whole == "churn")).ifelse("left", ""),
-        less_paused=-split.paused,
-        nobody=ibis.literal(0, "int64"),
-        transfer=ibis.literal("transfer"),
-        nothing=ibis.literal(""),
-    )
-    rows = (
-        (split.kind != "none", "kind", "why", "kept", "own", "once"),
-        ((split.moved != 0) | (split.other != 0), "transfer", "nothing", "moved", "other", "nobody"),
-        (split.paused != 0, "pause", "pause_why", "less_paused", "nobody", "nobody"),
-    )
-    names = ("kind", "reason", "amount_minor", "customers", "logos")
+    split = _split(source, as_of=as_of, by=by, currency=currency, policy=policy)
     parts = [
-        split.filter(there).select(*_KEYS, **dict(zip(names, columns, strict=True)))
-        for there, *columns in rows
+        split.filter(split[part.there]).select(
+            *_KEYS,
+            kind=part.kind,
+            reason=part.reason,
+            amount_minor=part.amount,
+            customers=part.customers,
+            logos=part.logos,
+        )
+        for part in _PARTS.values()
     ]
-    typed = [
-        part.mutate(**{name: part[name].cast("int64") for name in ("amount_minor", "customers", "logos")})
-        for part in parts
-    ]
-    return ibis.union(*typed)
+    return ibis.union(*parts)
 
 
 _KEYS = ("customer_id", "month", "currency", "group")
@@ -644,6 +628,29 @@ def _intervals(
     What the policy says of pauses, unpaid time, cancellations and gaps is settled here.
     """
     raw = source["subscriptions"]
+    rows = _settled(source, raw, as_of=as_of, currency=currency, policy=policy)
+    if policy.gap_days:
+        near = _near_month_ends(raw, policy)
+        if near is not raw:
+            # Few spans begin or end near a month's end: to settle those once more is less than to keep all.
+            near = _settled(source, near, as_of=as_of, currency=currency, policy=policy)
+        bridges = _bridges(rows if near is raw else near, policy)
+        rows = ibis.union(rows, bridges.select(rows.columns))
+    rows = rows.mutate(
+        paused=((rows.status == "paused") & (policy.pauses == "zero")).ifelse(rows.amount, 0).cast("int64"),
+        usage=ibis.literal(0, "int64"),
+        spans=ibis.literal(1, "int64"),
+    )
+    if policy.usage == "included" and "payments" in source:
+        rows = ibis.union(rows, _usage(source, as_of, currency, policy).select(rows.columns))
+    rows = _with_group(source, rows, by)
+    return rows.mutate(customer_id=rows.subscription_id) if policy.unit == "subscription" else rows
+
+
+def _settled(
+    source: Tables, raw: ir.Table, *, as_of: dt.date, currency: str, policy: MetricPolicy
+) -> ir.Table:
+    """Spans that count, with what the policy says of pauses, unpaid time and cancellations."""
     raw = raw.mutate(list_minor=monthly_amount(raw, replace(policy, discounts="ignored")))
     also = [
         "started_at",
@@ -654,12 +661,19 @@ def _intervals(
         "billing_interval",
         "billing_interval_count",
     ]
-    spans = classified(source, raw, as_of=as_of, currency=currency, policy=policy, also=also)
-    spans = _timed(spans.filter(_.excluded.isnull()), as_of, policy)
-    calm = spans.filter(_.status.isin(["active", "trialing"]))
+    calm, held = (
+        _timed(
+            classified(source, part, as_of=as_of, currency=currency, policy=policy, also=also).filter(
+                _.excluded.isnull()
+            ),
+            as_of,
+            policy,
+        )
+        for part in (raw.filter(~raw.status.isin(_HELD)), raw.filter(raw.status.isin(_HELD)))
+    )
     cut = day_of(as_of + dt.timedelta(days=1)).index
     grace, pause = limit_days(policy.grace_days), limit_days(policy.pause_days)
-    held = _runs(spans, cut)
+    held = _runs(held, cut)
     late = held.status == "past_due"
     if policy.unpaid == "paid":
         lost, last_paid = (held.lasted > grace) | (held.run_rank > 0), held.run_start
@@ -672,26 +686,23 @@ def _intervals(
         rank=(late & (held.run_rank != 2)).ifelse(3, 2),
     )
     rows = ibis.union(calm, held.select(calm.columns))
-    if policy.unit == "subscription":
-        rows = _with_group(source, rows, by).mutate(customer_id=_.subscription_id)
-    rows = rows.mutate(
+    return rows.mutate(
         end_month=rows.on.ifelse(_ON, ibis.greatest(rows.end_month, rows.start_month)).cast("int64"),
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank).cast("int64"),
         bridge=ibis.literal(False),
     )
-    if policy.gap_days:
-        rows = ibis.union(rows, _bridges(rows, policy.gap_days).select(rows.columns))
-    rows = rows.mutate(
-        paused=((rows.status == "paused") & (policy.pauses == "zero")).ifelse(rows.amount, 0).cast("int64"),
-        usage=ibis.literal(0, "int64"),
-        spans=ibis.literal(1, "int64"),
-    )
-    if policy.usage == "included" and "payments" in source:
-        usage = _usage(source, as_of, currency, policy)
-        if policy.unit == "subscription":
-            usage = _with_group(source, usage, by).mutate(customer_id=_.subscription_id)
-        rows = ibis.union(rows, usage.select(rows.columns))
-    return rows if policy.unit == "subscription" else _with_group(source, rows, by)
+
+
+def _near_month_ends(raw: ir.Table, policy: MetricPolicy) -> ir.Table:
+    """The spans that may need a bridge over a month end, or be its far side; all, where that is not plain."""
+    gap = policy.gap_days
+    if policy.utc_offset_minutes or policy.cancel == "request" or gap > 27:
+        return raw
+    # No month has fewer than 28 days; what is let through in vain is sorted out later.
+    first, last = raw.started_at.day(), raw.ended_at.day()
+    begins = (first <= gap) | (first > 28 - gap)
+    ends = (last > 28 - gap).fill_null(False)
+    return raw.filter(raw.status.isin(_HELD) | begins | ends)
 
 
 def _timed(spans: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
@@ -729,11 +740,21 @@ def _timed(spans: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
         ).cast("int64"),
     )
     if shift == 0 and policy.cancel == "end":
-        months = {"start_month": month_index(spans.started_at), "end_month": month_index(spans.ended_at)}
+        calendar = {
+            "start_day": day_index(spans.started_at),
+            "end_day": spans.on.ifelse(_NEVER, day_index(spans.ended_at)).cast("int64"),
+            "start_month": month_index(spans.started_at),
+            "end_month": month_index(spans.ended_at),
+        }
     else:
-        months = {
-            "start_month": civil(spans.start_second // _DAY).month,
-            "end_month": civil(spans.end_second // _DAY).month,
+        start, end = (
+            civil((second // _DAY).cast("int64")) for second in (spans.start_second, spans.end_second)
+        )
+        calendar = {
+            "start_day": start.index,
+            "end_day": end.index,
+            "start_month": start.month,
+            "end_month": end.month,
         }
     return spans.select(
         "subscription_id",
@@ -751,9 +772,7 @@ def _timed(spans: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
         "start_second",
         "end_second",
         amount="monthly_minor",
-        start_day=(spans.start_second // _DAY).cast("int64"),
-        end_day=(spans.end_second // _DAY).cast("int64"),
-        **months,
+        **calendar,
     )
 
 
@@ -763,11 +782,11 @@ def _second(moment: ir.TimestampValue) -> ir.IntegerValue:
 
 
 def _runs(spans: ir.Table, cut: int) -> ir.Table:
-    """Spans past due or paused, with the first day and the length of the run they are part of.
+    """The given spans, past due or paused, with the first day and the length of the run they are part of.
 
     A run is what touches of one subscription in one status, so that no split of it matters.
     """
-    rows = spans.filter(_.status.isin(["past_due", "paused"]))
+    rows = spans
     keys = ["subscription_id", "status"]
     order = ["start_second", rows.end_second, rows.amount, rows.plan]
     earlier = ibis.window(group_by=keys, order_by=order, preceding=(None, 1))
@@ -802,24 +821,25 @@ def _capped(rows: ir.Table, over: ir.BooleanValue, cap: ir.IntegerValue, rank: i
     )
 
 
-def _bridges(rows: ir.Table, gap_days: int) -> ir.Table:
+def _bridges(rows: ir.Table, policy: MetricPolicy) -> ir.Table:
     """The stretches over a month end between a span that ended and one that began within the gap.
 
     A span that is followed on the same day needs none. Only what lies near a month end is looked at.
     """
+    gap_days = policy.gap_days
     alive = rows.filter(_.end_second > _.start_second)
+    # Whose stays a policy judges: a customer's, or a subscription's.
+    who = "customer_id" if policy.unit == "customer" else "subscription_id"
     enders = alive.filter(~_.on)
     enders = enders.filter(_.end_day + gap_days >= month_start(enders.end_month + 1))
     near = (alive.start_day + gap_days >= month_start(alive.start_month + 1)) | (
         alive.start_day - gap_days < month_start(alive.start_month)
     )
-    starters = alive.filter(near).select(
-        next_customer="customer_id", next_day="start_day", next_second="start_second"
-    )
+    starters = alive.filter(near).select(next_customer=who, next_day="start_day", next_second="start_second")
     pairs = enders.join(
         starters,
         [
-            enders.customer_id == starters.next_customer,
+            enders[who] == starters.next_customer,
             enders.end_second <= starters.next_second,
             starters.next_day - enders.end_day <= gap_days,
         ],
@@ -899,47 +919,47 @@ def _changes(
 ) -> ir.Table:
     """What changed for a customer, currency and group in a month in which a span began or ended."""
     rows = _intervals(source, as_of=as_of, by=by, currency=currency, policy=policy)
-    keys = ("customer_id", "currency", "group")
-    nothing = ibis.null("string")
-    begins = rows.select(
-        *keys, *_SUMS, month="start_month", plan_in=_.plan, plan_out=nothing,
-        last=ibis.literal(0, "int64"), began=_.start_day,
-    )  # fmt: skip
-    ends = rows.filter(_.end_month < _ON).select(
-        *keys, month="end_month", plan_in=nothing, plan_out=_.plan, last=_.last, began=ibis.null("int64"),
-        **{name: -rows[name] for name in _SUMS},
-    ).select(begins.columns)  # fmt: skip
-    return (
-        ibis.union(begins, ends)
-        .group_by("customer_id", "month", "currency", "group")
-        .agg(
-            **{name: _[name].sum().cast("int64") for name in _SUMS},
-            last=_.last.max(),
-            began=_.began.min(),
-            switched=(
-                (_.plan_in.min() != _.plan_out.min()) | (_.plan_in.max() != _.plan_out.max())
-            ).fill_null(False),
-        )
+    # One row for a span's beginning, and one for its end.
+    rows = rows.mutate(side=ibis.range(0, 2).unnest())
+    begins = rows.side == 0
+    rows = rows.filter(begins | (rows.end_month < _ON)).select(
+        "customer_id",
+        "currency",
+        "group",
+        "plan",
+        month=begins.ifelse(rows.start_month, rows.end_month),
+        last=begins.ifelse(0, rows.last),
+        began=begins.ifelse(rows.start_day, _NEVER),
+        **{name: begins.ifelse(rows[name], -rows[name]) for name in _SUMS},
+    )
+    return rows.group_by("customer_id", "month", "currency", "group").agg(
+        **{name: _[name].sum().cast("int64") for name in _SUMS},
+        last=_.last.max(),
+        began=_.began.min(),
+        switched=_.plan.min() != _.plan.max(),
     )
 
 
 def _states(changes: ir.Table, policy: MetricPolicy) -> ir.Table:
     """Changes with the customer's balance before and after, and what kind of change that is."""
-    until = ibis.range_window(group_by="customer_id", order_by="month", preceding=None, following=0)
-    before = ibis.range_window(group_by="customer_id", order_by="month", preceding=(None, 1))
-    peers = ibis.range_window(group_by="customer_id", order_by="month", preceding=0, following=0)
+    until, before, peers = (
+        ibis.range_window(group_by="customer_id", order_by="month", preceding=reach, following=following)
+        for reach, following in ((None, 0), ((None, 1), None), (0, 0))
+    )
     own = ibis.range_window(
         group_by=["customer_id", "currency", "group"], order_by="month", preceding=None, following=0
     )
-    changes = changes.mutate(place=changes.currency + "|" + changes["group"])
-    rows = changes.mutate(
-        after=_.amount.sum().over(until).cast("int64"),
-        earlier=_.amount.sum().over(before),
-        own_after=_.amount.sum().over(own).cast("int64"),
-        lead=_.place == _.place.min().over(peers),
-        last=_.last.max().over(until),
-        away=_.began.min().over(peers) - (_.last.max().over(before) // 10),
-    )
+    rows = changes.mutate(place=changes.currency + "|" + changes["group"])
+    columns = {
+        "after": rows.amount.sum().over(until).cast("int64"),
+        "earlier": rows.amount.sum().over(before),
+        "own_after": rows.amount.sum().over(own).cast("int64"),
+        "lead": rows.place == rows.place.min().over(peers),
+        "last": rows.last.max().over(until),
+    }
+    if policy.reactivation_days is not None:
+        columns["away"] = rows.began.min().over(peers) - rows.last.max().over(before) // 10
+    rows = rows.mutate(**columns)
     rows = rows.mutate(
         before=rows.earlier.fill_null(0).cast("int64"),
         own_before=(rows.own_after - rows.amount).cast("int64"),
@@ -957,6 +977,74 @@ def _states(changes: ir.Table, policy: MetricPolicy) -> ir.Table:
         )
     )
     return rows.mutate(reason=_reason(rows))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The columns of `_split` that make up one of a change's movements."""
+
+    there: str
+    kind: str
+    reason: str
+    amount: str
+    customers: str
+    logos: str
+
+
+# A change may be up to three movements at once: of the customer, between groups, and of a pause.
+_PARTS = {
+    "own": _Part("moves", "kind", "why", "kept", "arrived", "once"),
+    "transfer": _Part("transfers", "transfer", "nothing", "moved", "swapped", "nobody"),
+    "pause": _Part("pauses", "pause", "pause_why", "less_paused", "nobody", "nobody"),
+}
+
+
+def _split(
+    source: Tables, *, as_of: dt.date, by: str | None, currency: str, policy: MetricPolicy
+) -> ir.Table:
+    """Changes with the movements that each is made of, in the columns that `_PARTS` names."""
+    states = _states(_changes(source, as_of=as_of, by=by, currency=currency, policy=policy), policy)
+    rows = _transfers(states) if by in _OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
+    whole = rows.whole != "change"
+    zero = ibis.literal(0, "int64")
+    rows = rows.mutate(
+        kept=(rows.amount - rows.moved).cast("int64"),
+        entered=ibis.cases(
+            ((rows.own_before == 0) & (rows.own_after > 0), 1),
+            ((rows.own_before > 0) & (rows.own_after == 0), -1),
+            else_=0,
+        ).cast("int64"),
+        once=ibis.cases(
+            (~rows.lead, 0),
+            (rows.whole.isin(["new", "reactivation"]), 1),
+            (rows.whole == "churn", -1),
+            else_=0,
+        ).cast("int64"),
+    )
+    rows = rows.mutate(
+        kind=ibis.cases(
+            (whole, rows.whole), (rows.kept > 0, "expansion"), (rows.kept < 0, "contraction"), else_="none"
+        ),
+        why=ibis.cases(
+            *(((rows.whole == "churn") & (rows.last % 10 == rank), why) for rank, why in _CAUSES.items()),
+            (rows.whole == "churn", "unknown"),
+            (whole | (rows.kept == 0), ""),
+            else_=rows.reason,
+        ),
+        arrived=whole.ifelse(rows.entered, zero),
+        swapped=whole.ifelse(zero, rows.entered),
+        less_paused=(-rows.paused).cast("int64"),
+        pause=ibis.cases((rows.paused > 0, "pause"), (rows.paused < 0, "resume"), else_="none"),
+        pause_why=((rows.paused < 0) & (rows.whole == "churn")).ifelse("left", ""),
+        transfer=ibis.literal("transfer"),
+        nothing=ibis.literal(""),
+        nobody=zero,
+    )
+    return rows.mutate(
+        moves=rows.kind != "none",
+        transfers=(rows.moved != 0) | (rows.swapped != 0),
+        pauses=rows.paused != 0,
+    )
 
 
 def _reason(rows: ir.Table) -> ir.StringValue:

@@ -245,14 +245,14 @@ def segment_values(
         level: Level of the intervals.
 
     Returns:
-        A row a segment, the largest first: segment, customers, share, value_minor, value_share, arpa,
-        arpa_low, arpa_high, watched, churn, churn_low, churn_high, active_days (a month), worth, worth_low,
-        worth_high (minor units). NaN where it is not known.
+        A row a segment, the largest first: segment, customers, share, value_minor, value_share (with
+        _low and _high), arpa, arpa_low, arpa_high, watched, churn, churn_low, churn_high, active_days
+        (a month), worth, worth_low, worth_high (minor units). NaN where it is not known.
     """
     z, rows = z_value(level), []
     for row in totals.to_dict("records"):
         mine = life[life["group"] == row["segment"]] if len(life) else life
-        paying = int(row["paying"])
+        paying, part = int(row["paying"]), value_share(totals, [row["segment"]], level=level)
         arpa = row["value_minor"] / paying if paying else float("nan")
         error = z * float(np.sqrt(row["value_var"] / paying)) if paying > 1 else float("nan")
         watched = int(mine["at_risk"].max()) if len(mine) else 0
@@ -266,7 +266,9 @@ def segment_values(
                 "customers": int(row["customers"]),
                 "share": row["customers"] / totals["customers"].sum(),
                 "value_minor": int(row["value_minor"]),
-                "value_share": row["value_minor"] / max(totals["value_minor"].sum(), 1),
+                "value_share": part.value,
+                "value_share_low": part.low,
+                "value_share_high": part.high,
                 "arpa": arpa,
                 "arpa_low": arpa - error,
                 "arpa_high": arpa + error,
@@ -341,6 +343,10 @@ def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.
     share = float(amounts[inside].sum() / total)
     mean = amounts / np.maximum(paying, 1)
     squares = paying * (np.nan_to_num(totals["value_var"].to_numpy(dtype=float)) + mean**2)
+    if share in (0.0, 1.0):
+        # Nobody, or everybody: what remains possible is Wilson's interval of the customers.
+        bound = proportion(int(n * share), n, level=level)
+        return Estimate(share, bound.low, bound.high, n, level)
     variance = float((squares * np.where(inside, 1 - share, share) ** 2).sum()) / total**2
     half = z_value(level) * float(np.sqrt(variance))
     return Estimate(share, max(0.0, share - half), min(1.0, share + half), n, level)

@@ -32,8 +32,8 @@ def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND
     Example:
         >>> def bowl(x):
         ...     return float((x**2).sum() + x[0] ** 4), 2 * x + np.array([4 * x[0] ** 3, 0.0])
-        >>> minimize(bowl, np.array([3.0, -2.0]))[0].round(6).tolist()
-        [0.0, 0.0]
+        >>> minimize(bowl, np.array([3.0, -2.0]))[0].round(6).tolist() == [0.0, 0.0]
+        True
     """
     theta = np.asarray(start, dtype=float)
     value, slope = loss(theta)

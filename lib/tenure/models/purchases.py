@@ -737,7 +737,7 @@ def _checked(counts: pd.DataFrame, *, whole: bool) -> pd.DataFrame:
             "bought once."
         )
     # Equal customers are one row: that is what makes a million of them cheap.
-    return counts.groupby(list(_COUNTS[:3]), as_index=False)["n"].sum()
+    return counts.groupby(list(_COUNTS[:3]))["n"].sum().reset_index()
 
 
 def _correlation(x: Array, y: Array, weight: Array) -> float:

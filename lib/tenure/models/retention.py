@@ -1118,6 +1118,52 @@ def projection(fit: Retention, stays: pd.DataFrame, *, months: int) -> pd.DataFr
     return pd.concat(rows, ignore_index=True)
 
 
+def lifetimes(
+    fit: Retention,
+    stays: pd.DataFrame,
+    rates: Mapping[str, float],
+    *,
+    periods: Mapping[str, int],
+    renewals: Sequence[int],
+) -> pd.DataFrame:
+    """Discounted expected residual lifetimes (DERL) of groups, as customers get older.
+
+    A group is the mixture of its customers' curves, weighted by who began; those inclined to leave drop out
+    of it, so that the lifetime to expect grows.
+
+    Args:
+        fit: Retention curves.
+        stays: The counts of stays that they were fitted to.
+        rates: Discount rate a renewal, for each interval.
+        periods: How many renewals count, for each interval.
+        renewals: The renewals that customers are about to decide on, from 1 up.
+
+    Returns:
+        A row a group and renewal: the keys, `renewal`, `n` (customers who began), `value`, `low`, `high`
+        (payments to expect from that renewal on; see `residual_lifetimes`).
+    """
+    names, tables = [*fit.keys, *fit.covariates], []
+    for key in fit.groups[list(fit.keys)].to_dict("records"):
+        mine = np.logical_and.reduce([stays[name].astype(str) == value for name, value in key.items()])
+        starts = stays[mine].groupby(names)["n"].sum().reset_index()
+        weight, cells = starts["n"].to_numpy(dtype=float), fit.place(starts)
+        size, rate = periods[key["interval"]] + max(renewals), rates[key["interval"]]
+        expected = partial(_mixed_lifetimes, fit, cells, weight / weight.sum(), size, rate, list(renewals))
+        value, slopes = fit.delta(expected)
+        half = np.exp(z_value(fit.level) * fit.standard_errors(slopes) / value)
+        table = pd.DataFrame({"renewal": list(renewals), "n": int(weight.sum()), "value": value})
+        named = {str(name): text for name, text in key.items()}
+        tables.append(table.assign(low=value / half, high=value * half, **named))
+    return pd.concat(tables, ignore_index=True)[[*fit.keys, "renewal", "n", "value", "low", "high"]]
+
+
+def _mixed_lifetimes(
+    fit: Retention, cells: Cells, share: Array, size: int, rate: float, renewals: list[int], theta: Array
+) -> Array:
+    curve = share @ np.exp(fit.log_survival(cells, size, theta))
+    return residual_lifetimes(curve, rate)[np.array(renewals) - 1]
+
+
 def choose_covariates(
     lives: Mapping[str, pd.DataFrame], *, model: str = "sbg", most: int = 3
 ) -> tuple[tuple[str, ...], pd.DataFrame]:

@@ -71,6 +71,21 @@ class Terms:
         return max(int(np.ceil(self.years / interval_years(interval))), 1)
 
 
+def check_share(name: str, share: float) -> float:
+    """Return a share of leavers if it is above 0 and at most 1.
+
+    Raises:
+        InputError: It is not.
+
+    Example:
+        >>> check_share("kept", 0.2)
+        0.2
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"`{name}` must be a share of the leavers, above 0 and at most 1; it is {share!r}.")
+    return share
+
+
 def currency_factors(
     currencies: Sequence[str], reporting: str, rates: Mapping[str, float], exponents: Mapping[str, int]
 ) -> dict[str, float]:
@@ -440,8 +455,8 @@ def value_base(
     """Value today's customers from today on: the residual value of the customer base.
 
     Each customer follows the payments and the retention of their group from their own tenure on; who is
-    billed more than others of the group pays more in proportion. Payments already made do not count; the next one is discounted by the
-    wait for it.
+    billed more than others of the group pays more in proportion. Payments already made do not count; the next
+    one is discounted by the wait for it.
 
     Args:
         fit: Retention curves.
@@ -844,8 +859,7 @@ def retention_budget(
     Raises:
         InputError: `cut` is no share.
     """
-    if not 0 < cut <= 1:
-        raise InputError(f"`cut` must be a share of the leavers, above 0 and at most 1; it is {cut!r}.")
+    check_share("cut", cut)
     rows = _known_rows(fit, intake, None).drop(columns="group").rename(columns={"model_group": "group"})
     groups = [
         part.groupby(["group", "interval", *fit.covariates])["customers"].sum().reset_index()

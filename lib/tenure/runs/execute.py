@@ -15,6 +15,11 @@ from typing import Any, Literal
 State = Literal["ok", "failed", "not_applicable", "timed_out", "died"]
 # The cell that Papermill adds, which the author of a notebook does not know, and cells that never run.
 _NOT_COUNTED = {"injected-parameters", "skip-execution"}
+_DIED = (
+    "The kernel died: it was killed from outside, or the machine ran out of memory. Fix: run fewer notebooks "
+    "at once (--jobs 1), or lower TENURE_MEMORY_LIMIT so that the engine spills to disk; docs/scale.md tells "
+    "how much is needed."
+)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -245,7 +250,7 @@ def _judge(
         )
     kind = type(error).__name__
     if kind == "DeadKernelError" or "kernel died" in str(error).lower():
-        return "died", "The kernel died: it was killed from outside, or ran out of memory.", running
+        return "died", _DIED, running
     return "failed", _reason(kind, str(error)), running
 
 

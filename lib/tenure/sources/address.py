@@ -69,7 +69,8 @@ def _password(url: str) -> str | None:
     password = place.rpartition("@")[0].partition(":")[2]
     if password and not _PLACEHOLDER.fullmatch(password):
         return password
-    for name, value in parse_qsl(query):
+    # Spark Connect has its settings in the path: sc://host/;token=…
+    for name, value in parse_qsl("&".join([query, *parts.path.split(";")[1:]])):
         if _SECRET_NAMES.search(name) and not _PLACEHOLDER.fullmatch(value):
             return value
     return None

@@ -225,9 +225,8 @@ def named(engine: Any, table: ir.Table) -> ir.Table:
             with engine.con.cursor() as cursor:
                 cursor.execute(f"CREATE TEMPORARY VIEW {name} AS {engine.compile(table)}")
         except Exception as error:
-            if _sqlstate(error) not in ("42501", "25006"):
+            if not may_not_write(error):
                 raise
-            # Nothing may be written here, not even a name: a replica, or a user who may only read.
             return table
         view = ops.DatabaseTable(name, schema=table.schema(), source=engine)
         return view.to_expr()
@@ -302,6 +301,11 @@ def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
         if re.search(pattern, words, re.IGNORECASE):
             return problem, fix or f"{_MORE_ROOM[family]}; {_SCALE}"
     return "the engine cannot read the data", "correct or rewrite what it names"
+
+
+def may_not_write(error: Exception) -> bool:
+    """Whether an engine says that nothing may be written, not even a name: a replica, or a reader."""
+    return _sqlstate(error) in ("42501", "25006") or "INSUFFICIENT_PERMISSIONS" in str(error)
 
 
 def _sqlstate(error: Exception) -> str:

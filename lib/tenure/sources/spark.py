@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -37,6 +38,8 @@ _DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Our queries name many columns one after the other, whose constraints Spark would multiply out.
+    "spark.sql.constraintPropagation.enabled": "false",
 }
 
 
@@ -131,6 +134,10 @@ def _remote(url: str, place: str, settings: dict[str, str], shown: str) -> Any:
 
     _answers(place, 15002, shown)
     session = SparkSession.builder.remote(url).create()
+    for name, value in _DEFAULTS.items():
+        # What a server does not allow it does not need, either.
+        with contextlib.suppress(Exception):
+            session.conf.set(name, value)
     for name, value in settings.items():
         session.conf.set(name, value)
     return session

@@ -1,6 +1,6 @@
 """How often experiments without an effect raise an alarm, and how often intervals hold the truth.
 
-    python tests/simulations/experiments.py --write docs/validation.md
+    python tests/simulations/coverage_experiments.py --write docs/validation.md
 
 Visitors subscribe or not; those who do pay an amount that is skewed, as revenue is, and that goes with what
 they paid before. Subscribers leave month by month and are watched for different times.

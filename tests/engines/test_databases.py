@@ -1,0 +1,219 @@
+"""PostgreSQL as a source: what it may hold, what may go wrong, and what is written back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+import traceback
+
+import ibis
+import pyarrow.parquet as pq
+import pytest
+
+import tenure
+from engines import servers
+from engines.companies import AS_OF
+from tenure.errors import InputError
+from tenure.measures import subscriptions
+from tenure.measures.calendar import day_index
+from tenure.sources import results
+from tenure.sources.checks import check
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'tenure[postgres]'")
+
+
+@pytest.fixture(scope="module")
+def admin(start, postgres):
+    with psycopg.connect(start(servers.postgres), autocommit=True) as connection:
+        for statement in (
+            "CREATE ROLE reader LOGIN PASSWORD 's3cret/w@rd'",
+            "GRANT USAGE ON SCHEMA company TO reader",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA company TO reader",
+            "REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC",
+            "REVOKE SELECT ON company.payments FROM reader",
+        ):
+            connection.execute(statement)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def source(postgres):
+    return tenure.open_source(postgres)
+
+
+def refusal(url, *more) -> str:
+    with pytest.raises(InputError) as caught:
+        tenure.open_source(url, *more)
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert "s3cret" not in told
+    assert caught.value.__context__ is None
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert "Fix: " in sentence
+    return sentence
+
+
+def test_a_schema_is_a_folder_of_tables(source, company):
+    files = tenure.open_source(company)
+    assert list(source) == list(files)
+    assert source.attributes == files.attributes
+    assert source.last_day() == files.last_day()
+    assert source.first_day() == files.first_day()
+    assert source.fingerprint() is None
+    for name in source:
+        assert source[name].schema() == files[name].schema(), name
+
+
+def test_checks_find_the_same(source, company):
+    files = tenure.open_source(company)
+    ours, theirs = (check(s, AS_OF).to_dict() for s in (files, source))
+    assert ours["tables"] == theirs["tables"]
+    # Only how a number is written within an example is an engine's own matter.
+    same = ("severity", "rule", "table", "column", "count", "rows", "fix")
+    assert [[p[k] for k in same] for p in ours["problems"]] == [
+        [p[k] for k in same] for p in theirs["problems"]
+    ]
+    assert len(ours["problems"]) > 8
+
+
+def test_a_mapping_names_tables_of_other_schemas_and_time_zones(admin, postgres, tmp_path):
+    admin.execute("CREATE SCHEMA crm")
+    admin.execute(
+        "CREATE MATERIALIZED VIEW crm.people AS SELECT 'p' || i AS id, timestamp '2024-03-31 00:30' AS joined,"
+        " 12.50::numeric(10, 2) AS price, gen_random_uuid() AS other FROM generate_series(1, 5) i"
+    )
+    mapping = tmp_path / "mapping.yml"
+    mapping.write_text(
+        """
+time_zone: Europe/Rome
+tables:
+  customers: {from: crm.people, columns: {customer_id: id, created_at: joined}, attributes: [other]}
+  subscriptions:
+    from: people
+    columns: {subscription_id: id, customer_id: id, started_at: joined}
+    constants: {plan: Basic, billing_interval: month, currency: EUR, status: active, ended_at: null}
+    money: {unit_amount_minor: {from: price, unit: major}}
+"""
+    )
+    source = tenure.open_source(postgres.replace("/company", "/crm"), mapping)
+    rows = tenure.collect(source["subscriptions"])
+    assert set(rows["unit_amount_minor"]) == {1250}
+    assert set(rows["started_at"]) == {dt.datetime(2024, 3, 30, 23, 30)}
+    assert tenure.collect(source["customers"])["other"].str.len().tolist() == [36] * 5
+
+
+def test_text_is_compared_byte_by_byte(source, admin):
+    by_language = admin.execute("SELECT min(customer_id) FROM company.customers").fetchone()[0]
+    ids = tenure.collect(source["customers"].select("customer_id"))["customer_id"]
+    assert by_language != min(ids)
+    assert tenure.collect(source["customers"].customer_id.min()).iloc[0, 0] == min(ids)
+
+
+def test_semi_joins_that_are_alike_all_count(source):
+    """Ibis shares a join between queries, and a rewriting of the one must leave the other alone."""
+    spans, tests = source["subscriptions"], source["customers"].filter(ibis._.is_test)
+    parts = [
+        spans.semi_join(tests, "customer_id").select("customer_id", n=ibis.literal(i, "int64"))
+        for i in (1, 2)
+    ]
+    counts = tenure.collect(ibis.union(*parts).group_by("n").agg(rows=ibis._.count()))
+    whole = tenure.collect(spans.semi_join(tests, "customer_id").count()).iloc[0, 0]
+    assert counts["rows"].tolist() == [whole, whole]
+    assert 0 < whole < tenure.collect(spans.count()).iloc[0, 0]
+
+
+def test_who_may_only_read_reads(admin, postgres, monkeypatch):
+    monkeypatch.setenv("SHOP_PASSWORD", "s3cret/w@rd")
+    url = postgres.replace("tester@", "reader:${SHOP_PASSWORD}@")
+    sentence = refusal(url)
+    assert "payments: this may not be read (permission denied for table payments)" in sentence
+    admin.execute("GRANT SELECT ON company.payments TO reader")
+    source = tenure.open_source(url)
+    assert "s3cret" not in source.url
+    life = subscriptions.life_table(source, as_of=AS_OF)
+    assert len(tenure.collect(life)) > 12
+    stays = results.kept(subscriptions.spells(source, as_of=AS_OF))
+    assert tenure.collect(stays.count()).iloc[0, 0] > 300
+    for place in ("spells", "company.spells"):
+        with pytest.raises(InputError, match="permission denied"):
+            results.write(stays, place)
+
+
+def test_addresses_that_lead_nowhere(start, monkeypatch):
+    server = start(servers.postgres)
+    assert "has no table 'customers'" in refusal(server)
+    assert "names a schema that does not exist" in refusal(f"{server}/nowhere")
+    assert 'database "nowhere" does not exist' in refusal(f"{server.removesuffix('postgres')}nowhere")
+    assert "cannot be reached" in refusal(f"postgres://tester@127.0.0.1:{servers.free_port()}/postgres")
+    assert "cannot be reached" in refusal("postgres://tester@no.such.host.invalid/postgres")
+
+
+def test_a_server_that_stops_in_the_middle(admin, postgres):
+    source = tenure.open_source(postgres)
+    pid = source.connection.raw_sql("SELECT pg_backend_pid()").fetchone()[0]
+    admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    with pytest.raises(InputError, match="the connection to the engine was lost") as caught:
+        tenure.collect(source["events"].count())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_query_that_takes_too_long_or_too_much(postgres):
+    source = tenure.open_source(f"{postgres}?options=-c%20statement_timeout%3D30")
+    far = source["events"].cross_join(source["customers"].select(other="customer_id"))
+    with pytest.raises(InputError, match="took too long"):
+        tenure.collect(far.group_by("other").agg(n=ibis._.duration_s.nunique()))
+    source = tenure.open_source(f"{postgres}?options=-c%20temp_file_limit%3D64%20-c%20work_mem%3D64")
+    rows = source["events"].mutate(n=day_index(source["events"].occurred_at))
+    ordered = rows.mutate(place=ibis.row_number().over(order_by=[rows.n, rows.customer_id, rows.duration_s]))
+    with pytest.raises(InputError, match=r"ran out of room .*raise work_mem") as caught:
+        tenure.collect(ordered.aggregate(x=ordered.place.max(), y=ordered.platform.max()))
+    assert "docs/scale.md" in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------- results
+
+
+def test_a_table_is_written_whole_or_not_at_all(source, admin):
+    stays = subscriptions.spells(source, as_of=AS_OF)
+    assert results.write(stays, "stays") == "stays"
+    count = admin.execute("SELECT count(*), sum(spell), max(customer_id) FROM company.stays").fetchone()
+    assert count[0] == tenure.collect(stays.count()).iloc[0, 0]
+    with pytest.raises(InputError, match="stays is there already"):
+        results.write(stays, "stays")
+    broken = stays.mutate(x=stays.customer_id.cast("int64"))
+    with pytest.raises(InputError):
+        results.write(broken, "stays", replace=True)
+    assert admin.execute("SELECT count(*) FROM company.stays").fetchone()[0] == count[0]
+    results.write(stays.limit(3), "company.stays", replace=True)
+    assert admin.execute("SELECT count(*) FROM company.stays").fetchone()[0] == 3
+    with pytest.raises(InputError, match="neither a table's name"):
+        results.write(stays, 'x"; DROP TABLE company.customers; --')
+
+
+def test_rows_stream_into_parquet(source, tmp_path):
+    place = tmp_path / "new" / "events.parquet"
+    events = source["events"]
+    assert results.write(events, place) == str(place)
+    assert pq.read_metadata(place).num_rows == tenure.collect(events.count()).iloc[0, 0]
+    with pytest.raises(InputError, match="is there already"):
+        results.write(events, place)
+    results.write(events.limit(2), place, replace=True)
+    assert pq.read_metadata(place).num_rows == 2
+    assert [path.name for path in place.parent.iterdir()] == ["events.parquet"]
+
+
+def test_tables_need_a_database(company):
+    stays = subscriptions.spells(tenure.open_source(company), as_of=AS_OF)
+    with pytest.raises(InputError, match="there is no database to write a table to"):
+        results.write(stays, "stays")
+    with pytest.raises(InputError, match="cannot be written"):
+        results.write(stays, "/proc/nowhere/stays.parquet")
+
+
+def test_importing_the_sources_needs_no_driver():
+    code = (
+        "import sys, tenure.sources; print([m for m in ('psycopg', 'pyspark', 'grpc') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
