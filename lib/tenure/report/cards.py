@@ -249,7 +249,7 @@ def _member(
     labels: Mapping[str, tuple[str, str]],
     money: str,
 ) -> str:
-    if name not in typical.index:
+    if name not in typical.index or effects.empty:
         return ""
     member = typical.loc[name].to_dict()
     mine = effects[effects["segment"] == name].dropna(subset=["g"])

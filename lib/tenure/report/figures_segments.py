@@ -63,6 +63,7 @@ def evidence(
         axes.set_ylim(0, 1.12)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_xticks(sorted(int(number) for number in table["k"].unique()))
+        axes.set_xlim(int(table["k"].min()) - 0.3, int(table["k"].max()) + 0.3)
         axes.set_xlabel("Number of groups")
         axes.grid(axis="x", visible=False)
         style.headline(figure, title, f"{subtitle}; dotted: in one cloud without groups")
