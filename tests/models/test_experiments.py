@@ -12,7 +12,7 @@ from scipy import stats
 from reference import experiments as reference
 from simulations import coverage_experiments as simulations
 from tenure.errors import InputError, NotApplicable
-from tenure.models import decision, experiments, integrity, power
+from tenure.models import decision, experiments, integrity, power, survival
 
 USERS = pd.DataFrame(reference.TEA_TASTING_USERS)
 REVENUE = pd.DataFrame(reference.GBSTATS_REVENUE)
@@ -154,6 +154,59 @@ def test_sample_sizes():
     for ratio, events in reference.SCHOENFELD.items():
         assert power.schoenfeld_events(ratio) == pytest.approx(events, abs=0.01)
         assert power.detectable_hazard_ratio(events) == pytest.approx(1 / ratio, rel=1e-4)
+
+
+def test_the_survival_rows_of_a_design_find_what_they_say_four_times_out_of_five():
+    """Arms that differ by just what is said to be detectable, drawn again and again, are told apart in 80 %."""
+    rng, units, months, runs = np.random.default_rng(5), 20_000, 6, 400
+    base, hazard = 0.2, 0.10
+
+    def drawn(rate):
+        joined = rng.binomial(units, base, runs)
+        at_risk, tables = joined, []
+        for period in range(1, months + 1):
+            left = rng.binomial(at_risk, rate)
+            tables.append((period, at_risk, left))
+            at_risk = at_risk - left
+        return tables
+
+    def life(arms, run):
+        rows = [
+            {"group": g, "period": k, "at_risk": n[run], "events": d[run]}
+            for g, arm in arms
+            for k, n, d in arm
+        ]
+        table = pd.DataFrame(rows)
+        later = table.groupby("group")["at_risk"].shift(-1).fillna(0).astype(int)
+        return table.assign(censored=table["at_risk"] - table["events"] - later)
+
+    control = drawn(hazard)
+    plan = power.staying_design(
+        life([("control", control)], 0), pd.Series({"control": units, "new": units}), control="control",
+        horizon=months, weekly_units=1000, smallest_lift=0.1,
+    ).set_index("measure")["detectable"]  # fmt: skip
+    other = drawn(-np.expm1(np.log1p(-hazard) * (1 + plan["chance to leave"])))
+    tables = [life([("control", control), ("new", other)], run) for run in range(runs)]
+    found = np.mean([survival.log_rank(table).p < 0.05 for table in tables])
+    assert found == pytest.approx(0.8, abs=0.06)
+    # The restricted mean: the difference of the means over the error that it has.
+    means = [survival.restricted_mean(table, months).table for table in tables[:100]]
+    error = np.mean([np.hypot(*table["standard_error"]) for table in means])
+    mean = np.mean([table["value"].iloc[0] for table in means])
+    assert plan["months paid by a subscriber"] * mean / error == pytest.approx(1.96 + 0.8416, rel=0.03)
+
+
+def test_what_nobody_left_yet_cannot_be_designed():
+    life = pd.DataFrame({"group": ["control"], "period": [1], "at_risk": [9], "events": [0], "censored": [9]})
+    plan = power.staying_design(
+        life,
+        pd.Series({"control": 50, "new": 50}),
+        control="control",
+        horizon=1,
+        weekly_units=9,
+        smallest_lift=0.1,
+    )
+    assert plan[["detectable", "units", "weeks"]].isna().all(axis=None)
 
 
 def test_looking_early():
@@ -426,7 +479,7 @@ def test_each_fault_is_seen(check, changes, moments, result):
         ({"variant": ["old", "new"]}, {}, "'control'"),
         ({"ripe": 0}, {}, "long enough ago"),
         ({"ripe": [1000, 0]}, {}, "Nobody in new"),
-        ({"converted": 0}, {}, "None of the 2000 units"),
+        ({"converted": 0}, {}, "None of the 2,000 units"),
     ],
 )
 def test_what_cannot_be_compared_ends_in_a_sentence(changes, planned, words):

@@ -122,6 +122,15 @@ def test_without_prices_it_decides_on_margin_alone(run, demo, tmp_path):
     assert "has no price for" in words_of(ran)
 
 
+def test_an_arm_without_a_price_leaves_prices_out_in_a_sentence(run, demo, tmp_path):
+    unpriced = "select * replace (if(variant = 'price_999', null, price_minor) as price_minor) from {old}"
+    ran = run(EXPERIMENT, data=variant(tmp_path, demo, assignments=unpriced))
+    found = findings(ran)
+    assert "pricing.decision" in found
+    assert "pricing.best_price" not in found
+    assert "has no price for" in words_of(ran)
+
+
 @pytest.mark.parametrize(
     ("assignments", "parameters", "state", "words"),
     [
@@ -132,6 +141,15 @@ def test_without_prices_it_decides_on_margin_alone(run, demo, tmp_path):
             "failed",
             "price_99 has no",
         ),
+        ("select * from {old} where variant = 'control'", {}, "not_applicable", "with one arm"),
+        ("select * from {old}", {"window_days": 700}, "not_applicable", "long enough ago"),
+        (
+            "select * replace (if(variant = 'price_999', 'price_9999', variant) as variant) from {old}",
+            {"planned_split": ["control: 1", "price_999: 1", "price_1499: 1", "price_1799: 1"]},
+            "failed",
+            "price_999 has no units and price_9999 was not planned",
+        ),
+        ("select * from {old}", {"control": "contrl"}, "failed", "'contrl'"),
         ("select * from {old}", {"alpha": 5.0}, "failed", "`alpha`"),
         ("", {}, "not_applicable", "assignments"),
     ],

@@ -157,8 +157,7 @@ def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, floa
         ]
         raise InputError(
             f"The planned split and the data differ: {' and '.join(filter(None, words))}. Correct the names "
-            "in "
-            "`planned_split`, or the variants in the table assignments."
+            "in `planned_split`, or the variants in the table assignments."
         )
     if len(names) < 2:
         raise NotApplicable(
@@ -167,14 +166,12 @@ def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, floa
     if facts["ripe"].sum() == 0:
         raise NotApplicable(
             "Nobody was assigned long enough ago for the whole window of days in which outcomes count: "
-            "choose "
-            "a shorter window_days, or wait."
+            "choose a shorter window_days, or wait."
         )
     if facts["converted"].sum() == 0:
         raise NotApplicable(
-            f"None of the {int(facts['units'].sum())} units has subscribed after it was assigned, so there "
-            "is "
-            "nothing to compare: wait, or check that assignments carry the customer_id of those who did."
+            f"None of the {int(facts['units'].sum()):,} units has subscribed after it was assigned, so there "
+            "is nothing to compare: wait, or check that assignments carry the customer_id of those who did."
         )
     young = facts.loc[facts["ripe"] == 0, "variant"].tolist()
     if young:
@@ -271,35 +268,33 @@ def _assignment_checks(facts: pd.DataFrame) -> list[tuple[str, str, str, float]]
         (
             "one variant each",
             "failed" if crossed > MOST_CROSSED else "look" if crossed else "passed",
-            f"{total['crossed']:.0f} units were put into several variants; they count in their first.",
+            f"{total['crossed']:,.0f} units were put into several variants; they count in their first.",
             nothing,
         ),
         (
             "assigned once",
             "look" if total["repeated"] else "passed",
-            f"{total['repeated']:.0f} units were assigned more than once.",
+            f"{total['repeated']:,.0f} units were assigned more than once.",
             nothing,
         ),
         (
             "one unit for each customer",
             "look" if total["shared"] else "passed",
-            f"{total['shared']:.0f} units share their customer with another unit.",
+            f"{total['shared']:,.0f} units share their customer with another unit.",
             nothing,
         ),
         (
             "price charged as assigned",
             "failed" if mischarged > MOST_MISCHARGED else "look" if mischarged else "passed",
-            f"{total['charged_otherwise']:.0f} of {total['converted']:.0f} subscribers began at another "
-            "price than "
-            "the one they were shown.",
+            f"{total['charged_otherwise']:,.0f} of {total['converted']:,.0f} subscribers began at another "
+            "price than the one they were shown.",
             nothing,
         ),
         (
             "old enough to count",
             "look" if unripe else "passed",
-            f"{unripe:.0f} of {total['units']:.0f} units were assigned too lately for the whole window; "
-            "they do not "
-            "count in the effects.",
+            f"{unripe:,.0f} of {total['units']:,.0f} units were assigned too lately for the whole window; "
+            "they do not count in the effects.",
             nothing,
         ),
     ]

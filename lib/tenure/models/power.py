@@ -10,6 +10,7 @@ from scipy import optimize, special
 
 from tenure.errors import InputError
 from tenure.models.experiments import arm_means
+from tenure.models.survival import restricted_mean
 
 
 def sample_size_means(
@@ -219,3 +220,70 @@ def design_table(
         weeks = np.ceil(units * arms / weekly_units) if weekly_units > 0 else float("nan")
         rows.append((measure.replace("_", " "), found, np.ceil(units), weeks))
     return pd.DataFrame(rows, columns=["measure", "detectable", "units", "weeks"])
+
+
+def staying_design(
+    life: pd.DataFrame,
+    units: pd.Series,
+    *,
+    control: str,
+    horizon: int,
+    weekly_units: float,
+    smallest_lift: float,
+    looks: int = 1,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> pd.DataFrame:
+    """Say what an experiment can find of how long subscribers stay: the survival rows of `design_table`.
+
+    The chance to leave is compared by the log-rank test, which needs events and not units (Schoenfeld 1981);
+    months paid within a horizon by the restricted mean, whose error falls with the square root of the units.
+    Both suppose that units subscribe, and leave while they are watched, as those of the control have so far.
+
+    Args:
+        life: A life table with a group for each variant (see `tenure.models.survival`).
+        units: Units by variant, whether they subscribed or not.
+        control: The control.
+        horizon: Months of the restricted mean; no longer than the control was watched.
+        weekly_units: Units that come in a week, over all variants.
+        smallest_lift: The smallest relative difference that matters.
+        looks: How often results are looked at; more than once needs more units (Pocock).
+        alpha: Two-sided error.
+        power: Chance to find a difference.
+
+    Returns:
+        Two rows, `chance to leave` and `months paid by a subscriber`, with the columns of `design_table`. NaN
+        where nobody has left yet.
+
+    Example:
+        >>> life = pd.DataFrame(dict(group="control", period=[1, 2], at_risk=[500, 300], events=[100, 60],
+        ...                          censored=[100, 240]))
+        >>> plan = staying_design(life, pd.Series({"control": 5000, "new": 5000}), control="control",
+        ...                       horizon=2, weekly_units=1000, smallest_lift=0.25)
+        >>> plan.round(3).to_numpy().tolist()
+        [['chance to leave', 0.368, 9852.0, 20.0], ['months paid by a subscriber', 0.039, 125.0, 1.0]]
+    """
+    n_arm, price = float(units.min()), peeking_price(looks, alpha=alpha, power=power) if looks > 1 else 1.0
+    own = life[life["group"] == control]
+    events = own["events"].sum() / float(units[control])  # of a unit
+    hazard = detectable_hazard_ratio(2 * n_arm * events / price, alpha=alpha, power=power) - 1
+    needed = (
+        price * schoenfeld_events(1 + smallest_lift, alpha=alpha, power=power) / 2 / events
+        if events
+        else np.nan
+    )
+    months = (
+        restricted_mean(own, horizon).table.iloc[0]
+        if len(own)
+        else {"value": np.nan, "standard_error": np.nan}
+    )
+    error = months["standard_error"] * np.sqrt(units[control] / n_arm) / months["value"]
+    found = _z_sum(alpha, power) * np.sqrt(2 * price) * error
+    rows = [
+        ("chance to leave", hazard, needed),
+        ("months paid by a subscriber", found, n_arm * (found / smallest_lift) ** 2),
+    ]
+    table = pd.DataFrame(rows, columns=["measure", "detectable", "units"])
+    table["units"] = np.ceil(table["units"])
+    table["weeks"] = np.ceil(table["units"] * len(units) / weekly_units)
+    return table

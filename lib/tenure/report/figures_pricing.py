@@ -32,7 +32,7 @@ _VOCABULARY: dict[str, tuple[str, ...]] = {
         *("largest_discount", "largest_discount_low", "largest_discount_high"),
     ),
     "p": ("p", "p_adjusted"),
-    "months": ("periods", "paid_periods", "paid_months"),
+    "months": ("periods", "paid_periods", "paid_months", "months_of_a_subscriber", "months_of_a_visitor"),
     "count": ("n", "units", "weeks", "more", "needed", "at_risk", "subscriptions", "below"),
 }
 
