@@ -6,9 +6,12 @@ BIN := .venv/bin
 UV := $(shell command -v uv || echo .uv/bin/uv)
 export UV
 READY := .venv/.ready
+ENGINES := .venv/.engines
 DEMO := data/demo/truth.json
+# The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
+INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.lock
 
-.PHONY: help setup demo reports test lab lint browser bench lock clean
+.PHONY: help setup demo reports test lab lint browser engines servers bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +25,7 @@ help:
 reports: setup demo
 	@$(BIN)/tenure run
 
-test: setup demo browser lint
+test: setup engines demo browser servers lint
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 	@$(BIN)/python -m pytest -q --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
 
@@ -39,6 +42,8 @@ lint: setup
 
 setup: $(READY)
 
+engines: $(ENGINES)
+
 demo: $(DEMO)
 
 $(READY): requirements.lock pyproject.toml | $(UV)
@@ -46,8 +51,13 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 	  { echo "Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
 	@echo "Setting up .venv"
-	@$(UV) pip install --quiet --compile-bytecode --python .venv --requirements requirements.lock
-	@$(UV) pip install --quiet --no-deps --python .venv --editable .
+	@$(UV) pip install $(INSTALL) --editable '.[dev,postgres]'
+	@touch $@
+
+# Spark is 400 MB, which only the tests on other engines need.
+$(ENGINES): $(READY)
+	@echo "Adding Spark to .venv for the tests on other engines"
+	@$(UV) pip install $(INSTALL) --editable '.[spark,engines]'
 	@touch $@
 
 $(DEMO): lib/tenure/contract.py $(wildcard lib/tenure/sources/demo*.py) | $(READY)
@@ -66,9 +76,19 @@ browser:
 	       && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
 	  || echo "No Chromium found or installable: the browser tests are skipped."
 
+# So are tests on PostgreSQL and on Spark, which needs Java; the tests start and stop the servers themselves.
+servers:
+	@for want in postgresql:postgres default-jre-headless:java; do \
+	  program=$${want#*:}; package=$${want%:*}; \
+	  command -v $$program >/dev/null || ls /usr/lib/postgresql/*/bin/$$program >/dev/null 2>&1 \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing $$package for the tests" \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $$package >/dev/null; } \
+	  || echo "No $$package found or installable: its tests are skipped."; \
+	done
+
 lock: | $(UV)
-	@$(UV) pip compile --quiet --universal --extra dev --extra postgres --python-version 3.11 --upgrade \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
+	@$(UV) pip compile --quiet --universal --all-extras --python-version 3.11 --upgrade --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf .venv .uv data/demo reports/index.html reports/latest reports/runs reports/.state
