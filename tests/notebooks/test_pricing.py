@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import duckdb
@@ -45,6 +46,13 @@ def words_of(ran):
         for cell in ran.notebook.cells
         for output in cell.get("outputs", [])
         if "data" in output
+    )
+
+
+def alternatives_of(ran):
+    """What figures are said to show, to those who do not see them."""
+    return " ".join(
+        str(output.get("metadata", {})) for cell in ran.notebook.cells for output in cell.get("outputs", [])
     )
 
 
@@ -202,26 +210,26 @@ def test_the_last_rise_is_seen_to_have_made_people_trade_down_not_leave(run, dem
     assert cheaper["verdict"] == "worse"
 
 
-def test_questions_and_choices_are_read_where_they_were_asked(run, demo, tmp_path):
-    # Would buy at p with chance 1/(1+exp(.3 (p - 12))); choices by a logit of price -.3 and ads -.9.
-    asked = """
-      select * from {old} union all by name
-      select customer_id, 'price' as survey, 'buy at ' || p as question, sent_at, sent_at as answered_at,
-        (hash(customer_id || p) % 10000 / 10000.0 < 1 / (1 + exp(.3 * (p - 12))))::int::double as score
-      from {old} s, (select unnest([6.99, 9.99, 12.99, 15.99]) as p)
-      where survey = 'price' and s.question = 'cheap' union all by name
-      select customer_id, 'price' as survey,
-        'choice ' || k || ': price=' || p || '; ads=no | price=' || q || '; ads=yes' as question, sent_at,
-        sent_at as answered_at, case when hash(customer_id || k || 'x') % 10000 / 10000.0
-          < 1 / (1 + exp(.3 * (p - q) - .9)) then '1' else '2' end as answer
-      from {old} s, (select k, 6 + k % 4 * 2 as p, 5 + k % 3 * 2 as q from range(6) r(k))
-      where survey = 'price' and s.question = 'cheap'"""
-    offers = ["plain: price=10; ads=no", "cheap: price=7; ads=yes"]
-    found = findings(run(RESEARCH, data=variant(tmp_path, demo, surveys=asked), offers=offers))
-    ads = found["pricing.willingness_to_pay"]
-    assert ads["low"] <= -300 <= ads["high"]
+def test_stated_demand_and_choices_give_back_what_people_were_made_to_want(run, truth):
+    known = truth["price_research"]
+    offers = [
+        "plain: price=10; term=month; ads=no; sports=no",
+        "cheap: price=7; term=month; ads=yes; sports=no",
+    ]
+    ran = run(RESEARCH, offers=offers)
+    found = findings(ran)
+    dearest = found["pricing.willingness_to_pay"]
+    assert "ads = yes rather than no" in dearest["sentence"]
+    assert dearest["low"] <= 100 * known["willingness_to_pay"]["ads=yes"] <= dearest["high"]
     stated = found["pricing.stated_demand"]
-    assert stated["low"] <= 1 / (1 + np.exp(0.3 * (9.99 - 12))) <= stated["high"]
+    price = next(p for p in known["would_buy"] if f"At €{p}" in stated["sentence"])
+    assert stated["low"] <= known["would_buy"][price] <= stated["high"]
+    # Where stated revenue is highest, among the prices asked about.
+    revenue = {p: float(p) * share for p, share in known["would_buy"].items() if p != "notes"}
+    assert price == max(revenue, key=revenue.get)
+    # Alike in what they are worth, and chosen as often: three units less for three units' worth of ads.
+    plain, cheap = (float(share) for share in re.findall(r"(?:plain|cheap) ([\d.]+)%", alternatives_of(ran)))
+    assert plain == pytest.approx(cheap, abs=6)
 
 
 def test_without_surveys_and_events_those_sections_are_left_out(run, demo, tmp_path):

@@ -83,6 +83,20 @@ PRICE_QUESTIONS = ("too_cheap", "cheap", "expensive", "too_expensive")
 # Median answers in currency units, by latent class.
 PRICE_MEDIANS = np.array([[6.0, 9.5, 15.5, 20.5], [3.5, 6.0, 10.5, 13.5], [5.0, 8.0, 12.5, 16.5]])
 PRICE_SPREAD = 0.18
+# "Would you buy it at": those do whose own price for "expensive" is not reached.
+BUY_AT = (6.99, 9.99, 12.99, 15.99, 18.99)
+# Choices between two offers, or none: the utility of buying, less the price, and of what comes with it.
+OFFERS = (
+    ("price=9.99; term=month; ads=no; sports=no", "price=6.99; term=month; ads=yes; sports=no"),
+    ("price=12.99; term=month; ads=no; sports=yes", "price=7.99; term=year; ads=no; sports=no"),
+    ("price=8.99; term=year; ads=yes; sports=yes", "price=11.99; term=month; ads=no; sports=no"),
+    ("price=14.99; term=month; ads=no; sports=yes", "price=9.99; term=month; ads=yes; sports=yes"),
+    ("price=5.99; term=year; ads=yes; sports=no", "price=8.99; term=month; ads=no; sports=no"),
+    ("price=11.99; term=year; ads=no; sports=yes", "price=10.99; term=month; ads=yes; sports=yes"),
+)
+BUYING, PER_UNIT = 4.2, -0.35
+WORTH = {"term=year": -2.0, "ads=yes": -3.0, "sports=yes": 2.5}
+OFFER_QUESTIONS = tuple(f"choice {k}: {' | '.join(pair)} | none" for k, pair in enumerate(OFFERS, start=1))
 
 ADJECTIVES = [
     "Silent",
@@ -588,13 +602,27 @@ def surveys_table(
                 cents = np.round(named[item] * 2) / 2
                 question = 3 + len(LIKERT) + item
                 rows.append(_answers(who, 3, question, sent, np.where(responds, late, NEVER), cents))
+            asked_at = sent, np.where(responds, late, NEVER)
+            question = 3 + len(LIKERT) + len(PRICE_QUESTIONS)
+            reserved = PRICE_MEDIANS[latent, 2] * np.exp(level)
+            for item, price in enumerate(BUY_AT):
+                rows.append(_answers(who, 3, question + item, *asked_at, (price <= reserved).astype(float)))
+            question, choices = question + len(BUY_AT), chunk.stream("choices")
+            for item, pair in enumerate(OFFERS):
+                utility = np.array([0.0, *map(_utility, pair)]) + choices.gumbel(
+                    size=(len(who), 1 + len(pair))
+                )
+                first_word = 10 + len(VIEWING)
+                chosen = first_word + utility.argmax(axis=1)
+                rows.append(_answers(who, 3, question + item, *asked_at, None, chosen))
 
     columns = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     order = np.lexsort((columns["question"], columns["sent"], ids[columns["customer"]]))
     columns = {name: values[order] for name, values in columns.items()}
     silent = columns["at"] >= NEVER
-    questions = ("recommend", "reason", *LIKERT, "viewing", *PRICE_QUESTIONS)
-    words = [*EXIT_REASONS, *([""] * (10 - len(EXIT_REASONS))), *VIEWING]
+    buys = [f"buy at {price}" for price in BUY_AT]
+    questions = ("recommend", "reason", *LIKERT, "viewing", *PRICE_QUESTIONS, *buys, *OFFER_QUESTIONS)
+    words = [*EXIT_REASONS, *([""] * (10 - len(EXIT_REASONS))), *VIEWING, "0", "1", "2"]
     table = pa.table(
         {
             "customer_id": strings(ids, columns["customer"]),
@@ -607,6 +635,13 @@ def surveys_table(
         }
     )
     return table, scores
+
+
+def _utility(offer: str) -> float:
+    """What an offer of the price survey is worth, against none of them."""
+    pairs = offer.split("; ")
+    price = float(pairs[0].removeprefix("price="))
+    return BUYING + PER_UNIT * (price - sum(WORTH.get(pair, 0.0) for pair in pairs[1:]))
 
 
 def _answers(

@@ -323,7 +323,25 @@ def _price_research() -> dict[str, Any]:
         },
         "log_spread": round(float(np.hypot(traces.PRICE_SPREAD, 0.06)), 6),
         "incoherent_share": 0.05,
+        "would_buy": {
+            "notes": "Shares who would buy at a price: those whose own 'expensive' is not below it.",
+            **{str(price): round(_would_buy(price), 6) for price in traces.BUY_AT},
+        },
+        "willingness_to_pay": {
+            "notes": "Worth in units of currency, of offers in the choices; a multinomial logit with the "
+            "coefficient of price given.",
+            "price_coefficient": traces.PER_UNIT,
+            **traces.WORTH,
+        },
     }
+
+
+def _would_buy(price: float) -> float:
+    """The share of those asked whose price for "expensive" is at least so high."""
+    from scipy.special import ndtr
+
+    distance = np.log(traces.PRICE_MEDIANS[:, 2] / price) / traces.PRICE_SPREAD
+    return float(company.CLASS_SHARE @ ndtr(distance))
 
 
 def _price_experiment(total: dict[str, Any]) -> dict[str, Any]:
