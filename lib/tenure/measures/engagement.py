@@ -158,6 +158,44 @@ def days_used(
     )
 
 
+def return_days(
+    source: Tables, *, as_of: dt.date, horizon: int = 28, days: int = 91, events: Sequence[str] = ()
+) -> ir.Table:
+    """Count new users by the days since their first use on which they were active.
+
+    New is whose first event lies in the `days` before the last `horizon` days, so that each was watched for
+    the whole horizon, and at least as long after the first event of all, so that old users whose earlier
+    events are not in the data do not look new.
+
+    Args:
+        source: Contract tables with events.
+        as_of: The last day of the data.
+        horizon: For how many days each user is watched.
+        days: How many days of new users.
+        events: Kinds that count as activity; empty: all.
+
+    Returns:
+        A row an age: age (days since the first use; 0 is the first day), users (active on that day), last
+        (of them, not active again within the horizon).
+    """
+    rows = _within(source, as_of, None, events)
+    each = rows.select("customer_id", day=day_index(rows.occurred_at)).distinct()
+    first = each.group_by("customer_id").agg(first=_.day.min())
+    # A new user is nobody before; so a whole horizon before the first of them must be in the data.
+    began = first.agg(began=_.first.min())
+    last = day_of(as_of).index - horizon
+    first = first.cross_join(began).filter((_.first > last - days) & (_.first <= last))
+    first = first.filter(_.first >= _.began + horizon).select("customer_id", "first")
+    ages = each.join(first, "customer_id").mutate(age=(_.day - _.first).cast("int64"))
+    ages = ages.filter(_.age <= horizon)
+    ages = ages.mutate(final=_.age == _.age.max().over(ibis.window(group_by="customer_id")))
+    return (
+        ages.group_by("age")
+        .agg(users=_.count().cast("int64"), last=_.final.sum().cast("int64"))
+        .order_by("age")
+    )
+
+
 def content_use(source: Tables, *, as_of: dt.date, days: int = 28) -> ir.Table:
     """Add up what was consumed in the last days, by category of the content.
 

@@ -14,6 +14,9 @@ from tenure.models.rates import Estimate, median_of_counts, proportion, verdict
 
 WINDOWS = {"DAU": 1, "WAU": 7, "MAU": 28}
 
+# How columns of `returning` read.
+RETURN_TITLES = {"day": "days since the first use", "n_day": "N-day", "unbounded": "unbounded"}
+
 
 def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame:
     """Count distinct users of each day, and of the 7 and 28 days up to it.
@@ -202,17 +205,67 @@ def silence(
     return sums.reindex(pd.Index(order, name="last_use"), fill_value=0).reset_index()
 
 
+def silent_share(quiet: pd.DataFrame, *, level: float = 0.95) -> Estimate:
+    """Estimate the share of paying customers who have not used what they pay for within 28 days.
+
+    Args:
+        quiet: As from `silence`, whose first two rows are uses within 7 and 28 days.
+        level: Level of the interval.
+
+    Example:
+        >>> silent_share(pd.DataFrame({"customers": [60, 20, 15, 5]})).value
+        0.2
+    """
+    return proportion(int(quiet["customers"].iloc[2:].sum()), int(quiet["customers"].sum()), level=level)
+
+
+def returning(counts: pd.DataFrame, *, days: Sequence[int], level: float = 0.95) -> pd.DataFrame:
+    """Estimate the share of new users who come back, on a day and on that day or later.
+
+    N-day retention asks who is active on exactly that day; unbounded (or rolling) retention who is active on
+    it or on any later day that was watched. One number cannot stand for both.
+
+    Args:
+        counts: As from `tenure.measures.engagement.return_days`: age, users, last; all watched equally long.
+        days: Days since the first use, from 1.
+        level: Level of the intervals.
+
+    Returns:
+        A row a day: day, users (new ones), n_day, n_day_low, n_day_high, unbounded, unbounded_low,
+        unbounded_high.
+
+    Example:
+        >>> counts = pd.DataFrame({"age": [0, 1, 5], "users": [3, 1, 1], "last": [1, 1, 1]})
+        >>> back = returning(counts, days=[1, 6])
+        >>> back[["n_day", "unbounded"]].round(3).values.tolist()
+        [[0.333, 0.667], [0.0, 0.0]]
+    """
+    seen = counts.set_index("age")
+    size = int(seen["users"].get(0, 0))
+    rows = []
+    for day in days:
+        on = proportion(int(seen["users"].get(day, 0)), size, level=level)
+        later = proportion(int(seen["last"][seen.index >= day].sum()), size, level=level)
+        rows.append((day, size, on.value, on.low, on.high, later.value, later.low, later.high))
+    ends = [f"{name}{end}" for name in ("n_day", "unbounded") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["day", "users", *ends])
+
+
 def weekly(daily: pd.DataFrame) -> pd.DataFrame:
     """Keep every seventh day, the last one among them, as `line_with_interval` draws it.
+
+    Days of the week differ, so daily users are a mean of the seven days up to it.
 
     Returns:
         A row a day and window: date, group (DAU, WAU or MAU), value.
 
     Example:
-        >>> daily = pd.DataFrame({"day": range(8), "DAU": 1, "WAU": 2, "MAU": 3})
+        >>> daily = pd.DataFrame({"day": range(14), "DAU": range(14), "WAU": 20, "MAU": 30})
         >>> weekly(daily)["value"].tolist()
-        [1, 1, 2, 2, 3, 3]
+        [3.0, 10.0, 20.0, 20.0, 30.0, 30.0]
     """
+    daily = daily.sort_values("day")
+    daily = daily.assign(DAU=daily["DAU"].rolling(7, min_periods=7).mean()).dropna(subset="DAU")
     kept = daily[(daily["day"].max() - daily["day"]) % 7 == 0]
     long = kept.melt("day", var_name="group", value_name="value")
     return long.assign(date=pd.Timestamp(0) + pd.to_timedelta(long["day"], unit="D"))[

@@ -491,6 +491,39 @@ def month_metrics(
     }
 
 
+def churn_by_cause(
+    flow: pd.DataFrame, book: Ledger, month: int, *, churn_base: str = "start", level: float = 0.95
+) -> dict[str, Estimate]:
+    """Split a month's logo churn by why customers left; what is unknown stays unknown.
+
+    Args:
+        flow: As from `roll_forward` of the book.
+        book: The ledger, not split by group.
+        month: The month.
+        churn_base: Divide lost customers by those at the "start", or by "start_and_new".
+        level: Level of the intervals.
+
+    Returns:
+        For voluntary, involuntary and unknown the share of customers that left so.
+
+    Example:
+        >>> moved = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
+        ...     "kind": ["new", "churn"], "reason": ["", "voluntary"], "amount_minor": [1000, -400],
+        ...     "customers": [2, -1],
+        ...     "logos": [2, -1], "n": [2, 1], "squares": [5e5, 1.6e5]})
+        >>> book = ledger(moved, currency="EUR", until=2)
+        >>> {cause: found.value for cause, found in churn_by_cause(roll_forward(book), book, 2).items()}
+        {'voluntary': 0.5, 'involuntary': 0.0, 'unknown': 0.0}
+    """
+    whole = month_metrics(flow, month, churn_base=churn_base, level=level)["logo_churn"]
+    lost = book.lines[(book.lines["month"] == month) & (book.lines["kind"] == "churn")]
+    heads = (-lost.groupby("reason")["customers"].sum()).to_dict()
+    return {
+        cause: proportion(min(int(heads.get(cause, 0)), whole.n), whole.n, level=level)
+        for cause in ("voluntary", "involuntary", "unknown")
+    }
+
+
 def revenue_per_customer(
     balances: pd.DataFrame, month: int, rates: Mapping[str, float] | None = None, *, level: float = 0.95
 ) -> Estimate:
@@ -530,6 +563,58 @@ def lines_in(lines: pd.DataFrame, rates: Mapping[str, float] | None = None) -> p
     rate = 1.0 if rates is None else lines["currency"].map(dict(rates)).astype(float)
     sums = lines.assign(amount=lines["amount_minor"] * rate).groupby("line")[["amount", "customers"]].sum()
     return sums.reindex(["mrr", "leaving", "past_due", "paused", "trial", "usage"], fill_value=0)
+
+
+def line_table(lines: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what stands beside recurring revenue, and what of it is committed.
+
+    Args:
+        lines: As from `lines_in`.
+
+    Returns:
+        A row a line: line, amount (minor units a month), customers (NaN for what is a difference) and
+        counted, whether it is part of recurring revenue.
+
+    Example:
+        >>> lines = lines_in(pd.DataFrame({"line": ["mrr", "leaving"], "currency": "EUR", "customers": [3, 1],
+        ...                                "amount_minor": [900, 200]}))
+        >>> line_table(lines)[["line", "amount"]].head(3).values.tolist()
+        [['recurring revenue', 900.0], ['asked to leave', 200.0], ['committed revenue', 700.0]]
+    """
+    amount, heads = lines["amount"], lines["customers"].astype(float)
+    rows = [
+        ("recurring revenue", amount["mrr"], heads["mrr"], "yes"),
+        ("asked to leave", amount["leaving"], heads["leaving"], "yes"),
+        ("committed revenue", amount["mrr"] - amount["leaving"], np.nan, "yes"),
+        ("past due, within its grace", amount["past_due"], heads["past_due"], "yes"),
+        ("running trials, at their price", amount["trial"], heads["trial"], "no"),
+        ("paused", amount["paused"], heads["paused"], "no"),
+        ("usage, a mean of three months", amount["usage"], heads["usage"], "no"),
+    ]
+    return pd.DataFrame(rows, columns=["line", "amount", "customers", "counted"])
+
+
+def counted_line(lines: pd.DataFrame, name: str) -> Estimate:
+    """Return a line beside recurring revenue as a number that is counted.
+
+    Args:
+        lines: As from `lines_in`.
+        name: One of its lines, or "committed": recurring revenue without that of who asked to leave.
+
+    Returns:
+        The amount and the customers it rests on; NaN where there was no recurring revenue at all.
+
+    Example:
+        >>> lines = lines_in(pd.DataFrame({"line": ["mrr", "leaving"], "currency": "EUR", "customers": [3, 1],
+        ...                                "amount_minor": [900, 200]}))
+        >>> counted_line(lines, "committed").value, counted_line(lines, "trial").value
+        (700.0, 0.0)
+    """
+    if not lines.loc["mrr", "customers"]:
+        return NOTHING
+    if name == "committed":
+        return exact(lines["amount"]["mrr"] - lines["amount"]["leaving"], int(lines["customers"]["mrr"]))
+    return exact(lines["amount"][name], int(lines["customers"][name]))
 
 
 def renewal_rates(

@@ -12,9 +12,16 @@ import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.lifetable import Array, check_level
-from tenure.models.rates import Estimate, acquisition_cost
+from tenure.models.rates import NOTHING, Estimate, acquisition_cost
 
 _LEAST = 3  # cohorts that must be ripe at an age
+
+# How columns of the table read.
+TITLES = {
+    f"{name}{end}": f"{title}{end}"
+    for name, title in (("cac", "CAC"), ("ltv", "LTV"), ("ratio", "LTV:CAC"))
+    for end in ("", "_low", "_high")
+}
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,63 @@ def unit_economics(
     whole = table["channel"] == "all channels"
     table = pd.concat([table[~whole].sort_values("cac", ascending=False, kind="stable"), table[whole]])
     return UnitEconomics(table.reset_index(drop=True), pd.concat(curves, ignore_index=True), reach, level)
+
+
+def horizon_of(cohorts: pd.DataFrame, *, until: int, longest: int = 24) -> int:
+    """Return for how many months of life customers are valued: two years, or one where two are too many.
+
+    It is too many where a year ago so old an age had not been seen of enough cohorts, so that there would be
+    nothing to compare with.
+
+    Args:
+        cohorts: As from `tenure.measures.revenue.revenue_cohorts`.
+        until: The last whole month.
+        longest: The most months.
+
+    Example:
+        >>> [horizon_of(pd.DataFrame({"cohort": [first]}), until=40) for first in (0, 9)]
+        [24, 12]
+    """
+    seen = until - 12 - int(cohorts["cohort"].min()) + 1 if len(cohorts) else 0
+    return longest if seen >= longest + _LEAST - 1 else min(12, longest)
+
+
+def earlier_economics(
+    cohorts: pd.DataFrame,
+    spend: pd.DataFrame,
+    like: UnitEconomics,
+    *,
+    until: int,
+    margin: float,
+    rates: Mapping[str, float] | None = None,
+    discount: float = 0.0,
+) -> Whole:
+    """Estimate what a new customer cost and brought as it stood at an earlier month.
+
+    Args:
+        cohorts: As for `unit_economics`.
+        spend: As for `unit_economics`.
+        like: What it is compared with, over as many months of life.
+        until: The earlier month.
+        margin: Gross margin as a fraction of revenue.
+        rates: Value of one unit of each currency in the reporting currency; None: all are one.
+        discount: Discount rate a year, as a fraction.
+
+    Returns:
+        The numbers of all channels; nothing where so old an age had not been seen by then.
+    """
+    terms = {"rates": rates, "discount": discount, "horizon": like.horizon, "level": like.level}
+    paid = spend[spend["month"] <= until]
+    try:
+        found = unit_economics(cohorts, paid, margin=margin, until=until, **terms)  # type: ignore[arg-type]
+    except NotApplicable:
+        return Whole(NOTHING, NOTHING, NOTHING, NOTHING)
+    whole = found.whole
+    if found.horizon == like.horizon:
+        return whole
+    # Within fewer months the margin is another number; a month in which the cost was covered is not.
+    covered = math.isfinite(whole.payback.value)
+    return Whole(whole.cac, NOTHING, NOTHING, whole.payback if covered else NOTHING)
 
 
 def cost_of_customer(

@@ -31,6 +31,7 @@ class Estimate:
         high: The upper end; NaN likewise.
         n: How many things it rests on.
         level: The interval's level.
+        counted: Whether it is a count or a sum that is known exactly, and so has no interval.
     """
 
     value: float
@@ -38,6 +39,7 @@ class Estimate:
     high: float
     n: int
     level: float = 0.95
+    counted: bool = False
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -460,14 +462,18 @@ def change(now: Estimate, then: Estimate) -> Change:
 def verdict(now: Estimate, then: Estimate, better: str | None = None) -> str:
     """Say how an estimate compares: better, worse, higher, lower, no clear change, or nothing to compare.
 
+    What is counted is known exactly, so that any difference of two counts is one.
+
     Example:
         >>> verdict(proportion(50, 1000), proportion(80, 1000), "down")
         'better'
+        >>> verdict(exact(101), exact(100))
+        'higher'
     """
     if math.isnan(now.value) or math.isnan(then.value):
         return "nothing to compare"
     found = change(now, then)
-    if not found.clear:
+    if not found.clear and not (now.counted and then.counted and found.difference):
         return "no clear change"
     if better is None:
         return "higher" if found.difference > 0 else "lower"
@@ -484,7 +490,7 @@ def scorecard(
             now, in the period before and a year ago, and what was aimed for.
 
     Returns:
-        A row a metric: metric, unit, now, low, high, n, before, against_before, year_ago,
+        A row a metric: metric, unit, now, low, high, counted, n, before, against_before, year_ago,
         against_year_ago, target, met ("yes", "no" or "").
 
     Example:
@@ -505,6 +511,7 @@ def scorecard(
                 "now": now.value,
                 "low": now.low,
                 "high": now.high,
+                "counted": now.counted,
                 "n": now.n,
                 "before": before.value,
                 "against_before": verdict(now, before, better),
@@ -524,7 +531,7 @@ def exact(value: float, n: int = 0) -> Estimate:
         >>> exact(5.0).low
         nan
     """
-    return Estimate(float(value), NAN, NAN, int(n))
+    return Estimate(float(value), NAN, NAN, int(n), counted=True)
 
 
 def _wilson(share: float, n: float, level: float) -> tuple[float, float]:

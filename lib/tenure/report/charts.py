@@ -292,7 +292,7 @@ def waterfall(table: pd.DataFrame, *, unit: str, title: str = "", subtitle: str 
             level = stop
             tops.append(max(start, stop))
             feet.append(min(start, stop))
-        words = [fmt.value(amount, unit) for amount in amounts]
+        words = fmt.column(amounts, unit)
         for place, word in enumerate(words):
             plus = "+" if 0 < place < len(words) - 1 and amounts[place] > 0 else ""
             style.note(axes, plus + word, (place, tops[place]), (0, 3), color=INK, size=10, weight="bold")

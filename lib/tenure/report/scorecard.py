@@ -16,8 +16,9 @@ def scorecard(card: pd.DataFrame, *, caption: str, period: str, note: str = "") 
     """Show metrics with their intervals, comparisons and targets, each in its unit.
 
     Args:
-        card: Columns metric, unit, now, low, high, n, before, against_before (better, worse, higher, lower
-            or no clear change now against before), year_ago, against_year_ago, target, met.
+        card: Columns metric, unit, now, low, high, counted (whether it has no interval), n, before,
+            against_before (better, worse, higher, lower or no clear change now against before), year_ago,
+            against_year_ago, target, met.
         caption: What the table shows.
         period: What `now` is, such as "Oct 2026".
         note: A remark below the table.
@@ -26,11 +27,11 @@ def scorecard(card: pd.DataFrame, *, caption: str, period: str, note: str = "") 
         name: [fmt.value(value, unit) for value, unit in zip(card[name], card["unit"], strict=True)]
         for name in ("now", "before", "year_ago", "target")
     }
-    ends = zip(card["low"], card["high"], card["unit"], strict=True)
+    ends = zip(card["low"], card["high"], card["unit"], card["counted"], strict=True)
     shown = card[["metric"]].assign(
         **{period: written["now"]},
-        interval=[fmt.interval(low, high, unit) for low, high, unit in ends],
-        n=card["n"],
+        interval=["counted" if sure else fmt.interval(low, high, unit) for low, high, unit, sure in ends],
+        based_on=card["n"],
         before=_with_verdict(written["before"], card["against_before"]),
         a_year_ago=_with_verdict(written["year_ago"], card["against_year_ago"]),
     )
