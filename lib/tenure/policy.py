@@ -77,9 +77,9 @@ RULES = {
     "trials": "trials",
     "cancel": "when a cancellation counts",
     "gap_days": "gaps that are bridged",
-    "pauses": "revenue of paused subscriptions",
+    "pauses": "paused subscriptions",
     "pause_days": "how long a pause may last",
-    "grace_days": "how long past due still counts",
+    "grace_days": "how long past due counts",
     "unpaid": "when unpaid service ended",
     "discounts": "discounts",
     "usage": "usage charges",
@@ -191,7 +191,7 @@ def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricP
 
     Example:
         >>> [rule for rule, _ in steps(MetricPolicy(), profitwell_like())]
-        ['gaps that are bridged', 'how long a pause may last', 'how long past due still counts', \
+        ['gaps that are bridged', 'how long a pause may last', 'how long past due counts', \
 'when unpaid service ended', 'usage charges']
     """
     now = start

@@ -800,7 +800,7 @@ def paying(customers: pd.DataFrame, month: int) -> Estimate:
         10.0
     """
     rows = customers[customers["month"] == month]
-    return NOTHING if rows.empty else exact(int(rows["paying"].iloc[0]), int(rows["customers"].iloc[0]))
+    return NOTHING if rows.empty else exact(int(rows["paying"].iloc[0]), int(rows["paying"].iloc[0]))
 
 
 def losses(book: Ledger, months: Sequence[int], *, level: float = 0.95) -> pd.DataFrame:
@@ -982,6 +982,23 @@ def policy_bridge(books: Sequence[tuple[str, Ledger, str]], month: int) -> pd.Da
     whole = pd.concat([steps, table[columns].iloc[[-1]]], ignore_index=True)
     whole.insert(0, "rule", [*table["rules"], "all of them"])
     return whole.astype({name: table[name].dtype for name in columns})
+
+
+def without_effect(steps: pd.DataFrame) -> pd.Series:
+    """Say for each step of a bridge whether it changes nothing that a reader would see.
+
+    That is less than half a unit of money, no customer, and less than half a hundredth of a point of churn.
+
+    Args:
+        steps: As from `policy_bridge`.
+
+    Example:
+        >>> steps = pd.DataFrame({"mrr": [3, 0], "customers": 0, "churned": [0, 1], "logo_churn": 0.0})
+        >>> without_effect(steps).tolist()
+        [True, False]
+    """
+    same = (steps[["customers", "churned"]] == 0).all(axis=1)
+    return same & (steps["mrr"].abs() < 50) & (steps["logo_churn"].abs() < 5e-5)
 
 
 def restatement(

@@ -244,7 +244,15 @@ def line_with_interval(
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
         if target is not None and not fmt.missing(target):
             axes.axhline(target, color=MUTED, lw=1.1, ls=(0, (4, 3)))
-            style.note(axes, f"target {fmt.value(target, unit)}", (0, target), (2, 3), "yaxis", ha="left")
+            # At the end where the lines are further from it.
+            begins, ends_at = (
+                min(abs(frame.loc[frame["date"] == day, "value"] - target), default=0.0)
+                for day in (frame["date"].min(), end)
+            )
+            place, shift, side = (0, 2, "left") if begins >= ends_at else (1, -2, "right")
+            style.note(
+                axes, f"target {fmt.value(target, unit)}", (place, target), (shift, 3), "yaxis", ha=side
+            )
         _annotate_dates(axes, annotations or {}, frame["date"].min(), end)
         style.headline(figure, title, style.also(subtitle, "hollow: still running" if partial else ""))
         if len(groups) > 1:

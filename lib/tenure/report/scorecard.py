@@ -40,7 +40,9 @@ def scorecard(card: pd.DataFrame, *, caption: str, period: str, note: str = "") 
             f"{target} {'met' if met == 'yes' else 'missed'}" if met else target
             for target, met in zip(written["target"], card["met"], strict=True)
         ]
-    table(shown, caption=caption, note=f"{_SIGNS['no clear change']} no clear change. {note}".strip())
+    same = _SIGNS["no clear change"]
+    signs = f"▲ and ▼ say how {period} compares with it, {same} that there is no clear change."
+    table(shown, caption=caption, note=f"{signs} {note}".strip())
 
 
 def with_intervals(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
@@ -56,16 +58,27 @@ def with_intervals(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFram
         >>> with_intervals(frame, {"cac": "money:EUR"})["cac"].tolist()
         ['€10.00 (€9.00 to €11.00)']
     """
-    shown = frame.copy()
-    for name, unit in units.items():
-        rows = frame[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
-        shown[name] = [
-            fmt.value(value, unit)
-            if fmt.missing(low) and fmt.missing(high)
-            else f"{fmt.value(value, unit)} ({fmt.interval(low, high, unit)})"
-            for value, low, high in rows
-        ]
-    return shown
+    return frame.assign(
+        **{
+            name: _written(frame[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float).tolist(), unit)
+            for name, unit in units.items()
+        }
+    )
+
+
+def _written(rows: list[list[float]], unit: str) -> list[str]:
+    """Values and their intervals as texts; of money with the same decimals in all of them."""
+    money = unit.startswith("money:")
+    alike = iter(fmt.column([number for row in rows for number in row], unit))
+    texts = []
+    for value, low, high in rows:
+        same = next(alike), next(alike), next(alike)
+        text = same[0] if money else fmt.value(value, unit)
+        if not (fmt.missing(low) and fmt.missing(high)):
+            known = money and not fmt.missing(low) and not fmt.missing(high)
+            text += f" ({same[1]} to {same[2]})" if known else f" ({fmt.interval(low, high, unit)})"
+        texts.append(text)
+    return texts
 
 
 _SIGNS = {"better": "▲", "worse": "▼", "higher": "▲", "lower": "▼", "no clear change": "≈"}
