@@ -12,7 +12,6 @@ from tenure.report.style import GREY, INK, MUTED, theme
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -104,7 +103,7 @@ def differences(
                 continue
             value, low, high = line["difference"], line["low"], line["high"]
             if fmt.missing(value):
-                _note(axes, fmt.NOT_AVAILABLE, (0, place), (5, 0), ha="left", va="center")
+                style.note(axes, fmt.NOT_AVAILABLE, (0, place), (5, 0), ha="left", va="center")
                 continue
             ends = [end for end in (low, high) if not fmt.missing(end)]
             clear = len(ends) == 2 and not low <= 0 <= high
@@ -114,7 +113,9 @@ def differences(
             axes.plot([value], [place], "o", ms=7, mec=color, mfc=color if clear else "white", mew=1.8)
             marks += [value, *ends]
             words = fmt.value(value, unit, signed=True)
-            _note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK, weight="bold")
+            style.note(
+                axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK, weight="bold"
+            )
         low, high = min(marks), max(marks)
         room = 0.08 * (high - low or 1)
         axes.set_xlim(low - room, high + room)
@@ -130,9 +131,9 @@ def differences(
             tick.set_weight("bold" if line.get("heading") else "normal")
         center = (0 - low + room) / (high - low + 2 * room)
         if center > 0.25:
-            _note(axes, f"\N{LEFTWARDS ARROW} {worse}", (0, 1), (-6, 4), "xaxis", ha="right")
+            style.note(axes, f"\N{LEFTWARDS ARROW} {worse}", (0, 1), (-6, 4), "xaxis", ha="right")
         if center < 0.75:
-            _note(axes, f"{better} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
+            style.note(axes, f"{better} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
         style.headline(figure, title, subtitle)
         figure.draw_without_rendering()
         return figure
@@ -200,7 +201,9 @@ def price_curve(
             right = price > (x[0] + x[-1]) / 2
             words = f"{name} {fmt.value(price, price_unit)}".strip()
             side = "right" if right else "left"
-            _note(axes, words, (price, 1), (-4 if right else 4, -4 - 14 * place), "xaxis", ha=side, va="top")
+            style.note(
+                axes, words, (price, 1), (-4 if right else 4, -4 - 14 * place), "xaxis", ha=side, va="top"
+            )
         if best is not None:
             axes.plot(
                 best[1:], [0.012, 0.012], transform=axes.get_xaxis_transform(), color=style.PALETTE[0], lw=4
@@ -273,36 +276,3 @@ def _need(table: pd.DataFrame, name: str, *columns: str) -> None:
         raise InputError(f"The figure {name} needs the column {absent[0]}; the table has {have}.")
     if len(table) == 0:
         raise InputError(f"The figure {name} has nothing to draw: its table has no rows.")
-
-
-def _note(
-    axes: Axes,
-    words: str,
-    place: tuple[float, float],
-    shift: tuple[float, float],
-    scale: str = "data",
-    *,
-    ha: Any = "center",
-    va: Any = "bottom",
-    color: str = MUTED,
-    weight: str = "normal",
-) -> None:
-    """Write words beside a place: in data coordinates, or with the other one in parts of the axes."""
-    scales: dict[str, Any] = {
-        "data": axes.transData,
-        "xaxis": axes.get_xaxis_transform(),
-        "yaxis": axes.get_yaxis_transform(),
-    }
-    axes.annotate(
-        words,
-        place,
-        shift,
-        xycoords=scales[scale],
-        textcoords="offset points",
-        ha=ha,
-        va=va,
-        size=9.5,
-        color=color,
-        weight=weight,
-        annotation_clip=False,
-    )
