@@ -191,7 +191,7 @@ def price_curve(
         low = min(0.0, low) if from_zero else low
         room = 0.12 * (high - low or abs(high) or 1)
         axes.set_ylim(low - (0 if from_zero and low >= 0 else room), high + room)
-        wide = 0.03 * (x[-1] - x[0])
+        wide = 0.03 * (x[-1] - x[0] or abs(x[0]) or 1)
         axes.set_xlim(x[0] - wide, x[-1] + wide)
         style.unit_axis(axes.yaxis, unit)
         style.unit_axis(axes.xaxis, price_unit, bins=7)
