@@ -293,6 +293,7 @@ case("engagement.active_days")(lambda s: engagement.active_days(s, as_of=AS_OF, 
 case("engagement.active_days: one kind")(
     lambda s: engagement.active_days(s, as_of=AS_OF, days=90, longest=7, events=["play"])
 )
+case("engagement.return_days")(lambda s: engagement.return_days(s, as_of=AS_OF, horizon=14, days=200))
 case("engagement.sessions")(lambda s: engagement.sessions(s, as_of=AS_OF, days=180))
 case("engagement.feature_use")(lambda s: engagement.feature_use(s, as_of=AS_OF))
 case("engagement.days_used")(lambda s: engagement.days_used(s, as_of=AS_OF, events=["play"]))
@@ -422,6 +423,8 @@ case("value.stay_counts")(lambda s: value.stay_counts(_stays(s, AS_OF), ["channe
 case("value.stay_counts: from a day")(
     lambda s: value.stay_counts(_stays(s, AS_OF, None), as_of=AS_OF, observed_from=back(300), on_at=THEN)
 )
+case("value.still_on")(lambda s: value.still_on(_stays(s, AS_OF), at=THEN))
+case("value.paid_after")(lambda s: value.paid_after(s, _stays(s, AS_OF), on_at=THEN, as_of=AS_OF))
 case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=AS_OF))
 case("value.base_counts")(lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF)))
 case("value.paid_by_tenure")(lambda s: value.paid_by_tenure(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))
@@ -486,6 +489,9 @@ def _rfm(s: Source) -> ir.Table:
 
 
 case("features.usage_levels")(lambda s: features.usage_levels(s, as_of=AS_OF, days=400))
+case("features.first_event")(lambda s: features.first_event(s))
+case("features.first_event: one kind")(lambda s: features.first_event(s, events=["play"]))
+case("features.by_recency")(lambda s: features.by_recency(_usage(s, AS_OF), 14))
 case("features.members")(lambda s: features.members(s, as_of=AS_OF, days=90))
 case("features.members: everyone")(lambda s: features.members(s, as_of=AS_OF, days=90, everyone=True))
 case("features.usage")(lambda s: _usage(s, AS_OF))

@@ -55,7 +55,7 @@ def test_results_are_written_as_a_table_and_as_files(found):
         ("other master", "cannot be reached: Connection refused"),
         ("elsewhere", "Spark has no setting 'warehouse'"),
         ("both", "names both a database and a folder"),
-        ("connect", "sc://127.0.0.1:1/shop;token=${TOKEN} cannot be reached"),
+        ("connect", "sc://127.0.0.1:1/shop;token=*** cannot be reached"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(found, problem, words):
@@ -88,8 +88,8 @@ def test_spark_without_java_says_so(start, monkeypatch, tmp_path):
 
 
 def test_spark_that_is_not_installed_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyspark", None)
-    monkeypatch.setitem(sys.modules, "ibis.backends.pyspark", None)
+    for name in ("pyspark", "pyspark.sql", "ibis.backends.pyspark"):
+        monkeypatch.setitem(sys.modules, name, None)
     for url in ("spark://local/shop", "sc://127.0.0.1/shop"):
         sentence = refusal(url)
         assert "needs the package" in sentence

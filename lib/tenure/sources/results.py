@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,7 +42,7 @@ def kept(table: ir.Table) -> ir.Table:
         2
     """
     try:
-        return table.cache()
+        return _exact(table).cache()
     except Exception as error:
         if may_not_write(error):
             return table
@@ -65,7 +66,7 @@ def batches(table: ir.Table) -> pa.RecordBatchReader:
         >>> sum(batch.num_rows for batch in reader)
         2
     """
-    backend = table.get_backend()
+    backend, table = table.get_backend(), _exact(table)
     if backend.name != "pyspark":
         return guarded(lambda: table.to_pyarrow_batches(chunk_size=_ROWS_AT_ONCE))
     schema = table.schema().to_pyarrow()
@@ -96,6 +97,7 @@ def write(table: ir.Table, place: str | Path, *, replace: bool = False) -> str:
         1
     """
     backend: Any = table.get_backend()
+    table = _exact(table)
     if str(place).endswith(".parquet"):
         if backend.name == "pyspark":
             return _spark_files(table, str(place), replace)
@@ -118,6 +120,16 @@ def write(table: ir.Table, place: str | Path, *, replace: bool = False) -> str:
         making = _any_table
     guarded(lambda: making(table, backend, str(place), replace), str(place))
     return str(place)
+
+
+def _exact(table: ir.Table) -> ir.Table:
+    """Have the engine make the types that the expression tells.
+
+    DuckDB and PostgreSQL make sums wider than what they add up, and a time of a date plus days; what Ibis takes
+    for the right type already it does not cast.
+    """
+    kinds = table.schema().items()
+    return table.select(**{name: ops.Cast(table[name], to=kind).to_expr() for name, kind in kinds})
 
 
 def _file(table: ir.Table, backend: Any, path: Path, replace: bool) -> str:

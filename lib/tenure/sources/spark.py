@@ -73,7 +73,8 @@ def open_spark(url: str, shown: str) -> Catalog:
         session = _classic(parts.netloc, settings, shown)
     connection: Any = ibis.pyspark.connect(session)
     for name, value in settings.items():
-        if name.startswith("spark.sql."):
+        # Again, for a session that runs already; what only a start can set was set at the start.
+        if name.startswith("spark.sql.") and session.conf.isModifiable(name):
             session.conf.set(name, value)
     if folder:
         return _folder(connection, folder, shown)
