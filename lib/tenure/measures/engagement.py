@@ -179,15 +179,16 @@ def return_days(
         (of them, not active again within the horizon).
     """
     rows = _within(source, as_of, None, events)
-    each = rows.select("customer_id", day=day_index(rows.occurred_at)).distinct()
+    each = rows.select("customer_id", day=day_index(rows.occurred_at))
     first = each.group_by("customer_id").agg(first=_.day.min())
     # A new user is nobody before; so a whole horizon before the first of them must be in the data.
     began = first.agg(began=_.first.min())
     last = day_of(as_of).index - horizon
     first = first.cross_join(began).filter((_.first > last - days) & (_.first <= last))
     first = first.filter(_.first >= _.began + horizon).select("customer_id", "first")
+    # Only now distinct: new users are few, and to tell everybody's days apart is what costs.
     ages = each.join(first, "customer_id").mutate(age=(_.day - _.first).cast("int64"))
-    ages = ages.filter(_.age <= horizon)
+    ages = ages.filter(_.age <= horizon).select("customer_id", "age").distinct()
     ages = ages.mutate(final=_.age == _.age.max().over(ibis.window(group_by="customer_id")))
     return (
         ages.group_by("age")
