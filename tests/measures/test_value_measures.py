@@ -245,6 +245,53 @@ def test_payments_go_to_the_interval_in_which_they_were_made(spans, drawn):
     assert spread == start_counts
 
 
+@settings(max_examples=4, deadline=None)
+@given(
+    companies(),
+    st.lists(
+        st.tuples(st.integers(0, 29), moments, st.sampled_from([0, 100, 999]),
+                  st.sampled_from(["paid", "paid", "failed", "refunded"]),
+                  st.sampled_from(["recurring", "usage", "one_off"])),
+        min_size=1, max_size=60,
+    ),
+)  # fmt: skip
+def test_payments_after_a_day_are_those_of_the_stays_that_were_on(spans, drawn):
+    then = dt.date(2022, 12, 31)
+    payments = [
+        {"customer_id": f"c{who}", "attempted_at": at, "amount_minor": amount, "status": status, "kind": kind}
+        for who, at, amount, status, kind in drawn
+    ]
+    source = with_payments(tables(spans), payments)
+    stays = measures.stays(source, as_of=AS_OF)
+    own = defaultdict(list)
+    for customer, spell, interval, start, end, _ in loop_stays(spans):
+        own[customer].append((spell, interval, start, end))
+    wanted = defaultdict(Counter)
+    for row in payments:
+        day = row["attempted_at"].date()
+        if row["kind"] == "one_off" or not then < day <= AS_OF:
+            continue
+        before = [stay for stay in own[row["customer_id"]] if stay[2] <= day]
+        if not before:
+            continue
+        spell, interval, start, end = before[-1]
+        if start <= then and (end is None or end > then):
+            group = "all" if spell == 1 else measures.RETURNED
+            cohort = start.year * 12 + start.month - 1
+            wanted[group, interval, "EUR", cohort][row["status"]] += row["amount_minor"]
+    columns = ("group", "interval", "currency", "cohort", "paid_minor", "refunded_minor")
+    found = rows_of(measures.paid_after(source, stays, on_at=then, as_of=AS_OF), *columns)
+    assert {row[:4]: row[4:] for row in found} == {
+        key: (sums["paid"], sums["refunded"]) for key, sums in wanted.items()
+    }
+    on = rows_of(measures.still_on(stays, at=then), "customer_id", "spell")
+    assert sorted(on) == sorted(
+        (customer, spell)
+        for customer, spell, _, start, end, _ in loop_stays(spans)
+        if start <= then and (end is None or end > then)
+    )
+
+
 def small_company():
     people = [
         {"customer_id": c, "channel": ch, "is_test": False}

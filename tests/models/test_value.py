@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,7 +55,7 @@ def pay(amounts: dict[str, list[float]], errors: float = 0.0) -> value.Margins:
     ]
     table = pd.DataFrame(rows, columns=["group", "interval", "tenure", "customers", "revenue", "margin"])
     levels = table.groupby(["group", "interval"], as_index=False)[["revenue", "margin"]].mean()
-    return value.Margins(table, levels.assign(refunded=0.0, fees=0.0, relative_error=errors))
+    return value.Margins(table.assign(relative_error=errors), levels.assign(refunded=0.0, fees=0.0))
 
 
 FLAT = pay({"Plus": [1000.0], "Year": [9000.0]})
@@ -115,7 +117,7 @@ def test_margins_are_what_was_paid_by_those_who_were_there():
          "last": [0, 1, 0], "n": [40, 50, 10]}
     )  # fmt: skip
     terms = Terms(margin=0.8, fee_share=0.02, fee_minor=10)
-    found = value.margins(paid, begun, terms, {"EUR": 1.0, "USD": 0.5}, smallest=1)
+    found = value.margins(paid, begun, terms, {"EUR": 1.0, "USD": 0.5}, smallest=1, precision=1)
     net, gross = 85_000 + 5_000, 90_000 + 5_000
     revenue = [net / 100, 60_000 / 50]
     margin = [(0.8 * net - 0.02 * gross - 10 * 105) / 100, (0.8 * 60_000 - 0.02 * 60_000 - 10 * 50) / 50]
@@ -124,7 +126,7 @@ def test_margins_are_what_was_paid_by_those_who_were_there():
     level = found.levels.iloc[0]
     assert level["refunded"] == pytest.approx(5_000 / 155_000)
     assert level["revenue"] == pytest.approx(150_000 / 150)
-    assert level["relative_error"] > 0
+    assert (found.table["relative_error"] > 0).all()
     # Later tenures that few have reached are taken together with those before, until there are enough.
     few = value.margins(paid, begun, terms, {"EUR": 1.0, "USD": 0.5}, smallest=60)
     assert few.profile("a", "1 month", 2).tolist() == pytest.approx(
@@ -136,11 +138,67 @@ def test_margins_are_what_was_paid_by_those_who_were_there():
         found.profile("b", "1 month", 2)
 
 
+def test_neighboring_tenures_are_taken_together_until_their_mean_is_known_well_enough():
+    paid = pd.DataFrame(
+        {
+            "group": "a", "interval": "1 month", "currency": "EUR", "tenure": [0, 1, 2, 3, 5], "charges": 1,
+            "payers": [400, 60, 50, 40, 6], "refunded_minor": 0,
+            "paid_minor": [400_000, 72_000, 60_000, 40_000, 12_000],
+            "squares": [8e8, 1.2e8, 1e8, 8e7, 1e7],
+        }
+    )  # fmt: skip
+    begun = pd.DataFrame(
+        {"group": "a", "interval": "1 month", "currency": "EUR", "first": [0, 1, 2, 3, 5],
+         "last": [0, 1, 2, 3, 5], "n": [400, 60, 50, 40, 6]}
+    )  # fmt: skip
+    found = value.margins(paid, begun, Terms(), EUR, smallest=1, precision=0.1).table
+    # About (0.9 / 0.1)^2 = 81 customers a mean: 400, then 60 + 50, then what is left with those before.
+    later = (72_000 + 60_000 + 40_000 + 12_000) / 156
+    assert found["revenue"].tolist() == pytest.approx([1000, later])
+    assert found["customers"].tolist() == [400, 156]
+    finer = value.margins(paid, begun, Terms(), EUR, smallest=1, precision=1).table
+    assert finer["revenue"].tolist() == pytest.approx([1000, 1200, 112_000 / 96])
+    # Nobody new: what the older pay stands in for the first interval.
+    old = value.margins(paid[1:], begun[1:], Terms(), EUR, smallest=1, precision=1)
+    assert old.profile("a", "1 month", 2).tolist() == pytest.approx([1200, 1200, 1200])
+
+
+def test_the_error_of_payments_is_that_of_customers_drawn_anew():
+    # Customers keep what they pay: 60 at a time begin in each month, and pay in each month until they leave.
+    terms = Terms(margin=1.0, yearly_rate=0.0, years=2)
+    fit = fitted()
+    rows = base_of([("Plus", "1 month", 4, "EUR", 1, 1000, 0.0)])
+    found, errors = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        start = np.repeat(np.arange(-12, 12), 60)
+        life, own = rng.geometric(0.15, len(start)), rng.gamma(2, 500, len(start))
+        first, last = np.maximum(-start, 0), np.minimum(11 - start, life - 1)
+        here = last >= first
+        each = pd.DataFrame({"first": first, "last": last, "own": own})[here]
+        begun = each.groupby(["first", "last"], as_index=False).size().rename(columns={"size": "n"})
+        begun = begun.assign(group="Plus", interval="1 month", currency="EUR")
+        paid = pd.DataFrame(
+            [
+                (k, len(there), len(there), there.sum(), (there**2).sum())
+                for k in range(24)
+                if len(there := each.loc[(each["first"] <= k) & (k <= each["last"]), "own"])
+            ],
+            columns=["tenure", "payers", "charges", "paid_minor", "squares"],
+        ).assign(group="Plus", interval="1 month", currency="EUR", refunded_minor=0)
+        pays = value.margins(paid, begun, terms, EUR)
+        profile = pays.profile("Plus", "1 month", 40)
+        weight = fit.curves(rows[["group", "interval"]], 40)[0][5:] @ profile[5:]
+        found.append(weight)
+        errors.append(pays.profile("Plus", "1 month", 5, "relative_error")[5])
+    assert np.std(found) / np.mean(found) == pytest.approx(np.mean(errors), rel=0.3)
+
+
 def test_without_payments_everybody_pays_what_they_are_billed():
     base = base_of(
         [("Plus", "1 month", 0, "EUR", 10, 9_000, 15.0), ("Plus", "1 month", 3, "EUR", 4, 4_400, 15.0)]
     )
-    found = value.margins(*value.payments_of_base(base), Terms(margin=0.5), EUR, smallest=1)
+    found = value.margins(*value.payments_of_base(base), Terms(margin=0.5), EUR, smallest=1, precision=1)
     assert found.table["revenue"].tolist() == [900, 1100]
     assert found.table["margin"].tolist() == [450, 550]
 
@@ -230,6 +288,60 @@ def test_sums_are_sums_and_intervals_shrink_with_what_is_added_up():
     pd.testing.assert_frame_equal(
         shuffled[["group", "channel", "value"]], parts[["group", "channel", "value"]], rtol=1e-9
     )
+
+
+def test_what_changed_is_surer_than_what_all_are_worth():
+    fit = fitted()
+    money = pay({"Plus": [1000.0], "Year": [9000.0]}, 0.01)
+    rows = [("Plus", "1 month", k, "EUR", 20, 20_000, 5.0) for k in range(5)]
+    before = value.value_base(fit, base_of(rows), money, Terms(), EUR)
+    after = value.value_base(fit, base_of([*rows[1:], ("Year", "12 months", 0, "EUR", 5, 45_000, 5.0)]), money,
+                             Terms(), EUR)  # fmt: skip
+    change, low, high = value.value_change(before, after)
+    assert change == pytest.approx(after.by().loc[0, "value"] - before.by().loc[0, "value"])
+    total = after.by().iloc[0]
+    assert 0 < high - low < total["high"] - total["low"]
+    assert value.value_change(before, before) == (0, 0, 0)
+    # All parameters as they might be: the change follows them within its interval in 95 of 100 cases.
+    rng = np.random.default_rng(1)
+    drawn = rng.multivariate_normal(fit.estimate, fit.covariance, 4000) - fit.estimate
+    moved = drawn @ (after.slopes.sum(axis=0) - before.slopes.sum(axis=0))
+    assert 2 * 1.96 * moved.std() <= (high - low) * 1.03
+
+
+def test_payments_foretold_are_those_of_customers_drawn_one_by_one():
+    fit = fitted(covariates=("channel",), apart=True)
+    pays = pay({"Plus": [500.0, 800.0, 1000.0], "Year": [9000.0]})
+    stays = pd.DataFrame(
+        {"group": ["Plus", "Plus", "Year", "Year"], "interval": ["1 month", "1 month", "12 months", "12 months"],
+         "channel": ["ads", "web", "ads", "web"], "entry": [0, 7, 1, 0], "ripe": [6, 13, 2, 0],
+         "cohort": [1, 0, 0, 1], "n": [40, 30, 20, 10]}
+    )  # fmt: skip
+    total = value.expected_payments(fit, stays, pays).iloc[0]
+    parts = value.expected_payments(fit, stays, pays, ["cohort"])
+    assert parts["expected"].sum() == pytest.approx(total["expected"])
+    assert total["n"] == 90  # nobody whose next renewal lies beyond
+    rng = np.random.default_rng(2)
+    sums = np.zeros(2000)
+    for row in stays.to_dict("records"):
+        curve = fit.curves(pd.DataFrame([row]), 20)[0]
+        money = pays.profile(row["group"], row["interval"], 20, "revenue")
+        for _ in range(row["n"]):
+            # The renewal at which a customer leaves, given that they were there at `entry`.
+            stay = curve[row["entry"] : row["ripe"] + 1] / curve[row["entry"]]
+            lasts = (rng.random((2000, 1)) < stay[None, 1:]).sum(axis=1)
+            paid = np.r_[0.0, np.cumsum(money[row["entry"] + 1 : row["ripe"] + 1])]
+            sums += paid[lasts]
+    assert total["expected"] == pytest.approx(sums.mean(), rel=0.01)
+    sure = value.expected_payments(known_exactly(fit), stays, pays).iloc[0]
+    half = (sure["high"] - sure["low"]) / 2 / 1.96
+    assert half == pytest.approx(sums.std(), rel=0.06)
+
+
+def known_exactly(fit: retention.Retention) -> retention.Retention:
+    """The same curves, as if they were known exactly."""
+    parts = tuple(replace(part, covariance=np.zeros_like(part.covariance)) for part in fit.parts)
+    return replace(fit, parts=parts)
 
 
 def test_scores_give_each_row_its_value_back():

@@ -260,6 +260,46 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
     )
 
 
+def still_on(stays: ir.Table, *, at: dt.date) -> ir.Table:
+    """Keep the stays that were on at the end of a day, to count or to add up what came after it.
+
+    Args:
+        stays: The table that `stays` returned, as of a later day.
+        at: The day.
+    """
+    then = day_of(at).index
+    return stays.filter((_.start_index <= then) & (_.cause.isnull() | (_.end_index > then)).fill_null(True))
+
+
+def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.date) -> ir.Table:
+    """Add up what the customers who were on at the end of a day have paid for that stay since.
+
+    Args:
+        source: Contract tables, with `payments`.
+        stays: The table that `stays` returned.
+        on_at: The day.
+        as_of: The last day, as in `stays`.
+
+    Returns:
+        A row a combination: group, interval, currency, cohort (index of the month in which the stay began),
+        paid_minor and refunded_minor.
+    """
+    staying = still_on(stays.mutate(until=_next_start(stays)), at=on_at)
+    payments = _payments(source, on_at + dt.timedelta(days=1), as_of)
+    paid = payments.inner_join(
+        staying.rename(stay_currency="currency"),
+        [
+            payments.customer_id == staying.customer_id,
+            payments.currency == staying.currency,
+            payments.paid_index < staying.until,
+        ],
+    )
+    return paid.group_by("group", "interval", "currency", cohort=_.start_month).agg(
+        paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
+        refunded_minor=_.amount_minor.sum(where=_.status == "refunded").fill_null(0).cast("int64"),
+    )
+
+
 def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
     """Count stays by which of their billing intervals began within some days.
 

@@ -199,6 +199,22 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
     )
 
 
+def likeliest_purchases(
+    counts: pd.DataFrame, *, models: tuple[str, ...] = ("bgnbd", "mbgnbd", "pareto")
+) -> Purchasing:
+    """Fit each model, and return the likeliest: they have as many parameters.
+
+    Args:
+        counts: Grouped counts: frequency, recency, T, n.
+        models: The models to try.
+
+    Raises:
+        NotApplicable: Nobody has bought again.
+    """
+    fits = [fit_purchases(counts, model) for model in models]
+    return max(fits, key=lambda fit: fit.log_likelihood)
+
+
 def compare_purchases(
     train: pd.DataFrame,
     test: pd.DataFrame,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,20 @@ class Terms:
         """How many billing intervals the years hold."""
         return max(int(np.ceil(self.years / interval_years(interval))), 1)
 
+    def contribution(self, paid: Any, refunded: Any = 0.0, charges: Any = 1.0) -> Any:
+        """What is left of payments: margin on what is not paid back, less the provider's fees on all charges.
+
+        Args:
+            paid: What was paid, in minor units of the reporting currency; a number or a column.
+            refunded: What of it was paid back; its fees are lost.
+            charges: In how many charges it was paid.
+
+        Example:
+            >>> Terms(margin=0.5, fee_share=0.02, fee_minor=25).contribution(1000.0, refunded=100.0)
+            405.0
+        """
+        return self.margin * (paid - refunded) - self.fee_share * paid - self.fee_minor * charges
+
 
 def check_share(name: str, share: float) -> float:
     """Return a share of leavers if it is above 0 and at most 1.
@@ -122,12 +137,12 @@ class Margins:
     """What a customer pays in an interval if still there, by tenure.
 
     Attributes:
-        table: A row for each group, interval and tenure seen: `group`, `interval`, `tenure`, `customers`
-            (who began that interval), `revenue` (net of refunds, each) and `margin` (after costs and
-            fees, each); the last row holds for all later tenures.
-        levels: A row for each group and interval: `revenue`, `margin` (of an average interval), `refunded`
-            and `fees` (shares of what was paid), and `relative_error` (standard error of the mean
-            payment over it).
+        table: A row for each group, interval and tenure 0, 1, ..., as far as means are told apart: `group`,
+            `interval`, `tenure`, `customers` (who began that interval), `revenue` (net of refunds, each),
+            `margin` (after costs and fees, each) and `relative_error` (standard error of what is paid from
+            that tenure on, over it); the last row holds for all later tenures.
+        levels: A row for each group and interval: `customers` (intervals begun), `revenue`, `margin` (of an
+            average interval), `refunded` and `fees` (shares of what was paid).
     """
 
     table: pd.DataFrame
@@ -149,6 +164,29 @@ class Margins:
         """A column of `levels` for a group."""
         own = self.levels[(self.levels["group"] == group) & (self.levels["interval"] == interval)]
         return float(own[column].iloc[0])
+
+    def monthly(self) -> pd.DataFrame:
+        """What a customer who is still there pays a month, by months since the start.
+
+        Returns:
+            A row for each group, interval and tenure of `table`: `group` (with the interval, where a group
+            has several), `month`, `customers` and `value` (net of refunds; a yearly payment counts a
+            twelfth).
+        """
+        kinds = self.table[["group", "interval"]].drop_duplicates()
+        several = set(kinds.loc[kinds["group"].duplicated(), "group"])
+        months = self.table["interval"].map(interval_years) * 12
+        names = self.table["group"].where(
+            ~self.table["group"].isin(several), self.table["group"] + ", " + self.table["interval"]
+        )
+        return pd.DataFrame(
+            {
+                "group": names,
+                "month": self.table["tenure"] * months,
+                "customers": self.table["customers"],
+                "value": self.table["revenue"] / months,
+            }
+        )
 
 
 def customers_by_tenure(begun: pd.DataFrame) -> pd.DataFrame:
@@ -192,19 +230,21 @@ def margins(
     factors: Mapping[str, float],
     *,
     smallest: int = 100,
+    precision: float = 0.03,
 ) -> Margins:
     """Estimate what customers pay in an interval if still there, by tenure: discounts end, plans change.
 
     The payments of a recent time are divided by the customers who began an interval in it, tenure by
-    tenure. So today's prices count, not those of when old customers were new. From the first tenure that
-    fewer than `smallest` customers reached, all later ones are taken together.
+    tenure. So today's prices count, not those of when old customers were new. Neighboring tenures are taken
+    together until their mean rests on enough customers.
 
     Args:
         paid: Columns group, interval, currency, tenure, payers, charges, paid_minor, refunded_minor, squares.
         begun: Columns group, interval, currency, first, last, n (see `customers_by_tenure`).
         terms: Margin and fees.
         factors: What a minor unit of each currency is in the reporting currency's.
-        smallest: The fewest customers for a tenure of its own.
+        smallest: The fewest customers behind a mean.
+        precision: The standard error that a mean may have at most, as a share of it.
 
     Raises:
         NotApplicable: Nobody began an interval in that time.
@@ -242,51 +282,79 @@ def margins(
     )
     table["net"] = table["gross"] - table["back"]
     table["fees"] = terms.fee_share * table["gross"] + terms.fee_minor * table["charges"]
-    table["kept"] = terms.margin * table["net"] - table["fees"]
-    people = begun[begun["currency"].isin(list(factors))].groupby(keys)["n"].sum()
+    table["kept"] = terms.contribution(table["gross"], table["back"], table["charges"])
+    known = begun[begun["currency"].isin(list(factors))]
     rows, levels = [], []
-    for (group, interval), part in table.groupby(keys):
-        key = (str(group), str(interval))
-        whole = part[["customers", "payers", "gross", "back", "squares", "net", "fees", "kept"]].sum()
-        mean, payers = whole["net"] / whole["customers"], whole["payers"]
-        spread = np.sqrt(max(whole["squares"] / payers - (whole["net"] / payers) ** 2, 0)) if payers else 0.0
-        error = spread / abs(mean) / np.sqrt(float(people.loc[key])) if mean else 0.0
+    for key, part in table.groupby(keys):
+        named = dict(zip(keys, map(str, key), strict=True))
+        mine = (known["group"] == named["group"]) & (known["interval"] == named["interval"])
+        rows.append(_by_tenure(part, known[mine], smallest, precision).assign(**named))
+        whole = part[["customers", "gross", "back", "net", "fees", "kept"]].sum()
         paid_out = whole["gross"] or np.nan
         levels.append(
-            (
-                *key,
-                mean,
-                whole["kept"] / whole["customers"],
-                whole["back"] / paid_out,
-                whole["fees"] / paid_out,
-                error,
-            )
+            named
+            | {
+                "customers": int(whole["customers"]),
+                "revenue": whole["net"] / whole["customers"],
+                "margin": whole["kept"] / whole["customers"],
+                "refunded": whole["back"] / paid_out,
+                "fees": whole["fees"] / paid_out,
+            }
         )
-        own = part.sort_values("tenure").reset_index(drop=True)
-        few = (own["customers"] < smallest).to_numpy()
-        last = int(few.argmax()) if few.any() else len(own) - 1
-        while last > 0 and own["customers"].iloc[last:].sum() < smallest:
-            last -= 1
-        own["tenure"] = np.minimum(np.arange(len(own)), last)
-        pooled = own.groupby("tenure")[["customers", "net", "kept"]].sum().reset_index()
-        rows.append(
-            pd.DataFrame(
-                {
-                    "group": key[0],
-                    "interval": key[1],
-                    "tenure": pooled["tenure"],
-                    "customers": pooled["customers"].astype("int64"),
-                    "revenue": pooled["net"] / pooled["customers"],
-                    "margin": pooled["kept"] / pooled["customers"],
-                }
-            )
-        )
-    return Margins(
-        table=pd.concat(rows, ignore_index=True),
-        levels=pd.DataFrame(
-            levels, columns=[*keys, "revenue", "margin", "refunded", "fees", "relative_error"]
-        ),
+    columns = [*keys, "tenure", "customers", "revenue", "margin", "relative_error"]
+    return Margins(table=pd.concat(rows, ignore_index=True)[columns], levels=pd.DataFrame(levels))
+
+
+def _by_tenure(part: pd.DataFrame, begun: pd.DataFrame, smallest: int, precision: float) -> pd.DataFrame:
+    """Mean payments of a group by tenure, neighboring tenures taken together where they are few."""
+    own = part.set_index("tenure").reindex(range(int(part["tenure"].max()) + 1), fill_value=0.0)
+    mean, payers = own["net"].sum() / own["customers"].sum(), own["payers"].sum()
+    within = (own["squares"] - own["net"] ** 2 / own["payers"].where(own["payers"] > 0)).sum()
+    spread = np.sqrt(max(within, 0) / payers) / abs(mean) if payers and mean else 0.0
+    customers = own["customers"].to_numpy(dtype=float)
+    band = _bands(customers, max(smallest, (spread / precision) ** 2))
+    pooled = own.groupby(band)[["customers", "net", "kept"]].transform("sum")
+    size = int(np.flatnonzero(band == band[-1])[0]) + 1
+    errors = [_relative_error(spread, customers, band, begun, tenure) for tenure in range(size)]
+    return pd.DataFrame(
+        {
+            "tenure": range(size),
+            "customers": np.r_[customers[: size - 1], customers[size - 1 :].sum()].astype("int64"),
+            "revenue": (pooled["net"] / pooled["customers"])[:size],
+            "margin": (pooled["kept"] / pooled["customers"])[:size],
+            "relative_error": errors,
+        }
     )
+
+
+def _bands(customers: Array, fewest: float) -> Array:
+    """Number the bands of neighboring tenures that hold enough customers each.
+
+    Most of a customer's value hangs on the last band, which holds a tenth of all customers at least.
+    """
+    found, band, held = np.zeros(len(customers), dtype=int), 0, 0.0
+    for tenure, number in enumerate(customers):
+        found[tenure], held = band, held + number
+        if held >= fewest:
+            band, held = band + 1, 0.0
+    last = int(found.max())
+    while last > 0 and customers[found >= last].sum() < max(fewest, 0.1 * customers.sum()):
+        last -= 1
+    return np.minimum(found, last)
+
+
+def _relative_error(spread: float, customers: Array, band: Array, begun: pd.DataFrame, tenure: int) -> float:
+    """The relative standard error of payments from a tenure on, weighted by how many come to each.
+
+    Customers differ by `spread` and keep what they pay, so one who was seen in many intervals counts once,
+    by their weight in all of them.
+    """
+    ahead = np.where(np.arange(len(customers)) >= tenure, customers, 0.0)
+    shares = np.bincount(band, ahead / ahead.sum()) / np.bincount(band, customers)
+    weight = np.r_[0.0, np.cumsum(shares[band])]
+    first, last = begun["first"].to_numpy(dtype=int), begun["last"].to_numpy(dtype=int)
+    each = weight[last + 1] - weight[first]
+    return float(spread * np.sqrt((begun["n"].to_numpy(dtype=float) * each**2).sum()))
 
 
 def payments_of_base(base: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -397,6 +465,28 @@ class Valuation:
         return found.reset_index(drop=True)
 
 
+def value_change(before: Valuation, after: Valuation) -> tuple[float, float, float]:
+    """How much more the later customers are worth than the earlier ones, by the same curves and payments.
+
+    Args:
+        before: The earlier customers' values.
+        after: The later customers' values, by the same curves.
+
+    Returns:
+        The change, and its limits. What makes both too high or too low cancels out.
+    """
+    change = float(after.rows["value"].sum() - before.rows["value"].sum())
+    slopes = after.slopes.sum(axis=0) - before.slopes.sum(axis=0)
+    keys = ["group", "interval"]
+    sums = [
+        rows.assign(money=rows["value"] * rows["relative_error"]).groupby(keys)["money"].sum()
+        for rows in (before.rows, after.rows)
+    ]
+    money = float((sums[1].sub(sums[0], fill_value=0.0) ** 2).sum())
+    half = z_value(after.fit.level) * np.sqrt(after.fit.standard_errors(slopes[None])[0] ** 2 + money)
+    return change, change - half, change + half
+
+
 _SCORE_KEYS = ("group", "interval", "tenure", "currency")
 _SCORE_OUT = ("customers", "billed_minor", "wait_days", "value", "relative_error", "waited", "stays_a_year",
               "model_group")  # fmt: skip
@@ -495,7 +585,7 @@ def value_base(
         value, slopes = fit.delta(values)
     else:
         value, slopes = values(fit.estimate), np.zeros((len(rows), len(fit.estimate)))
-    error = _relative_errors(margins, rows)
+    error = _relative_errors(margins, rows, tenure + 1)
     return Valuation(
         rows.assign(
             value=value, relative_error=error, waited=waited, stays_a_year=engine.stays_a_year(tenure)
@@ -544,11 +634,15 @@ def _known_rows(fit: Retention, rows: pd.DataFrame, factors: Mapping[str, float]
     return rows.reset_index(drop=True)
 
 
-def _relative_errors(margins: Margins, rows: pd.DataFrame) -> Array:
-    """The relative error of the mean payment for each row."""
-    known = margins.levels.set_index(["group", "interval"])["relative_error"]
-    keys = pd.MultiIndex.from_frame(rows[["model_group", "interval"]])
-    return known.reindex(keys).to_numpy(dtype=float)
+def _relative_errors(margins: Margins, rows: pd.DataFrame, tenure: Array | int = 0) -> Array:
+    """The relative error of what each row's customers pay from a tenure on."""
+    tenures = np.broadcast_to(tenure, len(rows))
+    found = np.zeros(len(rows))
+    for (group, interval), part in rows.reset_index(drop=True).groupby(["model_group", "interval"]):
+        at = part.index.to_numpy()
+        profile = margins.profile(str(group), str(interval), int(tenures[at].max()), "relative_error")
+        found[at] = profile[tenures[at]]
+    return found
 
 
 class _Engine:
@@ -594,6 +688,74 @@ class _Engine:
         return found
 
 
+def expected_payments(
+    fit: Retention, stays: pd.DataFrame, margins: Margins, by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """What customers who are on will pay until a later day, to judge it by what they did pay.
+
+    Args:
+        fit: Curves fitted to what was known on the first day.
+        stays: Counts of stays that were on at the end of that day: the keys and characteristics of the
+            curves, `entry` (renewals passed by then), `ripe` (renewals due by the later day), `n`, and `by`.
+        margins: Payments by tenure, as known on the first day.
+        by: Columns of `stays` to report by; none: in total.
+
+    Returns:
+        A row each: `by`, `n`, `expected` (net of refunds), `low` and `high`: where the sum should lie by
+        chance and by the uncertainty of curves and mean payments. Nothing is discounted.
+    """
+    rows = _known_rows(fit, stays[stays["ripe"] > stays["entry"]], None)
+    last = int(rows["ripe"].max())
+    names = ["model_group", "interval", *fit.covariates]
+    cells = rows[names].drop_duplicates().reset_index(drop=True)
+    place = cells.reset_index().merge(rows[names], on=names, how="right")["index"].to_numpy()
+    placed = fit.place(cells.rename(columns={"model_group": "group"}))
+    pays = np.array(
+        [
+            margins.profile(group, interval, last, "revenue")
+            for group, interval in zip(cells["model_group"], cells["interval"], strict=True)
+        ]
+    )[place]
+    entry, ripe = (rows[name].to_numpy(dtype=int)[:, None] for name in ("entry", "ripe"))
+    renewal = np.arange(last + 1)[None]
+    pays = np.where((renewal > entry) & (renewal <= ripe), pays, 0.0)
+    n = rows["n"].to_numpy(dtype=float)
+    labels = rows[list(by)].drop_duplicates().sort_values(list(by), ignore_index=True) if by else None
+    where = (
+        labels.reset_index().merge(rows[list(by)], on=list(by), how="right")["index"].to_numpy()
+        if labels is not None
+        else np.zeros(len(rows), dtype=int)
+    )
+    size = int(where.max()) + 1
+
+    def there(theta: Array) -> Array:
+        log_s = fit.log_survival(placed, last, theta)[place]
+        return np.exp(np.where(renewal > entry, log_s - np.take_along_axis(log_s, entry, axis=1), 0.0))
+
+    def each(theta: Array) -> Array:
+        return np.asarray((there(theta) * pays).sum(axis=1))
+
+    expected, slopes = fit.delta(lambda theta: np.bincount(where, n * each(theta), size))
+    # What one customer will have paid after m payments is their sum so far, M: E[M^2] adds up M^2's steps.
+    squares = np.diff(np.cumsum(pays, axis=1) ** 2, axis=1, prepend=0.0)
+    mean = each(fit.estimate)
+    chance = np.bincount(where, n * ((there(fit.estimate) * squares).sum(axis=1) - mean**2), size)
+    share = rows.assign(where=where, money=n * mean * _relative_errors(margins, rows, entry[:, 0] + 1))
+    money = (share.groupby(["where", "model_group", "interval"])["money"].sum() ** 2).groupby("where").sum()
+    half = z_value(fit.level) * np.sqrt(
+        np.maximum(chance, 0) + fit.standard_errors(slopes) ** 2 + money.reindex(range(size)).to_numpy()
+    )
+    table = pd.DataFrame(
+        {
+            "n": np.bincount(where, n, size).astype("int64"),
+            "expected": expected,
+            "low": np.maximum(expected - half, 0.0),
+            "high": expected + half,
+        }
+    )
+    return table if labels is None else pd.concat([labels, table], axis=1)
+
+
 def cohort_values(
     brought: pd.DataFrame, to_come: pd.DataFrame, terms: Terms, factors: Mapping[str, float]
 ) -> pd.DataFrame:
@@ -612,11 +774,7 @@ def cohort_values(
     """
     known = brought[brought["currency"].isin(list(factors))]
     rate = known["currency"].map(factors).astype(float)
-    margin = (
-        terms.margin * (known["paid_minor"] - known["refunded_minor"]) * rate
-        - terms.fee_share * known["paid_minor"] * rate
-        - terms.fee_minor * known["charges"]
-    )
+    margin = terms.contribution(known["paid_minor"] * rate, known["refunded_minor"] * rate, known["charges"])
     sums = known.assign(so_far=margin).groupby("cohort")[["customers", "so_far"]].sum().reset_index()
     later = to_come.rename(columns={"customers": "still_on", "value": "to_come"})
     table = sums.merge(later, on="cohort", how="left")
@@ -884,7 +1042,7 @@ def retention_budget(
         budget, gain = cut * leave * kept, leave * kept
         error = np.hypot(
             fit.standard_errors(cut * (by_leave * kept + leave * by_kept)[None]),
-            budget * margins.level(group, interval, "relative_error"),
+            budget * margins.profile(group, interval, renewal, "relative_error")[-1],
         )
         low, high = _limits(np.array([budget]), error, fit.level)
         revenue = margins.profile(group, interval, renewal, "revenue")[-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.style import GREY, INK, MUTED, theme
@@ -30,7 +29,7 @@ def projection(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> F
     Raises:
         InputError: A column is absent, or there are no rows.
     """
-    _need(table, "projection", "group", "month", "fitted", "seen")
+    style.need(table, "projection", "group", "month", "fitted", "seen")
     groups = _in_order(table["group"])
     last = float(table["month"].max())
     with theme():
@@ -53,8 +52,42 @@ def projection(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> F
             axes.grid(axis="x", visible=False)
         key = [("as seen", INK), ("fitted", style.PALETTE[0]), ("shaded: foretold", style.PALETTE[3])]
         style.headline(figure, title, subtitle, key)
-        figure.draw_without_rendering()
-        return figure
+        return style.finish(figure)
+
+
+def payments(table: pd.DataFrame, *, unit: str, title: str = "", subtitle: str = "") -> Figure:
+    """Draw what customers who are still there pay, by months since the start, a line a group.
+
+    Args:
+        table: Columns group, month and value; the last value of a group holds from there on.
+        unit: The unit of the values.
+        title: What the figure shows, as a statement.
+        subtitle: What is measured.
+
+    Raises:
+        InputError: A column is absent, or there are no rows.
+    """
+    style.need(table, "payments", "group", "month", "value")
+    fmt.check_unit(unit)
+    frame = table.assign(group=table["group"].astype(str)).sort_values(["group", "month"], kind="stable")
+    chosen = style.colors(frame["group"])
+    last = max(float(frame["month"].max()), 12.0)
+    with theme():
+        figure, axes = style.new_figure(3.7)
+        ends = []
+        for group, part in frame.groupby("group"):
+            months, values = [*part["month"], last], [*part["value"], part["value"].iloc[-1]]
+            color = chosen[str(group)]
+            axes.plot(months, values, color=color, drawstyle="steps-post", dashes=style.dashes(str(group)))
+            ends.append((str(group), last, float(values[-1]), color))
+        axes.set_ylim(min(0.0, float(frame["value"].min())), float(frame["value"].max()) * 1.08 or 1)
+        axes.set_xlim(0, last)
+        _months(axes, last)
+        style.unit_axis(axes.yaxis, unit)
+        axes.grid(axis="x", visible=False)
+        style.headline(figure, title, subtitle)
+        style.label_ends(axes, ends)
+        return style.finish(figure)
 
 
 def payback(
@@ -81,8 +114,8 @@ def payback(
     Raises:
         InputError: A column is absent, or there are no rows.
     """
-    _need(curves, "payback", by, "month", "value", "low", "high")
-    _need(costs, "payback", by, "cost", "payback")
+    style.need(curves, "payback", by, "month", "value", "low", "high")
+    style.need(costs, "payback", by, "cost", "payback")
     fmt.check_unit(unit)
     groups = [str(name) for name in costs[by]]
     last = float(curves["month"].max())
@@ -112,8 +145,7 @@ def payback(
             axes.grid(axis="x", visible=False)
         key = [("margin so far", style.PALETTE[2]), ("cost to win one", style.PALETTE[4])]
         style.headline(figure, title, subtitle, key)
-        figure.draw_without_rendering()
-        return figure
+        return style.finish(figure)
 
 
 def calibration(
@@ -132,7 +164,7 @@ def calibration(
     Raises:
         InputError: A column is absent, or there are no rows.
     """
-    _need(table, "calibration", label, "expected", "low", "high", seen)
+    style.need(table, "calibration", label, "expected", "low", "high", seen)
     fmt.check_unit(unit)
     rows = table.to_dict("records")
     with theme():
@@ -155,8 +187,7 @@ def calibration(
         if any(not row["low"] <= row[seen] <= row["high"] for row in rows):
             key.append(("outside the range", style.PALETTE[4]))
         style.headline(figure, title, subtitle, key)
-        figure.draw_without_rendering()
-        return figure
+        return style.finish(figure)
 
 
 def right_and_wrong(
@@ -175,7 +206,7 @@ def right_and_wrong(
     Raises:
         InputError: A column is absent, or there are no rows.
     """
-    _need(table, "right_and_wrong", "label", "wrong", "right", "low", "high")
+    style.need(table, "right_and_wrong", "label", "wrong", "right", "low", "high")
     fmt.check_unit(unit)
     rows = table.to_dict("records")
     with theme():
@@ -193,8 +224,7 @@ def right_and_wrong(
         axes.set_xlim(left=min(0.0, *(float(row["low"]) for row in rows)))
         style.unit_axis(axes.xaxis, unit)
         style.headline(figure, title, subtitle, [(right, style.PALETTE[0]), (wrong, style.PALETTE[4])])
-        figure.draw_without_rendering()
-        return figure
+        return style.finish(figure)
 
 
 def _panels(size: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -203,6 +233,9 @@ def _panels(size: int, height: float) -> tuple[Figure, list[Axes]]:
     figure, grid = style.new_figure(
         0.95 + height * down, down, across, sharex=True, sharey=True, squeeze=False
     )
+    # Room for the last label of one panel's axis and the first of the next.
+    engine: Any = figure.get_layout_engine()
+    engine.set(wspace=0.07)
     panels = list(grid.flat)
     for axes in panels[size:]:
         axes.set_visible(False)
@@ -221,14 +254,3 @@ def _months(axes: Axes, last: float) -> None:
 def _in_order(groups: Any) -> list[str]:
     """The groups by name, "other" last."""
     return sorted({str(group) for group in groups}, key=lambda name: (name == "other", name))
-
-
-def _need(table: pd.DataFrame, name: str, *columns: str) -> None:
-    absent = [column for column in columns if column not in table.columns]
-    if absent:
-        raise InputError(
-            f"The figure {name} needs the column {absent[0]}; the table has "
-            f"{', '.join(map(str, table.columns))}."
-        )
-    if len(table) == 0:
-        raise InputError(f"The figure {name} has nothing to draw: its table has no rows.")

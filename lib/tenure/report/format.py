@@ -269,6 +269,17 @@ def interval(low: Any, high: Any, unit: str) -> str:
     return f"{value(low, unit)} to {value(high, unit)}"
 
 
+def estimate(best: Any, low: Any, high: Any, unit: str) -> str:
+    """Format a value with its interval behind it, if it has one.
+
+    Example:
+        >>> estimate(1014, 945, 1088, "money:EUR"), estimate(7, 7, None, "months"), estimate(2, 2, 2, "days")
+        ('€10.14 (€9.45 to €10.88)', '7 months (7 months or more)', '2 days')
+    """
+    sure = best == low == high or (missing(low) and missing(high))
+    return value(best, unit) if sure else f"{value(best, unit)} ({interval(low, high, unit)})"
+
+
 def value(value: Any, unit: str, *, signed: bool = False) -> str:
     """Format a value by the name of its unit.
 
