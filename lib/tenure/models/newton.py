@@ -12,6 +12,9 @@ Loss = Callable[[Array], tuple[float, Array]]
 
 BOUND = 16.0
 
+# After steps shorter than this the second derivatives are used again.
+_NEAR = 0.03
+
 
 def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND) -> tuple[Array, Array]:
     """Find a minimum by Newton's method, damped as by Levenberg and Marquardt.
@@ -37,7 +40,7 @@ def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND
     """
     theta = np.asarray(start, dtype=float)
     value, slope = loss(theta)
-    square, damping = hessian(loss, theta), 1e-3
+    square, damping, known = hessian(loss, theta), 1e-3, True
     for _ in range(steps):
         scale = np.maximum(np.abs(np.diag(square)), 1e-8)
         values, vectors = np.linalg.eigh(square / np.sqrt(np.outer(scale, scale)))
@@ -49,15 +52,21 @@ def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND
         found = loss(better)
         if np.isfinite(found[0]) and found[0] <= value:
             gained, moved = value - found[0], float(np.abs(better - theta).max())
-            theta, (value, slope) = better, found
-            square, damping = hessian(loss, theta), damping / 10
+            theta, (value, slope), damping = better, found, damping / 10
             if moved < 1e-7 or (gained < 1e-14 and np.abs(slope).max() < 1e-7):
+                known = known and moved < 1e-7
                 break
+            # Close to the minimum second derivatives hardly change, and they are what takes the time.
+            known = moved > _NEAR
+            square = hessian(loss, theta) if known else square
         else:
+            if not known:
+                square, known = hessian(loss, theta), True
+                continue
             damping = max(damping * 10, 1e-6)
             if damping > 1e6:
                 break
-    return theta, square
+    return theta, square if known else hessian(loss, theta)
 
 
 def hessian(loss: Loss, theta: Array, step: float = 1e-4) -> Array:

@@ -160,6 +160,11 @@ class Margins:
         values = own.sort_values("tenure")[column].to_numpy(dtype=float)[: periods + 1]
         return np.concatenate([values, np.full(periods + 1 - len(values), values[-1])])
 
+    def profiles(self, groups: pd.Series, interval: str, periods: int, column: str = "margin") -> Array:
+        """The profiles of several groups with one interval, a row each."""
+        known = {name: self.profile(str(name), interval, periods, column) for name in groups.unique()}
+        return np.array([known[name] for name in groups])
+
     def level(self, group: str, interval: str, column: str) -> float:
         """A column of `levels` for a group."""
         own = self.levels[(self.levels["group"] == group) & (self.levels["interval"] == interval)]
@@ -663,7 +668,7 @@ class _Engine:
             interval, at = str(key), part.index.to_numpy()
             intervals = terms.periods(interval)
             size = intervals + oldest + 1
-            money = np.array([margins.profile(group, interval, size) for group in part["group"]])
+            money = margins.profiles(part["group"], interval, size)
             self.parts.append((at, fit.place(part), interval, intervals, size, money, terms.rate(interval)))
             self.first[at] = money[:, 0]
             self.discount[at] = 1 / (1 + terms.rate(interval))
@@ -889,7 +894,7 @@ def cumulative_margin(
         interval = str(key)
         length = interval_years(interval) * 12
         due = int(np.floor(months / length + 1e-9))
-        money = np.array([margins.profile(group, interval, due) for group in part["model_group"]])
+        money = margins.profiles(part["model_group"], interval, due)
         month = np.minimum(np.ceil(np.arange(due + 1) * length - 1e-9).astype(int), months)
         cells = part[["model_group", "interval", *names]].rename(columns={"model_group": "group"})
         parts.append((part.index.to_numpy(), fit.place(cells), due, money, month))
