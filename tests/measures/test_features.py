@@ -395,10 +395,13 @@ def test_the_last_answers_are_taken_and_later_ones_are_not_seen():
         {**row, "customer_id": "b", "question": "likes", "sent_at": at(3), "answered_at": None, "score": None},
         {**row, "customer_id": "b", "question": "watches", "sent_at": at(3), "answered_at": at(3), "score": None,
          "answer": "films"},
+        {**row, "customer_id": "c", "question": "likes", "sent_at": at(3), "answered_at": None, "score": None},
+        {**row, "customer_id": "d", "question": "likes", "sent_at": at(7), "answered_at": at(7), "score": 3.0},
         {**row, "customer_id": "b", "question": "likes", "survey": "nps", "sent_at": at(3), "answered_at": at(3),
          "score": 9.0},
     ]  # fmt: skip
     tables = source({"a": (dt.date(2024, 1, 1), None, 999, "EUR")}, [event("a", at(2))], surveys=surveys)
+    assert f.response(tables, as_of=AS_OF).to_pandas().iloc[0].tolist() == [3, 2]  # c was asked and is mute
     asked = f.questions(tables, as_of=AS_OF).to_pandas()
     assert asked["question"].tolist() == ["likes", "watches"]
     assert asked[["answered", "scores"]].to_numpy().tolist() == [[2, 2], [1, 0]]

@@ -215,6 +215,57 @@ def test_moves_add_up():
         comp.migration(moves().tail(1))
 
 
+def worths():
+    return pd.DataFrame(
+        {
+            "segment": ["a", "b", "new"],
+            "worth": [100.0, 160.0, np.nan],
+            "worth_low": [90.0, 150.0, np.nan],
+            "worth_high": [120.0, 165.0, np.nan],
+        }
+    )
+
+
+def test_what_moves_are_worth_is_the_sum_over_those_who_moved():
+    gains = pd.DataFrame(
+        {
+            "before": ["a", "b", "a", LEFT, "new"],
+            "after": ["b", "a", LEFT, "b", "a"],
+            "customers": [30, 10, 7, 9, 5],
+        }
+    )
+    found = comp.moved_worth(gains, worths())
+    each = [160 - 100] * 30 + [100 - 160] * 10  # who came, left, or was of unknown worth does not count
+    assert found.value == pytest.approx(sum(each))
+    assert found.n == 40
+    # 20 more in b and 20 fewer in a: their ends are those of 20 times each worth, joined as independent.
+    assert found.value - found.low == pytest.approx(np.hypot(20 * 10, 20 * 20))
+    assert found.high - found.value == pytest.approx(np.hypot(20 * 5, 20 * 10))
+    nobody = comp.moved_worth(gains.tail(1), worths())
+    assert (nobody.value, nobody.n) == (0, 0)
+
+
+def test_keeping_adds_up_over_segments():
+    values = pd.DataFrame(
+        {
+            "segment": ["a", "b", "new"],
+            "customers": [100, 300, 5],
+            "arpa": [1000.0] * 3,
+            "arpa_high": [1050.0] * 3,
+            "churn": [0.02, 0.05, np.nan],
+            "churn_low": [0.01, 0.04, np.nan],
+            "churn_high": [0.03, 0.06, np.nan],
+        }
+    )
+    levers = comp.keeping(values)
+    total = comp.total_keeping(levers)
+    assert total.value == pytest.approx(levers["money"].sum())
+    assert total.n == 400
+    widths = (levers["per_customer"] - levers["per_customer_low"]) * levers["customers"]
+    assert total.value - total.low == pytest.approx(np.sqrt((widths**2).sum()))
+    assert total.low < total.value < total.high
+
+
 def test_keeping_is_worth_more_where_more_leave_and_never_without_churn():
     values = pd.DataFrame(
         {
@@ -236,8 +287,10 @@ def test_keeping_is_worth_more_where_more_leave_and_never_without_churn():
 
 
 def test_protected_characteristics_are_known_and_no_rule_uses_them():
-    assert comp.is_protected("Gender")
-    assert not comp.is_protected("plan")
+    for name in ("Gender", "birth_year", "age_group", "customer age", "marital_status", "sexual_orientation"):
+        assert comp.is_protected(name), name
+    for name in ("plan", "household", "language", "message_count", "essex", "country"):
+        assert not comp.is_protected(name), name
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"gender": rng.integers(0, 2, 400), "use": rng.normal(0, 1, 400)})
     segments = np.where(frame["gender"] == 1, "a", "b")
@@ -260,6 +313,24 @@ def test_a_rule_has_at_most_three_conditions_and_its_accuracy_is_honest():
     assert rule.precision.low - 0.01 <= precision <= rule.precision.high + 0.01
     missing = pd.DataFrame({"x": [np.nan], "y": [0.9]})
     assert not any(c.holds(missing)[0] for c in rule.conditions if c.feature == "x")
+
+
+def test_a_rule_is_never_that_something_is_missing():
+    """Shares of use are not known of who did nothing; a rule must still say what to look for."""
+    rng = np.random.default_rng(2)
+    silent = rng.random(600) < 0.3
+    events = np.where(silent, 0, rng.integers(1, 30, 600)).astype(float)
+    share = np.where(silent, np.nan, rng.uniform(0, 1, 600))
+    frame = pd.DataFrame({"share": share, "events": events})
+    segments = np.where(silent, "silent", np.where(share > 0.6, "fans", "others"))
+    rules = personas.plain_rules(frame, segments, ["share", "events"])
+    for rule in rules.values():
+        assert all(np.isfinite(condition.threshold) for condition in rule.conditions)
+    assert [c.feature for c in rules["silent"].conditions] == ["events"]
+    assert rules["silent"].precision.value == 1
+    assert rules["fans"].conditions[0].feature == "share"
+    unknown = frame.assign(share=np.nan, events=np.nan)
+    assert personas.plain_rules(unknown, segments, ["share", "events"]) == {}
 
 
 def test_small_segments_have_no_rule_and_a_medoid():

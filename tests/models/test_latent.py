@@ -104,6 +104,20 @@ def test_three_steps_undo_the_bias_of_wrong_assignment():
     assert abs(np.mean(adjusted) - truth) < 0.15
 
 
+def test_only_so_many_characteristics_are_looked_at_as_answers_allow(found):
+    items, _second, having = answers()
+    index = items.codes.index.str[1:].astype(int)
+    many = [f"town {i}" for i in index % 80]
+    traits = pd.DataFrame(
+        {"town": many, "has": np.where(having, "yes", "no")[index]}, index=items.codes.index
+    )
+    related = latent.class_covariates(found, traits)
+    assert related.left_out == ("town",)
+    assert set(related.table["characteristic"]) == {"has"}
+    with pytest.raises(NotApplicable, match="too few answered"):
+        latent.class_covariates(found, traits[["town"]])
+
+
 def test_the_third_step_agrees_with_stepmix(found):
     """StepMix's own three steps with maximum likelihood give the same coefficients."""
     from stepmix import StepMix

@@ -253,6 +253,16 @@ def test_refitting_an_earlier_day_finds_the_same_groups(found):
         sg.refit(earlier.head(10), LABELS, found)
 
 
+def test_cut_points_that_were_made_otherwise_are_refused():
+    frozen = {"days": 180, "currency": "EUR"}
+    sg.check_frozen({}, days=90, currency="USD")
+    sg.check_frozen(frozen, days=180, currency="EUR")
+    with pytest.raises(InputError, match="`days` 180, and this run has 90"):
+        sg.check_frozen(frozen, days=90, currency="EUR")
+    with pytest.raises(InputError, match="set `currency` to EUR"):
+        sg.check_frozen(frozen, days=180, currency="USD")
+
+
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=60))
 def test_the_rand_index_is_scikit_learns(pairs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 
 import duckdb
 import numpy as np
@@ -76,7 +77,9 @@ def test_findings_are_sound(of_demo):
         "top_tenth",
         "stayed",
         "move_value",
+        "move_worth",
         "fastest_leaving",
+        "worth_of_keeping",
         "where_to_start",
     ):
         record = of_demo[f"segments.{name}"]
@@ -94,17 +97,35 @@ def test_the_segment_that_leaves_least_is_the_planted_one(published, demo):
     assert "light use" in table.sort_values("churn")["segment"].iloc[-1]
 
 
-def test_cards_say_who_how_and_what(published):
-    page = said(published)
-    for words in (
-        "What sets them apart",
-        "A typical member",
-        "How to find them",
-        "What to do",
-        "household: family",
-    ):
-        assert words in page
-    assert "gender" not in page.split("How to find them")[1].split("What to do")[0]
+def cards_of(outcome):
+    """The text of each card, by the name of its segment."""
+    html = [
+        output["data"]["text/html"]
+        for cell in outcome.notebook.cells
+        for output in cell.get("outputs", [])
+        if 'class="cards personas"' in str(output.get("data", {}).get("text/html", ""))
+    ]
+    assert len(html) == 1
+    parts = html[0].split('<li class="card">')[1:]
+    return {re.search("<h3>(.*?)</h3>", part)[1].lower(): re.sub("<[^>]+>", " ", part) for part in parts}
+
+
+def test_there_is_a_card_for_each_segment_with_all_that_it_should_say(published):
+    page = cards_of(published)
+    summary = pd.read_csv(published.exports / "segments_summary.csv")
+    assert set(page) == {name.lower() for name in summary["segment"]}
+    for text in page.values():
+        for words in (
+            "customers, ", "% of the revenue", "Still there after 6 months", "Pay a month", "Leave a month",
+            "Revenue kept", "Worth over 24 months", "What sets them apart", "(effect ", "A typical member",
+            "Customer c", "How to find them", "Of those, ", "are in the segment; the rule finds", "What to do",
+        ):  # fmt: skip
+            assert words in text, (words, text)
+        assert "not available" not in text
+        assert "gender" not in text
+        assert "age:" not in text
+    assert "household: family" in page["kids, tablet"]
+    assert "Events a month at most" in page["silent"]
 
 
 def test_the_churn_curves_run_by_the_published_segments(published, kernels, demo):
@@ -218,13 +239,95 @@ def test_where_there_is_nothing_to_find_the_verdict_is_no_structure(without_grou
     assert found["segments.quiet_revenue"]["compare"] is None
 
 
-def test_frozen_cut_points_are_used_again(without_groups, run, tmp_path):
-    """The same cut points give the same segments, though the other customers changed."""
-    frozen = without_groups.exports / "segmentation.json"
-    edges = json.loads(frozen.read_text())["edges"]
-    outcome = run(NAME, data=by_chance(tmp_path / "other", n=300, seed=5), frozen=str(frozen), scheme="rfm")
-    assert outcome.state == "ok", outcome.reason
-    assert json.loads((outcome.exports / "segmentation.json").read_text())["edges"] == edges
+# --- two runs, three months apart ---------------------------------------------------------------------
+
+EARLIER = dt.date(2026, 3, 31)
+
+
+def two_kinds(folder, n=320, seed=0):
+    """Customers of two kinds of use, of whom some change, pay more or leave within the last three months."""
+    rng = np.random.default_rng(seed)
+    ids = [f"c{i:03d}" for i in range(n)]
+    customers = [(c, days_before(rng.integers(350, 700))) for c in ids]
+    kind = rng.integers(0, 2, n)
+    changed = rng.random(n) < 0.15
+    events = []
+    for i, c in enumerate(ids):
+        for ago in rng.uniform(0, 270, rng.poisson(60)):
+            second = kind[i] ^ (changed[i] and ago < 85)
+            likes = (0.9, 0.1) if second else (0.1, 0.9)
+            day = LAST - dt.timedelta(days=int(ago))
+            content, platform = rng.choice(["x", "y"], p=likes), rng.choice(["tv", "phone"], p=likes)
+            moment = dt.datetime.combine(day, dt.time(20 if second else 9))
+            events.append((c, moment, str(content), str(platform)))
+    place = write(folder, customers, events)
+    spans = duckdb.read_parquet(f"{place}/subscriptions.parquet").df()
+    spans["unit_amount_minor"] = rng.choice([999, 1499, 1999], n)
+    spans.loc[rng.random(n) < 0.1, "ended_at"] = pd.Timestamp(LAST) - pd.Timedelta(days=40)
+    duckdb.from_df(spans).write_parquet(f"{place}/subscriptions.parquet")
+    people = duckdb.read_parquet(f"{place}/customers.parquet").df().assign(gender=np.where(kind, "m", "f"))
+    duckdb.from_df(people).write_parquet(f"{place}/customers.parquet")
+    return place
+
+
+@pytest.fixture(scope="module")
+def two_runs(run, tmp_path_factory):
+    place = two_kinds(tmp_path_factory.mktemp("two") / "data")
+    given = {"data": place, "days": 90, "months_back": 3, "min_group": 10, "most_segments": 4}
+    first = run(NAME, **given, as_of=EARLIER.isoformat())
+    assert first.state == "ok", first.reason
+    given["frozen"] = str(first.exports / "segmentation.json")
+    return first, run(NAME, **given), given
+
+
+def at(outcome, scheme, day):
+    table = pd.read_parquet(outcome.exports / "segments.parquet").query("scheme == @scheme")
+    return table[table["as_of"] == day].set_index("customer_id")["segment"].sort_index()
+
+
+def test_a_later_run_by_frozen_cut_points_sees_the_earlier_day_as_the_earlier_run_did(two_runs):
+    first, second, _given = two_runs
+    assert second.state == "ok", second.reason
+    for scheme in ("rfm", "behavior"):
+        pd.testing.assert_series_equal(at(second, scheme, EARLIER), at(first, scheme, EARLIER))
+    names = set(at(first, "behavior", EARLIER))
+    assert len(names) == 2
+    assert set(at(second, "behavior", LAST)) == names
+    frozen, again = (json.loads((o.exports / "segmentation.json").read_text()) for o in (first, second))
+    assert {**again, "as_of": ""} == {**frozen, "as_of": ""}
+    assert f"frozen on {EARLIER}" in said(second)
+
+
+def test_moves_between_the_runs_are_those_of_the_two_published_tables(two_runs):
+    first, second, _given = two_runs
+    was, now = at(first, "behavior", EARLIER), at(second, "behavior", LAST)
+    left = "not subscribed"
+    both = pd.DataFrame({"before": was, "after": now}).fillna(left).query("before != after")
+    expected = both.groupby(["before", "after"]).size().to_dict()
+    moves = pd.read_csv(second.exports / "segments_moves.csv").set_index(["before", "after"])["customers"]
+    assert moves.to_dict() == expected
+    inside = {pair: n for pair, n in expected.items() if left not in pair}
+    assert len(inside) == 2
+    assert sum(inside.values()) > 20
+    stayed = findings(second)["segments.stayed"]
+    assert stayed["value"] == pytest.approx(1 - sum(inside.values()) / stayed["n"])
+
+
+def test_a_protected_characteristic_is_described_and_not_used_to_target(two_runs):
+    """Gender goes with the kind of use wholly: it is said so, and no card names it."""
+    first, _second, _given = two_runs
+    assert "gender: " in said(first)
+    assert "no ground to treat anybody differently" in said(first)
+    page = cards_of(first)
+    assert len(page) == 2
+    assert not any("gender" in text for text in page.values())
+    assert all("How to find them" in text for text in page.values())
+
+
+def test_frozen_cut_points_of_other_days_are_refused(two_runs, run):
+    outcome = run(NAME, **{**two_runs[2], "days": 60})
+    assert outcome.state == "failed"
+    assert "`days` 90, and this run has 60" in outcome.reason
 
 
 def test_the_table_of_events_may_be_absent(run, tmp_path):

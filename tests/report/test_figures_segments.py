@@ -118,6 +118,7 @@ def persona(monkeypatch):
 def card():
     """The values of a segment with a hostile name, and all else that its card says."""
     values = pd.DataFrame({"segment": [HOSTILE], "customers": [120], "share": [0.4], "value_share": [0.5]})
+    values["value_minor"] = 120_000
     for name, value in {"arpa": 1000.0, "churn": 0.05, "retained": 0.8, "worth": 9000.0}.items():
         values = values.assign(**{name: value, f"{name}_low": value * 0.9, f"{name}_high": value * 1.1})
     effects = pd.DataFrame(
@@ -145,7 +146,7 @@ def card():
 
 def test_a_card_says_who_what_sets_apart_how_to_find_and_what_to_do(persona):
     page = persona()
-    assert "120 customers" in page
+    assert "120 customers, 40% of all, pay €1,200 a month, 50% of the revenue" in page
     assert "€10.00" in page
     assert "40% against 10% of others (effect +2.0, 1.8 to 2.2)" in page
     assert "Trend" not in page  # its interval holds zero

@@ -3,19 +3,24 @@
     python tests/simulations/verdict_segments.py --write docs/validation.md
 
 Customers are simulated with groups, with none and with things that look like groups; each sample gets the
-verdict of the segmentation workbook. Latent classes and their covariates are simulated too.
+verdict of the segmentation workbook. Latent classes and their covariates are simulated too. At last the groups
+planted in the demo company are looked for, as they are and with every feature shuffled by itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+import tenure
+from tenure.measures import features
 from tenure.models import latent, segments
+from tenure.paths import project_root
 
 LABELS = {f"category_{i}": ("category", name) for i, name in enumerate("abcd", 1)}
 FEATURES = ["events_a_month", "minutes", "weekend", "daytime", "trend", *LABELS]
@@ -139,6 +144,40 @@ def classes_found(samples: int, sizes: tuple[int, ...], seed: int) -> pd.DataFra
     return pd.DataFrame(rows, columns=["world", "customers", "right number", "interval holds"])
 
 
+def of_demo(as_of: dt.date = dt.date(2026, 10, 31), days: int = 180) -> pd.DataFrame:
+    """Agreement of what is found in the demo company with what was planted there."""
+    folder = project_root() / "data" / "demo"
+    truth = pd.read_parquet(folder / "_truth" / "groups.parquet").set_index("customer_id")
+    source = tenure.open_source(folder)
+    events = ["play", "download"]
+    shares = segments.base_shares(
+        tenure.collect(features.usage_levels(source, as_of=as_of, days=days, events=events))
+    )
+    labels = features.share_columns(shares)
+    sample = tenure.collect(features.usage(source, as_of=as_of, days=days, shares=shares, events=events))
+    sample = sample.sort_values("customer_id", ignore_index=True)
+    names = [name for name in sample if name in segments.FEATURES or name in labels]
+    rng = np.random.default_rng(1)
+    mixed = sample.assign(**{name: rng.permutation(sample[name].to_numpy()) for name in names})
+    rows = []
+    for what, frame in (("use, as it is", sample), ("use, shuffled", mixed)):
+        found = segments.find_segments(frame, labels)
+        known = truth.loc[frame["customer_id"], "behavior"].to_numpy()
+        active = (frame["events"] > 0).to_numpy()
+        index = agreement(found.rule.assign(frame)[active], known[active]) if found.rule else np.nan
+        rows.append((what, int(active.sum()), found.k if found.structure else "none", index))
+    asked = tenure.collect(features.questions(source, as_of=as_of))
+    replies = tenure.collect(features.answers(source, asked["question"], as_of=as_of))
+    items = latent.encode(replies.sort_values("customer_id", ignore_index=True), asked)
+    shuffle = items.codes.apply(lambda column: rng.permutation(column.to_numpy()))
+    for what, codes in (("answers, as they are", items.codes), ("answers, shuffled", shuffle)):
+        classes = latent.find_classes(latent.Items(codes, items.levels))
+        known = truth.loc[classes.members["customer_id"], "psychographic"].to_numpy()
+        index = agreement(classes.members["segment"].to_numpy(), known) if classes.structure else np.nan
+        rows.append((what, classes.n, classes.k if classes.structure else "none", index))
+    return pd.DataFrame(rows, columns=["demo company", "customers", "groups found", "adjusted Rand"])
+
+
 def table(frame: pd.DataFrame) -> str:
     """Return a frame as Markdown."""
     head = "| " + " | ".join(frame.columns) + " |\n|" + "---|" * len(frame.columns)
@@ -158,15 +197,18 @@ def table(frame: pd.DataFrame) -> str:
 def main() -> None:
     """Simulate, print and, if asked, write the tables between their marks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=60)
+    parser.add_argument("--samples", type=int, default=60, help="of use, for each line")
+    parser.add_argument("--surveys", type=int, default=60, help="of answers, for each line")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     text = (
-        f"Seed {given.seed}, {given.samples} samples.\n\n"
+        f"Seed {given.seed}, {given.samples} samples of use and {given.surveys} of answers.\n\n"
         + table(verdicts(given.samples, (300, 1500), given.seed))
         + "\n\n"
-        + table(classes_found(given.samples, (400, 1500), given.seed))
+        + table(classes_found(given.surveys, (400, 1500), given.seed))
+        + "\n\n"
+        + table(of_demo())
     )
     print(text)
     if given.write:

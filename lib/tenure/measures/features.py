@@ -581,6 +581,19 @@ def questions(source: Tables, *, as_of: dt.date) -> ir.Table:
     )
 
 
+def response(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """Count who was asked anything of the psychographic survey, and who answered: asked, answered."""
+    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    rows = source["surveys"].filter((_.survey == "psychographic") & (_.sent_at < end))
+    given = (
+        rows.answered_at.notnull() & (rows.answered_at < end) & (rows.score.notnull() | rows.answer.notnull())
+    )
+    return rows.aggregate(
+        asked=rows.customer_id.nunique().cast("int64"),
+        answered=rows.customer_id.nunique(where=given).cast("int64"),
+    )
+
+
 def answers(source: Tables, asked: Sequence[str], *, as_of: dt.date) -> ir.Table:
     """Return each customer's last answers to the psychographic survey, a column a question.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,13 @@ from tenure.models.rates import Estimate, proportion
 LEFT = "not subscribed"
 
 # Described where they are known, and never used to choose whom to address.
-PROTECTED = (
-    "gender", "sex", "age", "birth_year", "ethnicity", "race", "religion", "disability", "nationality",
-    "marital_status", "sexual_orientation", "pregnancy",
+# A column is one of them where a part of its name is: birth_year, age_group, customer_gender.
+PROTECTED = frozenset(
+    {
+        "gender", "sex", "sexual", "age", "birth", "birthday", "birthdate", "dob", "ethnicity", "ethnic",
+        "race", "religion", "religious", "disability", "disabled", "nationality", "marital", "pregnancy",
+        "pregnant",
+    }
 )  # fmt: skip
 
 
@@ -97,10 +102,10 @@ def is_protected(name: str) -> bool:
     """Say whether a characteristic is protected: it is described, never used to target.
 
     Example:
-        >>> is_protected("gender"), is_protected("household")
-        (True, False)
+        >>> is_protected("gender"), is_protected("Age group"), is_protected("household")
+        (True, True, False)
     """
-    return name.lower() in PROTECTED
+    return not PROTECTED.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -491,6 +496,61 @@ def migration(moves: pd.DataFrame, *, level: float = 0.95) -> Migration:
         lost=total(moves[moves["after"] == LEFT]),
         won=total(moves[moves["before"] == LEFT]),
     )
+
+
+def total_keeping(levers: pd.DataFrame, *, level: float = 0.95) -> Estimate:
+    """Add up what keeping is worth in all segments.
+
+    Args:
+        levers: As `keeping` returns them; segments of which churn is not known count for nothing.
+        level: Level of their intervals, which are joined as of independent estimates.
+
+    Returns:
+        The sum in minor units; n is the customers of the segments.
+    """
+    known = levers.dropna(subset=["money"])
+    size = known["customers"].to_numpy(dtype=float)
+    ends = {end: known[f"per_customer{end}"].to_numpy(dtype=float) * size for end in ("", "_low", "_high")}
+    return _joined(ends[""], ends["_low"], ends["_high"], int(size.sum()), level)
+
+
+def _joined(value: Any, low: Any, high: Any, n: int, level: float) -> Estimate:
+    """The sum of independent estimates, its interval by variance estimates recovery."""
+    total = float(value.sum())
+    below, above = (float(np.sqrt(((value - end) ** 2).sum())) for end in (low, high))
+    return Estimate(total, total - below, total + above, n, level)
+
+
+def moved_worth(moves: pd.DataFrame, values: pd.DataFrame, *, level: float = 0.95) -> Estimate:
+    """Say what moves between segments changed in what customers are worth.
+
+    Whoever moved counts as worth what customers of the new segment are, no longer what those of the old one
+    are: the sum over segments of (came - went) times a customer's worth, where moves into and out of
+    segments of unknown worth are left out. That the move is lasting is taken for granted.
+
+    Args:
+        moves: Columns before, after and customers, as in `Migration.gains`.
+        values: Segments with worth, worth_low and worth_high, as `segment_values` returns them.
+        level: Level of their intervals, which are joined as of independent estimates (Zou and Donner 2008).
+
+    Returns:
+        The change in minor units; n is the customers who moved.
+
+    Example:
+        >>> moves = pd.DataFrame({"before": ["a", "b"], "after": ["b", "a"], "customers": [30, 10]})
+        >>> values = pd.DataFrame({"segment": ["a", "b"], "worth": [100.0, 150.0],
+        ...                        "worth_low": [90.0, 150.0], "worth_high": [110.0, 150.0]})
+        >>> found = moved_worth(moves, values)
+        >>> found.value, found.low, found.high, found.n
+        (1000.0, 800.0, 1200.0, 40)
+    """
+    known = values.dropna(subset=["worth", "worth_low", "worth_high"]).set_index("segment")
+    inside = moves[moves["before"].isin(known.index) & moves["after"].isin(known.index)]
+    came, went = (inside.groupby(side)["customers"].sum() for side in ("after", "before"))
+    net = came.reindex(known.index, fill_value=0) - went.reindex(known.index, fill_value=0)
+    ends = [(net * known[end]).to_numpy(dtype=float) for end in ("worth", "worth_low", "worth_high")]
+    low, high = np.minimum(ends[1], ends[2]), np.maximum(ends[1], ends[2])
+    return _joined(ends[0], low, high, int(inside["customers"].sum()), level)
 
 
 def differences(

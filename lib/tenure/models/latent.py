@@ -6,7 +6,7 @@ Each class has its own chances of every answer, and answers are independent with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tenure.errors import InputError, NotApplicable
+from tenure.errors import NotApplicable
 from tenure.models.lifetable import holm, z_value
 from tenure.models.rates import proportion
 
 Array = NDArray[Any]
 
 _LEAST = 100
+_PER_NUMBER = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +201,13 @@ class ClassCovariates:
             the odds against the reference class and level), low, high, p, p_adjusted.
         reference: The reference class.
         n: Customers with all characteristics known.
+        left_out: Characteristics for which too few answered.
     """
 
     table: pd.DataFrame
     reference: str
     n: int
+    left_out: tuple[str, ...] = ()
 
 
 def class_covariates(
@@ -218,7 +221,8 @@ def class_covariates(
 
     Args:
         found: Classes, as `find_classes` returns them.
-        characteristics: Text columns, indexed by customer_id; the commonest level is the reference.
+        characteristics: Text columns, indexed by customer_id; the commonest level is the reference. They
+            are taken in order, as long as ten customers answered for each number that is estimated.
         level: Level of the intervals.
 
     Raises:
@@ -227,10 +231,20 @@ def class_covariates(
     if found.k < 2:
         raise NotApplicable("There is one class only, so nothing can go with being of another.")
     frame = characteristics.reindex(found.members["customer_id"]).reset_index(drop=True)
+    chosen, numbers = [], 1
+    for column in frame:
+        more = max(frame[column].nunique() - 1, 0)
+        if (numbers + more) * (found.k - 1) * _PER_NUMBER <= len(frame):
+            chosen.append(column)
+            numbers += more
+    left_out = tuple(str(column) for column in frame if column not in chosen)
+    frame = frame[chosen]
     known = frame.notna().all(axis=1).to_numpy()
     design, levels = _dummies(frame[known])
     if not levels:
-        raise NotApplicable("None of the characteristics varies among those who answered.")
+        raise NotApplicable(
+            "None of the characteristics of those who answered varies, or too few answered to relate them."
+        )
     names = found.classes["segment"].tolist()
     seen = found.members["segment"].map({name: place for place, name in enumerate(names)}).to_numpy()[known]
     beta, covariance = _third_step(design, seen, found.errors)
@@ -251,7 +265,7 @@ def class_covariates(
             )
     table = pd.DataFrame(rows, columns=["segment", "characteristic", "level", "ratio", "low", "high", "p"])
     table["p_adjusted"] = holm(table["p"].to_numpy(dtype=float))
-    return ClassCovariates(table, names[0], int(known.sum()))
+    return ClassCovariates(table, names[0], int(known.sum()), left_out)
 
 
 def _stepmix(k: int, codes: pd.DataFrame, seed: int, starts: int) -> Any:
@@ -373,17 +387,3 @@ def _p(estimate: float, error: float) -> float:
     from tenure.models.lifetable import chi2_p
 
     return chi2_p((estimate / error) ** 2, 1) if error > 0 else float("nan")
-
-
-def check_items(items: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the questions asked for, or all.
-
-    Raises:
-        InputError: One of them was not asked.
-    """
-    unknown = [name for name in items if name not in known]
-    if unknown:
-        raise InputError(
-            f"The survey has no question {unknown[0]!r} with answers; it has {', '.join(known) or 'none'}."
-        )
-    return list(items) or list(known)

@@ -81,7 +81,8 @@ def plain_rules(
 
     allowed = [name for name in features if not is_protected(name)]
     values = sample[allowed].apply(pd.to_numeric).to_numpy(dtype=float, na_value=np.nan)
-    values = np.where(np.isfinite(values), values, np.nan)
+    # A missing value holds no condition, so the tree may not split by it: it sees the middle one instead.
+    values = np.where(np.isfinite(values), values, _middles(values))
     half = np.random.default_rng(seed).permutation(len(sample)) % 2 == 0
     rules = {}
     for segment in sorted(set(segments)):
@@ -99,7 +100,7 @@ def plain_rules(
             key=lambda conditions: (_f1(conditions, train, mine[half]), -len(conditions)),
             default=(),
         )
-        if not best:
+        if not best or _f1(best, train, mine[half]) == 0:
             continue
         hit = _hold(best, test)
         true = int((hit & mine[~half]).sum())
@@ -237,6 +238,12 @@ def _simplified(path: tuple[Condition, ...]) -> tuple[Condition, ...]:
         stricter = max if condition.above else min
         kept[key] = stricter(kept.get(key, condition.threshold), condition.threshold)
     return tuple(Condition(feature, above, _two_digits(t)) for (feature, above), t in kept.items())
+
+
+def _middles(values: Array) -> Array:
+    """The median of each column, 0 where nothing is known."""
+    known = [column[np.isfinite(column)] for column in values.T]
+    return np.array([np.median(column) if len(column) else 0.0 for column in known])
 
 
 def _two_digits(value: float) -> float:

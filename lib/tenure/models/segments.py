@@ -426,7 +426,7 @@ def _find_segments(
     stability.insert(1, "n", [int(counts.get(name, 0)) for name in rule.names])
     return Segmentation(
         True,
-        f"{k} groups are found again in other halves of the customers, and neither shuffled data nor one "
+        "Each of them is found again in other halves of the customers, and neither shuffled data nor one "
         "cloud without groups does as well.",
         rule=rule,
         stability=stability,
@@ -466,6 +466,28 @@ def refit(
             raise NotApplicable("By the earlier day the features were not related to each other.")
         model = _fit(like.family, like.k, z @ weights, seed, starts=10)
     return Rule(features, _CLIP, weights, _score_functions(model, like.family))
+
+
+def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
+    """Check that frozen cut points were made the way that this run looks at its customers.
+
+    Args:
+        frozen: What an earlier run froze; empty where nothing is used again.
+        **given: What this run has: days, currency.
+
+    Raises:
+        InputError: One of them is not what it was.
+
+    Example:
+        >>> check_frozen({"days": 180, "currency": "EUR"}, days=180, currency="EUR")
+    """
+    for name, value in given.items():
+        if name in frozen and frozen[name] != value:
+            raise InputError(
+                f"The frozen segmentation was made with `{name}` {frozen[name]}, and this run has {value}: "
+                f"its cut points would mean something else. Fix: set `{name}` to {frozen[name]}, or leave "
+                "`frozen` empty."
+            )
 
 
 def rand_index(counts: pd.DataFrame) -> float:

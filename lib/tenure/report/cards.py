@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "recency": ("days since the last use", "count"),
     "frequency": ("active days", "count"),
 }
-_SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of"}
+_SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of feature"}
 _TRAITS = 3
 
 
@@ -44,6 +44,30 @@ def feature_words(name: str, labels: Mapping[str, tuple[str, str]], money: str =
     if name == "value":
         return "pay a month", money
     return WORDS.get(name, (name.replace("_", " "), "number"))
+
+
+def worded(
+    effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str = "number"
+) -> pd.DataFrame:
+    """Return effects with a column trait, and with inside and outside written in their units.
+
+    Args:
+        effects: Columns feature, inside and outside.
+        labels: The columns that hold shares, with their kind and level.
+        money: The unit of what customers pay.
+
+    Example:
+        >>> import pandas as pd
+        >>> effects = pd.DataFrame({"feature": ["tv"], "inside": [0.5], "outside": [0.1]})
+        >>> worded(effects, {"tv": ("platform", "tv")}).values.tolist()
+        [['tv', '50%', '10%', 'use on tv']]
+    """
+    words = [feature_words(name, labels, money) for name in effects["feature"]]
+    sides = {
+        side: [fmt.value(number, unit) for number, (_words, unit) in zip(effects[side], words, strict=True)]
+        for side in ("inside", "outside")
+    }
+    return effects.assign(**sides, trait=[trait for trait, _unit in words])
 
 
 def rule_words(
@@ -80,8 +104,8 @@ def personas(
     """Show a card for each segment.
 
     Args:
-        values: A row a segment: segment, customers, share, value_share, and arpa, churn, retained and worth,
-            each with _low and _high.
+        values: A row a segment: segment, customers, share, value_minor, value_share, and arpa, churn,
+            retained and worth, each with _low and _high.
         money: Their unit, such as "money:EUR".
         effects: What sets segments apart: segment, feature, inside, outside, g, low and high.
         rules: By segment its rule, with conditions, precision and recall.
@@ -103,7 +127,8 @@ def personas(
         entries.append(
             {
                 "name": name[:1].upper() + name[1:],
-                "size": f"{fmt.count(row['customers'])} customers: {fmt.percent(row['share'])} of all, with "
+                "size": f"{fmt.count(row['customers'])} customers, {fmt.percent(row['share'])} of all, pay "
+                f"{fmt.value(row['value_minor'], money)} a month, "
                 f"{fmt.percent(row['value_share'])} of the revenue",
                 "numbers": _numbers(row, money, horizon),
                 "curve": shares,
@@ -220,14 +245,16 @@ def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money:
     ]
     rows.sort(key=lambda row: (-abs(row["g"]), row["feature"]))
     lines = []
-    for row in rows[:_TRAITS]:
+    for row in rows:
         words, unit = feature_words(row["feature"], labels, money)
-        lines.append(
-            f"{words[:1].upper() + words[1:]}: {fmt.value(row['inside'], unit)} against "
-            f"{fmt.value(row['outside'], unit)} of others (effect {fmt.number(row['g'], 1, signed=True)}, "
-            f"{fmt.interval(round(row['low'], 1), round(row['high'], 1), 'number')})"
-        )
-    return lines
+        inside, outside = fmt.value(row["inside"], unit), fmt.value(row["outside"], unit)
+        if inside != outside:  # rare things differ in how rare they are, which the middle does not show
+            lines.append(
+                f"{words[:1].upper() + words[1:]}: {inside} against {outside} of others "
+                f"(effect {fmt.number(row['g'], 1, signed=True)}, "
+                f"{fmt.interval(round(row['low'], 1), round(row['high'], 1), 'number')})"
+            )
+    return lines[:_TRAITS]
 
 
 def _common(common: pd.DataFrame | None, name: str) -> list[str]:

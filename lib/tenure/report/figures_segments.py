@@ -123,7 +123,7 @@ def heatmap(
                 label = ("+" if diverging and value > 0 else "") + words[row][column]
                 axes.text(column + 0.5, row + 0.5, label, ha="center", va="center", size=9.5, color=color)
         axes.set_ylim(rows, 0)
-        axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 30) for name in table.index])
+        axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 34) for name in table.index])
         axes.set_xticks([column + 0.5 for column in range(columns)], ["\n".join(head) for head in heads])
         axes.xaxis.tick_top()
         axes.tick_params(axis="both", length=0, labelcolor=INK)
@@ -306,7 +306,7 @@ def flows(
                 axes.bar(x + (0.015 if side == 0 else -0.015), high - low, 0.03, low, color=chosen[name])
             places = style.spread([sum(stacks[side][n]) / 2 for n in there], height * 0.062, 0, height)
             for name, place in zip(there, places, strict=True):
-                words = f"{style.shorten(name, 20)}  {fmt.count(totals[side][name])}"
+                words = f"{style.shorten(name, 26)}  {fmt.count(totals[side][name])}"
                 color, shift = style.on_white(chosen[name]), (-5 if side == 0 else 5, 0)
                 style.note(axes, words, (x, place), shift, ha=ha, va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
