@@ -205,7 +205,7 @@ def report(replications: int, seed: int) -> str:
         ("400 an arm", replications, fixed(seed, replications, 400)),
         ("4,000 an arm", replications, fixed(seed + 1, replications, 4000)),
         ("2,000 an arm", replications // 2, sequential(seed + 2, replications // 2, 2000)),
-        ("1,600 at each of 4 prices", replications // 2, prices(seed + 3, replications // 2, 1600)),
+        ("1,600 at each of 4 prices", 2 * replications, prices(seed + 3, 2 * replications, 1600)),
     ]
     lines = [f"Seed {seed}.", "", "| what | visitors | experiments | share |", "|---|---|---|---|"]
     for size, runs, rows in parts:
