@@ -102,7 +102,7 @@ def test_nothing_is_cut_off_and_no_labels_of_an_axis_overlap(figure):
         and axes.xaxis.get_tick_params().get("labelbottom", True)
     ]
     for place, one in enumerate(labels):
-        assert not any(one.overlaps(other) for other in labels[place + 1 :])
+        assert not any(one.padded(4).overlaps(other.padded(4)) for other in labels[place + 1 :])
 
 
 def test_payback_says_when_a_channel_has_earned_its_cost():
