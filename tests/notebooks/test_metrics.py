@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 
 import duckdb
+import nbformat
 import pandas as pd
 import pytest
 
-import tenure
-from notebooks.running import findings
-from tenure.measures import revenue
-from tenure.models import movements
+from notebooks.running import NOTEBOOKS, findings
+from tenure import report
 from tenure.paths import project_root
 
 NAME = "10_metrics.ipynb"
@@ -105,47 +103,134 @@ def test_findings_contain_the_truth_of_the_demo_company(found, outcome, demo, tr
     assert found["nps.score"]["low"] <= truth["nps"]["who_answered"] <= found["nps.score"]["high"]
 
 
-def test_what_is_not_there_is_left_out_and_what_was_published_is_compared(run, demo, tmp_path):
-    for name in ("customers", "subscriptions"):
-        # An extract in the middle of a month, with nothing but what is required, in one currency.
-        rows = "where currency = 'EUR'" if name == "subscriptions" else ""
-        duckdb.sql(f"copy (from '{demo}/{name}.parquet' {rows}) to '{tmp_path}/{name}.parquet'")
-    # What an earlier run would have published, with less new revenue in a month that was over.
-    source = tenure.open_source(tmp_path)
-    moved = tenure.collect(revenue.mrr_movements(source, as_of=dt.date(2026, 8, 19)))
-    book = movements.ledger(moved, currency="EUR", until=2026 * 12 + 7)
-    past = movements.history(book, as_of=dt.date(2026, 8, 19), policy=tenure.MetricPolicy().digest())
-    assert {"2026-07", "2026-08"} <= set(past["month"])
-    row = past.index[(past["month"] == "2026-03") & (past["kind"] == "new")][0]
-    past.loc[row, "amount_minor"] -= 12_345
-    past.to_csv(tmp_path / "metrics_history.csv", index=False)
-    outcome = run(
+def company(demo, folder, *tables, rows="true", more=()):
+    """A tenth of the demo company's customers, in one currency, with the tables named."""
+    folder.mkdir()
+    some = "hash(customer_id) % 10 = 3"
+    for name in ("customers", "subscriptions", *tables):
+        where = "true" if name in ("contents", "spend") else some
+        where += f" and currency = 'EUR' and {rows}" if name == "subscriptions" else ""
+        place = f"{demo}/events/*.parquet" if name == "events" else f"{demo}/{name}.parquet"
+        table = duckdb.sql(f"from '{place}' where {where}")
+        for values in more if name == "subscriptions" else {row["customer_id"]: row for row in more}.values():
+            if name in ("customers", "subscriptions"):
+                row = pd.DataFrame([{column: values.get(column) for column in table.columns}], dtype="object")
+                kinds = zip(table.columns, table.types, strict=True)
+                table = table.union(
+                    duckdb.from_df(row).select(", ".join(f'"{c}"::{kind}' for c, kind in kinds))
+                )
+        table.write_parquet(str(folder / f"{name}.parquet"))
+    return str(folder)
+
+
+def late(number, start, amount, status="active"):
+    """A customer and a subscription of theirs."""
+    return {
+        "customer_id": f"late{number}", "created_at": start, "channel": "search", "is_test": False,
+        "subscription_id": f"late{number}", "plan": "Basic", "billing_interval": "month",
+        "billing_interval_count": 1, "quantity": 1, "unit_amount_minor": amount, "discount_minor": 0,
+        "currency": "EUR", "status": status, "started_at": start,
+    }  # fmt: skip
+
+
+def test_a_run_lists_what_the_last_one_published_otherwise_and_leaves_out_what_is_not_there(
+    run, demo, tmp_path
+):
+    paid, unpaid = late(1, "2025-09-15", 7_000), late(1, "2026-07-15", 7_000, "past_due")
+    paid |= {"ended_at": "2026-07-15", "end_reason": "switched"}
+    first = run(
         NAME,
-        data=str(tmp_path),
-        as_of="2026-08-19",
-        by="channel",
-        largest=3,
+        data=company(demo, tmp_path / "july", "spend", "events", "contents", more=[paid, unpaid]),
+        as_of="2026-07-31",
         compare_with="tenure",
-        previous=str(tmp_path),
+        by="channel",
     )
-    found = findings(outcome)
+    found = findings(first)
+    assert {"acquisition.cac", "engagement.stickiness"} <= set(found)
+    assert "nps.score" not in found
+    assert "no table of surveys" in said(first)
+    assert "The largest movements" not in said(first)
+
+    # Nineteen days later nothing was paid, and somebody of March has been entered at last.
+    second = run(
+        NAME,
+        data=company(
+            demo, tmp_path / "august", "surveys", more=[paid, unpaid, late(2, "2026-03-10", 12_345)]
+        ),
+        as_of="2026-08-19",
+        compare_with="tenure",
+        by="",
+        largest=3,
+        previous=str(first.exports),
+    )
+    found, words = findings(second), said(second)
     assert found["mrr.total"]["unit"] == "money:EUR"
     assert "Jul 2026" in found["mrr.total"]["sentence"]
-    assert not {id for id in found if id.split(".")[0] in ("acquisition", "engagement", "nps")}
-    words = said(outcome)
-    for sentence in (
-        "no table of spend",
-        "no table of events",
-        "Nobody was asked",
-        "is partial",
-        "The largest movements",
-        "Past months that read otherwise",
-        "2026-03",
-        "added, changed or removed",
-    ):
+    assert not {id for id in found if id.split(".")[0] in ("acquisition", "engagement")}
+    assert "nps.score" in found
+    for sentence in ("no table of spend", "no table of events", "is partial", "largest movements of single"):
         assert sentence in words, sentence
-    exported = pd.read_csv(outcome.exports / "metrics_history.csv", keep_default_na=False)
-    assert (exported["amount_minor"] != past["amount_minor"]).sum() == 1
+    assert words.count("late2") == 0  # not among July's largest
+    before, now = (
+        pd.read_csv(one.exports / "metrics_history.csv").set_index(["month", "kind"])["amount_minor"]
+        for one in (first, second)
+    )
+    changed = (now - before.reindex(now.index, fill_value=0)).drop("2026-08")
+    assert changed["2026-03", "new"] == 12_345
+    assert changed["2026-05", "balance"] == 12_345
+    assert changed["2026-07", "churn"] <= -7_000
+    assert (
+        (changed.drop(["2026-07"])[changed != 0].index.get_level_values("kind").unique())
+        .isin(["new", "balance"])
+        .all()
+    )
+    assert "than the run of 2026-07-31 published them" in words
+    listed = words[words.index("than the run of") :]
+    assert "€123" in listed
+    assert "added, changed or removed since" in listed
+    assert "past due then has not paid since" in listed
+
+
+BREAK = """
+from tenure.measures import revenue
+whole = revenue._split
+def broken(*args, **given):
+    rows = whole(*args, **given)
+    return rows.filter(~((rows.customer_id == "late1") & (rows.month == 2026 * 12 + 6)))
+revenue._split = broken
+"""
+
+
+def test_movements_that_do_not_add_up_stop_the_report_and_show_the_smallest_example(run, demo, tmp_path):
+    gone = late(1, "2025-09-15", 7_000) | {"ended_at": "2026-07-15", "end_reason": "voluntary"}
+    notebook = nbformat.read(NOTEBOOKS / NAME, as_version=4)
+    place = next(i for i, cell in enumerate(notebook.cells) if "check_parameters" in cell.source)
+    notebook.cells.insert(place, nbformat.v4.new_code_cell(BREAK))
+    nbformat.write(notebook, tmp_path / "broken.ipynb")
+    data = company(demo, tmp_path / "data", more=[gone])
+    outcome = run(str(tmp_path / "broken.ipynb"), data=data, as_of="2026-08-19")
+    assert outcome.state == "failed"
+    assert "at the end of 2026-07 group 'all' in EUR" in outcome.reason
+    assert "customer late1 in 2026-07: the balance changes by -7000, the movements say 0" in outcome.reason
+    assert "\n" not in outcome.reason
+    assert report.read_findings(outcome.notebook) == []
+    assert not list(outcome.exports.glob("*.csv"))
+
+
+def test_every_number_stands_beside_what_it_was_what_was_aimed_for_and_whether_that_is_chance(outcome):
+    card = pd.read_csv(outcome.exports / "metrics_scorecard.csv").set_index("metric")
+    assert len(card) == 24
+    rest = card[~card["counted"]]
+    assert rest[["low", "high", "before", "year_ago"]].notna().all().all()
+    assert ((rest["low"] <= rest["now"]) & (rest["now"] <= rest["high"])).all()
+    assert (card["n"] > 0).all()
+    verdicts = {"better", "worse", "higher", "lower", "no clear change"}
+    assert set(card["against_before"]) | set(card["against_year_ago"]) <= verdicts
+    assert (rest["against_before"] == "no clear change").any()
+    assert card.loc[card["target"].notna(), "met"].isin(["yes", "no"]).all()
+    assert card.loc["Logo churn", "now"] == pytest.approx(
+        card.loc[["Voluntary churn", "Involuntary churn"], "now"].sum(), abs=0.002
+    )
 
 
 def test_a_young_company_gets_what_can_be_said(run, demo, tmp_path):
