@@ -85,7 +85,10 @@ spans["end_month"] = np.where(still, ON, np.maximum(spans["end_month"].fillna(0)
 
 # Bridges over a month end, where something else begins within a day.
 alive = spans[still | (spans["end"] > spans["start"])]
-starters = alive[["customer_id", "start", "start_day"]]
+goes_on = pd.MultiIndex.from_frame(alive[["subscription_id", "start"]]).isin(
+    pd.MultiIndex.from_frame(alive.loc[alive["end"].notna(), ["subscription_id", "end"]])
+)
+starters = alive.loc[~goes_on, ["customer_id", "start", "start_day"]]
 starters = starters.rename(columns={"start": "next", "start_day": "next_day"})
 enders = alive[alive["end"].notna()].reset_index()
 pairs = enders.merge(starters, on="customer_id")

@@ -88,18 +88,21 @@ def settled(run, cut, policy):
             end, how = dt.datetime.combine(limit, dt.time()), why
             if begin.date() >= limit:
                 begin = end
-        pieces.append((begin, end, monthly(row), status == "paused", how, row["plan"], row["currency"]))
+        amount, paused = monthly(row), status == "paused"
+        pieces.append((begin, end, amount, paused, how, row["plan"], row["currency"], row["subscription_id"]))
     return pieces
 
 
 def bridged(pieces, gap_days):
     """Carry on what ended until something of the customer begins within the gap, on a later day."""
     alive = [p for p in pieces if p[1] is None or p[1] > p[0]]
+    ends = {(p[7], p[1]) for p in alive}
+    begins = [p[0] for p in alive if (p[7], p[0]) not in ends]
     result = []
     for start, end, *rest in alive:
         until = end
         if end is not None:
-            later = [p[0] for p in alive if p[0] >= end and (p[0].date() - end.date()).days <= gap_days]
+            later = [at for at in begins if at >= end and (at.date() - end.date()).days <= gap_days]
             if later and min(later).date() > end.date():
                 until = min(later)
         result.append((start, until, *rest))

@@ -12,7 +12,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 import tenure
@@ -100,18 +100,21 @@ def total(spans, as_of=AS_OF, **given):
 # The case table of the definitions, a test a row.
 
 
-@pytest.mark.parametrize(
-    ("interval", "times", "amount", "monthly"),
-    [("month", 3, 3000, 1000), ("year", 1, 12_000, 1000), ("year", 2, 24_000, 1000),
-     ("year", 3, 36_000, 1000), ("month", 24, 24_000, 1000), ("week", 1, 300, 1300),
-     ("week", 4, 1200, 1300), ("day", 1, 12, 365),
-     ("year", 1, 200_000, 16_667), ("month", 12, 200_000, 16_667)],
-)  # fmt: skip
-def test_terms_count_by_their_months_and_never_by_their_name(interval, times, amount, monthly):
-    row = span(
-        "2024-01-05", billing_interval=interval, billing_interval_count=times, unit_amount_minor=amount
-    )
-    assert total([row]) == monthly
+TERMS = [
+    ("month", 3, 3000, 1000), ("year", 1, 12_000, 1000), ("year", 2, 24_000, 1000), ("year", 3, 36_000, 1000),
+    ("month", 24, 24_000, 1000), ("week", 1, 300, 1300), ("week", 4, 1200, 1300), ("day", 1, 12, 365),
+    ("year", 1, 200_000, 16_667), ("month", 12, 200_000, 16_667),
+]  # fmt: skip
+
+
+def test_terms_count_by_their_months_and_never_by_their_name():
+    spans = [
+        span("2024-06-05", who=f"c{i}", of=f"s{i}", billing_interval=interval, billing_interval_count=times,
+             unit_amount_minor=amount)
+        for i, (interval, times, amount, _) in enumerate(TERMS)
+    ]  # fmt: skip
+    found = ask(revenue.mrr, spans, as_of=AS_OF).set_index("customer_id")["mrr_minor"]
+    assert [found[f"c{i}"] for i in range(len(TERMS))] == [monthly for *_, monthly in TERMS]
 
 
 def test_a_running_discount_lowers_revenue_down_to_nothing_and_its_end_is_expansion():
@@ -230,20 +233,24 @@ def test_a_cheaper_longer_term_is_contraction_by_change_of_term():
     assert moves(spans)[1:] == [("2024-04", "contraction", "term_change", -200)]
 
 
-@pytest.mark.parametrize(
-    ("change", "reason", "kind"),
-    [
-        ({"plan": "Pro", "unit_amount_minor": 1500}, "plan_change", "expansion"),
-        ({"quantity": 3}, "quantity_change", "expansion"),
-        ({"unit_amount_minor": 900}, "price_change", "contraction"),
-        ({"discount_minor": 100}, "discount_change", "contraction"),
-    ],
-)
+CHANGES = [
+    ({"plan": "Pro", "unit_amount_minor": 1500}, "plan_change", "expansion"),
+    ({"quantity": 3}, "quantity_change", "expansion"),
+    ({"unit_amount_minor": 900}, "price_change", "contraction"),
+    ({"discount_minor": 100}, "discount_change", "contraction"),
+]
+
+
 @pytest.mark.parametrize("by", [None, "plan", "billing", "channel"])
-def test_the_reason_says_what_changed(change, reason, kind, by):
-    spans = [span("2024-01-05", "2024-04-05", "switched"), span("2024-04-05", **change)]
-    found = [row for row in moves(spans, by=by)[1:] if row[1] != "transfer"]
-    assert [row[1:3] for row in found] == [(kind, reason)]
+def test_the_reason_says_what_changed(by):
+    spans = []
+    for i, (change, _, _) in enumerate(CHANGES):
+        own = {"who": f"c{i}", "of": f"s{i}"}
+        spans += [span("2024-01-05", "2024-04-05", "switched", **own), span("2024-04-05", **own, **change)]
+    found = ask(revenue.customer_movements, spans, as_of=AS_OF, by=by).set_index("customer_id")
+    found = found[~found["kind"].isin(["new", "transfer"])]
+    expected = {f"c{i}": (kind, reason) for i, (_, reason, kind) in enumerate(CHANGES)}
+    assert dict(zip(found.index, zip(found["kind"], found["reason"], strict=True), strict=True)) == expected
 
 
 def test_movements_are_judged_by_customer():
@@ -401,7 +408,9 @@ def as_loop(frame):
     return {key: tuple(value) for key, value in found.items() if any(value)}
 
 
-QUICK = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+# A seed has no simpler one, so that there is nothing to shrink.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+QUICK = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 
 
 @QUICK
@@ -413,8 +422,9 @@ def test_movements_equal_a_plain_loop_in_any_order(seed, as_of):
     assert as_loop(frame) == revenue_loop.movements(spans, as_of)
 
 
-@QUICK
-@given(SEEDS, st.integers(1, 60))
+@settings(parent=QUICK, max_examples=4)
+@example(seed=16907, after=60)  # where a split half was once taken for a new subscription within the gap
+@given(seed=SEEDS, after=st.integers(1, 60))
 def test_splitting_a_span_changes_nothing(seed, after):
     spans, halves = ledger(seed), []
     for row in spans:

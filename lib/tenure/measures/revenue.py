@@ -701,7 +701,7 @@ def _near_month_ends(raw: ir.Table, policy: MetricPolicy) -> ir.Table:
     # No month has fewer than 28 days; what is let through in vain is sorted out later.
     first, last = raw.started_at.day(), raw.ended_at.day()
     begins = (first <= gap) | (first > 28 - gap)
-    ends = (last > 28 - gap).fill_null(False)
+    ends = ((last <= gap) | (last > 28 - gap)).fill_null(False)
     return raw.filter(raw.status.isin(_HELD) | begins | ends)
 
 
@@ -824,18 +824,21 @@ def _capped(rows: ir.Table, over: ir.BooleanValue, cap: ir.IntegerValue, rank: i
 def _bridges(rows: ir.Table, policy: MetricPolicy) -> ir.Table:
     """The stretches over a month end between a span that ended and one that began within the gap.
 
-    A span that is followed on the same day needs none. Only what lies near a month end is looked at.
+    A span that is followed on the same day needs none. Only what lies near a month end is looked at. A span
+    that goes on where one of the same subscription ended is no beginning, however its spans are split.
     """
     gap_days = policy.gap_days
     alive = rows.filter(_.end_second > _.start_second)
     # Whose stays a policy judges: a customer's, or a subscription's.
     who = "customer_id" if policy.unit == "customer" else "subscription_id"
     enders = alive.filter(~_.on)
+    ended = enders.select("subscription_id", start_second="end_second").distinct()
     enders = enders.filter(_.end_day + gap_days >= month_start(enders.end_month + 1))
     near = (alive.start_day + gap_days >= month_start(alive.start_month + 1)) | (
         alive.start_day - gap_days < month_start(alive.start_month)
     )
-    starters = alive.filter(near).select(next_customer=who, next_day="start_day", next_second="start_second")
+    starters = alive.filter(near).anti_join(ended, ["subscription_id", "start_second"])
+    starters = starters.select(next_customer=who, next_day="start_day", next_second="start_second")
     pairs = enders.join(
         starters,
         [
