@@ -152,7 +152,9 @@ def environment(folder: Path, *packages: str) -> Path:
 
 def measured(python: Path | str, code: str, *arguments: str) -> dict:
     command = [str(python), "-c", MEASURE + code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    # One thread for linear algebra on both sides: on vectors of this size more of them wait for each other.
+    quiet = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600, env=quiet)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -67,13 +67,6 @@ def test_value_is_shown_by_plan_segment_channel_and_cohort_and_rates_are_said(ra
     assert "hangs on the choice of model, not only on chance" in said
 
 
-def test_channels_can_be_the_groups(run, demo):
-    outcome = run(NAME, by="channel", adjust=["household"])
-    found = findings(outcome)
-    assert found["clv.weakest_channel"]["sentence"].startswith("A customer won by tv brings")
-    assert "Value of today's customers by plan" in words(outcome)
-
-
 def test_costs_and_the_order_of_channels_are_the_true_ones(ran, of_demo, truth):
     table = pd.read_csv(ran.exports / "clv_channels.csv").set_index("channel")
     for channel, row in table.iterrows():
@@ -231,6 +224,35 @@ def test_one_cohort_no_repeat_buyers_zero_margin_and_extreme_discount_end_well(r
     assert found["clv.new_customer"]["value"] == 0
     found = findings(run(NAME, data=data, yearly_rate=50.0, by=""))
     assert 0 < found["clv.base_value"]["value"] < found["clv.base_value"]["n"] * 2000
+
+
+def test_channels_can_be_the_groups_and_one_may_never_pay_back(run, tmp_path):
+    rng = np.random.default_rng(5)
+    lives = rng.geometric(rng.beta(1.2, 8, 400))
+    data = company(tmp_path, 400, lambda n: int(lives[n]) * 30 if lives[n] < 24 else None)
+    people = pd.read_csv(tmp_path / "customers.csv")
+    people["channel"] = ["ads", "tv", "web"] * 133 + ["ads"]
+    people.to_csv(tmp_path / "customers.csv", index=False)
+    spent = {"ads": 200_00, "tv": 50_000_00, "web": 0}
+    pd.DataFrame(
+        [
+            {"date": f"2023-0{month}-15", "channel": name, "amount_minor": amount, "currency": "EUR"}
+            for name, amount in spent.items()
+            for month in (1, 3, 5)
+        ]
+    ).to_csv(tmp_path / "spend.csv", index=False)
+    outcome = run(NAME, data=data, by="channel", as_of="2023-07-31", min_group=20)
+    found = findings(outcome)
+    sentence = found["clv.weakest_channel"]["sentence"]
+    assert sentence.startswith("A customer won by tv brings")
+    assert "not paid back within" in sentence
+    table = pd.read_csv(outcome.exports / "clv_channels.csv").set_index("channel")
+    assert np.isnan(table.loc["tv", "payback"])
+    assert table.loc["tv", "foretold"]
+    assert table.loc["web", "payback"] == 0
+    assert table.loc["ads", "payback_low"] <= table.loc["ads", "payback"] <= table.loc["ads", "payback_high"]
+    assert "Spend less on a customer of these channels: tv" in words(outcome)
+    assert "Value of today's customers by plan" in words(outcome)
 
 
 @pytest.mark.parametrize(
