@@ -147,6 +147,42 @@ def test_the_rates_of_a_month():
     assert movements.waterfall_rows(flow, [24320, 24321])["amount"].tolist() == [0, 3000, 500, -1000, 2500]
 
 
+def test_causes_add_up_to_logo_churn_and_what_is_unknown_stays_unknown():
+    frame = moved(
+        (24320, "EUR", "all", "new", "", 9000, 9),
+        (24321, "EUR", "all", "churn", "involuntary", -1000, -1),
+        (24321, "EUR", "all", "churn", "voluntary", -2000, -2),
+        (24321, "EUR", "all", "churn", "unknown", -1000, -1),
+    )
+    book = movements.ledger(frame, currency="EUR", until=24321)
+    flow = movements.roll_forward(book)
+    parts = movements.churn_by_cause(flow, book, 24321)
+    assert {cause: found.value * 9 for cause, found in parts.items()} == pytest.approx(
+        {"voluntary": 2, "involuntary": 1, "unknown": 1}
+    )
+    assert sum(found.value for found in parts.values()) == pytest.approx(
+        movements.month_metrics(flow, 24321)["logo_churn"].value
+    )
+    assert all(np.isnan(found.value) for found in movements.churn_by_cause(flow, book, 24320).values())
+
+
+def test_lines_beside_revenue_are_counted_and_nothing_is_not_zero():
+    rows = [("mrr", 900, 3), ("leaving", 200, 1), ("past_due", 100, 1), ("trial", 50, 2)]
+    lines = pd.DataFrame(rows, columns=["line", "amount_minor", "customers"]).assign(currency="USD")
+    lines = movements.lines_in(lines, {"USD": 2.0})
+    assert movements.counted_line(lines, "committed").value == 1400
+    assert movements.counted_line(lines, "trial").n == 2
+    table = movements.line_table(lines).set_index("line")
+    assert table.loc["committed revenue", "amount"] == 1400
+    assert table.loc["paused", ["amount", "counted"]].tolist() == [0, "no"]
+    assert np.isnan(
+        movements.counted_line(
+            movements.lines_in(lines.iloc[:0].reset_index().assign(amount_minor=0, currency="EUR")),
+            "committed",
+        ).value
+    )
+
+
 def test_groups_fold_and_what_they_swap_adds_up_to_nothing():
     frame = moved(
         (1, "EUR", "a", "new", "", 90, 9),
@@ -207,11 +243,7 @@ def test_renewals_losses_and_targets():
 
 def test_the_reporting_currency_is_the_one_of_the_rates_or_of_most_revenue():
     frame = simple()
-    assert (
-        movements.reporting_currency(frame) == "USD"
-        if False
-        else movements.reporting_currency(frame) == "EUR"
-    )
+    assert movements.reporting_currency(frame) == "EUR"
     rates = pd.DataFrame({"currency": ["EUR", "USD"], "rate": [1.1, 1.0]})
     assert movements.reporting_currency(frame, rates) == "USD"
     assert movements.reporting_currency(frame, rates, wanted="EUR") == "EUR"

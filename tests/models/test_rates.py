@@ -174,6 +174,33 @@ def test_payback_that_was_not_reached_is_open_and_young_cohorts_do_not_count_as_
     assert matrix.isna().to_numpy().sum() == 15
 
 
+def test_what_a_customer_cost_and_brought_is_known_as_it_stood_earlier():
+    cohorts = make_cohorts()
+    spend = pd.DataFrame({"month": range(30), "channel": "ads", "currency": "EUR", "amount_minor": 100_000})
+    assert payback.horizon_of(cohorts, until=29) == 12
+    assert payback.horizon_of(cohorts, until=37) == 24
+    now = payback.unit_economics(cohorts, spend, margin=0.8, until=29, horizon=12)
+    then = payback.earlier_economics(cohorts, spend, now, until=17, margin=0.8)
+    alone = payback.unit_economics(
+        cohorts[cohorts["month"] <= 17], spend[spend["month"] <= 17], margin=0.8, until=17, horizon=12
+    )
+    assert then == alone.whole
+    assert then.ratio.value == pytest.approx(now.whole.ratio.value)
+    # So old an age had been seen of too few cohorts: no margin to compare, but when the cost was covered is known.
+    early = payback.earlier_economics(cohorts, spend, now, until=8, margin=0.8)
+    assert math.isnan(early.ratio.value)
+    assert early.payback.value == 3
+    assert math.isnan(payback.earlier_economics(cohorts, spend, now, until=0, margin=0.8).payback.value)
+
+
+def test_what_is_counted_needs_no_interval_to_have_changed():
+    assert rates.verdict(rates.exact(99), rates.exact(100), "up") == "worse"
+    assert rates.verdict(rates.exact(100), rates.exact(100), "up") == "no clear change"
+    one = rates.mean(1000.0, float("nan"), 1)  # of a single customer: no interval, yet no count
+    assert rates.verdict(one, one, "up") == "no clear change"
+    assert rates.verdict(rates.Estimate(2.0, math.nan, math.nan, 1), one, "up") == "no clear change"
+
+
 def test_a_margin_that_is_none_is_refused():
     with pytest.raises(InputError, match="`margin`"):
         payback.unit_economics(make_cohorts(), pd.DataFrame(), margin=75, until=5)
