@@ -251,7 +251,7 @@ def test_channels_can_be_the_groups_and_one_may_never_pay_back(run, tmp_path):
     assert table.loc["tv", "foretold"]
     assert table.loc["web", "payback"] == 0
     assert table.loc["ads", "payback_low"] <= table.loc["ads", "payback"] <= table.loc["ads", "payback_high"]
-    assert "Spend less on a customer of these channels: tv" in words(outcome)
+    assert "Spend less to win a customer: tv costs" in words(outcome)
     assert "Value of today's customers by plan" in words(outcome)
 
 
