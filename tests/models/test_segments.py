@@ -181,6 +181,30 @@ def test_one_cloud_with_related_features_has_no_structure():
     assert not sg.find_segments(frame, LABELS, most=5).structure
 
 
+def test_a_long_skewed_cloud_is_cut_alike_in_both_halves_and_still_has_no_groups():
+    """How much a product is liked, skewed over customers, moves all features; there is no gap anywhere."""
+    rng = np.random.default_rng([7, 1500])
+    liking = rng.gamma(2.0, 1.0, 900)[:, None] - 2.0
+    values = 0.7 * liking + rng.normal(size=(900, len(LABELS) + 4))
+    frame = pd.DataFrame(
+        1 / (1 + np.exp(-values)), columns=[*LABELS, "minutes", "weekend", "daytime", "trend"]
+    )
+    assert not sg.find_segments(frame.assign(events=9), LABELS, most=4).structure
+
+
+def test_a_gap_is_seen_between_two_heaps_and_not_within_one():
+    rng = np.random.default_rng(11)
+    heaps = {"uniform": rng.random, "normal": rng.standard_normal, "skewed": rng.standard_exponential}
+    for name, draw in heaps.items():
+        wrong = np.mean([sg._gap(draw(400)) > sg._NO_GAP for _ in range(60)])
+        assert wrong <= (0.15 if name == "uniform" else 0.02), name
+    two = [np.concatenate([rng.standard_normal(200), rng.standard_normal(200) + 4]) for _ in range(20)]
+    assert np.mean([sg._gap(values) > sg._NO_GAP for values in two]) > 0.9
+    shuffled = rng.permutation(two[0])
+    assert sg._gap(shuffled) == sg._gap(two[0])
+    assert sg._gap(np.ones(50)) <= sg._NO_GAP
+
+
 def test_customers_seen_less_often_are_no_group():
     """The same taste for all, seen through few or many events: spread differs, nothing else does."""
     rng = np.random.default_rng(6)
