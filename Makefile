@@ -11,7 +11,7 @@ DEMO := data/demo/truth.json
 # The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
 INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.lock
 
-.PHONY: help setup demo reports test lab lint browser engines servers bench lock clean
+.PHONY: help setup demo reports test lab lint browser engines engines-test servers bench scale lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test      set up, and run every check and test"
 	@echo "make lab       set up, and open JupyterLab on the notebooks"
 	@echo "make bench     measure time and memory (ratios in one run)"
+	@echo "make scale     measure a company of 100 million events, and write docs/scale.md (an hour)"
 	@echo "make lock      resolve the dependencies of pyproject.toml anew"
 	@echo "make clean     remove what the commands above have made"
 
@@ -27,13 +28,19 @@ reports: setup demo
 
 test: setup engines demo browser servers lint
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile
-	@$(BIN)/python -m pytest -q --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
 
 lab: setup demo
 	@$(BIN)/jupyter lab notebooks
 
 bench: setup demo
 	@$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
+
+engines-test: setup engines servers
+	@TENURE_ENGINES=all $(BIN)/python -m pytest -q tests/engines
+
+scale: setup
+	@$(BIN)/python tests/benchmarks/scale/run.py
 
 lint: setup
 	@$(BIN)/ruff check .

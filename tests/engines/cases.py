@@ -518,6 +518,7 @@ case("features.composition")(
     lambda s: features.composition(s, _segments(s, AS_OF), ["birth_year", "country", ATTRIBUTE], as_of=AS_OF)
 )
 case("features.questions")(lambda s: features.questions(s, as_of=AS_OF))
+case("features.response")(lambda s: features.response(s, as_of=AS_OF))
 case("features.answers")(lambda s: features.answers(s, ["what's new?"], as_of=AS_OF))
 
 

@@ -1,11 +1,13 @@
 """The same question has the same answer on every engine, row for row: DuckDB, PostgreSQL, Spark.
 
-Each engine is asked in a process of its own, all side by side; a real PostgreSQL, Spark in one process, a
-real Spark cluster of a master and two workers, and Sail, which speaks Spark's language without its weight.
+Each engine is asked in a process of its own: a real PostgreSQL everything, a real Spark cluster of a master
+and two workers one of each kind, Spark in one process each measure once where TENURE_ENGINES=all, and Sail a
+few, which stands for Spark Connect: it speaks Spark's language without Java, but cannot plan all of it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,39 @@ from engines.cases import CASES, uncovered
 from notebooks.running import findings, run_notebook
 from tenure.runs.kernels import Kernels
 
-# Planning takes Spark seconds a question, and most are variants of others: it is asked each measure once.
+# Each measure once, in the first of its variants.
 ONCE = list({name.partition(":")[0]: name for name in reversed(CASES)}.values())[::-1]
-# What a cluster adds is that rows are shuffled between processes, and small tables sent to them.
+# Planning takes Spark seconds a question: every day a cluster is asked one of each kind, whose rows are shuffled
+# between processes; TENURE_ENGINES=all (`make engines-test`) asks Spark in one process each measure as well.
 SHUFFLED = [
+    "calendar.civil",
+    "calendar.completed_periods",
+    "subscriptions.monthly_amount",
     "subscriptions.life_table: by plan",
+    "subscriptions.retention_triangle: month by month",
     "revenue.mrr_balances",
     "engagement.active_days",
-    "experiments.moments",
+    "engagement.sessions",
+    "acquisition.spend",
+    "feedback.nps_counts",
+    "research.price_answers",
+    "experiments.daily_counts",
     "purchases.score",
+    "value.stay_counts",
+    "features.usage_levels",
     "features.sampled",
     "results.write: Parquet",
 ]
-ENGINES = {"postgres": list(CASES), "sail": list(CASES), "spark": ONCE, "cluster": SHUFFLED}
+CONNECTED = [
+    "calendar.civil",
+    "subscriptions.retention_triangle: month by month",
+    "engagement.active_days",
+    "purchases.score",
+    "features.sampled",
+]
+ENGINES = {"postgres": list(CASES), "cluster": SHUFFLED, "sail": CONNECTED}
+if os.environ.get("TENURE_ENGINES") == "all":
+    ENGINES["spark"] = ONCE
 
 
 @pytest.fixture(scope="module")

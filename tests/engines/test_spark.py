@@ -56,6 +56,8 @@ def test_results_are_written_as_a_table_and_as_files(found):
         ("elsewhere", "Spark has no setting 'warehouse'"),
         ("both", "names both a database and a folder"),
         ("connect", "sc://127.0.0.1:1/shop;token=*** cannot be reached"),
+        ("large result", "the engine ran out of room"),
+        ("heap", "ran out of room"),  # Java says so, or has ended
     ],
 )
 def test_what_goes_wrong_is_one_sentence(found, problem, words):
@@ -64,6 +66,9 @@ def test_what_goes_wrong_is_one_sentence(found, problem, words):
     assert "Fix: " in sentence
     assert "\n" not in sentence
     assert "s3cret" not in sentence
+    if problem in ("large result", "heap"):
+        assert "?spark.driver.memory=8g" in sentence
+        assert "docs/scale.md" in sentence
 
 
 def refusal(url: str) -> str:

@@ -296,6 +296,8 @@ def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
     family = origin if origin in _MORE_ROOM else "spark"
     if isinstance(error, duckdb.OutOfMemoryException):
         return "the engine ran out of room", f"{_MORE_ROOM['duckdb']}; {_SCALE}"
+    if _java_ended(error):
+        return "Spark has ended, most likely because it ran out of room", f"{_MORE_ROOM['spark']}; {_SCALE}"
     words = f"{_sqlstate(error)} {error}"
     for pattern, problem, fix in _PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):
@@ -317,12 +319,22 @@ def _is_loss(error: Exception) -> bool:
     return isinstance(error, ConnectionError | EOFError)
 
 
+def _java_ended(error: BaseException | None) -> bool:
+    """Whether a Java process that this one has started is there no more: out of memory, it ends itself."""
+    while error is not None:
+        if type(error).__name__ == "Py4JNetworkError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def first_line(error: BaseException) -> str:
     """Return what an engine says in a line: for a CSV file with the file, the row and the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if lines[0].startswith("An error occurred while calling") and len(lines) > 1:
-        # What Java said comes after what Python called.
-        lines = [re.sub(r"^:?\s*(?:[\w$]+\.)+", "", line) for line in lines[1:]]
+        # What Java said comes after what Python called, and its first cause last.
+        causes = [line for line in lines if line.startswith("Caused by: ")]
+        lines = [re.sub(r"^(?:Caused by)?:?\s*(?:[\w$]+\.)+", "", line) for line in causes[-1:] or lines[1:]]
     row = re.search(r"CSV Error on Line: (\d+)", lines[0])
     if row:
         file = re.search(r"^\s*file = (.+)$", str(error), re.MULTILINE)

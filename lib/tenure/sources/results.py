@@ -125,8 +125,8 @@ def write(table: ir.Table, place: str | Path, *, replace: bool = False) -> str:
 def _exact(table: ir.Table) -> ir.Table:
     """Have the engine make the types that the expression tells.
 
-    DuckDB and PostgreSQL make sums wider than what they add up, and a time of a date plus days; what Ibis takes
-    for the right type already it does not cast.
+    DuckDB and PostgreSQL make sums wider than what they add up, and a time of a date plus days; what Ibis
+    takes for the right type already it does not cast.
     """
     kinds = table.schema().items()
     return table.select(**{name: ops.Cast(table[name], to=kind).to_expr() for name, kind in kinds})
