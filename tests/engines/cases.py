@@ -568,6 +568,13 @@ def _(s: Source) -> ir.Table:
         return ibis.memtable(pq.read_table(path))
 
 
+@case("results.save")
+def _(s: Source) -> ir.Table:
+    with tempfile.TemporaryDirectory() as place:
+        results.save(_far(s), f"{place}/stays.parquet")
+        return ibis.memtable(pq.read_table(f"{place}/stays.parquet"))
+
+
 @case("results.write: a table, twice")
 def _(s: Source) -> ir.Table:
     if s.connection.name == "duckdb":

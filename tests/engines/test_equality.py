@@ -42,6 +42,7 @@ SHUFFLED = [
     "features.usage_levels",
     "features.sampled",
     "results.write: Parquet",
+    "results.save",
 ]
 CONNECTED = [
     "calendar.civil",

@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from tenure.contract import BY_NAME
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
+from tenure.sources import results
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -42,7 +42,7 @@ def publish_table(name: str, table: Any) -> None:
             f"{', '.join(wanted)}."
         )
     ordered = table.select(*wanted)
-    target = _write(f"{name}.parquet", lambda draft: ordered.to_parquet(draft))
+    target = _write(f"{name}.parquet", lambda draft: results.save(ordered, draft))
     rows = int(table.count().to_pyarrow().as_py())
     _say(target, f"Published {fmt.count(rows)} {'row' if rows == 1 else 'rows'} of the table {name} as")
 
@@ -73,13 +73,8 @@ def _write(name: str, write: Callable[[str], Any]) -> Path:
     target, draft = folder / name, folder / f".{uuid.uuid4().hex}-{name}"
     try:
         write(str(draft))
-        # A distributed engine writes a folder of files, which cannot replace one that is there.
-        if target.is_dir():
-            shutil.rmtree(target)
         os.replace(draft, target)
     except BaseException:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
         draft.unlink(missing_ok=True)
         raise
     return target

@@ -122,6 +122,28 @@ def write(table: ir.Table, place: str | Path, *, replace: bool = False) -> str:
     return str(place)
 
 
+def save(table: ir.Table, path: str | Path) -> None:
+    """Bring the rows here as one Parquet file, whichever engine has them; what is there is replaced.
+
+    `write` has the engine write it, which with Spark is a place that its workers see.
+
+    Args:
+        table: The rows.
+        path: The file; a relative path counts from the project's root.
+
+    Raises:
+        InputError: Nothing may be written there, or the engine cannot finish.
+
+    Example:
+        >>> import ibis, tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.parquet"
+        >>> save(ibis.memtable({"customer_id": ["C1"]}), path)
+        >>> pq.read_table(path).num_rows
+        1
+    """
+    _file(_exact(table), table.get_backend(), resolve(path), replace=True)
+
+
 def _exact(table: ir.Table) -> ir.Table:
     """Have the engine make the types that the expression tells.
 
