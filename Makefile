@@ -28,7 +28,7 @@ reports: setup demo
 
 test: setup engines demo browser servers lint
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
+	@TENURE_OUTPUT="$(CURDIR)/.pytest_cache/exports" $(BIN)/python -m pytest -q -n auto --dist loadfile --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
 
 lab: setup demo
 	@$(BIN)/jupyter lab notebooks

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+# Tests run side by side, a process a processor: threads of their own would only get in each other's way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

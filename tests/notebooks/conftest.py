@@ -16,7 +16,7 @@ DEMO = project_root() / "data" / "demo"
 
 @pytest.fixture(scope="session")
 def kernels() -> Iterator[Kernels]:
-    with Kernels() as source:
+    with Kernels(threads=1) as source:
         yield source
 
 

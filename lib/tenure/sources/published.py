@@ -22,7 +22,7 @@ def published_file(report: str, file: str) -> Path | None:
         file: The file's name.
 
     Example:
-        >>> published_file("no_such_report", "segments.parquet") is None
+        >>> published_file("no_such_report", "no_such_table.parquet") is None
         True
     """
     reports = project_root() / "reports"
