@@ -15,7 +15,6 @@ from tenure.contract import BY_NAME
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
-from tenure.sources import results
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -33,6 +32,8 @@ def publish_table(name: str, table: Any) -> None:
     Raises:
         InputError: There is no such contract table, or a column is not as the contract has it.
     """
+    from tenure.sources import results
+
     if name not in BY_NAME:
         raise InputError(f"There is no contract table {name!r} to publish; there are: {', '.join(BY_NAME)}.")
     wanted = BY_NAME[name].column_names
