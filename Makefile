@@ -18,7 +18,7 @@ help:
 	@echo "make reports   set up, and publish the reports to reports/index.html"
 	@echo "make test      set up, and run every check and test"
 	@echo "make lab       set up, and open JupyterLab on the notebooks"
-	@echo "make engines-test  ask Spark every question that the tests ask of DuckDB (ten minutes)"
+	@echo "make engines-test  ask Spark every question that the tests ask of DuckDB (six minutes)"
 	@echo "make bench     measure time and memory (ratios in one run)"
 	@echo "make scale     measure a company of 100 million events, and write docs/scale.md (an hour)"
 	@echo "make lock      resolve the dependencies of pyproject.toml anew"
