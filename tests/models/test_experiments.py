@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.power import NormalIndPower
 
 from reference import experiments as reference
 from simulations import coverage_experiments as simulations
@@ -194,6 +195,35 @@ def test_the_survival_rows_of_a_design_find_what_they_say_four_times_out_of_five
     error = np.mean([np.hypot(*table["standard_error"]) for table in means])
     mean = np.mean([table["value"].iloc[0] for table in means])
     assert plan["months paid by a subscriber"] * mean / error == pytest.approx(1.96 + 0.8416, rel=0.03)
+
+
+def test_a_design_needs_as_many_units_as_statsmodels_says_and_no_lift_none():
+    n, mean, sd = 1000, 5.0, 12.0
+    sums = pd.DataFrame({"variant": ["control", "new"], "n": n, "s_y": n * mean})
+    sums["q_y"] = sd**2 * (n - 1) + n * mean**2
+    design = {"control": "control", "weekly_units": 400, "alpha": 0.02, "power": 0.9}
+    plan = power.design_table(sums, ["y"], smallest_lift=0.1, **design).iloc[0]
+    needed = NormalIndPower().solve_power(0.1 * mean / sd, alpha=0.02, power=0.9)
+    assert plan["units"] == np.ceil(needed)
+    assert plan["weeks"] == np.ceil(2 * needed / 400)
+    assert NormalIndPower().solve_power(nobs1=n, alpha=0.02, power=0.9) * sd / mean == pytest.approx(
+        plan["detectable"],
+        rel=1e-4,  # which counts the far tail too
+    )
+    often = power.design_table(sums, ["y"], smallest_lift=0.1, looks=5, **design).iloc[0]
+    assert often["units"] / plan["units"] == pytest.approx(
+        power.peeking_price(5, alpha=0.02, power=0.9), rel=1e-3
+    )
+    life = pd.DataFrame(
+        {"group": ["control"], "period": [1], "at_risk": [90], "events": [9], "censored": [81]}
+    )
+    units = pd.Series({"control": n, "new": n})
+    for none in (
+        power.design_table(sums, ["y"], smallest_lift=0, **design),
+        power.staying_design(life, units, horizon=1, smallest_lift=0, **design),
+    ):
+        assert none[["units", "weeks"]].isna().all(axis=None)
+        assert none["detectable"].iloc[0] > 0
 
 
 def test_what_nobody_left_yet_cannot_be_designed():

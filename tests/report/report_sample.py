@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from matplotlib.text import Annotation
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 HOSTILE = 'Pro <script>alert(1)</script> $x^2$ & "co"'
@@ -39,3 +40,15 @@ def executed(node: Any) -> Any:
     with suppress(CellExecutionError):
         NotebookClient(node, timeout=120, kernel_name="python3").execute()
     return nbformat.from_dict(node)
+
+
+def assert_within_frame(figure: Any) -> None:
+    """Every word of a figure lies within it, but for a few points that are cut away anyhow."""
+    width, height = figure.canvas.get_width_height()
+    renderer = figure.canvas.get_renderer()
+    for text in [*figure.texts, *figure.findobj(Annotation)]:
+        box = text.get_window_extent(renderer)
+        assert box.x0 > -12, text.get_text()
+        assert box.x1 < width + 12, text.get_text()
+        assert box.y0 > -12, text.get_text()
+        assert box.y1 < height + 12, text.get_text()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Annotation
-from report_sample import HOSTILE
+from report_sample import HOSTILE, assert_within_frame
 
 from tenure.errors import InputError
 from tenure.report import figures_pricing as figures
@@ -57,15 +57,7 @@ def words(figure):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_is_drawn_within_its_frame(name):
-    figure = DRAWN[name]()
-    width, height = figure.canvas.get_width_height()
-    renderer = figure.canvas.get_renderer()
-    for text in [*figure.texts, *figure.findobj(Annotation)]:
-        box = text.get_window_extent(renderer)
-        assert box.x0 > -12, text.get_text()
-        assert box.x1 < width + 12, text.get_text()
-        assert box.y0 > -12, text.get_text()
-        assert box.y1 < height + 12, text.get_text()
+    assert_within_frame(DRAWN[name]())
 
 
 def test_a_difference_that_is_not_known_is_not_drawn_as_none():

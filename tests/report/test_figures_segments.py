@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.text import Annotation
-from report_sample import HOSTILE
+from report_sample import HOSTILE, assert_within_frame
 
 from tenure.errors import InputError
 from tenure.models.composition import LEFT
@@ -48,15 +47,7 @@ DRAWN = {
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_is_drawn_within_its_frame(name):
-    figure = DRAWN[name]()
-    width, height = figure.canvas.get_width_height()
-    renderer = figure.canvas.get_renderer()
-    for text in [*figure.texts, *figure.findobj(Annotation)]:
-        box = text.get_window_extent(renderer)
-        assert box.x0 > -12, text.get_text()
-        assert box.x1 < width + 12, text.get_text()
-        assert box.y0 > -12, text.get_text()
-        assert box.y1 < height + 12, text.get_text()
+    assert_within_frame(DRAWN[name]())
 
 
 def test_bands_are_as_thick_as_the_number_of_customers():

@@ -984,13 +984,14 @@ def policy_bridge(books: Sequence[tuple[str, Ledger, str]], month: int) -> pd.Da
     return whole.astype({name: table[name].dtype for name in columns})
 
 
-def without_effect(steps: pd.DataFrame) -> pd.Series:
+def without_effect(steps: pd.DataFrame, *, unit: float = 100.0) -> pd.Series:
     """Say for each step of a bridge whether it changes nothing that a reader would see.
 
     That is less than half a unit of money, no customer, and less than half a hundredth of a point of churn.
 
     Args:
         steps: As from `policy_bridge`.
+        unit: Minor units in a unit of the currency: 1 for yen.
 
     Example:
         >>> steps = pd.DataFrame({"mrr": [3, 0], "customers": 0, "churned": [0, 1], "logo_churn": 0.0})
@@ -998,7 +999,7 @@ def without_effect(steps: pd.DataFrame) -> pd.Series:
         [True, False]
     """
     same = (steps[["customers", "churned"]] == 0).all(axis=1)
-    return same & (steps["mrr"].abs() < 50) & (steps["logo_churn"].abs() < 5e-5)
+    return same & (steps["mrr"].abs() < unit / 2) & (steps["logo_churn"].abs() < 5e-5)
 
 
 def restatement(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -205,21 +205,14 @@ def design_table(
         arm needs to find `smallest_lift`), `weeks` (whole ones until all arms have them). NaN where the
         control's mean is not above 0.
     """
-    arms = moments["variant"].nunique()
-    n_arm = float(moments["n"].min())
-    price = peeking_price(looks, alpha=alpha, power=power) if looks > 1 else 1.0
-    rows = []
-    for measure in measures:
-        base = arm_means(moments, measure, control)[control]
-        found = detectable_effect(
+    n_arm, price = float(moments["n"].min()), _price_of_looks(looks, alpha, power)
+    found = {
+        measure.replace("_", " "): detectable_effect(
             moments, measure, control=control, n_arm=n_arm / price, alpha=alpha, power=power
         )
-        units = float("nan")
-        if base.mean > 0 and smallest_lift > 0:
-            units = price * 2 * base.variance * (_z_sum(alpha, power) / (smallest_lift * base.mean)) ** 2
-        weeks = np.ceil(units * arms / weekly_units) if weekly_units > 0 else float("nan")
-        rows.append((measure.replace("_", " "), found, np.ceil(units), weeks))
-    return pd.DataFrame(rows, columns=["measure", "detectable", "units", "weeks"])
+        for measure in measures
+    }
+    return _plan(found, n_arm, moments["variant"].nunique(), weekly_units, smallest_lift)
 
 
 def staying_design(
@@ -263,27 +256,39 @@ def staying_design(
         >>> plan.round(3).to_numpy().tolist()
         [['chance to leave', 0.368, 9852.0, 20.0], ['months paid by a subscriber', 0.039, 125.0, 1.0]]
     """
-    n_arm, price = float(units.min()), peeking_price(looks, alpha=alpha, power=power) if looks > 1 else 1.0
+    n_arm, price = float(units.min()), _price_of_looks(looks, alpha, power)
     own = life[life["group"] == control]
-    events = own["events"].sum() / float(units[control])  # of a unit
-    hazard = detectable_hazard_ratio(2 * n_arm * events / price, alpha=alpha, power=power) - 1
-    needed = (
-        price * schoenfeld_events(1 + smallest_lift, alpha=alpha, power=power) / 2 / events
-        if events
-        else np.nan
+    events = float(own["events"].sum()) / float(units[control])  # of a unit
+    hazard_ratio = detectable_hazard_ratio(2 * n_arm * events / price, alpha=alpha, power=power)
+    months = float("nan")
+    if events:
+        mean = restricted_mean(own, horizon).table.iloc[0]
+        error = mean["standard_error"] * np.sqrt(units[control] / n_arm)
+        months = float(_z_sum(alpha, power) * np.sqrt(2 * price) * error / mean["value"])
+    # Errors of hazard ratios are those of their logarithms.
+    leaving = _plan(
+        {"chance to leave": hazard_ratio - 1}, n_arm, len(units), weekly_units, smallest_lift, np.log1p
     )
-    months = (
-        restricted_mean(own, horizon).table.iloc[0]
-        if len(own)
-        else {"value": np.nan, "standard_error": np.nan}
-    )
-    error = months["standard_error"] * np.sqrt(units[control] / n_arm) / months["value"]
-    found = _z_sum(alpha, power) * np.sqrt(2 * price) * error
-    rows = [
-        ("chance to leave", hazard, needed),
-        ("months paid by a subscriber", found, n_arm * (found / smallest_lift) ** 2),
-    ]
-    table = pd.DataFrame(rows, columns=["measure", "detectable", "units"])
-    table["units"] = np.ceil(table["units"])
-    table["weeks"] = np.ceil(table["units"] * len(units) / weekly_units)
-    return table
+    staying = _plan({"months paid by a subscriber": months}, n_arm, len(units), weekly_units, smallest_lift)
+    return pd.concat([leaving, staying], ignore_index=True)
+
+
+def _price_of_looks(looks: int, alpha: float, power: float) -> float:
+    return peeking_price(looks, alpha=alpha, power=power) if looks > 1 else 1.0
+
+
+def _plan(
+    detectable: Mapping[str, float],
+    n_arm: float,
+    arms: int,
+    weekly_units: float,
+    smallest_lift: float,
+    scale: Callable[[float], float] = float,
+) -> pd.DataFrame:
+    """The rows of a design: what is found falls with the square root of the units, on the scale given."""
+    rows = []
+    for measure, found in detectable.items():
+        units = n_arm * (scale(found) / scale(smallest_lift)) ** 2 if smallest_lift > 0 else float("nan")
+        weeks = units * arms / weekly_units if weekly_units > 0 else float("nan")
+        rows.append((measure, found, np.ceil(units), np.ceil(weeks)))
+    return pd.DataFrame(rows, columns=["measure", "detectable", "units", "weeks"])

@@ -1201,6 +1201,27 @@ def choose_covariates(
     return tuple(table.loc[table["chosen"], "covariate"]), table
 
 
+def labeled(rows: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame | None, Array]:
+    """Number the combinations of some columns in order.
+
+    Args:
+        rows: A table.
+        by: Columns of it; none: all rows together.
+
+    Returns:
+        The combinations, a row each (None without columns), and for each row of the table its place there.
+
+    Example:
+        >>> labels, where = labeled(pd.DataFrame({"plan": ["b", "a", "b"]}), ["plan"])
+        >>> labels["plan"].tolist(), where.tolist()
+        (['a', 'b'], [1, 0, 1])
+    """
+    if not by:
+        return None, np.zeros(len(rows), dtype=int)
+    labels = rows[list(by)].drop_duplicates().sort_values(list(by), ignore_index=True)
+    return labels, labels.reset_index().merge(rows[list(by)], on=list(by), how="right")["index"].to_numpy()
+
+
 def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Compare how many were foretold to stay with how many did.
 
@@ -1222,12 +1243,7 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str]) -> pd.Da
     cells = fit.place(unlike)
     entry, ripe = rows["entry"].to_numpy(dtype=int), rows["ripe"].to_numpy(dtype=int)
     n = rows["n"].to_numpy(dtype=float)
-    labels = rows[list(by)].drop_duplicates().sort_values(list(by), ignore_index=True) if by else None
-    where = (
-        labels.reset_index().merge(rows[list(by)], on=list(by), how="right")["index"].to_numpy()
-        if labels is not None
-        else np.zeros(len(rows), dtype=int)
-    )
+    labels, where = labeled(rows, by)
     size = int(where.max()) + 1
     total = np.zeros((size, len(rows)))
     total[where, np.arange(len(rows))] = n

@@ -22,7 +22,7 @@ import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.lifetable import Array, spelled, z_value
-from tenure.models.retention import Cells, Retention, interval_years, leavers_survival
+from tenure.models.retention import Cells, Retention, interval_years, labeled, leavers_survival
 
 _DAYS_A_YEAR = 365.25
 
@@ -725,12 +725,7 @@ def expected_payments(
     renewal = np.arange(last + 1)[None]
     pays = np.where((renewal > entry) & (renewal <= ripe), pays, 0.0)
     n = rows["n"].to_numpy(dtype=float)
-    labels = rows[list(by)].drop_duplicates().sort_values(list(by), ignore_index=True) if by else None
-    where = (
-        labels.reset_index().merge(rows[list(by)], on=list(by), how="right")["index"].to_numpy()
-        if labels is not None
-        else np.zeros(len(rows), dtype=int)
-    )
+    labels, where = labeled(rows, by)
     size = int(where.max()) + 1
 
     def there(theta: Array) -> Array:
