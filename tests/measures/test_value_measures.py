@@ -180,23 +180,24 @@ def test_billed_is_what_an_interval_costs(interval, number, amount, billed):
 
 
 moments = st.integers(0, 800).map(lambda n: dt.datetime(2022, 1, 15, 7) + dt.timedelta(days=n))
+ledgers_of_payments = st.lists(
+    st.fixed_dictionaries(
+        {
+            "customer_id": st.integers(0, 29).map("c{}".format),
+            "attempted_at": moments,
+            "amount_minor": st.sampled_from([0, 100, 999]),
+            "status": st.sampled_from(["paid", "paid", "failed", "refunded"]),
+            "kind": st.sampled_from(["recurring", "usage", "one_off"]),
+        }
+    ),
+    min_size=1,
+    max_size=60,
+)
 
 
 @settings(max_examples=4, deadline=None)
-@given(
-    companies(),
-    st.lists(
-        st.tuples(st.integers(0, 29), moments, st.sampled_from([0, 100, 999]),
-                  st.sampled_from(["paid", "paid", "failed", "refunded"]),
-                  st.sampled_from(["recurring", "usage", "one_off"])),
-        min_size=1, max_size=60,
-    ),
-)  # fmt: skip
-def test_payments_go_to_the_interval_in_which_they_were_made(spans, drawn):
-    payments = [
-        {"customer_id": f"c{who}", "attempted_at": at, "amount_minor": amount, "status": status, "kind": kind}
-        for who, at, amount, status, kind in drawn
-    ]
+@given(companies(), ledgers_of_payments)
+def test_payments_go_to_the_interval_in_which_they_were_made(spans, payments):
     since = dt.date(2022, 9, 1)
     source = with_payments(tables(spans), payments)
     stays = measures.stays(source, as_of=AS_OF)
@@ -247,21 +248,9 @@ def test_payments_go_to_the_interval_in_which_they_were_made(spans, drawn):
 
 
 @settings(max_examples=4, deadline=None)
-@given(
-    companies(),
-    st.lists(
-        st.tuples(st.integers(0, 29), moments, st.sampled_from([0, 100, 999]),
-                  st.sampled_from(["paid", "paid", "failed", "refunded"]),
-                  st.sampled_from(["recurring", "usage", "one_off"])),
-        min_size=1, max_size=60,
-    ),
-)  # fmt: skip
-def test_payments_after_a_day_are_those_of_the_stays_that_were_on(spans, drawn):
+@given(companies(), ledgers_of_payments)
+def test_payments_after_a_day_are_those_of_the_stays_that_were_on(spans, payments):
     then = dt.date(2022, 12, 31)
-    payments = [
-        {"customer_id": f"c{who}", "attempted_at": at, "amount_minor": amount, "status": status, "kind": kind}
-        for who, at, amount, status, kind in drawn
-    ]
     source = with_payments(tables(spans), payments)
     stays = measures.stays(source, as_of=AS_OF)
     own = defaultdict(list)
