@@ -1,7 +1,8 @@
 """Discounted lifetimes: what a survival curve still promises, in payments or in money.
 
-S(t) is the share still there after t periods and m(t) the amount that whoever is there pays at the start of the
-period that follows, so that S(0) m(0) is the first payment. Later amounts are worth v^t today, v = 1 / (1 + rate).
+S(t) is the share still there after t periods and m(t) the amount that whoever is there pays at the start of
+the period that follows, so that S(0) m(0) is the first payment. Later amounts are worth v^t today, with
+v = 1 / (1 + rate).
 """
 
 from __future__ import annotations
