@@ -1,0 +1,178 @@
+"""What a company earns on its revenue, and how it counts days: one set of facts for the whole collection.
+
+They come from a file company.yml beside the data (or data/company.yml). A notebook's parameter of the same
+name overrides one, and the report says so; what neither says has a default, which the report names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tenure.errors import InputError
+from tenure.money import minor_exponent
+from tenure.paths import project_root, resolve
+from tenure.settings import read_settings
+
+FILE = "company.yml"
+
+
+class Economics(BaseModel):
+    """The facts; money is in major units of `currency`.
+
+    Attributes:
+        name: The company's name.
+        logo: A picture beside company.yml, shown on each report; empty: none.
+        accent: The reports' accent color, such as #1f5fa8; empty: the usual one.
+        currency: The currency to report in; empty: that of the exchange rates, else of most revenue.
+        margin: Share of revenue left when the service is paid for, before payment fees.
+        fee_share: Share of each charge that the payment provider keeps.
+        fee_fixed: What the provider keeps of each charge besides.
+        cost_to_serve: What serving a customer costs a month besides the margin.
+        discount_rate: What money a year from now is worth less than today's.
+        horizon_months: How far ahead the worth of keeping or acquiring a customer is counted.
+        fiscal_year_start: The month in which the fiscal year begins.
+        time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
+        origin: The file they come from; empty: none, all are defaults.
+        given: Which were given by the file or a parameter; the others are defaults.
+        overridden: Which were given by a notebook's parameter.
+
+    Example:
+        >>> facts = Economics(margin=0.8, fee_share=0.02, discount_rate=0.1)
+        >>> round(facts.left_of(1000, "EUR", charges=0)), round(facts.discount(12), 4)
+        (780, 0.9091)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    logo: str = ""
+    accent: str = Field(default="", pattern=r"^(#[0-9a-fA-F]{6})?$")
+    currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+    margin: float = Field(default=0.7, gt=0, le=1)
+    fee_share: float = Field(default=0.015, ge=0, lt=1)
+    fee_fixed: float = Field(default=0.25, ge=0)
+    cost_to_serve: float = Field(default=0.0, ge=0)
+    discount_rate: float = Field(default=0.1, ge=0, le=1)
+    horizon_months: int = Field(default=24, ge=1, le=600)
+    fiscal_year_start: int = Field(default=1, ge=1, le=12)
+    time_zone: str = ""
+    origin: str = Field(default="", exclude=True)
+    given: tuple[str, ...] = Field(default=(), exclude=True)
+    overridden: tuple[str, ...] = Field(default=(), exclude=True)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name or "UTC")
+        except (ValueError, OSError, KeyError):
+            raise ValueError("a time zone is written like Europe/Rome") from None
+        return name
+
+    def discount(self, months: Any) -> Any:
+        """Return what money so many months from now is worth today: (1 + rate)^(-months / 12)."""
+        return (1.0 + self.discount_rate) ** (-months / 12.0)
+
+    def left_of(self, revenue_minor: Any, currency: str, *, charges: Any = 1.0, months: Any = 0.0) -> Any:
+        """Return what is left of revenue: margin, less payment fees, less the cost to serve.
+
+        Args:
+            revenue_minor: Revenue in minor units of `currency`.
+            currency: The reporting currency.
+            charges: In how many charges it was paid.
+            months: For how many months it pays the service of a customer.
+        """
+        one = 10 ** minor_exponent(currency)
+        kept = revenue_minor * (self.margin - self.fee_share) - charges * self.fee_fixed * one
+        return kept - months * self.cost_to_serve * one
+
+    def overriding(self, parameters: Mapping[str, Any]) -> Economics:
+        """Return them with a notebook's parameters in their place: those of the same name that are not None.
+
+        Raises:
+            InputError: A value is not as it should be.
+
+        Example:
+            >>> Economics().overriding({"margin": 0.9, "discount_rate": None}).overridden
+            ('margin',)
+        """
+        facts = set(Economics.model_fields) - {"origin", "given", "overridden"}
+        own = {name: value for name, value in parameters.items() if name in facts and value not in (None, "")}
+        if not own:
+            return self
+        values = {**self.model_dump(), **own}
+        try:
+            changed = Economics.model_validate(values)
+        except ValueError as error:
+            found = error.errors()[0]  # type: ignore[attr-defined]
+            said = found["msg"].removeprefix("Value error, ")
+            raise InputError(
+                f"The parameter `{found['loc'][0]}` is {found['input']!r}; {said[0].lower()}{said[1:]}."
+            ) from None
+        return changed.model_copy(
+            update={
+                "origin": self.origin,
+                "given": tuple(sorted({*self.given, *own})),
+                "overridden": tuple(sorted(own)),
+            }
+        )
+
+
+def company_file(company: str = "", data: str = "") -> Path | None:
+    """Return the file of a company's facts: the one named, else that beside the data, else data/company.yml.
+
+    Args:
+        company: A file, whose relative path counts from the project's root; empty: look for it.
+        data: Where the data is, as for `tenure.open_source`.
+
+    Returns:
+        The file; None where there is none.
+
+    Raises:
+        InputError: The file that is named does not exist.
+    """
+    if company:
+        if not (file := resolve(company)).is_file():
+            raise InputError(f"The company file {company} does not exist. Fix: correct the path.")
+        return file
+    places = [project_root() / "data" / FILE]
+    if "://" not in data or data.startswith(("file://", "duckdb://")):
+        beside = resolve(data.removeprefix("file://").removeprefix("duckdb://"))
+        places.insert(0, (beside if beside.is_dir() else beside.parent) / FILE)
+    return next((file for file in places if file.is_file()), None)
+
+
+def read_economics(company: str = "", data: str = "") -> Economics:
+    """Read a company's facts; where there is no file, all are defaults.
+
+    Args:
+        company: As for `company_file`.
+        data: As for `company_file`.
+
+    Raises:
+        InputError: The file does not exist, is not YAML, or says something that cannot be.
+    """
+    file = company_file(company, data)
+    if file is None:
+        return Economics()
+    facts = read_settings(file, Economics)
+    root = project_root()
+    shown = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+    return facts.model_copy(update={"origin": shown, "given": tuple(sorted(facts.model_fields_set))})
+
+
+def company_fingerprint(company: str = "", data: str = "") -> str:
+    """Return a text that changes when the company's file does.
+
+    Example:
+        >>> company_fingerprint() == company_fingerprint()
+        True
+    """
+    file = company_file(company, data)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
