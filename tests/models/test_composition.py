@@ -318,16 +318,16 @@ def test_a_rule_has_at_most_three_conditions_and_its_accuracy_is_honest():
 def test_a_rule_is_never_that_something_is_missing():
     """Shares of use are not known of who did nothing; a rule must still say what to look for."""
     rng = np.random.default_rng(2)
-    silent = rng.random(600) < 0.3
-    events = np.where(silent, 0, rng.integers(1, 30, 600)).astype(float)
-    share = np.where(silent, np.nan, rng.uniform(0, 1, 600))
+    idle = rng.random(600) < 0.3
+    events = np.where(idle, 0, rng.integers(1, 30, 600)).astype(float)
+    share = np.where(idle, np.nan, rng.uniform(0, 1, 600))
     frame = pd.DataFrame({"share": share, "events": events})
-    segments = np.where(silent, "silent", np.where(share > 0.6, "fans", "others"))
+    segments = np.where(idle, "no use", np.where(share > 0.6, "fans", "others"))
     rules = personas.plain_rules(frame, segments, ["share", "events"])
     for rule in rules.values():
         assert all(np.isfinite(condition.threshold) for condition in rule.conditions)
-    assert [c.feature for c in rules["silent"].conditions] == ["events"]
-    assert rules["silent"].precision.value == 1
+    assert [c.feature for c in rules["no use"].conditions] == ["events"]
+    assert rules["no use"].precision.value == 1
     assert rules["fans"].conditions[0].feature == "share"
     unknown = frame.assign(share=np.nan, events=np.nan)
     assert personas.plain_rules(unknown, segments, ["share", "events"]) == {}

@@ -231,14 +231,14 @@ def test_too_few_customers_and_constant_features_are_a_sentence(frame, words):
     assert words in verdict.reason
 
 
-def test_missing_values_are_at_the_center_and_silence_is_its_own(found):
+def test_missing_values_are_at_the_center_and_no_use_is_its_own(found):
     frame, _kind = planted(60)
     frame.loc[:9, ["minutes", "category_1"]] = np.nan
     frame.loc[10:14, "events"] = 0
     assigned = found.rule.assign(frame)
-    assert set(assigned[10:15]) == {sg.SILENT}
+    assert set(assigned[10:15]) == {sg.NO_USE}
     assert not pd.isna(assigned).any()
-    assert (assigned[:10] != sg.SILENT).all()
+    assert (assigned[:10] != sg.NO_USE).all()
 
 
 def test_the_order_of_the_rows_does_not_matter(found):

@@ -50,7 +50,7 @@ def test_the_planted_groups_are_recovered(published, of_demo, demo):
     behavior, customers = agreement(segments, "behavior", truth, "behavior")
     assert customers > 7000
     assert behavior > 0.7
-    active = segments[segments["segment"] != "silent"]
+    active = segments[segments["segment"] != "no use"]
     assert agreement(active, "behavior", truth, "behavior")[0] > 0.75
     assert of_demo["segments.attitudes"]["value"] == truth["psychographic"].nunique()
     attitudes, answered = agreement(segments, "psychographic", truth, "psychographic")
@@ -92,7 +92,7 @@ def test_the_segment_that_leaves_least_is_the_planted_one(published, demo):
     truth = json.loads((demo / "truth.json").read_text())["behavior"]
     stays = {name: curve["survival"][11] for name, curve in truth.items() if name != "notes"}
     assert max(stays, key=stays.get) == "family"
-    table = pd.read_csv(published.exports / "segments_summary.csv").query("segment != 'silent'")
+    table = pd.read_csv(published.exports / "segments_summary.csv").query("segment != 'no use'")
     assert "Kids" in table.sort_values("churn")["segment"].iloc[0]
     assert "light use" in table.sort_values("churn")["segment"].iloc[-1]
 
@@ -125,7 +125,7 @@ def test_there_is_a_card_for_each_segment_with_all_that_it_should_say(published)
         assert "gender" not in text
         assert "age:" not in text
     assert "household: family" in page["kids, tablet"]
-    assert "Events a month at most" in page["silent"]
+    assert "Events a month at most" in page["no use"]
 
 
 def test_the_churn_curves_run_by_the_published_segments(published, kernels, demo):

@@ -20,7 +20,7 @@ from tenure.measures.revenue import mrr
 from tenure.measures.subscriptions import Tables, group_column, spells
 from tenure.policy import MetricPolicy
 
-SILENT = "silent"
+NO_USE = "no use"
 LEFT = "not subscribed"
 OTHER = "other"
 
@@ -345,7 +345,7 @@ def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
 
     Each feature is transformed, centered, scaled and clipped; what is missing is taken for the center. The
     components are weighted sums of the features, a segment's score is a quadratic function of them, and the
-    highest score wins. Who did nothing is `SILENT`.
+    highest score wins. Who did nothing is `NO_USE`.
 
     Args:
         used: The table that `usage` returned.
@@ -358,8 +358,9 @@ def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
     for place, feature in enumerate(rule["features"]):
         value = _transformed(used[feature["name"]].cast("float64"), feature["transform"])
         value = (value - float(feature["center"])) / float(feature["scale"])
+        value = used[feature["name"]].isnull().ifelse(0.0, value)  # `greatest` would take missing for 0
         clip = float(rule["clip"])
-        value = ibis.greatest(ibis.least(value.fill_null(0.0), clip), -clip)
+        value = ibis.greatest(ibis.least(value, clip), -clip)
         scaled[f"z{place}"] = value - float(feature["mean"])
     table = used.select("customer_id", "until", "events", **scaled)
     size = len(rule["segments"][0]["linear"])
@@ -375,13 +376,13 @@ def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
     table = table.mutate(best=best)
     cases = [(table[f"s{k}"] == table.best, name) for k, name in enumerate(names[:-1])]
     found = ibis.cases(*cases, else_=names[-1]) if cases else ibis.literal(names[-1])
-    return table.select("customer_id", "until", segment=(table.events == 0).ifelse(SILENT, found))
+    return table.select("customer_id", "until", segment=(table.events == 0).ifelse(NO_USE, found))
 
 
 def folded(segments: ir.Table, min_group: int) -> ir.Table:
-    """Name segments with fewer than `min_group` customers *other*; what is called silent stays."""
+    """Name segments with fewer than `min_group` customers *other*; *no use* stays."""
     sizes = segments.group_by("segment").agg(size=_.count())
-    small = sizes.filter((_.size < min_group) & (_.segment != SILENT)).segment
+    small = sizes.filter((_.size < min_group) & (_.segment != NO_USE)).segment
     return segments.mutate(segment=segments.segment.isin(small).ifelse(OTHER, segments.segment))
 
 

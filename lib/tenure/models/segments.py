@@ -22,7 +22,7 @@ Array = NDArray[Any]
 Family = Literal["k-means", "Gaussian mixture"]
 FAMILIES: tuple[Family, ...] = ("k-means", "Gaussian mixture")
 
-SILENT = "silent"
+NO_USE = "no use"
 
 # How a column of `tenure.measures.features.usage` is read: its transform, and its words for more and less.
 FEATURES: dict[str, tuple[str, str, str]] = {
@@ -225,9 +225,9 @@ class Rule:
         )
 
     def assign(self, frame: pd.DataFrame) -> Array:
-        """Return the segment of each customer; `SILENT` for those without events."""
+        """Return the segment of each customer; `NO_USE` for those without events."""
         found = np.asarray(self.names, dtype=object)[self.scores(frame).argmax(axis=1)]
-        return np.where(frame["events"].to_numpy() == 0, SILENT, found)
+        return np.where(frame["events"].to_numpy() == 0, NO_USE, found)
 
     def renamed(self, names: Sequence[str]) -> Rule:
         """Return the rule with other names for its segments, in order."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Customers who did nothing are no group by use.
-_FIXED = {"silent": MUTED}
+_FIXED = {"no use": MUTED}
 
 
 def evidence(
