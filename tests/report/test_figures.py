@@ -17,7 +17,8 @@ from report_sample import HOSTILE
 
 from tenure import report
 from tenure.errors import InputError
-from tenure.report import figures, showing, style
+from tenure.report import figures, picture, style
+from tenure.result import Table
 
 
 def life(groups, periods=24, start=1):
@@ -93,20 +94,20 @@ def test_a_figure_draws_cleanly_and_touches_nothing_else(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = DRAWN[name]()
-        picture, width, height = showing._png(figure)
+        drawing, width, height = picture.png(figure)
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == []
-    assert width == showing.FIGURE_WIDTH
+    assert width == picture.FIGURE_WIDTH
     assert 100 < height < 1200
-    assert len(base64.b64decode(picture)) < 120_000
+    assert len(base64.b64decode(drawing)) < 120_000
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_nothing_is_cut_off_at_the_edges(name):
     from PIL import Image
 
-    picture, _, _ = showing._png(DRAWN[name]())
-    shades = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("L"))
+    drawing, _, _ = picture.png(DRAWN[name]())
+    shades = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawing))).convert("L"))
     for edge in (shades[:2], shades[-2:], shades[:, :2], shades[:, -2:]):
         assert edge.min() > 240
 
@@ -161,9 +162,9 @@ def test_a_figure_without_alternative_text_is_refused(alt):
 
 
 def test_the_same_table_gives_the_same_picture():
-    assert showing._png(DRAWN["survival"]()) == showing._png(DRAWN["survival"]())
+    assert picture.png(DRAWN["survival"]()) == picture.png(DRAWN["survival"]())
     shuffled = life(["a", "b"]).sample(frac=1, random_state=1)
-    assert showing._png(figures.survival(shuffled)) == showing._png(figures.survival(life(["a", "b"])))
+    assert picture.png(figures.survival(shuffled)) == picture.png(figures.survival(life(["a", "b"])))
 
 
 def test_a_group_has_one_color():
@@ -256,3 +257,25 @@ def test_names_of_spikes_do_not_overlap():
     ]
     assert 3 <= len(boxes) < 6
     assert all(not one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_a_picture_shows_its_words_and_its_data(capsys):
+    data = Table(pd.DataFrame({"plan": [HOSTILE], "churn": [0.5]}), {"churn": "percent"})
+
+    def draw(width):
+        figure, axes = style.new_figure(2.0, width=width)
+        axes.plot([1, 2])
+        style.key(figure, [("a", style.PALETTE[0])])
+        return figure
+
+    shown = report.Picture(draw, "One half leaves", "A line of churn.", data, subtitle="Share who leave")
+    assert shown.drawn(3.3).get_size_inches()[0] == 3.3
+    report.figure(shown)
+    printed = capsys.readouterr().out
+    assert printed.startswith("One half leaves\nShare who leave\nFigure: A line of churn.\n")
+    report.figure(report.Picture.nothing("No plan is left."))
+    assert capsys.readouterr().out == "No plan is left.\n"
+    with pytest.raises(InputError, match="no alternative text"):
+        report.Picture(draw, "One half leaves", "", data)
+    with pytest.raises(InputError, match="no title"):
+        report.Picture(draw, "", "A line of churn.", data)

@@ -9,6 +9,7 @@ from tenure.report.exporter import render, render_failure
 from tenure.report.findings import Finding, finding, make_finding, read_findings, text
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
+from tenure.report.picture import Picture
 from tenure.report.published import publish_numbers, publish_table
 from tenure.report.showing import checks, exclusions, figure, header
 from tenure.report.tables import export, table
@@ -16,6 +17,7 @@ from tenure.report.terms import glossary
 
 __all__ = [
     "Finding",
+    "Picture",
     "checks",
     "exclusions",
     "export",

@@ -9,6 +9,7 @@ HEADER = "application/vnd.tenure.header+json"
 CHECKS = "application/vnd.tenure.checks+json"
 EXCLUSIONS = "application/vnd.tenure.exclusions+json"
 GLOSSARY = "application/vnd.tenure.glossary+json"
+FIGURE = "application/vnd.tenure.figure+json"
 
 
 def show(bundle: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:

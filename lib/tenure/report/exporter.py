@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
-from tenure.report.display import CHECKS, EXCLUSIONS, FINDING, GLOSSARY, HEADER
+from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
 from tenure.report.findings import describe_comparison, describe_target, read_findings
 from tenure.report.terms import TERMS
 
@@ -298,6 +298,8 @@ def _prepare_code(cell: Any, parts: dict[str, Any]) -> None:
             output["traceback"] = [_hide(_clean_terminal(line)) for line in output.traceback]
             continue
         data = output.get("data", {})
+        if FIGURE in data:  # its words stand with the picture
+            continue
         if HEADER in data:
             parts["subtitle"] = data[HEADER].get("subtitle") or parts["subtitle"]
             parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]

@@ -3,58 +3,52 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, HEADER, show
+from tenure.report.picture import Picture, png, show_data, show_picture
 from tenure.report.tables import Format, to_html
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-# A figure is this many CSS pixels wide; its picture has twice as many.
-FIGURE_WIDTH = 720
-DATA_ROWS = 400
-
 
 def figure(
-    figure: Figure,
+    figure: Picture | Figure,
     *,
-    alt: str,
-    data: pd.DataFrame | None = None,
     caption: str = "",
+    alt: str = "",
+    data: pd.DataFrame | None = None,
     formats: Mapping[str, Format] | None = None,
 ) -> None:
-    """Show a figure with words for those who do not see it and its data as a table, and close it.
+    """Show a picture with its title, words for those who do not see it, and its data as a folded table.
+
+    A picture of nothing shows the sentence that says why.
 
     Args:
-        figure: The figure.
-        alt: What a reader would see in it: the kind of figure, what it shows and the main reading.
-        data: The table it was drawn from.
+        figure: What a function of `figures` returned.
         caption: A line below it.
-        formats: How the data's columns are written, as for :func:`tenure.report.table`.
+        alt: Only for a bare Matplotlib figure: its alternative text.
+        data: Only for such a figure: the table it was drawn from.
+        formats: Only for such a figure: how the data's columns are written.
 
     Raises:
-        InputError: There is no alternative text.
+        InputError: A bare figure has no alternative text.
     """
+    if isinstance(figure, Picture):
+        return show_picture(figure, caption)
     if not alt or not alt.strip():
         raise InputError("The figure has no alternative text; pass alt= with what a reader would see in it.")
-    picture, width, height = _png(figure)
+    drawing, width, height = png(figure)
     metadata = {"alt": " ".join(alt.split()), "caption": caption, "width": width, "height": height}
-    show({"text/plain": f"Figure: {alt}", "image/png": picture}, {"image/png": metadata})
+    show({"text/plain": f"Figure: {alt}", "image/png": drawing}, {"image/png": metadata})
     if data is not None:
-        rows = to_html(data, caption="Data behind this figure", formats=formats, max_rows=DATA_ROWS)
-        show(
-            {
-                "text/plain": f"Data behind this figure: {len(data)} rows",
-                "text/html": '<details class="data"><summary>Data behind this figure</summary>'
-                f"{rows}</details>",
-            }
-        )
+        show_data(data, formats)
+    return None
 
 
 def header(
@@ -121,25 +115,3 @@ def exclusions(frame: pd.DataFrame, *, formats: Mapping[str, Format] | None = No
         return show({"text/plain": words, "text/html": f"<p>{words}</p>", EXCLUSIONS: {"html": ""}})
     page = to_html(frame, caption="Left out of the numbers, and why", formats=formats, max_rows=100)
     return show({"text/plain": str(frame), "text/html": page, EXCLUSIONS: {"html": page}})
-
-
-def _png(figure: Figure) -> tuple[str, int, int]:
-    """Return the figure as a small PNG in base 64, with its size in CSS pixels."""
-    import base64
-
-    import matplotlib.pyplot as plt
-    from PIL import Image
-
-    from tenure.report.style import theme
-
-    raw = io.BytesIO()
-    dpi = 2 * FIGURE_WIDTH / figure.get_size_inches()[0]
-    with theme():
-        figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
-    plt.close(figure)
-    picture = Image.open(raw).convert("RGB")
-    width, height = picture.size
-    small = io.BytesIO()
-    flat = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    flat.save(small, format="png", optimize=True)
-    return base64.b64encode(small.getvalue()).decode("ascii"), round(width / 2), round(height / 2)

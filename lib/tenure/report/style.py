@@ -101,12 +101,14 @@ def theme() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, rows: int = 1, columns: int = 1, **axes: Any) -> tuple[Figure, Any]:
-    """Make a figure of the page's width that no global state knows, and its axes."""
+def new_figure(
+    height: float, rows: int = 1, columns: int = 1, *, width: float = WIDTH, **axes: Any
+) -> tuple[Figure, Any]:
+    """Make a figure that no global state knows, and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, **axes)
 
@@ -151,6 +153,11 @@ def shorten(label: Any, width: int = 18) -> str:
     """
     text = " ".join(str(label).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + " …"
+
+
+def key(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
+    """Write what each color stands for above the axes."""
+    headline(figure, "", "", entries)
 
 
 def headline(figure: Figure, title: str, subtitle: str, key: Sequence[tuple[str, str]] = ()) -> None:

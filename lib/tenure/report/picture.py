@@ -1,0 +1,129 @@
+"""A figure with all that a page needs to show it: its words, its data, and how it is drawn."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenure.errors import InputError
+from tenure.report import style
+from tenure.report.display import FIGURE, show
+from tenure.report.tables import to_html
+from tenure.result import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# A figure is this many CSS pixels wide; its picture has twice as many.
+FIGURE_WIDTH = 720
+DATA_ROWS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What a figure function returns; :func:`tenure.report.figure` shows it.
+
+    Attributes:
+        draw: Draws it, given a width in inches: without title and subtitle, which are text of the page.
+            None: there is nothing to draw.
+        title: The takeaway, as a statement.
+        alt: What a reader would see in it: the kind of figure, what it shows and the main reading.
+        data: What it was drawn from.
+        subtitle: What is measured.
+        empty: The sentence that stands in its place where there is nothing to draw.
+
+    Raises:
+        InputError: It has no title, no alternative text or, without anything to draw, no sentence.
+
+    Example:
+        >>> Picture.nothing("No cohort is old enough.").empty
+        'No cohort is old enough.'
+    """
+
+    draw: Callable[[float], Figure] | None
+    title: str
+    alt: str
+    data: Table
+    subtitle: str = ""
+    empty: str = ""
+
+    def __post_init__(self) -> None:
+        if self.draw is None:
+            needed = {"sentence that says why it is empty": self.empty}
+        else:
+            needed = {"title": self.title, "alternative text": self.alt}
+        for name, words in needed.items():
+            if not words.strip():
+                raise InputError(f"The figure {self.title!r} has no {name}.")
+
+    @classmethod
+    def nothing(cls, sentence: str) -> Picture:
+        """Return a picture of nothing: the page shows the sentence instead."""
+        import pandas as pd
+
+        return cls(None, "", "", Table(pd.DataFrame()), empty=sentence)
+
+    def drawn(self, width: float = style.WIDTH) -> Figure:
+        """Draw it that many inches wide, in the theme of the house.
+
+        Raises:
+            InputError: There is nothing to draw.
+        """
+        if self.draw is None:
+            raise InputError(f"There is nothing to draw: {self.empty}")
+        with style.theme():
+            figure = self.draw(width)
+            figure.draw_without_rendering()
+        return figure
+
+
+def show_picture(picture: Picture, caption: str = "") -> None:
+    """Show a picture with its title, alternative text and data; see :func:`tenure.report.figure`."""
+    if picture.draw is None:
+        return show({"text/plain": picture.empty, "text/html": f"<p>{html.escape(picture.empty)}</p>"})
+    title, subtitle = html.escape(picture.title), html.escape(picture.subtitle)
+    heading = f"<p><strong>{title}</strong>{'<br>' if subtitle else ''}{subtitle}</p>"
+    show({"text/plain": f"{picture.title}\n{picture.subtitle}".strip(), "text/html": heading, FIGURE: {}})
+    drawing, width, height = png(picture.drawn())
+    alt = " ".join(picture.alt.split())
+    about = {"title": picture.title, "subtitle": picture.subtitle, "alt": alt, "caption": caption}
+    show(
+        {"text/plain": f"Figure: {alt}", "image/png": drawing},
+        {"image/png": {**about, "width": width, "height": height}},
+    )
+    return show_data(picture.data)
+
+
+def show_data(data: Any, formats: Any = None) -> None:
+    """Show a figure's data, folded."""
+    frame = data.frame if isinstance(data, Table) else data
+    units = {name: unit for name, unit in getattr(data, "units", {}).items() if name in frame.columns}
+    rows = to_html(frame, caption="Data behind this figure", formats=formats or units, max_rows=DATA_ROWS)
+    show(
+        {
+            "text/plain": f"Data behind this figure: {len(frame)} rows",
+            "text/html": f'<details class="data"><summary>Data behind this figure</summary>{rows}</details>',
+        }
+    )
+
+
+def png(figure: Figure) -> tuple[str, int, int]:
+    """Return the figure as a small PNG in base 64, with its size in CSS pixels."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    raw = io.BytesIO()
+    dpi = 2 * FIGURE_WIDTH / figure.get_size_inches()[0]
+    with style.theme():
+        figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
+    plt.close(figure)
+    picture = Image.open(raw).convert("RGB")
+    width, height = picture.size
+    small = io.BytesIO()
+    flat = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat.save(small, format="png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode("ascii"), round(width / 2), round(height / 2)
