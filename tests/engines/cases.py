@@ -182,6 +182,12 @@ for period in ("day", "week"):
             s, as_of=AS_OF, period=p, observed_from=back(300), start_to=THEN, currency="EUR"
         )
     )
+case("subscriptions.churned_value")(lambda s: subscriptions.churned_value(s, as_of=AS_OF))
+case("subscriptions.churned_value: by plan, in weeks")(
+    lambda s: subscriptions.churned_value(
+        s, by="plan", as_of=AS_OF, period="week", min_group=5, max_groups=3, observed_from=back(300)
+    )
+)
 for cohort, period in (("month", "month"), ("quarter", "week"), ("year", "day")):
     case(f"subscriptions.retention_triangle: {cohort} by {period}")(
         lambda s, k=cohort, p=period: subscriptions.retention_triangle(

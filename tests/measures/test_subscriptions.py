@@ -247,6 +247,12 @@ def test_life_table_and_spells_equal_a_plain_loop_in_any_order(seed, period):
         table = {row.period: tuple(getattr(row, c) for c in columns) for row in life.itertuples()}
         assert table == loop_table(spans, period, observed_from)
         assert (life.events == life.voluntary + life.involuntary + life.unknown).all()
+        worth = ask(measures.churned_value, shuffled, as_of=AS_OF, period=period, observed_from=observed_from)
+        by_cause = worth.groupby(["period", "cause"]).customers.sum()
+        for cause in measures.CAUSES:
+            lost = life[life[cause] > 0].set_index("period")[cause].to_dict()
+            assert by_cause[by_cause.index.get_level_values("cause") == cause].droplevel(1).to_dict() == lost
+        assert (worth.monthly_minor % 1000 == 0).all()
 
 
 @settings(max_examples=10, deadline=None)
@@ -278,6 +284,39 @@ def test_triangle_leaves_unripe_cells_out_and_counts_the_ripe():
         (january, 0): (1, 1), (january, 1): (1, 0),
         (february, 0): (1, 1),
     }  # fmt: skip
+
+
+def test_churned_value_is_the_price_that_each_customer_paid_last():
+    start, rise, end = dt.date(2023, 6, 1), dt.date(2023, 8, 1), dt.date(2023, 9, 1)
+    spans = [
+        # A price rise, then gone: the last price.
+        span("a", "a", start, rise, "switched"),
+        span("a", "a", rise, end, "voluntary", unit_amount_minor=1500),
+        # Two subscriptions end together, in two currencies; one that ended before does not count.
+        span("b1", "b", start, end, "voluntary", unit_amount_minor=700),
+        span("b2", "b", start, end, "voluntary", unit_amount_minor=300, currency="USD"),
+        span("b3", "b", start, rise, "voluntary", unit_amount_minor=5000),
+        # Never paid again after a rise: the last price that was paid.
+        span("c", "c", start, rise, "switched", unit_amount_minor=800),
+        span("c", "c", rise, end, "involuntary", status="past_due", unit_amount_minor=900),
+        # Paused for too long: the price before.
+        span("d", "d", dt.date(2023, 3, 1), start, "switched", unit_amount_minor=600),
+        span("d", "d", start, None, status="paused", unit_amount_minor=600),
+        # Gone on the first day, a year's contract, and still there.
+        span("e", "e", start, start, "voluntary", unit_amount_minor=400),
+        span("f", "f", start, end, None, billing_interval="year", unit_amount_minor=12_000),
+        span("g", "g", start),
+    ]
+    table = measures.churned_value(tables(spans), as_of=AS_OF).to_pandas()
+    rows = {(r.period, r.cause, r.currency): (r.customers, r.monthly_minor) for r in table.itertuples()}
+    assert rows == {
+        (1, "voluntary", "EUR"): (1, 400),
+        (2, "involuntary", "EUR"): (1, 800),
+        (3, "unknown", "EUR"): (1, 1000),
+        (3, "voluntary", "EUR"): (2, 1500 + 700),
+        (3, "voluntary", "USD"): (0, 300),
+        (6, "voluntary", "EUR"): (1, 600),
+    }
 
 
 def test_exclusions_name_each_reason_once_and_lose_nobody():

@@ -34,7 +34,7 @@ CAUSES = ("voluntary", "involuntary", "unknown")
 
 # Groups that need no column of customers, and the names that a customers' column cannot have beside them.
 _OF_THE_STAY = ("plan", "currency", "billing", "start_year", "start_quarter", "start_month")
-_TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "n")
+_TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day", "n")
 
 _STILL_ON = 99_999_999  # later than any day
 _RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
@@ -117,18 +117,7 @@ def spells(
         and null while still on), cause (voluntary, involuntary or unknown; null while still on), and
         what the stay began with: plan, currency, billing (such as "1 month").
     """
-    # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
-    raw = source["subscriptions"]
-    several = raw.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1).select("customer_id")
-    alone, rows = (
-        _spans(classified(source, spans, as_of=as_of, currency=currency).filter(_.excluded.isnull()))
-        for spans in (raw.anti_join(several, "customer_id"), raw.semi_join(several, "customer_id"))
-    )
-    alone = _with_status_rules(alone, as_of, policy)
-    rows = ibis.union(
-        rows.filter(_.status == "active"), *(_joined_up(rows, s) for s in ("past_due", "paused"))
-    )
-    rows = _with_status_rules(rows, as_of, policy)
+    alone, rows = _alone_and_several(source, as_of, currency, policy)
     carry = ("plan", "currency", "billing")
     columns = ["customer_id", "island", "start", "end", "end_day", "rank", *carry]
     stays = ibis.union(
@@ -190,17 +179,9 @@ def duration_counts(
     Raises:
         InputError: A covariate is not available.
     """
-    stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
-    stays = _started_within(stays, start_from, start_to)
-    watched = _with_periods(stays, as_of, period, observed_from)
-    # No other columns, so that those of customers may have any other name.
-    watched = watched.select(
-        "customer_id", "plan", "currency", "billing", "start", "entry", "exit", "event", "cause"
-    )
-    for name in covariates:
-        watched = group_column(source, watched, name)
-    counts = watched.group_by(*covariates, "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
-    return counts.filter(_.exit > _.entry)  # the others were never at risk in a whole period
+    scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
+    followed = _followed(source, covariates, *scope)
+    return followed.group_by(*covariates, "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
 
 
 def life_table(
@@ -278,6 +259,74 @@ def life_table(
         table.mutate(at_risk=change.sum().over(later).cast("int64"))
         .select("group", "period", "at_risk", "events", *CAUSES, "censored", "entered")
         .order_by("group", "period")
+    )
+
+
+def churned_value(
+    source: Tables,
+    *,
+    by: str | None = None,
+    as_of: dt.date,
+    period: Period = "month",
+    start_from: dt.date | None = None,
+    start_to: dt.date | None = None,
+    currency: str = "",
+    observed_from: dt.date | None = None,
+    min_group: int = 1,
+    max_groups: int = 12,
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Count the churned customers of `life_table`, with what they paid a month when they left.
+
+    What they paid is the sum of their subscriptions that ran on the last day of the spell, at their own
+    price; of who paused for too long it is the price before the pause, and of who did not pay any more the
+    last price that was paid.
+
+    Args:
+        source: Contract tables.
+        by: As for `life_table`, and so are the others.
+        as_of: The last day of the data.
+        period: The unit of duration.
+        start_from: Keep spells that began on this day or later.
+        start_to: Keep spells that began before this day.
+        currency: Keep this currency only; empty keeps all.
+        observed_from: The first day on which churn was recorded; None: always.
+        min_group: Groups with fewer customers are folded into *other*.
+        max_groups: So are the smallest groups beyond this many.
+        policy: Gap, pause and grace.
+
+    Returns:
+        A row a group, period of life, cause (voluntary, involuntary or unknown) and currency: group, period,
+        cause, currency, customers (churned; each in one currency, the first by name, so that they add up to
+        the events of `life_table`) and monthly_minor (what they paid a month, in minor units).
+
+    Raises:
+        InputError: `by` is not available.
+    """
+    scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
+    followed = _followed(source, [by] if by else [], *scope)
+    followed = followed.rename(group=by) if by else followed.mutate(group=ibis.literal("all"))
+    if by:
+        followed = _fold(followed.mutate(n=ibis.literal(1, "int64")), min_group, max_groups)
+    gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
+    rows = _lived(source, as_of, currency, policy)
+    rows = rows.select("customer_id", "currency", "monthly_minor", "start_day", "end_day")
+    whose = ibis.window(group_by="customer_id")
+    # A span of no whole day is no price that was paid, unless the customer has had no other.
+    last = gone.inner_join(rows, ["customer_id", "end_day"])
+    last = last.mutate(whole=(last.start_day < last.end_day).ifelse(1, 0))
+    last = last.filter(_.whole == _.whole.max().over(whose))
+    each = last.group_by("customer_id", "group", "period", "cause", "currency").agg(
+        paid=_.monthly_minor.sum(where=_.whole == 1), most=_.monthly_minor.max()
+    )
+    each = each.mutate(lead=each.currency == each.currency.min().over(whose))
+    return (
+        each.group_by("group", "period", "cause", "currency")
+        .agg(
+            customers=_.lead.sum().cast("int64"),
+            monthly_minor=_.paid.fill_null(_.most).sum().cast("int64"),
+        )
+        .order_by("group", "period", "cause", "currency")
     )
 
 
@@ -532,6 +581,56 @@ def classified(
 def limit_days(days: int | None) -> int:
     """Return a number of days that a policy allows; None, never: a hundred years."""
     return 36_500 if days is None else days
+
+
+def _alone_and_several(
+    source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy
+) -> tuple[ir.Table, ir.Table]:
+    """The settled spans of customers with one span, and of those with several."""
+    # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
+    raw = source["subscriptions"]
+    several = raw.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1).select("customer_id")
+    alone, rows = (
+        _spans(classified(source, spans, as_of=as_of, currency=currency).filter(_.excluded.isnull()))
+        for spans in (raw.anti_join(several, "customer_id"), raw.semi_join(several, "customer_id"))
+    )
+    alone = _with_status_rules(alone, as_of, policy)
+    rows = ibis.union(
+        rows.filter(_.status == "active"), *(_joined_up(rows, s) for s in ("past_due", "paused"))
+    )
+    rows = _with_status_rules(rows, as_of, policy)
+    return alone, rows
+
+
+def _lived(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
+    """The spans that spells are made of, as the policy's rules of pauses and unpaid time end them."""
+    alone, rows = _alone_and_several(source, as_of, currency, policy)
+    return ibis.union(alone, rows.select(alone.columns))
+
+
+def _followed(
+    source: Tables,
+    covariates: Sequence[str],
+    as_of: dt.date,
+    period: Period,
+    start_from: dt.date | None,
+    start_to: dt.date | None,
+    currency: str,
+    observed_from: dt.date | None,
+    policy: MetricPolicy,
+) -> ir.Table:
+    """Each customer's first spell in whole periods, with the columns to compare by."""
+    stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
+    stays = _started_within(stays, start_from, start_to)
+    watched = _with_periods(stays, as_of, period, observed_from).rename(end_day="end_index")
+    # No other columns, so that those of customers may have any other name.
+    watched = watched.select(
+        "customer_id", "plan", "currency", "billing", "start", "entry", "exit", "event", "cause", "end_day"
+    )
+    watched = watched.filter(_.exit > _.entry)  # the others were never at risk in a whole period
+    for name in covariates:
+        watched = group_column(source, watched, name)
+    return watched
 
 
 def _spans(spans: ir.Table) -> ir.Table:

@@ -47,6 +47,8 @@ def embedded() -> Any:
         "preserve_insertion_order": "false",
         # Nothing may be fetched from the network behind the reader's back.
         "autoinstall_known_extensions": "false",
+        # It would write into a notebook's output.
+        "enable_progress_bar": "false",
     }
     message = ""
     try:
