@@ -47,8 +47,6 @@ def embedded() -> Any:
         "preserve_insertion_order": "false",
         # Nothing may be fetched from the network behind the reader's back.
         "autoinstall_known_extensions": "false",
-        # It would write into a notebook's output.
-        "enable_progress_bar": "false",
     }
     message = ""
     try:
@@ -60,6 +58,7 @@ def embedded() -> Any:
             f"The engine refuses its settings: {message}. Fix: correct TENURE_MEMORY_LIMIT (such as 4GB), "
             f"TENURE_THREADS (a whole number) or TENURE_TEMP_LIMIT (such as 20GB)."
         )
+    connection.execute("SET enable_progress_bar = false")  # it would write into a notebook's output
     return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
 
 
