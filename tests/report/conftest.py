@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
+from matplotlib.backends import backend_agg
 from report_sample import HOSTILE, executed, notebook, sample
 
 from tenure import report
+
+
+@pytest.fixture(autouse=True)
+def fonts_that_we_bring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test draws, no letter of it comes from a font of this machine."""
+    used: set[Path] = set()
+    get_font = backend_agg.get_font
+
+    def noted(paths: Any, *others: Any, **named: Any) -> Any:
+        used.update(map(Path, paths))
+        return get_font(paths, *others, **named)
+
+    monkeypatch.setattr(backend_agg, "get_font", noted)
+    yield
+    ours = Path(matplotlib.get_data_path()).resolve()
+    assert not [path for path in used if not path.resolve().is_relative_to(ours)]
 
 
 @pytest.fixture(scope="session")

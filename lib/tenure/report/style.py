@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
@@ -29,28 +31,28 @@ FIXED = {
     "unknown": GREY,
 }
 WIDTH = 6.6
-FONTS = (
-    "Inter",
-    "Helvetica Neue",
-    "Arial",
-    "Liberation Sans",
-    "DejaVu Sans",
-    # For letters that those lack, where one of them is there.
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans CJK KR",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "PingFang SC",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "Noto Sans Arabic",
-    "Noto Sans Hebrew",
-    "Noto Sans Devanagari",
-    "Noto Sans Thai",
-)
+# matplotlib's own files, under names of ours: a machine's fonts are never looked up, so a figure that fits
+# here fits everywhere. A letter that DejaVu lacks is drawn as a box that names its script; the table behind
+# the figure has it right.
+FONTS = {
+    "Tenure": {"normal": "DejaVuSans.ttf", "bold": "DejaVuSans-Bold.ttf"},
+    "Tenure boxes": {"normal": "LastResortHE-Regular.ttf", "bold": "LastResortHE-Regular.ttf"},
+}
+
+
+@cache
+def font_families() -> list[str]:
+    """Make the fonts that come with matplotlib known by our names; return the names in their order."""
+    import matplotlib
+    from matplotlib.font_manager import fontManager, weight_dict
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    for family, files in FONTS.items():
+        for weight, file in files.items():
+            fontManager.addfont(folder / file)
+            entry = fontManager.ttflist[-1]
+            fontManager.ttflist[-1] = replace(entry, name=family, weight=weight_dict[weight])
+    return list(FONTS)
 
 
 @contextmanager
@@ -58,11 +60,9 @@ def theme() -> Iterator[None]:
     """Apply the look of Tenure's figures inside the block, and only there."""
     import matplotlib
     import seaborn
-    from matplotlib import font_manager
 
-    known = {font.name for font in font_manager.fontManager.ttflist}
     settings: dict[Any, Any] = {
-        "font.family": [font for font in FONTS if font in known] or ["DejaVu Sans"],
+        "font.family": font_families(),
         "font.size": 10,
         "axes.labelsize": 10,
         "axes.labelcolor": MUTED,
@@ -94,9 +94,7 @@ def theme() -> Iterator[None]:
         "figure.dpi": 100,
         "svg.hashsalt": "tenure",
     }
-    with matplotlib.rc_context(), seaborn.axes_style("whitegrid"), warnings.catch_warnings():
-        # A letter that no font has is drawn as a box; the table behind the figure has it right.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with matplotlib.rc_context(), seaborn.axes_style("whitegrid"):
         matplotlib.rcParams.update(settings)
         yield
 
@@ -211,6 +209,8 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     """
     if not labels:
         return
+    from matplotlib.transforms import ScaledTranslation
+
     figure: Any = axes.figure
     figure.draw_without_rendering()
     ordered = sorted(labels, key=lambda label: label[2])
@@ -218,14 +218,16 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     scale = figure.dpi / 72
     box = axes.get_window_extent()
     places = spread([point[1] for point in points], size * 1.25 * scale, box.y0, box.y1)
-    right = max(point[0] for point in points)
+    # From the last end in the data's own terms, so that names stay beside it when the layout moves the axes.
+    right = max(x for _, x, _, _ in labels)
+    beside: Any = axes.transData + ScaledTranslation(8 / 72, 0, figure.dpi_scale_trans)
     for (name, x, y, color), point, place in zip(ordered, points, places, strict=True):
         moved = abs(place - point[1]) > 2 * scale
         axes.annotate(
             shorten(name),
             xy=(x, y),
-            xytext=((right - point[0]) / scale + 8, (place - point[1]) / scale),
-            textcoords="offset points",
+            xytext=(right, (place - point[1]) / scale),
+            textcoords=(beside, "offset points"),
             color=on_white(color),
             size=size,
             weight="bold",
