@@ -456,7 +456,7 @@ def checked(table, **moments):
     base = {"variant": ["control", "new"], "n": table["units"], "s_pre_revenue": 0.0, "q_pre_revenue": 0.0}
     base |= {"s_observed_days": [5e4, 5e4], "q_observed_days": [2.6e6, 2.6e6]}
     found = integrity.check_integrity(table, daily, pd.DataFrame(base | moments), control="control")
-    return found.table.set_index("check")["result"], found
+    return found.table.frame.set_index("check")["result"], found
 
 
 def test_a_sound_experiment_passes():
