@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Tests run side by side, a process a processor: threads of their own would only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Nothing is tested by the clock: machines are noisy.
+settings.register_profile("tenure", deadline=None)
+settings.load_profile("tenure")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

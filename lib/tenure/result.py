@@ -119,7 +119,8 @@ class Estimate:
             (-0.041, 0.241, 'points')
         """
         counted = self.exact and other.exact
-        if not counted and (self.sample is None or other.sample is None or self.sample == other.sample):
+        sure = self.exact or other.exact
+        if not sure and (self.sample is None or other.sample is None or self.sample == other.sample):
             raise InputError(
                 "Two estimates can be compared by their intervals only where each names a sample of its own; "
                 f"these are of {self.sample!r} and {other.sample!r}. Fix: hand over the paired difference "

@@ -18,6 +18,7 @@ import pytest
 
 from tenure.report import make_finding
 from tenure.report.display import FINDING as FINDING_TYPE
+from tenure.result import counted
 from tenure.runs.collection import Result, run_collection
 from tenure.runs.execute import Outcome
 from tenure.runs.notebook import read_notebook
@@ -98,7 +99,7 @@ def run_instantly(monkeypatch: pytest.MonkeyPatch) -> None:
         notebook = nbformat.read(path, 4)
         declared = read_notebook(path).parameters
         value = parameters.get("x", declared["x"].default if "x" in declared else 1)
-        finding = asdict(make_finding("some.number", "It is {value}.", value=value, unit="count"))
+        finding = asdict(make_finding("some.number", "It is {value}.", counted(value)))
         bundle = {"text/plain": finding["sentence"], FINDING_TYPE: finding}
         notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", bundle)]
         return Outcome("ok", "", notebook, None, 0.1)

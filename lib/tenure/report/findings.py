@@ -1,4 +1,4 @@
-"""What a notebook found: sentences with a number, its interval and its comparison."""
+"""What a notebook found: sentences made from estimates, and a record of each for machines."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import math
 import re
 import string
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import FINDING, show
+from tenure.result import NAN, Estimate
+
+Better = Literal["up", "down"] | None
+Sentence = str | Mapping[str, str]
 
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A number that answers part of a report's question.
+    """A number that answers part of a report's question, as it is kept in findings.json.
 
     Attributes:
         id: Its name, stable over runs, such as "churn.median_tenure".
@@ -27,11 +31,16 @@ class Finding:
         value: The value in `unit`; None where it is not available.
         low: The lower end of its interval; None where unknown or without bound.
         high: The upper end; None likewise.
-        unit: The unit, as :func:`tenure.report.format.check_unit` takes it.
+        unit: The unit, as an `Estimate` has it.
         level: The interval's confidence level.
         n: How many things the value rests on.
+        of: What they are, one of them: "customer".
+        exact: Whether it is counted, not estimated.
         compare: What it is compared with, in the same unit.
         compare_label: What that is, such as "the year before".
+        difference: Value less comparison, in the same unit.
+        difference_low: The lower end of the difference's interval.
+        difference_high: The upper end of it.
         better: Which direction is good.
         target: What was aimed for, in the same unit.
         verdict: "better", "worse", "higher", "lower" or "no clear change" against `compare`; "" without one.
@@ -47,9 +56,14 @@ class Finding:
     unit: str
     level: float = 0.95
     n: int | None = None
+    of: str = ""
+    exact: bool = False
     compare: float | int | None = None
     compare_label: str = ""
-    better: Literal["up", "down"] | None = None
+    difference: float | int | None = None
+    difference_low: float | int | None = None
+    difference_high: float | int | None = None
+    better: Better = None
     target: float | int | None = None
     verdict: str = ""
     lead: bool = False
@@ -58,73 +72,66 @@ class Finding:
 
 def make_finding(
     id: str,
-    sentence: str,
+    sentence: Sentence,
+    estimate: Estimate,
     *,
-    value: Any,
-    low: Any = None,
-    high: Any = None,
-    unit: str,
-    n: Any = None,
-    compare: Any = None,
-    compare_label: str = "",
-    compare_low: Any = None,
-    compare_high: Any = None,
-    better: Literal["up", "down"] | None = None,
+    better: Better = None,
     target: Any = None,
-    level: float = 0.95,
     lead: bool = False,
     **words: Any,
 ) -> Finding:
     """Make a finding without showing it; the parameters are those of :func:`finding`.
 
     Example:
+        >>> now = Estimate(0.051, 0.048, 0.055, n=8090, of="customer", unit="percent", sample="October")
+        >>> then = Estimate(0.046, 0.045, 0.047, unit="percent", sample="September")
         >>> found = make_finding(
-        ...     "churn.monthly", "{value} of customers left in {month} ({interval}).",
-        ...     value=0.051, low=0.048, high=0.055, unit="percent", compare=0.046,
-        ...     compare_label="the month before", better="down", month="October",
-        ... )
+        ...     "churn.monthly",
+        ...     {"rose": "{value} of customers left in {month}, {change} more than in {compare_label}.",
+        ...      "known": "{value} of customers left in {month}."},
+        ...     now.against(then, "the month before"), better="down", month="October")
         >>> found.sentence, found.verdict
-        ('5.1% of customers left in October (4.8% to 5.5%).', 'worse')
+        ('5.1% of customers left in October, 0.5 points more than in the month before.', 'worse')
     """
     if not isinstance(id, str) or not _ID.fullmatch(id):
         raise InputError(
             f"The finding's id {id!r} must be lower-case words joined by dots, such as churn.median_tenure."
         )
-    fmt.check_unit(unit)
     if better not in ("up", "down", None):
         raise InputError(f"The finding {id} has better={better!r}; it may be 'up', 'down' or None.")
-    given = {"value": value, "low": low, "high": high, "compare": compare, "target": target}
-    numbers = {name: _plain(id, name, number) for name, number in given.items()}
-    if numbers["low"] is not None and numbers["high"] is not None and numbers["low"] > numbers["high"]:
-        raise InputError(f"The finding {id} has an interval upside down: {low} to {high}; swap its ends.")
-    size = _plain(id, "n", n)
-    clear = _clear_change(
-        numbers["value"],
-        numbers["low"],
-        numbers["high"],
-        numbers["compare"],
-        _plain(id, "compare_low", compare_low),
-        _plain(id, "compare_high", compare_high),
-    )
-    shown = {
-        "value": fmt.value(value, unit),
-        "low": fmt.value(low, unit),
-        "high": fmt.value(high, unit),
-        "interval": fmt.interval(low, high, unit),
-        "n": fmt.count(n),
-        "compare": fmt.value(compare, unit),
-        "difference": _difference(numbers["value"], numbers["compare"], unit),
-        "target": fmt.value(target, unit),
+    fmt.check_unit(estimate.unit)
+    than = estimate.compare
+    moved = estimate.difference
+    numbers = {
+        name: _plain(id, name, number)
+        for name, number in {
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "compare": than and than.value,
+            "difference": moved and moved.value,
+            "difference_low": moved and moved.low,
+            "difference_high": moved and moved.high,
+            "target": target,
+        }.items()
     }
+    if numbers["low"] is not None and numbers["high"] is not None and numbers["low"] > numbers["high"]:
+        raise InputError(
+            f"The finding {id} has an interval upside down: {estimate.low} to {estimate.high}; swap its ends."
+        )
+    shown = _shown(estimate, target)
+    slots = {"level": fmt.percent(estimate.level), **shown, "n": estimate.n, **estimate.words, **words}
     return Finding(
         id=id,
-        sentence=fill(sentence, {**words, **shown}, f"The finding {id}"),
-        unit=unit,
-        level=level,
-        n=None if size is None else int(size),
-        compare_label=str(compare_label),
+        sentence=fill(choose(sentence, estimate, f"The finding {id}"), slots, f"The finding {id}"),
+        unit=estimate.unit,
+        level=estimate.level,
+        n=None if estimate.n is None else int(estimate.n),
+        of=estimate.of,
+        exact=estimate.exact,
+        compare_label=estimate.compare_label,
         better=better,
-        verdict=_verdict(numbers["value"], numbers["compare"], better, clear),
+        verdict=estimate.verdict(better),
         lead=lead,
         shown=shown,
         **numbers,
@@ -133,71 +140,35 @@ def make_finding(
 
 def finding(
     id: str,
-    sentence: str,
+    sentence: Sentence,
+    estimate: Estimate | None = None,
     *,
-    value: Any,
-    low: Any = None,
-    high: Any = None,
-    unit: str,
-    n: Any = None,
-    compare: Any = None,
-    compare_label: str = "",
-    compare_low: Any = None,
-    compare_high: Any = None,
-    better: Literal["up", "down"] | None = None,
+    better: Better = None,
     target: Any = None,
-    level: float = 0.95,
     lead: bool = False,
     **words: Any,
 ) -> None:
     """Say what was found: shows a line for people and keeps a record for machines.
 
-    The comparison is called better or worse only where it is clear: the value's interval excludes what it is
-    compared with or, where that has an interval of its own (`compare_low`, `compare_high`), the interval of
-    the difference excludes zero. That interval is made from the two by the method of variance estimates
-    recovery (Zou and Donner 2008, doi:10.1002/sim.3095).
-
     Args:
         id: A name that stays the same over runs, such as "churn.median_tenure"; once in a notebook.
-        sentence: A template with any of {value} {low} {high} {interval} {n} {compare} {difference} {target}
-            and the names of `words`.
-        value: The value in `unit`; None or NaN reads "not available".
-        low: The lower end of its interval; None, NaN or minus infinity where there is none.
-        high: The upper end; None, NaN or infinity where there is none.
-        unit: "percent" and "points" (fractions), "months", "weeks", "days", "years", "count", "number",
-            "ratio", "score" or "money:EUR" (minor units).
-        n: How many things the value rests on.
-        compare: What it is compared with, in the same unit.
-        compare_label: What that is, such as "the year before".
-        compare_low: The lower end of the comparison's own interval.
-        compare_high: The upper end of it.
+        sentence: A whole sentence, or a set of whole sentences by case: the estimate's own case where a model
+            has set one; else "not available", "rose", "fell" or "no clear change" where it was compared;
+            else, and for every case that is not in the set, "known". Slots: {value} {low} {high} {interval}
+            {n} {compare} {compare_label} {difference} {change} (the difference without its sign) {size} (the
+            value without its sign) {target}, the estimate's own words, and `words`; ``{n:customer}`` counts.
+        estimate: The number.
         better: Which direction is good; None for neither.
         target: What was aimed for, in the same unit.
-        level: The confidence level of the interval.
         lead: Whether it stands before the others in the report's *In short*.
-        **words: Further placeholders, already formatted.
+        **words: Further slots: texts, numbers, dates, estimates.
 
     Raises:
-        InputError: The id, the unit, the interval or a placeholder is not as it should be.
+        InputError: The id, the unit, the interval, a case or a slot is not as it should be.
     """
-    found = make_finding(
-        id,
-        sentence,
-        value=value,
-        low=low,
-        high=high,
-        unit=unit,
-        n=n,
-        compare=compare,
-        compare_label=compare_label,
-        compare_low=compare_low,
-        compare_high=compare_high,
-        better=better,
-        target=target,
-        level=level,
-        lead=lead,
-        **words,
-    )
+    if estimate is None:
+        estimate, words = _from_numbers(words)
+    found = make_finding(id, sentence, estimate, better=better, target=target, lead=lead, **words)
     record = asdict(found)
     details = describe(record)
     page = (
@@ -209,30 +180,64 @@ def finding(
     show({"text/plain": plain, "text/html": page, FINDING: record})
 
 
-def text(sentence: str, **words: Any) -> None:
-    """Show a reading: a sentence made from numbers, with {placeholders} filled from `words`.
+def text(sentence: Sentence, estimate: Estimate | None = None, **words: Any) -> None:
+    """Show a reading: a sentence made from numbers, or the one of a set that an estimate's case asks for.
 
     Example:
         >>> text("Customers of {plan} stay longest.", plan="<b>Pro</b>")
         Customers of <b>Pro</b> stay longest.
+        >>> text("{value} left.", Estimate(0.051, unit="percent"))
+        5.1% left.
     """
+    if estimate is not None:
+        words = {**_shown(estimate, None), "n": estimate.n, **estimate.words, **words}
+        sentence = choose(sentence, estimate, "The text")
+    elif not isinstance(sentence, str):
+        raise InputError(
+            "The text has sentences by case and no estimate to choose one by; pass the estimate."
+        )
     filled = fill(sentence, words, "The text")
-    show({"text/plain": filled, "text/html": f"<p>{html.escape(filled)}</p>"})
+    if filled:
+        show({"text/plain": filled, "text/html": f"<p>{html.escape(filled)}</p>"})
+
+
+def choose(sentence: Sentence, estimate: Estimate, who: str) -> str:
+    """Return the sentence that speaks of the estimate's case.
+
+    Raises:
+        InputError: There is none for it.
+
+    Example:
+        >>> choose({"known": "{value} left.", "not available": "Nobody knows."}, Estimate(NAN), "It")
+        'Nobody knows.'
+    """
+    if isinstance(sentence, str):
+        return sentence
+    case = estimate.case or estimate.change or "known"
+    if not estimate.case and not estimate.known:
+        case = "not available"
+    if case not in sentence and estimate.known:
+        case = "known"
+    if case not in sentence:
+        raise InputError(f"{who} has no sentence for the case {case!r}; it has: {', '.join(sentence)}.")
+    return sentence[case]
 
 
 def describe(record: Mapping[str, Any]) -> str:
     """Say a finding's interval, count, comparison and target in one line.
 
     Example:
-        >>> describe(asdict(make_finding("a.b", "{value}", value=3, low=2, high=4, unit="months", n=1200)))
-        '95% interval 2 to 4 months · based on 1,200'
+        >>> life = Estimate(3, 2, 4, n=1200, of="customer", unit="months")
+        >>> describe(asdict(make_finding("a.b", "{value}", life)))
+        '95% interval 2 to 4 months · based on 1,200 customers'
     """
     shown = record.get("shown", {})
     parts = []
     if record.get("low") is not None or record.get("high") is not None:
         parts.append(f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}")
     if record.get("n") is not None:
-        parts.append(f"based on {shown['n']}")
+        of = record.get("of") or ""
+        parts.append(f"based on {fmt.things(record['n'], of) if of else shown['n']}")
     if record.get("compare") is not None:
         parts.append(describe_comparison(record))
     if record.get("target") is not None:
@@ -293,29 +298,47 @@ def outputs(notebook: Any) -> Iterable[Mapping[str, Any]]:
 
 
 def fill(template: str, words: Mapping[str, Any], who: str) -> str:
-    """Fill the {placeholders} of a sentence.
+    """Fill the slots of a sentence; what stands behind a colon is counted.
 
     Raises:
-        InputError: A placeholder is not among the words, or the braces do not match.
+        InputError: A slot is not among the words, or the braces do not match.
 
     Example:
-        >>> fill("{value} left", {"value": "5.1%"}, "The text")
-        '5.1% left'
+        >>> fill("{value} left, {n:customer}", {"value": "5.1%", "n": 1}, "The text")
+        '5.1% left, 1 customer'
     """
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError:
         raise InputError(f"{who} has an unmatched brace in {template!r}; write {{{{ for a brace.") from None
     filled = []
-    for literal, name, spec, conversion in parts:
+    for literal, name, noun, conversion in parts:
         filled.append(literal)
         if name is None:
             continue
-        if name not in words or spec or conversion:
+        if name not in words or conversion or (noun and not noun.isalpha()):
             known = ", ".join(sorted(words)) or "none"
-            raise InputError(f"{who} has the unknown placeholder {{{name}}}; it knows: {known}.")
-        filled.append(str(words[name]))
+            raise InputError(f"{who} has the unknown slot {{{name}}}; it knows: {known}.")
+        filled.append(fmt.things(words[name], noun) if noun else fmt.shown(words[name]))
     return "".join(filled)
+
+
+def _shown(estimate: Estimate, target: Any) -> dict[str, str]:
+    unit, moved, than = estimate.unit, estimate.difference, estimate.compare
+    size = abs(estimate.value) if estimate.known else None
+    return {
+        "value": fmt.value(estimate.value, unit),
+        "size": fmt.value(size, unit),
+        "low": fmt.value(estimate.low, unit),
+        "high": fmt.value(estimate.high, unit),
+        "interval": fmt.interval(estimate.low, estimate.high, unit),
+        "n": fmt.count(estimate.n),
+        "compare": fmt.value(than and than.value, unit),
+        "compare_label": estimate.compare_label,
+        "difference": fmt.value(moved.value, moved.unit, signed=True) if moved else fmt.NOT_AVAILABLE,
+        "change": fmt.value(abs(moved.value), moved.unit) if moved else fmt.NOT_AVAILABLE,
+        "target": fmt.value(target, unit),
+    }
 
 
 def _plain(id: str, name: str, number: Any) -> float | int | None:
@@ -331,40 +354,33 @@ def _plain(id: str, name: str, number: Any) -> float | int | None:
     return int(number) if exact.is_integer() and not isinstance(number, float) else exact
 
 
-def _clear_change(
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    compare: float | None,
-    compare_low: float | None,
-    compare_high: float | None,
-) -> bool:
-    """Say whether the value differs from the comparison beyond what its uncertainty allows."""
-    if value is None or compare is None or value == compare:
-        return False
-    other_low = compare if compare_low is None else compare_low
-    other_high = compare if compare_high is None else compare_high
-    if value > compare:
-        return low is None or value - compare > math.hypot(value - low, other_high - compare)
-    return high is None or compare - value > math.hypot(high - value, compare - other_low)
+def _from_numbers(given: dict[str, Any]) -> tuple[Estimate, dict[str, Any]]:
+    """An estimate from the separate numbers of workbooks that have not moved to estimates yet."""
 
+    def number(name: str) -> float:
+        value = given.pop(name, None)
+        return NAN if fmt.missing(value) else value
 
-def _verdict(
-    value: float | None, compare: float | None, better: Literal["up", "down"] | None, clear: bool
-) -> str:
-    if value is None or compare is None:
-        return ""
-    if not clear:
-        return "no clear change"
-    if better is None:
-        return "higher" if value > compare else "lower"
-    return "better" if (value > compare) == (better == "up") else "worse"
-
-
-def _difference(value: float | None, compare: float | None, unit: str) -> str:
-    if value is None or compare is None:
-        return fmt.NOT_AVAILABLE
-    return fmt.value(value - compare, "points" if unit == "percent" else unit, signed=True)
+    names = ("value", "low", "high", "compare", "compare_low", "compare_high")
+    value, low, high, *than = (number(name) for name in names)
+    one = Estimate(
+        value,
+        low,
+        high,
+        n=None if fmt.missing(given.get("n")) else given["n"],
+        unit=given.pop("unit"),
+        level=given.pop("level", 0.95),
+        exact=math.isnan(low) and math.isnan(high),
+        sample="now",
+    )
+    label = given.pop("compare_label", "")
+    given.pop("n", None)
+    if math.isnan(than[0]):
+        return one, given
+    exact = math.isnan(than[1]) and math.isnan(than[2])
+    return one.against(
+        replace(one, value=than[0], low=than[1], high=than[2], exact=exact, sample="then"), label
+    ), given
 
 
 def _as_dict(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import Any
 
 from tenure.errors import InputError
 from tenure.money import minor_exponent
+from tenure.result import Estimate
 
 NOT_AVAILABLE = "not available"
 UNITS = ("percent", "points", "days", "weeks", "months", "years", "count", "number", "ratio", "score")
@@ -379,6 +380,41 @@ def check_unit(unit: str) -> str:
         _currency(unit[6:])
         return unit
     raise InputError(f"There is no unit {unit!r}; use one of {', '.join(UNITS)} or money:EUR.")
+
+
+def shown(value: Any) -> str:
+    """Return what a slot of a sentence shows: a text as it is, a day as a date, an estimate by its unit.
+
+    Example:
+        >>> shown("Basic"), shown(1234), shown(dt.date(2026, 10, 31)), shown(["a", "b"])
+        ('Basic', '1,234', 'Oct 31, 2026', 'a and b')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Estimate):
+        return globals()["value"](value.value, value.unit)
+    if isinstance(value, dt.date):
+        return date(value)
+    if isinstance(value, list | tuple):
+        return join(map(shown, value))
+    return number(value)
+
+
+def things(n: Any, noun: str) -> str:
+    """Count things, in the noun's form for that number.
+
+    Example:
+        >>> things(1, "customer"), things(12_000, "customer")
+        ('1 customer', '12,000 customers')
+    """
+    return f"{number(n)} {plural(n, noun)}"
+
+
+def plural(n: Any, noun: str) -> str:
+    """Return the noun's form for a number."""
+    if str(n) == "1":
+        return noun
+    return noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeo" else noun + "s"
 
 
 def join(words: Iterable[Any]) -> str:
