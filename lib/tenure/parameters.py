@@ -33,15 +33,35 @@ def check_parameters(names: Mapping[str, Any]) -> None:
     Raises:
         InputError: A parameter is unknown, or its value is not of the declared type.
     """
+    cells, place, known = _parameters_cell(names)
+    injected = [cell for cell in cells[place:] if cell.lstrip().startswith("# Parameters")]
+    for name in _assigned(injected[-1]) if injected and known else []:
+        if name not in known:
+            raise InputError(unknown_name("parameter", name, known))
+    for name, (type_name, default) in known.items():
+        if names[name] is not None or default is not None:
+            check_type(name, names[name], type_name)
+
+
+def declared(names: Mapping[str, Any]) -> list[str]:
+    r"""Return the names of a notebook's parameters.
+
+    Args:
+        names: The notebook's ``globals()``.
+
+    Example:
+        >>> declared({"In": ["", "data: str = ''\nhorizon: int = 24", "x = 1"]})
+        ['data', 'horizon']
+    """
+    return list(_parameters_cell(names)[2])
+
+
+def _parameters_cell(names: Mapping[str, Any]) -> tuple[list[str], int, dict[str, tuple[str, Any]]]:
+    """The cells that were run, the place of the parameters' and each parameter's type and default."""
     cells = [cell for cell in names.get("In", []) if cell.strip()]
     found = [(len(types), place, types) for place, cell in enumerate(cells) if (types := _declared(cell))]
-    _, place, declared = max(found, key=lambda one: one[:2], default=(0, 0, {}))
-    injected = [cell for cell in cells[place:] if cell.lstrip().startswith("# Parameters")]
-    for name in _assigned(injected[-1]) if injected and declared else []:
-        if name not in declared:
-            raise InputError(unknown_name("parameter", name, declared))
-    for name, type_name in declared.items():
-        check_type(name, names[name], type_name)
+    _, place, known = max(found, key=lambda one: one[:2], default=(0, 0, {}))
+    return cells, place, known
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
@@ -147,15 +167,20 @@ def optional_date(name: str, value: str, default: dt.date | None = None) -> dt.d
         ) from None
 
 
-def _declared(cell: str) -> dict[str, str]:
+def _declared(cell: str) -> dict[str, tuple[str, Any]]:
     body = _parse(cell)
     if not body or not all(isinstance(line, ast.AnnAssign) for line in body):
         return {}
     return {
-        line.target.id: ast.unparse(line.annotation)
+        line.target.id: (ast.unparse(line.annotation), _literal(line.value))
         for line in body
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
     }
+
+
+def _literal(value: ast.expr | None) -> Any:
+    """A default that is written out; what is computed counts as not None."""
+    return value.value if isinstance(value, ast.Constant) else value
 
 
 def _assigned(cell: str) -> list[str]:

@@ -1,0 +1,196 @@
+"""What every workbook begins with: parameters, data, checks, the day, money and economics, in one call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tenure import money, parameters
+from tenure.economics import Economics, read_economics
+from tenure.errors import NotApplicable
+from tenure.policy import POLICIES, MetricPolicy, named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tenure.sources.connect import Source
+
+# Parameters that several workbooks have, and what they may be.
+_AT_LEAST = {"horizon": 2, "min_group": 1, "window_days": 1, "days": 1, "holdout": 1, "pay_months": 1}
+_AT_LEAST |= {"spend_lag": 0, "largest": 0}
+_SHARES = ("kept", "alpha", "level")
+_CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
+_DATES = ("as_of", "start_from", "start_to", "since")
+
+
+@dataclass(frozen=True, eq=False)
+class Workbook:
+    """Somebody's data, opened and checked, with what holds for the whole workbook.
+
+    Attributes:
+        source: The contract tables.
+        as_of: The last day that is looked at.
+        scope: What every measure is asked with, such as `as_of`, `currency` and `policy`.
+        economics: What the company earns on its revenue.
+        wanted_currency: The reporting currency that a parameter or company.yml names; empty: none.
+    """
+
+    source: Source
+    as_of: dt.date
+    scope: Mapping[str, Any]
+    economics: Economics
+    wanted_currency: str = ""
+
+    def ask(self, measure: Callable[..., Any], *args: Any, **options: Any) -> pd.DataFrame:
+        """Put one question to the engine and return its small table.
+
+        Args:
+            measure: A function of `tenure.measures`.
+            *args: Its arguments after the source.
+            **options: Its options; those of `scope` that it takes need not be named.
+
+        Raises:
+            InputError: The engine cannot answer, or the answer is too large; in one sentence.
+        """
+        from tenure.sources.connect import collect
+
+        takes = inspect.signature(measure).parameters
+        known = {name: value for name, value in self.scope.items() if name in takes}
+        return collect(measure(self.source, *args, **{**known, **options}))
+
+    @cached_property
+    def active(self) -> pd.DataFrame:
+        """Paying customers on the last day and what they pay a month, by currency."""
+        from tenure.measures import subscriptions
+
+        return self.ask(subscriptions.active_value)
+
+    @cached_property
+    def rates(self) -> pd.DataFrame | None:
+        """Month-end exchange rates (currency, month, rate); None: the data has none."""
+        from tenure.measures import revenue
+
+        return self.ask(revenue.month_rates) if "fx_rates" in self.source else None
+
+    @cached_property
+    def currency(self) -> str:
+        """The currency to report in: the one named, that of the rates, or that of most revenue."""
+        paid = dict(zip(self.active["currency"], self.active["monthly_minor"].astype(float), strict=True))
+        return money.reporting_currency(paid, self.rates, self.wanted_currency) or "XXX"
+
+    @property
+    def unit(self) -> str:
+        """The unit of money, such as "money:EUR"."""
+        return f"money:{self.currency}"
+
+    @property
+    def month(self) -> int:
+        """The index of the last day's month, counted from January of year 0."""
+        return self.as_of.year * 12 + self.as_of.month - 1
+
+    def factors(self, month: int | None = None) -> dict[str, float]:
+        """Return reporting minor units for a minor unit of each currency with a rate.
+
+        Args:
+            month: The month at whose end; None: the last one.
+        """
+        used = [*self.active["currency"], self.currency]
+        return money.known_factors(self.rates, used, self.currency, self.month if month is None else month)
+
+
+def open_workbook(
+    names: Mapping[str, Any],
+    *,
+    needs: Sequence[str] = ("customers", "subscriptions"),
+    dated: bool = False,
+    **limits: tuple[float, float],
+) -> Workbook:
+    """Check the parameters, open and check the data, and show what the report is about.
+
+    What is not as it should be is refused before any work, in one sentence.
+
+    Args:
+        names: The notebook's ``globals()``.
+        needs: Contract tables without which there is nothing to say.
+        dated: Whether real dates are needed, which a snapshot does not have.
+        **limits: For further parameters the least and the greatest value.
+
+    Returns:
+        The workbook.
+
+    Raises:
+        InputError: A parameter or the data is not as it should be.
+        NotApplicable: A table or dates are absent.
+    """
+    from tenure import report
+    from tenure.measures import subscriptions
+    from tenure.report import format as fmt
+    from tenure.sources.checks import check, check_as_of
+    from tenure.sources.connect import open_source
+
+    parameters.check_parameters(names)
+    days = _check_values(names, limits)
+    data, mapping = names["data"], names.get("mapping", "")
+    economics = read_economics(names.get("company", ""), data).overriding(
+        {name: names[name] for name in Economics.model_fields if name in parameters.declared(names)}
+    )
+    source = open_source(data, mapping)
+    source.require(*needs)
+    if dated and not source.dated:
+        raise NotApplicable("This question needs real dates, and this data knows only durations.")
+    as_of = check_as_of(source, days["as_of"])
+    found = check(source, as_of)
+    found.raise_errors()
+
+    currency, by = names.get("currency", ""), names.get("by", "")
+    if by:
+        parameters.one_of("by", by.partition(":")[0], subscriptions.groupings(source))
+    policy = named(names["policy"]) if names.get("policy") else MetricPolicy()
+    scope = {
+        "as_of": as_of,
+        "currency": currency,
+        "start_from": days["start_from"],
+        "start_to": days["start_to"],
+        "observed_from": source.observed_from,
+        "policy": policy,
+        **{name: names[name] for name in ("period", "min_group") if name in names},
+    }
+    wanted = names.get("reporting_currency", "") or economics.currency or currency
+    book = Workbook(source, as_of, scope, economics, wanted)
+    if currency:
+        parameters.one_of("currency", currency, book.ask(subscriptions.currencies)["currency"])
+    report.header(
+        as_of=as_of,
+        source=source.url,
+        company=economics.name,
+        groups=by,
+        currency=currency,
+        policy=names.get("policy", ""),
+    )
+    report.checks(found)
+    left_out = book.ask(subscriptions.exclusions)
+    amounts = zip(left_out.pop("monthly_minor"), left_out.pop("currency"), strict=True)
+    report.exclusions(left_out.assign(monthly=[fmt.money(*amount) for amount in amounts]))
+    return book
+
+
+def _check_values(names: Mapping[str, Any], limits: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+    """Refuse values that no workbook can work with; return the parameters that are days."""
+    declared = parameters.declared(names)
+    for name in declared:
+        value = names[name]
+        if value is None:
+            continue
+        if name in limits:
+            parameters.between(name, value, *limits[name])
+        elif name in _AT_LEAST:
+            parameters.at_least(name, value, _AT_LEAST[name])
+        elif name in _SHARES:
+            parameters.between(name, value, 0, 1)
+        elif name in _CHOICES and value:
+            parameters.one_of(name, value, _CHOICES[name])
+    return {name: parameters.optional_date(name, names.get(name, "")) for name in _DATES}
