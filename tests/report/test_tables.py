@@ -1,4 +1,4 @@
-"""Tables and exports."""
+"""Tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from report_sample import HOSTILE
 
 from tenure.errors import InputError
-from tenure.report import export, table
+from tenure.report import table
 from tenure.report.tables import to_html
+from tenure.result import Table
 
 
 def test_everything_is_escaped():
@@ -76,41 +77,36 @@ def test_mistakes():
         table(pd.DataFrame({"a": [1]}), caption="x", formats={"a": "percents"})
 
 
-def test_an_export_keeps_every_value(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("TENURE_OUTPUT", str(tmp_path / "out"))
-    frame = pd.DataFrame({"customer_id": ["007", "=1+1", 'a "b", c\nd'], "share": [0.1, np.nan, 1 / 3]})
-    export("at-risk", frame)
-    back = pd.read_csv(tmp_path / "out" / "at-risk.csv", dtype={"customer_id": str})
-    pd.testing.assert_frame_equal(back, frame)
-    assert capsys.readouterr().out == "Exported 3 rows to at-risk.csv\n"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["at-risk.csv"]
+def test_an_estimate_and_its_interval_stand_in_one_cell(capsys):
+    frame = pd.DataFrame(
+        {
+            "plan": ["Basic", "Pro", "New"],
+            "churn": [0.05, 0.2, np.nan],
+            "churn_low": [0.041, 0.2, np.nan],
+            "churn_high": [0.06, 0.2, np.nan],
+            "median": [14.0, 20.5, np.nan],
+            "median_low": [13.0, 19.0, 5.0],
+            "median_high": [15.0, np.nan, np.nan],
+        }
+    )
+    units = {"churn": "percent", "median": "months", "absent": "percent"}
+    page = to_html(Table(frame, units, ["A note."]), caption="Plans", note="First.")
+    assert page.count('<th scope="col"') == 3
+    for words in (">5.0% (4.1% to 6.0%)<", ">20.0%<", ">14.0 (13.0 to 15.0)<", ">20.5 (19.0 or more)<"):
+        assert words in page, words
+    assert ">Median (months)<" in page
+    assert page.count('aria-label="not available">–<') == 1
+    assert "First. A note.</small>" in page
+    table(Table(frame, units), caption="Plans", fold=True)
+    assert capsys.readouterr().out.startswith("Plans\n")
 
 
-def test_an_export_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
-    monkeypatch.setenv("TENURE_OUTPUT", str(tmp_path))
-    export("list", pd.DataFrame({"a": [1]}))
+def test_a_result_is_shown_by_its_table():
+    class Fit:
+        table = pd.DataFrame({"share": [0.5], "share_low": [0.25]})
+        notes = ("Few were observed.",)
 
-    class Broken:
-        def to_csv(self, file, **_):
-            file.write("half")
-            raise OSError("no space left")
-
-    with pytest.raises(OSError, match="no space"):
-        export("list", Broken())
-    assert (tmp_path / "list.csv").read_text() == "a\n1\n"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize("name", ["../x", "a/b", "A", "", ".x", "x.csv"])
-def test_an_export_stays_in_its_folder(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("TENURE_OUTPUT", str(tmp_path))
-    with pytest.raises(InputError, match="name"):
-        export(name, pd.DataFrame({"a": [1]}))
-
-
-def test_an_export_by_hand_goes_below_the_project(tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("TENURE_OUTPUT", raising=False)
-    monkeypatch.setenv("TENURE_ROOT", str(tmp_path))
-    export("list", pd.DataFrame({"a": [1]}))
-    assert (tmp_path / "reports" / "exports" / "list.csv").is_file()
-    assert "1 row to reports/exports/list.csv" in capsys.readouterr().out
+    page = to_html(Fit(), caption="Shares", formats={"share": "percent"})
+    assert page.count('<th scope="col"') == 2
+    assert ">25%<" in page
+    assert "Few were observed." in page

@@ -6,13 +6,13 @@ Importing it is cheap: plotting and notebook libraries are loaded by the functio
 """
 
 from tenure.report.exporter import render, render_failure
+from tenure.report.exports import export, publish_numbers, publish_table
 from tenure.report.findings import Finding, finding, make_finding, read_findings, text
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
 from tenure.report.picture import Picture
-from tenure.report.published import publish_numbers, publish_table
 from tenure.report.showing import checks, exclusions, figure, header
-from tenure.report.tables import export, table
+from tenure.report.tables import table
 from tenure.report.terms import glossary
 
 __all__ = [

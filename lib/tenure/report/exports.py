@@ -1,30 +1,61 @@
-"""Exports of a row a customer: streamed from the engine to a CSV file, a batch at a time."""
+"""What a report leaves beside its page: tables to act on, contract tables for other reports, frozen numbers.
+
+Every file is written whole or not at all. It lies in the folder that the runner names in TENURE_OUTPUT,
+else in reports/exports.
+"""
 
 from __future__ import annotations
 
 import html
+import json
 import os
-import tempfile
-from collections.abc import Iterable
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tenure.contract import BY_NAME
 from tenure.errors import InputError
+from tenure.paths import project_root
 from tenure.report import format as fmt
 from tenure.report.display import show
-from tenure.report.tables import _NAME, _export_folder, _place
+from tenure.report.tables import table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
-def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.RecordBatch]) -> int:
-    """Write batches of rows as CSV beside the report, and say where; memory holds one batch at a time.
 
-    The file is UTF-8, written whole or not at all, with the columns' names in the first line.
+def export(name: str, result: Any) -> None:
+    """Write a table to act on as CSV, and say where it is.
+
+    The file is UTF-8 without index, dates in ISO format. Values are kept as they are: a text that begins with
+    =, +, - or @ is a formula to a spreadsheet, so import such a file as text.
 
     Args:
         name: The file's name without ".csv": lower-case letters, digits, hyphens and underscores.
+        result: A table, a result that has one, or a frame.
+
+    Raises:
+        InputError: The name is not such a name.
+    """
+    frame = table_of(result).frame
+
+    def write(draft: Path) -> None:
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            frame.to_csv(file, index=False, lineterminator="\n")
+
+    target = _write(name, ".csv", write)
+    _say(target, f"Exported {_rows(len(frame))} to")
+
+
+def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.RecordBatch]) -> int:
+    """Write batches of rows as CSV, and say where; memory holds one batch at a time.
+
+    Args:
+        name: As for :func:`export`.
         batches: The rows, as Arrow record batches of one schema.
 
     Returns:
@@ -35,40 +66,99 @@ def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.Record
     """
     from pyarrow import csv
 
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"The export's name {name!r} may hold only lower-case letters, digits, - and _, "
-            "such as clv-scores."
-        )
-    folder = _export_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}.csv"
-    handle, draft = tempfile.mkstemp(dir=folder, prefix=f".{name}-", suffix=".csv")
-    os.close(handle)
-    rows, schema = 0, getattr(batches, "schema", None)
-    try:
+    rows = 0
+
+    def write(draft: Path) -> None:
+        nonlocal rows
+        schema = getattr(batches, "schema", None)
         writer = csv.CSVWriter(draft, schema) if schema is not None else None
         for batch in batches:
-            if writer is None:
-                writer = csv.CSVWriter(draft, batch.schema)
+            writer = writer or csv.CSVWriter(draft, batch.schema)
             writer.write(batch)
             rows += batch.num_rows
-        if writer is not None:
+        if writer is None:
+            draft.touch()
+        else:
             writer.close()
-        os.chmod(draft, 0o644)
+
+    target = _write(name, ".csv", write)
+    _say(target, f"Exported {_rows(rows)} to")
+    return rows
+
+
+def publish_table(name: str, table: Any) -> None:
+    """Write a contract table beside the report, straight from the engine, for other reports to read.
+
+    A mapping reads it by ``published: {segments: segmentation}``: table and report.
+
+    Args:
+        name: The contract table's name.
+        table: An Ibis table with exactly the contract's columns.
+
+    Raises:
+        InputError: There is no such contract table, or a column is not as the contract has it.
+    """
+    from tenure.sources import results
+
+    if name not in BY_NAME:
+        raise InputError(f"There is no contract table {name!r} to publish; there are: {', '.join(BY_NAME)}.")
+    wanted = BY_NAME[name].column_names
+    if set(table.columns) != set(wanted):
+        raise InputError(
+            f"The table {name} has the columns {', '.join(table.columns)} to publish; the contract wants "
+            f"{', '.join(wanted)}."
+        )
+    ordered = table.select(*wanted)
+    target = _write(name, ".parquet", lambda draft: results.save(ordered, str(draft)))
+    rows = int(table.count().to_pyarrow().as_py())
+    _say(target, f"Published {_rows(rows)} of the table {name} as")
+
+
+def publish_numbers(name: str, numbers: Mapping[str, Any]) -> None:
+    """Write frozen numbers, as JSON, for a later run to use again.
+
+    Args:
+        name: The file's name without ".json".
+        numbers: What JSON can hold.
+
+    Raises:
+        InputError: The name is not such a name.
+    """
+    text = json.dumps(dict(numbers), indent=1, allow_nan=False) + "\n"
+    target = _write(name, ".json", lambda draft: draft.write_text(text, encoding="utf-8"))
+    _say(target, "Frozen for later runs as")
+
+
+def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"The file's name {name!r} may hold only lower-case letters, digits, - and _, "
+            "such as at-risk-customers."
+        )
+    chosen = os.environ.get("TENURE_OUTPUT", "")
+    folder = Path(chosen) if chosen else project_root() / "reports" / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    target, draft = folder / f"{name}{suffix}", folder / f".{uuid.uuid4().hex}-{name}{suffix}"
+    try:
+        write(draft)
         os.replace(draft, target)
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
-    words, place = f"{fmt.count(rows)} {'row' if rows == 1 else 'rows'}", html.escape(_place(target))
-    report = os.environ.get("TENURE_REPORT", "")
-    if os.environ.get("TENURE_OUTPUT") and report:
-        href = html.escape(f"exports/{report}/{name}.csv", quote=True)
-        place = f'<a href="{href}">{name}.csv</a>'
-    show(
-        {
-            "text/plain": f"Exported {words} to {_place(target)}",
-            "text/html": f'<p class="export">Exported {html.escape(words)} to {place}</p>',
-        }
-    )
-    return rows
+    return target
+
+
+def _rows(number: int) -> str:
+    return f"{fmt.count(number)} {'row' if number == 1 else 'rows'}"
+
+
+def _say(target: Path, words: str) -> None:
+    """Say what was written and where: in a run as a link, else from the project's root."""
+    run, report = os.environ.get("TENURE_OUTPUT"), os.environ.get("TENURE_REPORT", "")
+    plain = target.name if run else target.relative_to(project_root()).as_posix()
+    place = html.escape(plain)
+    if run and report:
+        href = html.escape(f"exports/{report}/{target.name}", quote=True)
+        place = f'<a href="{href}">{place}</a>'
+    page = f'<p class="export">{html.escape(words)} {place}</p>'
+    show({"text/plain": f"{words} {plain}", "text/html": page})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import style
 from tenure.report.display import FIGURE, show
-from tenure.report.tables import to_html
+from tenure.report.tables import folded, table_of, to_html
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -100,15 +100,9 @@ def show_picture(picture: Picture, caption: str = "") -> None:
 
 def show_data(data: Any, formats: Any = None) -> None:
     """Show a figure's data, folded."""
-    frame = data.frame if isinstance(data, Table) else data
-    units = {name: unit for name, unit in getattr(data, "units", {}).items() if name in frame.columns}
-    rows = to_html(frame, caption="Data behind this figure", formats=formats or units, max_rows=DATA_ROWS)
-    show(
-        {
-            "text/plain": f"Data behind this figure: {len(frame)} rows",
-            "text/html": f'<details class="data"><summary>Data behind this figure</summary>{rows}</details>',
-        }
-    )
+    words, frame = "Data behind this figure", table_of(data).frame
+    page = folded(words, to_html(data, caption=words, formats=formats, max_rows=DATA_ROWS))
+    show({"text/plain": f"{words}: {len(frame)} rows", "text/html": page})
 
 
 def png(figure: Figure) -> tuple[str, int, int]:

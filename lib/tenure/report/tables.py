@@ -1,18 +1,15 @@
-"""Small tables as accessible HTML, and exports as CSV."""
+"""Small tables as accessible HTML."""
 
 from __future__ import annotations
 
 import html
-import os
-import re
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
+from tenure.result import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,71 +18,106 @@ Format = str | Callable[[Any], str]
 
 # Tables of up to so many rows are not cut when printed.
 BRIEF = 15
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def table_of(result: Any) -> Table:
+    """Return the table of what a model returned: a Table, a result with one, or a plain frame without units.
+
+    Example:
+        >>> import pandas as pd
+        >>> table_of(pd.DataFrame({"plan": ["a"]})).units
+        {}
+    """
+    if isinstance(result, Table):
+        return result
+    if hasattr(result, "table"):
+        own = table_of(result.table)
+        return Table(own.frame, own.units, own.notes or tuple(getattr(result, "notes", ())))
+    return Table(result)
 
 
 def table(
-    frame: pd.DataFrame,
+    result: Any,
     *,
     caption: str,
-    formats: Mapping[str, Format] | None = None,
+    fold: bool = False,
     note: str = "",
     max_rows: int = 25,
+    formats: Mapping[str, Format] | None = None,
 ) -> None:
-    """Show a small frame as a table that everyone can read.
+    """Show a small table that everyone can read.
+
+    Columns `x`, `x_low` and `x_high` are an estimate and its interval, and stand in one cell.
 
     Args:
-        frame: The frame; its first column names the rows. A named index becomes the first column.
+        result: A table, a result that has one, or a frame. The first column names the rows; a named index
+            becomes the first column.
         caption: What the table shows, in a few words.
-        formats: For a column: a unit ("percent", "months", "money:EUR"), "date", "month", "p" or a function
-            of the value. Others are formatted by their type.
-        note: A remark below the table.
+        fold: Whether it is closed until a reader opens it.
+        note: A remark below the table, before the table's own.
         max_rows: How many rows to show; a line says how many more there are.
+        formats: For a column of a plain frame: a unit, "date", "month", "p" or a function of the value.
 
     Raises:
         InputError: The caption is empty, or `formats` names a column the frame has not.
     """
-    show(
-        {
-            "text/plain": f"{caption}\n{frame.head(max_rows)}",
-            "text/html": to_html(frame, caption=caption, formats=formats, note=note, max_rows=max_rows),
-        }
-    )
+    shown = table_of(result)
+    page = to_html(shown, caption=caption, formats=formats, note=note, max_rows=max_rows)
+    if fold:
+        page = folded(caption, page)
+    show({"text/plain": f"{caption}\n{shown.frame.head(max_rows)}", "text/html": page})
+
+
+def folded(summary: str, page: str) -> str:
+    """Return HTML that is closed until a reader opens it."""
+    return f'<details class="data"><summary>{html.escape(summary)}</summary>{page}</details>'
 
 
 def to_html(
-    frame: pd.DataFrame,
+    result: Any,
     *,
     caption: str,
-    formats: Mapping[str, Format] | None = None,
     note: str = "",
     max_rows: int = 25,
+    formats: Mapping[str, Format] | None = None,
 ) -> str:
     """Return the table's HTML; the parameters are those of :func:`table`.
 
     Example:
         >>> import pandas as pd
-        >>> frame = pd.DataFrame({"plan": ["<b>"], "churn": [0.05]})
-        >>> page = to_html(frame, caption="Churn", formats={"churn": "percent"})
-        >>> '<th scope="row">&lt;b&gt;</th>' in page, "5%" in page
+        >>> frame = pd.DataFrame({"plan": ["<b>"], "churn": [0.05]}).assign(churn_low=0.04, churn_high=0.06)
+        >>> page = to_html(Table(frame, {"churn": "percent"}), caption="Churn")
+        >>> '<th scope="row">&lt;b&gt;</th>' in page, "5% (4% to 6%)" in page
         (True, True)
     """
     if not caption or not caption.strip():
         raise InputError("The table has no caption; say in a few words what it shows.")
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()
-    columns = [str(column) for column in frame.columns]
-    formats = dict(formats or {})
-    unknown = [name for name in formats if name not in columns]
-    if unknown:
+    given = table_of(result)
+    frame = (
+        given.frame.reset_index()
+        if any(name is not None for name in given.frame.index.names)
+        else given.frame
+    )
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    absent = [name for name in formats or {} if name not in frame.columns]
+    if absent:
         raise InputError(
-            f"The table {caption!r} has no column {unknown[0]!r} to format; it has {', '.join(columns)}."
+            f"The table {caption!r} has no column {absent[0]!r} to format; it has {', '.join(frame.columns)}."
         )
+    units = _units(frame, {**{str(name): unit for name, unit in given.units.items()}, **(formats or {})})
     shown = frame.head(max_rows)
-    kinds = [_is_numeric(frame.iloc[:, position], formats.get(name)) for position, name in enumerate(columns)]
-    cells = [_column(shown.iloc[:, position], formats.get(name)) for position, name in enumerate(columns)]
+    merged = [name for name in frame.columns if _ends(frame, name, units)]
+    hidden = {end for name in merged for end in _ends(frame, name, units)}
+    columns = [name for name in frame.columns if name not in hidden]
+    kinds = [_is_numeric(frame[name], units.get(name)) for name in columns]
+    cells = [
+        with_interval(shown[name], *(shown[end] for end in _ends(frame, name, units)), str(units[name]))
+        if name in merged
+        else _column(shown[name], units.get(name))
+        for name in columns
+    ]
     head = "".join(
-        f'<th scope="col"{_align(numeric)}>{html.escape(_title(name, formats.get(name)))}</th>'
+        f'<th scope="col"{_align(numeric)}>{html.escape(_title(name, units.get(name)))}</th>'
         for name, numeric in zip(columns, kinds, strict=True)
     )
     body = "".join(
@@ -98,8 +130,9 @@ def to_html(
         remarks.append(f"{fmt.count(more)} more {'row' if more == 1 else 'rows'} not shown.")
     if len(frame) == 0:
         remarks.append("There are no rows.")
-    if note:
-        remarks.append(note)
+    if merged and shown[sorted(hidden)].notna().to_numpy().any():
+        remarks.append("In parentheses: the 95% interval.")
+    remarks += [remark for remark in (note, *given.notes) if remark]
     label = html.escape(f"Table: {caption}", quote=True)
     kind = "table brief" if len(shown) <= BRIEF else "table"
     return (
@@ -110,66 +143,45 @@ def to_html(
     )
 
 
-def export(name: str, frame: pd.DataFrame) -> None:
-    """Write a table to act on as CSV beside the report, and say where it is.
+def with_interval(values: Any, lows: Any, highs: Any, unit: str) -> list[str]:
+    """Return a column of estimates, each with its interval behind it, all with the same decimals.
 
-    The file is UTF-8 without index, dates in ISO format, written whole or not at all. Values are kept as they
-    are: a text that begins with =, +, - or @ is a formula to a spreadsheet, so import such a file as text.
-
-    Args:
-        name: The file's name without ".csv": lower-case letters, digits, hyphens and underscores.
-        frame: The rows.
-
-    Raises:
-        InputError: The name is not such a name.
+    Example:
+        >>> with_interval([0.05, 0.2], [0.04, 0.2], [0.0625, 0.2], "percent")
+        ['5.0% (4.0% to 6.3%)', '20.0%']
+        >>> with_interval([14.2, None], [13, 20], [None, None], "months")
+        ['14.2 (13.0 or more)', 'not available (20.0 or more)']
     """
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"The export's name {name!r} may hold only lower-case letters, digits, - and _, "
-            "such as at-risk-customers."
-        )
-    folder = _export_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}.csv"
-    handle, draft = tempfile.mkstemp(dir=folder, prefix=f".{name}-", suffix=".csv")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            frame.to_csv(file, index=False, lineterminator="\n")
-        os.chmod(draft, 0o644)
-        os.replace(draft, target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    rows = f"{fmt.count(len(frame))} {'row' if len(frame) == 1 else 'rows'}"
-    place = html.escape(_place(target))
-    report = os.environ.get("TENURE_REPORT", "")
-    if os.environ.get("TENURE_OUTPUT") and report:
-        href = html.escape(f"exports/{report}/{name}.csv", quote=True)
-        place = f'<a href="{href}">{name}.csv</a>'
-    show(
-        {
-            "text/plain": f"Exported {rows} to {_place(target)}",
-            "text/html": f'<p class="export">Exported {rows} to {place}</p>',
-        }
-    )
+    rows = list(zip(values, lows, highs, strict=True))
+    alike = iter(fmt.column([number for row in rows for number in row], unit))
+    texts = []
+    for value, low, high in rows:
+        words, first, last = next(alike), next(alike), next(alike)
+        if (fmt.missing(low) and fmt.missing(high)) or value == low == high:
+            texts.append(words)
+        elif fmt.missing(high):
+            texts.append(f"{words} ({first} or more)")
+        elif fmt.missing(low):
+            texts.append(f"{words} ({last} or less)")
+        else:
+            texts.append(f"{words} ({first} to {last})")
+    return texts
 
 
-def _place(target: Path) -> str:
-    """Return where a file is, from the project's root where it lies below it."""
-    if os.environ.get("TENURE_OUTPUT"):
-        return target.name
-    from tenure.paths import project_root
+def _units(frame: pd.DataFrame, units: Mapping[str, Format]) -> dict[str, Format]:
+    """The columns' units; the ends of an interval have that of its middle."""
+    known = {name: unit for name, unit in units.items() if name in frame.columns}
+    for name, unit in list(known.items()):
+        for end in (f"{name}_low", f"{name}_high"):
+            if end in frame.columns:
+                known.setdefault(end, unit)
+    return known
 
-    return target.relative_to(project_root()).as_posix()
 
-
-def _export_folder() -> Path:
-    chosen = os.environ.get("TENURE_OUTPUT", "")
-    if chosen:
-        return Path(chosen)
-    from tenure.paths import project_root
-
-    return project_root() / "reports" / "exports"
+def _ends(frame: pd.DataFrame, name: str, units: Mapping[str, Format]) -> list[str]:
+    """The columns of an estimate's interval, where its unit is known; none where it has no interval."""
+    ends = [f"{name}_low", f"{name}_high"]
+    return ends if isinstance(units.get(name), str) and set(ends) <= set(frame.columns) else []
 
 
 def _title(name: str, format_: Format | None) -> str:
