@@ -110,7 +110,7 @@ def bridged(pieces, gap_days):
 
 
 def movements(spans, as_of, policy=MetricPolicy(), tests=()):
-    """{(month, currency, kind, reason or ""): [amount, customers]}; reasons of churn and resume only."""
+    """{(month, currency, kind, reason or ""): [amount, customers]}; reasons of churn only."""
     cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
     total = defaultdict(lambda: [0, 0])
     for customer, own in by_key([r for r in spans if r["customer_id"] not in tests], "customer_id").items():
@@ -143,12 +143,14 @@ def movements(spans, as_of, policy=MetricPolicy(), tests=()):
                     if heads:
                         total[month, name, "transfer", ""][1] += heads
                         heads = 0
-                if a != b:
+                paused = now[name][1] - before[name][1]
+                if kind == "churn":
+                    # What a pause had taken out is not lost again.
+                    a, paused = a - before[name][1], 0
+                if a != b or heads:
                     total[month, name, kind, reason][0] += b - a
                     total[month, name, kind, reason][1] += heads
-                paused = now[name][1] - before[name][1]
                 if paused:
-                    left = "left" if paused < 0 and was > 0 and now_all == 0 else ""
-                    total[month, name, "pause" if paused > 0 else "resume", left][0] -= paused
+                    total[month, name, "pause" if paused > 0 else "resume", ""][0] -= paused
             before = now
     return {key: tuple(value) for key, value in total.items() if any(value)}

@@ -178,8 +178,8 @@ def mrr_movements(
     Movements are judged for each customer over all their subscriptions, zero first: from nothing to
     something is *new* or, for who paid before, *reactivation*; from something to nothing is *churn*; else
     more is *expansion* and less is *contraction*. A pause takes the revenue out (*pause*) and not the
-    customer, and gives it back when it ends (*resume*, with the reason "left" where the customer then
-    leaves). Where groups are compared by something that changes in a life, such as the plan, what moves
+    customer, and gives it back when it ends (*resume*); where the customer then leaves instead, that is
+    churn of a customer and of what they still paid, which may be nothing. Where groups are compared by something that changes in a life, such as the plan, what moves
     from group to group is *transfer* and adds up to nothing. Amounts in different currencies are never
     netted: who changes currency contracts in one and expands in the other.
 
@@ -998,7 +998,7 @@ class _Part:
 _PARTS = {
     "own": _Part("moves", "kind", "why", "kept", "arrived", "once"),
     "transfer": _Part("transfers", "transfer", "nothing", "moved", "swapped", "nobody"),
-    "pause": _Part("pauses", "pause", "pause_why", "less_paused", "nobody", "nobody"),
+    "pause": _Part("pauses", "pause", "nothing", "less_paused", "nobody", "nobody"),
 }
 
 
@@ -1008,10 +1008,12 @@ def _split(
     """Changes with the movements that each is made of, in the columns that `_PARTS` names."""
     states = _states(_changes(source, as_of=as_of, by=by, currency=currency, policy=policy), policy)
     rows = _transfers(states) if by in _OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
-    whole = rows.whole != "change"
+    whole, gone = rows.whole != "change", rows.whole == "churn"
     zero = ibis.literal(0, "int64")
+    # What a pause has taken out already cannot be lost once more.
+    rows = rows.mutate(paused=gone.ifelse(0, rows.paused), unpaid=gone.ifelse(rows.paused, 0))
     rows = rows.mutate(
-        kept=(rows.amount - rows.moved).cast("int64"),
+        kept=(rows.amount - rows.unpaid - rows.moved).cast("int64"),
         entered=ibis.cases(
             ((rows.own_before == 0) & (rows.own_after > 0), 1),
             ((rows.own_before > 0) & (rows.own_after == 0), -1),
@@ -1038,7 +1040,6 @@ def _split(
         swapped=whole.ifelse(zero, rows.entered),
         less_paused=(-rows.paused).cast("int64"),
         pause=ibis.cases((rows.paused > 0, "pause"), (rows.paused < 0, "resume"), else_="none"),
-        pause_why=((rows.paused < 0) & (rows.whole == "churn")).ifelse("left", ""),
         transfer=ibis.literal("transfer"),
         nothing=ibis.literal(""),
         nobody=zero,
