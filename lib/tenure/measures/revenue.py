@@ -179,9 +179,10 @@ def mrr_movements(
     something is *new* or, for who paid before, *reactivation*; from something to nothing is *churn*; else
     more is *expansion* and less is *contraction*. A pause takes the revenue out (*pause*) and not the
     customer, and gives it back when it ends (*resume*); where the customer then leaves instead, that is
-    churn of a customer and of what they still paid, which may be nothing. Where groups are compared by something that changes in a life, such as the plan, what moves
-    from group to group is *transfer* and adds up to nothing. Amounts in different currencies are never
-    netted: who changes currency contracts in one and expands in the other.
+    churn of a customer and of what they still paid, which may be nothing. Where groups are compared by
+    something that changes in a life, such as the plan, what moves from group to group is *transfer* and
+    adds up to nothing. Amounts in different currencies are never netted: who changes currency contracts in
+    one and expands in the other.
 
     Args:
         source: Contract tables.
