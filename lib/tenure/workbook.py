@@ -17,6 +17,7 @@ from tenure.policy import POLICIES, MetricPolicy, named
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tenure.models.worth import Losses
     from tenure.sources.connect import Source
 
 # Parameters that several workbooks have, and what they may be.
@@ -36,6 +37,7 @@ class Workbook:
         as_of: The last day that is looked at.
         scope: What every measure is asked with, such as `as_of`, `currency` and `policy`.
         economics: What the company earns on its revenue.
+        horizon: How many periods of life count: a parameter's number, else company.yml's horizon_months.
         wanted_currency: The reporting currency that a parameter or company.yml names; empty: none.
     """
 
@@ -43,6 +45,7 @@ class Workbook:
     as_of: dt.date
     scope: Mapping[str, Any]
     economics: Economics
+    horizon: int
     wanted_currency: str = ""
 
     def ask(self, measure: Callable[..., Any], *args: Any, **options: Any) -> pd.DataFrame:
@@ -81,6 +84,26 @@ class Workbook:
         """The currency to report in: the one named, that of the rates, or that of most revenue."""
         paid = dict(zip(self.active["currency"], self.active["monthly_minor"].astype(float), strict=True))
         return money.reporting_currency(paid, self.rates, self.wanted_currency) or "XXX"
+
+    @cached_property
+    def losses(self) -> Losses:
+        """Who churns when, why and at which price, for `tenure.models.worth`: the same in every workbook."""
+        from tenure.measures import subscriptions
+        from tenure.models import hazards, worth
+
+        life = self.ask(subscriptions.life_table)
+        year_ago = self.as_of - dt.timedelta(days=364)
+        joined = self.ask(subscriptions.new_customers, since=year_ago) if self.source.dated else None
+        return worth.losses(
+            life,
+            self.ask(subscriptions.churned_value),
+            horizon=self.horizon,
+            starters=None if joined is None else int(joined["customers"].iloc[0]) or None,
+            factors=self.factors(),
+            currency=self.currency,
+            renewals=tuple(hazards.renewal_spikes(life).spikes["period"]),
+            period=self.scope.get("period", "month"),
+        )
 
     @property
     def unit(self) -> str:
@@ -160,7 +183,9 @@ def open_workbook(
         **{name: names[name] for name in ("period", "min_group") if name in names},
     }
     wanted = names.get("reporting_currency", "") or economics.currency or currency
-    book = Workbook(source, as_of, scope, economics, wanted)
+    periods = {"month": 1.0, "week": 52 / 12, "day": 365 / 12}[scope.get("period", "month")]
+    horizon = names.get("horizon") or round(economics.horizon_months * periods)
+    book = Workbook(source, as_of, scope, economics, horizon, wanted)
     if currency:
         parameters.one_of("currency", currency, book.ask(subscriptions.currencies)["currency"])
     report.header(

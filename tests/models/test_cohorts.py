@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.proportion import confint_proportions_2indep
 
-from tenure.errors import InputError, NotApplicable
-from tenure.models.cohorts import cohort_change, cohort_label, fold_levels, retention_matrix
+from tenure.errors import InputError
+from tenure.models.cohorts import cohort_label, fold_levels, matrix, newest
 
 JANUARY = 2023 * 12
 
@@ -28,40 +29,38 @@ def test_labels_of_months_quarters_and_years():
     assert cohort_label(2024 * 12, "year") == "2024"
 
 
-def test_an_unripe_cell_is_missing_and_an_empty_one_is_zero():
+def test_an_immature_cell_is_missing_and_an_empty_one_is_zero():
     data = triangle([JANUARY, JANUARY + 1], lambda c: range(3 if c == JANUARY else 2), lambda c, a: 0)
-    matrix = retention_matrix(data.sample(frac=1, random_state=1))
-    assert matrix.index.tolist() == ["2023-01", "2023-02"]
-    assert matrix.loc["2023-01"].tolist() == [1, 0, 0]
-    assert np.isnan(matrix.loc["2023-02", 2])
+    found = matrix(data.sample(frac=1, random_state=1))
+    assert found.index.tolist() == ["2023-01", "2023-02"]
+    assert found.loc["2023-01"].tolist() == [1, 0, 0]
+    assert np.isnan(found.loc["2023-02", 2])
 
 
 def test_a_change_is_that_of_the_pooled_cohorts_a_year_apart():
     data = triangle(
         range(JANUARY, JANUARY + 15), lambda c: range(4), lambda c, a: 150 if c >= JANUARY + 12 else 120
     )
-    change = cohort_change(data.sample(frac=1, random_state=1), period=3)
-    assert change.recent_cohorts == ("2024-01", "2024-02", "2024-03")
-    assert change.earlier_cohorts == ("2023-01", "2023-02", "2023-03")
-    assert (change.recent, change.recent_n, change.earlier) == (0.75, 600, 0.6)
-    assert change.difference == pytest.approx(0.15)
-    # Newcombe's method 10, by hand from the two Wilson intervals.
-    below = np.hypot(0.75 - change.recent_low, change.earlier_high - 0.6)
-    above = np.hypot(change.recent_high - 0.75, 0.6 - change.earlier_low)
-    assert change.low == pytest.approx(0.15 - below)
-    assert change.high == pytest.approx(0.15 + above)
+    now = newest(data.sample(frac=1, random_state=1), 3)
+    assert now.words["recent"] == "2024-01 to 2024-03"
+    assert now.words["earlier"] == "2023-01 to 2023-03"
+    assert (now.value, now.n, now.compare.value, now.compare_label) == (0.75, 600, 0.6, "a year earlier")
+    assert now.difference.value == pytest.approx(0.15)
+    # Newcombe's method 10, from statsmodels.
+    low, high = confint_proportions_2indep(450, 600, 360, 600, method="newcomb", compare="diff")
+    assert (now.difference.low, now.difference.high) == pytest.approx((low, high))
+    assert now.change == "rose"
 
 
 def test_cohorts_that_are_too_young_or_have_nothing_to_compare_with_are_not_compared():
     young = triangle(range(JANUARY, JANUARY + 15), lambda c: range(3), lambda c, a: 100)
-    with pytest.raises(NotApplicable, match=r"at age 3.*there are 0 and 0"):
-        cohort_change(young, period=3)
+    assert not newest(young, 3).known
     # A month of a year ago in which nobody began leaves two to compare three with.
     gap = triangle(
         [c for c in range(JANUARY, JANUARY + 15) if c != JANUARY + 1], lambda c: range(4), lambda c, a: 9
     )
-    with pytest.raises(NotApplicable, match="there are 3 and 2"):
-        cohort_change(gap, period=3)
+    assert not newest(gap, 3).known
+    assert not newest(None, 3).known
 
 
 def test_the_interval_of_a_change_holds_the_truth():
@@ -78,7 +77,7 @@ def test_the_interval_of_a_change_holds_the_truth():
                 "stayed": rng.binomial(sizes, chance),
             }
         )
-        change = cohort_change(data, period=3)
+        change = newest(data, 3).difference
         held += change.low <= 0.1 <= change.high
     assert 0.925 <= held / runs <= 0.98
 

@@ -298,7 +298,8 @@ def churned_value(
     Returns:
         A row a group, period of life, cause (voluntary, involuntary or unknown) and currency: group, period,
         cause, currency, customers (churned; each in one currency, the first by name, so that they add up to
-        the events of `life_table`) and monthly_minor (what they paid a month, in minor units).
+        the events of `life_table`), monthly_minor (what they paid a month, in minor units) and squares (the
+        sum of the squares of what each paid).
 
     Raises:
         InputError: `by` is not available.
@@ -325,6 +326,7 @@ def churned_value(
         .agg(
             customers=_.lead.sum().cast("int64"),
             monthly_minor=_.paid.fill_null(_.most).sum().cast("int64"),
+            squares=(_.paid.fill_null(_.most).cast("float64") ** 2).sum(),
         )
         .order_by("group", "period", "cause", "currency")
     )

@@ -3,42 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
-from tenure.errors import InputError, NotApplicable
-
-
-@dataclass(frozen=True)
-class CohortChange:
-    """Retention at one age, of the newest ripe cohorts and of as many before them.
-
-    Attributes:
-        period: The age, in periods.
-        recent_cohorts: Labels of the newest cohorts that are ripe at that age.
-        earlier_cohorts: Labels of those they are compared with.
-        recent: Share still there after `period`, with `recent_low`, `recent_high` and `recent_n`.
-        earlier: The same for the earlier cohorts, with `earlier_low`, `earlier_high` and `earlier_n`.
-        difference: recent - earlier, with `low` and `high`.
-        level: The intervals' level.
-    """
-
-    period: int
-    recent_cohorts: tuple[str, ...]
-    earlier_cohorts: tuple[str, ...]
-    recent: float
-    recent_low: float
-    recent_high: float
-    recent_n: int
-    earlier: float
-    earlier_low: float
-    earlier_high: float
-    earlier_n: int
-    difference: float
-    low: float
-    high: float
-    level: float
+from tenure.errors import InputError
+from tenure.result import NAN, Estimate
 
 
 def cohort_label(month: int, cohort: str = "month") -> str:
@@ -54,11 +23,11 @@ def cohort_label(month: int, cohort: str = "month") -> str:
     ]
 
 
-def retention_matrix(triangle: pd.DataFrame, *, cohort: str = "month") -> pd.DataFrame:
+def matrix(triangle: pd.DataFrame, *, cohort: str = "month") -> pd.DataFrame:
     """Lay a retention triangle out with a row a cohort and a column an age.
 
     Args:
-        triangle: Columns cohort (index of the first month), period, size, stayed; ripe cells only.
+        triangle: Columns cohort (index of the first month), period, size, stayed; mature cells only.
         cohort: What a cohort is: month, quarter or year.
 
     Returns:
@@ -67,79 +36,73 @@ def retention_matrix(triangle: pd.DataFrame, *, cohort: str = "month") -> pd.Dat
     Example:
         >>> triangle = pd.DataFrame({"cohort": [24288, 24288, 24289], "period": [0, 1, 0],
         ...                          "size": [10, 10, 8], "stayed": [10, 7, 8]})
-        >>> retention_matrix(triangle).to_dict("list")
+        >>> matrix(triangle).to_dict("list")
         {0: [1.0, 1.0], 1: [0.7, nan]}
     """
     shares = triangle.assign(share=triangle["stayed"] / triangle["size"])
-    matrix = shares.pivot_table(index="cohort", columns="period", values="share").sort_index()
-    matrix.index = pd.Index([cohort_label(month, cohort) for month in matrix.index], name="cohort")
-    return matrix
+    wide = shares.pivot_table(index="cohort", columns="period", values="share").sort_index()
+    wide.index = pd.Index([cohort_label(month, cohort) for month in wide.index], name="cohort")
+    return wide
 
 
-def cohort_change(
-    triangle: pd.DataFrame,
+def newest(
+    triangle: pd.DataFrame | None,
+    age: int,
     *,
-    period: int,
     recent: int = 3,
     back: int = 12,
     cohort: str = "month",
+    period: str = "month",
     level: float = 0.95,
-) -> CohortChange:
-    """Compare the newest ripe cohorts with those of some time before, at the same age.
+) -> Estimate:
+    """Compare the newest mature cohorts with those of some time before, at the same age.
 
     The share of each is a Wilson interval on the pooled counts; that of the difference is Newcombe's
-    hybrid score interval (Newcombe 1998, method 10).
+    hybrid score interval (Newcombe 1998, method 10): the cohorts are samples of their own.
 
     Args:
-        triangle: Columns cohort, period, size, stayed; ripe cells only.
-        period: The age to compare at, in periods.
-        recent: How many of the newest ripe cohorts.
+        triangle: Columns cohort, period, size, stayed; mature cells only. None: there is none.
+        age: The age to compare at, in periods.
+        recent: How many of the newest mature cohorts.
         back: How many cohorts earlier the others are: 12 months is a year, which takes the season out.
         cohort: What a cohort is: month, quarter or year.
+        period: The unit of age.
         level: Level of the intervals.
 
-    Raises:
-        NotApplicable: There are not enough cohorts that are ripe at this age.
+    Returns:
+        The share still there, compared; words: recent, earlier (the cohorts' names) and age. Where there
+        are not enough mature cohorts it is not available.
 
     Example:
         >>> triangle = pd.DataFrame({"cohort": range(24288, 24301), "period": 1, "size": 100,
         ...                          "stayed": [70] * 12 + [80]})
-        >>> change = cohort_change(triangle, period=1, recent=1)
-        >>> round(change.difference, 2), round(change.low, 3), round(change.high, 3)
+        >>> change = newest(triangle, 1, recent=1).difference
+        >>> round(change.value, 2), round(change.low, 3), round(change.high, 3)
         (0.1, -0.02, 0.217)
     """
-    from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
-
-    ripe = triangle[triangle["period"] == period].sort_values("cohort")
+    words = {"age": Estimate(age, unit=f"{period}s"), "needed": recent}
+    nothing = Estimate(NAN, unit="percent", words=words)
+    if triangle is None:
+        return nothing
+    mature = triangle[triangle["period"] == age].sort_values("cohort")
     months = {"month": 1, "quarter": 3, "year": 12}[cohort]
-    newest = ripe.tail(recent)
-    before = ripe[ripe["cohort"].isin(newest["cohort"] - back * months)]
-    if len(newest) < recent or len(before) < recent:
-        raise NotApplicable(
-            f"Cohorts cannot be compared at age {period}: {recent} ripe cohorts are needed, and {recent} "
-            f"that began {back} {cohort}s before them; there are {len(newest)} and {len(before)}."
-        )
-    counts = [(int(part["stayed"].sum()), int(part["size"].sum())) for part in (newest, before)]
-    (a, n), (b, m) = counts
-    own = [proportion_confint(k, size, alpha=1 - level, method="wilson") for k, size in counts]
-    low, high = confint_proportions_2indep(a, n, b, m, method="newcomb", compare="diff", alpha=1 - level)
-    return CohortChange(
-        period=period,
-        recent_cohorts=tuple(cohort_label(c, cohort) for c in newest["cohort"]),
-        earlier_cohorts=tuple(cohort_label(c, cohort) for c in before["cohort"]),
-        recent=a / n,
-        recent_low=float(own[0][0]),
-        recent_high=float(own[0][1]),
-        recent_n=n,
-        earlier=b / m,
-        earlier_low=float(own[1][0]),
-        earlier_high=float(own[1][1]),
-        earlier_n=m,
-        difference=a / n - b / m,
-        low=float(low),
-        high=float(high),
-        level=level,
-    )
+    later = mature.tail(recent)
+    before = mature[mature["cohort"].isin(later["cohort"] - back * months)]
+    if len(later) < recent or len(before) < recent:
+        return nothing
+    now, then = (_share(part, cohort, level) for part in (later, before))
+    words |= {"recent": now.sample, "earlier": then.sample}
+    return now.against(then, "a year earlier" if back * months == 12 else "earlier").saying(**words)
+
+
+def _share(cohorts: pd.DataFrame, cohort: str, level: float) -> Estimate:
+    from statsmodels.stats.proportion import proportion_confint
+
+    stayed, n = int(cohorts["stayed"].sum()), int(cohorts["size"].sum())
+    low, high = proportion_confint(stayed, n, alpha=1 - level, method="wilson")
+    first, last = (cohort_label(cohorts["cohort"].iloc[place], cohort) for place in (0, -1))
+    name = first if first == last else f"{first} to {last}"
+    return Estimate(stayed / n, low, high, n=n, of="customer", unit="percent", level=level, sample=name)
 
 
 def fold_levels(
