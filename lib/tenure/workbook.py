@@ -111,6 +111,11 @@ class Workbook:
         return f"money:{self.currency}"
 
     @property
+    def by_month(self) -> bool:
+        """Whether customers can be followed by the calendar month in which they started."""
+        return self.source.dated and self.scope.get("period", "month") == "month"
+
+    @property
     def month(self) -> int:
         """The index of the last day's month, counted from January of year 0."""
         return self.as_of.year * 12 + self.as_of.month - 1

@@ -341,6 +341,7 @@ def retention_triangle(
     start_from: dt.date | None = None,
     start_to: dt.date | None = None,
     currency: str = "",
+    observed_from: dt.date | None = None,
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count how many of each cohort stayed longer than k periods, for ripe cells only.
@@ -356,6 +357,8 @@ def retention_triangle(
         start_from: Keep stays that began on this day or later.
         start_to: Keep stays that began before this day.
         currency: Keep this currency only; empty keeps all.
+        observed_from: The first day on which churn was recorded: who had started before is left out, since
+            those of them who had churned by then are not in the data. None: always.
         policy: Gap, pause and grace.
 
     Returns:
@@ -364,7 +367,7 @@ def retention_triangle(
         period).
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
-    stays = _started_within(stays, start_from, start_to)
+    stays = _started_within(stays, max(filter(None, (start_from, observed_from)), default=None), start_to)
     months = {"month": 1, "quarter": 3, "year": 12}[cohort]
     stays, start, end = _start_and_end(stays)
     lasted = ibis.greatest(begun_periods(start, end, period), 1)
