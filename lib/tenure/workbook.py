@@ -89,7 +89,8 @@ class Workbook:
     def losses(self) -> Losses:
         """Who churns when, why and at which price, for `tenure.models.worth`: the same in every workbook."""
         from tenure.measures import subscriptions
-        from tenure.models import hazards, worth
+        from tenure.models import worth
+        from tenure.stats import hazards
 
         life = self.ask(subscriptions.life_table)
         year_ago = self.as_of - dt.timedelta(days=364)

@@ -21,7 +21,7 @@ OURS = """
 import datetime as dt, sys
 import tenure
 from tenure.measures import subscriptions
-from tenure.models import survival
+from tenure.stats import survival
 begin()
 source = tenure.open_source(sys.argv[1])
 life = tenure.collect(subscriptions.life_table(source, by="plan", as_of=dt.date(2026, 10, 31)))

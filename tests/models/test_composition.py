@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models import composition as comp
-from tenure.models import personas, survival
+from tenure.models import personas
 from tenure.models.composition import LEFT
+from tenure.stats import survival
 
 
 def two_by_two(a, b, c, d):

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from tenure.models import engagement, rates
+from tenure.result import Estimate
+from tenure.stats import intervals
 
 PRICES = np.array([799.0, 1299.0, 1699.0, 1000.0, 9900.0])
 SHARES = np.array([0.28, 0.38, 0.15, 0.14, 0.05])
@@ -40,7 +42,7 @@ def truth() -> dict[str, float]:
     }
 
 
-def company(rng: np.random.Generator, size: int) -> dict[str, rates.Estimate]:
+def company(rng: np.random.Generator, size: int) -> dict[str, Estimate]:
     """One company's estimates."""
     then = rng.choice(PRICES, size, p=SHARES)
     left = rng.random(size) < CHURN
@@ -53,7 +55,7 @@ def company(rng: np.random.Generator, size: int) -> dict[str, rates.Estimate]:
         "n": size, "paid_then": then.sum(), "kept": kept.sum(), "added": added.sum(),
         "var_then": then.var(ddof=1), "var_added": added.var(ddof=1), "cov_added": np.cov(added, then)[0, 1],
     }  # fmt: skip
-    effective = rates.effective_number(size, then.sum(), then.var(ddof=1))
+    effective = intervals.effective_number(size, then.sum(), then.var(ddof=1))
     new = rng.choice(PRICES, rng.poisson(0.07 * size), p=SHARES)
     gains = np.concatenate([new, np.maximum(now - then, 0)])
     losses = np.maximum(then - now, 0)
@@ -63,14 +65,14 @@ def company(rng: np.random.Generator, size: int) -> dict[str, rates.Estimate]:
     # Only who was active at all is seen; the truth allows for it below.
     counts = np.bincount(days[days > 0], minlength=29)
     return {
-        "logo churn": rates.proportion(int(left.sum()), size),
-        "revenue churn": rates.weighted_share(then[left].sum(), then.sum(), effective, size),
+        "logo churn": intervals.proportion(int(left.sum()), size),
+        "revenue churn": intervals.weighted_share(then[left].sum(), then.sum(), effective, size),
         "gross retention": rates.gross_retention(moments),
         "net retention": rates.net_retention(moments),
-        "quick ratio": rates.quick_ratio(
+        "quick ratio": intervals.quick_ratio(
             gains.sum(), (gains**2).sum(), losses.sum(), (losses**2).sum(), len(gains)
         ),
-        "revenue a customer": rates.mean(then.mean(), then.std(ddof=1), size),
+        "revenue a customer": intervals.mean(then.mean(), then.std(ddof=1), size),
         "net promoter score": rates.net_promoter_score(*map(int, answers)),
         "cost of a customer": rates.acquisition_cost(size * 0.1 * 2000.0, int(won)),
         "stickiness": engagement.stickiness(np.arange(29), counts),

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from tenure.models.incidence import cumulative_incidence
-from tenure.models.regression import cox_regression
-from tenure.models.survival import kaplan_meier, restricted_mean, retention_value
+from tenure.stats.incidence import cumulative_incidence
+from tenure.stats.regression import cox_regression
+from tenure.stats.survival import kaplan_meier, restricted_mean, retention_value
 
 MONTHS = 36
 SHARES = {"voluntary": 0.7, "involuntary": 0.3}

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import chi2_p, holm, z_value
-from tenure.models.rates import Estimate, proportion
+from tenure.result import Estimate
+from tenure.stats.intervals import proportion
+from tenure.stats.lifetable import chi2_p, holm, z_value
 
 LEFT = "not subscribed"
 
@@ -163,8 +164,8 @@ def concentration(
     size = int(n.sum())
     return Concentration(
         curve=pd.DataFrame({"customers": people, "value": amount}),
-        gini=Estimate(gini, float(g_low), float(g_high), size, level),
-        top=Estimate(share, float(s_low), float(s_high), size, level),
+        gini=Estimate(gini, float(g_low), float(g_high), size, level=level),
+        top=Estimate(share, float(s_low), float(s_high), size, level=level),
         n=size,
     )
 
@@ -186,7 +187,7 @@ def departure_table(departures: pd.DataFrame, months: int) -> pd.DataFrame:
         months: Whole months that were watched.
 
     Returns:
-        A life table as `tenure.models.survival` takes it, a row a segment and month.
+        A life table as `tenure.stats.survival` takes it, a row a segment and month.
 
     Example:
         >>> counts = pd.DataFrame({"segment": "a", "month": [1, 3, None],
@@ -342,7 +343,7 @@ def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.
     total = float(totals["value_minor"].sum())
     n = int(totals["paying"].sum())
     if not total > 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), n, level)
+        return Estimate(float("nan"), float("nan"), float("nan"), n, level=level)
     inside = totals["segment"].isin(names).to_numpy()
     amounts, paying = totals["value_minor"].to_numpy(dtype=float), totals["paying"].to_numpy(dtype=float)
     share = float(amounts[inside].sum() / total)
@@ -351,10 +352,10 @@ def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.
     if share in (0.0, 1.0):
         # Nobody, or everybody: what remains possible is Wilson's interval of the customers.
         bound = proportion(int(n * share), n, level=level)
-        return Estimate(share, bound.low, bound.high, n, level)
+        return Estimate(share, bound.low, bound.high, n, level=level)
     variance = float((squares * np.where(inside, 1 - share, share) ** 2).sum()) / total**2
     half = z_value(level) * float(np.sqrt(variance))
-    return Estimate(share, max(0.0, share - half), min(1.0, share + half), n, level)
+    return Estimate(share, max(0.0, share - half), min(1.0, share + half), n, level=level)
 
 
 def keeping(
@@ -485,7 +486,7 @@ def migration(moves: pd.DataFrame, *, level: float = 0.95) -> Migration:
     def total(part: pd.DataFrame) -> Estimate:
         value = float((part["now_minor"] - part["then_minor"]).sum())
         half = z * float(np.sqrt(part["change_squares"].sum()))
-        return Estimate(value, value - half, value + half, int(part["customers"].sum()), level)
+        return Estimate(value, value - half, value + half, int(part["customers"].sum()), level=level)
 
     return Migration(
         matrix=matrix,
@@ -518,7 +519,7 @@ def _joined(value: Any, low: Any, high: Any, n: int, level: float) -> Estimate:
     """The sum of independent estimates, its interval by variance estimates recovery."""
     total = float(value.sum())
     below, above = (float(np.sqrt(((value - end) ** 2).sum())) for end in (low, high))
-    return Estimate(total, total - below, total + above, n, level)
+    return Estimate(total, total - below, total + above, n, level=level)
 
 
 def moved_worth(moves: pd.DataFrame, values: pd.DataFrame, *, level: float = 0.95) -> Estimate:

@@ -16,8 +16,8 @@ from scipy import special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.experiments import arm_means, is_share, sequence_half_width
-from tenure.models.lifetable import Array, check_level, spelled, z_value
-from tenure.models.survival import kaplan_meier
+from tenure.stats.lifetable import Array, check_level, spelled, z_value
+from tenure.stats.survival import kaplan_meier
 
 # --- stays and value by variant ----------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def life_tables(counts: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
         by: The column whose values become the groups.
 
     Returns:
-        A life table as `tenure.models.survival` takes it: `group`, `period`, `at_risk`, `events`,
+        A life table as `tenure.stats.survival` takes it: `group`, `period`, `at_risk`, `events`,
         `censored`, `entered`.
 
     Raises:
@@ -233,7 +233,7 @@ def discounted_curve(
     """Return a curve up to a horizon, the variance of its discounted sum, and the part beyond the data.
 
     Args:
-        own: One group of the table of `tenure.models.survival.kaplan_meier`.
+        own: One group of the table of `tenure.stats.survival.kaplan_meier`.
         horizon: Periods.
         discount_rate: Of a period.
         tail: A model's curve S(0), S(1), ... to go on with beyond what was watched; None: NaN there.

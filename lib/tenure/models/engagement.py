@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tenure.models.lifetable import z_value
-from tenure.models.rates import Estimate, median_of_counts, proportion, verdict
+from tenure.models.rates import verdict
+from tenure.result import Estimate
+from tenure.stats.intervals import median_of_counts, proportion
+from tenure.stats.lifetable import z_value
 
 WINDOWS = {"DAU": 1, "WAU": 7, "MAU": 28}
 
@@ -68,12 +70,12 @@ def stickiness(days: Any, users: Any, *, window: int = 28, level: float = 0.95) 
     days_, users_ = np.asarray(days, dtype=float), np.asarray(users, dtype=float)
     n = users_.sum() if len(users_) else 0.0
     if n < 2:
-        return Estimate(math.nan, math.nan, math.nan, int(n), level)
+        return Estimate(math.nan, math.nan, math.nan, int(n), level=level)
     center = (days_ * users_).sum() / n
     variance = (users_ * (days_ - center) ** 2).sum() / (n - 1)
     half = z_value(level) * math.sqrt(variance / n)
     ends = (float(max(center - half, 0.0)) / window, float(min(center + half, window)) / window)
-    return Estimate(float(center) / window, *ends, int(n), level)
+    return Estimate(float(center) / window, *ends, int(n), level=level)
 
 
 def by_window(days: pd.DataFrame, *, window: int = 28, level: float = 0.95) -> dict[str, Estimate]:

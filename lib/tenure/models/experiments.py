@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import Array, check_level, chi2_p, holm, spelled, z_value
+from tenure.stats.lifetable import Array, check_level, chi2_p, holm, spelled, z_value
 
 SRM_ALPHA = 0.001
 

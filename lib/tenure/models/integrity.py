@@ -20,8 +20,8 @@ from tenure.models.experiments import (
     sample_ratio_by_segment,
     sequential_sample_ratio,
 )
-from tenure.models.lifetable import spelled
 from tenure.result import NAN, Table
+from tenure.stats.lifetable import spelled
 
 MOST_CROSSED = 0.01
 MOST_MISCHARGED = 0.01

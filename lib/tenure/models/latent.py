@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.errors import NotApplicable
-from tenure.models.lifetable import holm, z_value
-from tenure.models.rates import proportion
+from tenure.stats.intervals import proportion
+from tenure.stats.lifetable import holm, z_value
 
 Array = NDArray[Any]
 
@@ -384,6 +384,6 @@ def _gradients(prior: Array, joint: Array, x: Array) -> Array:
 
 
 def _p(estimate: float, error: float) -> float:
-    from tenure.models.lifetable import chi2_p
+    from tenure.stats.lifetable import chi2_p
 
     return chi2_p((estimate / error) ** 2, 1) if error > 0 else float("nan")

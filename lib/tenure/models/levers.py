@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.models.lifetable import check_horizon, check_level, whole_numbers
+from tenure.stats.lifetable import check_horizon, check_level, whole_numbers
 
 
 @dataclass(frozen=True, eq=False)

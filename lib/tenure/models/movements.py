@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError, NotApplicable, TenureError
-from tenure.models.rates import (
+from tenure.result import Estimate
+from tenure.result import counted as exact
+from tenure.stats.intervals import (
     NOTHING,
-    Estimate,
     effective_number,
-    exact,
     mean,
     money_share,
     money_sum,
@@ -472,7 +472,7 @@ def month_metrics(
     return {
         "mrr": exact(row["closing"], n),
         "net_new": new,
-        "growth": Estimate(new.value / opening, new.low / opening, new.high / opening, n, level)
+        "growth": Estimate(new.value / opening, new.low / opening, new.high / opening, n, level=level)
         if opening
         else NOTHING,
         "logo_churn": proportion(lost, base, level=level),
@@ -515,11 +515,11 @@ def churn_by_cause(
         >>> {cause: found.value for cause, found in churn_by_cause(roll_forward(book), book, 2).items()}
         {'voluntary': 0.5, 'involuntary': 0.0, 'unknown': 0.0}
     """
-    whole = month_metrics(flow, month, churn_base=churn_base, level=level)["logo_churn"]
+    n = month_metrics(flow, month, churn_base=churn_base, level=level)["logo_churn"].n or 0
     lost = book.lines[(book.lines["month"] == month) & (book.lines["kind"] == "churn")]
     heads = (-lost.groupby("reason")["customers"].sum()).to_dict()
     return {
-        cause: proportion(min(int(heads.get(cause, 0)), whole.n), whole.n, level=level)
+        cause: proportion(min(int(heads.get(cause, 0)), n), n, level=level)
         for cause in ("voluntary", "involuntary", "unknown")
     }
 

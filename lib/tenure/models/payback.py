@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import Array, check_level
-from tenure.models.rates import NOTHING, Estimate, acquisition_cost
+from tenure.models.rates import acquisition_cost
+from tenure.result import Estimate
+from tenure.stats.intervals import NOTHING
+from tenure.stats.lifetable import Array, check_level
 
 _LEAST = 3  # cohorts that must be ripe at an age
 
@@ -71,7 +73,7 @@ class UnitEconomics:
                 number[f"{name}_low"],
                 number[f"{name}_high"],
                 int(number["customers"]),
-                self.level,
+                level=self.level,
             )
             for name in ("cac", "ltv", "ratio", "payback")
         }
@@ -309,7 +311,7 @@ def naive_value(arpa: float, margin: float, churn: Estimate) -> Estimate:
         money / rate if rate and not math.isnan(rate) else math.nan
         for rate in (churn.value, churn.high, churn.low)
     )
-    return Estimate(value, low, high, churn.n, churn.level)
+    return Estimate(value, low, high, churn.n, level=churn.level)
 
 
 def revenue_matrix(

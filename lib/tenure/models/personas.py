@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.models.composition import is_protected
-from tenure.models.rates import Estimate, proportion
 from tenure.models.segments import effects
+from tenure.result import Estimate
+from tenure.stats.intervals import proportion
 
 Array = NDArray[Any]
 

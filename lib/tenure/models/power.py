@@ -1,4 +1,4 @@
-"""The design of an experiment: how many units, which effect they can find, and the price of looking early."""
+"""The design of an experiment: what it can find, and for how long it would have to run."""
 
 from __future__ import annotations
 
@@ -6,78 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
 
-from tenure.errors import InputError
 from tenure.models.experiments import arm_means
-from tenure.models.survival import restricted_mean
-
-
-def sample_size_means(
-    effect_size: float, *, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
-) -> float:
-    """Return the units an arm needs for a standardized difference, by the t test (statsmodels).
-
-    Args:
-        effect_size: Difference over standard deviation.
-        alpha: Two-sided error.
-        power: Chance to find the difference.
-        ratio: Units of the other arm for each of this one.
-
-    Example:
-        >>> round(sample_size_means(0.5), 4)
-        63.7656
-    """
-    from statsmodels.stats.power import TTestIndPower
-
-    return float(TTestIndPower().solve_power(effect_size, power=power, alpha=alpha, ratio=ratio))
-
-
-def sample_size_shares(
-    control: float, variant: float, *, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
-) -> float:
-    """Return the units an arm needs to tell two shares apart, on the arcsine scale (Cohen 1988).
-
-    n = (z_alpha/2 + z_power)^2 (1 + 1/ratio) / h^2 with h = 2 asin sqrt(p1) - 2 asin sqrt(p0).
-
-    Example:
-        >>> round(sample_size_shares(0.10, 0.12), 1)
-        3834.6
-    """
-    h = 2 * np.arcsin(np.sqrt(variant)) - 2 * np.arcsin(np.sqrt(control))
-    return float(_z_sum(alpha, power) ** 2 * (1 + 1 / ratio) / h**2)
-
-
-def schoenfeld_events(
-    hazard_ratio: float, *, alpha: float = 0.05, power: float = 0.8, share: float = 0.5
-) -> float:
-    """Return the events needed to find a hazard ratio (Schoenfeld 1981).
-
-    Args:
-        hazard_ratio: The ratio to find.
-        alpha: Two-sided error.
-        power: Chance to find it.
-        share: Share of units in one of the two arms.
-
-    Example:
-        >>> round(schoenfeld_events(0.5), 2)
-        65.35
-    """
-    return float(_z_sum(alpha, power) ** 2 / (share * (1 - share) * np.log(hazard_ratio) ** 2))
-
-
-def detectable_hazard_ratio(
-    events: float, *, alpha: float = 0.05, power: float = 0.8, share: float = 0.5
-) -> float:
-    """Return the smallest hazard ratio above 1 that so many events find; the inverse of `schoenfeld_events`.
-
-    Example:
-        >>> round(detectable_hazard_ratio(schoenfeld_events(1.25)), 2)
-        1.25
-    """
-    if not events > 0:
-        return float("nan")
-    return float(np.exp(_z_sum(alpha, power) / np.sqrt(share * (1 - share) * events)))
+from tenure.stats.power import detectable_hazard_ratio, peeking_error, peeking_price, z_sum
+from tenure.stats.survival import restricted_mean
 
 
 def detectable_effect(
@@ -99,71 +31,7 @@ def detectable_effect(
     base = arm_means(moments, measure, control)[control]
     if not base.mean > 0 or not n_arm > 0:
         return float("nan")
-    return float(_z_sum(alpha, power) * np.sqrt(2 * base.variance / n_arm) / base.mean)
-
-
-def _z_sum(alpha: float, power: float) -> float:
-    return float(special.ndtri(1 - alpha / 2) + special.ndtri(power))
-
-
-def peeking_error(
-    looks: int, critical: float | None = None, *, alpha: float = 0.05, drift: float = 0.0
-) -> float:
-    """Return the chance to find a difference at any of several equally spaced looks.
-
-    The recursion of Armitage, McPherson and Rowe (1969): the density of the sum of k normal increments
-    that has stayed inside +-c sqrt(k) so far, carried from look to look by Gauss-Legendre quadrature.
-
-    Args:
-        looks: How many looks, from 1 up.
-        critical: The critical value c at each look; None: the one of a single look at `alpha`.
-        alpha: Two-sided error of a single look.
-        drift: Expected value of the statistic at the last look; 0: there is no difference.
-
-    Returns:
-        A probability: the rate of false alarms if `drift` is 0, the power otherwise.
-
-    Example:
-        >>> [round(peeking_error(k), 3) for k in (1, 5, 10, 20)]
-        [0.05, 0.142, 0.193, 0.248]
-    """
-    if looks < 1:
-        raise InputError(f"`looks` must be a whole number from 1 up; it is {looks!r}.")
-    c = float(special.ndtri(1 - alpha / 2)) if critical is None else critical
-    mu = drift / np.sqrt(looks)
-    nodes, weights = np.polynomial.legendre.leggauss(80)
-    bound = c
-    x, w = bound * nodes, bound * weights
-    density = np.exp(-((x - mu) ** 2) / 2) / np.sqrt(2 * np.pi)
-    for k in range(2, looks + 1):
-        bound = c * np.sqrt(k)
-        y, v = bound * nodes, bound * weights
-        step = np.exp(-((y[:, None] - x[None, :] - mu) ** 2) / 2) / np.sqrt(2 * np.pi)
-        density = step @ (w * density)
-        x, w = y, v
-    return float(1 - w @ density)
-
-
-def peeking_critical(looks: int, *, alpha: float = 0.05) -> float:
-    """Return the critical value for each of several looks that keeps the error at alpha (Pocock 1977).
-
-    Example:
-        >>> round(peeking_critical(5), 3)
-        2.413
-    """
-    return float(optimize.brentq(lambda c: peeking_error(looks, c) - alpha, 1.0, 6.0))
-
-
-def peeking_price(looks: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return how many times the units are needed, at most, to look several times (Pocock).
-
-    Example:
-        >>> round(peeking_price(5), 2)
-        1.23
-    """
-    critical = peeking_critical(looks, alpha=alpha)
-    drift = optimize.brentq(lambda d: peeking_error(looks, critical, drift=d) - power, 0.5, 8.0)
-    return float((drift / _z_sum(alpha, power)) ** 2)
+    return float(z_sum(alpha, power) * np.sqrt(2 * base.variance / n_arm) / base.mean)
 
 
 def looking_early(looks: int, *, alpha: float = 0.05) -> dict[str, str]:
@@ -234,7 +102,7 @@ def staying_design(
     Both suppose that units subscribe, and leave while they are watched, as those of the control have so far.
 
     Args:
-        life: A life table with a group for each variant (see `tenure.models.survival`).
+        life: A life table with a group for each variant (see `tenure.stats.survival`).
         units: Units by variant, whether they subscribed or not.
         control: The control.
         horizon: Months of the restricted mean; no longer than the control was watched.
@@ -264,7 +132,7 @@ def staying_design(
     if events:
         mean = restricted_mean(own, horizon).table.iloc[0]
         error = mean["standard_error"] * np.sqrt(units[control] / n_arm)
-        months = float(_z_sum(alpha, power) * np.sqrt(2 * price) * error / mean["value"])
+        months = float(z_sum(alpha, power) * np.sqrt(2 * price) * error / mean["value"])
     # Errors of hazard ratios are those of their logarithms.
     leaving = _plan(
         {"chance to leave": hazard_ratio - 1}, n_arm, len(units), weekly_units, smallest_lift, np.log1p

@@ -14,8 +14,8 @@ from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.experiments import wilson
-from tenure.models.lifetable import Array, check_level, spelled
 from tenure.models.pricing import arc_elasticity, normal_draws
+from tenure.stats.lifetable import Array, check_level, spelled
 
 DRAWS = 4000
 SEED = 20260

@@ -15,8 +15,8 @@ from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.decision import discounted_curve
-from tenure.models.lifetable import Array, check_horizon, check_level, chi2_p, spelled, validate, z_value
-from tenure.models.survival import kaplan_meier
+from tenure.stats.lifetable import Array, check_horizon, check_level, chi2_p, spelled, validate, z_value
+from tenure.stats.survival import kaplan_meier
 
 DRAWS = 4000
 SEED = 20260

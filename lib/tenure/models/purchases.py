@@ -29,8 +29,8 @@ import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import Array, check_level, spelled, z_value
-from tenure.models.newton import minimize
+from tenure.stats.lifetable import Array, check_level, spelled, z_value
+from tenure.stats.newton import minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "bgnbd": ("r", "alpha", "a", "b"),

@@ -1,277 +1,26 @@
-"""Rates with their intervals, and whether a change is more than chance.
-
-Each estimate says its value, its interval and what it rests on. What cannot be had (a share of nobody, a
-ratio to nothing) is NaN, never 0.
-"""
+"""The business's rates: revenue retention, the net promoter score, what it costs to acquire a customer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tenure.errors import InputError
-from tenure.models.lifetable import check_level, z_value
+from tenure.result import NAN, Estimate
+from tenure.result import counted as exact
+from tenure.stats.intervals import (
+    NOTHING,
+    effective_number,
+    poisson_limits,
+    weighted_share,
+)
+from tenure.stats.lifetable import check_level, z_value
 
-NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval.
-
-    Attributes:
-        value: The estimate; NaN where there is none.
-        low: The interval's lower end; NaN where there is none or it is open.
-        high: The upper end; NaN likewise.
-        n: How many things it rests on.
-        level: The interval's level.
-        counted: Whether it is a count or a sum that is known exactly, and so has no interval.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    level: float = 0.95
-    counted: bool = False
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Value, interval and count by name."""
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
-
-    def against(self, then: Estimate) -> dict[str, float]:
-        """Return its numbers beside those of what it is compared with.
-
-        Example:
-            >>> sorted(proportion(5, 10).against(proportion(4, 10)))
-            ['compare', 'compare_high', 'compare_low', 'high', 'low', 'n', 'value']
-        """
-        return {
-            **self.numbers,
-            "compare": then.value,
-            "compare_low": then.low,
-            "compare_high": then.high,
-        }
-
-
-NOTHING = Estimate(NAN, NAN, NAN, 0)
-
-
-@dataclass(frozen=True)
-class Change:
-    """How an estimate differs from another one.
-
-    Attributes:
-        difference: The first less the second.
-        low: The lower end of its interval.
-        high: The upper end.
-        clear: Whether the interval excludes no difference: the change is more than chance.
-    """
-
-    difference: float
-    low: float
-    high: float
-    clear: bool
-
-
-def proportion(events: int, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate a share by Wilson's score interval (Wilson 1927).
-
-    Args:
-        events: How many had it.
-        n: Of how many; 0: there is no share.
-        level: Level of the interval.
-
-    Raises:
-        InputError: There are more events than things they could happen to, or fewer than none.
-
-    Example:
-        >>> churn = proportion(40, 1000)
-        >>> round(churn.value, 3), round(churn.low, 4), round(churn.high, 4)
-        (0.04, 0.0295, 0.054)
-    """
-    check_level(level)
-    if not 0 <= events <= max(n, 0):
-        raise InputError(f"There are {events} events among {n}: `events` must lie between 0 and `n`.")
-    if n == 0:
-        return Estimate(NAN, NAN, NAN, 0, level)
-    share = events / n
-    low, high = _wilson(share, n, level)
-    return Estimate(share, low, high, int(n), level)
-
-
-def pooled(frame: pd.DataFrame, events: str, n: str, *, level: float = 0.95) -> Estimate:
-    """Estimate a share from counts in several rows.
-
-    Example:
-        >>> pooled(pd.DataFrame({"converted": [3, 5], "ripe": [10, 10]}), "converted", "ripe").value
-        0.4
-    """
-    return proportion(int(frame[events].sum()), int(frame[n].sum()), level=level)
-
-
-def poisson_rate(events: int, exposure: float, *, level: float = 0.95) -> Estimate:
-    """Estimate events per unit of exposure, such as a customer-month, exactly (Garwood 1936).
-
-    Example:
-        >>> rate = poisson_rate(10, 200)
-        >>> round(rate.value, 3), round(rate.low, 4), round(rate.high, 4)
-        (0.05, 0.024, 0.092)
-    """
-    check_level(level)
-    if events < 0 or exposure < 0:
-        raise InputError(f"`events` ({events}) and `exposure` ({exposure}) must not be negative.")
-    if exposure == 0:
-        return Estimate(NAN, NAN, NAN, int(events), level)
-    low, high = _poisson_limits(events, level)
-    return Estimate(events / exposure, low / exposure, high / exposure, int(events), level)
-
-
-def rescale(rate: float, periods: float) -> float:
-    """Return a churn rate over another length of time, ``1 - (1 - rate) ** periods``.
-
-    Example:
-        >>> round(rescale(0.10, 1 / 3), 5), round(rescale(0.10, 4), 4)
-        (0.03451, 0.3439)
-    """
-    return 1 - (1 - rate) ** periods
-
-
-def weighted_share(amount: float, base: float, effective: float, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate the share of an amount that was lost, or kept, where customers weigh differently.
-
-    The interval is Wilson's for as many customers of equal weight as tell as much: the effective number
-    ``(sum of weights)^2 / sum of squared weights`` (Kish 1965). It allows for what the sample may not show,
-    that a large customer could have left.
-
-    Args:
-        amount: What was lost or kept, between 0 and the base.
-        base: What could have been.
-        effective: The effective number of customers.
-        n: The number of customers.
-        level: Level of the interval.
-
-    Example:
-        >>> lost = weighted_share(5_000, 100_000, 400, 1_000)
-        >>> round(lost.value, 3), round(lost.low, 4), round(lost.high, 4)
-        (0.05, 0.0326, 0.076)
-    """
-    check_level(level)
-    if base <= 0 or effective <= 0:
-        return Estimate(NAN, NAN, NAN, int(n), level)
-    share = float(amount) / float(base)
-    low, high = _wilson(min(max(share, 0.0), 1.0), float(effective), level)
-    return Estimate(share, low, high, int(n), level)
-
-
-def effective_number(n: float, total: float, variance: float) -> float:
-    """Return Kish's effective number from the count, the sum and the sample variance of weights.
-
-    Example:
-        >>> effective_number(10, 100.0, 0.0)
-        10.0
-    """
-    squares = max((n - 1) * (0.0 if math.isnan(variance) else variance), 0.0) + total**2 / n if n else 0.0
-    return total**2 / squares if squares > 0 else 0.0
-
-
-def money_share(amount: float, squares: float, base: float, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate the share of an amount that moved, such as the revenue that churned.
-
-    Each customer's leaving is chance, so the lost amount varies by the sum of the squared amounts times
-    the share that stayed; the interval is symmetric on the logarithm.
-
-    Args:
-        amount: What moved, positive.
-        squares: Sum over customers of its squares.
-        base: What could have moved.
-        n: How many moved.
-        level: Level of the interval.
-
-    Returns:
-        The share; NaN where the base is 0. Where nothing moved there is no upper end.
-
-    Example:
-        >>> lost = money_share(5_000, 50 * 100**2, 100_000, 50)
-        >>> round(lost.value, 3), round(lost.low, 4), round(lost.high, 4)
-        (0.05, 0.0382, 0.0655)
-    """
-    check_level(level)
-    amount, squares, base = float(amount), float(squares), float(base)
-    if base <= 0:
-        return Estimate(NAN, NAN, NAN, int(n), level)
-    share = amount / base
-    if share <= 0:
-        return Estimate(share, 0.0, NAN, int(n), level)
-    relative = math.sqrt(max(squares * (1 - min(share, 1.0)), 0.0)) / amount
-    factor = math.exp(z_value(level) * relative)
-    return Estimate(share, share / factor, share * factor, int(n), level)
-
-
-def money_sum(amount: float, squares: float, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate the sum of chance movements, such as a month's net new revenue (compound Poisson).
-
-    Example:
-        >>> money_sum(900, 10_000, 25).low.__round__()
-        704
-    """
-    half = z_value(level) * math.sqrt(squares)
-    return Estimate(float(amount), amount - half, amount + half, int(n), level)
-
-
-def quick_ratio(
-    gains: float, gain_squares: float, losses: float, loss_squares: float, n: int, *, level: float = 0.95
-) -> Estimate:
-    """Estimate how many times what was lost has been gained.
-
-    Args:
-        gains: New, reactivated and expanded revenue.
-        gain_squares: Sum over movements of its squares.
-        losses: Churned and contracted revenue, positive.
-        loss_squares: Sum of its squares.
-        n: How many movements.
-        level: Level of the interval.
-
-    Returns:
-        The ratio with an interval symmetric on the logarithm; NaN where nothing was lost.
-
-    Example:
-        >>> ratio = quick_ratio(400, 4_000, 200, 2_000, 60)
-        >>> round(ratio.value, 2), round(ratio.low, 2), round(ratio.high, 2)
-        (2.0, 1.15, 3.48)
-    """
-    if losses <= 0:
-        return Estimate(NAN, NAN, NAN, int(n), level)
-    ratio = gains / losses
-    if gains <= 0:
-        return Estimate(ratio, 0.0, NAN, int(n), level)
-    # The squares are estimates themselves, and poor ones where a few movements make up the sum: hence
-    # Student's t, with Satterthwaite's degrees of freedom from the effective numbers of movements.
-    up, down = gain_squares / gains**2, loss_squares / losses**2
-    freedom = max((up + down) ** 2 / (up**3 + down**3), 1.0)
-    factor = math.exp(float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(up + down))
-    return Estimate(ratio, ratio / factor, ratio * factor, int(n), level)
-
-
-def mean(value: float, spread: float, n: int, *, level: float = 0.95) -> Estimate:
-    """Give a mean its interval from the standard deviation and the count (Student's t).
-
-    Example:
-        >>> average = mean(1000.0, 300.0, 100)
-        >>> round(average.low, 1), round(average.high, 1)
-        (940.5, 1059.5)
-    """
-    if n < 2 or math.isnan(spread):
-        return Estimate(value if n else NAN, NAN, NAN, int(n), level)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * spread / math.sqrt(n)
-    return Estimate(value, value - half, value + half, int(n), level)
+__all__ = ["exact"]
 
 
 def gross_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimate:
@@ -294,7 +43,7 @@ def gross_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estim
     """
     n, then = int(moments["n"]), float(moments["paid_then"])
     size = effective_number(n, then, float(moments["var_then"]))
-    return weighted_share(float(moments["kept"]), then, size, n, level=level)
+    return weighted_share(float(moments["kept"]), then, size, n, level=level, of="customer")
 
 
 def net_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimate:
@@ -321,13 +70,13 @@ def net_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimat
     added, error = _ratio(moments, "added")
     value = kept.value + added
     if added <= 0:
-        return Estimate(kept.value, kept.low, kept.high, kept.n, level)
+        return kept
     if math.isnan(error):
-        return Estimate(value, NAN, NAN, kept.n, level)
+        return replace(kept, value=value, low=NAN, high=NAN)
     factor = math.exp(z_value(level) * error / added)
     low = value - math.hypot(kept.value - kept.low, added - added / factor)
     high = value + math.hypot(kept.high - kept.value, added * factor - added)
-    return Estimate(value, low, high, kept.n, level)
+    return replace(kept, value=value, low=low, high=high)
 
 
 def retention(moments: pd.DataFrame, month: int, *, level: float = 0.95) -> tuple[Estimate, Estimate]:
@@ -367,12 +116,12 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, *, level:
         raise InputError("Promoters, passives and detractors are counts and must not be negative.")
     n = promoters + passives + detractors
     if n == 0:
-        return Estimate(NAN, NAN, NAN, 0, level)
+        return Estimate(NAN, n=0, unit="score", level=level)
     size = n + 3
     up, down = (promoters + 0.75) / size, (detractors + 0.75) / size
     half = z_value(level) * math.sqrt((up + down - (up - down) ** 2) / size)
     ends = (max(-100.0, 100 * (up - down - half)), min(100.0, 100 * (up - down + half)))
-    return Estimate(100 * (promoters - detractors) / n, *ends, int(n), level)
+    return Estimate(100 * (promoters - detractors) / n, *ends, n=n, of="answer", unit="score", level=level)
 
 
 def scores_by_month(answers: pd.DataFrame, *, level: float = 0.95) -> dict[int, Estimate]:
@@ -393,9 +142,9 @@ def scores_by_month(answers: pd.DataFrame, *, level: float = 0.95) -> dict[int, 
 
 
 def acquisition_cost(spend: float, customers: int, *, level: float = 0.95) -> Estimate:
-    """Estimate what it costs to win a customer: money spent over customers won.
+    """Estimate what it costs to acquire a customer: money spent over customers acquired.
 
-    The money is known; how many customers it wins is chance (exact Poisson limits of the count).
+    The money is known; how many customers it acquires is chance (exact Poisson limits of the count).
 
     Example:
         >>> cost = acquisition_cost(100_000, 40)
@@ -403,81 +152,45 @@ def acquisition_cost(spend: float, customers: int, *, level: float = 0.95) -> Es
         (2500, 1836, 3499)
     """
     if customers == 0:
-        low = spend / _poisson_limits(0, level)[1]
-        return Estimate(NAN, low, NAN, 0, level)
-    low, high = _poisson_limits(customers, level)
-    return Estimate(spend / customers, spend / high, spend / low, int(customers), level)
+        low = spend / poisson_limits(0, level)[1]
+        return Estimate(NAN, low, n=0, of="customer", level=level)
+    low, high = poisson_limits(customers, level)
+    return Estimate(
+        spend / customers, spend / high, spend / low, n=int(customers), of="customer", level=level
+    )
 
 
-def median_of_counts(values: Any, counts: Any, n: int | None = None, *, level: float = 0.95) -> Estimate:
-    """Estimate the median of counted values, with the interval of its order statistics.
-
-    Args:
-        values: The values, in any order.
-        counts: How often each occurs.
-        n: How many independent things there are, where fewer than the counts add up to (sessions of the
-            same user are alike); None: all are.
-        level: Level of the interval.
+def numbers(now: Estimate, then: Estimate | None = None) -> dict[str, Any]:
+    """Return an estimate's numbers by name, beside those of what it is compared with.
 
     Example:
-        >>> length = median_of_counts([10, 20, 30], [25, 50, 25])
-        >>> length.value, length.low, length.high
-        (20.0, 20.0, 20.0)
+        >>> from tenure.stats.intervals import proportion
+        >>> sorted(numbers(proportion(5, 10), proportion(4, 10)))
+        ['compare', 'compare_high', 'compare_low', 'high', 'low', 'n', 'value']
     """
-    order = np.argsort(np.asarray(values, dtype=float), kind="stable")
-    values = np.asarray(values, dtype=float)[order]
-    reached = np.cumsum(np.asarray(counts, dtype=float)[order])
-    total = reached[-1] if len(reached) else 0.0
-    if total == 0:
-        return Estimate(NAN, NAN, NAN, 0, level)
-    size = total if n is None else min(n, total)
-    half = z_value(level) / (2 * math.sqrt(max(size, 1.0)))
-
-    def at(share: float) -> float:
-        place = int(np.searchsorted(reached, min(max(share, 0.0), 1.0) * total, side="left"))
-        return float(values[min(place, len(values) - 1)])
-
-    return Estimate(at(0.5), at(0.5 - half), at(0.5 + half), int(size), level)
-
-
-def change(now: Estimate, then: Estimate) -> Change:
-    """Compare two estimates by the interval of their difference.
-
-    It is made from their own intervals by the method of variance estimates recovery (Zou and Donner 2008),
-    as if they were independent; for two rates with Wilson's intervals it is Newcombe's (1998). Where the
-    same customers are in both, the true interval is shorter, so a change called clear is.
-
-    Example:
-        >>> better = change(proportion(50, 1000), proportion(80, 1000))
-        >>> round(better.difference, 3), round(better.low, 4), round(better.high, 4), better.clear
-        (-0.03, -0.052, -0.0084, True)
-    """
-    difference = now.value - then.value
-    low = difference - math.hypot(now.value - now.low, then.high - then.value)
-    high = difference + math.hypot(now.high - now.value, then.value - then.low)
-    clear = (low > 0 or high < 0) and not math.isnan(difference)
-    return Change(difference, low, high, clear)
+    own = {"value": now.value, "low": now.low, "high": now.high, "n": now.n or 0}
+    if then is None:
+        return own
+    return {**own, "compare": then.value, "compare_low": then.low, "compare_high": then.high}
 
 
 def verdict(now: Estimate, then: Estimate, better: str | None = None) -> str:
     """Say how an estimate compares: better, worse, higher, lower, no clear change, or nothing to compare.
 
-    What is counted is known exactly, so that any difference of two counts is one.
+    As if the two were independent: where the same customers are in both, the true interval is shorter, so a
+    change called clear is.
 
     Example:
+        >>> from tenure.stats.intervals import proportion
         >>> verdict(proportion(50, 1000), proportion(80, 1000), "down")
         'better'
         >>> verdict(exact(101), exact(100))
         'higher'
     """
-    if math.isnan(now.value) or math.isnan(then.value):
+    if not now.known or not then.known:
         return "nothing to compare"
-    found = change(now, then)
-    if not found.clear and not (now.counted and then.counted and found.difference):
-        return "no clear change"
-    if better is None:
-        return "higher" if found.difference > 0 else "lower"
-    return "better" if (found.difference > 0) == (better == "up") else "worse"
+    apart = replace(now, sample="now").against(replace(then, sample="then", unit=now.unit), "")
+    return apart.verdict("up" if better == "up" else "down" if better else None)
 
 
 def scorecard(
@@ -494,6 +207,7 @@ def scorecard(
         against_year_ago, target, met ("yes", "no" or "").
 
     Example:
+        >>> from tenure.stats.intervals import proportion
         >>> now, then = proportion(50, 1000), proportion(80, 1000)
         >>> card = scorecard({"churn": ("percent", "down", now, then, then, 0.045)})
         >>> card[["against_before", "met"]].values.tolist()
@@ -511,7 +225,7 @@ def scorecard(
                 "now": now.value,
                 "low": now.low,
                 "high": now.high,
-                "counted": now.counted,
+                "counted": now.exact,
                 "n": now.n,
                 "before": before.value,
                 "against_before": verdict(now, before, better),
@@ -522,29 +236,6 @@ def scorecard(
             }
         )
     return pd.DataFrame(table)
-
-
-def exact(value: float, n: int = 0) -> Estimate:
-    """Return a number that is counted, not estimated: it has no interval.
-
-    Example:
-        >>> exact(5.0).low
-        nan
-    """
-    return Estimate(float(value), NAN, NAN, int(n), counted=True)
-
-
-def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
-    z = z_value(level)
-    center = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, center - half), min(1.0, center + half)
-
-
-def _poisson_limits(events: int, level: float) -> tuple[float, float]:
-    tail = (1 - level) / 2
-    low = float(stats.chi2.ppf(tail, 2 * events) / 2) if events else 0.0
-    return low, float(stats.chi2.ppf(1 - tail, 2 * events + 2) / 2)
 
 
 def _ratio(moments: Mapping[str, Any], name: str) -> tuple[float, float]:

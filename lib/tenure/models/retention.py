@@ -31,7 +31,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import (
+from tenure.stats.lifetable import (
     Array,
     check_level,
     chi2_p,
@@ -42,7 +42,7 @@ from tenure.models.lifetable import (
     validate,
     z_value,
 )
-from tenure.models.newton import minimize
+from tenure.stats.newton import minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "geometric": ("theta",),

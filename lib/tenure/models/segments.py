@@ -555,7 +555,7 @@ def effects(
         0       a     2.0 -4.8
         1       b     8.0  4.8
     """
-    from tenure.models.lifetable import z_value
+    from tenure.stats.lifetable import z_value
 
     z, rows = z_value(level), []
     for segment in sorted(set(segments)):

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import Array, spelled, z_value
 from tenure.models.retention import Cells, Retention, interval_years, labeled, leavers_survival
+from tenure.stats.lifetable import Array, spelled, z_value
 
 _DAYS_A_YEAR = 365.25
 

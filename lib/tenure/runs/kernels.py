@@ -47,7 +47,7 @@ PRELOAD = (
     "ipykernel.kernelapp",
     "tenure.sources.connect",
     "tenure.measures.subscriptions",
-    "tenure.models.survival",
+    "tenure.stats.survival",
     "tenure.report",
     "tenure.report.figures",
 )

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from reference import survival as published
 from simulations import coverage_survival as simulation
 from tenure.errors import InputError, NotApplicable
-from tenure.models.regression import _efron, cox_regression, proportionality, split_hazard_ratios
+from tenure.stats.regression import _efron, cox_regression, proportionality, split_hazard_ratios
 
 
 def rossi() -> pd.DataFrame:

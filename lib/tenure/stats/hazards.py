@@ -1,6 +1,6 @@
 """When in their life subscribers leave: hazards by period, from a life table of counts.
 
-The life table is that of `tenure.models.lifetable`.
+The life table is that of `tenure.stats.lifetable`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.models.lifetable import Array, Counts, check_level, hazards, holm, long_table, validate, z_value
+from tenure.stats.lifetable import Array, Counts, check_level, hazards, holm, long_table, validate, z_value
 
 
 @dataclass(frozen=True, eq=False)

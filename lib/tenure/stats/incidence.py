@@ -1,6 +1,6 @@
 """Which cause takes how many: cumulative incidence by cause, from a life table of counts.
 
-The life table is described in `tenure.models.lifetable`; here its columns by cause are needed.
+The life table is described in `tenure.stats.lifetable`; here its columns by cause are needed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.models.lifetable import (
+from tenure.stats.lifetable import (
     CAUSES,
     Array,
     Counts,
@@ -25,7 +25,7 @@ from tenure.models.lifetable import (
     validate,
     whole_numbers,
 )
-from tenure.models.survival import LogRank, log_rank_of
+from tenure.stats.survival import LogRank, log_rank_of
 
 
 @dataclass(frozen=True, eq=False)

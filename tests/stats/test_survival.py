@@ -16,10 +16,10 @@ from scipy import stats
 from reference import survival as published
 from simulations import coverage_survival as simulation
 from tenure.errors import InputError, NotApplicable
-from tenure.models.hazards import hazard, renewal_spikes, smoothed_hazard
-from tenure.models.incidence import cause_specific_log_rank, cumulative_incidence
-from tenure.models.lifetable import CAUSES, holm, validate
-from tenure.models.survival import (
+from tenure.stats.hazards import hazard, renewal_spikes, smoothed_hazard
+from tenure.stats.incidence import cause_specific_log_rank, cumulative_incidence
+from tenure.stats.lifetable import CAUSES, holm, validate
+from tenure.stats.survival import (
     kaplan_meier,
     log_rank,
     longest_horizon,

@@ -1,6 +1,6 @@
 """How long subscribers stay: survival curves, their comparison and their mean, from a life table of counts.
 
-The life table is described in `tenure.models.lifetable`. With d events among n at risk in period k, the
+The life table is described in `tenure.stats.lifetable`. With d events among n at risk in period k, the
 survival curve S(k) estimates P(T > k), the share that stays for more than k periods.
 
 The closed forms are written out here, because on counts they are a line or two each, import nothing
@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.lifetable import (
+from tenure.stats.lifetable import (
     Array,
     Counts,
     check_horizon,

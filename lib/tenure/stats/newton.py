@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tenure.models.lifetable import Array
+from tenure.stats.lifetable import Array
 
 Loss = Callable[[Array], tuple[float, Array]]
 

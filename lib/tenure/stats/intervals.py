@@ -1,0 +1,297 @@
+"""Rates, means, sums, ratios and medians with their intervals.
+
+Each estimate says its value, its interval, its unit and what it rests on. What cannot be had (a share of
+nobody, a ratio to nothing) is NaN, never 0. What an estimate knows besides its numbers is handed through by
+name: `of` (what n counts: "customer"), `unit`, `sample` (which things were drawn), `case` and `words`, as
+`tenure.result.Estimate` describes them. `level` is the interval's level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tenure.errors import InputError
+from tenure.result import NAN, Estimate
+from tenure.stats.lifetable import Array, check_level, z_value
+
+NOTHING = Estimate(NAN, n=0)
+
+
+class About(TypedDict, total=False):
+    """What an estimate knows besides its numbers."""
+
+    of: str
+    unit: str
+    sample: Hashable
+    case: str
+    words: Mapping[str, Any]
+
+
+def proportion(events: int, n: int, *, level: float = 0.95, **about: Unpack[About]) -> Estimate:
+    """Estimate a share by Wilson's score interval (Wilson 1927).
+
+    Args:
+        events: How many had it.
+        n: Of how many; 0: there is no share.
+
+    Raises:
+        InputError: There are more events than things they could happen to, or fewer than none.
+
+    Example:
+        >>> churn = proportion(40, 1000, of="customer")
+        >>> round(churn.value, 3), round(churn.low, 4), round(churn.high, 4), churn.unit
+        (0.04, 0.0295, 0.054, 'percent')
+    """
+    check_level(level)
+    if not 0 <= events <= max(n, 0):
+        raise InputError(f"There are {events} events among {n}: `events` must lie between 0 and `n`.")
+    share = events / n if n else NAN
+    return _share(share, wilson(share, n, level), n, level, about)
+
+
+def pooled(
+    frame: pd.DataFrame, events: str, n: str, *, level: float = 0.95, **about: Unpack[About]
+) -> Estimate:
+    """Estimate a share from counts in several rows.
+
+    Example:
+        >>> pooled(pd.DataFrame({"converted": [3, 5], "ripe": [10, 10]}), "converted", "ripe").value
+        0.4
+    """
+    return proportion(int(frame[events].sum()), int(frame[n].sum()), level=level, **about)
+
+
+def wilson(share: Any, n: Any, level: float) -> tuple[Array, Array]:
+    """Wilson's limits (1927) of shares of n, which need not be whole; NaN where n is 0.
+
+    Example:
+        >>> wilson(0.04, 1000, 0.95)[0].round(4)
+        np.float64(0.0295)
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    share, n = np.broadcast_arrays(np.asarray(share, dtype=float), np.asarray(n, dtype=float))
+    low, high = np.full(n.shape, NAN), np.full(n.shape, NAN)
+    known = n > 0
+    if known.any():
+        low[known], high[known] = proportion_confint(
+            share[known] * n[known], n[known], alpha=1 - level, method="wilson"
+        )
+    return low[()], high[()]
+
+
+def poisson_rate(events: int, exposure: float, *, level: float = 0.95, **about: Unpack[About]) -> Estimate:
+    """Estimate events per unit of exposure, such as a customer-month, exactly (Garwood 1936).
+
+    Example:
+        >>> rate = poisson_rate(10, 200)
+        >>> round(rate.value, 3), round(rate.low, 4), round(rate.high, 4)
+        (0.05, 0.024, 0.092)
+    """
+    check_level(level)
+    if events < 0 or exposure < 0:
+        raise InputError(f"`events` ({events}) and `exposure` ({exposure}) must not be negative.")
+    if exposure == 0:
+        return Estimate(NAN, n=int(events), level=level, **about)
+    low, high = poisson_limits(events, level)
+    return Estimate(events / exposure, low / exposure, high / exposure, n=int(events), level=level, **about)
+
+
+def poisson_limits(events: int, level: float) -> tuple[float, float]:
+    """Exact limits of the mean of a Poisson count (Garwood 1936).
+
+    Example:
+        >>> [round(limit, 2) for limit in poisson_limits(10, 0.95)]
+        [4.8, 18.39]
+    """
+    tail = (1 - level) / 2
+    low = float(stats.chi2.ppf(tail, 2 * events) / 2) if events else 0.0
+    return low, float(stats.chi2.ppf(1 - tail, 2 * events + 2) / 2)
+
+
+def rescale(rate: float, periods: float) -> float:
+    """Return a churn rate over another length of time, ``1 - (1 - rate) ** periods``.
+
+    Example:
+        >>> round(rescale(0.10, 1 / 3), 5), round(rescale(0.10, 4), 4)
+        (0.03451, 0.3439)
+    """
+    return 1 - (1 - rate) ** periods
+
+
+def weighted_share(
+    amount: float, base: float, effective: float, n: int, *, level: float = 0.95, **about: Unpack[About]
+) -> Estimate:
+    """Estimate the share of an amount that was lost, or kept, where customers weigh differently.
+
+    The interval is Wilson's for as many customers of equal weight as tell as much: the effective number
+    ``(sum of weights)^2 / sum of squared weights`` (Kish 1965). It allows for what the sample may not show,
+    that a large customer could have left.
+
+    Args:
+        amount: What was lost or kept, between 0 and the base.
+        base: What could have been.
+        effective: The effective number of customers.
+        n: The number of customers.
+
+    Example:
+        >>> lost = weighted_share(5_000, 100_000, 400, 1_000)
+        >>> round(lost.value, 3), round(lost.low, 4), round(lost.high, 4)
+        (0.05, 0.0326, 0.076)
+    """
+    check_level(level)
+    if base <= 0 or effective <= 0:
+        return _share(NAN, (NAN, NAN), n, level, about)
+    share = float(amount) / float(base)
+    ends = wilson(min(max(share, 0.0), 1.0), float(effective), level)
+    return _share(share, ends, n, level, about)
+
+
+def effective_number(n: float, total: float, variance: float) -> float:
+    """Return Kish's effective number from the count, the sum and the sample variance of weights.
+
+    Example:
+        >>> effective_number(10, 100.0, 0.0)
+        10.0
+    """
+    squares = max((n - 1) * (0.0 if math.isnan(variance) else variance), 0.0) + total**2 / n if n else 0.0
+    return total**2 / squares if squares > 0 else 0.0
+
+
+def money_share(
+    amount: float, squares: float, base: float, n: int, *, level: float = 0.95, **about: Unpack[About]
+) -> Estimate:
+    """Estimate the share of an amount that moved, such as the revenue that churned.
+
+    Each customer's leaving is chance, so the lost amount varies by the sum of the squared amounts times
+    the share that stayed; the interval is symmetric on the logarithm.
+
+    Args:
+        amount: What moved, positive.
+        squares: Sum over customers of its squares.
+        base: What could have moved.
+        n: How many moved.
+
+    Returns:
+        The share; NaN where the base is 0. Where nothing moved there is no upper end.
+
+    Example:
+        >>> lost = money_share(5_000, 50 * 100**2, 100_000, 50)
+        >>> round(lost.value, 3), round(lost.low, 4), round(lost.high, 4)
+        (0.05, 0.0382, 0.0655)
+    """
+    check_level(level)
+    amount, squares, base = float(amount), float(squares), float(base)
+    if base <= 0:
+        return _share(NAN, (NAN, NAN), n, level, about)
+    share = amount / base
+    if share <= 0:
+        return _share(share, (0.0, NAN), n, level, about)
+    relative = math.sqrt(max(squares * (1 - min(share, 1.0)), 0.0)) / amount
+    factor = math.exp(z_value(level) * relative)
+    return _share(share, (share / factor, share * factor), n, level, about)
+
+
+def money_sum(
+    amount: float, squares: float, n: int, *, level: float = 0.95, **about: Unpack[About]
+) -> Estimate:
+    """Estimate the sum of chance movements, such as a month's net new revenue (compound Poisson).
+
+    Example:
+        >>> money_sum(900, 10_000, 25, unit="money:EUR").low.__round__()
+        704
+    """
+    half = z_value(level) * math.sqrt(squares)
+    return Estimate(float(amount), amount - half, amount + half, n=int(n), level=level, **about)
+
+
+def quick_ratio(
+    gains: float, gain_squares: float, losses: float, loss_squares: float, n: int, *,
+    level: float = 0.95, **about: Unpack[About],
+) -> Estimate:  # fmt: skip
+    """Estimate how many times what was lost has been gained.
+
+    Args:
+        gains: New, reactivated and expanded revenue.
+        gain_squares: Sum over movements of its squares.
+        losses: Churned and contracted revenue, positive.
+        loss_squares: Sum of its squares.
+        n: How many movements.
+
+    Returns:
+        The ratio with an interval symmetric on the logarithm; NaN where nothing was lost.
+
+    Example:
+        >>> ratio = quick_ratio(400, 4_000, 200, 2_000, 60)
+        >>> round(ratio.value, 2), round(ratio.low, 2), round(ratio.high, 2)
+        (2.0, 1.15, 3.48)
+    """
+    about.setdefault("unit", "ratio")
+    if losses <= 0:
+        return Estimate(NAN, n=int(n), level=level, **about)
+    ratio = gains / losses
+    if gains <= 0:
+        return Estimate(ratio, 0.0, NAN, n=int(n), level=level, **about)
+    # The squares are estimates themselves, and poor ones where a few movements make up the sum: hence
+    # Student's t, with Satterthwaite's degrees of freedom from the effective numbers of movements.
+    up, down = gain_squares / gains**2, loss_squares / losses**2
+    freedom = max((up + down) ** 2 / (up**3 + down**3), 1.0)
+    factor = math.exp(float(stats.t.ppf(0.5 + level / 2, freedom)) * math.sqrt(up + down))
+    return Estimate(ratio, ratio / factor, ratio * factor, n=int(n), level=level, **about)
+
+
+def mean(value: float, spread: float, n: int, *, level: float = 0.95, **about: Unpack[About]) -> Estimate:
+    """Give a mean its interval from the standard deviation and the count (Student's t).
+
+    Example:
+        >>> average = mean(1000.0, 300.0, 100)
+        >>> round(average.low, 1), round(average.high, 1)
+        (940.5, 1059.5)
+    """
+    if n < 2 or math.isnan(spread):
+        return Estimate(value if n else NAN, n=int(n), level=level, **about)
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * spread / math.sqrt(n)
+    return Estimate(value, value - half, value + half, n=int(n), level=level, **about)
+
+
+def median_of_counts(
+    values: Any, counts: Any, n: int | None = None, *, level: float = 0.95, **about: Unpack[About]
+) -> Estimate:
+    """Estimate the median of counted values, with the interval of its order statistics.
+
+    Args:
+        values: The values, in any order.
+        counts: How often each occurs.
+        n: How many independent things there are, where fewer than the counts add up to (sessions of the
+            same user are alike); None: all are.
+
+    Example:
+        >>> length = median_of_counts([10, 20, 30], [25, 50, 25])
+        >>> length.value, length.low, length.high
+        (20.0, 20.0, 20.0)
+    """
+    order = np.argsort(np.asarray(values, dtype=float), kind="stable")
+    values = np.asarray(values, dtype=float)[order]
+    reached = np.cumsum(np.asarray(counts, dtype=float)[order])
+    total = reached[-1] if len(reached) else 0.0
+    if total == 0:
+        return Estimate(NAN, n=0, level=level, **about)
+    size = total if n is None else min(n, total)
+    half = z_value(level) / (2 * math.sqrt(max(size, 1.0)))
+
+    def at(share: float) -> float:
+        place = int(np.searchsorted(reached, min(max(share, 0.0), 1.0) * total, side="left"))
+        return float(values[min(place, len(values) - 1)])
+
+    return Estimate(at(0.5), at(0.5 - half), at(0.5 + half), n=int(size), level=level, **about)
+
+
+def _share(value: float, ends: tuple[Any, Any], n: int, level: float, about: About) -> Estimate:
+    about.setdefault("unit", "percent")
+    return Estimate(value, float(ends[0]), float(ends[1]), n=int(n), level=level, **about)

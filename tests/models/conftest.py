@@ -1,6 +1,0 @@
-"""Lets tests import the published numbers as `reference` and the simulations as `simulations`."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
