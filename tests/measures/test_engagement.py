@@ -76,6 +76,11 @@ def test_users_of_a_day_a_week_and_four_weeks_are_counted_once():
     now = days[days["window"] == "now"]
     mine = {who: sum(w == who and at > AS_OF - dt.timedelta(days=28) for w, at in seen) for who, _ in seen}
     assert (now["active_days"] * now["users"]).sum() == sum(mine.values())
+    then = days[days["window"] == "before"]
+    past = {who: sum(w == who and 28 <= (AS_OF - at).days < 56 for w, at in seen) for who, _ in seen}
+    both = [who for who in mine if mine[who] and past[who]]
+    assert then["users_now"].sum() == len(both)
+    assert (then["active_days"] * then["days_now"]).sum() == sum(past[who] * mine[who] for who in both)
     sticky = activity.by_window(days)["now"]
     month = found.tail(28)
     assert sticky.value == pytest.approx(month["DAU"].mean() / month["MAU"].iloc[-1])
@@ -161,7 +166,12 @@ def test_silent_payers_are_those_who_pay_and_have_not_used_it_for_four_weeks():
     ]  # fmt: skip
     source = tables(subscriptions=[*paying, subscription("gone", "2024-01-05", "2024-05-01")], events=rows)
     found = engagement.silent_payers(source, as_of=AS_OF, events=["play"]).to_pandas()
-    quiet = activity.silence(found, engagement.SILENCE)
+    # 28 days before, quarter had used it the day before it is silent; a year ago is not known.
+    then = found[found["back"] == 28].set_index("last_use")
+    assert set(found["back"]) == {0, 28}
+    assert then.loc["within 7 days", ["customers", "paying_now", "silent_now"]].tolist() == [1, 1, 1]
+    assert then.loc["never", ["customers", "paying_now", "silent_now"]].tolist() == [3, 3, 1]
+    quiet = activity.silence(found[found["back"] == 0], engagement.SILENCE)
     assert quiet["customers"].tolist() == [1, 1, 1, 1, 1]
     assert quiet["revenue"].tolist() == [1000] * 5
     share = activity.silent_share(quiet)

@@ -556,6 +556,7 @@ def test_cohorts_follow_everybody_who_ever_paid():
     march = frame[frame["cohort"] == JUNE - 3]
     assert march["joined"].sum() == 3
     assert march.set_index("month")["change_minor"].to_dict() == {JUNE - 3: 2000, JUNE - 1: -1000}
+    assert march.set_index("month")["change_paying"].to_dict() == {JUNE - 3: 2, JUNE - 1: -1}
     with pytest.raises(InputError, match="changes in a customer's life"):
         revenue.revenue_cohorts(tables(spans), as_of=AS_OF, by="plan")
 

@@ -147,13 +147,21 @@ def days_used(
         events: Kinds that count as activity; empty: all.
 
     Returns:
-        A row a window and number of days: window ("now", "before", "year ago"), active_days, users.
+        A row a window and number of days: window ("now", "before", "year ago"), active_days, users, and of
+        these users how many were active now (users_now), and on how many days in all (days_now): the same
+        users are in several windows, so what has changed is known of pairs.
     """
     rows = _windows(source, as_of, days, back, events)
     each = rows.group_by("window", "customer_id").agg(active_days=_.ago.nunique().cast("int64"))
+    now = (each.window == "now").ifelse(each.active_days, 0).max().over(ibis.window(group_by="customer_id"))
     return (
-        each.group_by("window", "active_days")
-        .agg(users=_.count().cast("int64"))
+        each.mutate(now=now)
+        .group_by("window", "active_days")
+        .agg(
+            users=_.count().cast("int64"),
+            users_now=(_.now > 0).sum().cast("int64"),
+            days_now=_.now.sum().cast("int64"),
+        )
         .order_by("window", "active_days")
     )
 
@@ -227,36 +235,77 @@ def silent_payers(
     source: Tables,
     *,
     as_of: dt.date,
+    back: Sequence[int] = (0, 28, 364),
     events: Sequence[str] = (),
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count paying customers by how long ago they last used what they pay for.
+    """Count paying customers by how long before a day they last used what they pay for, on several days.
+
+    Each day is looked at as it was known then. A day is left out where the events began less than 28 days
+    before it: silence is not known so early.
 
     Args:
         source: Contract tables with events.
-        as_of: The day.
+        as_of: The last day.
+        back: How many days before `as_of` each day lies; 0 must be among them.
         events: Kinds that count as use; empty: all.
         currency: Keep this currency only; empty keeps all.
         policy: What counts as paying.
 
     Returns:
-        A row a currency and time since the last use: last_use (one of SILENCE), currency, customers,
-        mrr_minor.
+        A row a day, time since the last use and currency: back, last_use (one of SILENCE), currency,
+        customers (each in one currency, the first by name), mrr_minor, and of these customers those who pay
+        on the last day, too (paying_now), and are silent on it (silent_now: no use within 28 days).
     """
-    month = day_of(as_of).month
-    paying = mrr(source, as_of=as_of, months=[month], currency=currency, policy=policy)
-    paying = paying.filter(_.mrr_minor > 0)
     used = _within(source, as_of, None, events)
-    last = used.group_by("customer_id").agg(last=day_index(used.occurred_at).max())
-    rows = paying.left_join(last, "customer_id").drop("customer_id_right")
-    rows = rows.mutate(ago=day_of(as_of).index - rows.last)
-    labels = [((rows.ago < days).fill_null(False), label) for days, label in _SILENCE]
-    rows = rows.mutate(last_use=ibis.cases((rows.ago.isnull(), SILENCE[-1]), *labels, else_=SILENCE[-2]))
+    used = used.select("customer_id", day=day_index(used.occurred_at))
+    days = [
+        _last_use(source, used, as_of=as_of, back=ago, currency=currency, policy=policy)
+        for ago in dict.fromkeys(back)
+    ]
+    rows = ibis.union(*days) if len(days) > 1 else days[0]
+    now = (rows.back == 0) & rows.lead
+    whole = ibis.window(group_by="customer_id")
+    rows = rows.mutate(
+        here=now.ifelse(1, 0).max().over(whole),
+        quiet=(now & rows.last_use.isin(SILENCE[2:])).ifelse(1, 0).max().over(whole),
+    )
     return (
-        rows.group_by("last_use", "currency")
-        .agg(customers=_.customer_id.nunique().cast("int64"), mrr_minor=_.mrr_minor.sum().cast("int64"))
-        .order_by("last_use", "currency")
+        rows.group_by("back", "last_use", "currency")
+        .agg(
+            customers=_.lead.sum().cast("int64"),
+            mrr_minor=_.mrr_minor.sum().cast("int64"),
+            paying_now=_.lead.ifelse(_.here, 0).sum().cast("int64"),
+            silent_now=_.lead.ifelse(_.quiet, 0).sum().cast("int64"),
+        )
+        .order_by("back", "last_use", "currency")
+    )
+
+
+def _last_use(
+    source: Tables, used: ir.Table, *, as_of: dt.date, back: int, currency: str, policy: MetricPolicy
+) -> ir.Table:
+    """Paying customers of a day by currency, with the time since their last use until then."""
+    at = as_of - dt.timedelta(days=back)
+    day = day_of(at)
+    paying = mrr(source, as_of=at, months=[day.month], currency=currency, policy=policy)
+    paying = paying.filter(_.mrr_minor > 0).select("customer_id", "currency", "mrr_minor")
+    seen = used.filter(_.day <= day.index)
+    last = seen.group_by("customer_id").agg(last=_.day.max())
+    rows = paying.left_join(last, "customer_id").drop("customer_id_right")
+    rows = rows.mutate(ago=day.index - rows.last, back=ibis.literal(back, "int64"))
+    if back:
+        began = seen.agg(began=_.day.min())
+        rows = rows.cross_join(began).filter(_.began + _SILENCE[1][0] <= day.index).drop("began")
+    labels = [((rows.ago < days).fill_null(False), label) for days, label in _SILENCE]
+    return rows.select(
+        "back",
+        "customer_id",
+        "currency",
+        "mrr_minor",
+        lead=rows.currency == rows.currency.min().over(ibis.window(group_by="customer_id")),
+        last_use=ibis.cases((rows.ago.isnull(), SILENCE[-1]), *labels, else_=SILENCE[-2]),
     )
 
 

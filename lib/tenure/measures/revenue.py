@@ -453,9 +453,10 @@ def revenue_cohorts(
 
     Returns:
         A row a cohort, group, currency and month in which the cohort's revenue changed: cohort (month of
-        the first payment), group, currency, month, change_minor (of its monthly revenue) and joined (its
-        customers, in the row of its first month and their first currency; they count though they had left
-        by the month's end).
+        the first payment), group, currency, month, change_minor (of its monthly revenue), change_paying (of
+        its paying customers, each in one currency a month, the first by name) and joined (its customers, in
+        the row of its first month and their first currency; they count though they had left by the month's
+        end).
 
     Raises:
         InputError: `by` is not available, or is no column of the customers.
@@ -468,12 +469,24 @@ def revenue_cohorts(
     changes = _changes(source, as_of=as_of, by=by, currency=currency, policy=policy)
     whole = ibis.window(group_by="customer_id")
     changes = changes.mutate(cohort=changes.month.min().over(whole).cast("int64"))
-    peers = ibis.range_window(group_by="customer_id", order_by="month", preceding=0, following=0)
-    changes = changes.mutate(lead=changes.currency == changes.currency.min().over(peers))
+    peers, until = (
+        ibis.range_window(group_by="customer_id", order_by="month", preceding=reach, following=0)
+        for reach in (0, None)
+    )
+    paid = changes.amount - changes.paused
+    changes = changes.mutate(
+        lead=changes.currency == changes.currency.min().over(peers),
+        after=paid.sum().over(until),
+        step=paid.sum().over(peers),
+    )
+    changes = changes.mutate(
+        turned=((_.after > 0).ifelse(1, 0) - (_.after > _.step).ifelse(1, 0)).cast("int64")
+    )
     return (
         changes.group_by("cohort", "group", "currency", "month")
         .agg(
             change_minor=(_.amount.sum() - _.paused.sum()).cast("int64"),
+            change_paying=_.lead.ifelse(_.turned, 0).sum().cast("int64"),
             joined=((_.month == _.cohort) & _.lead).sum().cast("int64"),
         )
         .order_by("cohort", "group", "currency", "month")
