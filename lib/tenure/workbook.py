@@ -158,7 +158,7 @@ def open_workbook(
     from tenure import report
     from tenure.measures import subscriptions
     from tenure.report import format as fmt
-    from tenure.sources.checks import check, check_as_of
+    from tenure.sources.checks import check_as_of, check_once
     from tenure.sources.connect import open_source
 
     parameters.check_parameters(names)
@@ -172,7 +172,7 @@ def open_workbook(
     if dated and not source.dated:
         raise NotApplicable("This question needs real dates, and this data knows only durations.")
     as_of = check_as_of(source, days["as_of"])
-    found = check(source, as_of)
+    found = check_once(source, as_of)
     found.raise_errors()
 
     currency, by = names.get("currency", ""), names.get("by", "")

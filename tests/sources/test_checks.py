@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from tenure.errors import InputError
-from tenure.sources import check, check_as_of, open_source
+from tenure.sources import check, check_as_of, checks, open_source
+from tenure.sources.checks import check_once
 
 DAY = pd.Timedelta(days=1)
 
@@ -403,3 +404,15 @@ def test_problems_are_the_same_whatever_the_file(company, write, kind):
     parquet = check(open_source(write(company, "parquet", "parquet")))
     assert len(parquet.problems) == 4
     assert check(open_source(write(company, kind, kind))).problems == parquet.problems
+
+
+def test_a_run_checks_its_data_once(company, write, tmp_path, monkeypatch):
+    plant(company["subscriptions"], "plan", None)
+    source = open_source(write(company))
+    whole = check(source, source.last_day())
+    monkeypatch.setenv("TENURE_SHARED", str(tmp_path / "shared"))
+    assert check_once(source, source.last_day()) == whole
+    monkeypatch.setattr(checks, "check", lambda *_: pytest.fail("checked again"))
+    assert check_once(source, source.last_day()) == whole
+    with pytest.raises(pytest.fail.Exception):
+        check_once(source, source.last_day() - dt.timedelta(days=1))

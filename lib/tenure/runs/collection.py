@@ -358,6 +358,7 @@ class _Run:
             "TENURE_ROOT": str(project_root()),
             "TENURE_REPORT": report.name,
             "TENURE_OUTPUT": str(exports),
+            "TENURE_SHARED": str(staging / "shared"),
             "TENURE_UPSTREAM": str(upstream),
         }
 
