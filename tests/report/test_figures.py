@@ -80,9 +80,10 @@ DRAWN = {
 }
 
 
-def written(figure):
+def written(picture):
     from matplotlib.text import Text
 
+    figure = picture.drawn() if isinstance(picture, report.Picture) else picture
     return [text.get_text() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
 
 
@@ -93,8 +94,8 @@ def test_a_figure_draws_cleanly_and_touches_nothing_else(name):
     before = dict(matplotlib.rcParams)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = DRAWN[name]()
-        drawing, width, height = picture.png(figure)
+        shown = DRAWN[name]()
+        drawing, width, height = picture.png(shown.drawn())
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == []
     assert width == picture.FIGURE_WIDTH
@@ -106,14 +107,14 @@ def test_a_figure_draws_cleanly_and_touches_nothing_else(name):
 def test_nothing_is_cut_off_at_the_edges(name):
     from PIL import Image
 
-    drawing, _, _ = picture.png(DRAWN[name]())
+    drawing, _, _ = picture.png(DRAWN[name]().drawn())
     shades = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawing))).convert("L"))
     for edge in (shades[:2], shades[-2:], shades[:, :2], shades[:, -2:]):
         assert edge.min() > 240
 
 
 def test_names_are_drawn_as_they_are_not_as_formulas():
-    figure = figures.survival(life(["$x^2$ and $y", "_private"]), title="$a$ costs $5")
+    figure = figures.survival(life(["$x^2$ and $y", "_private"]), title="$a$ costs $5").drawn()
     assert "$x^2$ and $y" in written(figure)
     assert "_private" in written(figure)
     assert not any(text.get_parse_math() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
@@ -131,13 +132,13 @@ def test_numbers_at_risk_are_those_who_completed_the_period():
 
 def test_a_curve_begins_at_one_once():
     for start in (0, 1):
-        axes = figures.survival(life(["a"], start=start)).axes[0]
+        axes = figures.survival(life(["a"], start=start)).drawn().axes[0]
         assert axes.lines[0].get_xydata()[0].tolist() == [0, 1]
         assert axes.lines[0].get_xydata()[1][0] == 1
 
 
 def test_unripe_cells_stay_blank():
-    figure = figures.retention_heatmap(TRIANGLE)
+    figure = figures.retention_heatmap(TRIANGLE).drawn()
     cells = figure.axes[0].collections[0].get_array()
     assert np.ma.count_masked(cells) == 15
     assert sum(word.endswith("%") for word in written(figure)) == 21
@@ -158,13 +159,14 @@ def test_a_table_without_its_columns_or_rows_is_refused():
 @pytest.mark.parametrize("alt", ["", "  ", "\n"])
 def test_a_figure_without_alternative_text_is_refused(alt):
     with pytest.raises(InputError, match="no alternative text"):
-        report.figure(DRAWN["bars"](), alt=alt)
+        report.figure(DRAWN["bars"]().drawn(), alt=alt)
 
 
 def test_the_same_table_gives_the_same_picture():
-    assert picture.png(DRAWN["survival"]()) == picture.png(DRAWN["survival"]())
+    assert picture.png(DRAWN["survival"]().drawn()) == picture.png(DRAWN["survival"]().drawn())
     shuffled = life(["a", "b"]).sample(frac=1, random_state=1)
-    assert picture.png(figures.survival(shuffled)) == picture.png(figures.survival(life(["a", "b"])))
+    ordered = figures.survival(life(["a", "b"]))
+    assert picture.png(figures.survival(shuffled).drawn()) == picture.png(ordered.drawn())
 
 
 def test_a_group_has_one_color():
@@ -232,7 +234,7 @@ def test_labels_that_have_room_stay(places):
 @pytest.mark.parametrize("groups", [["a", "b", "c", "d", "e", "f"], [HOSTILE, "other"]])
 @pytest.mark.parametrize("draw", [figures.survival, figures.hazard])
 def test_names_at_the_lines_ends_do_not_overlap(draw, groups):
-    figure = draw(life(groups))
+    figure = draw(life(groups)).drawn()
     figure.draw_without_rendering()
     ends = {style.shorten(group) for group in groups}
     boxes = [
@@ -248,7 +250,7 @@ def test_names_at_the_lines_ends_do_not_overlap(draw, groups):
 
 def test_names_of_spikes_do_not_overlap():
     spikes = pd.DataFrame({"group": "a", "period": [3, 4, 5, 6, 12, 24]})
-    figure = figures.hazard(life(["a", "b"]), spikes)
+    figure = figures.hazard(life(["a", "b"]), spikes).drawn()
     figure.draw_without_rendering()
     boxes = [
         text.get_window_extent()
@@ -279,3 +281,49 @@ def test_a_picture_shows_its_words_and_its_data(capsys):
         report.Picture(draw, "One half leaves", "", data)
     with pytest.raises(InputError, match="no title"):
         report.Picture(draw, "", "A line of churn.", data)
+
+
+def test_a_figure_says_what_stands_out():
+    falling = life(["Basic"])
+    fast = life(["Pro"]).assign(survival=lambda rows: 0.5 ** rows["period"])
+    both = figures.survival(pd.concat([falling, fast]), until=10)
+    assert both.title == "After 10 months, 73.7% of Basic are still there and 0.10% of Pro"
+    assert both.alt == (
+        "Survival curves by group. After 10 months: Basic 73.7% and Pro 0.1% are still there."
+    )
+    assert both.subtitle == "Share still subscribed by months since the start (shaded: 95% interval)"
+    assert figures.survival(falling).title == "48.1% are still there after 24 months"
+    weeks = Table(falling, {"period": "weeks"})
+    assert figures.survival(weeks).alt == (
+        "Survival curve: share still there after 1 week 97.0%, 12 weeks 69.4%, and 24 weeks 48.1%."
+    )
+    peak = falling.assign(hazard=np.where(falling["period"] == 12, 0.2, 0.03))
+    none = falling.head(0)
+    assert figures.hazard(peak, peak[peak["period"] == 12]).title == "20% leave in month 12"
+    assert figures.hazard(Table(peak, {"period": "days"}), none).title == "No day stands out"
+    assert figures.cumulative_incidence(causes(["all"])).title == (
+        "9.6% are lost to failed payments within 24 months"
+    )
+    assert figures.forest(FOREST.assign(label=["Annual", "Weekly", "x"])).title == (
+        "plan Weekly stands out most: 1.84×"
+    )
+    assert figures.retention_heatmap(TRIANGLE).title == (
+        "After 4 months: 80% of those of 2026-02, 80% of those of 2026-01"
+    )
+    bridge = Table(BRIDGE.assign(label=["before", "churn", "after"]), {"amount": "money:EUR"})
+    assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −€0.30"
+    assert figures.line_with_interval(LINE, unit="count").title == (
+        "100,000 on Jun 1, 2026, from 100,000 on Jan 1, 2026"
+    )
+
+
+def test_a_figure_draws_the_column_that_is_named_in_its_own_unit():
+    rates = pd.DataFrame(
+        {"plan": ["a", "b"], "churn": [0.2, 0.1], "churn_low": [0.1, 0.05], "churn_high": [0.3, 0.2]}
+    )
+    bars = figures.bars_with_intervals(Table(rates, {"churn": "percent"}), "churn", label="plan")
+    assert bars.title == "a has most, 20%; b has least, 10%"
+    assert bars.data.units["churn"] == "percent"
+    assert "20%" in written(bars)
+    ends = [tuple(line.get_xdata()) for line in bars.drawn().axes[0].lines]
+    assert ends == [(0.1, 0.3), (0.05, 0.2)]

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 
-from tenure.report import figures, showing, style
+from tenure.report import figures, picture, style
 
 BARS = pd.DataFrame({"label": ["Basic", "Größe", "日本語"], "value": [0.2, 0.4, 0.3]})
 
 
 def drawn():
-    return showing._png(figures.bars_with_intervals(BARS, unit="percent", title="What is drawn"))
+    return picture.png(figures.bars_with_intervals(BARS, unit="percent", title="What is drawn").drawn())
 
 
 @pytest.fixture

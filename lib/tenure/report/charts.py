@@ -1,8 +1,13 @@
-"""Figures of amounts, ratios and series: heat map, forest, bars, line, waterfall."""
+"""Figures of amounts, ratios and series: heat map, forest, bars, line, waterfall.
+
+Each takes a table, a result that has one, or a frame, and the column to draw; the unit is the table's. Titles
+are statements: empty, the figure says what stands out.
+"""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.style import GREY, INK, MUTED, theme
+from tenure.report.picture import Picture, drawn_from, listed
+from tenure.report.style import GREY, INK, MUTED
+from tenure.report.tables import table_of
+from tenure.report.words import say
+from tenure.result import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,28 +28,28 @@ if TYPE_CHECKING:
 
 
 def retention_heatmap(
-    frame: pd.DataFrame,
-    *,
-    unit: str = "percent",
-    period: str = "month",
-    title: str = "",
-    subtitle: str | None = None,
-) -> Figure:
-    """Draw retention by cohort (rows) and age (columns); cells that are not ripe stay blank.
+    matrix: Any, *, unit: str = "", period: str = "month", title: str = "", subtitle: str | None = None
+) -> Picture:
+    """Draw retention by cohort (rows) and age (columns); cells of cohorts that are too young stay blank.
 
     Args:
-        frame: A row for each cohort, a column for each age, the index and columns as they are to be read; NaN
+        matrix: A row for each cohort, named by the index or the first column, and a column for each age; NaN
             where a cohort is too young.
-        unit: The unit of the values.
+        unit: The unit of the values, where the table does not say it; empty: percent.
         period: The unit of age.
-        title: What the figure shows, as a statement.
+        title: A statement; empty: the newest cohorts against those a year before.
         subtitle: What is measured; None: the usual words.
     """
-    if frame.shape[0] == 0 or frame.shape[1] == 0:
-        raise InputError("The figure retention_heatmap has nothing to draw: its table has no rows.")
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
+    table = table_of(matrix)
+    unit = unit or next(iter(table.units.values()), "percent")
+    frame = table.frame
+    if frame.shape[0] == 0 or frame.shape[1] == 0:
+        raise InputError("The figure retention_heatmap has nothing to draw: its table has no rows.")
+    if frame.dtypes.iloc[0].kind not in "fiu":
+        frame = frame.set_index(frame.columns[0])
     values = frame.to_numpy(dtype=float)
     rows, columns = values.shape
     if subtitle is None:
@@ -49,16 +58,17 @@ def retention_heatmap(
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low, high = (0.0, 1.0) if low == high else (low, high)
     tints = LinearSegmentedColormap.from_list("tenure", ["#F6EEFA", "#B98FD0", style.PALETTE[0]])
-    with theme():
-        figure, axes = style.new_figure(1.3 + 0.27 * min(rows, 40))
-        axes.pcolormesh(
-            np.ma.masked_invalid(values), cmap=tints, vmin=low, vmax=high, edgecolors="white", linewidth=1
-        )
+    names = [str(name) for name in frame.index]
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(0.7 + 0.27 * min(rows, 40), width=width)
+        shades = np.ma.masked_invalid(values)
+        axes.pcolormesh(shades, cmap=tints, vmin=low, vmax=high, edgecolors="white", linewidth=1)
         axes.invert_yaxis()
         axes.grid(False)
         axes.spines["bottom"].set_visible(False)
         down = range(0, rows, max(1, math.ceil(rows / 40)))
-        axes.set_yticks([k + 0.5 for k in down], [style.shorten(frame.index[k]) for k in down])
+        axes.set_yticks([k + 0.5 for k in down], [style.shorten(names[k]) for k in down])
         across = range(0, columns, max(1, math.ceil(columns / 13)))
         axes.set_xticks([k + 0.5 for k in across], [str(frame.columns[k]) for k in across])
         axes.tick_params(length=0)
@@ -69,35 +79,45 @@ def retention_heatmap(
             words = [fmt.column(line, unit) for line in np.round(values, 2 if unit == "percent" else 9)]
             for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
                 ink = style.ink_on(tints((values[row, column] - low) / (high - low))[:3])
-                axes.text(
-                    column + 0.5, row + 0.5, words[row][column], ha="center", va="center", size=8.5, color=ink
-                )
-        style.headline(figure, title, subtitle)
-        return style.finish(figure)
+                place = (column + 0.5, row + 0.5)
+                axes.text(*place, words[row][column], ha="center", va="center", size=8.5, color=ink)
+        return figure
+
+    takeaway, alt = _cohorts_read(values, names, list(frame.columns), unit, period)
+    data = frame.rename(columns=str).rename_axis(frame.index.name or "cohort").reset_index()
+    units = dict.fromkeys(map(str, frame.columns), unit)
+    return Picture(draw, title or takeaway, alt, Table(data, units), subtitle)
 
 
 def forest(
-    table: pd.DataFrame,
+    ratios: Any,
     *,
     title: str = "",
     subtitle: str = "Chance to leave in a period, all else alike, against the reference (line: 95% interval)",
     less: str = "less likely to leave",
     more: str = "more likely to leave",
-) -> Figure:
+) -> Picture:
     """Draw ratios with their intervals on a logarithmic scale around 1.
 
     Args:
-        table: Columns label, ratio and, where known, low and high; in the order given. With a column
-            `section` rows stand under headings. A row without interval whose ratio is 1 is a reference.
-        title: What the figure shows, as a statement.
+        ratios: Columns label, ratio and its interval, in the order given. With a column `section` rows stand
+            under headings. A row without interval whose ratio is 1 is a reference. Hazard ratios may be given
+            as they are estimated, with columns covariate, level and hazard_ratio.
+        title: A statement; empty: the largest ratio that is clear.
         subtitle: What is measured.
         less: What a ratio below 1 means, in words.
         more: What a ratio above 1 means.
     """
-    style.need(table, "forest", "label", "ratio")
-    lines = _forest_lines(table)
-    with theme():
-        figure, axes = style.new_figure(1.5 + 0.29 * len(lines))
+    given = table_of(ratios)
+    names = {"covariate": "section", "level": "label", "hazard_ratio": "ratio"}
+    names = {old: new for old, new in names.items() if new not in given.frame.columns}
+    ends = {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
+    renamed = Table(given.frame.rename(columns={**names, **ends}), given.units)
+    table = drawn_from(renamed, "forest", "ratio", "label")
+    lines = _forest_lines(table.frame)
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(0.9 + 0.29 * len(lines), width=width)
         for place, line in enumerate(lines):
             if line.ratio is None:
                 continue
@@ -118,52 +138,73 @@ def forest(
             style.note(axes, line.words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
         style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (1, 1), (-6, 4), "xaxis", ha="right", va="bottom")
         style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (1, 1), (6, 4), "xaxis", ha="left", va="bottom")
-        style.headline(figure, title, subtitle)
-        return style.finish(figure)
+        return figure
+
+    clear = [line for line in lines if line.clear and line.ratio]
+    ranked = sorted(
+        (line for line in lines if line.ends and line.ratio), key=lambda line: -float(line.ratio or 0)
+    )
+    takeaway = say("No interval excludes 1: nothing stands out")
+    if clear:
+        top = max(clear, key=lambda line: abs(math.log(line.ratio or 1)))
+        takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=fmt.ratio(top.ratio))
+    said = listed([(line.name, line.ratio) for line in ranked], "ratio")
+    alt = f"Ratios with their intervals, the largest first: {said}."
+    columns = style.known(table.frame, "section", "label", "reference", "n", "events", "ratio")
+    columns += style.known(table.frame, "ratio_low", "ratio_high", "p")
+    return Picture(
+        draw, title or takeaway, alt, Table(table.frame[columns], {"ratio": "ratio", "p": "p"}), subtitle
+    )
 
 
 def bars_with_intervals(
-    table: pd.DataFrame,
+    rows: Any,
+    value: str = "value",
     *,
-    unit: str,
+    label: str = "label",
+    unit: str = "",
     reference: float | None = None,
     reference_label: str = "",
     title: str = "",
     subtitle: str = "",
     colors: Mapping[str, str] | None = None,
-) -> Figure:
+) -> Picture:
     """Draw a value for each label as a horizontal bar with its interval, in the order given.
 
     Args:
-        table: Columns label and value and, where known, low and high.
-        unit: The unit of the values.
+        rows: Columns `label`, `value` and, where known, its interval.
+        value: The column of the values.
+        label: The column of the labels.
+        unit: The unit of the values, where the table does not say it.
         reference: A value to mark by a line across all bars.
         reference_label: What it is.
-        title: What the figure shows, as a statement.
+        title: A statement; empty: the largest and the smallest value.
         subtitle: What is measured.
         colors: A color for some labels.
     """
-    style.need(table, "bars_with_intervals", "label", "value")
-    fmt.check_unit(unit)
-    rows = table.to_dict("records")
-    with theme():
-        figure, axes = style.new_figure(1.15 + 0.36 * len(rows))
-        written = fmt.column([row["value"] for row in rows], unit)
-        for place, row in enumerate(rows):
-            if fmt.missing(row["value"]):
+    table = drawn_from(rows, "bars_with_intervals", value, label)
+    unit = fmt.check_unit(unit or table.units.get(value, "number"))
+    bars = table.frame.to_dict("records")
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(0.55 + 0.36 * len(bars), width=width)
+        written = fmt.column([row[value] for row in bars], unit)
+        for place, row in enumerate(bars):
+            if fmt.missing(row[value]):
                 style.note(axes, written[place], (0, place), (4, 0), ha="left", va="center", size=10)
                 continue
-            color = (colors or {}).get(str(row["label"]), style.PALETTE[3])
-            axes.barh(place, row["value"], height=0.62, color=color)
-            ends = [float(row[end]) for end in ("low", "high") if not fmt.missing(row.get(end))]
+            color = (colors or {}).get(str(row[label]), style.PALETTE[3])
+            axes.barh(place, row[value], height=0.62, color=color)
+            ends = [row.get(f"{value}_{end}") for end in ("low", "high")]
+            ends = [float(end) for end in ends if not fmt.missing(end)]
             if len(ends) == 2:
                 axes.plot(ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
-            far = (max([float(row["value"]), 0.0, *ends]), float(place))
+            far = (max([float(row[value]), 0.0, *ends]), float(place))
             style.note(
                 axes, written[place], far, (5, 0), ha="left", va="center", color=INK, size=10, weight="bold"
             )
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(range(len(rows)), [style.shorten(row["label"], 28) for row in rows])
+        axes.set_ylim(len(bars) - 0.5, -0.5)
+        axes.set_yticks(range(len(bars)), [style.shorten(row[label], 28) for row in bars])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(axis="y", visible=False)
         style.unit_axis(axes.xaxis, unit)
@@ -173,14 +214,30 @@ def bars_with_intervals(
             axes.axvline(reference, color=INK, lw=1, ls=(0, (3, 2)))
             words = f"{reference_label} {fmt.value(reference, unit)}".strip()
             style.note(axes, words, (reference, 1), (0, 3), "xaxis")
-        style.headline(figure, title, subtitle)
-        return style.finish(figure)
+        return figure
+
+    known = sorted(
+        ((str(row[label]), float(row[value])) for row in bars if not fmt.missing(row[value])),
+        key=lambda pair: -pair[1],
+    )
+    takeaway = say("Nothing is known yet")
+    if known:
+        words = {"first": known[0][0], "most": fmt.value(known[0][1], unit)}
+        words |= {"last": known[-1][0], "least": fmt.value(known[-1][1], unit)}
+        several = "{first} has most, {most}; {last} has least, {least}"
+        takeaway = say("{first}: {most}" if len(known) == 1 else several, **words)
+    alt = f"Bars: {listed([(row[label], row[value]) for row in bars], unit)}."
+    data = Table(table.frame, {value: unit, **table.units})
+    return Picture(draw, title or takeaway, alt, data, subtitle)
 
 
 def line_with_interval(
-    table: pd.DataFrame,
+    rows: Any,
+    value: str = "value",
     *,
-    unit: str,
+    date: str = "date",
+    group: str = "group",
+    unit: str = "",
     annotations: Mapping[Any, str] | None = None,
     partial: bool = False,
     target: float | None = None,
@@ -188,51 +245,56 @@ def line_with_interval(
     title: str = "",
     subtitle: str = "",
     colors: Mapping[str, str] | None = None,
-) -> Figure:
+) -> Picture:
     """Draw a value over time, for one or several groups, with its interval and what happened when.
 
     Args:
-        table: Columns date and value and, where known, low, high and group.
-        unit: The unit of the values.
+        rows: Columns `date`, `value` and, where known, its interval and `group`.
+        value: The column of the values.
+        date: The column of the days.
+        group: The column of the groups.
+        unit: The unit of the values, where the table does not say it.
         annotations: For a date what happened, in a few words.
         partial: Whether the last date is a period that still runs; it is drawn hollow.
         target: What was aimed for, drawn as a dashed line.
         from_zero: Whether the scale begins at zero.
-        title: What the figure shows, as a statement.
+        title: A statement; empty: the first and the last value.
         subtitle: What is measured.
         colors: A color for some groups.
     """
-    style.need(table, "line_with_interval", "date", "value")
-    fmt.check_unit(unit)
+    table = drawn_from(rows, "line_with_interval", value, date)
+    unit = fmt.check_unit(unit or table.units.get(value, "number"))
     import pandas as pd
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-    frame = table.assign(
-        date=pd.to_datetime(table["date"]),
-        group=table["group"].astype(str) if "group" in table.columns else "all",
-    ).sort_values(["group", "date"], kind="stable")
+    by = table.frame[group].astype(str) if group in table.frame.columns else "all"
+    frame = table.frame.assign(date=pd.to_datetime(table.frame[date]), group=by)
+    frame = frame.sort_values(["group", "date"], kind="stable")
     groups = style.group_names(frame)
     chosen = style.colors(groups, colors)
     end = frame["date"].max()
-    with theme():
-        figure, axes = style.new_figure(3.9)
+
+    def draw(width: float) -> Figure:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+        figure, axes = style.new_figure(3.3, width=width)
         ends = []
-        for group in groups:
-            part = frame[frame["group"] == group]
-            style.band(axes, part.rename(columns={"date": "period"}), chosen[group], raw=False)
+        for name in groups:
+            part, color = frame[frame["group"] == name], chosen[name]
+            style.band(axes, part, "date", value, color)
             whole = part[part["date"] < end] if partial else part
-            axes.plot(whole["date"], whole["value"], color=chosen[group], dashes=style.dashes(group))
+            axes.plot(whole["date"], whole[value], color=color, dashes=style.dashes(name))
             if partial and len(part) and part["date"].iloc[-1] == end:
                 tail = part.tail(2)
-                axes.plot(tail["date"], tail["value"], color=chosen[group], lw=1.3, ls=(0, (2, 2)))
+                axes.plot(tail["date"], tail[value], color=color, lw=1.3, ls=(0, (2, 2)))
                 tip = part.tail(1)
-                axes.plot(tip["date"], tip["value"], "o", ms=6, mfc="white", mec=chosen[group])
-            known = part[part["value"].notna()]
+                axes.plot(tip["date"], tip[value], "o", ms=6, mfc="white", mec=color)
+            known = part[part[value].notna()]
             if len(known):
                 last = known.iloc[-1]
-                ends.append((group, float(date2num(last["date"])), float(last["value"]), chosen[group]))
-        reach = frame[style.known(frame, "value", "low", "high")].to_numpy(dtype=float).ravel().tolist()
-        marks = [mark for mark in [*reach, math.nan if target is None else target] if math.isfinite(mark)]
+                ends.append((name, float(date2num(last["date"])), float(last[value]), color))
+        reach = frame[style.known(frame, value, f"{value}_low", f"{value}_high")]
+        marks = [*reach.to_numpy(dtype=float).ravel().tolist(), math.nan if target is None else target]
+        marks = [mark for mark in marks if math.isfinite(mark)]
         low, high = min(marks, default=0.0), max(marks, default=1.0)
         low = min(low, 0.0) if from_zero else low
         room = (high - low or abs(high) or 1.0) * 0.1
@@ -246,39 +308,65 @@ def line_with_interval(
             axes.axhline(target, color=MUTED, lw=1.1, ls=(0, (4, 3)))
             # At the end where the lines are further from it.
             begins, ends_at = (
-                min(abs(frame.loc[frame["date"] == day, "value"] - target), default=0.0)
+                min(abs(frame.loc[frame["date"] == day, value] - target), default=0.0)
                 for day in (frame["date"].min(), end)
             )
             place, shift, side = (0, 2, "left") if begins >= ends_at else (1, -2, "right")
-            style.note(
-                axes, f"target {fmt.value(target, unit)}", (place, target), (shift, 3), "yaxis", ha=side
-            )
+            words = f"target {fmt.value(target, unit)}"
+            style.note(axes, words, (place, target), (shift, 3), "yaxis", ha=side)
         _annotate_dates(axes, annotations or {}, frame["date"].min(), end)
-        style.headline(figure, title, style.also(subtitle, "hollow: still running" if partial else ""))
         if len(groups) > 1:
             style.label_ends(axes, ends)
-        return style.finish(figure)
+        return figure
+
+    known = frame.dropna(subset=value)
+    spans = {
+        str(name): part.iloc[[0, -1]][[value, "date"]].to_numpy().tolist()
+        for name, part in known.groupby("group", sort=False)
+    }
+    takeaway, said = say("Nothing is known yet"), ""
+    if spans:
+        (before, start), (now, last) = next(iter(spans.values()))
+        sentence = "{group}: {now} on {last}, from {before} on {start}" if len(groups) > 1 else (
+            "{now} on {last}, from {before} on {start}"
+        )  # fmt: skip
+        words = {"now": fmt.value(now, unit), "before": fmt.value(before, unit), "group": next(iter(spans))}
+        takeaway = say(sentence, last=fmt.date(last), start=fmt.date(start), **words)
+        pairs = [(name, number) for name, (_, (number, _)) in spans.items()]
+        said = f", ending at {listed(pairs, unit) if len(groups) > 1 else words['now']}"
+    alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time{said}."
+    subtitle = style.also(subtitle, "hollow: still running" if partial else "")
+    data = Table(table.frame, {value: unit, date: "date", **table.units})
+    return Picture(draw, title or takeaway, alt, data, subtitle)
 
 
-def waterfall(table: pd.DataFrame, *, unit: str, title: str = "", subtitle: str = "") -> Figure:
+def waterfall(
+    rows: Any,
+    amount: str = "amount",
+    *,
+    label: str = "label",
+    unit: str = "",
+    title: str = "",
+    subtitle: str = "",
+) -> Picture:
     """Draw how a first total becomes a last one by what was added and taken away between.
 
     Args:
-        table: Columns label and amount: the first row is the total before, the last the total after, those
+        rows: Columns `label` and `amount`: the first row is the total before, the last the total after, those
             between are changes that add up.
-        unit: The unit of the amounts.
-        title: What the figure shows, as a statement.
+        amount: The column of the amounts.
+        label: The column of the labels.
+        unit: The unit of the amounts, where the table does not say it.
+        title: A statement; empty: both totals, and the largest change.
         subtitle: What is measured.
 
     Raises:
         InputError: The changes do not lead from the first total to the last.
     """
-    style.need(table, "waterfall", "label", "amount")
-    fmt.check_unit(unit)
-    import textwrap
-
-    labels = [str(label) for label in table["label"]]
-    amounts = [float(amount) for amount in table["amount"]]
+    table = drawn_from(rows, "waterfall", amount, label)
+    unit = fmt.check_unit(unit or table.units.get(amount, "number"))
+    labels = [str(name) for name in table.frame[label]]
+    amounts = [float(number) for number in table.frame[amount]]
     if len(amounts) < 2:
         raise InputError("The figure waterfall needs a first and a last total.")
     if abs(sum(amounts[:-1]) - amounts[-1]) > 1e-6 * max(1.0, abs(amounts[-1])):
@@ -286,47 +374,83 @@ def waterfall(table: pd.DataFrame, *, unit: str, title: str = "", subtitle: str 
             f"The figure waterfall does not add up: its rows give {sum(amounts[:-1]):g}, "
             f"its last total is {amounts[-1]:g}."
         )
-    good, bad = style.PALETTE[2], style.PALETTE[4]
-    with theme():
-        figure, axes = style.new_figure(3.9)
-        level, tops, feet = 0.0, [], []
-        for place, amount in enumerate(amounts):
+    levels = [0.0]
+    for number in amounts[:-1]:
+        levels.append(levels[-1] + number)
+    spans = [(levels[k], levels[k + 1]) for k in range(len(amounts) - 1)] + [(0.0, amounts[-1])]
+    tops, feet = [max(span) for span in spans], [min(span) for span in spans]
+    # Bars from zero would hide small changes of a large total: the totals are cut, and it is said.
+    low = min(feet[1:-1] or [0.0])
+    cut = low > 0.5 * max(tops) and min(feet) >= 0
+    base = max(low - 0.35 * (max(tops) - low), 0.0) if cut else min(0.0, *feet)
+    signed = [
+        ("+" if 0 < place < len(amounts) - 1 and amounts[place] > 0 else "") + words
+        for place, words in enumerate(fmt.column(amounts, unit))
+    ]
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(3.3, width=width)
+        good, bad = style.PALETTE[2], style.PALETTE[4]
+        for place, (start, stop) in enumerate(spans):
             total = place in (0, len(amounts) - 1)
-            start, stop = (0.0, amount) if total else (level, level + amount)
-            color = style.PALETTE[5] if total else good if amount >= 0 else bad
+            color = style.PALETTE[5] if total else good if stop >= start else bad
             axes.bar(place, stop - start, bottom=start, width=0.66, color=color)
             if place < len(amounts) - 1:
                 axes.plot([place + 0.33, place + 0.67], [stop, stop], color=MUTED, lw=0.9)
-            level = stop
-            tops.append(max(start, stop))
-            feet.append(min(start, stop))
-        words = fmt.column(amounts, unit)
-        for place, word in enumerate(words):
-            plus = "+" if 0 < place < len(words) - 1 and amounts[place] > 0 else ""
-            style.note(axes, plus + word, (place, tops[place]), (0, 3), color=INK, size=10, weight="bold")
-        # Bars from zero would hide small changes of a large total: the totals are cut, and it is said.
-        low = min(feet[1:-1] or [0.0])
-        cut = low > 0.5 * max(tops) and min(feet) >= 0
-        base = low - 0.35 * (max(tops) - low) if cut else min(0.0, *feet)
-        axes.set_ylim(max(base, 0.0) if cut else base, max(tops) + 0.12 * (max(tops) - base))
-        width = max(6, int(76 / len(labels)))
-        wrapped = [textwrap.wrap(style.shorten(label, 28), width, break_long_words=False) for label in labels]
+            at = (place, tops[place])
+            style.note(axes, signed[place], at, (0, 3), color=INK, size=10, weight="bold")
+        axes.set_ylim(base, max(tops) + 0.12 * (max(tops) - base))
+        room = max(6, int(76 / len(labels)))
+        wrapped = [textwrap.wrap(style.shorten(name, 28), room, break_long_words=False) for name in labels]
         axes.set_xticks(range(len(labels)), ["\n".join(lines) for lines in wrapped])
         axes.tick_params(axis="x", length=0, labelcolor=INK, labelsize=9.5 if len(labels) < 9 else 8)
         axes.grid(False)
         axes.set_yticks([])
-        style.headline(
-            figure, title, style.also(subtitle, "the totals' bars do not begin at zero" if cut else "")
-        )
-        return style.finish(figure)
+        return figure
+
+    words = {"before": fmt.value(amounts[0], unit), "after": fmt.value(amounts[-1], unit)}
+    takeaway = say("It stays at {after}", **words)
+    if any(amounts[1:-1]):
+        most = max(range(1, len(amounts) - 1), key=lambda place: abs(amounts[place]))
+        words |= {"most": labels[most], "moved": signed[most]}
+        takeaway = say("From {before} to {after}: {most} moved it most, {moved}", **words)
+    alt = f"Bridge: {fmt.join(f'{name} {words}' for name, words in zip(labels, signed, strict=True))}."
+    subtitle = style.also(subtitle, "the totals' bars do not begin at zero" if cut else "")
+    data = Table(table.frame, {amount: unit, **table.units})
+    return Picture(draw, title or takeaway, alt, data, subtitle)
+
+
+def _cohorts_read(values: Any, names: list[str], ages: list[Any], unit: str, period: str) -> tuple[str, str]:
+    """What the newest cohorts say against those a year before, or the first, at the greatest common age."""
+    import numpy as np
+
+    alt = f"Retention by start and age for {fmt.things(len(names), 'cohort')}; those too young are blank."
+    for column in range(len(ages) - 1, -1, -1):
+        rows = np.flatnonzero(np.isfinite(values[:, column]))
+        if len(rows) > 1:
+            new, old = int(rows[-1]), int(rows[max(0, len(rows) - 13)])
+            words = {"now": fmt.value(values[new, column], unit), "new": names[new], "old": names[old]}
+            words |= {"before": fmt.value(values[old, column], unit)}
+            age = ages[column] if isinstance(ages[column], str) else fmt.duration(ages[column], f"{period}s")
+            takeaway = say(
+                "After {age}: {now} of those of {new}, {before} of those of {old}", age=age, **words
+            )
+            return takeaway, f"{alt} {takeaway}."
+    return say("No two cohorts can be compared yet"), alt
 
 
 @dataclass(frozen=True)
 class _ForestLine:
     label: str
+    section: str = ""
     ratio: float | None = None
     ends: tuple[float, ...] = ()
     words: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called outside its section."""
+        return f"{self.section} {self.label}".strip()
 
     @property
     def reference(self) -> bool:
@@ -340,20 +464,21 @@ class _ForestLine:
 
 def _forest_lines(table: pd.DataFrame) -> list[_ForestLine]:
     lines: list[_ForestLine] = []
-    section: Any = None
+    section = ""
     for row in table.to_dict("records"):
-        if "section" in table.columns and row["section"] != section:
-            section = row["section"]
-            lines.append(_ForestLine(str(section).replace("_", " ")))
-        low, ratio, high = row.get("low"), row["ratio"], row.get("high")
+        if "section" in table.columns and str(row["section"]).replace("_", " ") != section:
+            section = str(row["section"]).replace("_", " ")
+            lines.append(_ForestLine(section))
+        low, ratio, high = row.get("ratio_low"), row["ratio"], row.get("ratio_high")
+        label = str(row["label"])
         if fmt.missing(ratio) or ratio <= 0:
-            lines.append(_ForestLine(str(row["label"]), words=fmt.NOT_AVAILABLE))
+            lines.append(_ForestLine(label, section, words=fmt.NOT_AVAILABLE))
         elif low is None or high is None or fmt.missing(low) or fmt.missing(high) or low <= 0:
             words = "reference" if ratio == 1 else fmt.ratio(ratio)
-            lines.append(_ForestLine(str(row["label"]), float(ratio), words=words))
+            lines.append(_ForestLine(label, section, float(ratio), words=words))
         else:
             words = f"{fmt.ratio(ratio, 2 if ratio < 10 else 1)} ({fmt.interval(low, high, 'ratio')})"
-            lines.append(_ForestLine(str(row["label"]), float(ratio), (float(low), float(high)), words))
+            lines.append(_ForestLine(label, section, float(ratio), (float(low), float(high)), words))
     return lines
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
+from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.display import FIGURE, show
 from tenure.report.tables import folded, table_of, to_html
@@ -81,7 +82,41 @@ class Picture:
         return figure
 
 
-def show_picture(picture: Picture, caption: str = "") -> None:
+def drawn_from(result: Any, figure: str, name: str, *columns: str) -> Table:
+    """Return the table that a figure is drawn from, with the ends of an interval named after its middle.
+
+    Args:
+        result: A table, a result that has one, or a frame.
+        figure: What the figure is called.
+        name: The column of what is drawn; its interval is in `{name}_low` and `{name}_high`, or in `low` and
+            `high`.
+        *columns: Further columns that are needed.
+
+    Raises:
+        InputError: A column is absent, or there are no rows.
+    """
+    table = table_of(result)
+    style.need(table.frame, figure, *columns, name)
+    ends = {end: f"{name}_{end}" for end in ("low", "high") if f"{name}_{end}" not in table.frame.columns}
+    return Table(table.frame.rename(columns=ends), table.units, table.notes)
+
+
+def listed(values: Iterable[tuple[Any, Any]], unit: str, most: int = 6) -> str:
+    """Say names with their values, in their order; of many only the first and the last.
+
+    Example:
+        >>> listed([("Basic", 0.05), ("Pro", 0.031)], "percent")
+        'Basic 5.0% and Pro 3.1%'
+    """
+    pairs = list(values)
+    numbers = fmt.column([value for _, value in pairs], unit)
+    said = [f"{name} {number}" for (name, _), number in zip(pairs, numbers, strict=True)]
+    return fmt.join(said) if len(said) <= most else f"{', '.join(said[:3])} … {', '.join(said[-3:])}"
+
+
+def show_picture(
+    picture: Picture, caption: str = "", alt: str = "", data: Any = None, formats: Any = None
+) -> None:
     """Show a picture with its title, alternative text and data; see :func:`tenure.report.figure`."""
     if picture.draw is None:
         return show({"text/plain": picture.empty, "text/html": f"<p>{html.escape(picture.empty)}</p>"})
@@ -89,13 +124,13 @@ def show_picture(picture: Picture, caption: str = "") -> None:
     heading = f"<p><strong>{title}</strong>{'<br>' if subtitle else ''}{subtitle}</p>"
     show({"text/plain": f"{picture.title}\n{picture.subtitle}".strip(), "text/html": heading, FIGURE: {}})
     drawing, width, height = png(picture.drawn())
-    alt = " ".join(picture.alt.split())
+    alt = " ".join((alt or picture.alt).split())
     about = {"title": picture.title, "subtitle": picture.subtitle, "alt": alt, "caption": caption}
     show(
         {"text/plain": f"Figure: {alt}", "image/png": drawing},
         {"image/png": {**about, "width": width, "height": height}},
     )
-    return show_data(picture.data)
+    return show_data(picture.data if data is None else data, formats)
 
 
 def show_data(data: Any, formats: Any = None) -> None:

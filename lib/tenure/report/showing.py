@@ -40,7 +40,7 @@ def figure(
         InputError: A bare figure has no alternative text.
     """
     if isinstance(figure, Picture):
-        return show_picture(figure, caption)
+        return show_picture(figure, caption, alt, data, formats)
     if not alt or not alt.strip():
         raise InputError("The figure has no alternative text; pass alt= with what a reader would see in it.")
     drawing, width, height = png(figure)

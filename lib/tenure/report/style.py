@@ -107,6 +107,8 @@ def new_figure(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.04, h_pad=0.04, wspace=0.06 if columns > 1 else 0)
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, **axes)
 
@@ -355,14 +357,18 @@ def finish(figure: Figure) -> Figure:
     return figure
 
 
-def band(axes: Axes, part: pd.DataFrame, color: str, raw: bool) -> None:
-    """Draw the interval around a line; as thin lines where the values themselves are dots."""
-    if not {"low", "high"} <= set(part.columns):
+def band(
+    axes: Axes, part: pd.DataFrame, x: str, name: str, color: str, *, step: bool = False, bars: bool = False
+) -> None:
+    """Draw the interval around a line, where the rows have one; as thin bars where the values are dots."""
+    low, high = f"{name}_low", f"{name}_high"
+    if not {low, high} <= set(part.columns):
         return
-    if raw:
-        axes.vlines(part["period"], part["low"], part["high"], color=color, alpha=0.28, lw=1.3)
+    if bars:
+        axes.vlines(part[x], part[low], part[high], color=color, alpha=0.28, lw=1.3)
     else:
-        axes.fill_between(part["period"], part["low"], part["high"], color=color, alpha=0.14, lw=0)
+        draw = "post" if step else None
+        axes.fill_between(part[x], part[low], part[high], step=draw, color=color, alpha=0.14, lw=0)
 
 
 def _wrap(figure: Figure, words: str, size: float, weight: str, width: float) -> list[str]:
