@@ -24,6 +24,7 @@ __all__ = [
     "check_parameters",
     "collect",
     "open_source",
+    "open_workbook",
 ]
 
 
@@ -33,4 +34,8 @@ def __getattr__(name: str) -> Any:
         from tenure.sources import connect
 
         return getattr(connect, name)
+    if name == "open_workbook":
+        from tenure import workbook
+
+        return workbook.open_workbook
     raise AttributeError(f"module 'tenure' has no attribute {name!r}")
