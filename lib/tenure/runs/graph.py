@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tenure.errors import InputError
 from tenure.paths import resolve
 from tenure.runs.runbook import Report
 
@@ -78,21 +79,12 @@ def data_fingerprint(data: str) -> str | None:
     Returns:
         The digest of names, sizes and times; None for a database, of which it cannot be known.
     """
-    for prefix in ("file://", "duckdb://"):
-        data = data.removeprefix(prefix)
-    if "://" in data:
-        return None
-    place = resolve(data)
-    files = sorted(place.rglob("*")) if place.is_dir() else [place]
-    seen = {}
-    for path in files:
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        if path.is_file():
-            seen[path.relative_to(place).as_posix()] = [stat.st_size, stat.st_mtime_ns]
-    return digest(seen)
+    from tenure.sources.address import Address
+
+    try:
+        return Address.read(data).mark()
+    except InputError:
+        return None  # opening it will say why
 
 
 def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,14 @@
 """From somebody's data to contract tables: open, map, check."""
 
-from tenure.sources.checks import CheckReport, Problem, check, check_as_of
-from tenure.sources.connect import Source, collect, fingerprint, open_source
-from tenure.sources.mapping import load_mapping
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tenure.sources.checks import CheckReport, Problem, check, check_as_of
+    from tenure.sources.connect import Source, collect, fingerprint, open_source
+    from tenure.sources.mapping import load_mapping
 
 __all__ = [
     "CheckReport",
@@ -15,3 +21,12 @@ __all__ = [
     "load_mapping",
     "open_source",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Reading an address needs no query engine, which takes seconds to import.
+    for module in ("checks", "connect", "mapping") if name in __all__ else ():
+        found = import_module(f"tenure.sources.{module}")
+        if hasattr(found, name):
+            return getattr(found, name)
+    raise AttributeError(f"module 'tenure.sources' has no attribute {name!r}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -14,18 +16,68 @@ _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _SECRET_NAMES = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
 
-def fill(template: str) -> tuple[str, tuple[str, ...]]:
-    """Fill in ``${NAME}`` from the environment.
+@dataclass(frozen=True)
+class Address:
+    """Where data is: a folder, a file or a database, read once from its text.
 
-    Args:
-        template: A path or a URL.
-
-    Returns:
-        The address, and what in it must not be shown.
-
-    Raises:
-        InputError: A variable is not set, or the template contains a password.
+    Attributes:
+        text: What was given, in which ``${NAME}`` stands for an environment variable.
+        filled: The text with the variables filled in.
+        secrets: What of it must not be shown.
+        path: The folder or file that it names; None for a database.
     """
+
+    text: str
+    filled: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    path: Path | None
+
+    @classmethod
+    def read(cls, data: str | Path) -> Address:
+        """Read a path or a URL.
+
+        Raises:
+            InputError: Nothing is named, a variable is not set, or the text contains a password.
+
+        Example:
+            >>> Address.read("file://data/demo").shown, Address.read("postgres://host/shop").path
+            ('data/demo', None)
+        """
+        text = str(data)
+        if not text.strip():
+            raise InputError("No data is named. Fix: give a folder, a .duckdb file or a database's URL.")
+        filled, secrets = _fill(text)
+        local = filled.removeprefix("file://").removeprefix("duckdb://")
+        return cls(text, filled, secrets, None if "://" in local else resolve(local))
+
+    @property
+    def shown(self) -> str:
+        """The address, safe to show."""
+        if self.path is not None:
+            return self.text.removeprefix("file://").removeprefix("duckdb://")
+        return self.text if "${" in self.text else redact(self.text)
+
+    def hide(self, words: str) -> str:
+        """Return words without what must not be shown."""
+        return redact(words, self.secrets)
+
+    def mark(self) -> str | None:
+        """Return a text that changes when the files do, from their names, sizes and times.
+
+        It is None for a database, whose changes cannot be seen, and where there are no files.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+        seen = hashlib.sha256()
+        for file in filter(Path.is_file, files):
+            state = file.stat()
+            seen.update(f"{file.relative_to(self.path)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        return seen.hexdigest()
+
+
+def _fill(template: str) -> tuple[str, tuple[str, ...]]:
+    """The address with its variables filled in, and what in it must not be shown."""
     missing = [name for name in _PLACEHOLDER.findall(template) if name not in os.environ]
     if missing:
         raise InputError(
@@ -74,14 +126,6 @@ def _password(url: str) -> str | None:
         if _SECRET_NAMES.search(name) and not _PLACEHOLDER.fullmatch(value):
             return value
     return None
-
-
-def as_path(data: str) -> Path | None:
-    """The path that the address names; None for a database."""
-    for prefix in ("file://", "duckdb://"):
-        if data.startswith(prefix):
-            return resolve(data.removeprefix(prefix))
-    return None if "://" in data else resolve(data)
 
 
 def redact(text: str, secrets: tuple[str, ...] = ()) -> str:

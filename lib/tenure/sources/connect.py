@@ -22,7 +22,7 @@ import pandas as pd
 from tenure.contract import BY_NAME, TABLES, Table
 from tenure.errors import InputError, NotApplicable
 from tenure.paths import resolve
-from tenure.sources.address import as_path, fill
+from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer, nearest
 from tenure.sources.engine import guarded, keep, named
@@ -175,7 +175,8 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
         datetime.date(2024, 2, 1)
     """
     plan = load_mapping(mapping) if str(mapping) else None
-    catalog = open_catalog(str(data))
+    address = Address.read(data)
+    catalog = open_catalog(address)
     if catalog.sole and plan is None:
         raise InputError(
             f"{catalog.url} is a single file, and only a mapping can say how it becomes customers and "
@@ -225,7 +226,7 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
         observed_from=plan.observed_from if plan else None,
         notes=tuple(notes),
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
-        mark=fingerprint(data, mapping),
+        mark=_mark(address, mapping),
     )
 
 
@@ -264,15 +265,14 @@ def fingerprint(data: str | Path, mapping: str | Path = "") -> str | None:
         A digest of the files' names, sizes and times of change; None for a database, or where there
         are no files.
     """
-    place = as_path(fill(str(data))[0])
-    if place is None or not place.exists():
+    return _mark(Address.read(data), mapping)
+
+
+def _mark(address: Address, mapping: str | Path) -> str | None:
+    mark = address.mark()
+    if mark is None:
         return None
-    files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-    digest = hashlib.sha256()
-    for path in files:
-        state = path.stat()
-        name = path.relative_to(place).as_posix() if path != place else path.name
-        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    digest = hashlib.sha256(mark.encode())
     if str(mapping) and resolve(mapping).is_file():
         digest.update(resolve(mapping).read_bytes())
         for name, report in load_mapping(mapping).published.items():

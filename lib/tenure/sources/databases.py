@@ -18,7 +18,7 @@ from ibis.util import backend_entry_points
 
 from tenure.errors import InputError
 from tenure.sources import spark
-from tenure.sources.address import redact
+from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import nearest
 from tenure.sources.engine import first_line, guarded
@@ -28,19 +28,14 @@ _EXTRAS = {"postgres": "tenure[postgres]", "pyspark": "tenure[spark]"}
 _ALIASES = {"postgresql": "postgres", "spark": "pyspark", "sc": "pyspark"}
 
 
-def open_database(template: str, filled: str, secrets: tuple[str, ...]) -> Catalog:
+def open_database(address: Address) -> Catalog:
     """Find the tables of a database, without reading them.
-
-    Args:
-        template: The URL as it was given, in which ``${NAME}`` stands for an environment variable.
-        filled: The URL with the variables filled in.
-        secrets: What must not be shown.
 
     Raises:
         InputError: The kind of database is not known, its driver is not installed, or it cannot be reached.
     """
-    shown = redact(template) if "${" not in template else template
-    scheme, _, rest = filled.partition("://")
+    shown = address.shown
+    scheme, _, rest = address.filled.partition("://")
     kind = _ALIASES.get(scheme.lower(), scheme.lower())
     known = {entry.name for entry in backend_entry_points()} | set(_ALIASES)
     if kind not in known:
@@ -53,12 +48,12 @@ def open_database(template: str, filled: str, secrets: tuple[str, ...]) -> Catal
     message = ""
     try:
         if kind == "pyspark":
-            return spark.open_spark(filled, shown)
+            return spark.open_spark(address.filled, shown)
         connection: Any = ibis.connect(f"{kind}://{rest}")
         connection.compile = partial(_compile, connection)
         names = _of_postgres(connection, shown) if kind == "postgres" else sorted(connection.list_tables())
     except InputError as error:
-        message = redact(str(error), secrets)
+        message = address.hide(str(error))
     except ImportError as error:
         package = getattr(error.__cause__ or error, "name", None) or kind
         extra = _EXTRAS.get(kind, f"ibis-framework[{kind}]")
@@ -68,7 +63,7 @@ def open_database(template: str, filled: str, secrets: tuple[str, ...]) -> Catal
         )
     except Exception as error:  # drivers share no class of errors
         message = (
-            f"{shown} cannot be reached: {redact(first_line(error), secrets)}. "
+            f"{shown} cannot be reached: {address.hide(first_line(error))}. "
             f"Fix: check the address, that the server runs, and the user's password in the environment."
         )
     if message:

@@ -10,28 +10,21 @@ import duckdb
 
 from tenure.errors import InputError
 from tenure.paths import project_root
-from tenure.sources.address import as_path, fill
+from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.databases import open_database
 from tenure.sources.engine import SUFFIXES, embedded, first_line, read_files
 
 
-def open_catalog(data: str) -> Catalog:
+def open_catalog(address: Address) -> Catalog:
     """Find the tables of a place, without reading them.
-
-    Args:
-        data: A folder, a file or a database's URL, as for `open_source`.
 
     Raises:
         InputError: There is nothing to read, or it cannot be reached.
     """
-    if not data.strip():
-        raise InputError("No data is named. Fix: give a folder, a .duckdb file or a database's URL.")
-    filled, secrets = fill(data)
-    path = as_path(filled)
+    path, shown = address.path, address.shown
     if path is None:
-        return open_database(data, filled, secrets)
-    shown = data.removeprefix("file://").removeprefix("duckdb://")
+        return open_database(address)
     if not path.exists():
         demo = path == project_root() / "data" / "demo"
         fix = (
@@ -42,7 +35,7 @@ def open_catalog(data: str) -> Catalog:
         raise InputError(f"{shown} does not exist. Fix: {fix}.")
     if path.is_dir():
         return _folder(path, shown)
-    if path.suffix == ".duckdb" or data.startswith("duckdb://"):
+    if path.suffix == ".duckdb" or address.text.startswith("duckdb://"):
         return _duckdb_file(path, shown)
     if path.suffix.lower() in SUFFIXES:
         engine = embedded()
