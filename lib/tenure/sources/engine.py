@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,7 +59,8 @@ def embedded() -> Any:
             f"The engine refuses its settings: {message}. Fix: correct TENURE_MEMORY_LIMIT (such as 4GB), "
             f"TENURE_THREADS (a whole number) or TENURE_TEMP_LIMIT (such as 20GB)."
         )
-    connection.execute("SET enable_progress_bar = false")  # it would write into a notebook's output
+    with suppress(duckdb.InvalidInputException):  # where it could not be drawn, it cannot be set either
+        connection.execute("SET enable_progress_bar = false")  # it would write into a notebook's output
     return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
 
 
