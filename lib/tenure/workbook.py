@@ -48,22 +48,43 @@ class Workbook:
     horizon: int
     wanted_currency: str = ""
 
-    def ask(self, measure: Callable[..., Any], *args: Any, **options: Any) -> pd.DataFrame:
+    def ask(
+        self,
+        measure: Callable[..., Any],
+        *args: Any,
+        on: Sequence[dt.date] = (),
+        policies: Mapping[str, MetricPolicy] = {},
+        **options: Any,
+    ) -> pd.DataFrame:
         """Put one question to the engine and return its small table.
 
         Args:
             measure: A function of `tenure.measures`.
             *args: Its arguments after the source.
+            on: Several days to ask it of, each as the data was known at its end; a column `on` names the day,
+                such as "2026-10-31".
+            policies: Several policies to ask it under, by name; a column `policy` names them.
             **options: Its options; those of `scope` that it takes need not be named.
 
         Raises:
             InputError: The engine cannot answer, or the answer is too large; in one sentence.
         """
+        from tenure.measures import several
         from tenure.sources.connect import collect
 
         takes = inspect.signature(measure).parameters
         known = {name: value for name, value in self.scope.items() if name in takes}
-        return collect(measure(self.source, *args, **{**known, **options}))
+
+        def question(**version: Any) -> Any:
+            return measure(self.source, *args, **{**known, **options, **version})
+
+        if on:
+            return collect(several("on", {str(day): {"as_of": day} for day in on}, question))
+        if policies:
+            return collect(
+                several("policy", {name: {"policy": rules} for name, rules in policies.items()}, question)
+            )
+        return collect(question())
 
     @cached_property
     def active(self) -> pd.DataFrame:

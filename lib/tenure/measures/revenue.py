@@ -361,7 +361,7 @@ def retention_moments(
     source: Tables,
     *,
     as_of: dt.date,
-    months: Sequence[int],
+    months: Sequence[int] = (),
     back: int = 12,
     by: str | None = None,
     rates: Mapping[str, float] | None = None,
@@ -373,7 +373,7 @@ def retention_moments(
     Args:
         source: Contract tables.
         as_of: The last day of the data.
-        months: Months to look back from, as indices.
+        months: Months to look back from, as indices; empty: that of `as_of`.
         back: How many months.
         by: Split by this column as it was then; None: everybody as "all".
         rates: For each currency the value of one unit in the reporting currency, the same then and now
@@ -389,6 +389,7 @@ def retention_moments(
     Raises:
         InputError: `by` is not available.
     """
+    months = months or [day_of(as_of).month]
     asked = sorted({*months, *(month - back for month in months)})
     rows = mrr(source, as_of=as_of, by=by, months=asked, currency=currency, policy=policy)
     rate = (
