@@ -69,7 +69,7 @@ $(ENGINES): $(READY)
 	@$(UV) pip install $(INSTALL) --editable '.[spark,engines]'
 	@touch $@
 
-$(DEMO): lib/tenure/contract.py $(wildcard lib/tenure/sources/demo*.py) | $(READY)
+$(DEMO): lib/tenure/contract.py $(wildcard lib/tenure_demo/*) | $(READY)
 	@$(BIN)/tenure demo data/demo
 	@touch $@
 
@@ -100,4 +100,5 @@ lock: | $(UV)
 	  --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv .uv data/demo reports/index.html reports/latest reports/runs reports/.state
+	test ! -d data/demo || find data/demo -mindepth 1 ! -name company.yml -delete
+	rm -rf .venv .uv reports/index.html reports/latest reports/runs reports/.state

@@ -198,14 +198,14 @@ def test_a_second_run_declines_or_waits(project: Project) -> None:
 def test_demo_is_written_once(
     project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("tenure.sources.demo")
     calls: list[dict] = []
 
     def write(folder: Path, progress: object, **settings: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "customers.parquet").touch()
         calls.append(settings)
 
-    monkeypatch.setattr("tenure.sources.demo.write_demo", write)
+    monkeypatch.setattr("tenure_demo.write_demo", write)
     assert call(capfd, "demo", "--customers", "50")[0] == 0
     status, out, _ = call(capfd, "demo", "--customers", "50")
     assert (status, "there already" in out, len(calls)) == (0, True, 1)
@@ -239,6 +239,13 @@ def test_the_demo_company_is_made_on_first_use(
     assert made == [project.root / "data" / "demo"]
     call(capfd, "run", "--set", "data=data/other")
     assert len(made) == 1
+    (project.root / "data" / "demo").mkdir(parents=True)
+    (project.root / "data" / "demo" / "company.yml").touch()
+    call(capfd, "run")
+    assert len(made) == 2
+    (project.root / "data" / "demo" / "customers.csv").touch()
+    call(capfd, "run")
+    assert len(made) == 2
 
 
 def test_check_speaks_and_fails(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

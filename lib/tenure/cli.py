@@ -220,7 +220,7 @@ def _demo_on_first_use(reports: Iterable[Report]) -> None:
         "://" not in str(report.values.get("data") or "://") and resolve(report.values["data"]) == place
         for report in reports
     )
-    if wanted and not place.exists():
+    if wanted and not _holds_data(place):
         _make_demo(place)
 
 
@@ -233,11 +233,11 @@ def _make_demo(
     # Beside the folder: what is in it is data.
     stamp = place.parent / f".{place.name}.settings.json"
     settings = {"customers": customers, "months": months, "seed": seed, "code": _demo_code()}
-    if place.exists() and not force:
+    if _holds_data(place) and not force:
         with contextlib.suppress(OSError, ValueError):
             if json.loads(stamp.read_text(encoding="utf-8")) == settings:
                 return False
-    from tenure.sources.demo import write_demo
+    from tenure_demo import write_demo
 
     click.echo(f"Writing the demo company of {customers:,} customers to {place}", err=True)
     began = time.monotonic()
@@ -251,12 +251,16 @@ def _make_demo(
     return True
 
 
-def _demo_code() -> str:
-    from tenure import sources
-    from tenure.runs.graph import digest
+def _holds_data(place: Path) -> bool:
+    """Whether a folder holds more than the company's facts, which are there before the data."""
+    return any(path.name != "company.yml" for path in place.glob("*"))
 
-    files = sorted(Path(sources.__path__[0]).glob("demo*.py"))
-    return digest([digest(path.read_bytes()) for path in files])
+
+def _demo_code() -> str:
+    import tenure_demo
+    from tenure.runs.graph import code_digest
+
+    return code_digest(Path(tenure_demo.__file__).parent)
 
 
 class _Lines:

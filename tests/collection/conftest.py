@@ -44,7 +44,7 @@ def run_collection(folder: Path, data: Path) -> None:
 @pytest.fixture(scope="session")
 def small_run(once: Callable[..., Path]) -> Path:
     """The published run of all reports on a demo company of 2,000 customers."""
-    from tenure.sources.demo import write_demo
+    from tenure_demo import write_demo
 
     company = once("small", lambda place: write_demo(place, customers=2000))
     return once("small-reports", lambda place: run_collection(place, company)) / "latest"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tenure.contract import BY_NAME
-from tenure.sources.demo import write_demo
+from tenure_demo import write_demo
 
 DEMO_CUSTOMERS = 400
 _ARROW = {

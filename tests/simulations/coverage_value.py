@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from tenure.models import retention, value
-from tenure.sources import demo_company as company
-from tenure.sources import demo_lives as lives
-from tenure.sources.demo_company import Window
+from tenure_demo import company, lives
+from tenure_demo.company import Window
 
 PLANS = [plan.name for plan in company.BASE_PLANS]
 RENEWALS = (1, 3, 6, 12)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tenure.sources.demo import write_demo
+from tenure_demo import write_demo
 
 HERE = Path(__file__).parent
 CUSTOMERS = int(os.environ.get("TENURE_SCALE_CUSTOMERS", 100_000))

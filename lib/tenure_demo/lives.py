@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tenure.sources import demo_company as company
-from tenure.sources.demo_company import DAY, HOUR, Array, Window, anniversary, months_started
+from tenure_demo import company
+from tenure_demo.company import DAY, HOUR, Array, Window, anniversary, months_started
 
 NEVER = np.iinfo(np.int64).max // 4
 STATUSES = ("trialing", "active", "past_due", "paused")

@@ -24,7 +24,7 @@ last day will all recover. A few resubscribe within a day under a new id at a re
 nothing. Some who leave are served less than the month they asked to end, but still leave within the
 same month of life. The price increase moves people to cheaper plans, not away. The retention campaign
 raises the risk of those held out by as much as it lowers that of those contacted (see
-`demo_lives.live_first`), so that the halves together follow the law; the win-back campaign concerns
+`lives.live_first`), so that the halves together follow the law; the win-back campaign concerns
 people who have left. An add-on never outlives the subscription beside it.
 
 **What is left out of the truth.** Test accounts, complimentary subscriptions, trials that came to
@@ -52,15 +52,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tenure.errors import InputError
-from tenure.sources import demo_company as company
-from tenure.sources import demo_lives as lives
-from tenure.sources import demo_traces as traces
-from tenure.sources.demo_company import DAY, Array, Window
-from tenure.sources.demo_truth import make_truth
+from tenure_demo import company, lives, traces
+from tenure_demo.company import DAY, Array, Window
+from tenure_demo.truth import make_truth
 
 CHUNK = 5_000
 PARTED = ("events",)
 ROWS_AT_ONCE = 250_000
+FACTS = "company.yml"
 
 
 def write_demo(
@@ -74,7 +73,8 @@ def write_demo(
     """Write the simulated company's tables and its truth into a folder.
 
     The same seed gives the same files, however many processes make them. The folder appears only when
-    all is written; a demo company that was there before is replaced.
+    all is written; a demo company that was there before is replaced, but for its company.yml, which people
+    may have changed.
 
     Args:
         folder: Where to write. It must not exist, be empty, or hold an earlier demo company.
@@ -131,6 +131,9 @@ def write_demo(
         spend = pq.read_table(staging / "spend.parquet")
         truth = make_truth(seed, customers, window, total, spend)
         (staging / "truth.json").write_text(_readable(truth), encoding="utf-8")
+        shutil.copy(
+            next(filter(Path.is_file, (folder / FACTS, Path(__file__).with_name(FACTS)))), staging / FACTS
+        )
         _publish(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -154,7 +157,9 @@ def _refuse(folder: Path, customers: int, months: int, seed: int, jobs: int | No
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
             raise InputError(f"`{name}` must be a whole number from {low} to {high}, not {value!r}.")
     if folder.is_file() or (
-        folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.json").is_file()
+        folder.is_dir()
+        and {path.name for path in folder.iterdir()} - {FACTS}
+        and not (folder / "truth.json").is_file()
     ):
         raise InputError(
             f"{folder} holds something that is not a demo company; "

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure import contract
+from tenure.economics import read_economics
 from tenure.errors import InputError
-from tenure.sources import demo, demo_company, demo_lives
-from tenure.sources.demo import write_demo
+from tenure_demo import company as laws
+from tenure_demo import lives, write, write_demo
 
 ARROW = {
     "string": pa.string(),
@@ -334,7 +335,7 @@ def test_causes_are_the_truth(company, spells):
 def test_truth_is_consistent(company):
     folder, truth = company
     assert json.loads((folder / "truth.json").read_text()) == truth
-    for plan in demo_company.BASE_PLANS:
+    for plan in laws.BASE_PLANS:
         stays = np.array(truth["survival"][plan.name])
         causes = truth["cumulative_incidence"][plan.name]
         assert np.allclose(stays + sum(np.array(causes[cause]) for cause in causes), 1, atol=1e-5)
@@ -374,8 +375,8 @@ def test_the_best_price_by_another_road(company):
     channels = truth["hazard_ratios"]["channel"]
     households = truth["hazard_ratios"]["household"]
     rng = np.random.default_rng(3)
-    channel = rng.choice(list(channels.values()), 4000, p=demo_company.channel_given_standard())
-    household = rng.choice(list(households.values()), 4000, p=demo_company.HOUSEHOLD_SHARE)
+    channel = rng.choice(list(channels.values()), 4000, p=laws.channel_given_standard())
+    household = rng.choice(list(households.values()), 4000, p=laws.HOUSEHOLD_SHARE)
     expected = law["24_months"]["value_per_visitor"]
     for variant, price in ((name, entry["price_minor"] / 100) for name, entry in law["variants"].items()):
         value = 0.0
@@ -447,19 +448,19 @@ def test_net_promoter_scores_are_the_truth_of_those_who_answered(company, databa
 
 def test_anniversaries_agree_with_another_calendar():
     rng = np.random.default_rng(5)
-    start = rng.integers(demo_company.seconds(pd.Timestamp("2019-01-01").date()), demo_company.END, 2000)
+    start = rng.integers(laws.seconds(pd.Timestamp("2019-01-01").date()), laws.END, 2000)
     months = rng.integers(0, 60, 2000)
     moments = pd.to_datetime(start, unit="s")
     expected = [at + pd.DateOffset(months=int(k)) for at, k in zip(moments, months, strict=True)]
-    found = pd.to_datetime(demo_company.anniversary(start, months), unit="s")
+    found = pd.to_datetime(laws.anniversary(start, months), unit="s")
     assert list(found) == expected
-    counted = demo_company.months_started(start, demo_company.END)
-    assert (demo_company.anniversary(start, counted) >= demo_company.END).all()
-    assert (demo_company.anniversary(start, counted - 1) < demo_company.END).all()
+    counted = laws.months_started(start, laws.END)
+    assert (laws.anniversary(start, counted) >= laws.END).all()
+    assert (laws.anniversary(start, counted - 1) < laws.END).all()
 
 
 def test_ids_are_unique_over_chunks():
-    ids = demo_lives.identifiers(7, np.arange(200_000))
+    ids = lives.identifiers(7, np.arange(200_000))
     assert len(np.unique(ids)) == 200_000
 
 
@@ -470,7 +471,7 @@ def test_the_same_seed_gives_the_same_files_whatever_the_processes(tmp_path):
     assert one == two
     assert one.keys() == other.keys()
     same = {name for name in one if one[name] == other[name]}
-    assert same == {"annotations.parquet"} or same == set(), same
+    assert same - {"annotations.parquet"} == {"company.yml"}, same
 
 
 def test_a_failed_run_leaves_what_was_there(tmp_path, monkeypatch):
@@ -481,7 +482,7 @@ def test_a_failed_run_leaves_what_was_there(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr(demo, "make_truth", fail)
+    monkeypatch.setattr(write, "make_truth", fail)
     with pytest.raises(RuntimeError, match="disk full"):
         write_demo(folder, customers=60, seed=2)
     assert _digest(folder) == before
@@ -535,3 +536,19 @@ def test_progress_counts_customers(tmp_path):
     seen: list[int] = []
     write_demo(tmp_path / "demo", customers=5_500, jobs=1, progress=seen.append)
     assert seen == [5_000, 5_500]
+
+
+def test_what_people_wrote_into_company_yml_is_kept(tmp_path):
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "company.yml").write_text("margin: 0.9\n")
+    for _ in range(2):
+        write_demo(folder, customers=10, months=12)
+        assert read_economics(data=str(folder)).margin == 0.9
+
+
+def test_a_new_company_has_the_facts_that_reports_need(tmp_path):
+    write_demo(tmp_path / "demo", customers=10, months=12)
+    facts = read_economics(data=str(tmp_path / "demo"))
+    assert facts.name == "Demo company"
+    assert set(facts.given) >= {"margin", "fee_share", "fee_fixed", "discount_rate", "horizon_months"}

@@ -6,143 +6,42 @@ arrays ready to be written, each from a random stream of its own.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
-from tenure.sources import demo_company as company
-from tenure.sources import demo_lives as lives
-from tenure.sources.demo_company import DAY, HOUR, Array, Window
-from tenure.sources.demo_lives import NEVER, Chunk, Ledger, People, Spells, choose
+from tenure_demo import company, lives
+from tenure_demo.company import DAY, HOUR, Array, Window
+from tenure_demo.lives import NEVER, Chunk, Ledger, People, Spells, choose
 
-CATEGORIES = ("Drama", "Comedy", "Crime", "Documentary", "Kids", "Sport", "Film", "Reality")
-# Rows are behavioral groups, columns categories.
-TASTE = np.array(
-    [
-        [0.26, 0.20, 0.24, 0.05, 0.01, 0.04, 0.08, 0.12],
-        [0.16, 0.22, 0.12, 0.10, 0.03, 0.06, 0.15, 0.16],
-        [0.08, 0.13, 0.04, 0.06, 0.48, 0.03, 0.14, 0.04],
-        [0.16, 0.06, 0.10, 0.18, 0.01, 0.03, 0.44, 0.02],
-        [0.06, 0.09, 0.07, 0.10, 0.02, 0.56, 0.06, 0.04],
-    ]
-)
-# Sessions a month, spread between people, minutes of a play, share at weekends, share of downloads.
-SESSIONS = np.array([6.2, 1.5, 8.6, 5.2, 5.8])
-MINUTES = np.array([48.0, 28.0, 24.0, 92.0, 70.0])
-WEEKEND = np.array([0.35, 0.15, 0.10, 0.40, 0.55])
-PLATFORMS = ("tv", "phone", "web", "tablet")
-ON_PLATFORM = np.array(
-    [
-        [0.38, 0.24, 0.30, 0.08],
-        [0.18, 0.52, 0.24, 0.06],
-        [0.46, 0.12, 0.06, 0.36],
-        [0.70, 0.06, 0.18, 0.06],
-        [0.52, 0.34, 0.10, 0.04],
-    ]
-)
-EVENTS = ("play", "login", "search", "download")
-FEATURES = ("home", "continue_watching", "recommendations", "watchlist", "live", "watch_party", "search")
-ON_FEATURE = np.array(
-    [
-        [0.18, 0.46, 0.20, 0.14, 0.02, 0.0, 0.0],
-        [0.56, 0.16, 0.20, 0.06, 0.02, 0.0, 0.0],
-        [0.30, 0.36, 0.14, 0.19, 0.01, 0.0, 0.0],
-        [0.22, 0.08, 0.30, 0.39, 0.01, 0.0, 0.0],
-        [0.20, 0.10, 0.08, 0.06, 0.56, 0.0, 0.0],
-    ]
-)
-EVENING = np.array([2, 1, 0.6, 0.4, 0.3, 0.4, 1, 2, 2.5, 3, 3, 3, 4, 4, 4, 4.5, 6, 8, 11, 13, 13, 10, 6, 4])
-AFTERNOON = np.array([0, 0, 0, 0, 0, 0.5, 3, 5, 4, 4, 4, 4, 4, 5, 8, 11, 12, 11, 8, 4, 2, 1, 0.5, 0.1])
-SEASON = np.array([1.16, 1.08, 1.02, 0.98, 0.92, 0.86, 0.82, 0.84, 0.96, 1.04, 1.12, 1.20])
-# Use in the months before a customer leaves by choice, as a share of the usual.
-FADE = np.array([1.0, 0.30, 0.52, 0.75])
+HABITS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("habits.yml").read_text(encoding="utf-8"))
 
-TOPICS = ("billing", "playback", "account", "content", "cancellation")
-EXIT_REASONS = ("too expensive", "not enough to watch", "too little time", "technical problems", "switched")
-LIKERT = (
-    "new_shows_first",
-    "price_matters_most",
-    "watch_alone",
-    "background_tv",
-    "recommend_to_friends",
-    "ads_for_discount",
-    "quality_over_quantity",
+CATEGORIES, PLATFORMS, EVENTS, FEATURES, TOPICS, EXIT_REASONS, LIKERT, VIEWING, PRICE_QUESTIONS, BUY_AT = (
+    tuple(HABITS[names])
+    for names in (
+        "categories", "platforms", "events", "features", "topics", "exit_reasons", "likert", "viewing",
+        "price_questions", "buy_at",
+    )
+)  # fmt: skip
+TASTE, SESSIONS, MINUTES, WEEKEND, ON_PLATFORM, ON_FEATURE, EVENING, AFTERNOON, SEASON, FADE = (
+    np.array(HABITS[habit])
+    for habit in (
+        "taste", "sessions", "minutes", "weekend", "on_platform", "on_feature", "evening", "afternoon",
+        "season", "fade",
+    )
+)  # fmt: skip
+AGREES, WATCHES, PRICE_MEDIANS = (
+    np.array(HABITS[answer]) for answer in ("agrees", "watches", "price_medians")
 )
-VIEWING = ("series", "films", "live", "mixed")
-# Chance of agreeing (4 or 5) with each Likert item, by latent class.
-AGREES = np.array(
-    [
-        [0.84, 0.18, 0.44, 0.22, 0.80, 0.16, 0.74],
-        [0.30, 0.88, 0.38, 0.46, 0.34, 0.82, 0.20],
-        [0.14, 0.40, 0.58, 0.84, 0.46, 0.34, 0.40],
-    ]
-)
-WATCHES = np.array([[0.46, 0.38, 0.04, 0.12], [0.30, 0.20, 0.24, 0.26], [0.22, 0.08, 0.34, 0.36]])
-PRICE_QUESTIONS = ("too_cheap", "cheap", "expensive", "too_expensive")
-# Median answers in currency units, by latent class.
-PRICE_MEDIANS = np.array([[6.0, 9.5, 15.5, 20.5], [3.5, 6.0, 10.5, 13.5], [5.0, 8.0, 12.5, 16.5]])
-PRICE_SPREAD = 0.18
-# "Would you buy it at": those do whose own price for "expensive" is not reached.
-BUY_AT = (6.99, 9.99, 12.99, 15.99, 18.99)
-# Choices between two offers, or none: the utility of buying, less the price, and of what comes with it.
-OFFERS = (
-    ("price=9.99; term=month; ads=no; sports=no", "price=6.99; term=month; ads=yes; sports=no"),
-    ("price=12.99; term=month; ads=no; sports=yes", "price=7.99; term=year; ads=no; sports=no"),
-    ("price=8.99; term=year; ads=yes; sports=yes", "price=11.99; term=month; ads=no; sports=no"),
-    ("price=14.99; term=month; ads=no; sports=yes", "price=9.99; term=month; ads=yes; sports=yes"),
-    ("price=5.99; term=year; ads=yes; sports=no", "price=8.99; term=month; ads=no; sports=no"),
-    ("price=11.99; term=year; ads=no; sports=yes", "price=10.99; term=month; ads=yes; sports=yes"),
-)
-BUYING, PER_UNIT = 4.2, -0.35
-WORTH = {"term=year": -2.0, "ads=yes": -3.0, "sports=yes": 2.5}
+PRICE_SPREAD = HABITS["price_spread"]
+OFFERS = tuple(tuple(pair) for pair in HABITS["offers"])
+BUYING, PER_UNIT, WORTH = HABITS["buying"], HABITS["per_unit"], HABITS["worth"]
 OFFER_QUESTIONS = tuple(f"choice {k}: {' | '.join(pair)} | none" for k, pair in enumerate(OFFERS, start=1))
-
-ADJECTIVES = [
-    "Silent",
-    "Northern",
-    "Last",
-    "Hidden",
-    "Broken",
-    "Golden",
-    "Midnight",
-    "Distant",
-    "Paper",
-    "Second",
-    "Burning",
-    "Little",
-    "Stolen",
-    "Winter",
-    "Electric",
-    "Salt",
-    "Perfect",
-    "Lonely",
-    "Crimson",
-    "Ordinary",
-]
-NOUNS = [
-    "Harbor",
-    "Letters",
-    "Station",
-    "Garden",
-    "Witness",
-    "Summer",
-    "Kingdom",
-    "Neighbors",
-    "Orchard",
-    "Signal",
-    "Family",
-    "Mountain",
-    "Ledger",
-    "Island",
-    "Match",
-    "Kitchen",
-    "Detective",
-    "River",
-    "Planet",
-    "Promise",
-]
-CONTENTS = 480
+ADJECTIVES, NOUNS, CONTENTS = HABITS["adjectives"], HABITS["nouns"], HABITS["contents"]
+CRM_SEGMENTS = tuple(HABITS["crm_segments"])
 
 
 def strings(
@@ -801,9 +700,6 @@ def referrals_table(chunk: Chunk, people: People, ids: Array, spells: Spells, le
             "subscribed_at": times(paid[order]),
         }
     )
-
-
-CRM_SEGMENTS = ("Series fans", "Casual", "Families", "Cinephiles", "Sports fans")
 
 
 def segments_table(chunk: Chunk, people: People, ids: Array) -> pa.Table:

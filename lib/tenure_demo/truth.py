@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure.sources import demo_company as company
-from tenure.sources import demo_traces as traces
-from tenure.sources.demo_company import Array, Window
+from tenure_demo import company, traces
+from tenure_demo.company import Array, Window
 
 FOREVER = 1_200
 

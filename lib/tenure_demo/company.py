@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -55,110 +57,70 @@ class Plan:
     share: float = 0.0
 
 
-PLANS = (
-    Plan("Basic", 1, 699, 799, 1.10, 9.0, 0.24),
-    Plan("Standard", 1, 1099, 1299, 1.10, 12.5, 0.38),
-    Plan("Premium", 1, 1499, 1699, 1.10, 16.5, 0.14),
-    Plan("Quarterly", 3, 2999, 3499, 1.20, 4.8, 0.09),
-    Plan("Annual", 12, 9999, 11999, 1.20, 1.75, 0.15),
-    Plan("Sports", 1, 499, 499),
-    Plan("Complimentary", 1, 0, 0),
-)
+LAWS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("laws.yml").read_text(encoding="utf-8"))
+
+
+def _at(event: str, hour: int = 0) -> int:
+    return seconds(LAWS[event]) + hour * HOUR
+
+
+PLANS = tuple(Plan(**plan) for plan in LAWS["plans"])
 BASIC, STANDARD, PREMIUM, QUARTERLY, ANNUAL, SPORTS, COMPLIMENTARY = range(len(PLANS))
 BASE_PLANS = PLANS[:SPORTS]
 INTERVAL = np.array([plan.interval for plan in PLANS])
 PRICE = np.array([[plan.price for plan in PLANS], [plan.raised for plan in PLANS]])
-UPGRADE = np.array([STANDARD, PREMIUM, PREMIUM, ANNUAL, ANNUAL, SPORTS, COMPLIMENTARY])
-DOWNGRADE = np.array([BASIC, BASIC, STANDARD, STANDARD, PREMIUM, SPORTS, COMPLIMENTARY])
+_NAMES = [plan.name for plan in PLANS]
+UPGRADE, DOWNGRADE = (
+    np.array([_NAMES.index(name) for name in LAWS[way]]) for way in ("upgrade", "downgrade")
+)
 
-CHANNELS = ("organic", "search", "social", "affiliate", "referral", "tv")
-CHANNEL_SHARE = np.array([0.27, 0.23, 0.18, 0.12, 0.10, 0.10])
-CHANNEL_HAZARD = np.array([1.00, 1.10, 1.35, 1.70, 0.75, 1.20])
-CHANNEL_COST = np.array([0, 2600, 3100, 2200, 1000, 5200])
-CHANNEL_CONVERSION = np.array([0.26, 0.20, 0.11, 0.16, 0.38, 0.13])
+CHANNELS, HOUSEHOLDS, COUNTRIES, DEVICES, CITY_SIZES, GROUPS, CLASSES, VARIANTS = (
+    tuple(LAWS[names])
+    for names in (
+        "channels", "households", "countries", "devices", "city_sizes", "groups", "classes", "variants"
+    )
+)  # fmt: skip
 REFERRAL = CHANNELS.index("referral")
-# How a channel shifts the choice of plan: rows are channels, columns the base plans.
-PLAN_TILT = np.array(
-    [
-        [1.0, 1.0, 1.1, 1.1, 1.2],
-        [1.0, 1.0, 1.0, 1.0, 1.0],
-        [1.3, 1.0, 0.8, 0.9, 0.6],
-        [1.6, 0.9, 0.6, 0.8, 0.5],
-        [0.7, 1.0, 1.3, 1.1, 1.4],
-        [0.9, 1.0, 1.2, 1.0, 1.1],
-    ]
+CHANNEL_SHARE, CHANNEL_HAZARD, CHANNEL_COST, CHANNEL_CONVERSION, PLAN_TILT = (
+    np.array(LAWS[law])
+    for law in ("channel_share", "channel_hazard", "channel_cost", "channel_conversion", "plan_tilt")
+)
+HOUSEHOLD_SHARE, HOUSEHOLD_HAZARD, COUNTRY_SHARE, DEVICE_SHARE, CITY_SHARE = (
+    np.array(LAWS[law])
+    for law in ("household_share", "household_hazard", "country_share", "device_share", "city_share")
+)
+GROUP_SHARE, GROUP_TIE, CLASS_SHARE = (
+    np.array(LAWS[law]) for law in ("group_share", "group_tie", "class_share")
+)
+INVOLUNTARY, UNKNOWN_REASON, RETURN_HAZARD = (
+    LAWS[law] for law in ("involuntary", "unknown_reason", "return_hazard")
+)
+TRIAL_SHARE = LAWS["trial_share"]
+TRIAL_DAYS, TRIAL_DAYS_SHARE, TRIAL_CONVERSION = (
+    np.array(LAWS[law]) for law in ("trial_days", "trial_days_share", "trial_conversion")
 )
 
-HOUSEHOLDS = ("single", "couple", "family")
-HOUSEHOLD_SHARE = np.array([0.40, 0.33, 0.27])
-HOUSEHOLD_HAZARD = np.array([1.00, 0.90, 0.75])
-
-COUNTRIES = ("US", "DE", "FR", "IT", "ES", "NL")
-COUNTRY_SHARE = np.array([0.30, 0.25, 0.16, 0.13, 0.10, 0.06])
-DEVICES = ("web", "phone", "tv", "tablet")
-DEVICE_SHARE = np.array([0.38, 0.34, 0.20, 0.08])
-CITY_SIZES = ("large", "medium", "small", "rural")
-CITY_SHARE = np.array([0.36, 0.29, 0.21, 0.14])
-
-INVOLUNTARY = 0.010
-UNKNOWN_REASON = 0.02
-RETURN_HAZARD = 1.25
-
-GROUPS = ("binge", "occasional", "family", "film", "sports")
-# A group's share and its tie to churn, -1 (stays longest) to 1 (leaves soonest).
-GROUP_SHARE = np.array(
-    [
-        [0.30, 0.24, 0.02, 0.26, 0.18],
-        [0.26, 0.20, 0.06, 0.28, 0.20],
-        [0.12, 0.16, 0.48, 0.10, 0.14],
-    ]
+LAST_DAY: date = LAWS["last_day"]
+END = _at("last_day") + DAY
+WATCH_PARTY, LOYALTY, PRICE_INCREASE, OUTAGE = map(
+    _at, ("watch_party", "loyalty", "price_increase", "outage")
 )
-GROUP_TIE = np.array([0.35, 0.85, -0.65, -0.55, -0.20])
+PRICE_INCREASE_DOWNGRADE = LAWS["price_increase_downgrade"]
+PSYCHOGRAPHIC_SURVEY, PRICE_SURVEY = _at("psychographic_survey", 9), _at("price_survey", 9)
 
-CLASSES = ("explorer", "bargain_hunter", "comfort_seeker")
-CLASS_SHARE = np.array([0.34, 0.28, 0.38])
+EXPERIMENT = LAWS["experiment"]
+EXPERIMENT_FROM, EXPERIMENT_TO = _at("experiment_from"), _at("experiment_to")
+VARIANT_PRICE = np.array(LAWS["variant_price"])
+CONVERSION_A, CONVERSION_B = LAWS["conversion_a"], LAWS["conversion_b"]
+PRICE_HAZARD, UNIT_COST = LAWS["price_hazard"], LAWS["unit_cost"]
+MONTHLY_DISCOUNT_RATE, EXPERIMENT_SHARE = LAWS["monthly_discount_rate"], LAWS["experiment_share"]
 
-TRIAL_SHARE = 0.35
-TRIAL_DAYS = np.array([7, 14])
-TRIAL_DAYS_SHARE = np.array([0.6, 0.4])
-TRIAL_CONVERSION = np.array([0.68, 0.60])
+RETENTION, RETENTION_AT, RETENTION_SHARE = LAWS["retention"], _at("retention_at", 8), LAWS["retention_share"]
+RETENTION_EFFECT = np.array(LAWS["retention_effect"])
+WINBACK, WINBACK_AT, WINBACK_DAYS = LAWS["winback"], _at("winback_at", 8), LAWS["winback_days"]
+WINBACK_RETURN = {arm: tuple(chances) for arm, chances in LAWS["winback_return"].items()}
 
-LAST_DAY = date(2026, 10, 31)
-END = seconds(date(2026, 11, 1))
-WATCH_PARTY = seconds(date(2024, 10, 15))
-LOYALTY = seconds(date(2024, 6, 1))
-PRICE_INCREASE = seconds(date(2025, 3, 1))
-PRICE_INCREASE_DOWNGRADE = 0.06
-OUTAGE = seconds(date(2026, 1, 18))
-PSYCHOGRAPHIC_SURVEY = seconds(date(2026, 5, 18)) + 9 * HOUR
-PRICE_SURVEY = seconds(date(2026, 6, 15)) + 9 * HOUR
-
-EXPERIMENT = "standard_price_2025"
-EXPERIMENT_FROM = seconds(date(2025, 6, 1))
-EXPERIMENT_TO = seconds(date(2026, 2, 1))
-VARIANTS = ("control", "price_999", "price_1499", "price_1799")
-VARIANT_PRICE = np.array([1299, 999, 1499, 1799])
-CONVERSION_A, CONVERSION_B = 0.00, 0.095
-PRICE_HAZARD = 0.05
-UNIT_COST = 4.00
-MONTHLY_DISCOUNT_RATE = 0.01
-# Share of the Standard sign-ups that come through the experiment while it runs.
-EXPERIMENT_SHARE = 0.9
-
-RETENTION = "stay_2026"
-RETENTION_AT = seconds(date(2026, 4, 1)) + 8 * HOUR
-RETENTION_SHARE = 0.8
-# Half the relative difference in the risk to leave between the arms, by device of sign-up.
-RETENTION_EFFECT = np.array([0.12, 0.25, -0.25, 0.00])
-
-WINBACK = "winback_2025"
-WINBACK_AT = seconds(date(2025, 11, 15)) + 8 * HOUR
-WINBACK_DAYS = 60
-WINBACK_RETURN = {"control": (0.04, 0.06), "treatment": (0.08, 0.16)}
-
-PURCHASE_SHARE = 0.20
-PURCHASES = {"r": 0.55, "alpha": 12.0, "a": 0.8, "b": 2.5}
-SPENDING = {"p": 6.0, "q": 4.0, "gamma": 1500.0}
+PURCHASE_SHARE, PURCHASES, SPENDING = (LAWS[law] for law in ("purchase_share", "purchases", "spending"))
 
 
 @dataclass(frozen=True)
