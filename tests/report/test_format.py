@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
+from tenure.result import Estimate
 
 finite = st.floats(-1e12, 1e12, allow_nan=False)
 units = st.sampled_from([*fmt.UNITS, "money:EUR", "money:JPY", "money:KWD"])
@@ -183,3 +184,101 @@ def test_locales(monkeypatch):
 def test_an_unknown_unit_is_refused():
     with pytest.raises(InputError, match="no unit 'percents'"):
         fmt.value(1, "percents")
+
+
+LOCALES = {
+    "nl": {
+        "days": "14,2 dagen", "weeks": "14,2 weken", "months": "14,2 maanden", "years": "14,2 jaar",
+        "one": "1 dag", "money": "€\xa012,34", "less": "€\xa0−12,34", "more": "+€\xa012,34",
+        "dinar": "KWD\xa01,500", "large": "€\xa01.235", "million": "€\xa01,23\xa0mln.",
+        "percent": "5,1%", "fell": "−30%", "points": "−1,2 points", "number": "1.235", "ratio": "0,65×",
+        "shares": "4,0% to 5,5%", "amounts": "€\xa090,00 to €\xa0140,00", "open": "1 maand or more",
+        "axis": ["€\xa00", "€\xa050K", "€\xa0100K"], "day": "31 okt 2026", "list": "a, b en c",
+    },
+    "ms": {
+        "days": "14.2 hari", "weeks": "14.2 minggu", "months": "14.2 bulan", "years": "14.2 tahun",
+        "one": "1 hari", "money": "€12.34", "less": "−€12.34", "more": "+€12.34",
+        "dinar": "KWD\xa01.500", "large": "€1,235", "million": "€1.23J",
+        "percent": "5.1%", "fell": "−30%", "points": "−1.2 points", "number": "1,235", "ratio": "0.65×",
+        "shares": "4.0% to 5.5%", "amounts": "€90.00 to €140.00", "open": "1 bulan or more",
+        "axis": ["€0", "€50K", "€100K"], "day": "31 Okt 2026", "list": "a, b dan c",
+    },
+    "fr": {
+        "days": "14,2\xa0jours", "weeks": "14,2\xa0semaines", "months": "14,2\xa0mois", "years": "14,2 ans",
+        "one": "1\xa0jour", "money": "12,34\xa0€", "less": "−12,34\xa0€", "more": "+12,34\xa0€",
+        "dinar": "1,500\xa0KWD", "large": "1\u202f235\xa0€", "million": "1,23\xa0M\xa0€",
+        "percent": "5,1\xa0%", "fell": "−30\xa0%", "points": "−1,2 points", "number": "1\u202f235",
+        "ratio": "0,65×", "shares": "4,0\xa0% to 5,5\xa0%", "amounts": "90,00\xa0€ to 140,00\xa0€",
+        "open": "1\xa0mois or more", "axis": ["0\xa0€", "50\xa0k\xa0€", "100\xa0k\xa0€"],
+        "day": "31 oct. 2026", "list": "a, b et c",
+    },
+    "de": {
+        "days": "14,2 Tage", "weeks": "14,2 Wochen", "months": "14,2 Monate", "years": "14,2 Jahre",
+        "one": "1 Tag", "money": "12,34\xa0€", "less": "−12,34\xa0€", "more": "+12,34\xa0€",
+        "dinar": "1,500\xa0KWD", "large": "1.235\xa0€", "million": "1,23\xa0Mio.\xa0€",
+        "percent": "5,1\xa0%", "fell": "−30\xa0%", "points": "−1,2 points", "number": "1.235",
+        "ratio": "0,65×", "shares": "4,0\xa0% to 5,5\xa0%", "amounts": "90,00\xa0€ to 140,00\xa0€",
+        "open": "1 Monat or more", "axis": ["0\xa0€", "50.000\xa0€", "100.000\xa0€"],
+        "day": "31.10.2026", "list": "a, b und c",
+    },
+    "pt": {
+        "days": "14,2 dias", "weeks": "14,2 semanas", "months": "14,2 meses", "years": "14,2 anos",
+        "one": "1 dia", "money": "€\xa012,34", "less": "−€\xa012,34", "more": "+€\xa012,34",
+        "dinar": "KWD\xa01,500", "large": "€\xa01.235", "million": "€\xa01,23\xa0mi",
+        "percent": "5,1%", "fell": "−30%", "points": "−1,2 points", "number": "1.235", "ratio": "0,65×",
+        "shares": "4,0% to 5,5%", "amounts": "€\xa090,00 to €\xa0140,00", "open": "1 mês or more",
+        "axis": ["€\xa00", "€\xa050\xa0mil", "€\xa0100\xa0mil"], "day": "31 de out. de 2026",
+        "list": "a, b e c",
+    },
+    "it": {
+        "days": "14,2 giorni", "weeks": "14,2 settimane", "months": "14,2 mesi", "years": "14,2 anni",
+        "one": "1 giorno", "money": "12,34\xa0€", "less": "−12,34\xa0€", "more": "+12,34\xa0€",
+        "dinar": "1,500\xa0KWD", "large": "1.235\xa0€", "million": "1,23\xa0Mln\xa0€",
+        "percent": "5,1%", "fell": "−30%", "points": "−1,2 points", "number": "1.235", "ratio": "0,65×",
+        "shares": "4,0% to 5,5%", "amounts": "90,00\xa0€ to 140,00\xa0€", "open": "1 mese or more",
+        "axis": ["0\xa0€", "50.000\xa0€", "100.000\xa0€"], "day": "31 ott 2026", "list": "a, b e c",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_unit_in_every_locale(locale):
+    fmt.set_locale(locale)
+    said = {unit: fmt.value(14.2, unit) for unit in ("days", "weeks", "months", "years")}
+    said |= {
+        "one": fmt.value(1, "days"),
+        "money": fmt.value(1234, "money:EUR"),
+        "less": fmt.value(-1234, "money:EUR"),
+        "more": fmt.value(1234, "money:EUR", signed=True),
+        "dinar": fmt.value(1500, "money:KWD"),
+        "large": fmt.value(123_456, "money:EUR"),
+        "million": fmt.value(123_456_789, "money:EUR"),
+        "percent": fmt.value(0.0512, "percent"),
+        "fell": fmt.value(-0.3, "percent"),
+        "points": fmt.value(-0.012, "points"),
+        "number": fmt.value(1234.56, "number"),
+        "ratio": fmt.value(0.654, "ratio"),
+        "shares": fmt.interval(0.04, 0.055, "percent"),
+        "amounts": fmt.interval(90_00, 140_00, "money:EUR"),
+        "open": fmt.interval(1, None, "months"),
+        "axis": fmt.column([0, 5e6, 1e7], "money:EUR", compact=True),
+        "day": fmt.date("2026-10-31"),
+        "list": fmt.join("abc"),
+    }
+    assert said == LOCALES[locale]
+
+
+def test_an_amount_that_has_no_short_form_is_written_out():
+    fmt.set_locale("de")
+    assert fmt.money(12_040_000, "EUR", compact=True) == "120.400\xa0€"
+    assert fmt.money(1_204_000_000, "EUR", compact=True) == "12,04\xa0Mio.\xa0€"
+
+
+def test_a_slot_shows_whatever_it_is_given():
+    assert fmt.shown(Estimate(0.051, unit="percent")) == "5.1%"
+    assert fmt.shown((14.2, "months")) == "14.2 months"
+    assert fmt.shown((1999, "money:EUR")) == "€19.99"
+    assert fmt.shown(("Basic", "Pro")) == "Basic and Pro"
+    assert fmt.shown(pd.Timestamp("2026-10-31")) == "Oct 31, 2026"
+    assert fmt.shown(np.int64(1234)) == "1,234"
+    assert fmt.shown(float("nan")) == "not available"

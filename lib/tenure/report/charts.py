@@ -18,7 +18,7 @@ from tenure.report import style
 from tenure.report.picture import Picture, drawn_from, listed
 from tenure.report.style import GREY, INK, MUTED
 from tenure.report.tables import table_of
-from tenure.report.words import say
+from tenure.report.words import say, things
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -424,7 +424,7 @@ def _cohorts_read(values: Any, names: list[str], ages: list[Any], unit: str, per
     """What the newest cohorts say against those a year before, or the first, at the greatest common age."""
     import numpy as np
 
-    alt = f"Retention by start and age for {fmt.things(len(names), 'cohort')}; those too young are blank."
+    alt = f"Retention by start and age for {things(len(names), 'cohort')}; those too young are blank."
     for column in range(len(ages) - 1, -1, -1):
         rows = np.flatnonzero(np.isfinite(values[:, column]))
         if len(rows) > 1:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from tenure.contract import BY_NAME
 from tenure.errors import InputError
 from tenure.paths import project_root
-from tenure.report import format as fmt
 from tenure.report.display import show
 from tenure.report.tables import table_of
+from tenure.report.words import say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ def export(name: str, result: Any) -> None:
             frame.to_csv(file, index=False, lineterminator="\n")
 
     target = _write(name, ".csv", write)
-    _say(target, f"Exported {_rows(len(frame))} to")
+    _say(target, say("Exported {n:row} to", n=len(frame)))
 
 
 def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.RecordBatch]) -> int:
@@ -82,7 +82,7 @@ def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.Record
             writer.close()
 
     target = _write(name, ".csv", write)
-    _say(target, f"Exported {_rows(rows)} to")
+    _say(target, say("Exported {n:row} to", n=rows))
     return rows
 
 
@@ -111,7 +111,7 @@ def publish_table(name: str, table: Any) -> None:
     ordered = table.select(*wanted)
     target = _write(name, ".parquet", lambda draft: results.save(ordered, str(draft)))
     rows = int(table.count().to_pyarrow().as_py())
-    _say(target, f"Published {_rows(rows)} of the table {name} as")
+    _say(target, say("Published {n:row} of the table {name} as", n=rows, name=name))
 
 
 def publish_numbers(name: str, numbers: Mapping[str, Any]) -> None:
@@ -146,10 +146,6 @@ def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
         draft.unlink(missing_ok=True)
         raise
     return target
-
-
-def _rows(number: int) -> str:
-    return f"{fmt.count(number)} {'row' if number == 1 else 'rows'}"
 
 
 def _say(target: Path, words: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import math
 import re
-import string
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import FINDING, show
+from tenure.report.words import fill, things
 from tenure.result import NAN, Estimate
 
 Better = Literal["up", "down"] | None
@@ -237,7 +237,7 @@ def describe(record: Mapping[str, Any]) -> str:
         parts.append(f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}")
     if record.get("n") is not None:
         of = record.get("of") or ""
-        parts.append(f"based on {fmt.things(record['n'], of) if of else shown['n']}")
+        parts.append(f"based on {things(record['n'], of) if of else shown['n']}")
     if record.get("compare") is not None:
         parts.append(describe_comparison(record))
     if record.get("target") is not None:
@@ -295,32 +295,6 @@ def outputs(notebook: Any) -> Iterable[Mapping[str, Any]]:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()) if cell["cell_type"] == "code" else ():
             yield output.get("data", {})
-
-
-def fill(template: str, words: Mapping[str, Any], who: str) -> str:
-    """Fill the slots of a sentence; what stands behind a colon is counted.
-
-    Raises:
-        InputError: A slot is not among the words, or the braces do not match.
-
-    Example:
-        >>> fill("{value} left, {n:customer}", {"value": "5.1%", "n": 1}, "The text")
-        '5.1% left, 1 customer'
-    """
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError:
-        raise InputError(f"{who} has an unmatched brace in {template!r}; write {{{{ for a brace.") from None
-    filled = []
-    for literal, name, noun, conversion in parts:
-        filled.append(literal)
-        if name is None:
-            continue
-        if name not in words or conversion or (noun and not noun.isalpha()):
-            known = ", ".join(sorted(words)) or "none"
-            raise InputError(f"{who} has the unknown slot {{{name}}}; it knows: {known}.")
-        filled.append(fmt.things(words[name], noun) if noun else fmt.shown(words[name]))
-    return "".join(filled)
 
 
 def _shown(estimate: Estimate, target: Any) -> dict[str, str]:

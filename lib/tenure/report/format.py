@@ -2,7 +2,7 @@
 
 All functions are pure: a value in, a string out. What is missing (None, NaN, NaT, an infinity) reads
 "not available". The locale comes from :func:`set_locale`, else from the environment's TENURE_LOCALE,
-else it is English.
+else it is English. Shares ("percent") and their differences ("points") are fractions, money minor units.
 
 Example:
     >>> percent(0.0512), money(123_456_789, "EUR"), duration(14.23, "months")
@@ -13,12 +13,13 @@ Example:
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import functools
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ from tenure.result import Estimate
 
 NOT_AVAILABLE = "not available"
 UNITS = ("percent", "points", "days", "weeks", "months", "years", "count", "number", "ratio", "score")
+_DURATIONS = ("days", "weeks", "months", "years")
 
 # From here on numbers are written as 1.0e+15: the ends of an interval may be anywhere.
 _HUGE = 10**15
@@ -43,6 +45,21 @@ def set_locale(locale: str = "") -> None:
     global _chosen_locale
     _locale(locale or "en")
     _chosen_locale = locale
+
+
+def language() -> str:
+    """Return the language of the locale, such as "en"."""
+    return str(_locale().language)
+
+
+def plural_category(n: Any, language: str) -> str:
+    """Return which form of a noun a number asks for: "one", "other" and, in some languages, more.
+
+    Example:
+        >>> plural_category(1, "en"), plural_category(0, "en"), plural_category(0, "fr")
+        ('one', 'other', 'one')
+    """
+    return str(_parse_locale(language).plural_form(_decimal(n)))
 
 
 def missing(value: Any) -> bool:
@@ -69,12 +86,12 @@ def percent(value: Any, digits: int | None = None, *, signed: bool = False) -> s
     """
     if missing(value):
         return NOT_AVAILABLE
-    places = _percent_places([value]) if digits is None else digits
+    places = _places([value], "percent") if digits is None else digits
     smallest = Decimal(1).scaleb(-places - 2)
     if value and abs(_decimal(value)) < smallest / 2:
-        return ("<" if value > 0 else ">−") + _percent(smallest, places)
+        return ("<" if value > 0 else ">−") + _body(smallest, "percent", places, keep=True)
     whole = digits is None and _whole(_round(_decimal(value) * 100, places))
-    return _sign(_percent(value, 0 if whole else places), value, signed)
+    return _sign(_body(value, "percent", 0 if whole else places, keep=True), value, signed)
 
 
 def points(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
@@ -86,8 +103,8 @@ def points(value: Any, digits: int | None = None, *, signed: bool = False) -> st
     """
     if missing(value):
         return NOT_AVAILABLE
-    places = _percent_places([value]) if digits is None else digits
-    return _points_number(value, places, digits is None, signed) + _points_word(value, places)
+    places = _places([value], "points") if digits is None else digits
+    return _points(value, places, digits is not None, signed)
 
 
 def count(value: Any, *, signed: bool = False) -> str:
@@ -100,7 +117,7 @@ def count(value: Any, *, signed: bool = False) -> str:
     return number(value, signed=signed)
 
 
-def number(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
+def number(value: Any, digits: int | None = None, *, signed: bool = False, unit: str = "number") -> str:
     """Format a plain number to three significant digits or all its whole ones; two below one.
 
     Example:
@@ -109,11 +126,8 @@ def number(value: Any, digits: int | None = None, *, signed: bool = False) -> st
     """
     if missing(value):
         return NOT_AVAILABLE
-    exact = _decimal(value)
-    places = digits
-    if places is None:
-        places = 0 if _whole(exact) or abs(exact) >= 100 else _significant_places(exact)
-    return _sign(_number(value, places, keep=digits is not None), value, signed)
+    places = _places([value], unit) if digits is None else digits
+    return _sign(_body(value, unit, places, keep=digits is not None), value, signed)
 
 
 def ratio(value: Any, digits: int | None = None) -> str:
@@ -123,22 +137,17 @@ def ratio(value: Any, digits: int | None = None) -> str:
         >>> ratio(1.8), ratio(0.654), ratio(12.34), ratio(2)
         ('1.8×', '0.65×', '12.3×', '2×')
     """
-    if missing(value):
-        return NOT_AVAILABLE
-    places = _ratio_places([value]) if digits is None else digits
-    return _sign(_number(value, places, keep=digits is not None), value, False) + "×"
+    return number(value, digits, unit="ratio")
 
 
-def score(value: Any, digits: int = 1, *, signed: bool = False) -> str:
+def score(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
     """Format a score such as an NPS.
 
     Example:
         >>> score(30.04), score(-12.26)
         ('30', '−12.3')
     """
-    if missing(value):
-        return NOT_AVAILABLE
-    return _sign(_number(value, digits), value, signed)
+    return number(value, digits, signed=signed, unit="score")
 
 
 def duration(value: Any, unit: str, digits: int | None = None) -> str:
@@ -150,7 +159,7 @@ def duration(value: Any, unit: str, digits: int | None = None) -> str:
     """
     if missing(value):
         return NOT_AVAILABLE
-    return _duration(value, unit, _duration_places([value]) if digits is None else digits)
+    return _duration(value, unit, _places([value], "days") if digits is None else digits)
 
 
 def currency_exponent(currency: str) -> int:
@@ -180,7 +189,7 @@ def money(minor: Any, currency: str, *, compact: bool | None = None, digits: int
     """
     if missing(minor):
         return NOT_AVAILABLE
-    return _money(minor, currency, _money_style([minor], currency, compact, digits))
+    return _money(minor, currency, *_money_style([minor], currency, compact, digits))
 
 
 def p_value(value: Any) -> str:
@@ -193,8 +202,8 @@ def p_value(value: Any) -> str:
     if missing(value):
         return NOT_AVAILABLE
     if value < 0.001:
-        return "p < " + _number(0.001, 3)
-    return "p = " + _number(value, 3 if value < 0.1 else 2, keep=value >= 0.1)
+        return "p < " + _body(0.001, "number", 3)
+    return "p = " + _body(value, "number", 3 if value < 0.1 else 2, keep=value >= 0.1)
 
 
 def date(value: Any, precision: str = "day") -> str:
@@ -227,12 +236,7 @@ def date(value: Any, precision: str = "day") -> str:
 
 
 def interval(low: Any, high: Any, unit: str) -> str:
-    """Format an interval, its ends rounded alike; an open end reads "or more" or "or less".
-
-    Args:
-        low: The lower end, in the unit; missing or minus infinity: open below.
-        high: The upper end; missing or infinity: open above.
-        unit: A unit that :func:`check_unit` accepts.
+    """Format an interval, its ends rounded alike; an end that is missing is open, and reads "or more".
 
     Example:
         >>> interval(13.05, 15.2, "months"), interval(-0.012, 0.004, "points")
@@ -244,30 +248,43 @@ def interval(low: Any, high: Any, unit: str) -> str:
     if missing(low) and missing(high):
         return NOT_AVAILABLE
     if missing(high):
-        return f"{value(low, unit)} or more"
+        return between(value(low, unit), "")
     if missing(low):
-        return f"{value(high, unit)} or less"
+        return between("", value(high, unit))
     ends = [low, high]
+    places = _places(ends, unit)
     if unit == "percent":
-        places = _percent_places(ends)
         if all(_whole(_round(_decimal(end) * 100, places)) for end in ends):
             places = 0
-        return f"{_percent_alike(low, places)} to {_percent_alike(high, places)}"
+        # Nothing and all are so exactly.
+        exact = [0 if _decimal(end) in (0, 1) else places for end in ends]
+        return between(
+            *(_sign(_body(end, unit, k, keep=True), end) for end, k in zip(ends, exact, strict=True))
+        )
     if unit == "points":
-        places = _percent_places(ends)
-        numbers = [_points_number(end, places, True, False) for end in ends]
-        return f"{numbers[0]} to {numbers[1]}{_points_word(high, places)}"
+        return between(_sign(_body(low, unit, places), low), _points(high, places))
     if unit in _DURATIONS:
-        places = _duration_places(ends)
-        first = _sign(_number(low, places), low, False)
-        return f"{first} to {_duration(high, unit, places)}"
+        return between(_sign(_body(low, unit, places), low), _duration(high, unit, places))
     if unit.startswith("money:"):
-        style = _money_style(ends, unit[6:], None, None)
-        return " to ".join(_money(end, unit[6:], style) for end in ends)
+        currency = unit[6:]
+        return between(*(_money(end, currency, *_money_style(ends, currency)) for end in ends))
     if unit == "ratio":
-        places = _ratio_places(ends)
-        return " to ".join(ratio(end, places) for end in ends)
-    return f"{value(low, unit)} to {value(high, unit)}"
+        return between(*(ratio(end, places) for end in ends))
+    return between(value(low, unit), value(high, unit))
+
+
+def between(low: str, high: str) -> str:
+    """Say the ends of an interval that are known, given as texts.
+
+    Example:
+        >>> between("4%", "6%"), between("4%", ""), between("", "6%")
+        ('4% to 6%', '4% or more', '6% or less')
+    """
+    from tenure.report.words import say
+
+    if not high:
+        return say("{low} or more", low=low)
+    return say("{low} to {high}", low=low, high=high) if low else say("{high} or less", high=high)
 
 
 def estimate(best: Any, low: Any, high: Any, unit: str) -> str:
@@ -282,11 +299,11 @@ def estimate(best: Any, low: Any, high: Any, unit: str) -> str:
 
 
 def value(value: Any, unit: str, *, signed: bool = False) -> str:
-    """Format a value by the name of its unit.
+    """Format a value by the name of its unit: one of UNITS, or "money:" and an ISO 4217 code.
 
     Args:
         value: The value: a fraction for "percent" and "points", minor units for "money:EUR".
-        unit: One of UNITS, or "money:" and an ISO 4217 code.
+        unit: The unit.
         signed: Whether a plus is shown.
 
     Raises:
@@ -303,10 +320,32 @@ def value(value: Any, unit: str, *, signed: bool = False) -> str:
         return _sign(money(value, unit[6:]), value, signed)
     if unit in _DURATIONS:
         return _sign(duration(value, unit), value, signed)
-    if unit == "ratio":
-        return ratio(value)
-    by_unit = {"percent": percent, "points": points, "count": count, "number": number, "score": score}
-    return by_unit[unit](value, signed=signed)
+    if unit in ("percent", "points"):
+        return (percent if unit == "percent" else points)(value, signed=signed)
+    return number(value, signed=signed and unit != "ratio", unit=unit)
+
+
+def shown(value: Any) -> str:
+    """Return what a slot of a sentence shows, whatever it is: an estimate is shown without its interval.
+
+    Example:
+        >>> shown("Basic"), shown(1234), shown(dt.date(2026, 10, 31)), shown(["a", "b"])
+        ('Basic', '1,234', 'Oct 31, 2026', 'a and b')
+        >>> shown((14.2, "months")), shown(Estimate(0.05, unit="percent")), shown(None)
+        ('14.2 months', '5%', 'not available')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Estimate):
+        value = (value.value, value.unit)
+    if isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], str):
+        return _value(*value)
+    if isinstance(value, list | tuple):
+        return join(shown(one) for one in value)
+    return date(value) if isinstance(value, dt.date) else number(value)
+
+
+_value = value
 
 
 def column(values: Iterable[Any], unit: str, *, compact: bool = False) -> list[str]:
@@ -325,47 +364,37 @@ def column(values: Iterable[Any], unit: str, *, compact: bool = False) -> list[s
     """
     check_unit(unit)
     values = list(values)
-    known = [value for value in values if not missing(value)]
-    write = _alike(known, unit, compact)
+    write = _alike([value for value in values if not missing(value)], unit, compact)
     return [NOT_AVAILABLE if missing(value) else write(value) for value in values]
 
 
 def _alike(known: list[Any], unit: str, compact: bool) -> Callable[[Any], str]:
-    exact = [_decimal(value) * (100 if unit in ("percent", "points") else 1) for value in known]
-    largest = max((abs(one) for one in exact), default=Decimal(0))
     if unit.startswith("money:"):
         return _alike_money(known, unit[6:], compact)
+    exact = [_scaled(value, unit) for value in known]
+    largest = max((abs(one) for one in exact), default=Decimal(0))
     if all(_whole(_round(one, 9)) for one in exact):
         places = 0
-    elif unit in ("percent", "points"):
-        places = _percent_places(known)
-    elif unit in _DURATIONS:
-        places = _duration_places(known)
+    elif unit in ("count", "number"):
+        places = 0 if largest >= 1000 else 1 if largest >= 100 else _significant_places(largest)
     elif unit == "ratio":
         places = 2 if largest < 10 else 1
-    elif unit == "score":
-        places = 1
     else:
-        places = 0 if largest >= 1000 else 1 if largest >= 100 else _significant_places(largest)
-    if unit == "percent":
-        return lambda value: _sign(_percent(value, places), value, False)
-    if unit == "points":
-        return lambda value: _points_number(value, places, False, False)
-    suffix = "×" if unit == "ratio" else ""
-    return lambda value: _sign(_number(value, places, keep=True), value, False) + suffix
+        places = _places(known, unit)
+    return lambda value: _sign(_body(value, unit, places, keep=True), value)
 
 
 def _alike_money(known: list[Any], currency: str, compact: bool) -> Callable[[Any], str]:
-    shorten, digits = _money_style(known, currency, compact, None)
+    shorten, digits = _money_style(known, currency, compact)
     if compact:
         largest = max((abs(_decimal(value)) for value in known), default=Decimal(0))
         shorten = largest.scaleb(-currency_exponent(currency)) >= 10_000
         # As few decimals as keep different amounts apart.
         for digits in range(3):
-            written = {_money(value, currency, (shorten, digits), False) for value in known}
+            written = {_money(value, currency, shorten, digits, tidy=False) for value in known}
             if len(written) == len(set(known)):
                 break
-    return lambda value: _money(value, currency, (shorten, digits), not compact)
+    return lambda value: _money(value, currency, shorten, digits, tidy=not compact)
 
 
 def check_unit(unit: str) -> str:
@@ -382,41 +411,6 @@ def check_unit(unit: str) -> str:
     raise InputError(f"There is no unit {unit!r}; use one of {', '.join(UNITS)} or money:EUR.")
 
 
-def shown(value: Any) -> str:
-    """Return what a slot of a sentence shows: a text as it is, a day as a date, an estimate by its unit.
-
-    Example:
-        >>> shown("Basic"), shown(1234), shown(dt.date(2026, 10, 31)), shown(["a", "b"])
-        ('Basic', '1,234', 'Oct 31, 2026', 'a and b')
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Estimate):
-        return globals()["value"](value.value, value.unit)
-    if isinstance(value, dt.date):
-        return date(value)
-    if isinstance(value, list | tuple):
-        return join(map(shown, value))
-    return number(value)
-
-
-def things(n: Any, noun: str) -> str:
-    """Count things, in the noun's form for that number.
-
-    Example:
-        >>> things(1, "customer"), things(12_000, "customer")
-        ('1 customer', '12,000 customers')
-    """
-    return f"{number(n)} {plural(n, noun)}"
-
-
-def plural(n: Any, noun: str) -> str:
-    """Return the noun's form for a number."""
-    if str(n) == "1":
-        return noun
-    return noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeo" else noun + "s"
-
-
 def join(words: Iterable[Any]) -> str:
     """Join words as a sentence does.
 
@@ -428,9 +422,6 @@ def join(words: Iterable[Any]) -> str:
 
     parts = [str(word) for word in words]
     return format_list(parts, locale=_locale()) if parts else "none"
-
-
-_DURATIONS = ("days", "weeks", "months", "years")
 
 
 @functools.lru_cache
@@ -448,7 +439,14 @@ def _locale(name: str = "") -> Any:
 
 
 def _decimal(value: Any) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
     return Decimal(str(int(value))) if float(value).is_integer() else Decimal(repr(float(value)))
+
+
+def _scaled(value: Any, unit: str) -> Decimal:
+    """The number that is written: 5.1 for a fraction of 0.051."""
+    return _decimal(value) * (100 if unit in ("percent", "points") else 1)
 
 
 def _round(exact: Decimal, places: int) -> Decimal:
@@ -461,7 +459,7 @@ def _whole(exact: Decimal) -> bool:
     return exact == exact.to_integral_value()
 
 
-def _sign(text: str, value: Any, signed: bool) -> str:
+def _sign(text: str, value: Any, signed: bool = False) -> str:
     """Write minus as a minus, and a plus where one is wanted."""
     if re.search(r"[1-9]", text) is None:
         return text.replace("-", "")
@@ -469,45 +467,22 @@ def _sign(text: str, value: Any, signed: bool) -> str:
     return f"+{text}" if signed and value > 0 else text
 
 
-def _number(value: Any, places: int, keep: bool = False) -> str:
-    from babel.numbers import format_decimal
-
-    if abs(value) >= _HUGE:
-        return f"{float(value):.1e}"
-    rounded = _round(_decimal(value), places)
-    decimals = "0" * places if keep else "#" * places
-    pattern = str(_locale().decimal_formats[None].pattern)
-    whole = re.sub(r"0\.#+|0(?!.*0)", "0", pattern, count=1)
-    return format_decimal(rounded, whole + ("." + decimals if places else ""), locale=_locale())
-
-
-def _percent(value: Any, places: int) -> str:
-    from babel.numbers import format_percent
-
-    if abs(value) >= _HUGE:
-        return f"{float(value) * 100:.1e}%"
-    exact = _round((value if isinstance(value, Decimal) else _decimal(value)) * 100, places) / 100
-    pattern = _locale().percent_formats[None].pattern
-    if places:
-        pattern = pattern.replace("0", "0." + "0" * places, 1)
-    return format_percent(exact, pattern, locale=_locale())
-
-
-def _percent_alike(value: Any, places: int) -> str:
-    return _sign(_percent(value, places if _decimal(value) not in (0, 1) else 0), value, False)
-
-
-def _percent_places(values: Iterable[Any]) -> int:
-    sizes = [abs(_decimal(value)) for value in values if value]
-    return 2 if sizes and max(sizes) < Decimal("0.00995") else 1
-
-
-def _points_number(value: Any, places: int, tidy: bool, signed: bool) -> str:
-    return _sign(_number(_decimal(value) * 100, places, keep=not tidy), value, signed)
-
-
-def _points_word(value: Any, places: int) -> str:
-    return " point" if abs(_round(_decimal(value) * 100, places)) == 1 else " points"
+def _places(values: Sequence[Any], unit: str) -> int:
+    """How many decimals values of a unit have together."""
+    largest = max((abs(_decimal(value)) for value in values), default=Decimal(0))
+    if unit in ("percent", "points"):
+        return 2 if 0 < largest < Decimal("0.00995") else 1
+    if unit in _DURATIONS:
+        return 0 if largest >= 100 else 1 if largest >= 1 else 2
+    if unit == "ratio":
+        return 2 if largest < 10 else 1 if largest < 100 else 0
+    if unit == "score":
+        return 1
+    return (
+        0
+        if largest >= 100 or all(_whole(_decimal(value)) for value in values)
+        else _significant_places(largest)
+    )
 
 
 def _significant_places(exact: Decimal) -> int:
@@ -519,14 +494,31 @@ def _significant_places(exact: Decimal) -> int:
     return min(12, 1 - size.adjusted()) if size else 0
 
 
-def _ratio_places(values: Iterable[Any]) -> int:
-    largest = max(abs(float(value)) for value in values)
-    return 2 if largest < 10 else 1 if largest < 100 else 0
+def _body(value: Any, unit: str, places: int, keep: bool = False) -> str:
+    """The number with its sign of percent or ratio, but no word; `keep` its zeros at the end."""
+    exact = _scaled(value, unit)
+    if abs(exact) >= _HUGE:
+        text = f"{float(exact):.1e}" + ("%" if unit == "percent" else "")
+    elif unit == "percent":
+        text = _shaped(_locale().percent_formats[None], _round(exact, places) / 100, places, keep)
+    else:
+        text = _shaped(_locale().decimal_formats[None], _round(exact, places), places, keep)
+    return text + ("×" if unit == "ratio" else "")
 
 
-def _duration_places(values: Iterable[Any]) -> int:
-    largest = max(abs(float(value)) for value in values)
-    return 0 if largest >= 100 else 1 if largest >= 1 else 2
+def _shaped(pattern: Any, exact: Decimal, places: int, keep: bool, currency: str | None = None) -> str:
+    """A number by a pattern of the locale, with other decimals than the pattern's."""
+    own = copy.copy(pattern)
+    own.frac_prec = (places if keep else 0, places)
+    return str(own.apply(exact, _locale(), currency=currency, currency_digits=False))
+
+
+def _points(value: Any, places: int, keep: bool = False, signed: bool = False) -> str:
+    from tenure.report.words import say
+
+    text = _sign(_body(value, "points", places, keep), value, signed)
+    one = abs(_round(_scaled(value, "points"), places)) == 1
+    return say("{number} point" if one else "{number} points", number=text)
 
 
 def _duration(value: Any, unit: str, places: int) -> str:
@@ -536,10 +528,15 @@ def _duration(value: Any, unit: str, places: int) -> str:
     if f"{kind}s" not in _DURATIONS:
         raise InputError(f"There is no unit of time {unit!r}; use one of {', '.join(_DURATIONS)}.")
     if abs(value) >= _HUGE:
-        return _sign(f"{float(value):.1e} {kind}s", value, False)
+        return _sign(f"{float(value):.1e} {kind}s", value)
     rounded = _round(_decimal(value), places)
     rounded = rounded.quantize(Decimal(1)) if _whole(rounded) else rounded.normalize()
-    return _sign(format_unit(rounded, f"duration-{kind}", length="long", locale=_locale()), value, False)
+    # Where the long form is the short one, as in Italian, Babel knows only the short one.
+    for length in ("long", "short"):
+        text = format_unit(rounded, f"duration-{kind}", length=length, locale=_locale())
+        if "duration" not in text:
+            break
+    return _sign(text, value)
 
 
 def _currency(code: str) -> str:
@@ -549,7 +546,7 @@ def _currency(code: str) -> str:
 
 
 def _money_style(
-    values: Iterable[Any], currency: str, compact: bool | None, digits: int | None
+    values: Iterable[Any], currency: str, compact: bool | None = None, digits: int | None = None
 ) -> tuple[bool, int]:
     exponent = currency_exponent(currency)
     largest = max((abs(_decimal(value)).scaleb(-exponent) for value in values), default=Decimal(0))
@@ -560,24 +557,24 @@ def _money_style(
     return compact, digits
 
 
-def _money(minor: Any, currency: str, style: tuple[bool, int], tidy: bool = True) -> str:
-    from babel.numbers import format_compact_currency, format_currency
+def _money(minor: Any, currency: str, compact: bool, digits: int, tidy: bool = True) -> str:
+    from babel.numbers import format_compact_currency
 
-    if abs(minor) >= _HUGE:
-        return _sign(f"{currency} {float(minor) / 10 ** currency_exponent(currency):.1e}", minor, False)
-    compact, digits = style
     amount = _decimal(minor).scaleb(-currency_exponent(currency))
-    if compact:
+    if abs(minor) >= _HUGE:
+        return _sign(f"{currency} {float(amount):.1e}", minor)
+    if compact and _shortens(amount):
         text = format_compact_currency(amount, currency, locale=_locale(), fraction_digits=digits)
-        return _sign(_tidy_compact(text) if tidy else text, minor, False)
-    pattern = _locale().currency_formats["standard"].pattern
-    pattern = re.sub(r"0\.0+", "0", pattern)
-    if digits:
-        pattern = re.sub(r"0(?!.*0)", "0." + "0" * digits, pattern, count=1)
-    text = format_currency(amount, currency, pattern, locale=_locale(), currency_digits=False)
-    return _sign(re.sub(r"([A-Z]{3})(?=\d)", "\\1\u00a0", text), minor, False)
+        # Decimals that are all zero: 1.00M is 1M.
+        text = re.sub(r"(\d)[.,]0+(?=\D|$)", r"\1", text) if tidy else text
+    else:
+        pattern = _locale().currency_formats["standard"]
+        digits = 0 if compact and abs(amount) >= 1000 else digits
+        text = _shaped(pattern, _round(amount, digits), digits, keep=not compact, currency=currency)
+    return _sign(re.sub(r"([A-Z]{3})(?=-?\d)", "\\1\u00a0", text), minor)
 
 
-def _tidy_compact(text: str) -> str:
-    """Drop decimals that are all zero: 1.00M is 1M."""
-    return re.sub(r"(\d)[.,]0+(?=\D|$)", r"\1", text)
+def _shortens(amount: Decimal) -> bool:
+    """Whether the locale has a short form for an amount of that size; German has none for thousands."""
+    form = _locale().compact_currency_formats["short"]["other"].get(str(10 ** max(0, amount.adjusted())))
+    return form is not None and "¤" in str(form.pattern)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
+from tenure.report.words import say
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def table(
 ) -> None:
     """Show a small table that everyone can read.
 
-    Columns `x`, `x_low` and `x_high` are an estimate and its interval, and stand in one cell.
+    Columns `x`, `x_low` and `x_high` (or `value`, `low` and `high`) are an estimate and its interval; they
+    stand in one cell.
 
     Args:
         result: A table, a result that has one, or a frame. The first column names the rows; a named index
@@ -126,12 +128,11 @@ def to_html(
     )
     remarks = []
     if len(frame) > len(shown):
-        more = len(frame) - len(shown)
-        remarks.append(f"{fmt.count(more)} more {'row' if more == 1 else 'rows'} not shown.")
+        remarks.append(say("{n:more row} not shown.", n=len(frame) - len(shown)))
     if len(frame) == 0:
-        remarks.append("There are no rows.")
+        remarks.append(say("There are no rows."))
     if merged and shown[sorted(hidden)].notna().to_numpy().any():
-        remarks.append("In parentheses: the 95% interval.")
+        remarks.append(say("In parentheses: the 95% interval."))
     remarks += [remark for remark in (note, *given.notes) if remark]
     label = html.escape(f"Table: {caption}", quote=True)
     kind = "table brief" if len(shown) <= BRIEF else "table"
@@ -147,8 +148,8 @@ def with_interval(values: Any, lows: Any, highs: Any, unit: str) -> list[str]:
     """Return a column of estimates, each with its interval behind it, all with the same decimals.
 
     Example:
-        >>> with_interval([0.05, 0.2], [0.04, 0.2], [0.0625, 0.2], "percent")
-        ['5.0% (4.0% to 6.3%)', '20.0%']
+        >>> with_interval([0.05, 0.2], [0.04, 0.2], [0.06, 0.2], "percent")
+        ['5% (4% to 6%)', '20%']
         >>> with_interval([14.2, None], [13, 20], [None, None], "months")
         ['14.2 (13.0 or more)', 'not available (20.0 or more)']
     """
@@ -159,12 +160,9 @@ def with_interval(values: Any, lows: Any, highs: Any, unit: str) -> list[str]:
         words, first, last = next(alike), next(alike), next(alike)
         if (fmt.missing(low) and fmt.missing(high)) or value == low == high:
             texts.append(words)
-        elif fmt.missing(high):
-            texts.append(f"{words} ({first} or more)")
-        elif fmt.missing(low):
-            texts.append(f"{words} ({last} or less)")
         else:
-            texts.append(f"{words} ({first} to {last})")
+            ends = fmt.between(*("" if fmt.missing(k) else word for k, word in ((low, first), (high, last))))
+            texts.append(f"{words} ({ends})")
     return texts
 
 
@@ -172,7 +170,7 @@ def _units(frame: pd.DataFrame, units: Mapping[str, Format]) -> dict[str, Format
     """The columns' units; the ends of an interval have that of its middle."""
     known = {name: unit for name, unit in units.items() if name in frame.columns}
     for name, unit in list(known.items()):
-        for end in (f"{name}_low", f"{name}_high"):
+        for end in (f"{name}_low", f"{name}_high", *(("low", "high") if name == "value" else ())):
             if end in frame.columns:
                 known.setdefault(end, unit)
     return known
@@ -181,6 +179,8 @@ def _units(frame: pd.DataFrame, units: Mapping[str, Format]) -> dict[str, Format
 def _ends(frame: pd.DataFrame, name: str, units: Mapping[str, Format]) -> list[str]:
     """The columns of an estimate's interval, where its unit is known; none where it has no interval."""
     ends = [f"{name}_low", f"{name}_high"]
+    if name == "value" and not set(ends) <= set(frame.columns):
+        ends = ["low", "high"]
     return ends if isinstance(units.get(name), str) and set(ends) <= set(frame.columns) else []
 
 
