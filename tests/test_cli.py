@@ -124,7 +124,7 @@ def test_help_is_quick() -> None:
         "import sys, time; from tenure.cli import cli\n"
         "try: cli(['run', '--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'pandas', 'ibis', 'papermill', 'pydantic', 'rich', 'doit'} & set(sys.modules)\n"
+        "heavy = {'pandas', 'ibis', 'papermill', 'pydantic', 'rich', 'nbformat'} & set(sys.modules)\n"
         "print(time.process_time(), heavy or '')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,28 +6,20 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tenure.errors import InputError, TenureError
+from tenure.runs.progress import STATES, Bars, Lines
 
 if TYPE_CHECKING:
     from tenure.runs.collection import Result
     from tenure.runs.runbook import Report
 
-_WORDS = {
-    "ok": "ok",
-    "failed": "failed",
-    "not_applicable": "not applicable",
-    "timed_out": "timed out",
-    "died": "kernel died",
-    "never_run": "never run",
-}
 _COLORS = {"ok": "green", "not_applicable": "yellow", "never_run": "dim"}
 
 
@@ -69,7 +61,7 @@ def run(
     runbook = read_runbook(_runbook_path(), _settings(settings), reports)
     _demo_on_first_use(runbook.select(reports))
     place = _reports(folder)
-    progress = _Bar() if sys.stderr.isatty() else _Lines()
+    progress = Bars() if sys.stderr.isatty() else Lines()
     with progress:
         result = run_collection(runbook, place, reports, force=force, jobs=jobs, wait=wait, progress=progress)
     _summarize(result, place.index)
@@ -91,7 +83,7 @@ def list_(folder: str | None) -> None:
     for report in runbook.reports:
         entry = (record or {"reports": {}})["reports"].get(report.name, {"state": "never_run"})
         state, when = entry["state"], entry.get("tried_at")
-        words = f"{_WORDS[state]}, {when}" if when else _WORDS[state]
+        words = f"{STATES[state]}, {when}" if when else STATES[state]
         console.print(f"[bold]{report.name}[/]  [{_COLORS.get(state, 'red')}]{words}[/]")
         console.print(f"  {escape(report.title)}")
         tables = dict.fromkeys(("customers", "subscriptions", *report.notebook.tables))
@@ -263,68 +255,6 @@ def _demo_code() -> str:
     return code_digest(Path(tenure_demo.__file__).parent)
 
 
-class _Lines:
-    """Progress as plain lines, for a log."""
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def begin(self, report: Report) -> None:
-        click.echo(f"{report.name}: running", err=True)
-
-    def advance(self, report: Report, cells: int) -> None:
-        pass
-
-    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
-        click.echo(f"{report.name}: {_WORDS[entry['state']]} after {entry['seconds']:.1f} s", err=True)
-
-    def skip(self, report: Report) -> None:
-        click.echo(f"{report.name}: up to date", err=True)
-
-
-class _Bar:
-    """Progress as a bar for each notebook that runs."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("cells"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, report: Report) -> None:
-        with self._lock:
-            self._tasks[report.name] = self._progress.add_task(report.name, total=report.notebook.cells)
-
-    def advance(self, report: Report, cells: int) -> None:
-        self._progress.update(self._tasks[report.name], completed=cells)
-
-    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
-        self._progress.remove_task(self._tasks[report.name])
-
-    def skip(self, report: Report) -> None:
-        pass
-
-
 def _summarize(result: Result, index: Path) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -360,4 +290,4 @@ def _in_short(result: Result, name: str) -> tuple[str, str, str]:
     what = entry["reason"] or next((finding["sentence"] for finding in entry["findings"]), "")
     if name not in result.made and entry["state"] == "ok":
         return "up to date", "dim", what
-    return _WORDS[entry["state"]], _COLORS.get(entry["state"], "red"), what
+    return STATES[entry["state"]], _COLORS.get(entry["state"], "red"), what

@@ -52,6 +52,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tenure.errors import InputError
+from tenure.machine import cores
 from tenure_demo import company, lives, traces
 from tenure_demo.company import DAY, Array, Window
 from tenure_demo.truth import make_truth
@@ -103,9 +104,8 @@ def write_demo(
     _refuse(folder, customers, months, seed, jobs)
     window = Window.of(months)
     sizes = [min(CHUNK, customers - first) for first in range(0, customers, CHUNK)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # A process takes a second to start, in which it could have made several chunks.
-    workers = min(jobs or min(cores, max(len(sizes) // 8, 1)), len(sizes))
+    workers = min(jobs or min(cores(), max(len(sizes) // 8, 1)), len(sizes))
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder)

@@ -14,6 +14,7 @@ from tenure import report as pages
 from tenure.errors import InputError
 from tenure.runs import collection, graph
 from tenure.runs.publish import BusyError
+from tenure.sources.address import Address
 
 NUMBER = "x: int = 1  # the number"
 PASS = "pass"
@@ -270,7 +271,7 @@ def test_a_report_that_is_gone_from_the_runbook_is_gone(project: Project) -> Non
 
 
 def test_notebooks_share_the_machine(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "_cores", lambda: 8)
+    monkeypatch.setattr(collection, "cores", lambda: 8)
     monkeypatch.setenv("TENURE_MEMORY_LIMIT", "123MiB")
     names = ("TENURE_THREADS", "TENURE_MEMORY_LIMIT", "OMP_NUM_THREADS")
     for name in names[::2]:
@@ -351,8 +352,8 @@ def test_what_a_crash_left_is_cleaned_and_nothing_is_lost(project: Project) -> N
     assert not leftover.exists()
     assert not unseen.exists()
     assert project.reports.index.read_bytes() == index
-    # The list of what is up to date is lost, or damaged.
-    (project.reports.state / "tasks.sqlite").write_bytes(b"no database")
+    # The record that says what is up to date is damaged.
+    (good / "run.json").write_bytes(b"no record")
     assert project.run().made == ("one",)
     assert project.run().made == ()
     # The index is removed by hand.
@@ -382,21 +383,24 @@ def test_an_unpublished_run_counts_for_nothing(project: Project, monkeypatch: py
 
 
 def test_data_fingerprint(project: Project) -> None:
+    def mark(data: str) -> str | None:
+        return Address.read(data).mark()
+
     folder = project.root / "data"
     folder.mkdir()
-    seen = [graph.data_fingerprint("data")]
+    seen = [mark("data")]
     (folder / "a.csv").write_text("1")
-    seen.append(graph.data_fingerprint("data"))
+    seen.append(mark("data"))
     os.utime(folder / "a.csv", ns=(1, 1))
-    seen.append(graph.data_fingerprint("data"))
+    seen.append(mark("data"))
     (folder / "b").mkdir()
-    assert graph.data_fingerprint(str(folder)) == seen[-1]
+    assert mark(str(folder)) == seen[-1]
     (folder / "a.csv").rename(folder / "b" / "a.csv")
-    seen.append(graph.data_fingerprint("data"))
+    seen.append(mark("data"))
     assert len(set(seen)) == 4
     assert None not in seen
-    assert graph.data_fingerprint("postgres://host/shop") is None
-    assert graph.data_fingerprint("file://data") == seen[-1]
+    assert mark("postgres://host/shop") is None
+    assert mark("file://data") == seen[-1]
 
 
 def test_code_digest(tmp_path: Path) -> None:

@@ -14,15 +14,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import tenure
 from tenure.errors import TenureError
+from tenure.machine import cores, memory
 from tenure.parameters import unknown_name
 from tenure.paths import project_root, resolve
 from tenure.runs import graph
+from tenure.runs.progress import Progress
 from tenure.runs.publish import Reports, carry, now
 from tenure.runs.runbook import Report, Runbook
 
@@ -82,38 +85,6 @@ class Result:
         return 1 if self.failed else 3 if self.breaches else 0
 
 
-class Progress(Protocol):
-    """Hears how a run goes on; called from several threads."""
-
-    def begin(self, report: Report) -> None:
-        """A report is being made."""
-
-    def advance(self, report: Report, cells: int) -> None:
-        """So many of its code cells are done."""
-
-    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
-        """It is done, well or not."""
-
-    def skip(self, report: Report) -> None:
-        """It is up to date."""
-
-
-class Silent:
-    """Progress that nobody hears."""
-
-    def begin(self, report: Report) -> None:
-        """Do nothing."""
-
-    def advance(self, report: Report, cells: int) -> None:
-        """Do nothing."""
-
-    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def skip(self, report: Report) -> None:
-        """Do nothing."""
-
-
 def run_collection(
     runbook: Runbook,
     reports: Reports,
@@ -145,23 +116,22 @@ def run_collection(
     """
     began = time.monotonic()
     selected = _with_needs(runbook, names)
-    cores = _cores()
-    jobs = max(1, min(jobs or min(2, cores), len(selected) or 1))
+    jobs = max(1, min(jobs or min(2, cores()), len(selected) or 1))
+    asked = {report.name for report in runbook.select(names)}
     with reports.lock(wait=wait), contextlib.ExitStack() as stack:
         reports.clean()
-        run = _Run(runbook, reports, stack, progress or Silent(), jobs, cores, forked)
-        graph.walk(
-            runbook.reports,
-            {report.name for report in runbook.select(names)},
-            database=reports.state / "tasks.sqlite",
-            jobs=jobs,
-            force=force,
-            made_of=run.made_of,
-            standing=run.standing,
-            make=run.make,
-            skip=run.skip,
-        )
-        breaches = _breaches([report for report in runbook.reports if report.name in selected], run.entries)
+        run = _Run(runbook, reports, stack, progress or Progress(), jobs, forked)
+        by_name = {report.name: report for report in runbook.reports}
+
+        def work(name: str) -> None:
+            parts = run.made_of(by_name[name])
+            if (force and name in asked) or not run.stands(name, parts):
+                run.make(by_name[name], parts)
+            else:
+                run.progress.skip(by_name[name])
+
+        graph.walk({name: by_name[name].needs for name in selected}, jobs, work)
+        breaches = _breaches([by_name[name] for name in selected], run.entries)
         record = run.publish(names, breaches)
     return Result(
         name=record["id"] if record else None,
@@ -183,7 +153,7 @@ def _with_needs(runbook: Runbook, names: Sequence[str]) -> tuple[str, ...]:
         if name not in wanted:
             wanted.add(name)
             todo.extend(by_name[name].needs)
-    return tuple(report.name for report in runbook.reports if report.name in wanted)
+    return tuple(name for name in by_name if name in wanted)
 
 
 class _Run:
@@ -196,77 +166,66 @@ class _Run:
         stack: contextlib.ExitStack,
         progress: Progress,
         jobs: int,
-        cores: int,
         forked: bool | None,
     ):
-        self.runbook = runbook
-        self.reports = reports
-        self.progress = progress
+        self.runbook, self.reports, self.progress = runbook, reports, progress
         self.made: list[str] = []
         self.previous = reports.published()
         known = self.previous["reports"] if self.previous else {}
         self.entries: dict[str, dict[str, Any]] = {
-            report.name: {**known.get(report.name, _blank()), **_description(report)}
+            report.name: {**_BLANK, **known.get(report.name, {}), **_description(report)}
             for report in runbook.reports
         }
-        self._stack = stack
-        self._jobs, self._cores, self._forked = jobs, cores, forked
-        self._started = now()
-        self._clock = time.monotonic()
+        self._stack, self._forked = stack, forked
+        self._threads = max(1, cores() // jobs)
+        self._memory = int(memory() * 0.6 / jobs) // 2**20
+        self._started, self._clock = now(), time.monotonic()
         self._name = reports.new_name()
         self._staging: Path | None = None
         self._kernels: Any = None
-        self._lock = threading.RLock()
-        self._rendering = threading.Lock()
-        self._busy = threading.Condition()
-        self._working = 0
-        self._stopping = False
+        self._lock, self._rendering, self._busy = threading.RLock(), threading.Lock(), threading.Condition()
+        self._working, self._stopping = 0, False
         self._versions = graph.versions()
         self._shared = {
             "code": graph.code_digest(Path(tenure.__file__).parent),
             "versions": graph.digest(self._versions),
             "locale": os.environ.get("TENURE_LOCALE", ""),
         }
-        self._parts: dict[str, dict[str, Any]] = {}
-
-    # What the graph asks.
 
     def made_of(self, report: Report) -> dict[str, Any]:
+        """What a report is made of; to be asked when what it needs is done."""
         upstream = {name: self.entries[name]["findings"] for name in report.needs}
-        self._parts[report.name] = graph.ingredients(report, self._shared, upstream)
-        return self._parts[report.name]
+        return graph.ingredients(report, self._shared, upstream)
 
-    def standing(self, report: Report) -> str:
-        entry = self.entries[report.name]
-        if entry["state"] == "not_applicable":
-            return entry["tried"]
-        if entry["state"] != "ok":
-            return ""
+    def stands(self, name: str, parts: Mapping[str, Any]) -> bool:
+        """Whether the last report was made of the same, went well, and its files are there."""
+        entry = self.entries[name]
+        if None in parts.values() or entry["made_of"] != graph.digest(parts):
+            return False
         folder = self._folder(entry)
-        return entry["tried"] if folder and (folder / entry["page"]).is_file() else ""
+        return entry["state"] == "not_applicable" or (
+            entry["state"] == "ok" and folder is not None and (folder / entry["page"]).is_file()
+        )
 
-    def skip(self, report: Report) -> None:
-        self.progress.skip(report)
-
-    def make(self, report: Report) -> None:
+    def make(self, report: Report, parts: Mapping[str, Any]) -> None:
+        """Make a report, unless the run is being broken off."""
         with self._busy:
             if self._stopping:
                 return
             self._working += 1
         try:
-            self._make(report)
+            self._make(report, parts)
         finally:
             with self._busy:
                 self._working -= 1
                 self._busy.notify_all()
 
-    def _make(self, report: Report) -> None:
+    def _make(self, report: Report, parts: Mapping[str, Any]) -> None:
         from tenure.runs.execute import execute
 
         self.progress.begin(report)
         started = now()
         staging, kernels = self._prepare()
-        secrets = _secrets(report)
         outcome = execute(
             report.notebook.path,
             report.parameters,
@@ -274,7 +233,7 @@ class _Run:
             environment=self._environment(report, staging),
             log=self._log(report),
             timeout=report.timeout,
-            secrets=secrets,
+            secrets=_secrets(report),
             progress=lambda cells: self.progress.advance(report, cells),
         )
         entry = {
@@ -287,7 +246,9 @@ class _Run:
             "started_at": started,
             "tried_at": now(),
             "parameters": report.values,
-            "fingerprint": self._parts.get(report.name, {}).get("data"),
+            "fingerprint": parts["data"] and parts["data"][:24],
+            "made_of": graph.digest(parts),
+            "counters": _counters(staging / "counters" / f"{report.name}.json"),
             "failed_page": None,
         }
         exports = staging / "run" / "exports" / report.name
@@ -302,7 +263,7 @@ class _Run:
             shutil.rmtree(exports, ignore_errors=True)
         if entry["state"] == "not_applicable":
             # The last good report spoke of other data; beside "not applicable" it would mislead.
-            entry |= {key: value for key, value in _blank().items() if key in _GOOD}
+            entry |= {key: _BLANK[key] for key in _GOOD}
         with self._lock:
             self.entries[report.name] = entry
             self.made.append(report.name)
@@ -317,9 +278,9 @@ class _Run:
             if self._staging is None:
                 self._staging = self.reports.stage(self._name)
                 self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
-                (self._staging / "temporary").mkdir()
-                self.reports.logs.mkdir(exist_ok=True)
-                kernels = Kernels(self._forked, threads=max(1, self._cores // self._jobs))
+                for folder in (self._staging / "temporary", self._staging / "counters", self.reports.logs):
+                    folder.mkdir(exist_ok=True)
+                kernels = Kernels(self._forked, threads=self._threads)
                 (self._staging / "sockets").write_text(str(kernels.folder), encoding="utf-8")
                 self._stack.callback(self._settle)
                 self._kernels = self._stack.enter_context(kernels)
@@ -346,8 +307,8 @@ class _Run:
         exports = staging / "run" / "exports" / report.name
         exports.mkdir(parents=True, exist_ok=True)
         share = {
-            "TENURE_THREADS": str(max(1, self._cores // self._jobs)),
-            "TENURE_MEMORY_LIMIT": f"{int(_memory() * 0.6 / self._jobs) // 2**20}MiB",
+            "TENURE_THREADS": str(self._threads),
+            "TENURE_MEMORY_LIMIT": f"{self._memory}MiB",
             "TENURE_TEMP_DIRECTORY": str(staging / "temporary"),
         }
         # What the last good run exported, for reports that say what has changed since.
@@ -360,6 +321,7 @@ class _Run:
             "TENURE_OUTPUT": str(exports),
             "TENURE_SHARED": str(staging / "shared"),
             "TENURE_UPSTREAM": str(upstream),
+            "TENURE_COUNTERS": str(staging / "counters" / f"{report.name}.json"),
         }
 
     def _write(self, report: Report, outcome: Any, entry: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -419,12 +381,9 @@ class _Run:
             "versions": self._versions,
         }
 
-    @property
+    @cached_property
     def _commit(self) -> str | None:
-        with self._lock:
-            if not hasattr(self, "_known_commit"):
-                self._known_commit = _commit()
-            return self._known_commit
+        return _commit()
 
     # Publishing.
 
@@ -510,27 +469,17 @@ class _Run:
 _GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", "exports")
 
 
-def _blank() -> dict[str, Any]:
-    """The entry of a report that has never been made."""
-    return {
-        "state": "never_run",
-        "reason": "",
-        "cell": None,
-        "seconds": None,
-        "tried": None,
-        "started_at": None,
-        "tried_at": None,
-        "parameters": {},
-        "fingerprint": None,
-        "failed_page": None,
-        "made": None,
-        "made_at": None,
-        "page": None,
-        "notebook_file": None,
-        "findings_file": None,
-        "findings": [],
-        "exports": [],
-    }
+# The entry of a report that has never been made.
+_BLANK: Mapping[str, Any] = {
+    **dict.fromkeys(("cell", "seconds", "tried", "started_at", "tried_at", "fingerprint", "made_of")),
+    **dict.fromkeys(("failed_page", "made", "made_at", "page", "notebook_file", "findings_file")),
+    "state": "never_run",
+    "reason": "",
+    "parameters": {},
+    "counters": {},
+    "findings": [],
+    "exports": [],
+}
 
 
 def _description(report: Report) -> dict[str, Any]:
@@ -561,21 +510,18 @@ def _breaches(reports: Sequence[Report], entries: Mapping[str, Mapping[str, Any]
             continue
         values = {finding["id"]: finding for finding in entry["findings"]}
         for name, bounds in report.watch.items():
+            value = values[name].get("value") if name in values else None
             if name not in values:
                 sentence = f"The runbook watches {name}: {unknown_name('finding', name, values)}"
-                found.append(Breach(report.name, name, sentence))
-                continue
-            value = values[name].get("value")
-            if value is None:
-                found.append(Breach(report.name, name, f"{name} has no value, so its bounds cannot be kept."))
+            elif value is None:
+                sentence = f"{name} has no value, so its bounds cannot be kept."
             elif bounds.max is not None and value > bounds.max:
-                found.append(
-                    Breach(report.name, name, f"{name} is {value:g}, above its maximum {bounds.max:g}.")
-                )
+                sentence = f"{name} is {value:g}, above its maximum {bounds.max:g}."
             elif bounds.min is not None and value < bounds.min:
-                found.append(
-                    Breach(report.name, name, f"{name} is {value:g}, below its minimum {bounds.min:g}.")
-                )
+                sentence = f"{name} is {value:g}, below its minimum {bounds.min:g}."
+            else:
+                continue
+            found.append(Breach(report.name, name, sentence))
     return tuple(found)
 
 
@@ -593,18 +539,12 @@ def _secrets(report: Report) -> list[tuple[str, str]]:
     return found + [(name, quote(value, safe="")) for name, value in found]
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _memory() -> int:
-    """Bytes of memory there are for this process: the machine's, or the container's."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * 2**30
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return total
+def _counters(file: Path) -> dict[str, Any]:
+    """What a notebook asked of its engine, as `tenure.sources.counters` has written it down."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _commit() -> str | None:

@@ -1,4 +1,4 @@
-"""What has to run again: a graph of reports whose ingredients are compared with the last run's."""
+"""What has to run again: reports in the order of their needs, and what each is made of."""
 
 from __future__ import annotations
 
@@ -6,32 +6,23 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from tenure.economics import company_fingerprint
 from tenure.errors import InputError
 from tenure.paths import resolve
 from tenure.runs.runbook import Report
+from tenure.sources.address import Address
 
 # Libraries whose version can change what a report says.
 LIBRARIES = (
-    "babel",
-    "duckdb",
-    "ibis-framework",
-    "ipykernel",
-    "lifelines",
-    "matplotlib",
-    "nbconvert",
-    "numpy",
-    "pandas",
-    "papermill",
-    "pyarrow",
-    "scipy",
-    "seaborn",
-    "statsmodels",
-    "tenure",
-)
+    "babel", "duckdb", "ibis-framework", "ipykernel", "lifelines", "matplotlib", "nbconvert", "numpy",
+    "pandas", "papermill", "pyarrow", "scipy", "seaborn", "statsmodels", "tenure",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -51,10 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def digest(value: Any) -> str:
-    """Return a short text that changes when the value changes.
-
-    Args:
-        value: Bytes, or whatever JSON can hold.
+    """Return a short text that changes when the value, bytes or whatever JSON can hold, changes.
 
     Example:
         >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
@@ -70,25 +58,8 @@ def code_digest(package: Path) -> str:
     return digest({path.relative_to(package).as_posix(): digest(path.read_bytes()) for path in files})
 
 
-def data_fingerprint(data: str) -> str | None:
-    """Return a text that changes when a file or folder of data changes, without reading it.
-
-    Args:
-        data: A path as notebooks take it, relative to the project's root, or a URL.
-
-    Returns:
-        The digest of names, sizes and times; None for a database, of which it cannot be known.
-    """
-    from tenure.sources.address import Address
-
-    try:
-        return Address.read(data).mark()
-    except InputError:
-        return None  # opening it will say why
-
-
 def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a report is made of, each part as a short text to compare.
+    """Return what a report is made of, each part as a short text to compare; None: that cannot be known.
 
     Args:
         report: The report.
@@ -96,111 +67,52 @@ def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str
         upstream: Findings of the reports that this one needs, by name.
     """
     values = report.values
+    data = str(values.get("data") or "")
     mapping = resolve(values["mapping"]) if values.get("mapping") else None
+    mark: str | None = ""
+    company: str | None = ""
+    try:
+        mark = Address.read(data).mark() if data else ""
+        company = company_fingerprint(str(values.get("company") or ""), data)
+    except InputError:
+        mark = None  # the notebook will say why
     return {
         **shared,
         "notebook": digest(report.notebook.path.read_bytes()),
         "parameters": digest(values),
-        "data": data_fingerprint(str(values["data"])) if values.get("data") else "",
+        "data": mark,
+        "company": company,
         "mapping": digest(mapping.read_bytes()) if mapping and mapping.is_file() else "",
         "upstream": digest(dict(upstream)),
     }
 
 
-def walk(
-    reports: Sequence[Report],
-    selected: Collection[str],
-    *,
-    database: Path,
-    jobs: int,
-    force: bool,
-    made_of: Callable[[Report], dict[str, Any]],
-    standing: Callable[[Report], str],
-    make: Callable[[Report], None],
-    skip: Callable[[Report], None],
-) -> None:
-    """Make every selected report that is not up to date, and what it needs, several at once.
+def walk(needs: Mapping[str, Sequence[str]], jobs: int, work: Callable[[str], None]) -> None:
+    """Do some work for every name, several at once, each when the work for what it needs is done.
 
     Args:
-        reports: All reports.
-        selected: Names of those that are asked for.
-        database: File that remembers what each was made of.
-        jobs: How many to make at once.
-        force: Whether to make the selected ones whatever has changed.
-        made_of: Returns a report's ingredients; called when what it needs is done.
-        standing: Returns the id of the run that last made a report well; empty where that failed or
-            its files are gone.
-        make: Makes a report, in a thread of its own. Must not raise for a report that fails.
-        skip: Called for a report that is up to date.
+        needs: For each name the names that come first.
+        jobs: How many to work on at once.
+        work: Called with a name, in a thread of its own.
 
     Raises:
-        Exception: What `make` raised.
+        BaseException: What `work` raised; nothing new is begun then.
+
+    Example:
+        >>> done = []
+        >>> walk({"summary": ["numbers"], "numbers": []}, 2, done.append)
+        >>> done
+        ['numbers', 'summary']
     """
-    from doit.control import TaskControl
-    from doit.dependency import DatabaseException, Dependency, SqliteDB
-    from doit.runner import MThreadRunner
-    from doit.task import Stream, Task
-
-    by_name = {report.name: report for report in reports}
-    errors: list[BaseException] = []
-
-    def task(report: Report) -> Task:
-        def act() -> bool:
-            try:
-                make(report)
-            except BaseException as error:
-                errors.append(error)
-                return False
-            return True
-
-        def current(task: Task, values: dict[str, Any]) -> bool:
-            parts = made_of(report)
-            state = digest(parts)
-            task.value_savers.append(lambda: {"made_of": state, "run": standing(report)})
-            return (
-                not (force and report.name in selected)
-                and None not in parts.values()
-                and values.get("made_of") == state
-                and bool(values.get("run"))
-                and values.get("run") == standing(report)
-            )
-
-        return Task(
-            report.name,
-            actions=[(act,)],
-            uptodate=[current],
-            task_dep=list(report.needs),
-            io={"capture": False},
-        )
-
-    class Listener:
-        """Hears from doit; what it has to say goes to the caller, nothing is printed."""
-
-        def skip_uptodate(self, task: Task) -> None:
-            skip(by_name[task.name])
-
-        def add_failure(self, task: Task, fail: Any) -> None:
-            if not errors:
-                errors.append(RuntimeError(fail.get_msg()))
-
-        def runtime_error(self, message: str) -> None:
-            errors.append(RuntimeError(message))
-
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *_: None
-
-    def remember() -> Dependency:
-        return Dependency(SqliteDB, str(database))
-
+    order = TopologicalSorter(needs)
+    order.prepare()
+    pool = ThreadPoolExecutor(jobs)
+    going: dict[Future[None], str] = {}
     try:
-        memory = remember()
-    except DatabaseException:
-        database.unlink()
-        memory = remember()
-    control = TaskControl([task(report) for report in reports])
-    control.process([report.name for report in reports if report.name in selected])
-    MThreadRunner(memory, Listener(), continue_=True, stream=Stream(2), num_process=max(jobs, 1)).run_all(
-        control.task_dispatcher()
-    )
-    if errors:
-        raise errors[0]
+        while order.is_active():
+            going |= {pool.submit(work, name): name for name in order.get_ready()}
+            for done in wait(going, return_when=FIRST_COMPLETED).done:
+                done.result()
+                order.done(going.pop(done))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tenure.errors import InputError
+from tenure.machine import cores, memory
 from tenure.sources.address import ambient, redact
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def embedded() -> Any:
     """
     scratch = Path(os.environ.get("TENURE_TEMP_DIRECTORY") or tempfile.gettempdir())
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": os.environ.get("TENURE_MEMORY_LIMIT") or f"{int(_memory() * 0.6) // 2**20}MiB",
+        "memory_limit": os.environ.get("TENURE_MEMORY_LIMIT") or f"{int(memory() * 0.6) // 2**20}MiB",
         "threads": os.environ.get("TENURE_THREADS") or str(cores()),
         "temp_directory": str(scratch / f"tenure-{os.getpid()}-{uuid.uuid4().hex[:8]}"),
         "max_temp_directory_size": os.environ.get("TENURE_TEMP_LIMIT") or _room(scratch),
@@ -62,24 +63,6 @@ def embedded() -> Any:
     with suppress(duckdb.InvalidInputException):  # where it could not be drawn, it cannot be set either
         connection.execute("SET enable_progress_bar = false")  # it would write into a notebook's output
     return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
-
-
-def cores() -> int:
-    """Return how many cores this process may use, which in a container may be fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory() -> int:
-    """Bytes of memory that this process may have: the machine's, or less inside a container."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * 2**30
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(limit).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            total = min(total, int(text))
-    return total
 
 
 def _room(scratch: Path) -> str:

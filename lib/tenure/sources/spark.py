@@ -27,8 +27,9 @@ import ibis
 from ibis.common.exceptions import TableNotFound
 
 from tenure.errors import InputError
+from tenure.machine import cores
 from tenure.sources.catalog import Catalog, Raw
-from tenure.sources.engine import cores, guarded
+from tenure.sources.engine import guarded
 
 _LOCAL = "local"
 _PATIENCE = 10  # seconds to wait for a server to answer at all

@@ -1,0 +1,95 @@
+"""Hearing how a run goes on: not at all, as lines for a log, or as bars."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from tenure.runs.runbook import Report
+
+STATES = {
+    "ok": "ok",
+    "failed": "failed",
+    "not_applicable": "not applicable",
+    "timed_out": "timed out",
+    "died": "kernel died",
+    "never_run": "never run",
+}
+
+
+class Progress:
+    """Hears how a run goes on, from several threads; this one does nothing with it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, report: Report) -> None:
+        """Hear that a report is being made."""
+
+    def advance(self, report: Report, cells: int) -> None:
+        """Hear that so many of its code cells are done."""
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        """Hear that it is done, well or not."""
+
+    def skip(self, report: Report) -> None:
+        """Hear that it is up to date."""
+
+
+class Lines(Progress):
+    """Progress as plain lines, for a log."""
+
+    def begin(self, report: Report) -> None:
+        """Say that a report is being made."""
+        click.echo(f"{report.name}: running", err=True)
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        """Say how it went."""
+        click.echo(f"{report.name}: {STATES[entry['state']]} after {entry['seconds']:.1f} s", err=True)
+
+    def skip(self, report: Report) -> None:
+        """Say that it is up to date."""
+        click.echo(f"{report.name}: up to date", err=True)
+
+
+class Bars(Progress):
+    """Progress as a bar for each notebook that runs."""
+
+    def __init__(self) -> None:
+        """Prepare the bars; they are shown inside a `with` block."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        cells = (BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeElapsedColumn())
+        described = TextColumn("{task.description}")
+        self._bars = RichProgress(described, *cells, console=Console(stderr=True), transient=True)
+        self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def begin(self, report: Report) -> None:
+        """Show a bar."""
+        with self._lock:
+            self._tasks[report.name] = self._bars.add_task(report.name, total=report.notebook.cells)
+
+    def advance(self, report: Report, cells: int) -> None:
+        """Lengthen it."""
+        self._bars.update(self._tasks[report.name], completed=cells)
+
+    def end(self, report: Report, entry: Mapping[str, Any]) -> None:
+        """Take it away."""
+        self._bars.remove_task(self._tasks[report.name])
