@@ -11,7 +11,7 @@ from tenure.report.findings import Finding, finding, make_finding, read_findings
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
 from tenure.report.picture import Picture
-from tenure.report.showing import checks, exclusions, figure, header
+from tenure.report.showing import checks, exclusions, figure, header, method
 from tenure.report.tables import table
 from tenure.report.terms import glossary
 
@@ -27,6 +27,7 @@ __all__ = [
     "header",
     "index_page",
     "make_finding",
+    "method",
     "publish_numbers",
     "publish_table",
     "read_findings",

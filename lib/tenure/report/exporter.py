@@ -15,7 +15,7 @@ from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
 from tenure.report.findings import describe_comparison, describe_target, read_findings
-from tenure.report.terms import TERMS
+from tenure.report.terms import TERMS, terms_in
 
 if TYPE_CHECKING:
     from nbconvert.exporters import HTMLExporter
@@ -251,7 +251,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
                 lead, source = _first_paragraph(source)
             cell.metadata["page"] = _markdown(source, taken, headings, cell.get("attachments", {}))
         elif cell.cell_type == "code":
-            _prepare_code(cell, parts)
+            _prepare_code(cell, parts, node)
     if failure is None:
         _refuse_bare_figures(bundles)
     else:
@@ -278,7 +278,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     }
 
 
-def _prepare_code(cell: Any, parts: dict[str, Any]) -> None:
+def _prepare_code(cell: Any, parts: dict[str, Any], node: Any) -> None:
     """Take the records out of a cell's outputs, and leave in place what readers see there."""
     tags = cell.metadata.get("tags", [])
     cell.metadata["hide"] = "parameters" in tags or "injected-parameters" in tags or not cell.source.strip()
@@ -305,7 +305,10 @@ def _prepare_code(cell: Any, parts: dict[str, Any]) -> None:
             parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]
             continue
         if GLOSSARY in data:
-            parts["terms"] += [term for term in data[GLOSSARY].get("terms", []) if term in TERMS]
+            asked = data[GLOSSARY].get("terms", [])
+            if asked == "used":
+                asked = terms_in(_readable(node))
+            parts["terms"] += [term for term in asked if term in TERMS]
             continue
         if CHECKS in data:
             parts["warnings"] += data[CHECKS].get("warnings", [])
@@ -322,6 +325,15 @@ def _prepare_code(cell: Any, parts: dict[str, Any]) -> None:
             output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], {}, [], {})}
         kept.append(output)
     cell["outputs"] = kept
+
+
+def _readable(node: Any) -> str:
+    """What a page says: its Markdown and the plain text of what its cells show."""
+    said = []
+    for cell in node.cells:
+        shown = [output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
+        said += shown if cell.cell_type == "code" else [cell.source]
+    return "\n".join(said)
 
 
 def _findings_so_far(node: Any) -> list[dict[str, Any]]:

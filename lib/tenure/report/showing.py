@@ -10,7 +10,9 @@ from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, HEADER, show
 from tenure.report.picture import Picture, png, show_data, show_picture
-from tenure.report.tables import Format, to_html
+from tenure.report.tables import Format, table, to_html
+from tenure.report.terms import glossary
+from tenure.report.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,3 +117,42 @@ def exclusions(frame: pd.DataFrame, *, formats: Mapping[str, Format] | None = No
         return show({"text/plain": words, "text/html": f"<p>{words}</p>", EXCLUSIONS: {"html": ""}})
     page = to_html(frame, caption="Left out of the numbers, and why", formats=formats, max_rows=100)
     return show({"text/plain": str(frame), "text/html": page, EXCLUSIONS: {"html": page}})
+
+
+def method(book: Any) -> None:
+    """Show what the numbers rest on: the policy, the economics, and the terms that the page uses.
+
+    Args:
+        book: What :func:`tenure.open_workbook` returned.
+    """
+    import pandas as pd
+
+    policy, facts = book.scope["policy"], book.economics
+    rules = pd.DataFrame(vars(policy).items(), columns=["setting", "value"])
+    table(
+        rules,
+        caption=say("The policy that these numbers follow ({digest})", digest=policy.digest()),
+        fold=True,
+    )
+    units = {
+        "margin": "percent",
+        "fee_share": "percent",
+        "discount_rate": "percent",
+        "horizon_months": "months",
+    }
+    one = 10 ** fmt.currency_exponent(book.currency)
+    values = {
+        name: value for name, value in facts.model_dump().items() if name not in ("name", "logo", "accent")
+    }
+    for name, value in values.items():
+        if name in ("fee_fixed", "cost_to_serve"):
+            values[name] = fmt.money(value * one, book.currency)
+        elif name in units:
+            values[name] = fmt.value(value, units[name])
+    sources = [
+        "this notebook" if name in facts.overridden else "company.yml" if name in facts.given else "default"
+        for name in values
+    ]
+    known = pd.DataFrame({"fact": list(values), "value": map(str, values.values()), "from": sources})
+    table(known[known["value"] != ""], caption=say("What the company earns on its revenue"), fold=True)
+    glossary()

@@ -1,0 +1,54 @@
+"""What a report rests on: method, glossary and terms."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from report_sample import notebook
+
+from tenure import report
+from tenure.economics import Economics
+from tenure.errors import InputError
+from tenure.policy import MetricPolicy
+from tenure.report import display, terms
+
+
+def test_the_method_shows_policy_economics_and_where_they_are_from(capsys):
+    facts = Economics(margin=0.8, fee_fixed=0.25).model_copy(update={"given": ("margin", "currency")})
+    facts = facts.overriding({"discount_rate": 0.125})
+    book = SimpleNamespace(scope={"policy": MetricPolicy()}, economics=facts, currency="EUR")
+    report.method(book)
+    said = capsys.readouterr().out
+    assert f"The policy that these numbers follow ({MetricPolicy().digest()})" in said
+    rows = {line.split()[1]: line.split()[2:] for line in said.splitlines() if len(line.split()) > 3}
+    assert rows["margin"] == ["80%", "company.yml"]
+    assert rows["fee_fixed"] == ["€0.25", "default"]
+    assert rows["discount_rate"] == ["12.5%", "this", "notebook"]
+    assert rows["horizon_months"] == ["24", "months", "default"]
+    assert "logo" not in rows
+
+
+def test_terms_are_found_in_their_plural_and_by_their_longest_name():
+    assert terms.terms_in("Voluntary churn, hazard ratios and ARPA.") == [
+        "ARPA", "hazard ratio", "voluntary churn",
+    ]  # fmt: skip
+    assert terms.terms_in("Involuntary: an arpa of lifters") == []
+    assert terms.terms_in("") == []
+
+
+def test_a_page_explains_the_terms_that_it_uses_and_no_others():
+    node = notebook("# Who leaves?\n\nThe hazard of each cohort.", "…", "## How we know", "…")
+    output = nbformat.v4.new_output
+    node.cells[1].outputs = [output("display_data", {"text/plain": "Two hazard ratios", "text/html": "<p>"})]
+    node.cells[3].outputs = [output("display_data", {"text/plain": "", display.GLOSSARY: {"terms": "used"}})]
+    page = report.render(node)
+    for term in ("hazard ratio", "hazard", "cohort"):
+        assert f"<dt>{term}</dt>" in page
+    assert "<dt>churn</dt>" not in page
+
+
+def test_a_term_that_is_none_is_refused():
+    with pytest.raises(InputError, match="no term 'hazzard'"):
+        report.glossary("hazzard")
