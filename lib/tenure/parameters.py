@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from tenure.errors import InputError
+from tenure.renamed import now_called
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -65,15 +66,16 @@ def _parameters_cell(names: Mapping[str, Any]) -> tuple[list[str], int, dict[str
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the sentence that refuses a name and suggests the nearest known one.
+    """Return the sentence that refuses a name and says what it is called now, or suggests the nearest one.
 
     Example:
         >>> unknown_name("parameter", "perod", ["period", "by"])
         'There is no parameter `perod`; did you mean `period`? Known: by, period.'
     """
     known = sorted(known)
+    new = now_called(kind, name)
     nearest = get_close_matches(name, known, n=1)
-    hint = f"; did you mean `{nearest[0]}`?" if nearest else "."
+    hint = f"; it is now {new}." if new else f"; did you mean `{nearest[0]}`?" if nearest else "."
     return f"There is no {kind} `{name}`{hint} Known: {', '.join(known)}."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reference import snapshot
-from tenure.runs import renamed
+from tenure import renamed
 
 
 def test_every_finding_and_export_is_as_it_was_or_explained(demo_run):

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tenure.runs import renamed
+from tenure import renamed
 
 HERE = Path(__file__).resolve().parent
 FROZEN, CHANGED = HERE / "snapshot", HERE / "changed"

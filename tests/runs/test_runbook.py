@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from tiny_projects import Project
 
+from tenure import renamed
 from tenure.errors import InputError
 from tenure.runs.runbook import read_runbook
 
@@ -145,3 +146,26 @@ def test_the_projects_own_runbook_is_sound(request: pytest.FixtureRequest) -> No
     path = request.config.rootpath / "notebooks" / "runbook.yml"
     names = [report.name for report in read_runbook(path).reports]
     assert "churn_curves" in names
+
+
+def test_an_old_name_is_refused_with_the_new_one(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(renamed.PARAMETERS, "gross_margin", "margin")
+    monkeypatch.setitem(renamed.PARAMETERS, "yearly_rate", "discount_rate of company.yml")
+    monkeypatch.setitem(renamed.FINDINGS, "old.number", "some.number")
+    monkeypatch.setitem(renamed.NOTEBOOKS, "old.ipynb", "one.ipynb")
+    project.notebook("one", "pass", parameters="margin: float = 0.7")
+    entry = "reports:\n- {name: one, notebook: one.ipynb, %s}\n"
+    for book, words in (
+        (entry % "parameters: {gross_margin: 0.8}", ["report one", "`gross_margin`", "now `margin`"]),
+        (entry % "parameters: {yearly_rate: 0.1}", ["`yearly_rate`", "now discount_rate of company.yml"]),
+        ("defaults: {gross_margin: 0.8}\n" + entry % "title: T", ["defaults", "now `margin`"]),
+        (entry % "watch: {old.number: {max: 1}}", ["watch", "`old.number` is now `some.number`"]),
+        ("reports:\n- {name: one, notebook: old.ipynb}\n", ["old.ipynb is now `one.ipynb`"]),
+    ):
+        path = project.runbook(book)
+        with pytest.raises(InputError) as refused:
+            read_runbook(path)
+        assert all(word in str(refused.value) for word in words), refused.value
+    project.simple("one")
+    with pytest.raises(InputError, match=r"--set gross_margin.*now `margin`"):
+        read_runbook(project.root / "notebooks" / "runbook.yml", {"gross_margin": "0.8"})

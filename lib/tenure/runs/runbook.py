@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenure.errors import InputError
 from tenure.parameters import unknown_name
+from tenure.renamed import now_called
 from tenure.runs.notebook import Notebook, Text, read_notebook
 
 _NAME = r"^[a-z][a-z0-9_]*$"
@@ -134,6 +135,12 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
     """
     file = _read(path)
     folder = path.parent
+    for entry in file.reports:
+        if not (folder / entry.notebook).is_file() and (new := now_called("notebook", entry.notebook)):
+            raise InputError(f"{path.name}, report {entry.name}: the notebook {entry.notebook} is now {new}.")
+        for id in entry.watch:
+            if new := now_called("finding", id):
+                raise InputError(f"{path.name}, report {entry.name}, watch: the finding `{id}` is now {new}.")
     notebooks = {entry.name: read_notebook(folder / entry.notebook) for entry in file.reports}
     _unique([entry.name for entry in file.reports], path)
     declared = {name for notebook in notebooks.values() for name in notebook.parameters}

@@ -1,0 +1,21 @@
+"""What notebooks, parameters and findings used to be called, so that an old name is refused with its new one."""
+
+from __future__ import annotations
+
+# Old name: new name; for what is gone, a word on where it stands now. docs/changes.md lists them.
+NOTEBOOKS: dict[str, str] = {}
+PARAMETERS: dict[str, str] = {}
+FINDINGS: dict[str, str] = {}
+
+_BY_KIND = {"notebook": NOTEBOOKS, "parameter": PARAMETERS, "finding": FINDINGS}
+
+
+def now_called(kind: str, name: str) -> str:
+    """Return what an old name is called now, in words; empty: it is no old name.
+
+    Example:
+        >>> now_called("parameter", "never_heard_of")
+        ''
+    """
+    new = _BY_KIND.get(kind, {}).get(name, "")
+    return f"`{new}`" if new and " " not in new else new
