@@ -1,4 +1,4 @@
-"""What notebooks, parameters and findings used to be called, so that an old name is refused with its new one."""
+"""What notebooks, parameters and findings used to be called: an old name is refused with its new one."""
 
 from __future__ import annotations
 
