@@ -25,7 +25,7 @@ from tenure.measures.calendar import (
     month_index,
     month_start,
 )
-from tenure.measures.subscriptions import Tables, classified, group_column, limit_days, monthly_amount
+from tenure.measures.subscriptions import Tables, classified, group_column, limit_days, monthly_amount, settle
 from tenure.policy import MetricPolicy
 
 KINDS = (
@@ -642,6 +642,15 @@ def _intervals(
 
     What the policy says of pauses, unpaid time, cancellations and gaps is settled here.
     """
+    rows = settle(
+        source, ("ledger", as_of, currency, policy), lambda: _ledger(source, as_of, currency, policy)
+    )
+    rows = _with_group(source, rows, by)
+    return rows.mutate(customer_id=rows.subscription_id) if policy.unit == "subscription" else rows
+
+
+def _ledger(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
+    """The spans of `_intervals`, before they are grouped."""
     raw = source["subscriptions"]
     rows = _settled(source, raw, as_of=as_of, currency=currency, policy=policy)
     if policy.gap_days:
@@ -658,8 +667,7 @@ def _intervals(
     )
     if policy.usage == "included" and "payments" in source:
         rows = ibis.union(rows, _usage(source, as_of, currency, policy).select(rows.columns))
-    rows = _with_group(source, rows, by)
-    return rows.mutate(customer_id=rows.subscription_id) if policy.unit == "subscription" else rows
+    return rows
 
 
 def _settled(

@@ -7,7 +7,7 @@ Ibis expression. A day ``as_of`` means: the data is complete through the end of 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Literal
 
@@ -29,6 +29,19 @@ from tenure.measures.calendar import (
 from tenure.policy import MetricPolicy
 
 Tables = Mapping[str, ir.Table]
+
+
+def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+    """Have the engine compute a table once for all measures of a `Source`; other mappings compute it anew.
+
+    Args:
+        source: Contract tables.
+        key: What it is: a name, and all that it depends on.
+        make: Makes the expression.
+    """
+    settled = getattr(source, "settle", None)
+    return settled(key, make) if settled else make()
+
 
 CAUSES = ("voluntary", "involuntary", "unknown")
 
@@ -117,6 +130,11 @@ def spells(
         and null while still on), cause (voluntary, involuntary or unknown; null while still on), and
         what the stay began with: plan, currency, billing (such as "1 month").
     """
+    key = ("spells", as_of, currency, policy)
+    return settle(source, key, lambda: _spells(source, as_of, currency, policy))
+
+
+def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
     alone, rows = _alone_and_several(source, as_of, currency, policy)
     carry = ("plan", "currency", "billing")
     columns = ["customer_id", "island", "start", "end", "end_day", "rank", *carry]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from tenure.sources.engine import guarded, keep, named
 from tenure.sources.mapping import load_mapping, map_tables
 from tenure.sources.places import open_catalog
 from tenure.sources.published import published_file, published_table
+from tenure.sources.results import kept
 
 # An id, a time and a flag: the customers' columns that say nothing to compare groups by.
 _NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test"}
@@ -51,6 +52,7 @@ class Source(Mapping[str, ir.Table]):
         notes: What was left aside while opening, a sentence each.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
         mark: Changes when the data changes; None where that cannot be known.
+        settled: What measures have had the engine compute once, by what it is (see `settle`).
     """
 
     tables: Mapping[str, ir.Table]
@@ -62,6 +64,7 @@ class Source(Mapping[str, ir.Table]):
     notes: tuple[str, ...] = ()
     snapshot_day: dt.date | None = None
     mark: str | None = None
+    settled: dict[Hashable, ir.Table] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ir.Table:
         if name in self.tables:
@@ -90,6 +93,20 @@ class Source(Mapping[str, ir.Table]):
             listed = absent[0] if len(absent) == 1 else f"{', '.join(absent[:-1])} and {absent[-1]}"
             tables = "tables" if len(absent) > 1 else "table"
             raise NotApplicable(f"This question needs the {tables} {listed}, which {self.url} does not have.")
+
+    def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+        """Have the engine compute a table once, for all measures of this source that are made from it.
+
+        It is a temporary table, gone with the source. Where this user may write nothing, not even that, it
+        is computed each time it is used.
+
+        Args:
+            key: What it is, such as a name with a day and a policy.
+            make: Makes the expression, where it is not there yet.
+        """
+        if key not in self.settled:
+            self.settled[key] = guarded(lambda: kept(make()))
+        return self.settled[key]
 
     def fingerprint(self) -> str | None:
         """Return a text that changes when the data changes; None where that cannot be known."""

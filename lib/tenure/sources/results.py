@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import uuid
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,11 +44,33 @@ def kept(table: ir.Table) -> ir.Table:
         2
     """
     try:
-        return _exact(table).cache()
+        return _stored(_exact(table))
     except Exception as error:
         if may_not_write(error):
             return table
         raise
+
+
+def _stored(table: ir.Table) -> ir.Table:
+    backend: Any = table.get_backend()
+    if backend.name != "postgres":
+        return table.cache()
+    # Ibis would make columns of the database's own collation; ours are compared byte by byte.
+    backend._run_pre_execute_hooks(table)
+    name = f"kept_{uuid.uuid4().hex[:8]}"
+    with backend.con.cursor() as cursor:
+        cursor.execute(f"CREATE TEMPORARY TABLE {name} AS {backend.compile(table)}")
+        cursor.execute(f"ANALYZE {name}")
+    op = ops.DatabaseTable(name, schema=table.schema(), source=backend)
+    weakref.finalize(op, _drop, backend, name)
+    return op.to_expr()
+
+
+def _drop(backend: Any, name: str) -> None:
+    """Drop what nothing uses any more; with the connection it is gone anyway."""
+    if not backend.con.closed and not sys.is_finalizing():
+        with backend.con.cursor() as cursor:
+            cursor.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 def batches(table: ir.Table) -> pa.RecordBatchReader:
