@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from measures.test_subscriptions import (
+from test_subscriptions import (
     AS_OF,
     CONNECTION,
     SEEDS,
@@ -25,6 +24,7 @@ from measures.test_subscriptions import (
     tables,
     whole_periods,
 )
+
 from tenure.errors import InputError
 from tenure.measures import subscriptions
 from tenure.measures import value as measures

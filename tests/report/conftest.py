@@ -120,6 +120,7 @@ def pages(ran: Any, stopped: Any, entries: list[dict[str, Any]], tmp_path_factor
         "started": "2026-11-01T05:00:00Z",
         "seconds": 12.3,
         "commit": "1a2b3c",
+        "versions": {"python": "3.12.0"},
         "fingerprint": {"subscriptions": "77aa", "source": "postgres://reader:s3cret@db.example/x"},
     }
     made = {

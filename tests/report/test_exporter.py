@@ -102,7 +102,7 @@ def test_a_page_is_light(pages):
 def test_passwords_are_hidden(pages):
     words = pages["report"].read_text(encoding="utf-8")
     assert "s3cret" not in words
-    assert "postgres://reader:***@db.example/warehouse" in words
+    assert "postgres://***@db.example/warehouse" in words
 
 
 def test_parameters_have_value_meaning_and_mark(page, ran):

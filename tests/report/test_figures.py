@@ -59,7 +59,7 @@ LINE = pd.DataFrame({"date": pd.date_range("2026-01-01", periods=6, freq="MS"), 
 BRIDGE = pd.DataFrame({"label": ["before", HOSTILE, "after"], "amount": [100.0, -30.0, 70.0]})
 
 DRAWN = {
-    "survival": lambda: figures.survival(life([HOSTILE, "other"]), title=HOSTILE, subtitle=HOSTILE),
+    "survival": lambda: figures.survival(life([HOSTILE, "other"]), title=HOSTILE),
     "survival of models": lambda: figures.survival(life(["a"], start=0)),
     "survival in panels": lambda: figures.survival(life([f"{HOSTILE} {k}" for k in range(9)])),
     "hazard": lambda: figures.hazard(
@@ -73,9 +73,7 @@ DRAWN = {
     "bars": lambda: figures.bars_with_intervals(
         BARS, unit="percent", reference=0.15, reference_label=HOSTILE
     ),
-    "line": lambda: figures.line_with_interval(
-        LINE, unit="money:EUR", annotations={"2026-03-01": HOSTILE}, partial=True, target=2e5
-    ),
+    "line": lambda: figures.line_with_interval(LINE, unit="money:EUR", target=2e5, subtitle=HOSTILE),
     "waterfall": lambda: figures.waterfall(BRIDGE, unit="money:EUR"),
 }
 
@@ -126,7 +124,7 @@ def test_numbers_at_risk_are_those_who_completed_the_period():
     )
     words = written(figures.survival(table))
     assert [word for word in words if word in ("90", "70", "50")] == ["90", "70", "50"]
-    cut = written(figures.survival(table, horizon=2))
+    cut = written(figures.survival(table, until=2))
     assert "50" in cut
 
 

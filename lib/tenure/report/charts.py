@@ -1,14 +1,15 @@
 """Figures of amounts, ratios and series: heat map, forest, bars, line, waterfall.
 
-Each takes a table, a result that has one, or a frame, and the column to draw; the unit is the table's. Titles
-are statements: empty, the figure says what stands out.
+Each takes a table, a result that has one, or a frame, and the column to draw; an interval is in the columns
+`{name}_low` and `{name}_high`, the unit is the table's. A title is a statement: empty, the figure says what
+stands out. `subtitle` says what is measured; `unit` is for frames, which know none.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,19 @@ if TYPE_CHECKING:
 
 
 def retention_heatmap(
-    matrix: Any, *, unit: str = "", period: str = "month", title: str = "", subtitle: str | None = None
+    matrix: Any, *, unit: str = "", period: str = "month", title: str = "", subtitle: str = ""
 ) -> Picture:
     """Draw retention by cohort (rows) and age (columns); cells of cohorts that are too young stay blank.
 
     Args:
         matrix: A row for each cohort, named by the index or the first column, and a column for each age; NaN
             where a cohort is too young.
-        unit: The unit of the values, where the table does not say it; empty: percent.
+        unit: The unit of the values; empty: percent.
         period: The unit of age.
-        title: A statement; empty: the newest cohorts against those a year before.
-        subtitle: What is measured; None: the usual words.
+        title: Empty: the newest cohorts against those a year before.
+        subtitle: Empty: the usual words.
     """
     import numpy as np
-    from matplotlib.colors import LinearSegmentedColormap
 
     table = table_of(matrix)
     unit = unit or next(iter(table.units.values()), "percent")
@@ -52,41 +52,40 @@ def retention_heatmap(
         frame = frame.set_index(frame.columns[0])
     values = frame.to_numpy(dtype=float)
     rows, columns = values.shape
-    if subtitle is None:
-        subtitle = f"Share still there by {period}s since the start; blank: too young to tell"
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low, high = (0.0, 1.0) if low == high else (low, high)
-    tints = LinearSegmentedColormap.from_list("tenure", ["#F6EEFA", "#B98FD0", style.PALETTE[0]])
     names = [str(name) for name in frame.index]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.7 + 0.27 * min(rows, 40), width=width)
-        shades = np.ma.masked_invalid(values)
-        axes.pcolormesh(shades, cmap=tints, vmin=low, vmax=high, edgecolors="white", linewidth=1)
-        axes.invert_yaxis()
-        axes.grid(False)
-        axes.spines["bottom"].set_visible(False)
-        down = range(0, rows, max(1, math.ceil(rows / 40)))
+        rounded = np.round(values, 2 if unit == "percent" else 9)
+        words = [fmt.column(line, unit) for line in rounded] if columns <= 14 and rows <= 40 else []
+        style.cells(axes, values, words, ["#F6EEFA", "#B98FD0", style.PALETTE[0]], low, high)
+        down, across = (range(0, n, max(1, math.ceil(n / most))) for n, most in ((rows, 40), (columns, 13)))
         axes.set_yticks([k + 0.5 for k in down], [style.shorten(names[k]) for k in down])
-        across = range(0, columns, max(1, math.ceil(columns / 13)))
         axes.set_xticks([k + 0.5 for k in across], [str(frame.columns[k]) for k in across])
-        axes.tick_params(length=0)
-        axes.xaxis.tick_top()
         axes.set_xlabel(f"{period.capitalize()}s since the start")
         axes.xaxis.set_label_position("top")
-        if columns <= 14 and rows <= 40:
-            words = [fmt.column(line, unit) for line in np.round(values, 2 if unit == "percent" else 9)]
-            for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
-                ink = style.ink_on(tints((values[row, column] - low) / (high - low))[:3])
-                place = (column + 0.5, row + 0.5)
-                axes.text(*place, words[row][column], ha="center", va="center", size=8.5, color=ink)
         return figure
 
-    takeaway, alt = _cohorts_read(values, names, list(frame.columns), unit, period)
+    takeaway = say("No two cohorts can be compared yet")
+    alt = f"Retention by start and age for {things(rows, 'cohort')}; those too young are blank."
+    # At the greatest age that two cohorts have reached: the newest, and the one a year before or the first.
+    for column in range(columns):
+        there = np.flatnonzero(np.isfinite(values[:, column]))
+        if len(there) > 1:
+            new, old, age = there[-1], there[max(0, len(there) - 13)], frame.columns[column]
+            takeaway = say(
+                "After {age}: {now} of those of {new}, {before} of those of {old}",
+                age=age if isinstance(age, str) else fmt.duration(age, f"{period}s"),
+                now=(values[new, column], unit), new=names[new],
+                before=(values[old, column], unit), old=names[old],
+            )  # fmt: skip
     data = frame.rename(columns=str).rename_axis(frame.index.name or "cohort").reset_index()
-    units = dict.fromkeys(map(str, frame.columns), unit)
-    return Picture(draw, title or takeaway, alt, Table(data, units), subtitle)
+    data = Table(data, dict.fromkeys(map(str, frame.columns), unit))
+    subtitle = subtitle or f"Share still there by {period}s since the start; blank: too young to tell"
+    return Picture(draw, title or takeaway, f"{alt} {takeaway}.", data, subtitle)
 
 
 def forest(
@@ -103,58 +102,46 @@ def forest(
         ratios: Columns label, ratio and its interval, in the order given. With a column `section` rows stand
             under headings. A row without interval whose ratio is 1 is a reference. Hazard ratios may be given
             as they are estimated, with columns covariate, level and hazard_ratio.
-        title: A statement; empty: the largest ratio that is clear.
+        title: Empty: the ratio furthest from 1 of those that are clear.
         subtitle: What is measured.
         less: What a ratio below 1 means, in words.
         more: What a ratio above 1 means.
     """
     given = table_of(ratios)
     names = {"covariate": "section", "level": "label", "hazard_ratio": "ratio"}
-    names = {old: new for old, new in names.items() if new not in given.frame.columns}
-    ends = {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
-    renamed = Table(given.frame.rename(columns={**names, **ends}), given.units)
-    table = drawn_from(renamed, "forest", "ratio", "label")
+    names |= {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
+    renamed = {old: new for old, new in names.items() if new not in given.frame.columns}
+    table = drawn_from(given.pipe(lambda frame: frame.rename(columns=renamed)), "forest", "ratio", "label")
     lines = _forest_lines(table.frame)
+    known = sorted((line for line in lines if line.ends), key=lambda line: -(line.ratio or 0))
+    clear = [line for line in known if line.clear]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.9 + 0.29 * len(lines), width=width)
+        style.label_rows(axes, [line.label for line in lines], 30)
         for place, line in enumerate(lines):
+            axes.get_yticklabels()[place].set_weight("normal" if line.words else "bold")
+            style.note(axes, line.words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
             if line.ratio is None:
                 continue
             color = style.PALETTE[0] if line.clear else GREY
-            if line.ends:
-                axes.plot(line.ends, [place, place], color=color, lw=2.2)
-            marker = "|" if line.reference else "o"
-            fill = color if line.clear else "white"
+            axes.plot(line.ends, [place] * len(line.ends), color=color, lw=2.2)
+            fill, marker = color if line.clear else "white", "|" if line.reference else "o"
             axes.plot([line.ratio], [place], marker=marker, ms=7, mec=color, mfc=fill, mew=1.8)
         _ratio_axis(axes, [1.0, *(mark for line in lines for mark in (line.ratio, *line.ends) if mark)])
-        axes.set_ylim(len(lines) - 0.4, -0.6)
-        axes.grid(axis="y", visible=False)
-        axes.set_yticks(range(len(lines)), [style.shorten(line.label, 30) for line in lines])
-        for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
-            tick.set_color(INK)
-            tick.set_weight("normal" if line.words else "bold")
-        for place, line in enumerate(lines):
-            style.note(axes, line.words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
-        style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (1, 1), (-6, 4), "xaxis", ha="right", va="bottom")
-        style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (1, 1), (6, 4), "xaxis", ha="left", va="bottom")
+        style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (1, 1), (-6, 4), "xaxis", ha="right")
+        style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (1, 1), (6, 4), "xaxis", ha="left")
         return figure
 
-    clear = [line for line in lines if line.clear and line.ratio]
-    ranked = sorted(
-        (line for line in lines if line.ends and line.ratio), key=lambda line: -float(line.ratio or 0)
-    )
     takeaway = say("No interval excludes 1: nothing stands out")
     if clear:
         top = max(clear, key=lambda line: abs(math.log(line.ratio or 1)))
-        takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=fmt.ratio(top.ratio))
-    said = listed([(line.name, line.ratio) for line in ranked], "ratio")
+        takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=(top.ratio, "ratio"))
+    said = listed([(line.name, line.ratio) for line in known], "ratio")
     alt = f"Ratios with their intervals, the largest first: {said}."
-    columns = style.known(table.frame, "section", "label", "reference", "n", "events", "ratio")
-    columns += style.known(table.frame, "ratio_low", "ratio_high", "p")
-    return Picture(
-        draw, title or takeaway, alt, Table(table.frame[columns], {"ratio": "ratio", "p": "p"}), subtitle
-    )
+    columns = ("section", "label", "reference", "n", "events", "ratio", "ratio_low", "ratio_high", "p")
+    data = Table(table.frame[style.known(table.frame, *columns)], {"ratio": "ratio", "p": "p"})
+    return Picture(draw, title or takeaway, alt, data, subtitle)
 
 
 def bars_with_intervals(
@@ -167,7 +154,6 @@ def bars_with_intervals(
     reference_label: str = "",
     title: str = "",
     subtitle: str = "",
-    colors: Mapping[str, str] | None = None,
 ) -> Picture:
     """Draw a value for each label as a horizontal bar with its interval, in the order given.
 
@@ -175,38 +161,32 @@ def bars_with_intervals(
         rows: Columns `label`, `value` and, where known, its interval.
         value: The column of the values.
         label: The column of the labels.
-        unit: The unit of the values, where the table does not say it.
+        unit: The unit of the values.
         reference: A value to mark by a line across all bars.
         reference_label: What it is.
-        title: A statement; empty: the largest and the smallest value.
+        title: Empty: the largest and the smallest value.
         subtitle: What is measured.
-        colors: A color for some labels.
     """
-    table = drawn_from(rows, "bars_with_intervals", value, label)
-    unit = fmt.check_unit(unit or table.units.get(value, "number"))
+    table, unit = _measured(rows, "bars_with_intervals", value, unit, label)
     bars = table.frame.to_dict("records")
+    named = [(str(row[label]), row[value]) for row in bars]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.55 + 0.36 * len(bars), width=width)
-        written = fmt.column([row[value] for row in bars], unit)
+        style.label_rows(axes, [name for name, _ in named])
+        written = fmt.column([number for _, number in named], unit)
         for place, row in enumerate(bars):
             if fmt.missing(row[value]):
                 style.note(axes, written[place], (0, place), (4, 0), ha="left", va="center", size=10)
                 continue
-            color = (colors or {}).get(str(row[label]), style.PALETTE[3])
-            axes.barh(place, row[value], height=0.62, color=color)
+            axes.barh(place, row[value], height=0.62, color=style.PALETTE[3])
             ends = [row.get(f"{value}_{end}") for end in ("low", "high")]
             ends = [float(end) for end in ends if not fmt.missing(end)]
             if len(ends) == 2:
                 axes.plot(ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
             far = (max([float(row[value]), 0.0, *ends]), float(place))
-            style.note(
-                axes, written[place], far, (5, 0), ha="left", va="center", color=INK, size=10, weight="bold"
-            )
-        axes.set_ylim(len(bars) - 0.5, -0.5)
-        axes.set_yticks(range(len(bars)), [style.shorten(row[label], 28) for row in bars])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
+            look: dict[str, Any] = {"color": INK, "size": 10, "weight": "bold"}
+            style.note(axes, written[place], far, (5, 0), ha="left", va="center", **look)
         style.unit_axis(axes.xaxis, unit)
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="x", length=0)
@@ -216,19 +196,14 @@ def bars_with_intervals(
             style.note(axes, words, (reference, 1), (0, 3), "xaxis")
         return figure
 
-    known = sorted(
-        ((str(row[label]), float(row[value])) for row in bars if not fmt.missing(row[value])),
-        key=lambda pair: -pair[1],
-    )
+    known = sorted((pair for pair in named if not fmt.missing(pair[1])), key=lambda pair: -pair[1])
     takeaway = say("Nothing is known yet")
     if known:
-        words = {"first": known[0][0], "most": fmt.value(known[0][1], unit)}
-        words |= {"last": known[-1][0], "least": fmt.value(known[-1][1], unit)}
+        (first, most), (last, least) = known[0], known[-1]
         several = "{first} has most, {most}; {last} has least, {least}"
-        takeaway = say("{first}: {most}" if len(known) == 1 else several, **words)
-    alt = f"Bars: {listed([(row[label], row[value]) for row in bars], unit)}."
-    data = Table(table.frame, {value: unit, **table.units})
-    return Picture(draw, title or takeaway, alt, data, subtitle)
+        words = {"first": first, "most": (most, unit), "last": last, "least": (least, unit)}
+        takeaway = say(several if len(known) > 1 else "{first}: {most}", **words)
+    return Picture(draw, title or takeaway, f"Bars: {listed(named, unit)}.", table, subtitle)
 
 
 def line_with_interval(
@@ -238,62 +213,39 @@ def line_with_interval(
     date: str = "date",
     group: str = "group",
     unit: str = "",
-    annotations: Mapping[Any, str] | None = None,
-    partial: bool = False,
     target: float | None = None,
     from_zero: bool = True,
     title: str = "",
     subtitle: str = "",
-    colors: Mapping[str, str] | None = None,
 ) -> Picture:
-    """Draw a value over time, for one or several groups, with its interval and what happened when.
+    """Draw a value over time, for one or several groups, with its interval.
 
     Args:
         rows: Columns `date`, `value` and, where known, its interval and `group`.
         value: The column of the values.
         date: The column of the days.
         group: The column of the groups.
-        unit: The unit of the values, where the table does not say it.
-        annotations: For a date what happened, in a few words.
-        partial: Whether the last date is a period that still runs; it is drawn hollow.
+        unit: The unit of the values.
         target: What was aimed for, drawn as a dashed line.
         from_zero: Whether the scale begins at zero.
-        title: A statement; empty: the first and the last value.
+        title: Empty: the first and the last value.
         subtitle: What is measured.
-        colors: A color for some groups.
     """
-    table = drawn_from(rows, "line_with_interval", value, date)
-    unit = fmt.check_unit(unit or table.units.get(value, "number"))
+    table, unit = _measured(rows, "line_with_interval", value, unit, date)
     import pandas as pd
 
     by = table.frame[group].astype(str) if group in table.frame.columns else "all"
     frame = table.frame.assign(date=pd.to_datetime(table.frame[date]), group=by)
     frame = frame.sort_values(["group", "date"], kind="stable")
     groups = style.group_names(frame)
-    chosen = style.colors(groups, colors)
-    end = frame["date"].max()
 
     def draw(width: float) -> Figure:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
         figure, axes = style.new_figure(3.3, width=width)
-        ends = []
-        for name in groups:
-            part, color = frame[frame["group"] == name], chosen[name]
-            style.band(axes, part, "date", value, color)
-            whole = part[part["date"] < end] if partial else part
-            axes.plot(whole["date"], whole[value], color=color, dashes=style.dashes(name))
-            if partial and len(part) and part["date"].iloc[-1] == end:
-                tail = part.tail(2)
-                axes.plot(tail["date"], tail[value], color=color, lw=1.3, ls=(0, (2, 2)))
-                tip = part.tail(1)
-                axes.plot(tip["date"], tip[value], "o", ms=6, mfc="white", mec=color)
-            known = part[part[value].notna()]
-            if len(known):
-                last = known.iloc[-1]
-                ends.append((name, float(date2num(last["date"])), float(last[value]), color))
-        reach = frame[style.known(frame, value, f"{value}_low", f"{value}_high")]
-        marks = [*reach.to_numpy(dtype=float).ravel().tolist(), math.nan if target is None else target]
+        ends = style.lines(axes, frame.assign(at=date2num(frame["date"])), "at", value, style.colors(groups))
+        reach = frame[style.known(frame, value, f"{value}_low", f"{value}_high")].to_numpy(dtype=float)
+        marks = [*reach.ravel().tolist(), math.nan if target is None else target]
         marks = [mark for mark in marks if math.isfinite(mark)]
         low, high = min(marks, default=0.0), max(marks, default=1.0)
         low = min(low, 0.0) if from_zero else low
@@ -302,6 +254,7 @@ def line_with_interval(
         style.unit_axis(axes.yaxis, unit)
         axes.grid(axis="x", visible=False)
         locator = AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis_date()
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
         if target is not None and not fmt.missing(target):
@@ -309,34 +262,25 @@ def line_with_interval(
             # At the end where the lines are further from it.
             begins, ends_at = (
                 min(abs(frame.loc[frame["date"] == day, value] - target), default=0.0)
-                for day in (frame["date"].min(), end)
+                for day in (frame["date"].min(), frame["date"].max())
             )
             place, shift, side = (0, 2, "left") if begins >= ends_at else (1, -2, "right")
             words = f"target {fmt.value(target, unit)}"
             style.note(axes, words, (place, target), (shift, 3), "yaxis", ha=side)
-        _annotate_dates(axes, annotations or {}, frame["date"].min(), end)
-        if len(groups) > 1:
-            style.label_ends(axes, ends)
+        style.label_ends(axes, ends)
         return figure
 
-    known = frame.dropna(subset=value)
-    spans = {
-        str(name): part.iloc[[0, -1]][[value, "date"]].to_numpy().tolist()
-        for name, part in known.groupby("group", sort=False)
-    }
-    takeaway, said = say("Nothing is known yet"), ""
-    if spans:
-        (before, start), (now, last) = next(iter(spans.values()))
-        sentence = "{group}: {now} on {last}, from {before} on {start}" if len(groups) > 1 else (
-            "{now} on {last}, from {before} on {start}"
-        )  # fmt: skip
-        words = {"now": fmt.value(now, unit), "before": fmt.value(before, unit), "group": next(iter(spans))}
+    known = frame.dropna(subset=value).groupby("group", sort=False)[[date, value]]
+    takeaway, said = say("Nothing is known yet"), []
+    for name, part in reversed(list(known)):  # the first group's is said
+        (start, before), (last, now) = part.iloc[[0, -1]].to_numpy().tolist()
+        sentence = "{now} on {last}, from {before} on {start}"
+        words = {"now": (now, unit), "before": (before, unit), "group": name}
+        sentence = f"{{group}}: {sentence}" if len(groups) > 1 else sentence
         takeaway = say(sentence, last=fmt.date(last), start=fmt.date(start), **words)
-        pairs = [(name, number) for name, (_, (number, _)) in spans.items()]
-        said = f", ending at {listed(pairs, unit) if len(groups) > 1 else words['now']}"
-    alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time{said}."
-    subtitle = style.also(subtitle, "hollow: still running" if partial else "")
-    data = Table(table.frame, {value: unit, date: "date", **table.units})
+        said.insert(0, (name if len(groups) > 1 else "", now))
+    alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time, ending at {listed(said, unit)}."
+    data = Table(table.frame, {date: "date", **table.units})
     return Picture(draw, title or takeaway, alt, data, subtitle)
 
 
@@ -356,15 +300,14 @@ def waterfall(
             between are changes that add up.
         amount: The column of the amounts.
         label: The column of the labels.
-        unit: The unit of the amounts, where the table does not say it.
-        title: A statement; empty: both totals, and the largest change.
+        unit: The unit of the amounts.
+        title: Empty: both totals, and the largest change.
         subtitle: What is measured.
 
     Raises:
         InputError: The changes do not lead from the first total to the last.
     """
-    table = drawn_from(rows, "waterfall", amount, label)
-    unit = fmt.check_unit(unit or table.units.get(amount, "number"))
+    table, unit = _measured(rows, "waterfall", amount, unit, label)
     labels = [str(name) for name in table.frame[label]]
     amounts = [float(number) for number in table.frame[amount]]
     if len(amounts) < 2:
@@ -374,26 +317,21 @@ def waterfall(
             f"The figure waterfall does not add up: its rows give {sum(amounts[:-1]):g}, "
             f"its last total is {amounts[-1]:g}."
         )
-    levels = [0.0]
-    for number in amounts[:-1]:
-        levels.append(levels[-1] + number)
-    spans = [(levels[k], levels[k + 1]) for k in range(len(amounts) - 1)] + [(0.0, amounts[-1])]
+    changes = range(1, len(amounts) - 1)
+    levels = [0.0, *itertools.accumulate(amounts[:-1])]
+    spans = [*itertools.pairwise(levels), (0.0, amounts[-1])]
     tops, feet = [max(span) for span in spans], [min(span) for span in spans]
     # Bars from zero would hide small changes of a large total: the totals are cut, and it is said.
     low = min(feet[1:-1] or [0.0])
     cut = low > 0.5 * max(tops) and min(feet) >= 0
     base = max(low - 0.35 * (max(tops) - low), 0.0) if cut else min(0.0, *feet)
-    signed = [
-        ("+" if 0 < place < len(amounts) - 1 and amounts[place] > 0 else "") + words
-        for place, words in enumerate(fmt.column(amounts, unit))
-    ]
+    signed = fmt.column(amounts, unit)
+    signed = [f"+{word}" if k in changes and amounts[k] > 0 else word for k, word in enumerate(signed)]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(3.3, width=width)
-        good, bad = style.PALETTE[2], style.PALETTE[4]
         for place, (start, stop) in enumerate(spans):
-            total = place in (0, len(amounts) - 1)
-            color = style.PALETTE[5] if total else good if stop >= start else bad
+            color = style.PALETTE[5] if place not in changes else style.PALETTE[2 if stop >= start else 4]
             axes.bar(place, stop - start, bottom=start, width=0.66, color=color)
             if place < len(amounts) - 1:
                 axes.plot([place + 0.33, place + 0.67], [stop, stop], color=MUTED, lw=0.9)
@@ -408,35 +346,22 @@ def waterfall(
         axes.set_yticks([])
         return figure
 
-    words = {"before": fmt.value(amounts[0], unit), "after": fmt.value(amounts[-1], unit)}
+    words = {"before": (amounts[0], unit), "after": (amounts[-1], unit)}
     takeaway = say("It stays at {after}", **words)
     if any(amounts[1:-1]):
-        most = max(range(1, len(amounts) - 1), key=lambda place: abs(amounts[place]))
-        words |= {"most": labels[most], "moved": signed[most]}
-        takeaway = say("From {before} to {after}: {most} moved it most, {moved}", **words)
-    alt = f"Bridge: {fmt.join(f'{name} {words}' for name, words in zip(labels, signed, strict=True))}."
+        most = max(changes, key=lambda place: abs(amounts[place]))
+        moved = "From {before} to {after}: {most} moved it most, {moved}"
+        takeaway = say(moved, most=labels[most], moved=signed[most], **words)
+    alt = f"Bridge: {fmt.join(f'{name} {word}' for name, word in zip(labels, signed, strict=True))}."
     subtitle = style.also(subtitle, "the totals' bars do not begin at zero" if cut else "")
-    data = Table(table.frame, {amount: unit, **table.units})
-    return Picture(draw, title or takeaway, alt, data, subtitle)
+    return Picture(draw, title or takeaway, alt, table, subtitle)
 
 
-def _cohorts_read(values: Any, names: list[str], ages: list[Any], unit: str, period: str) -> tuple[str, str]:
-    """What the newest cohorts say against those a year before, or the first, at the greatest common age."""
-    import numpy as np
-
-    alt = f"Retention by start and age for {things(len(names), 'cohort')}; those too young are blank."
-    for column in range(len(ages) - 1, -1, -1):
-        rows = np.flatnonzero(np.isfinite(values[:, column]))
-        if len(rows) > 1:
-            new, old = int(rows[-1]), int(rows[max(0, len(rows) - 13)])
-            words = {"now": fmt.value(values[new, column], unit), "new": names[new], "old": names[old]}
-            words |= {"before": fmt.value(values[old, column], unit)}
-            age = ages[column] if isinstance(ages[column], str) else fmt.duration(ages[column], f"{period}s")
-            takeaway = say(
-                "After {age}: {now} of those of {new}, {before} of those of {old}", age=age, **words
-            )
-            return takeaway, f"{alt} {takeaway}."
-    return say("No two cohorts can be compared yet"), alt
+def _measured(rows: Any, figure: str, value: str, unit: str, *columns: str) -> tuple[Table, str]:
+    """The table of a figure and the unit of what it draws."""
+    table = drawn_from(rows, figure, value, *columns)
+    unit = fmt.check_unit(unit or table.units.get(value, "number"))
+    return Table(table.frame, {**table.units, value: unit}), unit
 
 
 @dataclass(frozen=True)
@@ -497,18 +422,3 @@ def _ratio_axis(axes: Axes, marks: list[float]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.ratio(tick)))
-
-
-def _annotate_dates(axes: Axes, annotations: Mapping[Any, str], start: Any, end: Any) -> None:
-    """Say along the top what happened when."""
-    import pandas as pd
-    from matplotlib.dates import date2num
-
-    shown = sorted((pd.Timestamp(day), str(label)) for day, label in annotations.items())
-    shown = [(day, label) for day, label in shown if start <= day <= end]
-    for place, (day, label) in enumerate(shown):
-        late = (day - start) > (end - start) * 0.6
-        at, down = float(date2num(day)), -4 - 13 * (place % 3)
-        axes.axvline(at, color=MUTED, lw=0.9, ls=(0, (2, 2)), zorder=0.7)
-        words, side = style.shorten(label, 28), "right" if late else "left"
-        style.note(axes, words, (at, 1), (-4 if late else 4, down), "xaxis", ha=side, va="top")

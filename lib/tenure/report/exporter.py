@@ -7,7 +7,7 @@ import copy
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
 from tenure.report.findings import describe_comparison, describe_target, read_findings
 from tenure.report.terms import TERMS, terms_in
+from tenure.sources.address import redact
 
 if TYPE_CHECKING:
     from nbconvert.exporters import HTMLExporter
 
 _TEMPLATES = Path(__file__).parent
-_SECRET = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 _SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
 # The findings beyond these are listed in short below the cards.
 CARDS = 6
@@ -69,7 +69,7 @@ def render_failure(
     if state not in ("failed", "not applicable"):
         raise InputError(f"A report's state may be 'failed' or 'not applicable', not {state!r}.")
     node = notebook if notebook is not None else nbformat.v4.new_notebook()
-    failure = {"name": name, "sentence": _hide(sentence), "state": state}
+    failure = {"name": name, "sentence": redact(sentence), "state": state}
     return _export(node, run or {}, failure=failure)
 
 
@@ -79,24 +79,18 @@ def parameters(notebook: Any) -> list[dict[str, Any]]:
     They are read from the cell tagged `parameters`, one `name: type = value  # help` a line, and from the
     cell that Papermill injected. Passwords in addresses are hidden.
     """
-    defaults: dict[str, dict[str, Any]] = {}
-    for cell in notebook["cells"]:
-        tags = cell.get("metadata", {}).get("tags", [])
-        if "parameters" in tags:
-            defaults = _assignments(cell["source"])
     given: Mapping[str, Any] = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {}) or {}
-    rows = []
-    for name, row in defaults.items():
-        value = given.get(name, row["value"])
-        rows.append(
-            {
-                "name": name,
-                "value": _hide(_words(value)),
-                "help": row["help"],
-                "changed": name in given and given[name] != row["value"],
-            }
-        )
-    return rows
+    return [
+        {
+            "name": name,
+            "value": redact(_words(given.get(name, default))),
+            "help": about,
+            "changed": name in given and given[name] != default,
+        }
+        for cell in notebook["cells"]
+        if "parameters" in cell.get("metadata", {}).get("tags", [])
+        for name, default, about in _assignments(cell["source"])
+    ]
 
 
 def slug(words: str, taken: dict[str, int]) -> str:
@@ -146,20 +140,6 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and the libraries that make the numbers."""
-    import platform
-    from importlib import metadata
-
-    found = {"python": platform.python_version()}
-    for name in ("tenure", "ibis-framework", "duckdb", "pandas", "numpy", "lifelines", "statsmodels"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def stylesheet() -> str:
     """Return the style sheet of all pages."""
     return (_TEMPLATES / "template" / "report.css").read_text(encoding="utf-8")
@@ -168,37 +148,25 @@ def stylesheet() -> str:
 def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, Any]]:
     """Return the lines of *How this was made*: a label and its words."""
     papermill = (notebook or {}).get("metadata", {}).get("papermill", {})
-    facts = dict(run)
-    facts.setdefault("id", facts.pop("run", None))
-    facts.setdefault("started", papermill.get("start_time"))
-    facts.setdefault("seconds", papermill.get("duration"))
-    facts.setdefault("versions", versions())
-    labels = {
-        "id": "Run",
-        "started": "Started",
-        "finished": "Finished",
-        "seconds": "Took",
-        "data": "Data",
-        "fingerprint": "Data fingerprint",
-        "notebook": "Notebook",
-        "commit": "Commit",
-        "versions": "Versions",
+    labels = {"id": "Run", "seconds": "Took", "fingerprint": "Data fingerprint"}
+    order = ("id", "started", "finished", "seconds", "data", "fingerprint", "notebook", "commit", "versions")
+    facts = {
+        **dict.fromkeys(order),
+        "started": papermill.get("start_time"),
+        "seconds": papermill.get("duration"),
+        **{"id" if name == "run" else name: fact for name, fact in run.items() if name != "parameters"},
     }
     lines = []
-    for name in [*labels, *(name for name in facts if name not in labels and name != "parameters")]:
-        fact = facts.get(name)
+    for name, fact in facts.items():
         if fact is None or fact == "" or fact == {}:
             continue
-        label = labels.get(name, name.replace("_", " ").capitalize())
         if isinstance(fact, Mapping):
-            words = [f"{key} {_hide(_words(item))}" for key, item in fact.items()]
+            words = [f"{key} {redact(_words(item))}" for key, item in fact.items()]
         elif name in ("started", "finished"):
             words = [moment(fact)]
-        elif name == "seconds":
-            words = [f"{fmt.number(float(fact))} seconds"]
         else:
-            words = [_hide(_words(fact))]
-        lines.append({"label": label, "words": words})
+            words = [f"{fmt.number(float(fact))} seconds" if name == "seconds" else redact(_words(fact))]
+        lines.append({"label": labels.get(name, name.replace("_", " ").capitalize()), "words": words})
     return lines
 
 
@@ -238,9 +206,12 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     taken = dict.fromkeys(own.split(), 1)
     headings: list[dict[str, Any]] = []
     title, lead = "", ""
-    code = [cell for cell in node.cells if cell.cell_type == "code"]
-    bundles = [(cell, output) for cell in code for output in cell.get("outputs", [])]
-    records = [card(record) for record in (_findings_so_far(node) if failure else read_findings(node))]
+    try:
+        records = [card(record) for record in read_findings(node)]
+    except InputError:
+        if failure is None:
+            raise
+        records = []
     parts: dict[str, Any] = {"facts": [], "subtitle": "", "warnings": [], "exclusions": [], "terms": []}
     for cell in node.cells:
         if cell.cell_type == "markdown":
@@ -252,12 +223,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
             cell.metadata["page"] = _markdown(source, taken, headings, cell.get("attachments", {}))
         elif cell.cell_type == "code":
             _prepare_code(cell, parts, node)
-    if failure is None:
-        _refuse_bare_figures(bundles)
-    else:
-        for _, output in bundles:
-            if "image/png" in output.get("data", {}):
-                output.metadata.setdefault("image/png", {}).setdefault("alt", "A figure without description")
+    _describe_figures(node, failure is not None)
     name = str(failure["name"]) if failure else str(node.metadata.get("title", "Report"))
     terms = [(term, TERMS[term]) for term in sorted(set(parts["terms"]), key=str.lower)]
     return {
@@ -282,49 +248,45 @@ def _prepare_code(cell: Any, parts: dict[str, Any], node: Any) -> None:
     """Take the records out of a cell's outputs, and leave in place what readers see there."""
     tags = cell.metadata.get("tags", [])
     cell.metadata["hide"] = "parameters" in tags or "injected-parameters" in tags or not cell.source.strip()
-    cell.metadata["source"] = _hide(cell.source)
-    kept = []
-    for output in cell.get("outputs", []):
-        if output.output_type == "stream":
-            if output.name == "stderr":
-                continue
-            output["text"] = _hide(_clean_terminal(output.text))
-            kept.append(output)
-            continue
-        if output.output_type == "error":
-            if not cell.metadata.get("error"):
-                cell.metadata["error"] = True
-                kept.append(output)
-            output["traceback"] = [_hide(_clean_terminal(line)) for line in output.traceback]
-            continue
-        data = output.get("data", {})
-        if FIGURE in data:  # its words stand with the picture
-            continue
-        if HEADER in data:
-            parts["subtitle"] = data[HEADER].get("subtitle") or parts["subtitle"]
-            parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]
-            continue
-        if GLOSSARY in data:
-            asked = data[GLOSSARY].get("terms", [])
-            if asked == "used":
-                asked = terms_in(_readable(node))
-            parts["terms"] += [term for term in asked if term in TERMS]
-            continue
-        if CHECKS in data:
-            parts["warnings"] += data[CHECKS].get("warnings", [])
-            output.metadata["page"] = {"link": "warnings", "count": len(data[CHECKS].get("warnings", []))}
-        elif EXCLUSIONS in data:
-            if data[EXCLUSIONS].get("html"):
-                parts["exclusions"].append(data[EXCLUSIONS]["html"])
-                output.metadata["page"] = {"link": "left-out"}
-        elif FINDING in data:
-            output.metadata["page"] = {"finding": card(data[FINDING])}
-        elif "text/html" in data and "image/png" not in data:
-            data["text/html"] = _safe(data["text/html"])
-        elif "text/markdown" in data:
-            output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], {}, [], {})}
-        kept.append(output)
-    cell["outputs"] = kept
+    cell.metadata["source"] = redact(cell.source)
+    cell["outputs"] = [output for output in cell.get("outputs", []) if _keeps(output, cell, parts, node)]
+
+
+def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
+    """Prepare an output for the template; say whether readers see anything of it where it stands."""
+    if output.output_type == "stream":
+        output["text"] = redact(_clean_terminal(output.text))
+        return bool(output.name != "stderr")
+    if output.output_type == "error":
+        output["traceback"] = [redact(_clean_terminal(line)) for line in output.traceback]
+        first = not cell.metadata.get("error")
+        cell.metadata["error"] = True
+        return first
+    data = output.get("data", {})
+    if FIGURE in data:  # its words stand with the picture
+        return False
+    if HEADER in data:
+        parts["subtitle"] = data[HEADER].get("subtitle") or parts["subtitle"]
+        parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]
+        return False
+    if GLOSSARY in data:
+        asked = data[GLOSSARY].get("terms", [])
+        parts["terms"] += terms_in(_readable(node)) if asked == "used" else [t for t in asked if t in TERMS]
+        return False
+    if CHECKS in data:
+        parts["warnings"] += data[CHECKS].get("warnings", [])
+        output.metadata["page"] = {"link": "warnings", "count": len(data[CHECKS].get("warnings", []))}
+    elif EXCLUSIONS in data:
+        if data[EXCLUSIONS].get("html"):
+            parts["exclusions"].append(data[EXCLUSIONS]["html"])
+            output.metadata["page"] = {"link": "left-out"}
+    elif FINDING in data:
+        output.metadata["page"] = {"finding": card(data[FINDING])}
+    elif "text/html" in data and "image/png" not in data:
+        data["text/html"] = _safe(data["text/html"])
+    elif "text/markdown" in data:
+        output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], {}, [], {})}
+    return True
 
 
 def _readable(node: Any) -> str:
@@ -334,13 +296,6 @@ def _readable(node: Any) -> str:
         shown = [output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
         said += shown if cell.cell_type == "code" else [cell.source]
     return "\n".join(said)
-
-
-def _findings_so_far(node: Any) -> list[dict[str, Any]]:
-    try:
-        return read_findings(node)
-    except InputError:
-        return []
 
 
 def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -362,18 +317,21 @@ def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | N
     return found
 
 
-def _refuse_bare_figures(bundles: Sequence[tuple[Any, Any]]) -> None:
-    for cell, output in bundles:
-        for media in ("image/png", "image/svg+xml", "image/jpeg", "image/gif"):
-            if media not in output.get("data", {}):
-                continue
-            about = output.get("metadata", {}).get(media, {})
-            if not (isinstance(about, Mapping) and str(about.get("alt", "")).strip()):
-                first = next((line for line in cell.source.splitlines() if line.strip()), "")
-                raise InputError(
-                    f"A figure has no alternative text in the cell that begins with {first[:60]!r}; "
-                    "show it with report.figure(fig, alt=...)."
-                )
+def _describe_figures(node: Any, failed: bool) -> None:
+    """Refuse a picture without words; where the report failed anyhow, say only that it has none."""
+    for cell in node.cells:
+        for output in cell.get("outputs", []):
+            for media in ("image/png", "image/svg+xml", "image/jpeg", "image/gif"):
+                about = output.get("metadata", {}).get(media) or {}
+                if media not in output.get("data", {}) or str(about.get("alt", "")).strip():
+                    continue
+                if not failed:
+                    first = next((line for line in cell.source.splitlines() if line.strip()), "")
+                    raise InputError(
+                        f"A figure has no alternative text in the cell that begins with {first[:60]!r}; "
+                        "show it with report.figure."
+                    )
+                output.metadata[media] = {**about, "alt": "A figure without description"}
 
 
 def _markdown(source: str, taken: dict[str, int], headings: list[dict[str, Any]], attachments: Any) -> str:
@@ -419,30 +377,21 @@ def _first_paragraph(source: str) -> tuple[str, str]:
     return first, rest.strip()
 
 
-def _assignments(source: str) -> dict[str, dict[str, Any]]:
+def _assignments(source: str) -> Iterable[tuple[str, Any, str]]:
     """Read `name: type = value  # help` lines."""
-    lines = source.splitlines()
-    found = {}
     try:
-        body = ast.parse(source).body
+        body, lines = ast.parse(source).body, source.splitlines()
     except SyntaxError:
-        return {}
-    for statement in body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            name, node = statement.target.id, statement.value
-        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name, node = statement.targets[0].id, statement.value
-        else:
-            continue
-        if node is None:
+        return
+    for line in body:
+        if not isinstance(line, ast.AnnAssign) or line.value is None or not isinstance(line.target, ast.Name):
             continue
         try:
-            value = ast.literal_eval(node)
+            value = ast.literal_eval(line.value)
         except ValueError:
-            value = ast.unparse(node)
-        rest = lines[(statement.end_lineno or 1) - 1].encode()[statement.end_col_offset or 0 :].decode()
-        found[name] = {"value": value, "help": rest.partition("#")[2].strip()}
-    return found
+            value = ast.unparse(line.value)
+        rest = lines[(line.end_lineno or 1) - 1].encode()[line.end_col_offset or 0 :].decode()
+        yield line.target.id, value, rest.partition("#")[2].strip()
 
 
 def _safe(page: str) -> str:
@@ -507,11 +456,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
-
-
-def _hide(words: str) -> str:
-    """Hide the password of an address."""
-    return _SECRET.sub(r"\1:***@", words)
 
 
 def _clean_terminal(words: str) -> str:

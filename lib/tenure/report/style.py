@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ FIXED = {
     "unknown": GREY,
 }
 WIDTH = 6.6
+# How a line goes from value to value, and where a value holds until the next.
+STEPS = {False: "default", True: "steps-post"}
 # matplotlib's own files, under names of ours: a machine's fonts are never looked up, so a figure that fits
 # here fits everywhere. A letter that DejaVu lacks is drawn as a box that names its script; the table behind
 # the figure has it right.
@@ -61,36 +64,23 @@ def theme() -> Iterator[None]:
     import matplotlib
     import seaborn
 
+    sizes = ("font.size", "axes.labelsize", "axes.titlesize", "xtick.labelsize", "ytick.labelsize")
+    absent = ("axes.spines.top", "axes.spines.right", "axes.spines.left", "ytick.left", "text.parse_math")
     settings: dict[Any, Any] = {
         "font.family": font_families(),
-        "font.size": 10,
-        "axes.labelsize": 10,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": "#9AA2AB",
-        "axes.titlesize": 10,
-        "axes.titlecolor": INK,
+        **dict.fromkeys(sizes, 10),
+        **dict.fromkeys(absent, False),
+        **dict.fromkeys(("axes.axisbelow", "axes.unicode_minus", "xtick.bottom"), True),
+        **dict.fromkeys(("axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), MUTED),
+        **dict.fromkeys(("axes.titlecolor", "text.color"), INK),
+        **dict.fromkeys(("axes.edgecolor", "xtick.color"), "#9AA2AB"),
+        **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white"),
         "axes.linewidth": 0.9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "axes.axisbelow": True,
-        "axes.unicode_minus": True,
         "grid.color": "#E6E8EB",
         "grid.linewidth": 0.8,
-        "xtick.labelsize": 10,
-        "ytick.labelsize": 10,
-        "xtick.color": "#9AA2AB",
-        "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED,
-        "xtick.bottom": True,
         "xtick.major.size": 3,
-        "ytick.left": False,
-        "text.color": INK,
-        "text.parse_math": False,
         "lines.linewidth": 2.1,
         "lines.solid_capstyle": "round",
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
         "figure.dpi": 100,
         "svg.hashsalt": "tenure",
     }
@@ -201,15 +191,61 @@ def headline(figure: Figure, title: str, subtitle: str, key: Sequence[tuple[str,
         )
 
 
+def panels(count: int, height: float, *, across: int = 3, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+    """Make a figure of so many small panels of one height and scale; return it and their axes."""
+    across = min(across, count)
+    down = math.ceil(count / across)
+    figure, grid = new_figure(
+        0.3 + height * down, down, across, width=width, sharex=True, sharey=True, squeeze=False
+    )
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    return figure, list(grid.flat[:count])
+
+
+def lines(
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    name: str,
+    chosen: Mapping[str, str],
+    *,
+    by: str = "group",
+    step: bool = False,
+) -> list[tuple[str, float, float, str]]:
+    """Draw a line for each group, with its interval where the rows have one; return where the lines end.
+
+    Args:
+        axes: Where.
+        rows: Columns `by`, `x`, `name` and perhaps `{name}_low` and `{name}_high`.
+        x: The column along the axis, of numbers.
+        name: The column that is drawn.
+        chosen: The groups, and the color of each.
+        by: The column of groups.
+        step: Whether a value holds until the next.
+
+    Returns:
+        For each line its name, the x and y of its end, and its color, as :func:`label_ends` takes them.
+    """
+    ends = []
+    for group, color in chosen.items():
+        part = rows[rows[by] == group]
+        band(axes, part, x, name, color, step=step)
+        axes.plot(part[x], part[name], color=color, drawstyle=STEPS[step], dashes=dashes(group))
+        for end in part[part[name].notna()].tail(1).to_dict("records"):
+            ends.append((group, float(end[x]), float(end[name]), color))
+    return ends
+
+
 def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size: float = 10) -> None:
-    """Write each line's name beside its end, moved apart where names would overlap.
+    """Write each line's name beside its end, moved apart where names would overlap; not that of everybody.
 
     Args:
         axes: The axes, with its limits set.
         labels: For each line its name, the x and y of its end, and its color.
         size: Size of the text in points.
     """
-    if not labels:
+    if [label[0] for label in labels] in ([], ["all"]):
         return
     from matplotlib.transforms import ScaledTranslation
 
@@ -255,6 +291,37 @@ def unit_axis(axis: Axis, unit: str, bins: int = 5) -> None:
 
     axis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(UnitFormatter())
+
+
+def label_rows(axes: Axes, labels: Iterable[Any], width: int = 28) -> None:
+    """Name the rows of a figure at its left, the first at the top."""
+    names = [shorten(label, width) for label in labels]
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.grid(axis="y", visible=False)
+
+
+def cells(
+    axes: Axes, values: Any, words: Sequence[Sequence[str]], tints: Sequence[str], low: float, high: float
+) -> None:
+    """Color the cells of a table of numbers from low to high, and write words into those that are known."""
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("tenure", list(tints))
+    axes.pcolormesh(
+        np.ma.masked_invalid(values), cmap=shades, vmin=low, vmax=high, edgecolors="white", linewidth=1
+    )
+    axes.invert_yaxis()
+    axes.grid(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True) if len(words) else ():
+        ink = ink_on(shades((values[row, column] - low) / (high - low))[:3])
+        place = (column + 0.5, row + 0.5)
+        axes.text(*place, words[row][column], ha="center", va="center", size=8.5, color=ink)
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -312,32 +379,26 @@ def note(
     place: tuple[float, float],
     shift: tuple[float, float],
     scale: str = "data",
-    *,
-    ha: Any = "center",
-    va: Any = "bottom",
-    color: str = MUTED,
-    size: float = 9.5,
-    weight: str = "normal",
+    **look: Any,
 ) -> None:
-    """Write words beside a place: in data coordinates, or with the other one in parts of the axes."""
+    """Write words beside a place: in data coordinates, or with the other one in parts of the axes.
+
+    Args:
+        axes: Where.
+        words: What.
+        place: The place.
+        shift: How far beside it, in points.
+        scale: "data"; or "xaxis" or "yaxis", whose coordinate alone is data.
+        **look: How matplotlib's `annotate` shall write it, where not small and muted above the place.
+    """
     scales: dict[str, Any] = {
         "data": axes.transData,
         "xaxis": axes.get_xaxis_transform(),
         "yaxis": axes.get_yaxis_transform(),
     }
-    axes.annotate(
-        words,
-        place,
-        shift,
-        xycoords=scales[scale],
-        textcoords="offset points",
-        ha=ha,
-        va=va,
-        size=size,
-        color=color,
-        weight=weight,
-        annotation_clip=False,
-    )
+    own = {"ha": "center", "va": "bottom", "color": MUTED, "size": 9.5, **look}
+    beside = {"xycoords": scales[scale], "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(words, place, shift, **beside, **own)
 
 
 def known(frame: pd.DataFrame, *columns: str) -> list[str]:
