@@ -11,7 +11,7 @@ DEMO := data/demo/truth.json
 # The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
 INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.lock
 
-.PHONY: help setup demo reports test lab lint browser engines engines-test servers bench scale lock clean
+.PHONY: help setup demo reports test lab lint browser engines engines-test servers bench scale size lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make engines-test  ask Spark every question that the tests ask of DuckDB (six minutes)"
 	@echo "make bench     measure time and memory (ratios in one run)"
 	@echo "make scale     measure a company of 100 million events, and write docs/scale.md (an hour)"
+	@echo "make size      count the lines of the house, by room"
 	@echo "make lock      resolve the dependencies of pyproject.toml anew"
 	@echo "make clean     remove what the commands above have made"
 
@@ -43,6 +44,9 @@ engines-test: setup engines servers
 
 scale: setup
 	@$(BIN)/python tests/benchmarks/scale/run.py
+
+size: setup
+	@$(BIN)/python tests/size.py
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -17,6 +17,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 settings.register_profile("tenure", deadline=None)
 settings.load_profile("tenure")
 
+# Programs that need their own folder on the path; nothing in them is a test.
+collect_ignore_glob = ["benchmarks/scale/[!t]*.py"]
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

@@ -10,9 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parent / "runs"))
-
 from tiny_projects import FINDING, Project, run_instantly
 
 from tenure import cli

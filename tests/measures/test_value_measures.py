@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_subscriptions import (
+
+from measures.test_subscriptions import (
     AS_OF,
     CONNECTION,
     SEEDS,
@@ -24,7 +25,6 @@ from test_subscriptions import (
     tables,
     whole_periods,
 )
-
 from tenure.errors import InputError
 from tenure.measures import subscriptions
 from tenure.measures import value as measures

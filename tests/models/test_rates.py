@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,7 @@ import pytest
 
 from tenure.errors import InputError
 from tenure.models import engagement, payback, rates
-from tenure.paths import project_root
 from tenure.stats.intervals import NOTHING, proportion
-
-sys.path.insert(0, str(project_root() / "tests" / "simulations"))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +161,7 @@ def test_a_margin_that_is_none_is_refused():
 
 
 def test_intervals_hold_the_truth(capsys):
-    from coverage_metrics import coverage
+    from simulations.coverage_metrics import coverage
 
     table = coverage(companies=400, customers=(400,), seed=5)
     low, high = 0.95 - 3.3 * math.sqrt(0.95 * 0.05 / 400), 0.95 + 3.3 * math.sqrt(0.95 * 0.05 / 400)
