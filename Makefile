@@ -11,13 +11,14 @@ DEMO := data/demo/truth.json
 # The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
 INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.lock
 
-.PHONY: help setup demo reports test lab lint browser engines engines-test servers bench scale size lock clean
+.PHONY: help setup demo reports test edge-test lab lint browser engines engines-test servers bench scale size lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make reports   set up, and publish the reports to reports/index.html"
 	@echo "make test      set up, and run every check and test"
 	@echo "make lab       set up, and open JupyterLab on the notebooks"
+	@echo "make edge-test ask the notebooks odd questions of odd companies (five minutes)"
 	@echo "make engines-test  ask Spark every question that the tests ask of DuckDB (six minutes)"
 	@echo "make bench     measure time and memory (ratios in one run)"
 	@echo "make scale     measure a company of 100 million events, and write docs/scale.md (an hour)"
@@ -28,9 +29,19 @@ help:
 reports: setup demo
 	@$(BIN)/tenure run
 
+# One notebook after the other in one process, as Jupyter runs them: on a company of 2,000 customers.
+SMALL := $(CURDIR)/.pytest_cache/small
+PYTEST := $(BIN)/python -m pytest -q -n auto
+
 test: setup engines demo browser servers lint
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
-	@TENURE_OUTPUT="$(CURDIR)/.pytest_cache/exports" $(BIN)/python -m pytest -q -n auto --dist loadfile --nbval-lax --nbval-cell-timeout 300 -p no:cacheprovider notebooks
+	@$(PYTEST) --dist worksteal
+	@test -e $(SMALL)/data/demo/truth.json || $(BIN)/tenure demo $(SMALL)/data/demo --customers 2000
+	@TENURE_ROOT=$(SMALL) TENURE_OUTPUT=$(SMALL)/exports $(PYTEST) --dist loadfile -p no:cacheprovider \
+	  --nbval-lax --nbval-cell-timeout 300 notebooks
+
+# Notebooks on odd data and with odd parameters: what takes too long for every time.
+edge-test: setup demo
+	@$(PYTEST) --dist worksteal -m edge tests/notebooks
 
 lab: setup demo
 	@$(BIN)/jupyter lab notebooks

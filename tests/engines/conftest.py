@@ -64,10 +64,13 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Callable[[], 
         out, log = place / "answers.pickle", place / "log.txt"
         command = [sys.executable, "-m", "engines.answer", url, str(out), *(names or [])]
         with log.open("w") as sink:
-            process = subprocess.Popen(command, cwd=TESTS, stdout=sink, stderr=sink)
+            process = subprocess.Popen(command, cwd=TESTS, stdout=sink, stderr=sink, start_new_session=True)
+        watcher = servers.watch(process)
 
         def finish() -> dict[str, Any]:
             process.wait()
+            watcher.kill()
+            watcher.communicate()
             assert out.exists(), f"{url}: {log.read_text()[-3000:]}"
             return pickle.loads(out.read_bytes())
 

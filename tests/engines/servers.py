@@ -53,14 +53,34 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+# Ends a group of processes when whoever started this has gone: its end of the pipe is then closed.
+_WATCH = """
+import os, signal, sys
+sys.stdin.buffer.read()
+try:
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+except ProcessLookupError:
+    pass
+"""
+
+
+def watch(process: subprocess.Popen[Any]) -> subprocess.Popen[Any]:
+    """Let a process that leads a group end with this one, however this one ends."""
+    command = [sys.executable, "-S", "-c", _WATCH, str(process.pid)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
 @contextlib.contextmanager
 def running(command: list[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """A process in a group of its own, which is ended with everything that it started."""
     with log.open("ab") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, start_new_session=True, **options)
+    watcher = watch(process)
     try:
         yield process
     finally:
+        watcher.kill()
+        watcher.communicate()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,18 @@ from tenure.paths import project_root
 from tenure.runs.kernels import Kernels
 
 DEMO = project_root() / "data" / "demo"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that runs a notebook of its own, on odd data or odd parameters, is an edge case: `make edge-test`.
+
+    What the notebooks find in the demo company is asked of runs that tests share, in every `make test`.
+    """
+    here = Path(__file__).parent
+    for item in items:
+        asks = inspect.signature(getattr(item, "function", print)).parameters
+        if item.path.parent == here and {"run", "without_groups", "two_runs"} & set(asks):
+            item.add_marker(pytest.mark.edge)
 
 
 @pytest.fixture(scope="session")
