@@ -49,9 +49,9 @@ def test_a_currency_without_a_rate_is_refused_or_left_out():
     assert money.known_factors(RATES, ["EUR", "SEK"], "SEK", 1) == {"SEK": 1.0}
 
 
-def test_the_currency_of_most_revenue_is_told_in_major_units():
-    assert money.reporting_currency({"EUR": 500, "JPY": 900}) == "JPY"
-    assert money.reporting_currency({"EUR": 900_00, "KWD": 901_000}) == "KWD"
+def test_the_currency_is_the_one_asked_for_that_of_the_rates_or_that_of_most_customers():
+    assert money.reporting_currency({"EUR": 480, "JPY": 120}) == "EUR"
+    assert money.reporting_currency({"EUR": 5, "USD": 5}) == "EUR"
     assert money.reporting_currency({"EUR": 5, "USD": 9}, RATES) == "EUR"
     assert money.reporting_currency({"USD": 9}, RATES) == "USD"
     assert money.reporting_currency({"USD": 9}, RATES, wanted="GBP") == "GBP"

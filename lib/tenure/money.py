@@ -139,12 +139,12 @@ def known_factors(
 
 
 def reporting_currency(
-    revenue: Mapping[str, float], rates: pd.DataFrame | None = None, wanted: str = ""
+    customers: Mapping[str, float], rates: pd.DataFrame | None = None, wanted: str = ""
 ) -> str:
-    """Return the currency to report in: the one asked for, that of the rates, or that of most revenue.
+    """Return the currency to report in: the one asked for, that of the rates, or that of most customers.
 
     Args:
-        revenue: The revenue of each currency, in its own minor units.
+        customers: How many pay in each currency; amounts in different currencies say nothing without rates.
         rates: Columns currency and rate; None: no rates.
         wanted: The currency asked for; empty: none.
 
@@ -154,11 +154,11 @@ def reporting_currency(
         >>> reporting_currency({"EUR": 5, "USD": 9}, rates), reporting_currency({"EUR": 5, "USD": 9})
         ('EUR', 'USD')
     """
-    if wanted or not revenue:
+    if wanted or not customers:
         return wanted
-    if len(revenue) > 1 and rates is not None and (base := base_currency(rates)) in revenue:
+    if len(customers) > 1 and rates is not None and (base := base_currency(rates)) in customers:
         return base
-    return max(sorted(revenue), key=lambda name: revenue[name] / 10 ** minor_exponent(name))
+    return max(sorted(customers), key=lambda name: customers[name])
 
 
 def _no_rate(name: str, currency: str, base: str) -> str:

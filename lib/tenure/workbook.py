@@ -102,9 +102,9 @@ class Workbook:
 
     @cached_property
     def currency(self) -> str:
-        """The currency to report in: the one named, that of the rates, or that of most revenue."""
-        paid = dict(zip(self.active["currency"], self.active["monthly_minor"].astype(float), strict=True))
-        return money.reporting_currency(paid, self.rates, self.wanted_currency) or "XXX"
+        """The currency to report in: the one named, that of the rates, or that of most customers."""
+        paying = dict(zip(self.active["currency"], self.active["customers"].astype(float), strict=True))
+        return money.reporting_currency(paying, self.rates, self.wanted_currency) or "XXX"
 
     @cached_property
     def losses(self) -> Losses:
@@ -123,7 +123,7 @@ class Workbook:
             starters=None if joined is None else int(joined["customers"].iloc[0]) or None,
             factors=self.factors(),
             currency=self.currency,
-            renewals=tuple(hazards.renewal_spikes(life).spikes["period"]),
+            renewals=tuple(hazards.hazard(life).spikes["period"]),
             period=self.scope.get("period", "month"),
         )
 

@@ -21,11 +21,11 @@ OURS = """
 import datetime as dt, sys
 import tenure
 from tenure.measures import subscriptions
-from tenure.stats import survival
+from tenure.stats import logrank, survival
 begin()
 source = tenure.open_source(sys.argv[1])
 life = tenure.collect(subscriptions.life_table(source, by="plan", as_of=dt.date(2026, 10, 31)))
-curves, test = survival.kaplan_meier(life), survival.log_rank(life)
+curves, test = survival.kaplan_meier(life), logrank.log_rank(life)
 end(curves.groups["n"].sum(), test.chi2)
 """
 

@@ -32,9 +32,16 @@ def test_labels_of_months_quarters_and_years():
 def test_an_immature_cell_is_missing_and_an_empty_one_is_zero():
     data = triangle([JANUARY, JANUARY + 1], lambda c: range(3 if c == JANUARY else 2), lambda c, a: 0)
     found = matrix(data.sample(frac=1, random_state=1))
-    assert found.index.tolist() == ["2023-01", "2023-02"]
-    assert found.loc["2023-01"].tolist() == [1, 0, 0]
-    assert np.isnan(found.loc["2023-02", 2])
+    assert found.frame["cohort"].tolist() == ["2023-01", "2023-02"]
+    assert found.frame.iloc[0, 1:].tolist() == [1, 0, 0]
+    assert np.isnan(found.frame["2"].iloc[1])
+    assert found.units == {"0": "percent", "1": "percent", "2": "percent"}
+    assert matrix(data, until=1, newest=1).frame.to_dict("list") == {"cohort": ["2023-02"], "0": [1], "1": [0]}
+
+
+def test_without_a_triangle_there_is_a_sentence():
+    assert len(matrix(None)) == 0
+    assert "needs dates" in matrix(None).notes[0]
 
 
 def test_a_change_is_that_of_the_pooled_cohorts_a_year_apart():

@@ -128,7 +128,7 @@ def test_departures_become_a_life_table_that_survival_takes():
         }
     )
     life = comp.departure_table(departures, 6)
-    curves = survival.kaplan_meier(life).table
+    curves = survival.kaplan_meier(life).table.frame
     ends = curves[curves["period"] == 6].set_index("group")["survival"]
     assert ends["a"] == pytest.approx(0.7)
     assert ends["b"] == pytest.approx(1.0)  # who left in the seventh month was there throughout the six

@@ -15,6 +15,7 @@ from simulations import coverage_experiments as simulations
 from tenure.errors import InputError, NotApplicable
 from tenure.models import decision, experiments, integrity, power
 from tenure.stats import survival
+from tenure.stats.logrank import log_rank
 from tenure.stats.power import peeking_price
 
 USERS = pd.DataFrame(reference.TEA_TASTING_USERS)
@@ -180,12 +181,12 @@ def test_the_survival_rows_of_a_design_find_what_they_say_four_times_out_of_five
     ).set_index("measure")["detectable"]  # fmt: skip
     other = drawn(-np.expm1(np.log1p(-hazard) * (1 + plan["chance to leave"])))
     tables = [life([("control", control), ("new", other)], run) for run in range(runs)]
-    found = np.mean([survival.log_rank(table).p < 0.05 for table in tables])
+    found = np.mean([log_rank(table).p < 0.05 for table in tables])
     assert found == pytest.approx(0.8, abs=0.06)
     # The restricted mean: the difference of the means over the error that it has.
-    means = [survival.restricted_mean(table, months).table for table in tables[:100]]
+    means = [survival.restricted_mean(table, months).table.frame for table in tables[:100]]
     error = np.mean([np.hypot(*table["standard_error"]) for table in means])
-    mean = np.mean([table["value"].iloc[0] for table in means])
+    mean = np.mean([table["mean"].iloc[0] for table in means])
     assert plan["months paid by a subscriber"] * mean / error == pytest.approx(1.96 + 0.8416, rel=0.03)
 
 

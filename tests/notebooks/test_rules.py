@@ -16,7 +16,6 @@ SHOWS = ("report.", "open_workbook(")
 NOT_YET = {
     "10_metrics.ipynb",
     "20_segmentation.ipynb",
-    "30_churn_curves.ipynb",
     "40_clv.ipynb",
     "60_pricing_experiment.ipynb",
     "61_price_research.ipynb",

@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
+from tenure.stats import regression
+from tenure.stats.gain import retention_value
 from tenure.stats.incidence import cumulative_incidence
-from tenure.stats.regression import cox_regression
-from tenure.stats.survival import kaplan_meier, restricted_mean, retention_value
+from tenure.stats.lifetable import greenwood, log_log_band, product_limit, validate
+from tenure.stats.survival import restricted_mean
 
 MONTHS = 36
 SHARES = {"voluntary": 0.7, "involuntary": 0.3}
@@ -107,6 +109,18 @@ def true_gain(hazard: np.ndarray, improvement: float) -> float:
     return paid(factor * hazard)[0] - periods
 
 
+def bands(life: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Survival curves and their limits, a row a company, by the closed forms that lifelines' fitter equals.
+
+    NaN beyond the last month observed. The fitter itself takes some milliseconds a company.
+    """
+    counts = validate(life)
+    survival = product_limit(counts)
+    ends = log_log_band(survival, np.cumsum(greenwood(counts), axis=1), counts.at_risk, 0.95)
+    beyond = (counts.periods > counts.last[:, None]) & (survival > 0)
+    return tuple(np.where(beyond, np.nan, rows) for rows in (survival, *ends))
+
+
 def covered(low: pd.Series, high: pd.Series, value: float) -> float:
     """The share of intervals that hold the value; an open end (NaN) counts as infinite."""
     return float(((low.fillna(-np.inf) <= value) & (value <= high.fillna(np.inf))).mean())
@@ -123,23 +137,26 @@ def curves(seed: int, replications: int, customers: int, *, truncated: bool) -> 
     life = companies(rng, replications, customers, truncated=truncated)
     true = truth()
     rows = []
-    table = kaplan_meier(life).table
+    _, low, high = bands(life)
     for month in (1, 3, 6, 12, 18, 24, 30, 35):
-        at = table[table["period"] == month]
-        rows.append((f"S({month})", covered(at["low"], at["high"], true["survival"][month])))
-    incidence = cumulative_incidence(life, causes=list(SHARES)).table
+        ends = (pd.Series(end[:, month - 1]).dropna() for end in (low, high))
+        rows.append((f"S({month})", covered(*ends, true["survival"][month])))
+    incidence = cumulative_incidence(life, causes=list(SHARES)).table.frame
     for cause in SHARES:
         for month in (3, 12, 24):
             at = incidence[(incidence["period"] == month) & (incidence["cause"] == cause)]
             rows.append(
-                (f"incidence, {cause}, {month} months", covered(at["low"], at["high"], true[cause][month]))
+                (
+                    f"incidence, {cause}, {month} months",
+                    covered(at["incidence_low"], at["incidence_high"], true[cause][month]),
+                )
             )
     for horizon in (12, 24):
-        mean = restricted_mean(life, horizon).table
+        mean = restricted_mean(life, horizon).table.frame
         rows.append(
             (
                 f"restricted mean, {horizon} months",
-                covered(mean["low"], mean["high"], true["survival"][:horizon].sum()),
+                covered(mean["mean_low"], mean["mean_high"], true["survival"][:horizon].sum()),
             )
         )
     value = retention_value(life, value_per_period=1.0, horizon=24).table
@@ -158,12 +175,12 @@ def medians(seed: int, replications: int, customers: int) -> list[tuple[str, flo
         life = companies(rng, replications, customers, per_month=per_month)
         hazard = 1 - (1 - np.repeat(monthly_hazard(), per_month)) ** (1 / per_month)
         curve = np.r_[1, np.cumprod(1 - hazard)]
-        result = kaplan_meier(life)
+        _, low, high = bands(life)
         for what, left in (("first quarter", 0.25), ("median", 0.5)):
-            found = result.percentile(left)
-            rows.append(
-                (f"{what}, in {name}", covered(found["low"], found["high"], first_below(curve, 1 - left)))
-            )
+            # As `Curve.percentile`: the first periods in which the limits come that low.
+            below = [end <= 1 - left + 1e-10 for end in (low, high)]
+            ends = [pd.Series(np.where(b.any(axis=1), b.argmax(axis=1) + 1, np.nan)) for b in below]
+            rows.append((f"{what}, in {name}", covered(*ends, first_below(curve, 1 - left))))
     return rows
 
 
@@ -189,9 +206,11 @@ def hazard_ratios(seed: int, replications: int, customers: int) -> list[tuple[st
             }
         )
         frame = frame[frame["exit"] > frame["entry"]]
-        table = cox_regression(frame, list(truth_)).table.set_index("covariate")
+        fit = regression.hazard_ratios(frame, list(truth_))
+        table = fit.table.frame.set_index("covariate")
         for name, value in truth_.items():
-            hits[name] += bool(table.loc[name, "low"] <= np.exp(value) <= table.loc[name, "high"])
+            low, high = table.loc[name, ["hazard_ratio_low", "hazard_ratio_high"]]
+            hits[name] += bool(low <= np.exp(value) <= high)
     return [(f"hazard ratio, {name}", count / replications) for name, count in hits.items()]
 
 

@@ -15,18 +15,13 @@ from scipy import stats
 
 from reference import survival as published
 from simulations import coverage_survival as simulation
-from tenure.errors import InputError, NotApplicable
+from tenure.errors import InputError
+from tenure.stats.gain import retention_value
 from tenure.stats.hazards import hazard, renewal_spikes, smoothed_hazard
-from tenure.stats.incidence import cause_specific_log_rank, cumulative_incidence
-from tenure.stats.lifetable import CAUSES, holm, validate
-from tenure.stats.survival import (
-    kaplan_meier,
-    log_rank,
-    longest_horizon,
-    naive_mean_tenure,
-    restricted_mean,
-    retention_value,
-)
+from tenure.stats.incidence import cumulative_incidence
+from tenure.stats.lifetable import CAUSES, greenwood, holm, log_log_band, product_limit, validate
+from tenure.stats.logrank import _lifelines, _statistic, log_rank
+from tenure.stats.survival import kaplan_meier, longest_horizon, restricted_mean
 
 # --- people, one by one -------------------------------------------------------------------------------
 
@@ -159,8 +154,9 @@ def test_more_leavers_than_people_are_refused():
 @pytest.mark.parametrize("dtype", ["int32", "float64", "Int64", "object"])
 def test_counts_may_come_in_any_type_an_engine_gives(dtype):
     numbers = [c for c in GOOD.columns if c != "group"]
-    expected = kaplan_meier(GOOD).table
-    pd.testing.assert_frame_equal(kaplan_meier(GOOD.astype(dict.fromkeys(numbers, dtype))).table, expected)
+    expected = kaplan_meier(GOOD).table.frame
+    found = kaplan_meier(GOOD.astype(dict.fromkeys(numbers, dtype))).table.frame
+    pd.testing.assert_frame_equal(found, expected)
 
 
 @given(crowds(), st.randoms(use_true_random=False))
@@ -176,47 +172,57 @@ def test_nothing_depends_on_the_order_of_rows_or_on_empty_periods(people, random
         full["at_risk"] = full["at_risk"].bfill()
         dense.append(full.fillna({"group": group}).fillna(0).reset_index())
     for other in (shuffled, pd.concat(dense).reset_index(drop=True)):
-        pd.testing.assert_frame_equal(kaplan_meier(other).table, kaplan_meier(life).table)
-        pd.testing.assert_frame_equal(cumulative_incidence(other).table, cumulative_incidence(life).table)
-        pd.testing.assert_frame_equal(hazard(other).table, hazard(life).table)
-        pd.testing.assert_frame_equal(renewal_spikes(other).table, renewal_spikes(life).table)
-        pd.testing.assert_frame_equal(restricted_mean(other, 4).table, restricted_mean(life, 4).table)
+        pd.testing.assert_frame_equal(kaplan_meier(other).table.frame, kaplan_meier(life).table.frame)
+        pd.testing.assert_frame_equal(
+            cumulative_incidence(other).table.frame, cumulative_incidence(life).table.frame
+        )
+        pd.testing.assert_frame_equal(hazard(other).table.frame, hazard(life).table.frame)
+        pd.testing.assert_frame_equal(renewal_spikes(other).frame, renewal_spikes(life).frame)
+        pd.testing.assert_frame_equal(
+            restricted_mean(other, 4).table.frame, restricted_mean(life, 4).table.frame
+        )
         assert log_rank(other).chi2 == log_rank(life).chi2 or math.isnan(log_rank(life).chi2)
 
 
 def test_groups_are_alphabetical_or_in_the_order_of_their_categories():
     assert list(kaplan_meier(GOOD.iloc[::-1]).groups["group"]) == ["a", "b"]
     ordered = GOOD.assign(group=pd.Categorical(GOOD["group"], categories=["z", "b", "a"]))
-    for result in (kaplan_meier(ordered).groups, log_rank(ordered).table, restricted_mean(ordered, 2).table):
+    means = restricted_mean(ordered, 2).table.frame
+    for result in (kaplan_meier(ordered).groups, log_rank(ordered).table.frame, means):
         assert list(result["group"]) == ["b", "a"]
 
 
 def test_a_table_without_groups_or_late_entrants_is_everybody():
     curves = kaplan_meier(GOOD[GOOD["group"] == "a"].drop(columns=["group", "entered"]))
     assert list(curves.groups["group"]) == ["all"]
-    assert curves.groups.loc[0, "n"] == 10
+    assert curves.groups.loc[0, "n"] == curves.everybody.n == 10
 
 
 # --- Kaplan-Meier -------------------------------------------------------------------------------------
 
 
+def medians(curves) -> dict[str, float]:
+    return {name: curves.group(name).median().value for name in curves.groups["group"]}
+
+
 def test_freireich_curve_errors_and_medians_are_the_published_ones():
     curves = kaplan_meier(life_table(freireich()))
-    table = curves.table[curves.table["group"] == "6-MP"].set_index("period")
+    table = curves.group("6-MP").rows.set_index("period")
     for week, survival in published.FREIREICH_6MP_SURVIVAL.items():
         assert table.loc[week, "survival"] == pytest.approx(survival, abs=5e-4)
         assert table.loc[week, "standard_error"] == pytest.approx(
             published.FREIREICH_6MP_ERROR[week], abs=5e-5
         )
-    assert curves.median().set_index("group")["value"].to_dict() == published.FREIREICH_MEDIANS
+    assert medians(curves) == published.FREIREICH_MEDIANS
     assert table.loc[0, "at_risk"] == 21
 
 
 def test_waltons_and_lung_medians_are_the_published_ones():
     everybody = waltons().assign(group="all")
-    assert kaplan_meier(life_table(everybody)).median().loc[0, "value"] == published.WALTONS_MEDIAN
-    medians = kaplan_meier(life_table(waltons())).median().set_index("group")["value"]
-    assert medians.to_dict() == published.WALTONS_MEDIANS
+    assert medians(kaplan_meier(life_table(everybody))) == {"all": published.WALTONS_MEDIAN}
+    groups = kaplan_meier(life_table(waltons()))
+    assert medians(groups) == published.WALTONS_MEDIANS
+    assert groups.everybody.median().value == published.WALTONS_MEDIAN
 
     frame = lung()
     for people, expected in (
@@ -224,32 +230,67 @@ def test_waltons_and_lung_medians_are_the_published_ones():
         (people_of(frame["time"], frame["status"], frame["sex"]), published.LUNG_MEDIANS_BY_SEX),
     ):
         curves = kaplan_meier(life_table(people))
-        assert curves.median().set_index("group")["value"].to_dict() == {g: v[0] for g, v in expected.items()}
+        assert medians(curves) == {group: values[0] for group, values in expected.items()}
         # R prints limits on the log scale: rebuilt here from our estimates and standard errors.
         for group, (_, low, high) in expected.items():
-            table = curves.table[curves.table["group"] == group]
+            table = curves.group(group).rows
             half = 1.959964 * table["standard_error"] / table["survival"]
             limits = [table["survival"] * np.exp(sign * half) for sign in (-1, 1)]
             found = [table["period"][limit <= 0.5 + 1e-10].iloc[0] for limit in limits]
             assert found == [low, high]
     curves = kaplan_meier(life_table(people_of(frame["time"], frame["status"])))
-    year = curves.at([365]).iloc[0]
-    assert year["survival"] == pytest.approx(published.LUNG_ONE_YEAR[0], abs=5e-4)
+    assert curves.everybody.at(365).value == pytest.approx(published.LUNG_ONE_YEAR[0], abs=5e-4)
 
 
-def test_intervals_agree_with_lifelines_on_the_rows():
-    from lifelines import KaplanMeierFitter
+@pytest.mark.parametrize("late", [False, True])
+def test_the_curve_on_counts_is_lifelines_on_the_rows(late):
+    from lifelines import KaplanMeierFitter, NelsonAalenFitter
 
-    frame = lung()
-    curves = kaplan_meier(life_table(people_of(frame["time"], frame["status"])))
-    fitted = KaplanMeierFitter().fit(frame["time"], frame["status"])
-    ours = curves.table.set_index("period").loc[fitted.survival_function_.index.astype(int)]
-    np.testing.assert_allclose(ours["survival"], fitted.survival_function_.iloc[:, 0], rtol=1e-12)
-    inside = ours["survival"] < 1
-    for column, position in (("low", 0), ("high", 1)):
+    rng = np.random.default_rng(1)
+    leaving, entry = (
+        rng.geometric(0.1, 2000),
+        np.where(rng.random(2000) < 0.4 * late, rng.integers(1, 9, 2000), 0),
+    )
+    seen = entry + rng.integers(1, 20, 2000)
+    people = people_of(np.minimum(leaving, seen), leaving <= seen, rng.choice(["a", "b"], 2000), entry)
+    people = people[people["exit"] > people["entry"]]
+    curves = kaplan_meier(life_table(people))
+    for name, rows in people.groupby("group"):
+        how = {"event_observed": rows["cause"] != "", "entry": rows["entry"] if late else None}
+        theirs = KaplanMeierFitter().fit(rows["exit"], **how)
+        ours, fitter = curves.group(name).rows.set_index("period"), curves.fitter(name)
+        at = theirs.survival_function_.index.astype(int)
+        np.testing.assert_allclose(ours.loc[at, "survival"], theirs.survival_function_.iloc[:, 0], rtol=1e-12)
+        ends = theirs.confidence_interval_[theirs.survival_function_.iloc[:, 0].between(0, 1, "neither")]
         np.testing.assert_allclose(
-            ours[column][inside], fitted.confidence_interval_.iloc[:, position][inside.to_numpy()], rtol=1e-10
+            ours.loc[ends.index.astype(int), ["survival_low", "survival_high"]], ends, rtol=1e-10
         )
+        # The fitter that is handed over knows who is at risk, which lifelines' `entry` does not.
+        known = fitter.event_table["at_risk"].drop(index=0)
+        np.testing.assert_array_equal(known, ours.loc[known.index.astype(int), "at_risk"])
+        if late:
+            wrong = theirs.event_table["at_risk"] - theirs.event_table["entrance"]
+            assert (theirs.event_table["at_risk"].drop(index=0) > known).any()
+            np.testing.assert_array_equal(wrong.drop(index=0), known)
+        hazards_ = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(rows["exit"], **how)
+        total = curves.cumulative_hazard(name).cumulative_hazard_.iloc[:, 0]
+        np.testing.assert_allclose(total.loc[at], hazards_.cumulative_hazard_.iloc[:, 0], rtol=1e-12)
+        shares = ours["events"] / ours["at_risk"].where(ours["at_risk"] > 0, 1)
+        np.testing.assert_allclose(total, shares.cumsum(), rtol=1e-12, atol=1e-15)
+
+
+@given(crowds())
+@settings(max_examples=25, deadline=None)
+def test_the_curve_is_the_closed_form_that_incidence_and_means_use(people):
+    life = life_table(people)
+    counts = validate(life)
+    survival = product_limit(counts)
+    band = log_log_band(survival, np.cumsum(greenwood(counts), axis=1), counts.at_risk, 0.95)
+    curves = kaplan_meier(life)
+    for row, name in enumerate(counts.groups):
+        ours = curves.group(name).rows.iloc[1:]
+        for column, theirs in (("survival", survival), ("survival_low", band[0]), ("survival_high", band[1])):
+            np.testing.assert_allclose(ours[column], theirs[row, : len(ours)], rtol=1e-9, atol=1e-12)
 
 
 @given(crowds())
@@ -259,7 +300,7 @@ def test_survival_is_the_exact_product_over_the_rows(people):
     for group, part in people.groupby("group"):
         survival, variance = Fraction(1), Fraction(0)
         ours = table[table["group"] == group].set_index("period")
-        assert ours.loc[0, ["survival", "low", "high"]].tolist() == [1, 1, 1]
+        assert ours.loc[0, ["survival", "survival_low", "survival_high"]].tolist() == [1, 1, 1]
         for k, n, leaving in risk_sets(part):
             d = sum(leaving.values())
             if n:
@@ -270,52 +311,99 @@ def test_survival_is_the_exact_product_over_the_rows(people):
             if 0 < survival < 1:
                 error = float(survival) * math.sqrt(variance)
                 assert ours.loc[k, "standard_error"] == pytest.approx(error, rel=1e-9)
-            assert 0 <= ours.loc[k, "low"] <= ours.loc[k, "survival"] + 1e-12
-            assert ours.loc[k, "survival"] <= ours.loc[k, "high"] + 1e-12
-            assert ours.loc[k, "high"] <= 1
+            assert 0 <= ours.loc[k, "survival_low"] <= ours.loc[k, "survival"] + 1e-12
+            assert ours.loc[k, "survival"] <= ours.loc[k, "survival_high"] + 1e-12
+            assert ours.loc[k, "survival_high"] <= 1
 
 
 def test_before_the_first_event_the_lower_limit_is_exact():
     life = pd.DataFrame({"period": [1, 2], "at_risk": [50, 40], "events": [0, 0], "censored": [10, 40]})
-    table = kaplan_meier(life).table
+    table = kaplan_meier(life).table.frame
     clopper_pearson = stats.binomtest(40, 40).proportion_ci(0.95, method="exact").low
-    assert table["low"].iloc[2] == pytest.approx(clopper_pearson)
-    assert table["high"].tolist() == [1, 1, 1]
-    median = kaplan_meier(life).median().iloc[0]
-    assert math.isnan(median["value"])
-    assert not median["reached"]
+    assert table["survival_low"].iloc[2] == pytest.approx(clopper_pearson)
+    assert table["survival_high"].tolist() == [1, 1, 1]
+    assert kaplan_meier(life).fitter("all").confidence_interval_.eq(1).all(axis=None), "lifelines has none"
+    median = kaplan_meier(life).everybody.median()
+    assert not median.known
+    assert median.case == "not reached"
+    assert median.words["observed"].value == 2
 
 
 def test_once_all_have_left_the_upper_limit_stays():
     life = pd.DataFrame({"period": [1, 2], "at_risk": [10, 4], "events": [6, 4], "censored": [0, 0]})
     curves = kaplan_meier(life)
-    last, before = curves.table.iloc[2], curves.table.iloc[1]
-    assert (last["survival"], last["low"], last["high"]) == (0, 0, before["high"])
-    assert curves.at([9])[["survival", "low", "high"]].iloc[0].tolist() == [0, 0, before["high"]]
+    last, before = (curves.table.frame.iloc[row] for row in (2, 1))
+    ends = ["survival", "survival_low", "survival_high"]
+    assert last[ends].tolist() == [0, 0, before["survival_high"]]
+    assert curves.fitter("all").confidence_interval_.iloc[2].tolist() == [0, 0], (
+        "lifelines takes it for certain"
+    )
+    beyond = curves.everybody.at(9)
+    assert (beyond.value, beyond.low, beyond.high) == (0, 0, before["survival_high"])
     at_once = pd.DataFrame({"period": [1], "at_risk": [10], "events": [10], "censored": [0]})
     exact = stats.binomtest(0, 10).proportion_ci(0.95, method="exact").high
-    assert kaplan_meier(at_once).table["high"].iloc[1] == pytest.approx(exact)
+    assert kaplan_meier(at_once).table.frame["survival_high"].iloc[1] == pytest.approx(exact)
 
 
 def test_the_median_is_the_first_period_by_which_half_have_left():
     life = pd.DataFrame(
         {"period": [1, 2, 3], "at_risk": [3, 2, 1], "events": [0, 1, 0], "censored": [1, 0, 1]}
     )
-    assert kaplan_meier(life).median().loc[0, "value"] == 2
+    assert kaplan_meier(life).everybody.median().value == 2
     # 23/24 x 22/23 x ... comes to one half but for rounding.
     life = pd.DataFrame({"period": range(1, 25), "at_risk": range(24, 0, -1), "events": 1, "censored": 0})
-    assert kaplan_meier(life).median().loc[0, "value"] == 12
+    assert kaplan_meier(life).everybody.median().value == 12
 
 
-def test_beyond_what_was_watched_there_is_no_value():
-    beyond = kaplan_meier(GOOD).at([0, 2, 3])
-    a, b = (beyond[beyond["group"] == name].set_index("period") for name in "ab")
-    assert a.loc[3].drop("group").isna().sum() == 3
-    assert a.loc[3, "at_risk"] == 0
-    assert a.loc[2, "survival"] == pytest.approx(0.8 * 4 / 7)
-    assert math.isnan(b.loc[2, "survival"])
-    with pytest.raises(InputError, match="whole numbers from 0 up"):
-        kaplan_meier(GOOD).at([1.5])
+def test_beyond_what_was_observed_there_is_no_value():
+    curves = kaplan_meier(GOOD)
+    a, b = curves.group("a"), curves.group("b")
+    beyond = a.at(3)
+    assert math.isnan(beyond.value)
+    assert math.isnan(beyond.low)
+    assert math.isnan(beyond.high)
+    assert a.at(2).value == pytest.approx(0.8 * 4 / 7)
+    assert math.isnan(b.at(2).value)
+    for time in (1.5, -1, "a while", True):
+        with pytest.raises(InputError, match="whole number of periods from 0 up, or '1 year'"):
+            a.at(time)
+    with pytest.raises(InputError, match="no group 'c'; there are a, b"):
+        curves.group("c")
+
+
+def test_a_curve_says_its_numbers_with_their_units():
+    curves = kaplan_meier(GOOD, period="week")
+    year, mean = curves.group("a").at("1 year"), curves.group("a").restricted_mean(24)
+    assert (year.value, year.unit, year.n, year.of) == (pytest.approx(0.8 * 4 / 7), "percent", 10, "customer")
+    assert (year.words["time"].value, year.words["time"].unit) == (2, "weeks")
+    assert (mean.value, mean.unit, mean.words["horizon"].value) == (pytest.approx(1.8), "weeks", 2)
+    assert curves.table.units["period"] == "weeks"
+    # Groups are samples of their own; everybody is made of them.
+    assert year.against(curves.group("b").at(1), "b").difference.known
+    with pytest.raises(InputError, match="versus"):
+        year.against(curves.everybody.at(1), "everybody")
+    with pytest.raises(InputError, match="`period`"):
+        kaplan_meier(GOOD, period="fortnight")
+
+
+def test_everybody_is_all_groups_together():
+    curves = kaplan_meier(GOOD)
+    alone = kaplan_meier(GOOD.drop(columns="group").groupby("period", as_index=False).sum())
+    pd.testing.assert_frame_equal(curves.everybody.rows, alone.everybody.rows)
+    pd.testing.assert_frame_equal(alone.everybody.rows, alone.table.frame.drop(columns="group"))
+    assert (curves.everybody.n, curves.everybody.events) == (15, 6)
+
+
+def test_the_overview_and_the_widest_difference_are_those_of_the_groups():
+    curves = kaplan_meier(GOOD)
+    table = curves.overview(24)
+    assert table.frame["group"].tolist() == ["a", "b"]
+    assert table.frame[["customers", "left", "mean"]].to_numpy().tolist() == [[10, 5, 1], [5, 1, 1]]
+    assert table.units["mean"] == "months"
+    widest = curves.widest_difference(24)
+    assert (widest.case, widest.value, widest.n, widest.words["horizon"].value) == ("not clear", 0, 15, 1)
+    alone = kaplan_meier(GOOD[GOOD["group"] == "a"]).widest_difference(24)
+    assert (alone.case, alone.known) == ("one group", False)
 
 
 def test_late_entrants_are_counted_only_once_they_are_there():
@@ -323,15 +411,15 @@ def test_late_entrants_are_counted_only_once_they_are_there():
     leaving = rng.geometric(0.1, 20_000)
     entry = np.where(rng.random(20_000) < 0.5, rng.integers(1, 12, 20_000), 0)
     people = people_of(leaving, 1, entry=entry)[leaving > entry]
-    right = kaplan_meier(life_table(people)).at([12]).iloc[0]
-    assert right["low"] < 0.9**12 < right["high"]
-    wrong = kaplan_meier(life_table(people.assign(entry=0))).at([12]).iloc[0]
-    assert wrong["low"] > 0.9**12, "ignoring late entry must be seen to overstate survival"
+    right = kaplan_meier(life_table(people)).everybody.at(12)
+    assert right.low < 0.9**12 < right.high
+    wrong = kaplan_meier(life_table(people.assign(entry=0))).everybody.at(12)
+    assert wrong.low > 0.9**12, "ignoring late entry must be seen to overstate survival"
 
 
 def test_a_curve_nobody_was_there_to_begin_says_so():
     people = people_of([5, 6, 7, 8], [1, 1, 0, 0], entry=3)
-    assert "nobody was watched in 3 of the first 8 periods" in kaplan_meier(life_table(people)).notes[0]
+    assert "nobody was observed in 3 of the first 8 periods" in kaplan_meier(life_table(people)).notes[0]
     assert kaplan_meier(GOOD).notes == ()
 
 
@@ -339,7 +427,7 @@ def test_a_curve_nobody_was_there_to_begin_says_so():
     "call",
     [
         lambda: kaplan_meier(GOOD, level=95),
-        lambda: kaplan_meier(GOOD).percentile(50),
+        lambda: kaplan_meier(GOOD).everybody.percentile(50),
         lambda: restricted_mean(GOOD, 0),
         lambda: restricted_mean(GOOD, 2.5),
         lambda: smoothed_hazard(GOOD, bandwidth=0),
@@ -347,7 +435,7 @@ def test_a_curve_nobody_was_there_to_begin_says_so():
         lambda: renewal_spikes(GOOD, smallest_ratio=0.5),
         lambda: hazard(GOOD, cause="typo"),
         lambda: log_rank(GOOD, strata="typo"),
-        lambda: cause_specific_log_rank(GOOD, "typo"),
+        lambda: log_rank(GOOD, cause="typo"),
         lambda: cumulative_incidence(GOOD, causes=[]),
         lambda: retention_value(GOOD, value_per_period=10, horizon=2, improvement=1),
         lambda: retention_value(GOOD, value_per_period=math.nan, horizon=2),
@@ -370,12 +458,16 @@ def test_log_rank_gives_the_published_numbers():
     test = log_rank(life_table(people_of(frame["time"], frame["status"], frame["sex"])))
     assert test.chi2 == pytest.approx(published.LUNG_LOG_RANK["chi2"], abs=5e-7)
     assert test.p == pytest.approx(published.LUNG_LOG_RANK["p"], abs=5e-8)
-    assert test.table["expected"].tolist() == pytest.approx(published.LUNG_LOG_RANK["expected"], abs=0.05)
+    assert test.table.frame["expected"].tolist() == pytest.approx(
+        published.LUNG_LOG_RANK["expected"], abs=0.05
+    )
     ovarian = pd.DataFrame(published.OVARIAN).iloc[:, [0, 1, 4]]
     test = log_rank(life_table(people_of(*(ovarian[c] for c in ovarian))))
     assert test.chi2 == pytest.approx(published.OVARIAN_LOG_RANK["chi2"], abs=5e-3)
     assert test.p == pytest.approx(published.OVARIAN_LOG_RANK["p"], abs=5e-4)
-    assert test.table["expected"].tolist() == pytest.approx(published.OVARIAN_LOG_RANK["expected"], abs=5e-3)
+    assert test.table.frame["expected"].tolist() == pytest.approx(
+        published.OVARIAN_LOG_RANK["expected"], abs=5e-3
+    )
 
 
 def test_stratified_log_rank_gives_the_published_number():
@@ -390,20 +482,54 @@ def test_stratified_log_rank_gives_the_published_number():
     assert test.p == pytest.approx(published.LUNG_STRATIFIED_LOG_RANK["p"], abs=5e-5)
 
 
+def three_groups(late=0.0, size=500) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    group = rng.choice(["a", "b", "c"], size)
+    entry = np.where(rng.random(size) < late, rng.integers(1, 6, size), 0)
+    leaving = rng.geometric(np.select([group == "a", group == "b"], [0.1, 0.15], 0.12))
+    seen = entry + rng.integers(1, 15, size)
+    people = people_of(np.minimum(leaving, seen), (leaving <= seen).astype(int), group, entry)
+    return people[people["exit"] > people["entry"]]
+
+
 def test_log_rank_agrees_with_lifelines_on_rows_with_ties():
     from lifelines.statistics import multivariate_logrank_test, pairwise_logrank_test
 
-    rng = np.random.default_rng(3)
-    group = rng.choice(["a", "b", "c"], 500)
-    leaving = rng.geometric(np.select([group == "a", group == "b"], [0.1, 0.15], 0.12))
-    watched = rng.integers(1, 15, 500)
-    exits, event = np.minimum(leaving, watched), (leaving <= watched).astype(int)
-    ours = log_rank(life_table(people_of(exits, event, group)))
-    theirs = multivariate_logrank_test(exits, group, event)
+    people = three_groups()
+    rows = people["exit"], people["group"], people["cause"] != ""
+    ours = log_rank(life_table(people))
+    theirs = multivariate_logrank_test(*rows)
     assert (ours.chi2, ours.p) == pytest.approx((theirs.test_statistic, theirs.p_value), rel=1e-9)
-    pairs = pairwise_logrank_test(exits, group, event)
-    np.testing.assert_allclose(ours.pairwise["chi2"], pairs.test_statistic, rtol=1e-9)
-    assert ours.table["n"].sum() == 500
+    pairs = pairwise_logrank_test(*rows)
+    np.testing.assert_allclose(ours.pairs.frame["chi2"], pairs.test_statistic, rtol=1e-9)
+    assert ours.table.frame["n"].sum() == 500
+
+
+@given(crowds(truncated=False))
+@settings(max_examples=20, deadline=None)
+def test_lifelines_test_is_the_closed_form(people):
+    counts = validate(life_table(people))
+    chi2, df = _statistic([(counts.at_risk, counts.events)])
+    if df:
+        assert _lifelines(counts.at_risk, counts.events)[0] == pytest.approx(chi2, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("size", [500, 60_000])
+def test_late_entrants_count_in_the_test_which_lifelines_cannot_know(size):
+    from lifelines.statistics import multivariate_logrank_test
+    from statsmodels.duration.survfunc import survdiff
+
+    people = three_groups(late=0.4, size=size)
+    ours = log_rank(life_table(people))
+    event = (people["cause"] != "").astype(int)
+    theirs = survdiff(people["exit"], event, people["group"], entry=people["entry"])
+    assert ours.chi2 == pytest.approx(theirs[0], rel=1e-6)
+    ignored = multivariate_logrank_test(people["exit"], people["group"], event).test_statistic
+    assert abs(ignored - ours.chi2) > 0.02 * ours.chi2
+    # Pairs are Mantel and Haenszel's test, of statsmodels; the closed form of two groups is the same.
+    for pair in ours.pairs.frame.to_dict("records"):
+        two = people[people["group"].isin([pair["group"], pair["against"]])]
+        assert pair["chi2"] == pytest.approx(log_rank(life_table(two)).chi2, rel=1e-9)
 
 
 @given(crowds(groups=("a", "b", "c")))
@@ -420,8 +546,10 @@ def test_log_rank_is_the_sum_over_risk_sets_of_the_rows(people):
         n_a = int((at_risk["group"] == "a").sum())
         if n > 1:
             variance += Fraction(n_a * (n - n_a) * d * (n - d), n * n * (n - 1))
-    assert test.table["expected"].tolist() == pytest.approx([float(expected[g]) for g in "abc"], abs=1e-9)
-    assert test.table["observed"].tolist() == [
+    assert test.table.frame["expected"].tolist() == pytest.approx(
+        [float(expected[g]) for g in "abc"], abs=1e-9
+    )
+    assert test.table.frame["observed"].tolist() == [
         int(((people["group"] == g) & (people["cause"] != "")).sum()) for g in "abc"
     ]
     # a against b and c taken together has one degree of freedom: z^2 from the rows.
@@ -447,8 +575,10 @@ def test_groups_never_at_risk_together_cannot_be_compared():
     test = log_rank(life_table(people))
     assert test.df == 0
     assert math.isnan(test.p)
-    with pytest.raises(NotApplicable, match="two groups"):
-        log_rank(GOOD[GOOD["group"] == "a"])
+    assert test.pairs.frame[["chi2", "p", "p_adjusted"]].isna().all(axis=None)
+    alone = log_rank(GOOD[GOOD["group"] == "a"])
+    assert (alone.df, len(alone.pairs)) == (0, 0)
+    assert math.isnan(alone.p)
 
 
 def test_cause_specific_log_rank_censors_the_other_causes():
@@ -456,8 +586,19 @@ def test_cause_specific_log_rank_censors_the_other_causes():
     people = people_of(rng.geometric(0.2, 400), 1, rng.choice(["a", "b"], 400))
     people["cause"] = rng.choice(CAUSES, 400)
     censored = people.assign(cause=people["cause"].where(people["cause"] == "voluntary", ""))
-    ours = cause_specific_log_rank(life_table(people), "voluntary")
+    ours = log_rank(life_table(people), cause="voluntary")
     assert ours.chi2 == pytest.approx(log_rank(life_table(censored)).chi2, rel=1e-12)
+    life = pd.DataFrame(
+        {
+            "group": ["a", "b"],
+            "period": 1,
+            "at_risk": 100,
+            "events": 40,
+            "censored": 60,
+            "voluntary": [30, 10],
+        }
+    )
+    assert log_rank(life, cause="voluntary").p == pytest.approx(0.00042, abs=5e-6)
 
 
 @pytest.mark.parametrize("p", [[0.01, 0.04, 0.03, 0.5], [0.5, 0.5], [0.2]])
@@ -470,23 +611,30 @@ def test_holm_agrees_with_statsmodels(p):
 # --- restricted mean ----------------------------------------------------------------------------------
 
 
+def against(mean) -> pd.Series:
+    """The difference of the second group from the first, as published."""
+    row = mean.differences().frame.iloc[0]
+    ends = {"difference": -row["difference"], "low": -row["difference_high"], "high": -row["difference_low"]}
+    return pd.Series({**row[["standard_error", "p", "p_adjusted"]], **ends})
+
+
 def test_restricted_means_and_their_difference_are_the_published_ones():
     mean = restricted_mean(life_table(waltons()), published.WALTONS_RMST["horizon"])
-    table = mean.table.set_index("group")
-    assert table.loc["control", "value"] == pytest.approx(published.WALTONS_RMST["control"], abs=5e-7)
-    assert table.loc["miR-137", "value"] == pytest.approx(published.WALTONS_RMST["miR-137"], abs=5e-7)
+    table = mean.table.frame.set_index("group")
+    assert table.loc["control", "mean"] == pytest.approx(published.WALTONS_RMST["control"], abs=5e-7)
+    assert table.loc["miR-137", "mean"] == pytest.approx(published.WALTONS_RMST["miR-137"], abs=5e-7)
     error = table.loc["miR-137", "standard_error"]
     assert error == pytest.approx(published.WALTONS_RMST["miR-137 error"], abs=5e-7)
-    difference = mean.differences().iloc[0]
+    difference = against(mean)
     for name, value in published.WALTONS_RMST_DIFFERENCE.items():
         assert abs(difference[name]) == pytest.approx(value, abs=5e-6)
 
     frame = lung()
     people = people_of(frame["time"], frame["status"], frame["sex"])
     mean = restricted_mean(life_table(people), published.LUNG_RMST["horizon"])
-    for row in mean.table.itertuples():
-        assert (row.value, row.standard_error) == pytest.approx(published.LUNG_RMST[row.group], abs=5e-5)
-    difference = mean.differences().iloc[0]
+    for row in mean.table.frame.itertuples():
+        assert (row.mean, row.standard_error) == pytest.approx(published.LUNG_RMST[row.group], abs=5e-5)
+    difference = against(mean)
     for name, value in published.LUNG_RMST_DIFFERENCE.items():
         assert difference[name] == pytest.approx(value, rel=2e-5)
 
@@ -495,12 +643,13 @@ def test_restricted_means_and_their_difference_are_the_published_ones():
 @settings(max_examples=40, deadline=None)
 def test_restricted_mean_is_the_area_under_the_curve(people, horizon):
     life = life_table(people)
-    row = restricted_mean(life, horizon).table.iloc[0]
-    curve = kaplan_meier(life).at(range(horizon))["survival"]
+    row = restricted_mean(life, horizon).table.frame.iloc[0]
+    everybody = kaplan_meier(life).everybody
+    curve = pd.Series([everybody.at(k).value for k in range(horizon)])
     if curve.isna().any():
-        assert math.isnan(row["value"])
+        assert math.isnan(row["mean"])
         return
-    assert row["value"] == pytest.approx(curve.sum(), abs=1e-9)
+    assert row["mean"] == pytest.approx(curve.sum(), abs=1e-9)
     variance = 0.0
     for k, n, leaving in risk_sets(people):
         d = sum(leaving.values())
@@ -510,26 +659,26 @@ def test_restricted_mean_is_the_area_under_the_curve(people, horizon):
         assert row["standard_error"] == pytest.approx(math.sqrt(variance), abs=1e-9)
     else:
         assert math.isnan(row["standard_error"])
-        assert (row["value"], row["high"]) == (horizon, horizon)
-    assert row["low"] <= row["value"] <= row["high"]
+        assert (row["mean"], row["mean_high"]) == (horizon, horizon)
+    assert row["mean_low"] <= row["mean"] <= row["mean_high"]
 
 
 def test_without_censoring_it_is_the_mean_of_the_capped_durations():
     rng = np.random.default_rng(2)
     leaving = rng.geometric(0.2, 300)
-    row = restricted_mean(life_table(people_of(leaving, 1)), 6).table.iloc[0]
+    row = restricted_mean(life_table(people_of(leaving, 1)), 6).table.frame.iloc[0]
     capped = np.minimum(leaving, 6)
-    assert row["value"] == pytest.approx(capped.mean())
+    assert row["mean"] == pytest.approx(capped.mean())
     assert row["standard_error"] == pytest.approx(capped.std() / math.sqrt(300), rel=1e-9)
 
 
-def test_a_group_not_watched_that_long_has_no_restricted_mean():
+def test_a_group_not_observed_that_long_has_no_restricted_mean():
     mean = restricted_mean(GOOD, 3)
-    assert mean.table["value"].isna().tolist() == [False, True]
+    assert mean.table.frame["mean"].isna().tolist() == [False, True]
     assert "b" in mean.notes[-1]
-    assert mean.differences()["p"].isna().all()
+    assert mean.differences().frame["p"].isna().all()
     assert longest_horizon(GOOD) == 1
-    assert restricted_mean(GOOD, longest_horizon(GOOD)).table["value"].notna().all()
+    assert restricted_mean(GOOD, longest_horizon(GOOD)).table.frame["mean"].notna().all()
 
 
 def test_a_late_group_does_not_cut_the_others_short():
@@ -552,24 +701,27 @@ def test_a_late_group_does_not_cut_the_others_short():
 
 def test_a_difference_from_a_group_nobody_left_has_an_interval():
     life = life_table(pd.concat([people_of([6] * 50, [0] * 50, "a"), people_of([3] * 50, [1] * 50, "b")]))
-    widest = restricted_mean(life, 6).widest()
-    assert (widest["longer"], widest["shorter"], widest["difference"]) == ("a", "b", 3)
+    widest = restricted_mean(life, 6).widest_difference()
+    assert (widest.words["longer"], widest.words["shorter"], widest.value) == ("a", "b", 3)
     exact = 1 + 5 * 0.025 ** (1 / 50)
-    assert widest["low"] == pytest.approx(3 - (6 - exact))
+    assert widest.low == pytest.approx(3 - (6 - exact))
+    assert widest.case == "clear"
 
 
 def test_the_widest_of_two_is_their_difference_and_of_more_it_is_less_sure():
     rng = np.random.default_rng(11)
     people = [people_of(rng.integers(1, 9 + 2 * g, 80), rng.integers(0, 2, 80), f"g{g}") for g in range(4)]
     two = restricted_mean(life_table(pd.concat(people[:2])), 6)
-    pair, widest = two.differences().iloc[0], two.widest()
+    pair, widest = two.differences().frame.iloc[0], two.widest_difference()
     sign = np.sign(pair["difference"])
-    assert sorted([sign * widest["low"], sign * widest["high"]]) == pytest.approx([pair["low"], pair["high"]])
+    ends = sorted([sign * widest.low, sign * widest.high])
+    assert ends == pytest.approx([pair["difference_low"], pair["difference_high"]])
     many = restricted_mean(life_table(pd.concat(people)), 6)
-    alone = many.differences().set_index(["group_a", "group_b"])
-    widest = many.widest()
-    names = tuple(sorted([widest["longer"], widest["shorter"]]))
-    assert widest["high"] - widest["low"] > (alone.loc[names, "high"] - alone.loc[names, "low"]) * 1.2
+    widest = many.widest_difference()
+    alone = many.differences().frame
+    names = sorted([widest.words["longer"], widest.words["shorter"]])
+    alone = alone[(alone["group"] == names[0]) & (alone["against"] == names[1])].iloc[0]
+    assert widest.high - widest.low > (alone["difference_high"] - alone["difference_low"]) * 1.2
 
 
 def test_the_widest_of_many_alike_seldom_excludes_zero():
@@ -584,7 +736,7 @@ def test_the_widest_of_many_alike_seldom_excludes_zero():
                 rows.append((group, k, n, left, n - left if k == 6 else 0))
                 n -= left
         life = pd.DataFrame(rows, columns=["group", "period", "at_risk", "events", "censored"])
-        wrong += restricted_mean(life, 6).widest()["low"] > 0
+        wrong += restricted_mean(life, 6).widest_difference().case == "clear"
     assert wrong / runs <= 0.08
 
 
@@ -607,14 +759,14 @@ def exact_incidence(people: pd.DataFrame) -> dict[str, list[Fraction]]:
 @settings(max_examples=40, deadline=None)
 def test_incidence_is_exact_and_adds_up_to_what_survival_leaves(people):
     life = life_table(people)
-    lost = cumulative_incidence(life).table
+    lost = cumulative_incidence(life).table.frame
     for cause, path in exact_incidence(people).items():
         ours = lost[lost["cause"] == cause]
         assert ours["incidence"].tolist()[1:] == pytest.approx([float(x) for x in path], abs=1e-12)
-        assert (ours["low"] <= ours["incidence"] + 1e-12).all()
-        assert (ours["incidence"] <= ours["high"] + 1e-12).all()
+        assert (ours["incidence_low"] <= ours["incidence"] + 1e-12).all()
+        assert (ours["incidence"] <= ours["incidence_high"] + 1e-12).all()
     together = lost.groupby("period")["incidence"].sum()
-    survival = kaplan_meier(life).table.set_index("period")["survival"]
+    survival = kaplan_meier(life).table.frame.set_index("period")["survival"]
     np.testing.assert_allclose(together, 1 - survival, atol=1e-12)
 
 
@@ -631,7 +783,7 @@ def test_incidence_variance_is_the_delta_method_done_by_numbers(people):
         before = np.r_[1, np.cumprod(1 - shares.sum(axis=0))[:-1]]
         return float((before * shares[0])[:upto].sum())
 
-    table = cumulative_incidence(life).table
+    table = cumulative_incidence(life).table.frame
     ours = table[table["cause"] == CAUSES[0]].set_index("period")
     for upto in (1, last):
         variance, step = 0.0, 1e-6
@@ -654,11 +806,11 @@ def test_incidence_variance_is_the_delta_method_done_by_numbers(people):
 @settings(max_examples=25, deadline=None)
 def test_a_single_cause_is_the_mirror_of_survival(people):
     life = life_table(people)
-    lost = cumulative_incidence(life, causes=["events"]).table
-    stay = kaplan_meier(life).table
+    lost = cumulative_incidence(life, causes=["events"]).table.frame
+    stay = kaplan_meier(life).table.frame
     np.testing.assert_allclose(lost["incidence"], 1 - stay["survival"], atol=1e-9)
-    np.testing.assert_allclose(lost["low"], 1 - stay["high"], atol=1e-7)
-    np.testing.assert_allclose(lost["high"], 1 - stay["low"], atol=1e-7)
+    np.testing.assert_allclose(lost["incidence_low"], 1 - stay["survival_high"], atol=1e-7)
+    np.testing.assert_allclose(lost["incidence_high"], 1 - stay["survival_low"], atol=1e-7)
 
 
 def test_a_cause_that_took_nobody_has_an_exact_upper_limit():
@@ -672,9 +824,49 @@ def test_a_cause_that_took_nobody_has_an_exact_upper_limit():
             "censored": [45],
         }
     )
-    none = cumulative_incidence(life, causes=["voluntary", "involuntary"]).at([1]).iloc[1]
-    assert none["incidence"] == none["low"] == 0
-    assert none["high"] == pytest.approx(stats.binomtest(0, 50).proportion_ci(0.95, method="exact").high)
+    none = cumulative_incidence(life, causes=["voluntary", "involuntary"]).share("involuntary", 1)
+    assert none.value == none.low == 0
+    assert none.case == "none"
+    assert none.high == pytest.approx(stats.binomtest(0, 50).proportion_ci(0.95, method="exact").high)
+
+
+def test_a_share_says_whether_the_cause_is_known():
+    causes = cumulative_incidence(GOOD)
+    share = causes.share("involuntary", 24)
+    assert (share.case, share.n, share.unit, share.words["horizon"].value) == ("known", 15, "percent", 2)
+    assert share.words["involuntary"].value == share.value
+    total = sum(share.words[cause].value for cause in CAUSES)
+    assert total == pytest.approx(1 - kaplan_meier(GOOD).everybody.at(2).value)
+    silent = GOOD.assign(voluntary=0, involuntary=0, unknown=GOOD["events"])
+    unknown = cumulative_incidence(silent).share("involuntary", 2)
+    assert (unknown.case, unknown.known) == ("unknown", False)
+    with pytest.raises(InputError, match="no cause 'typo'"):
+        causes.share("typo", 2)
+
+
+def test_lifelines_aalen_johansen_moves_tied_events_apart():
+    """So the estimate is written out; with one weighted row for each count theirs says 0.6."""
+    import warnings
+
+    from lifelines import AalenJohansenFitter
+
+    life = pd.DataFrame(
+        {
+            "period": [1, 2],
+            "at_risk": [100, 40],
+            "events": [60, 20],
+            "censored": [0, 20],
+            "voluntary": [40, 10],
+        }
+    ).assign(involuntary=lambda t: t["events"] - t["voluntary"])
+    ours = cumulative_incidence(life, causes=["voluntary", "involuntary"]).share("voluntary", 2)
+    assert ours.value == pytest.approx(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = AalenJohansenFitter(seed=1, calculate_variance=False).fit(
+            np.array([1, 1, 2, 2, 2]), np.array([1, 2, 1, 2, 0]), 1, weights=np.array([40, 20, 10, 10, 20])
+        )
+    assert abs(theirs.cumulative_density_.iloc[-1, 0] - 0.5) > 0.05
 
 
 # --- hazards ------------------------------------------------------------------------------------------
@@ -682,27 +874,28 @@ def test_a_cause_that_took_nobody_has_an_exact_upper_limit():
 
 def test_wilson_limits_are_the_published_ones():
     life = pd.DataFrame({"period": [1], "at_risk": [263], "events": [81], "censored": [182]})
-    row = hazard(life).table.iloc[0]
-    assert (row["low"], row["high"]) == pytest.approx(published.WILSON_81_OF_263, abs=5e-5)
+    row = hazard(life).table.frame.iloc[0]
+    assert (row["hazard_low"], row["hazard_high"]) == pytest.approx(published.WILSON_81_OF_263, abs=5e-5)
 
 
 def test_hazard_by_cause_and_where_nobody_was_at_risk():
-    table = hazard(GOOD, cause="voluntary").table
+    table = hazard(GOOD, cause="voluntary").table.frame
     assert table["hazard"].tolist() == pytest.approx([0.1, 3 / 7, 0])
-    assert table["low"].iloc[2] == 0 < table["high"].iloc[2]
+    assert table["hazard_low"].iloc[2] == 0 < table["hazard_high"].iloc[2]
     people = pd.concat([people_of([1], [1]), people_of([4, 5], [1, 0], entry=2)])
-    gap = hazard(life_table(people)).table.set_index("period").loc[2]
-    assert gap[["hazard", "low", "high"]].isna().all()
+    gap = hazard(life_table(people)).table.frame.set_index("period").loc[2]
+    assert gap[["hazard", "hazard_low", "hazard_high"]].isna().all()
 
 
 def test_smoothing_keeps_a_constant_and_follows_a_slope():
     n = np.array([2**k for k in range(12, 0, -1)])
     life = pd.DataFrame({"period": range(1, 13), "at_risk": n, "events": n // 2, "censored": 0})
     life.loc[11, ["events", "censored"]] = [1, 1]
-    np.testing.assert_allclose(smoothed_hazard(life, bandwidth=4).table["hazard"], 0.5)
-    pd.testing.assert_frame_equal(smoothed_hazard(life, bandwidth=1).table, hazard(life).table)
-    wide, narrow = (smoothed_hazard(life, bandwidth=b).table for b in (3, 1))
-    assert (wide["high"] - wide["low"] < narrow["high"] - narrow["low"]).all()
+    np.testing.assert_allclose(smoothed_hazard(life, bandwidth=4).table.frame["hazard"], 0.5)
+    pd.testing.assert_frame_equal(smoothed_hazard(life, bandwidth=1).table.frame, hazard(life).table.frame)
+    wide, narrow = (smoothed_hazard(life, bandwidth=b).table.frame for b in (3, 1))
+    width = [table["hazard_high"] - table["hazard_low"] for table in (wide, narrow)]
+    assert (width[0] < width[1]).all()
 
 
 def test_intervals_of_the_smoothed_hazard_hold_a_constant_hazard():
@@ -710,9 +903,9 @@ def test_intervals_of_the_smoothed_hazard_hold_a_constant_hazard():
     leaving = simulation.durations(rng, np.full(12, 0.05), (1500, 200))
     exits, event = np.minimum(leaving, 12), leaving <= 12
     life = simulation.life_table(exits, event, np.zeros_like(exits), event)
-    table = smoothed_hazard(life, bandwidth=4).table
+    table = smoothed_hazard(life, bandwidth=4).table.frame
     at = table[table["period"] == 6]
-    assert 0.935 <= simulation.covered(at["low"], at["high"], 0.05) <= 0.965
+    assert 0.935 <= simulation.covered(at["hazard_low"], at["hazard_high"], 0.05) <= 0.965
     assert at["hazard"].mean() == pytest.approx(0.05, abs=0.001)
 
 
@@ -726,8 +919,15 @@ def test_annual_renewals_are_found():
     hazards_[[11, 23]] = 0.25
     leaving = hazard_people(rng, hazards_, 1500)
     life = life_table(people_of(np.minimum(leaving, 30), leaving <= 30))
-    assert renewal_spikes(life).spikes["period"].tolist() == [12, 24]
-    ratio = renewal_spikes(life).spikes["ratio"]
+    rate = hazard(life)
+    assert rate.spikes["period"].tolist() == [12, 24]
+    assert rate.smoothed is None, "smoothing would draw the renewals as humps"
+    first, second = rate.peaks(3)
+    assert [peak.words["k"] for peak in (first, second)] == [12, 24]
+    assert (first.case, first.unit, first.words["around"].unit) == ("of everybody", "percent", "percent")
+    assert [peak.words["k"] for peak in rate.peaks(3, until=20)] == [12]
+    assert [peak.words["k"] for peak in rate.peaks(1)] == [12]
+    ratio = rate.spikes["ratio"]
     assert ((ratio > 4) & (ratio < 16)).all()
 
 
@@ -742,8 +942,11 @@ def test_a_smooth_company_has_no_spikes(shape):
     exits, event = np.minimum(leaving, 30), leaving <= 30
     nothing = np.zeros_like(exits)
     life = simulation.life_table(exits, event, nothing, event)
-    spikes = renewal_spikes(life).spikes
-    assert spikes["group"].nunique() / 400 <= 0.05
+    rate = hazard(life)
+    assert rate.spikes["group"].nunique() / 400 <= 0.05
+    calm = hazard(life[life["group"] == "00000"])
+    assert [peak.case for peak in calm.peaks(3)] == ["none"]
+    assert calm.smoothed.bandwidth == 3
 
 
 def test_a_slight_bump_among_millions_is_no_spike():
@@ -752,7 +955,7 @@ def test_a_slight_bump_among_millions_is_no_spike():
     at_risk = [n - sum(events[:k]) for k in range(5)]
     censored = [0, 0, 0, 0, at_risk[-1] - events[-1]]
     life = pd.DataFrame({"period": range(1, 6), "at_risk": at_risk, "events": events, "censored": censored})
-    found = renewal_spikes(life).table.set_index("period").loc[3]
+    found = renewal_spikes(life).frame.set_index("period").loc[3]
     assert found["p_adjusted"] < 1e-6
     assert not found["spike"]
 
@@ -761,12 +964,19 @@ def test_spike_p_values_are_fishers():
     at_risk, events = [100, 90, 60, 50], [5, 20, 4, 3]
     censored = [5, 10, 6, 47]
     life = pd.DataFrame({"period": range(1, 5), "at_risk": at_risk, "events": events, "censored": censored})
-    ours = renewal_spikes(life, neighbors=1).table.set_index("period").loc[2, "p"]
+    ours = renewal_spikes(life, neighbors=1).frame.set_index("period").loc[2, "p"]
     sides = [
         stats.fisher_exact([[20, 70], [d, n - d]], alternative="greater").pvalue
         for d, n in ((5, 100), (4, 60))
     ]
     assert ours == pytest.approx(max(sides), rel=1e-9)
+
+
+def test_the_first_period_is_that_of_all_who_began_in_it():
+    first = hazard(GOOD).everybody.first()
+    assert (first.value, first.n, first.of, first.words["period"]) == (0.2, 15, "customer", "month")
+    late = life_table(people_of([5, 6], [1, 0], entry=3))
+    assert not hazard(late).everybody.first().known
 
 
 # --- the naive answer, and the value of retention -----------------------------------------------------
@@ -776,15 +986,24 @@ def test_the_naive_mean_is_that_of_the_leavers_and_too_short():
     rng = np.random.default_rng(6)
     leaving, watched = rng.geometric(0.05, 3000), rng.integers(1, 25, 3000)
     people = people_of(np.minimum(leaving, watched), leaving <= watched)
-    row = naive_mean_tenure(life_table(people), horizon=24).iloc[0]
+    curve = kaplan_meier(life_table(people)).everybody
+    naive, mean = curve.naive_mean(), curve.restricted_mean(24)
     left = people.loc[people["cause"] != "", "exit"]
-    assert row["leavers"] == len(left)
-    assert row["naive"] == pytest.approx(left.mean())
+    assert (naive.n, naive.unit, naive.case) == (len(left), "months", "")
+    assert naive.value == pytest.approx(left.mean())
     half = 1.959964 * left.std() / math.sqrt(len(left))
-    assert row["naive_high"] - row["naive"] == pytest.approx(half, rel=1e-6)
+    assert naive.high - naive.value == pytest.approx(half, rel=1e-6)
+    assert naive.words["share"].value == pytest.approx(1 - len(left) / 3000)
     true = sum(0.95**k for k in range(24))
-    assert row["low"] < true < row["high"]
-    assert row["naive_high"] < row["low"]
+    assert mean.low < true < mean.high
+    assert naive.high < mean.low
+
+
+def test_a_naive_mean_of_nobody_or_of_all_says_so():
+    nobody = kaplan_meier(life_table(people_of([3, 4], [0, 0]))).everybody.naive_mean()
+    assert (nobody.case, nobody.known) == ("nobody left", False)
+    everyone = kaplan_meier(life_table(people_of([3, 5], [1, 1]))).everybody.naive_mean()
+    assert (everyone.case, everyone.value) == ("all left", 4)
 
 
 def steady_company(churn: float, periods: int) -> pd.DataFrame:
@@ -813,7 +1032,7 @@ def test_churn_that_is_lower_than_the_improvement_has_no_value_of_retention():
     assert "no more than the improvement of 0.01: all" in value.notes[0]
     short = retention_value(steady_company(0.05, 11), value_per_period=8.0, horizon=12)
     assert short.table.loc[0, ["churn", "periods", "gain"]].isna().all()
-    assert "Not watched for 12 periods" in short.notes[0]
+    assert "Not observed for 12 periods" in short.notes[0]
 
 
 @given(crowds(groups=("a",)), st.integers(2, 8), st.sampled_from([0.01, 0.05]))
@@ -868,5 +1087,5 @@ def test_intervals_of_the_median_hold_the_truth():
 def test_pairs_are_all_compared():
     life = pd.concat([GOOD, GOOD.assign(group=GOOD["group"].map({"a": "c", "b": "d"}))])
     names = list(combinations("abcd", 2))
-    for pairs in (log_rank(life).pairwise, restricted_mean(life, 2).differences()):
-        assert list(zip(pairs["group_a"], pairs["group_b"], strict=True)) == names
+    for pairs in (log_rank(life).pairs.frame, restricted_mean(life, 2).differences().frame):
+        assert list(zip(pairs["group"], pairs["against"], strict=True)) == names

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.result import NAN, Estimate
+from tenure.result import NAN, Estimate, Table
 
 
 def cohort_label(month: int, cohort: str = "month") -> str:
@@ -23,26 +23,41 @@ def cohort_label(month: int, cohort: str = "month") -> str:
     ]
 
 
-def matrix(triangle: pd.DataFrame, *, cohort: str = "month") -> pd.DataFrame:
+def matrix(
+    triangle: pd.DataFrame | None,
+    *,
+    cohort: str = "month",
+    until: int | None = None,
+    newest: int | None = None,
+) -> Table:
     """Lay a retention triangle out with a row a cohort and a column an age.
 
     Args:
-        triangle: Columns cohort (index of the first month), period, size, stayed; mature cells only.
+        triangle: Columns cohort (index of the first month), period, size, stayed; mature cells only. None:
+        there
+            is none, since customers cannot be followed by the month in which they started.
         cohort: What a cohort is: month, quarter or year.
+        until: The last age; None: all.
+        newest: How many of the newest cohorts; None: all.
 
     Returns:
-        Shares still there, indexed by the cohort's label; NaN where a cohort is too young.
+        Shares still there, a column an age, below the cohort's name; NaN where a cohort is too young.
 
     Example:
         >>> triangle = pd.DataFrame({"cohort": [24288, 24288, 24289], "period": [0, 1, 0],
         ...                          "size": [10, 10, 8], "stayed": [10, 7, 8]})
-        >>> matrix(triangle).to_dict("list")
-        {0: [1.0, 1.0], 1: [0.7, nan]}
+        >>> matrix(triangle).frame.to_dict("list")
+        {'cohort': ['2024-01', '2024-02'], '0': [1.0, 1.0], '1': [0.7, nan]}
     """
+    if triangle is None or triangle.empty:
+        needed = "Cohorts are compared by calendar month: that needs dates, months and a mature cohort."
+        return Table(pd.DataFrame(), notes=(needed,))
     shares = triangle.assign(share=triangle["stayed"] / triangle["size"])
     wide = shares.pivot_table(index="cohort", columns="period", values="share").sort_index()
+    wide = wide.tail(newest or len(wide)).loc[:, : wide.columns[-1] if until is None else until]
     wide.index = pd.Index([cohort_label(month, cohort) for month in wide.index], name="cohort")
-    return wide
+    frame = wide.rename(columns=str).rename_axis(columns=None).reset_index()
+    return Table(frame, dict.fromkeys(frame.columns[1:], "percent"))
 
 
 def newest(

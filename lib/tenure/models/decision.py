@@ -158,12 +158,12 @@ def visitor_value(
     check_level(level)
     if discount_rate <= -1:
         raise InputError(f"`discount_rate` must be above -1, such as 0.01; it is {discount_rate!r}.")
-    curves = kaplan_meier(life)
+    curves = kaplan_meier(life).table.frame
     rows, notes = [], []
     for row in counts.to_dict("records"):
         name, n, x, price = str(row["variant"]), float(row["n"]), float(row["converted"]), float(row["price"])
         earned = margin * (price * (1 - fee_share) - fee) - unit_cost
-        own = curves.table[curves.table["group"] == name]
+        own = curves[curves["group"] == name]
         watched = int(own["period"].max()) if len(own) else 0
         curve, variance, beyond = discounted_curve(own, horizon, discount_rate, (tail or {}).get(name))
         c = x / n if n else float("nan")

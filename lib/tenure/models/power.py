@@ -130,9 +130,9 @@ def staying_design(
     hazard_ratio = detectable_hazard_ratio(2 * n_arm * events / price, alpha=alpha, power=power)
     months = float("nan")
     if events:
-        mean = restricted_mean(own, horizon).table.iloc[0]
+        mean = restricted_mean(own, horizon).table.frame.iloc[0]
         error = mean["standard_error"] * np.sqrt(units[control] / n_arm)
-        months = float(z_sum(alpha, power) * np.sqrt(2 * price) * error / mean["value"])
+        months = float(z_sum(alpha, power) * np.sqrt(2 * price) * error / mean["mean"])
     # Errors of hazard ratios are those of their logarithms.
     leaving = _plan(
         {"chance to leave": hazard_ratio - 1}, n_arm, len(units), weekly_units, smallest_lift, np.log1p

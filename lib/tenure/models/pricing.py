@@ -648,18 +648,16 @@ def term_discounts(
     check_level(level)
     if price <= 0:
         raise InputError(f"`price` must be above 0; it is {price!r}.")
-    curves = kaplan_meier(life)
+    curves = kaplan_meier(life).table.frame
     rows = []
     for term in terms:
         check_horizon(term)
-        curve, variance, _ = discounted_curve(curves.table, term, discount_rate, None)
+        curve, variance, _ = discounted_curve(curves, term, discount_rate, None)
         weights = (1 + discount_rate) ** -np.arange(term)
         monthly = (price - unit_cost) * float(curve @ weights)
         value = 1 - (monthly + unit_cost * float(weights.sum())) / (term * price)
         half = z_value(level) * (price - unit_cost) * np.sqrt(variance) / (term * price)
-        watched = curves.table.loc[
-            curves.table["period"] == min(term, curves.table["period"].max()), "at_risk"
-        ]
+        watched = curves.loc[curves["period"] == min(term, curves["period"].max()), "at_risk"]
         known = np.isfinite(value)
         rows.append(
             {

@@ -47,7 +47,7 @@ def retention_heatmap(
     unit = unit or next(iter(table.units.values()), "percent")
     frame = table.frame
     if frame.shape[0] == 0 or frame.shape[1] == 0:
-        raise InputError("The figure retention_heatmap has nothing to draw: its table has no rows.")
+        return Picture.nothing(" ".join(table.notes) or "There is nothing to draw.")
     if frame.dtypes.iloc[0].kind not in "fiu":
         frame = frame.set_index(frame.columns[0])
     values = frame.to_numpy(dtype=float)
@@ -108,6 +108,8 @@ def forest(
         more: What a ratio above 1 means.
     """
     given = table_of(ratios)
+    if given.frame.empty:
+        return Picture.nothing(" ".join(given.notes) or "There is nothing to draw.")
     names = {"covariate": "section", "level": "label", "hazard_ratio": "ratio"}
     names |= {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
     renamed = {old: new for old, new in names.items() if new not in given.frame.columns}

@@ -1,31 +1,35 @@
 """Which cause takes how many: cumulative incidence by cause, from a life table of counts.
 
-The life table is described in `tenure.stats.lifetable`; here its columns by cause are needed.
+The life table is described in `tenure.stats.lifetable`; here its columns by cause are needed. The estimate is
+written out: lifelines moves tied events apart at random, and statsmodels knows no late entry and has no
+standard errors of counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
+from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.lifetable import (
     CAUSES,
     Array,
     Counts,
+    check_horizon,
     check_level,
+    check_period,
     greenwood,
     log_log_band,
     long_table,
     product_limit,
     spelled,
     validate,
-    whole_numbers,
 )
-from tenure.stats.survival import LogRank, log_rank_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,50 +39,59 @@ class CumulativeIncidence:
     Attributes:
         table: A row for each group, cause and period 0, 1, ..., last: `group`, `cause`, `period`,
             `at_risk`, `events` (of the cause), `incidence` (share lost to the cause within `period` periods),
-            `standard_error` (NaN where nobody was lost to it), `low`, `high`.
-        causes: The causes, in order.
+            `standard_error` (NaN where nobody was lost to it), `incidence_low`, `incidence_high`.
+        counts: The life table.
+        period: The unit of a period.
         level: The intervals' level.
     """
 
-    table: pd.DataFrame
-    causes: tuple[str, ...]
+    table: Table
+    counts: Counts
+    period: str
     level: float
 
-    def at(self, periods: Sequence[int]) -> pd.DataFrame:
-        """The shares lost within given numbers of periods.
+    @cached_property
+    def everybody(self) -> CumulativeIncidence:
+        """The shares of all groups together."""
+        return _of(self.counts.together(), self.period, self.level)
+
+    def share(self, cause: str, horizon: int) -> Estimate:
+        """Return the share of everybody that is lost to a cause within a horizon.
 
         Args:
-            periods: Whole numbers of periods from 0 up.
+            cause: One of the causes.
+            horizon: Periods; where nobody was observed so long, as long as they were.
 
         Returns:
-            A row for each group, cause and period: `group`, `cause`, `period`, `at_risk`, `incidence`,
-            `low`, `high`. Beyond the last period watched they are NaN with 0 at risk, unless all had left.
+            The share; words: horizon, and for each cause its share; case: "known", "none" where nobody was
+            lost to it but others to another known cause, or "unknown" where the data does not say why
+            customers left.
 
         Raises:
-            InputError: A period is no whole number from 0 up.
+            InputError: There is no such cause, or `horizon` is no whole number from 1 up.
         """
-        listed = pd.DataFrame({"periods": list(periods)})
-        wanted = whole_numbers(listed, "periods", smallest=0, table="list of periods")
-        columns = ["at_risk", "incidence", "low", "high"]
-        parts = []
-        for group, of_group in self.table.groupby("group", sort=False):
-            by_cause = {
-                cause: of_group[of_group["cause"] == cause].set_index("period") for cause in self.causes
-            }
-            all_gone = sum(part["incidence"].iloc[-1] for part in by_cause.values()) > 1 - 1e-10
-            for cause, part in by_cause.items():
-                found = part[columns].reindex(wanted)
-                beyond = wanted > part.index[-1]
-                found.loc[beyond, "at_risk"] = 0
-                if all_gone:
-                    found.loc[beyond, columns[1:]] = part[columns[1:]].iloc[-1].to_numpy()
-                parts.append(found.rename_axis("period").reset_index().assign(group=str(group), cause=cause))
-        table = pd.concat(parts, ignore_index=True)[["group", "cause", "period", *columns]]
-        return table.astype({"at_risk": "int64"})
+        check_horizon(horizon)
+        if cause not in self.counts.causes:
+            raise InputError(f"There is no cause {cause!r}; there are {spelled(self.counts.causes)}.")
+        rows, last = self.everybody.table.frame, int(self.counts.last.max())
+        n = int((self.counts.events + self.counts.censored).sum())
+        words = {"horizon": counted(min(horizon, last), unit=f"{self.period}s")}
+        shares = {
+            str(row["cause"]): Estimate(
+                row["incidence"], row["incidence_low"], row["incidence_high"],
+                n=n, of="customer", unit="percent", level=self.level,
+            )
+            for row in rows[rows["period"] == min(horizon, last)].to_dict("records")
+        }  # fmt: skip
+        left = {name: events.sum() for name, events in self.counts.causes.items()}
+        known = sum(events for name, events in left.items() if name != "unknown")
+        case = "known" if left[cause] else "none" if known else "unknown"
+        found = Estimate(NAN, unit="percent", n=n, of="customer") if case == "unknown" else shares[cause]
+        return found.saying(case, **words, **shares)
 
 
 def cumulative_incidence(
-    life: pd.DataFrame, *, causes: Sequence[str] = CAUSES, level: float = 0.95
+    life: pd.DataFrame, *, causes: Sequence[str] = CAUSES, period: str = "month", level: float = 0.95
 ) -> CumulativeIncidence:
     """Estimate the share of new subscribers lost to each cause, by period of life and group.
 
@@ -97,30 +110,30 @@ def cumulative_incidence(
     Args:
         life: A life table.
         causes: Columns that split the events by cause and add up to them.
+        period: The unit of a period.
         level: Level of the intervals.
 
-    Returns:
-        The shares, by group, cause and period.
-
     Raises:
-        InputError: The life table, `causes` or `level` is not as it should be.
+        InputError: The life table or an option is not as it should be.
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2], at_risk=[100, 80], events=[20, 40], censored=[0, 40],
         ...                          voluntary=[15, 10], involuntary=[5, 30]))
         >>> lost = cumulative_incidence(life, causes=["voluntary", "involuntary"])
-        >>> lost.at([2])[["cause", "incidence", "low", "high"]].round(3)
-                 cause  incidence    low   high
-        0    voluntary       0.25  0.176  0.347
-        1  involuntary       0.35  0.265  0.452
+        >>> failed = lost.share("involuntary", 24)
+        >>> round(failed.value, 2), round(failed.low, 3), round(failed.high, 3), failed.words["horizon"].value
+        (0.35, 0.265, 0.452, 2.0)
     """
     check_level(level)
+    check_period(period)
     if not causes or len(set(causes)) < len(causes):
         raise InputError(f"`causes` must name one column or more, each once; it is {list(causes)!r}.")
-    counts = validate(life, causes=causes)
+    return _of(validate(life, causes=causes), period, level)
+
+
+def _of(counts: Counts, period: str, level: float) -> CumulativeIncidence:
     parts = []
-    for order, cause in enumerate(causes):
-        events = counts.causes[cause]
+    for cause, events in counts.causes.items():
         incidence, variance = _incidence(counts, events)
         # Where the cause has taken everybody, 1 - F is 0 and the band stays where it was.
         rest = np.where(incidence > 1 - 1e-12, 0, 1 - incidence)
@@ -131,19 +144,17 @@ def cumulative_incidence(
             "events": events,
             "incidence": incidence,
             "standard_error": np.where(incidence > 0, np.sqrt(variance), np.nan),
-            "low": 1 - high,
-            "high": 1 - low,
+            "incidence_low": 1 - high,
+            "incidence_high": 1 - low,
         }
-        start = {"at_risk": 0, "events": 0, "incidence": 0.0, "standard_error": 0.0, "low": 0.0, "high": 0.0}
-        part = long_table(counts, columns, start=start)
+        part = long_table(counts, columns, start=dict.fromkeys(columns, 0.0))
         part.insert(1, "cause", cause)
-        part["_order"] = order
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
-    place = table["group"].map({name: i for i, name in enumerate(counts.groups)})
-    table = table.assign(_place=place).sort_values(["_place", "_order", "period"], kind="stable")
-    table = table.drop(columns=["_place", "_order"]).reset_index(drop=True)
-    return CumulativeIncidence(table=table, causes=tuple(causes), level=level)
+    order = table["group"].map({name: place for place, name in enumerate(counts.groups)})
+    table = table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    units = {"period": f"{period}s", "at_risk": "count", "events": "count", "incidence": "percent"}
+    return CumulativeIncidence(Table(table, units | {"standard_error": "points"}), counts, period, level)
 
 
 def _incidence(counts: Counts, events: Array) -> tuple[Array, Array]:
@@ -169,34 +180,3 @@ def _incidence(counts: Counts, events: Array) -> tuple[Array, Array]:
         + 2 * running(incidence * cross)
     )
     return incidence, np.maximum(variance, 0)
-
-
-def cause_specific_log_rank(life: pd.DataFrame, cause: str, *, strata: str | None = None) -> LogRank:
-    """Test whether groups leave at the same rate for one cause, those who leave for another being censored.
-
-    This compares rates among those still there. It does not say which group has lost more to the cause
-    in the end, since a group that loses many to one cause has fewer left to lose to another.
-
-    Args:
-        life: A life table of two or more groups with a column named `cause`.
-        cause: The cause, such as "involuntary".
-        strata: A further column of `life`; groups are then compared only within its values.
-
-    Returns:
-        As `log_rank`, the observed and expected events being those of the cause.
-
-    Raises:
-        InputError: The life table is not as it should be, or has no column `cause`.
-        NotApplicable: There is only one group.
-
-    Example:
-        >>> life = pd.DataFrame(dict(group=["a", "b"], period=[1, 1], at_risk=[100, 100], events=[40, 40],
-        ...                          censored=[60, 60], voluntary=[30, 10], involuntary=[10, 30]))
-        >>> round(cause_specific_log_rank(life, "voluntary").p, 5)
-        0.00042
-    """
-    if cause not in life.columns:
-        raise InputError(
-            f"`cause` is {cause!r}, and the life table has no such column; it has {spelled(life.columns)}."
-        )
-    return log_rank_of(life, cause=cause, strata=strata)

@@ -3,44 +3,52 @@
 The life table is described in `tenure.stats.lifetable`. With d events among n at risk in period k, the
 survival curve S(k) estimates P(T > k), the share that stays for more than k periods.
 
-The closed forms are written out here, because on counts they are a line or two each, import nothing
-heavy, and count subscribers who enter late exactly: at risk in period k are those with
-entry < k <= exit. lifelines, which they are tested against, counts a late entrant as at risk already in
-the period of entry, has no log-rank test with late entry, moves tied events apart at random for
-cumulative incidence, and has the variance of the restricted mean wrong.
+Curves come from lifelines' Kaplan-Meier fitter, which a result hands over. It takes the life table as it is:
+its counts are weights, and those who enter late weigh minus one until they enter, so that the fitter's
+numbers at risk are right too (lifelines' own `entry` counts a late entrant at risk a period too early).
+Closed forms stand where lifelines has none or is wrong on counts: it knows no limit where S is still 1 or has
+come to 0, its log-rank test knows no late entry, and its variance of the restricted mean is that of one
+subscriber. `tests/stats` shows each.
+
+`level` is the level of intervals, which hold for a period each and are no band for a whole curve. `period` is
+the unit of a period of life: "day", "week" or "month".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from tenure.errors import InputError, NotApplicable
+from tenure.errors import InputError
+from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.lifetable import (
+    A_YEAR,
     Array,
     Counts,
     check_horizon,
     check_level,
-    chi2_p,
+    check_period,
     greenwood,
-    group_names,
     group_table,
     hazards,
     holm,
-    log_log_band,
+    known_ends,
     long_table,
     product_limit,
-    quadratic_form,
     spelled,
     validate,
-    whole_numbers,
     z_value,
 )
+
+if TYPE_CHECKING:
+    from lifelines import KaplanMeierFitter, NelsonAalenFitter
 
 _ROUNDING = 1e-10
 
@@ -49,107 +57,244 @@ _ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class SurvivalCurves:
-    """Survival curves with intervals.
+class Curve:
+    """The survival curve of one group.
 
     Attributes:
-        table: A row for each group and period 0, 1, ..., last: `group`, `period`, `at_risk`, `events`,
-            `censored`, `survival` (P(T > period)), `standard_error` (NaN where it has no value), `low`,
-            `high`.
-        groups: A row for each group: `group`, `n` (subscribers ever at risk), `events`, `censored`,
-            `entered` (watched only from later on), `last_period`.
+        name: The group.
+        rows: A row for each period 0, 1, ..., last: `period`, `at_risk`, `events`, `censored`, `survival`,
+            `standard_error`, `survival_low`, `survival_high`.
+        counts: Its life table.
+        period: The unit of a period.
         level: The intervals' level.
-        notes: What a reader should know, in sentences.
     """
 
-    table: pd.DataFrame
-    groups: pd.DataFrame
+    name: str
+    rows: pd.DataFrame
+    counts: Counts
+    period: str
     level: float
-    notes: tuple[str, ...]
 
-    def median(self) -> pd.DataFrame:
-        """The period by which half have left: `percentile(0.5)`."""
-        return self.percentile(0.5)
+    @property
+    def n(self) -> int:
+        """Subscribers ever at risk."""
+        return int((self.counts.events + self.counts.censored).sum())
 
-    def percentile(self, left: float) -> pd.DataFrame:
-        """The period by which the share `left` has left, by group.
+    @property
+    def events(self) -> int:
+        """Those of them who left."""
+        return int(self.counts.events.sum())
+
+    @property
+    def last(self) -> int:
+        """The last period in which anybody was at risk."""
+        return int(self.counts.last[0])
+
+    def at(self, time: int | str) -> Estimate:
+        """Return the share still there after a time.
+
+        Args:
+            time: So many periods, from 0 up; or "1 year", or as much of it as was observed.
+
+        Returns:
+            The share; words: time. Beyond the last period observed it is not available, unless the curve has
+            come to 0.
+
+        Raises:
+            InputError: `time` is neither.
+        """
+        if time == "1 year":
+            time = min(A_YEAR[self.period], self.last)
+        if isinstance(time, bool) or not isinstance(time, int | np.integer) or time < 0:
+            raise InputError(
+                f"A time must be a whole number of periods from 0 up, or '1 year'; it is {time!r}."
+            )
+        row = self.rows.iloc[min(int(time), self.last)]
+        there = time <= self.last or row["survival"] == 0
+        ends = [float(row[f"survival{end}"]) if there else NAN for end in ("", "_low", "_high")]
+        return self._estimate(ends, "percent", time=self._duration(time))
+
+    def percentile(self, left: float) -> Estimate:
+        """Return the period by which the share `left` has left.
 
         The first period k with S(k) <= 1 - left; its limits are the first periods in which the lower and
         the upper limit of S come that low (Brookmeyer and Crowley 1982). Where the curve, or its upper
-        limit, does not come that low while it is watched, the value is NaN: not reached.
+        limit, does not come that low while it is observed, there is no value.
 
         Args:
             left: A share between 0 and 1: 0.25 asks when the first quarter had left.
 
         Returns:
-            A row for each group: `group`, `n`, `events`, `value`, `low`, `high` (periods), `reached`.
+            A number of periods; case: "reached" or "not reached"; words: observed, the longest observed.
 
         Raises:
             InputError: `left` does not lie between 0 and 1.
         """
         if not 0 < left < 1:
             raise InputError(f"`left` must lie between 0 and 1, such as 0.5 for the median; it is {left!r}.")
-        by_group = {str(name): part for name, part in self.table.groupby("group", sort=False, observed=True)}
-        rows = []
-        for group in self.groups.itertuples():
-            part = by_group[str(group.group)]
-            value, low, high = (
-                _first(part["period"], part[column] <= 1 - left + _ROUNDING)
-                for column in ("survival", "low", "high")
-            )
-            rows.append((group.group, group.n, group.events, value, low, high, not np.isnan(value)))
-        return pd.DataFrame(rows, columns=["group", "n", "events", "value", "low", "high", "reached"])
+        ends = []
+        for column in ("survival", "survival_low", "survival_high"):
+            hits = np.flatnonzero(self.rows[column].to_numpy() <= 1 - left + _ROUNDING)
+            ends.append(float(self.rows["period"].iloc[hits[0]]) if len(hits) else NAN)
+        found = self._estimate(ends, f"{self.period}s", observed=self._duration(self.last))
+        return found.saying("reached" if found.known else "not reached")
 
-    def at(self, periods: Sequence[int]) -> pd.DataFrame:
-        """The curves after given numbers of periods.
+    def median(self) -> Estimate:
+        """Return the period by which half have left: `percentile(0.5)`."""
+        return self.percentile(0.5)
+
+    def restricted_mean(self, horizon: int) -> Estimate:
+        """Return the mean number of periods within a horizon (see the function of this name).
 
         Args:
-            periods: Whole numbers of periods from 0 up.
+            horizon: Periods; where the curve was not observed so long, it is as long as it was.
 
         Returns:
-            A row for each group and period: `group`, `period`, `at_risk`, `survival`, `low`, `high`. Beyond
-            the last period watched they are NaN with 0 at risk, unless the curve has come to 0.
+            A number of periods; words: horizon.
+        """
+        check_horizon(horizon)
+        gone = self.rows["survival"].iloc[-1] == 0
+        horizon = horizon if gone else min(horizon, max(self.last, 1))
+        row = _restricted_means(self.counts, horizon, self.level).iloc[0]
+        ends = [float(row[end]) for end in ("mean", "mean_low", "mean_high")]
+        return self._estimate(ends, f"{self.period}s", horizon=self._duration(horizon))
+
+    def naive_mean(self) -> Estimate:
+        """Return the mean tenure of those who left, which counts only those who have gone already.
+
+        They left early on the whole, so it is too short in any company that still has subscribers. It is
+        shown because it is what is commonly computed. The interval is normal.
+
+        Returns:
+            A number of periods; words: share, of those who have not left; case: "nobody left", "all left"
+            (then it is no naive figure) or none.
+        """
+        events, k = self.counts.events[0], self.counts.periods
+        left = self.events
+        share = Estimate(1 - left / self.n if self.n else NAN, n=self.n, of="customer", unit="percent")
+        about: dict[str, Any] = {"n": left, "of": "churned customer", "unit": f"{self.period}s"}
+        about |= {"level": self.level, "words": {"share": share}}
+        if not left:
+            return Estimate(NAN, case="nobody left", **about)
+        mean = float(events @ k / left)
+        spread = float(events @ (k - mean) ** 2)
+        half = z_value(self.level) * np.sqrt(spread / (left - 1) / left) if left > 1 else NAN
+        case = "all left" if left == self.n else ""
+        return Estimate(mean, mean - half, mean + half, case=case, **about)
+
+    def _duration(self, periods: int) -> Estimate:
+        return counted(periods, unit=f"{self.period}s")
+
+    def _estimate(self, ends: Sequence[float], unit: str, **words: Estimate) -> Estimate:
+        value, low, high = ends
+        sample = None if self.name == "everybody" else self.name
+        return Estimate(value, low, high, self.n, "customer", unit, self.level, sample=sample, words=words)
+
+
+@dataclass(frozen=True, eq=False)
+class SurvivalCurves:
+    """Survival curves with intervals.
+
+    Attributes:
+        table: A row for each group and period 0, 1, ..., last: `group`, `period`, `at_risk`, `events`,
+            `censored`, `survival` (P(T > period)), `standard_error` (NaN where it has no value),
+            `survival_low`, `survival_high`.
+        groups: A row for each group: `group`, `n` (subscribers ever at risk), `events`, `censored`,
+            `entered` (observed only from later on), `last_period`.
+        counts: The life table.
+        fitters: lifelines' fitter of each group.
+        period: The unit of a period.
+        level: The intervals' level.
+        notes: What a reader should know, in sentences.
+    """
+
+    table: Table
+    groups: pd.DataFrame
+    counts: Counts
+    fitters: Mapping[str, KaplanMeierFitter]
+    period: str
+    level: float
+    notes: tuple[str, ...]
+
+    @cached_property
+    def everybody(self) -> Curve:
+        """The curve of all groups together."""
+        counts = self.counts.together()
+        rows = _curves(counts, self.level)[0].drop(columns="group")
+        return Curve("everybody", rows, counts, self.period, self.level)
+
+    def group(self, name: str) -> Curve:
+        """Return a group's curve.
 
         Raises:
-            InputError: A period is no whole number from 0 up.
+            InputError: There is no such group.
         """
-        wanted = whole_numbers(
-            pd.DataFrame({"periods": list(periods)}), "periods", smallest=0, table="list of periods"
-        )
-        columns = ["period", "at_risk", "survival", "low", "high"]
-        parts = []
-        for name, part in self.table[["group", *columns]].groupby("group", sort=False, observed=True):
-            found = part.set_index("period").reindex(wanted)
-            beyond = wanted > part["period"].iloc[-1]
-            found.loc[beyond, "at_risk"] = 0
-            if part["survival"].iloc[-1] == 0:
-                found.loc[beyond, ["survival", "low", "high"]] = (
-                    part[["survival", "low", "high"]].iloc[-1].to_numpy()
-                )
-            parts.append(found.assign(group=name).reset_index())
-        table = pd.concat(parts, ignore_index=True)[["group", *columns]]
-        return table.astype({"at_risk": "int64"})
+        if name not in self.counts.groups:
+            raise InputError(f"There is no group {name!r}; there are {spelled(self.counts.groups)}.")
+        rows = self.table.frame[self.table.frame["group"] == name].drop(columns="group")
+        counts = self.counts.only(self.counts.groups.index(name))
+        return Curve(name, rows.reset_index(drop=True), counts, self.period, self.level)
+
+    def fitter(self, name: str) -> KaplanMeierFitter:
+        """Return lifelines' fitter of a group, to go on in its own words."""
+        return self.fitters[name]
+
+    def cumulative_hazard(self, name: str) -> NelsonAalenFitter:
+        """Return lifelines' Nelson-Aalen fitter of a group: the sum over periods of events over at risk.
+
+        Example:
+            >>> life = pd.DataFrame(dict(period=[1, 2], at_risk=[10, 8], events=[2, 4], censored=[0, 4]))
+            >>> kaplan_meier(life).cumulative_hazard("all").cumulative_hazard_.iloc[-1].item()
+            0.7
+        """
+        from lifelines import NelsonAalenFitter
+
+        # Smoothing would treat tied events as if one came after another.
+        fitter = NelsonAalenFitter(alpha=1 - self.level, nelson_aalen_smoothing=False)
+        return _fit(fitter, self.counts, self.counts.groups.index(name))
+
+    def horizon(self, most: int) -> int:
+        """The longest horizon, up to `most`, to which groups with four in five subscribers were observed."""
+        return min(most, _longest(self.counts, 0.8))
+
+    def overview(self, horizon: int) -> Table:
+        """Return how long each group stays, the longest first.
+
+        Args:
+            horizon: Periods within which the mean is taken, at most.
+
+        Returns:
+            A row for each group: `group`, `customers`, `left`, `median` and `mean` with their intervals.
+        """
+        mean = self.restricted_mean(horizon)
+        medians = [self.group(name).median() for name in self.counts.groups]
+        frame = pd.DataFrame(
+            {
+                "group": self.counts.groups,
+                "customers": self.groups["n"],
+                "left": self.groups["events"],
+                "median": [one.value for one in medians],
+                "median_low": [one.low for one in medians],
+                "median_high": [one.high for one in medians],
+                **{name: mean.table.frame[name] for name in ("mean", "mean_low", "mean_high")},
+            }
+        ).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+        units = {"median": f"{self.period}s", "mean": f"{self.period}s"}
+        units |= {"customers": "count", "left": "count"}
+        note = f"The mean is within {mean.horizon} {self.period}s; a value without a number was not reached."
+        return Table(frame, units, (note, *mean.notes))
+
+    def restricted_mean(self, horizon: int) -> RestrictedMean:
+        """Return the mean within a horizon of each group, the horizon cut to what was observed of most."""
+        return _restricted_mean(self.counts, self.horizon(horizon), self.period, self.level)
+
+    def widest_difference(self, horizon: int) -> Estimate:
+        """Return how much longer customers stay in the group that stays longest than in the shortest."""
+        return self.restricted_mean(horizon).widest_difference()
 
 
-def _first(periods: pd.Series, reached: pd.Series) -> float:
-    hits = np.flatnonzero(reached.to_numpy())
-    return float(periods.iloc[hits[0]]) if len(hits) else float("nan")
-
-
-def _late_start_notes(counts: Counts) -> tuple[str, ...]:
-    notes = []
-    for row, group in enumerate(counts.groups):
-        unwatched = np.flatnonzero(counts.at_risk[row, : counts.last[row]] == 0) + 1
-        if len(unwatched):
-            notes.append(
-                f"In group {group}, nobody was watched in {len(unwatched)} of the first {counts.last[row]} "
-                f"periods, such as period {unwatched[0]}; the curve takes it that nobody left in them."
-            )
-    return tuple(notes)
-
-
-def kaplan_meier(life: pd.DataFrame, *, level: float = 0.95) -> SurvivalCurves:
-    """Estimate the share that stays, by period of life and group.
+def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.95) -> SurvivalCurves:
+    """Estimate the share that stays, by period of life and group, with lifelines.
 
     S(k) is the product over j <= k of 1 - d_j / n_j (Kaplan and Meier 1958). The interval is Greenwood's
     on the scale log(-log S), exp(-exp(log(-log S) +- z sqrt(G) / |log S|)) with G the sum over j <= k of
@@ -161,182 +306,92 @@ def kaplan_meier(life: pd.DataFrame, *, level: float = 0.95) -> SurvivalCurves:
     already there.
 
     Args:
-        life: A life table (see the head of this module).
-        level: Level of the intervals; each is for its own period, they are no band for the whole curve.
+        life: A life table (see the head of `tenure.stats.lifetable`).
+        period: The unit of its periods.
+        level: Level of the intervals.
 
     Returns:
-        The curves, with medians and values at given periods.
+        The curves of the groups and of everybody, with values at given periods, medians and means.
 
     Raises:
-        InputError: The life table or `level` is not as it should be.
+        InputError: The life table, `period` or `level` is not as it should be.
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
         ...                          censored=[0, 5, 36]))
         >>> curves = kaplan_meier(life)
-        >>> curves.table[["period", "at_risk", "survival", "low", "high"]].round(3)
-           period  at_risk  survival    low   high
-        0       0      100     1.000  1.000  1.000
-        1       1      100     0.900  0.822  0.945
-        2       2       90     0.450  0.351  0.544
-        3       3       40     0.405  0.308  0.500
-        >>> curves.median()[["n", "events", "value", "low", "high"]]
-             n  events  value  low  high
-        0  100      59    2.0  2.0   NaN
+        >>> curves.table.frame[["period", "at_risk", "survival", "survival_low", "survival_high"]].round(3)
+           period  at_risk  survival  survival_low  survival_high
+        0       0      100     1.000         1.000          1.000
+        1       1      100     0.900         0.822          0.945
+        2       2       90     0.450         0.351          0.544
+        3       3       40     0.405         0.308          0.500
+        >>> half = curves.everybody.median()
+        >>> half.value, half.low, half.unit, half.n, half.case
+        (2.0, 2.0, 'months', 100, 'reached')
     """
     check_level(level)
+    check_period(period)
     counts = validate(life)
-    survival = product_limit(counts)
+    table, fitters = _curves(counts, level)
+    units = {"period": f"{period}s", "survival": "percent", "standard_error": "points"}
+    units |= dict.fromkeys(("at_risk", "events", "censored"), "count")
+    return SurvivalCurves(
+        table=Table(table, units, late_start_notes(counts)),
+        groups=group_table(counts),
+        counts=counts,
+        fitters=fitters,
+        period=period,
+        level=level,
+        notes=late_start_notes(counts),
+    )
+
+
+def _fit(fitter: Any, counts: Counts, row: int) -> Any:
+    """Fit to a group's counts; those who enter late weigh minus one before."""
+    k = counts.periods
+    time, event = np.tile(k, 3), np.repeat([1, 0, 0], len(k))
+    weight = np.concatenate([counts.events[row], counts.censored[row], -counts.entered[row]])
+    used = weight != 0
+    return fitter.fit(time[used], event[used], timeline=np.r_[0, k], weights=weight[used])
+
+
+def _curves(counts: Counts, level: float) -> tuple[pd.DataFrame, dict[str, KaplanMeierFitter]]:
+    from lifelines import KaplanMeierFitter
+
+    fitters, parts = {}, []
+    for row, name in enumerate(counts.groups):
+        fitter = _fit(KaplanMeierFitter(alpha=1 - level, label=name), counts, row)
+        fitters[name] = fitter
+        ends = fitter.confidence_interval_.to_numpy()
+        parts.append((fitter.survival_function_.to_numpy()[1:, 0], ends[1:, 0], ends[1:, 1]))
+    survival, low, high = (np.array(part) for part in zip(*parts, strict=True))
+    low, high = known_ends(survival, low, high, counts.at_risk, level)
     variance = np.cumsum(greenwood(counts), axis=1)
-    low, high = log_log_band(survival, variance, counts.at_risk, level)
     columns = {
         "at_risk": counts.at_risk,
         "events": counts.events,
         "censored": counts.censored,
         "survival": survival,
         "standard_error": np.where(survival < 1, survival * np.sqrt(variance), np.nan),
-        "low": low,
-        "high": high,
+        "survival_low": low,
+        "survival_high": high,
     }
-    start = {
-        "at_risk": 0,
-        "events": 0,
-        "censored": 0,
-        "survival": 1.0,
-        "standard_error": 0.0,
-        "low": 1.0,
-        "high": 1.0,
-    }
-    return SurvivalCurves(
-        table=long_table(counts, columns, start=start),
-        groups=group_table(counts),
-        level=level,
-        notes=_late_start_notes(counts),
-    )
+    start = dict.fromkeys(columns, 0.0) | {"survival": 1.0, "survival_low": 1.0, "survival_high": 1.0}
+    return long_table(counts, columns, start=start), fitters
 
 
-# --- comparing curves ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class LogRank:
-    """A log-rank test.
-
-    Attributes:
-        chi2: The statistic.
-        df: Its degrees of freedom.
-        p: Its p-value.
-        table: A row for each group: `group`, `n`, `observed`, `expected` (events, were there no
-            difference) and `ratio` (observed / expected; NaN where none are expected).
-        pairwise: A row for each pair: `group_a`, `group_b`, `chi2`, `p`, `p_adjusted` (Holm). Pairs that
-            were never at risk together have NaN.
-    """
-
-    chi2: float
-    df: int
-    p: float
-    table: pd.DataFrame
-    pairwise: pd.DataFrame
-
-
-def log_rank(life: pd.DataFrame, *, strata: str | None = None) -> LogRank:
-    """Test whether groups leave at the same rate.
-
-    In each period the d events are shared out among the groups by their numbers at risk, n_g / n; the
-    differences of observed and expected are summed, with the hypergeometric covariance
-    d (n - d) / (n - 1) (delta_gh n_g / n - n_g n_h / n^2), which is exact with ties (Mantel 1966). Late
-    entrants count from their entry on.
-
-    Args:
-        life: A life table of two or more groups (see the head of this module).
-        strata: A further column of `life`; groups are then compared only within its values.
-
-    Returns:
-        The overall test, observed and expected events, and all pairs with Holm's adjustment.
-
-    Raises:
-        InputError: The life table is not as it should be.
-        NotApplicable: There is only one group.
-
-    Example:
-        >>> life = pd.DataFrame(dict(group=["a", "a", "b", "b"], period=[1, 2, 1, 2], events=[20, 10, 40, 10],
-        ...                          at_risk=[100, 80, 100, 60], censored=[0, 70, 0, 50]))
-        >>> test = log_rank(life)
-        >>> round(test.chi2, 3), test.df, round(test.p, 4)
-        (8.836, 1, 0.003)
-    """
-    return log_rank_of(life, cause=None, strata=strata)
-
-
-def log_rank_of(life: pd.DataFrame, *, cause: str | None, strata: str | None) -> LogRank:
-    """The log-rank test of the events of one cause, or of all."""
-    if strata is not None and strata not in life.columns:
-        raise InputError(
-            f"`strata` is {strata!r}, and the life table has no such column: {spelled(life.columns)}."
-        )
-    groups = group_names(life)[0]
-    if len(groups) < 2:
-        raise NotApplicable(f"A log-rank test needs two groups or more; there is only {spelled(groups)}.")
-    parts = (
-        [life] if strata is None else [part for _, part in life.groupby(strata, observed=True, dropna=False)]
-    )
-    size = len(groups)
-    n_all, observed, expected = np.zeros(size), np.zeros(size), np.zeros(size)
-    slices: list[tuple[Array, Array]] = []
-    for part in parts:
-        counts = validate(part)
-        place = [groups.index(name) for name in counts.groups]
-        at_risk = np.zeros((size, counts.events.shape[1]))
-        events = np.zeros_like(at_risk)
-        at_risk[place] = counts.at_risk
-        events[place] = counts.events if cause is None else _cause(part, counts, cause)
-        n_all[place] += counts.events.sum(axis=1) + counts.censored.sum(axis=1)
-        slices.append((at_risk, events))
-    everybody = list(range(size))
-    chi2, df = _log_rank_statistic(slices, everybody)
-    for at_risk, events in slices:
-        observed += events.sum(axis=1)
-        expected += _expected(at_risk, events).sum(axis=1)
-    pairs = []
-    for a, b in combinations(everybody, 2):
-        statistic, freedom = _log_rank_statistic(slices, [a, b])
-        pairs.append((groups[a], groups[b], statistic, chi2_p(statistic, freedom)))
-    pairwise = pd.DataFrame(pairs, columns=["group_a", "group_b", "chi2", "p"])
-    pairwise["p_adjusted"] = holm(pairwise["p"].to_numpy())
-    table = pd.DataFrame(
-        {
-            "group": groups,
-            "n": n_all.astype("int64"),
-            "observed": observed.astype("int64"),
-            "expected": expected,
-            "ratio": np.divide(observed, expected, out=np.full(size, np.nan), where=expected > 0),
-        }
-    )
-    return LogRank(chi2=chi2, df=df, p=chi2_p(chi2, df), table=table, pairwise=pairwise)
-
-
-def _cause(part: pd.DataFrame, counts: Counts, cause: str) -> Array:
-    events = np.zeros_like(counts.events)
-    events[group_names(part)[1], part["period"].to_numpy(dtype=int) - 1] = part[cause].to_numpy(dtype=float)
-    return events
-
-
-def _expected(at_risk: Array, events: Array) -> Array:
-    n = at_risk.sum(axis=0)
-    return at_risk * np.divide(events.sum(axis=0), n, out=np.zeros_like(n), where=n > 0)
-
-
-def _log_rank_statistic(slices: list[tuple[Array, Array]], rows: list[int]) -> tuple[float, int]:
-    """Chi-squared and degrees of freedom of the groups `rows`, over all strata."""
-    difference = np.zeros(len(rows))
-    covariance = np.zeros((len(rows), len(rows)))
-    for all_at_risk, all_events in slices:
-        at_risk, events = all_at_risk[rows], all_events[rows]
-        n, d = at_risk.sum(axis=0), events.sum(axis=0)
-        difference += (events - _expected(at_risk, events)).sum(axis=1)
-        factor = np.divide(d * (n - d), (n - 1) * n * n, out=np.zeros_like(n), where=n > 1)
-        covariance += np.diag((at_risk * factor * n).sum(axis=1)) - (at_risk * factor) @ at_risk.T
-    return quadratic_form(difference, covariance)
+def late_start_notes(counts: Counts) -> tuple[str, ...]:
+    """Say where nobody was observed before others were."""
+    notes = []
+    for row, group in enumerate(counts.groups):
+        unobserved = np.flatnonzero(counts.at_risk[row, : counts.last[row]] == 0) + 1
+        if len(unobserved):
+            notes.append(
+                f"In group {group}, nobody was observed in {len(unobserved)} of the first {counts.last[row]} "
+                f"periods, such as period {unobserved[0]}; the curve assumes that nobody left in them."
+            )
+    return tuple(notes)
 
 
 # --- restricted mean ----------------------------------------------------------------------------------
@@ -347,95 +402,88 @@ class RestrictedMean:
     """Mean number of periods within a horizon.
 
     Attributes:
-        table: A row for each group: `group`, `n`, `events` (within the horizon), `value` (periods),
-            `standard_error`, `low`, `high`. NaN where the group was not watched up to the horizon.
+        table: A row for each group: `group`, `n`, `events` (within the horizon), `mean` (periods),
+            `standard_error`, `mean_low`, `mean_high`. NaN where the group was not observed up to the horizon.
         horizon: The horizon, in periods.
+        period: The unit of a period.
         level: The intervals' level.
         notes: What a reader should know, in sentences.
     """
 
-    table: pd.DataFrame
+    table: Table
     horizon: int
+    period: str
     level: float
     notes: tuple[str, ...]
 
-    def differences(self) -> pd.DataFrame:
+    def differences(self) -> Table:
         """Compare all pairs of groups.
 
         Returns:
-            A row for each pair: `group_a`, `group_b`, `difference` (b less a, in periods),
-            `standard_error`, `low`, `high`, `p` (normal), `p_adjusted` (Holm). A group in which nobody left
-            adds to the error as far as its exact lower limit lies below its mean.
+            A row for each pair: `group`, `against`, `difference` (periods more in the group than in that it
+            is compared with), `standard_error`, `difference_low`, `difference_high`, `p` (normal),
+            `p_adjusted` (Holm). A group in which nobody left adds to the error as far as its exact lower
+            limit lies below its mean.
         """
-        value, error = self.table["value"].to_numpy(), self.table["standard_error"].to_numpy()
+        rows = self.table.frame
+        value, error = rows["mean"].to_numpy(), rows["standard_error"].to_numpy()
         # Where nobody left, what there is to know of the error is how far down the exact limit lies.
-        exact = (value - self.table["low"].to_numpy()) / z_value(self.level)
-        error = np.where(np.isnan(error), exact, error)
-        names = self.table["group"].to_numpy()
-        pairs = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)
-        a, b = pairs[:, 0], pairs[:, 1]
-        difference, spread = value[b] - value[a], np.hypot(error[a], error[b])
+        error = np.where(np.isnan(error), (value - rows["mean_low"]) / z_value(self.level), error)
+        a, b = np.array(list(combinations(range(len(rows)), 2)), dtype=int).reshape(-1, 2).T
+        difference, spread = value[a] - value[b], np.hypot(error[a], error[b])
         z = np.divide(difference, spread, out=np.full(len(a), np.nan), where=spread > 0)
         p = 2 * special.ndtr(-np.abs(z))
         half = z_value(self.level) * spread
-        return pd.DataFrame(
-            {
-                "group_a": names[a],
-                "group_b": names[b],
-                "difference": difference,
-                "standard_error": spread,
-                "low": difference - half,
-                "high": difference + half,
-                "p": p,
-                "p_adjusted": holm(p),
-            }
-        )
+        columns = {
+            "group": rows["group"].to_numpy()[a],
+            "against": rows["group"].to_numpy()[b],
+            "difference": difference,
+            "standard_error": spread,
+            "difference_low": difference - half,
+            "difference_high": difference + half,
+            "p": p,
+            "p_adjusted": holm(p),
+        }
+        unit = f"{self.period}s"
+        units = {"difference": unit, "standard_error": unit, "p": "p", "p_adjusted": "p"}
+        return Table(pd.DataFrame(columns), units)
 
-    def widest(self) -> pd.Series:
-        """The pair of groups that lie furthest apart, the longer first.
+    def widest_difference(self) -> Estimate:
+        """Return how much longer customers stay in the group that stays longest than in the shortest.
+
+        The widest of many differences is wide by chance too, so the interval is Tukey and Kramer's, which
+        holds for all pairs of groups at once.
 
         Returns:
-            `longer`, `shorter` (groups), `difference` (from 0 up), `low`, `high` and `p_adjusted`. NaN and
-            empty where no pair can be compared. The widest of many differences is wide by chance too, so
-            the interval is Tukey and Kramer's, which holds for all pairs of groups at once.
+            Periods, from 0 up; words: longer and shorter (groups) and horizon; case: "clear" where the
+            interval excludes 0, "not clear", or "one group" where there is nothing to compare.
         """
         from scipy.stats import studentized_range
 
-        pairs = self.differences().dropna(subset="difference")
-        if pairs.empty:
-            nothing = float("nan")
-            return pd.Series(
-                {"longer": "", "shorter": ""}
-                | dict.fromkeys(["difference", "low", "high", "p_adjusted"], nothing)
-            )
+        pairs = self.differences().frame.dropna(subset="difference")
+        n, unit = int(self.table.frame["n"].sum()), f"{self.period}s"
+        if pairs.empty or not self.table.frame["events"].sum():
+            return Estimate(NAN, n=n, of="customer", unit=unit, level=self.level, case="one group")
         pair = pairs.iloc[int(pairs["difference"].abs().to_numpy().argmax())]
-        names = [pair["group_b"], pair["group_a"]]
-        compared = int(self.table["value"].notna().sum())
+        compared, value = int(self.table.frame["mean"].notna().sum()), abs(pair["difference"])
         half = studentized_range.ppf(self.level, compared, np.inf) / np.sqrt(2) * pair["standard_error"]
-        return pd.Series(
-            {
-                "longer": names[int(pair["difference"] < 0)],
-                "shorter": names[int(pair["difference"] >= 0)],
-                "difference": abs(pair["difference"]),
-                "low": abs(pair["difference"]) - half,
-                "high": abs(pair["difference"]) + half,
-                "p_adjusted": pair["p_adjusted"],
-            }
-        )
+        longer, shorter = pair["group"], pair["against"]
+        if pair["difference"] < 0:
+            longer, shorter = shorter, longer
+        words = {"longer": longer, "shorter": shorter, "horizon": counted(self.horizon, unit=unit)}
+        found = Estimate(value, value - half, value + half, n, "customer", unit, self.level, words=words)
+        return found.saying("clear" if found.low > 0 else "not clear")
 
 
 def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
-    """The longest horizon to which groups were watched: the last period in which anybody was at risk.
+    """The longest horizon to which groups were observed: the last period in which anybody was at risk.
 
-    A group in which everybody has left is watched for ever.
+    A group in which everybody has left is observed for ever.
 
     Args:
-        life: A life table (see the head of this module).
-        share: Of all subscribers, those whose groups must be watched that long. Less than 1 keeps a few
+        life: A life table.
+        share: Of all subscribers, those whose groups must be observed that long. Less than 1 keeps a few
             groups that began lately from cutting all the others short; two groups at least are counted in.
-
-    Returns:
-        Periods.
 
     Raises:
         InputError: The life table is not as it should be.
@@ -446,16 +494,21 @@ def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
         >>> longest_horizon(life), longest_horizon(life, share=0.8)
         (2, 18)
     """
-    counts = validate(life)
+    return _longest(validate(life), share)
+
+
+def _longest(counts: Counts, share: float) -> int:
     gone = product_limit(counts)[:, -1] == 0
-    watched = np.where(gone, counts.last.max(), counts.last)
-    order = np.argsort(-watched, kind="stable")
+    observed = np.where(gone, counts.last.max(), counts.last)
+    order = np.argsort(-observed, kind="stable")
     size = group_table(counts)["n"].to_numpy()[order]
     enough = int((np.cumsum(size) >= share * size.sum() - _ROUNDING).argmax())
-    return max(int(watched[order][max(enough, min(1, len(size) - 1))]), 1)
+    return max(int(observed[order][max(enough, min(1, len(size) - 1))]), 1)
 
 
-def restricted_mean(life: pd.DataFrame, horizon: int, *, level: float = 0.95) -> RestrictedMean:
+def restricted_mean(
+    life: pd.DataFrame, horizon: int, *, period: str = "month", level: float = 0.95
+) -> RestrictedMean:
     """Estimate the mean number of periods within a horizon (restricted mean survival time).
 
     The area under the step function S from 0 to the horizon h, that is S(0) + S(1) + ... + S(h - 1). Its
@@ -468,8 +521,9 @@ def restricted_mean(life: pd.DataFrame, horizon: int, *, level: float = 0.95) ->
     to whole months it is about half a month too long for each who leaves.
 
     Args:
-        life: A life table (see the head of this module).
+        life: A life table.
         horizon: Whole periods from 1 up.
+        period: The unit of a period.
         level: Level of the intervals.
 
     Returns:
@@ -482,40 +536,41 @@ def restricted_mean(life: pd.DataFrame, horizon: int, *, level: float = 0.95) ->
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
         ...                          censored=[0, 5, 36]))
-        >>> restricted_mean(life, 3).table[["n", "events", "value", "low", "high"]].round(3)
-             n  events  value    low   high
-        0  100      55   2.35  2.222  2.478
+        >>> mean = restricted_mean(life, 3).table.frame
+        >>> mean[["n", "events", "mean", "mean_low", "mean_high"]].round(3)
+             n  events  mean  mean_low  mean_high
+        0  100      55  2.35     2.222      2.478
     """
     check_level(level)
     check_horizon(horizon)
-    counts = validate(life)
+    check_period(period)
+    return _restricted_mean(validate(life), horizon, period, level)
+
+
+def _restricted_mean(counts: Counts, horizon: int, period: str, level: float) -> RestrictedMean:
+    frame = _restricted_means(counts, horizon, level)
+    notes = late_start_notes(counts)
+    if frame["mean"].isna().any():
+        short = spelled(frame.loc[frame["mean"].isna(), "group"])
+        notes += (f"Not observed for {horizon} {period}s: {short}.",)
+    units = {"mean": f"{period}s", "standard_error": f"{period}s", "n": "count", "events": "count"}
+    return RestrictedMean(Table(frame, units, notes), int(horizon), period, level, notes)
+
+
+def _restricted_means(counts: Counts, horizon: int, level: float) -> pd.DataFrame:
     value, variance = _area(counts, horizon)
     events = counts.events[:, : horizon - 1].sum(axis=1)
     error = np.where(events > 0, np.sqrt(variance), np.nan)
     half = z_value(level) * error
     low, high = np.maximum(value - half, 1), np.minimum(value + half, horizon)
-
     untouched = (events == 0) & ~np.isnan(value)
     if untouched.any():
         early = np.where(counts.at_risk > 0, counts.at_risk, np.inf)[:, : max(horizon - 1, 1)].min(axis=1)
         exact = 1 + (horizon - 1) * ((1 - level) / 2) ** (1 / early)
         low, high = np.where(untouched, exact, low), np.where(untouched, horizon, high)
-    unwatched = [name for name, mean in zip(counts.groups, value, strict=True) if np.isnan(mean)]
-    notes = _late_start_notes(counts)
-    if unwatched:
-        notes += (f"Not watched for {horizon} periods: {spelled(unwatched)}.",)
-    table = pd.DataFrame(
-        {
-            "group": counts.groups,
-            "n": group_table(counts)["n"],
-            "events": events.astype("int64"),
-            "value": value,
-            "standard_error": error,
-            "low": low,
-            "high": high,
-        }
-    )
-    return RestrictedMean(table=table, horizon=int(horizon), level=level, notes=notes)
+    columns = {"mean": value, "standard_error": error, "mean_low": low, "mean_high": high}
+    n = group_table(counts)["n"]
+    return pd.DataFrame({"group": counts.groups, "n": n, "events": events.astype("int64"), **columns})
 
 
 def _curve_to(counts: Counts, hazards: Array, horizon: int) -> Array:
@@ -534,219 +589,3 @@ def _area(counts: Counts, horizon: int) -> tuple[Array, Array]:
     right = curve[:, ::-1].cumsum(axis=1)[:, ::-1]
     terms = np.nan_to_num(greenwood(counts))[:, : horizon - 1]
     return right[:, 0], (right[:, 1 : 1 + terms.shape[1]] ** 2 * terms).sum(axis=1)
-
-
-# --- the naive answer, and what retention is worth ----------------------------------------------------
-
-
-def naive_mean_tenure(life: pd.DataFrame, *, horizon: int | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Compare the mean tenure of those who left with the mean tenure to expect.
-
-    The mean of leavers counts only those who have gone already, mostly early, and so is too short in any
-    company that still has subscribers. It is shown because it is what is commonly computed.
-
-    Args:
-        life: A life table.
-        horizon: Periods for the restricted mean; None: as far as every group was watched.
-        level: Level of the intervals.
-
-    Returns:
-        A row for each group: `group`, `leavers`, `naive`, `naive_low`, `naive_high` (mean period of
-        leaving, with a normal interval; NaN with fewer than 2 leavers), `n`, `horizon`, `restricted_mean`,
-        `low`, `high` (of `restricted_mean`, in periods), `median` (NaN: not reached).
-
-    Raises:
-        InputError: The life table, `horizon` or `level` is not as it should be.
-
-    Example:
-        >>> life = pd.DataFrame(dict(period=[1, 12], at_risk=[100, 70], events=[30, 10], censored=[0, 60]))
-        >>> naive_mean_tenure(life)[["leavers", "naive", "n", "horizon", "restricted_mean"]].round(2)
-           leavers  naive    n  horizon  restricted_mean
-        0       40   3.75  100       12              8.7
-    """
-    horizon = longest_horizon(life) if horizon is None else horizon
-    mean = restricted_mean(life, horizon, level=level).table
-    counts = validate(life)
-    leavers = counts.events.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        naive = counts.events @ counts.periods / leavers
-        spread = (counts.events * (counts.periods - naive[:, None]) ** 2).sum(axis=1)
-        half = z_value(level) * np.sqrt(np.where(leavers > 1, spread / (leavers - 1) / leavers, np.nan))
-    return pd.DataFrame(
-        {
-            "group": counts.groups,
-            "leavers": leavers.astype("int64"),
-            "naive": naive,
-            "naive_low": naive - half,
-            "naive_high": naive + half,
-            "n": mean["n"],
-            "horizon": horizon,
-            "restricted_mean": mean["value"],
-            "low": mean["low"],
-            "high": mean["high"],
-            "median": kaplan_meier(life, level=level).median()["value"],
-        }
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class RetentionValue:
-    """What better retention is worth.
-
-    Attributes:
-        table: A row for each group: `group`, `n`, `events` (within the horizon), `churn` (average per
-            paid period), `churn_improved`, `periods` (paid periods to expect of a new subscriber),
-            `periods_improved`, `gain`, `gain_low`, `gain_high` (paid periods gained), `money`, `money_low`,
-            `money_high` (gain times the value of a period). NaN where it cannot be said; `notes` says why.
-        horizon: The horizon, in periods.
-        improvement: Points taken off the average churn, as a share.
-        value_per_period: Money a subscriber brings in a period.
-        level: The intervals' level.
-        notes: What a reader should know, in sentences.
-    """
-
-    table: pd.DataFrame
-    horizon: int
-    improvement: float
-    value_per_period: float
-    level: float
-    notes: tuple[str, ...]
-
-
-def retention_value(
-    life: pd.DataFrame,
-    *,
-    value_per_period: float,
-    horizon: int,
-    improvement: float = 0.01,
-    level: float = 0.95,
-) -> RetentionValue:
-    """Estimate what taking some points off the churn is worth for each new subscriber.
-
-    A new subscriber begins, and pays for, E = S(0) + ... + S(h - 1) periods within the horizon h; the
-    average churn is c = (1 - S(h)) / E, those lost for each period paid. All hazards are lowered in the
-    same proportion, to lambda h_j, such that c falls by `improvement`; the gain is the rise of E. (Taking
-    the points off each period's own hazard, but not below 0, would make little of annual plans, and its
-    estimate is badly biased where a period has few events.) The hazards are independent with variance
-    h_j (1 - h_j) / n_j; the delta method gives the interval, with the derivative of lambda from
-    c(lambda h) = c(h) - improvement. It speaks of sampling only: that the improvement can be had, and at
-    what cost, is another question. Nothing is discounted.
-
-    Args:
-        life: A life table.
-        value_per_period: Money a subscriber brings in a period, such as the margin, in any unit.
-        horizon: Whole periods from 1 up.
-        improvement: Points off the average churn, as a share: 0.01 is one point.
-        level: Level of the intervals.
-
-    Returns:
-        Paid periods and money gained for each new subscriber, by group.
-
-    Raises:
-        InputError: The life table or an option is not as it should be.
-
-    Example:
-        >>> life = pd.DataFrame(dict(period=[1, 2, 3, 4], at_risk=[1000, 900, 810, 729],
-        ...                          events=[100, 90, 81, 73], censored=[0, 0, 0, 656]))
-        >>> value = retention_value(life, value_per_period=10.0, horizon=4)
-        >>> value.table[["churn", "periods", "periods_improved", "gain", "money"]].round(4)
-           churn  periods  periods_improved    gain   money
-        0    0.1    3.439            3.4917  0.0527  0.5266
-    """
-    check_level(level)
-    check_horizon(horizon)
-    if not 0 < improvement < 1:
-        raise InputError(
-            f"`improvement` must be a share between 0 and 1, such as 0.01 for a point; it is {improvement!r}."
-        )
-    if not np.isfinite(value_per_period):
-        raise InputError(f"`value_per_period` must be an amount of money; it is {value_per_period!r}.")
-    counts = validate(life)
-    hazard = _padded(hazards(counts), horizon)
-    unwatched = (counts.last < horizon) & (product_limit(counts)[:, -1] > 0)
-    now = _paid(hazard)
-    too_low = ~unwatched & (now.churn <= improvement)
-    known = ~(unwatched | too_low)
-
-    # The factor lambda by bisection: the average churn grows with it, from 0 to what it is.
-    low, high = np.zeros(len(hazard)), np.ones(len(hazard))
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = _paid(hazard * middle[:, None]).churn > now.churn - improvement
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    factor = high[:, None]
-    then = _paid(hazard * factor)
-    # d lambda / dh_j, with sums over all periods of the derivatives at the lowered hazards.
-    churn_rise = (then.churn_slope * hazard).sum(axis=1, keepdims=True)
-    falls = now.churn_slope - factor * then.churn_slope
-    factor_slope = np.divide(falls, churn_rise, out=np.zeros_like(falls), where=churn_rise > 0)
-    slope = factor * then.slope - now.slope + (then.slope * hazard).sum(axis=1, keepdims=True) * factor_slope
-    n = _padded(counts.at_risk, horizon)
-    variance = (slope**2 * hazard * (1 - hazard) / np.where(n > 0, n, np.inf)).sum(axis=1)
-
-    gain = np.where(known, then.periods - now.periods, np.nan)
-    half = z_value(level) * np.sqrt(np.where(known, variance, np.nan))
-    bounds = np.maximum(gain - half, 0), gain + half
-    table = pd.DataFrame(
-        {
-            "group": counts.groups,
-            "n": group_table(counts)["n"],
-            "events": counts.events[:, :horizon].sum(axis=1).astype("int64"),
-            "churn": np.where(unwatched, np.nan, now.churn),
-            "churn_improved": np.where(known, now.churn - improvement, np.nan),
-            "periods": np.where(unwatched, np.nan, now.periods),
-            "periods_improved": np.where(known, then.periods, np.nan),
-            "gain": gain,
-            "gain_low": bounds[0],
-            "gain_high": bounds[1],
-            "money": gain * value_per_period,
-            "money_low": bounds[0] * value_per_period,
-            "money_high": bounds[1] * value_per_period,
-        }
-    )
-    notes = _late_start_notes(counts)
-    for which, sentence in (
-        (unwatched, f"Not watched for {horizon} periods"),
-        (too_low, f"Average churn is no more than the improvement of {improvement:g}"),
-    ):
-        if which.any():
-            names = spelled(name for name, marked in zip(counts.groups, which, strict=True) if marked)
-            notes += (f"{sentence}: {names}.",)
-    return RetentionValue(
-        table=table,
-        horizon=int(horizon),
-        improvement=float(improvement),
-        value_per_period=float(value_per_period),
-        level=level,
-        notes=notes,
-    )
-
-
-def _padded(rows: Array, width: int) -> Array:
-    """The first `width` columns, with zeros where there are fewer."""
-    return np.pad(rows, ((0, 0), (0, max(width - rows.shape[1], 0))))[:, :width]
-
-
-@dataclass(frozen=True, eq=False)
-class _Paid:
-    """Paid periods E and average churn c = (1 - S(h)) / E of hazards, with their derivatives."""
-
-    periods: Array
-    churn: Array
-    slope: Array
-    churn_slope: Array
-
-
-def _paid(hazard: Array) -> _Paid:
-    stay = 1 - hazard
-    after = np.cumprod(stay, axis=1)
-    before = np.hstack([np.ones((len(hazard), 1)), after[:, :-1]])
-    periods, left = before.sum(axis=1), 1 - after[:, -1]
-    # dE/dh_j = -(S(j) + ... + S(h - 1)) / (1 - h_j); a hazard of 1 has variance 0 and needs no slope.
-    right = periods[:, None] - np.cumsum(before, axis=1)
-    inverse = np.divide(1, stay, out=np.zeros_like(stay), where=stay > 0)
-    slope = -right * inverse
-    left_slope = after[:, -1:] * inverse
-    churn = left / periods
-    churn_slope = (left_slope - churn[:, None] * slope) / periods[:, None]
-    return _Paid(periods=periods, churn=churn, slope=slope, churn_slope=churn_slope)
