@@ -36,7 +36,11 @@ def test_an_immature_cell_is_missing_and_an_empty_one_is_zero():
     assert found.frame.iloc[0, 1:].tolist() == [1, 0, 0]
     assert np.isnan(found.frame["2"].iloc[1])
     assert found.units == {"0": "percent", "1": "percent", "2": "percent"}
-    assert matrix(data, until=1, newest=1).frame.to_dict("list") == {"cohort": ["2023-02"], "0": [1], "1": [0]}
+    assert matrix(data, until=1, newest=1).frame.to_dict("list") == {
+        "cohort": ["2023-02"],
+        "0": [1],
+        "1": [0],
+    }
 
 
 def test_without_a_triangle_there_is_a_sentence():
