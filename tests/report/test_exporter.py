@@ -130,7 +130,21 @@ def test_figures_have_words_and_data(page):
     assert len(images) == 2
     assert all(len(image["alt"]) > 30 for image in images)
     assert all(image["width"] == "720" for image in images)
-    assert len(page.select("details.data table")) == 2
+    assert len(page.select("details.data table")) == 3
+    titles = [title.text for title in page.select("figure > .takeaway strong")]
+    assert titles == [
+        "Annual customers stay; half of Basic is gone within two years",
+        "12.3% of Annual leave in month 12",
+    ]
+    assert page.select("figure > .takeaway span")[0].text.startswith("Share still subscribed by months")
+    assert all(title not in " ".join(tag.text for tag in page.select(".text > p")) for title in titles)
+
+
+def test_a_folded_table_opens_by_its_caption(page):
+    folded = page.find("summary", string="The same, folded <b>").parent
+    assert folded.name == "details"
+    assert not folded.has_attr("open")
+    assert "14.2 (13.0 to 15.5)" in folded.text
 
 
 @pytest.mark.parametrize("about", [{}, {"image/png": {}}, {"image/png": {"alt": " "}}, {"image/png": None}])
