@@ -79,6 +79,22 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"There is no {kind} `{name}`{hint} Known: {', '.join(known)}."
 
 
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the name most like `name`, ignoring case and underscores; None if none is close.
+
+    Example:
+        >>> nearest("customerId", ["created_at", "customer_id"])
+        'customer_id'
+    """
+
+    def plain(text: str) -> str:
+        return text.lower().replace("_", "").replace(" ", "").replace("-", "")
+
+    by_plain = {plain(candidate): candidate for candidate in names}
+    found = get_close_matches(plain(name), list(by_plain), 1, cutoff)
+    return by_plain[found[0]] if found else None
+
+
 def check_type(name: str, value: Any, type_name: str) -> None:
     """Refuse a value that is not of the declared type: str, int, float, bool, list or ``list[...]``.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tenure.errors import InputError
+from tenure.parameters import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -21,39 +23,85 @@ class Loader(yaml.SafeLoader):
         """Return a mapping's keys and values."""
         seen = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1} repeats the key {key.value!r}")
-            seen.add(getattr(key, "value", None) if isinstance(key, yaml.ScalarNode) else None)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.YAMLError(f"line {key.start_mark.line + 1} repeats the key {key.value!r}")
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-def read_settings(file: Path, model: type[Model]) -> Model:
+def read_settings(
+    file: Path, model: type[Model], *, label: str = "", example: str = "", loader: type[Loader] = Loader
+) -> Model:
     """Read a YAML file into a model.
+
+    Args:
+        file: The file, which must be there.
+        model: What it becomes.
+        label: What sentences call it; empty: by its name.
+        example: A file that explains its keys.
+        loader: Which scalars are what.
 
     Raises:
         InputError: It is not YAML, has a key twice or one that is unknown, or a value is not as it should be.
     """
+    label, see = label or file.name, example or str(file)
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
+        content = yaml.load(file.read_text(encoding="utf-8"), loader)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         said = " ".join(str(error).split())[:200]
         says = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else said
-        raise InputError(f"{file.name} is not YAML: {says}. Fix: correct that line of {file}.") from None
-    if content is not None and not isinstance(content, dict):
-        raise InputError(f"{file.name} holds no keys. Fix: write lines such as `key: value` into {file}.")
+        raise InputError(f"{label} is not YAML: {says}. Fix: correct that line.") from None
+    if not isinstance(content, dict) and (content is not None or example):
+        keys = " or ".join(f"`{name}:`" for name in list(_keys(model))[-2:])
+        raise InputError(f"{label} has no keys. Fix: write lines of `key: value`, such as {keys}; see {see}.")
     try:
         return model.model_validate(content or {})
     except ValidationError as error:
-        raise InputError(f"{file.name}: {_first_problem(error, model)}") from None
+        raise InputError(f"{label}: {first_problem(error, model, content, see)}") from None
 
 
-def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+def first_problem(error: ValidationError, model: type[BaseModel], content: Any, see: str) -> str:
+    """Return what is wrong first: the place, the problem and the nearest key that is known.
+
+    A misspelt key is also a missing one, so unknown keys come first. An entry of a list is told by its name.
+    """
     found = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in found["loc"])
+    path: list[str] = []
+    for part in found["loc"]:
+        content = content.get(part) if isinstance(content, dict) else content
+        if isinstance(part, int) and isinstance(content, list) and part < len(content):
+            content = content[part]
+            part = content.get("name", part) if isinstance(content, dict) else part
+        if not str(part).startswith(("literal[", "list[", "dict[")):
+            path.append(str(part))
+    place = ".".join(path)
     if found["type"] == "extra_forbidden":
-        near = get_close_matches(place, model.model_fields, n=1)
-        fix = f"is {near[0]!r} meant" if near else f"use one of {', '.join(model.model_fields)}"
-        return f"there is no key {place!r}. Fix: {fix}{'?' if near else '.'}"
+        known = _keys(_inside(model, path[:-1]))
+        like = nearest(path[-1], known)
+        hint = f"is {like!r} meant?" if like else f"use one of {', '.join(known)}."
+        return f"{place}: there is no such key. Fix: {hint}"
+    if found["type"] == "missing":
+        return f"{place} is missing. Fix: add it; see {see}."
     said = found["msg"].removeprefix("Value error, ")
-    return f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct {place}."
+    return f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct it; see {see}."
+
+
+def _keys(model: type[BaseModel]) -> Iterable[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _inside(model: type[BaseModel], path: Iterable[str]) -> type[BaseModel]:
+    """The model that holds what a path names."""
+
+    def models(kind: Any) -> Iterable[type[BaseModel]]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield kind
+        for inner in typing.get_args(kind):
+            yield from models(inner)
+
+    for part in path:
+        if part in model.model_fields:
+            model = next(iter(models(model.model_fields[part].annotation)), model)
+    return model

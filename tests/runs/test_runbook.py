@@ -33,7 +33,7 @@ def sentence(project: Project, text: str, **settings: str) -> str:
         read(project, text, **settings)
     words = str(error.value)
     assert "\n" not in words
-    assert words.endswith(".")
+    assert words.endswith((".", "?"))
     return words
 
 
@@ -57,9 +57,12 @@ def test_parameters_are_those_papermill_finds(book: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("reports:\n- {name: one, notebok: one.ipynb}\n", "`notebok`; did you mean `notebook`?"),
-        ("reprots: []\n", "`reprots`; did you mean `reports`?"),
-        ("reports:\n- {notebook: one.ipynb}\n", "`name` is missing"),
+        (
+            "reports:\n- {name: one, notebok: one.ipynb}\n",
+            "reports.one.notebok: there is no such key. Fix: is 'notebook' meant?",
+        ),
+        ("reprots: []\n", "reprots: there is no such key. Fix: is 'reports' meant?"),
+        ("reports:\n- {notebook: one.ipynb}\n", "reports.0.name is missing"),
         ("reports:\n- {name: One, notebook: one.ipynb}\n", "lower-case"),
         ("reports:\n- {name: one, notebook: nine.ipynb}\n", "no notebook"),
         (ONE + "- {name: one, notebook: two.ipynb}\n", "more than once"),
@@ -72,7 +75,10 @@ def test_parameters_are_those_papermill_finds(book: Project) -> None:
         (ONE[:-2] + ", parameters: {plans: [1]}}\n", "list[str]"),
         (ONE[:-2] + ", needs: [tow]}\n- {name: two, notebook: two.ipynb}\n", "did you mean `two`?"),
         (ONE[:-2] + ", needs: [one]}\n", "in a circle"),
-        (ONE[:-2] + ", watch: {a.b: {maxi: 3}}}\n", "`maxi`; did you mean `max`?"),
+        (
+            ONE[:-2] + ", watch: {a.b: {maxi: 3}}}\n",
+            "reports.one.watch.a.b.maxi: there is no such key. Fix: is 'max' meant?",
+        ),
         (ONE[:-2] + ", timeout: -1}\n", "timeout"),
         ("defaults: {dta: x}\n" + ONE, "did you mean `data`?"),
         # NO is false in YAML.
@@ -80,7 +86,7 @@ def test_parameters_are_those_papermill_finds(book: Project) -> None:
         ("reports:\n- {name: two, notebook: two.ipynb, for_each: {country: []}}\n", "empty list"),
         ("reports:\n- {name: two, notebook: two.ipynb, for_each: {country: [a b, a-b]}}\n", "more than once"),
         ("reports: [", "YAML"),
-        ("- a\n", "mapping"),
+        ("- a\n", "has no keys"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(book: Project, text: str, words: str) -> None:

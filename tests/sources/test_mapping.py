@@ -235,8 +235,8 @@ def test_contract_tables_beside_the_mapped_ones_are_taken_as_they_are(company, w
             changed("tables", "subscriptions", "money", "unit_amount_minor", {"unit": "major"}),
             "tables.subscriptions.money.unit_amount_minor.from is missing",
         ),
-        (changed("time_zone", "Rome"), "'Rome' is not a time zone; one is written like Europe/Rome"),
-        (changed("observed_from", "soon"), "observed_from: "),
+        (changed("time_zone", "Rome"), "time_zone is 'Rome'; a time zone is written like Europe/Rome"),
+        (changed("observed_from", "soon"), "observed_from is 'soon'; "),
         (
             changed(remove=[("tables", "subscriptions", "columns", "plan")]),
             "subscriptions.plan is missing. Fix: name it in the mapping's tables.subscriptions",

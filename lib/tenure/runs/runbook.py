@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tenure.errors import InputError
 from tenure.parameters import unknown_name
 from tenure.renamed import now_called
 from tenure.runs.notebook import Notebook, Text, read_notebook
+from tenure.settings import read_settings
 
-_NAME = r"^[a-z][a-z0-9_]*$"
 # A password written into a URL would be kept in the notebook, the report and the record of the run.
 _PASSWORD = re.compile(
     r"://[^/?#@\s:]*:(?P<plain>[^@\s]+)@|[?&;](?:password|pwd|token)=(?P<query>[^&\s]+)", re.I
@@ -35,7 +34,7 @@ class Bounds(BaseModel):
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    name: str = Field(pattern=_NAME)
+    name: str
     notebook: str
     title: str = ""
     parameters: dict[str, Any] = {}
@@ -43,6 +42,13 @@ class _Entry(BaseModel):
     for_each: dict[str, list[Any]] = {}
     watch: dict[str, Bounds] = {}
     timeout: float = Field(default=1800, gt=0)
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError("a name is of lower-case letters, digits and `_`")
+        return name
 
 
 class _File(BaseModel):
@@ -160,46 +166,9 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
 
 
 def _read(path: Path) -> _File:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"There is no runbook {path}; it names the reports to run.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not readable"
-        raise InputError(f"{path.name}{where}: no valid YAML ({problem}).") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path.name} must be a mapping with `reports:`, a list.")
-    try:
-        return _File.model_validate(content)
-    except ValidationError as error:
-        raise InputError(f"{path.name}, {_sentence(error, content)}") from None
-
-
-def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
-    # A misspelt key is also a missing one: say the former.
-    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    place = list(problem["loc"])
-    model: type[BaseModel]
-    if place[:1] == ["reports"] and len(place) > 1 and isinstance(place[1], int):
-        entry = content["reports"][place[1]]
-        name = entry.get("name") if isinstance(entry, dict) else None
-        where = f"report {name or place[1] + 1}"
-        inside, model = place[2:], _Entry
-    else:
-        where, inside, model = "top level", place, _File
-    fields: Iterable[str] = model.model_fields
-    if problem["type"] == "extra_forbidden":
-        if len(inside) > 1 and inside[0] == "watch":
-            where, fields = f"{where}, watch {inside[1]}", Bounds.model_fields
-        return f"{where}: {unknown_name('key', str(inside[-1]), fields)}"
-    if problem["type"] == "missing":
-        return f"{where}: `{inside[-1] if inside else ''}` is missing."
-    if problem["type"] == "string_pattern_mismatch":
-        return f"{where}: a name is of lower-case letters, digits and `_`, but it is {problem['input']!r}."
-    key = ".".join(str(part) for part in inside)
-    return f"{where}: `{key}` is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    if not path.is_file():
+        raise InputError(f"There is no runbook {path}; it names the reports to run.")
+    return read_settings(path, _File, example="the head of the project's own runbook.yml")
 
 
 def _unique(names: Sequence[str], path: Path) -> None:

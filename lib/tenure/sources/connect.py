@@ -21,10 +21,11 @@ import pandas as pd
 
 from tenure.contract import BY_NAME, TABLES, Table
 from tenure.errors import InputError, NotApplicable
+from tenure.parameters import nearest
 from tenure.paths import resolve
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
-from tenure.sources.convert import Reading, conform, infer, nearest
+from tenure.sources.convert import Reading, conform, infer
 from tenure.sources.engine import guarded, keep, named
 from tenure.sources.mapping import load_mapping, map_tables
 from tenure.sources.places import open_catalog

@@ -6,8 +6,7 @@ cannot be read; an example is fetched only for a column that has some.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import ibis
@@ -17,6 +16,7 @@ import ibis.expr.types as ir
 from tenure.contract import Column, Table
 from tenure.errors import InputError
 from tenure.money import EXPONENTS
+from tenure.parameters import nearest
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
@@ -85,22 +85,6 @@ class Doubt:
     bad: ir.BooleanValue
     says: str
     fix: str
-
-
-def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the name most like `name`, ignoring case and underscores; None if none is close.
-
-    Example:
-        >>> nearest("customerId", ["created_at", "customer_id"])
-        'customer_id'
-    """
-
-    def plain(text: str) -> str:
-        return text.lower().replace("_", "").replace(" ", "").replace("-", "")
-
-    by_plain = {plain(candidate): candidate for candidate in names}
-    found = difflib.get_close_matches(plain(name), list(by_plain), 1, cutoff)
-    return by_plain[found[0]] if found else None
 
 
 def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:

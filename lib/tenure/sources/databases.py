@@ -17,10 +17,10 @@ from ibis.common.exceptions import TableNotFound
 from ibis.util import backend_entry_points
 
 from tenure.errors import InputError
+from tenure.parameters import nearest
 from tenure.sources import spark
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
-from tenure.sources.convert import nearest
 from tenure.sources.engine import first_line, guarded
 
 # What our own extras install; the rest comes with the extras of Ibis.

@@ -15,14 +15,15 @@ from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from tenure import settings
 from tenure.contract import BY_NAME, Column, Table
 from tenure.errors import InputError
+from tenure.parameters import nearest
 from tenure.paths import resolve
 from tenure.sources.catalog import Catalog, Raw
-from tenure.sources.convert import Doubt, Reading, nearest, read, refuse
+from tenure.sources.convert import Doubt, Reading, read, refuse
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
 
@@ -40,7 +41,7 @@ def _zone(name: Any) -> Any:
     try:
         ZoneInfo(str(name or "UTC"))
     except (ValueError, OSError, KeyError):
-        raise ValueError(f"{name!r} is not a time zone; one is written like Europe/Rome") from None
+        raise ValueError("a time zone is written like Europe/Rome") from None
     return name
 
 
@@ -126,19 +127,8 @@ class Mapping(_Keys):
     published: dict[str, str] = {}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which only true and false are booleans (not Yes and NO), and no key comes twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line} repeats the key {key.value!r}")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+class _Loader(settings.Loader):
+    """YAML in which only true and false are booleans: not Yes and NO, which are answers and a country."""
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -170,21 +160,13 @@ def load_mapping(path: str | Path) -> Mapping:
         raise InputError(
             f"The mapping {path} does not exist. Fix: correct the path; data/mappings has examples."
         )
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(
-            f"The mapping {path} is not YAML: {_in_one_line(error)}. Fix: correct that line."
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(f"The mapping {path} has no keys. Fix: begin with `tables:` or `snapshot:`.")
-    try:
-        mapping = Mapping.model_validate(content)
-    except ValidationError as error:
-        raise InputError(f"The mapping {path}: {_first_problem(error)}") from None
+    label = f"The mapping {path}"
+    mapping = settings.read_settings(
+        file, Mapping, label=label, example="data/mappings/example.yml", loader=_Loader
+    )
     problem = next(_problems(mapping), None)
     if problem:
-        raise InputError(f"The mapping {path}: {problem}")
+        raise InputError(f"{label}: {problem}")
     return mapping
 
 
@@ -508,39 +490,3 @@ def _meant(name: str, names: Any) -> str:
     if like:
         return f". Fix: is {like!r} meant?"
     return f" (it has {', '.join(list(names)[:12])}). Fix: use one of them."
-
-
-def _first_problem(error: ValidationError) -> str:
-    """What pydantic found, in words: the place, what is wrong and the nearest key that is known."""
-    found = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    path = [str(part) for part in found["loc"] if not str(part).startswith(("literal[", "list[", "dict["))]
-    place = ".".join(path)
-    if found["type"] == "extra_forbidden":
-        known = _known_keys(path)
-        return f"{place}: there is no such key{_meant(path[-1], known)}"
-    if found["type"] == "missing":
-        return f"{place} is missing. Fix: add it; data/mappings/example.yml explains it."
-    said = found["msg"].removeprefix("Value error, ")
-    said = f"{said[0].lower()}{said[1:]} (it is {found['input']!r})"
-    return f"{place}: {said}. Fix: see data/mappings/example.yml."
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    model: type[BaseModel] = Mapping
-    inside: dict[str, type[BaseModel]] = {
-        "tables": TableMapping,
-        "snapshot": Snapshot,
-        "money": Money,
-        "tenure": Tenure,
-        "churned": Churned,
-    }
-    for part in path[:-1]:
-        model = inside.get(part, model)
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _in_one_line(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return f"line {mark.line + 1}: {getattr(error, 'problem', '')}"
-    return " ".join(str(error).split())[:200]
