@@ -83,7 +83,8 @@ def wilson(share: Any, n: Any, level: float) -> tuple[Array, Array]:
         low[known], high[known] = proportion_confint(
             share[known] * n[known], n[known], alpha=1 - level, method="wilson"
         )
-    return low[()], high[()]
+    # Rounding may leave a limit a hair on the wrong side of a share of 0 or 1.
+    return np.minimum(low, share)[()], np.maximum(high, share)[()]
 
 
 def poisson_rate(events: int, exposure: float, *, level: float = 0.95, **about: Unpack[About]) -> Estimate:
