@@ -87,8 +87,7 @@ def log_rank(life: pd.DataFrame, *, cause: str | None = None, strata: str | None
         late |= bool(counts.entered.any())
         slices.append((at_risk, events))
 
-    simple = strata is None and not late and len(names) > 1
-    chi2, df = _lifelines(*slices[0]) if simple else _statistic(slices)
+    chi2, df = _lifelines(*slices[0]) if strata is None and not late else _statistic(slices)
     pairs = [
         (names[a], names[b], *_pair([(n[[a, b]], d[[a, b]]) for n, d in slices]))
         for a, b in combinations(range(len(names)), 2)
@@ -118,6 +117,10 @@ def _lifelines(at_risk: Array, events: Array) -> tuple[float, int]:
     from lifelines.statistics import multivariate_logrank_test
 
     groups, last = at_risk.shape
+    left = events.sum(axis=0)
+    telling = (at_risk > 0).all(axis=0) & (left > 0) & (left < at_risk.sum(axis=0))
+    if groups < 2 or not telling.any():
+        return _statistic([(at_risk, events)])  # of fewer degrees of freedom, perhaps of none
     ended = at_risk - np.hstack([at_risk[:, 1:], np.zeros((groups, 1))]) - events
     group, period = np.indices(at_risk.shape)
     # Arrays, not series: lifelines aligns weights by index and the rest by place.

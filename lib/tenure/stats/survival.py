@@ -363,8 +363,9 @@ def _curves(counts: Counts, level: float) -> tuple[pd.DataFrame, dict[str, Kapla
     for row, name in enumerate(counts.groups):
         fitter = _fit(KaplanMeierFitter(alpha=1 - level, label=name), counts, row)
         fitters[name] = fitter
-        ends = fitter.confidence_interval_.to_numpy()
-        parts.append((fitter.survival_function_.to_numpy()[1:, 0], ends[1:, 0], ends[1:, 1]))
+        # lifelines has no value where nobody was at risk; the curve stays what it was.
+        curve = pd.concat([fitter.survival_function_, fitter.confidence_interval_], axis="columns")
+        parts.append(curve.ffill().fillna(1.0).to_numpy()[1:].T)
     survival, low, high = (np.array(part) for part in zip(*parts, strict=True))
     low, high = known_ends(survival, low, high, counts.at_risk, level)
     variance = np.cumsum(greenwood(counts), axis=1)
