@@ -94,6 +94,13 @@ class Workbook:
         return self.ask(subscriptions.active_value)
 
     @cached_property
+    def currencies(self) -> list[str]:
+        """All currencies of subscriptions, the most common first."""
+        from tenure.measures import subscriptions
+
+        return [str(name) for name in self.ask(subscriptions.currencies)["currency"]]
+
+    @cached_property
     def rates(self) -> pd.DataFrame | None:
         """Month-end exchange rates (currency, month, rate); None: the data has none."""
         from tenure.measures import revenue
@@ -104,6 +111,7 @@ class Workbook:
     def currency(self) -> str:
         """The currency to report in: the one named, that of the rates, or that of most customers."""
         paying = dict(zip(self.active["currency"], self.active["customers"].astype(float), strict=True))
+        paying = paying or dict.fromkeys(self.currencies[:1], 1.0)
         return money.reporting_currency(paying, self.rates, self.wanted_currency) or "XXX"
 
     @cached_property
@@ -148,7 +156,7 @@ class Workbook:
         Args:
             month: The month at whose end; None: the last one.
         """
-        used = [*self.active["currency"], self.currency]
+        used = [*self.currencies, self.currency]
         return money.known_factors(self.rates, used, self.currency, self.month if month is None else month)
 
 
@@ -214,7 +222,7 @@ def open_workbook(
     horizon = names.get("horizon") or round(economics.horizon_months * periods)
     book = Workbook(source, as_of, scope, economics, horizon, wanted)
     if currency:
-        parameters.one_of("currency", currency, book.ask(subscriptions.currencies)["currency"])
+        parameters.one_of("currency", currency, book.currencies)
     report.header(
         as_of=as_of,
         source=source.url,

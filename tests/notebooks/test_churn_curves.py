@@ -132,7 +132,8 @@ def test_a_company_that_everybody_left(run, tmp_path):
     outcome = run(NAME, data=data, period="week", horizon=60)
     found = findings(outcome)
     assert found["churn.retention"]["value"] == 0
-    assert found["churn.best_lever"]["value"] > 0
+    assert found["churn.point_of_retention"]["value"] > 0
+    assert "No lever can be valued" in found["churn.best_lever"]["sentence"]
     assert "not available" not in " ".join(record["sentence"] for record in found.values())
 
 
