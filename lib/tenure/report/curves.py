@@ -141,9 +141,11 @@ def hazard(
         style.label_ends(axes, ends)
         return figure
 
-    known = rows.dropna(subset="hazard")
-    top = max(marked, default=None) or max(
-        zip(known["hazard"], known["group"], known["period"], strict=True), default=(math.nan, "", 0)
+    # The peak at which most leave or, where there is none, the largest share.
+    known = rows.dropna(subset="hazard").set_index(["group", "period"])
+    lost = known["events"].to_dict() if "events" in known.columns else {}
+    top = max(marked, key=lambda peak: (lost.get(peak[1:], 0), peak), default=None) or max(
+        ((share, *key) for key, share in known["hazard"].items()), default=(math.nan, "", 0)
     )
     sentence = _LEAVE[life.unit][len(life.groups) > 1]
     if peaks is not None and not marked:
