@@ -216,6 +216,30 @@ class Table:
         """
         return replace(self, frame=function(self.frame))
 
+    def estimate(self, row: Hashable, column: str, **about: Any) -> Estimate:
+        """Return the estimate of a row, which its first column names: a column with its interval and unit.
+
+        Args:
+            row: The row's name.
+            column: The column.
+            **about: What else the estimate knows, such as `n`, `of` and `sample`.
+
+        Raises:
+            InputError: There is no such row.
+
+        Example:
+            >>> import pandas as pd
+            >>> rates = Table(pd.DataFrame({"plan": ["a"], "churn": [0.1]}), {"churn": "percent"})
+            >>> rates.estimate("a", "churn", n=90, of="customer").unit
+            'percent'
+        """
+        names = self.frame.iloc[:, 0]
+        if not (found := self.frame[names == row].to_dict("records")):
+            known = ", ".join(map(str, names))
+            raise InputError(f"There is no {self.frame.columns[0]} {row!r}; there are {known}.")
+        value, low, high = (float(found[0].get(column + end, NAN)) for end in ("", "_low", "_high"))
+        return Estimate(value, low, high, unit=self.units.get(column, "number"), **about)
+
     def renamed(self, **names: str) -> Table:
         """Return the table with columns renamed, old name to new, each with its interval and unit.
 

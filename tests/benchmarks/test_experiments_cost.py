@@ -37,11 +37,11 @@ MEASURES = ["converted", "revenue", "margin", "paid_days", "charges"]
 OURS = """
 import ibis
 from tenure.measures import experiments as measures
-from tenure.models import experiments
+from tenure.stats import comparison
 begin()
 units = ibis.duckdb.connect().read_parquet(sys.argv[1])
 sums = measures.moments(units, MEASURES, covariates={m: "pre_" + m for m in MEASURES}).to_pandas()
-found = [experiments.compare(sums, m, control="a", covariate="pre_" + m).table["p"].iloc[0] for m in MEASURES]
+found = [comparison.compare(sums, m, control="a", covariate="pre_" + m).table.frame["p"].iloc[0] for m in MEASURES]
 end(found)
 """
 

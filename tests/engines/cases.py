@@ -17,6 +17,7 @@ from ibis import ir
 
 from engines.companies import AS_OF, ATTRIBUTE, EXPERIMENT, RATES, THEN
 from tenure import MetricPolicy, collect, measures
+from tenure.economics import Economics
 from tenure.measures import (
     acquisition,
     calendar,
@@ -326,7 +327,7 @@ case("research.usage_counts: events")(
 )
 case("research.prices_paid")(lambda s: research.prices_paid(s, as_of=AS_OF))
 case("research.price_rises")(lambda s: research.price_rises(s, as_of=AS_OF))
-case("research.rise_response")(lambda s: research.rise_response(s, on=THEN))
+case("research.rise_response")(lambda s: research.rise_response(s, day=THEN))
 
 
 # --------------------------------------------------------------------------------------------- experiments
@@ -336,8 +337,10 @@ ASKED: dict[str, Any] = {"experiment": EXPERIMENT, "as_of": AS_OF}
 
 
 def _units(s: Source) -> ir.Table:
-    costs = experiments.Costs(service_minor=50.0, fee_share=0.25, fee_minor=25.0, margin=0.5)
-    return experiments.outcomes(s, **ASKED, window_days=60, segments=["channel"], costs=costs)
+    company = Economics(margin=0.75, fee_share=0.25, fee_fixed=0.25, cost_to_serve=0.5)
+    factors = {"EUR": 1.0, "USD": 0.5, "JPY": 0.625}
+    units = experiments.outcomes(s, **ASKED, window_days=60, segments=["channel"], factors=factors)
+    return experiments.with_margin(units, company, "EUR")
 
 
 case("experiments.experiments")(lambda s: experiments.experiments(s))

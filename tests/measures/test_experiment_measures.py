@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import Counter, defaultdict
 from itertools import count
 
@@ -15,13 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenure import money
+from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.measures import experiments as measures
 from tenure.measures import research
 
 AS_OF = dt.date(2024, 6, 30)
 CUT = dt.datetime(2024, 7, 1)
-COSTS = measures.Costs(service_minor=300, fee_share=0.03, fee_minor=25, margin=0.9)
+COMPANY = Economics(margin=0.9, fee_share=0.03, fee_fixed=0.25, cost_to_serve=3.0)
+FACTORS = {"EUR": 1.0, "USD": 0.8, "JPY": 0.6}
 TEXT, INT, TIME = pa.string(), pa.int64(), pa.timestamp("us")
 SCHEMAS = {
     "customers": {"customer_id": TEXT, "channel": TEXT, "is_test": pa.bool_()},
@@ -150,7 +154,7 @@ def ledgers(draw):
                     "customer_id": customer,
                     "attempted_at": at(draw(DAY), draw(st.integers(0, 23))),
                     "amount_minor": draw(st.integers(0, 5000)),
-                    "currency": draw(st.sampled_from(["EUR", "EUR", "USD"])),
+                    "currency": draw(st.sampled_from(["EUR", "EUR", "USD", "JPY"])),
                     "kind": "recurring",
                     "status": draw(st.sampled_from(["paid", "paid", "failed", "refunded"])),
                 }
@@ -232,22 +236,23 @@ def loop(rows, window=60, before=60):
                 ):
                     continue
                 since = (p["attempted_at"].date() - origin).days
-                net = p["amount_minor"] * (1 if p["status"] == "paid" else -1)
+                amount = math.floor(p["amount_minor"] * FACTORS[p["currency"]] + 0.5)
+                net = amount * (1 if p["status"] == "paid" else -1)
                 if 0 <= since < window:
                     found["revenue"] += net
                     found["charges"] += p["status"] == "paid"
-                    found["refunds"] += p["amount_minor"] * (p["status"] == "refunded")
+                    found["refunds"] += amount * (p["status"] == "refunded")
                 elif -before <= since < 0:
                     found["pre_revenue"] += net
-        kept = (found["revenue"] * (1 - COSTS.fee_share) - found["charges"] * COSTS.fee_minor) * COSTS.margin
-        found["exact_margin"] = kept - found["paid_days"] * COSTS.service_minor * 12 / 365
+        kept = found["revenue"] * (0.9 - 0.03) - found["charges"] * 25
+        found["exact_margin"] = kept - found["paid_days"] * 300 * 12 / 365
         u |= found
     return units
 
 
 def measured(source, **options):
-    kwargs = {"experiment": "x", "as_of": AS_OF, "window_days": 60, "pre_days": 60, "costs": COSTS} | options
-    return measures.outcomes(source, **kwargs)
+    asked = {"experiment": "x", "as_of": AS_OF, "window_days": 60, "pre_days": 60, "factors": FACTORS}
+    return measures.with_margin(measures.outcomes(source, **asked | options), COMPANY, "EUR")
 
 
 @given(ledgers())
@@ -265,6 +270,29 @@ def test_outcomes_are_those_of_a_loop_over_units(rows):
         assert {n: got[n] for n in names} == {n: row[n] for n in names}, unit
         assert abs(got["margin"] - row["exact_margin"]) <= 0.5 + 1e-6
         assert got["channel"] == visits[unit]
+
+
+def test_yen_and_dinars_count_by_their_minor_units():
+    """EUR 10.00, JPY 1,000 at 0.006 (6.00) and KWD 1.000 at 3 (3.00) are 19.00 and not 10.00 + 10.00 + 10.00."""
+    when = dt.date(2024, 2, 1)
+    rows = {"customers": [], "subscriptions": [], "payments": [], "visits": [], "assignments": []}
+    amounts = {"EUR": 1000, "JPY": 1000, "KWD": 1000}
+    for currency, amount in amounts.items():
+        known = {"customer_id": currency, "channel": "web", "is_test": False}
+        rows["customers"].append(known)
+        rows["subscriptions"].append(span(currency, when, currency=currency))
+        paid = {"customer_id": currency, "attempted_at": at(when), "amount_minor": amount, "status": "paid"}
+        rows["payments"].append(paid | {"currency": currency, "kind": "recurring"})
+        unit = {"experiment": "x", "unit_id": f"v{currency}", "customer_id": currency, "variant": "a"}
+        rows["assignments"].append(unit | {"assigned_at": at(when, 8), "price_minor": 1000})
+    rows["visits"].append({"visitor_id": "vEUR", "channel": "web"})
+    source = tables(rows)
+    used = measures.currencies(source, experiment="x", as_of=AS_OF).to_pandas()
+    assert used["spans"].tolist() == [1, 1, 1]
+    rates = pd.DataFrame({"currency": ["EUR", "JPY", "KWD"], "month": 24_288, "rate": [1.0, 0.006, 3.0]})
+    factors = money.factors_at(rates, used["currency"], "EUR", 24_294)
+    units = measured(source, factors=factors).to_pandas().set_index("customer_id")
+    assert units["revenue"].to_dict() == {"EUR": 1000, "JPY": 600, "KWD": 300}
 
 
 @given(ledgers(), st.randoms())
@@ -537,7 +565,7 @@ def test_prices_paid_and_what_a_rise_did():
     ]
     source = tables({"customers": customers, "subscriptions": spans})
     assert research.price_rises(source, as_of=AS_OF).to_pandas().to_numpy().tolist() == [[2024 * 12 + 2, 18]]
-    answer = research.rise_response(source, on=on).to_pandas().set_index("variant")
+    answer = research.rise_response(source, day=on).to_pandas().set_index("variant")
     assert answer.loc["after", ["n", "left", "cheaper"]].tolist() == [30, 6, 6]
     assert answer.loc["before", ["n", "left", "cheaper"]].tolist() == [30, 0, 0]
     paid = research.prices_paid(source, as_of=AS_OF).to_pandas()

@@ -13,8 +13,8 @@ from statsmodels.stats.power import NormalIndPower
 from reference import experiments as reference
 from simulations import coverage_experiments as simulations
 from tenure.errors import InputError, NotApplicable
-from tenure.models import decision, experiments, integrity, power
-from tenure.stats import survival
+from tenure.models import decision, experiments, integrity, power, visitor
+from tenure.stats import comparison, survival
 from tenure.stats.logrank import log_rank
 from tenure.stats.power import peeking_price
 
@@ -35,7 +35,8 @@ def sums_of(units: pd.DataFrame, columns: list[str], pairs: list[tuple[str, str]
 
 
 def first(effects):
-    return effects.table.iloc[0]
+    """The first comparison, its difference's interval as low and high."""
+    return effects.table.frame.iloc[0].rename({"difference_low": "low", "difference_high": "high"})
 
 
 def matches(row, expected, **tolerance):
@@ -46,33 +47,44 @@ def matches(row, expected, **tolerance):
 
 
 def test_a_mean_is_tea_tastings():
-    matches(first(experiments.compare(USERS, "orders", control="0")), reference.TEA_TASTING_ORDERS, rel=1e-9)
+    matches(first(comparison.compare(USERS, "orders", control="0")), reference.TEA_TASTING_ORDERS, rel=1e-9)
 
 
 def test_a_ratio_of_means_is_tea_tastings():
-    found = experiments.compare(USERS, "orders", control="0", denominator="sessions")
+    found = comparison.compare(USERS, "orders", control="0", denominator="sessions")
     matches(first(found), reference.TEA_TASTING_ORDERS_PER_SESSION, rel=1e-9)
 
 
 def test_an_adjusted_mean_is_tea_tastings():
     sums = pd.DataFrame(reference.TEA_TASTING_COVARIATES)
-    found = first(experiments.compare(sums, "orders", control="0", covariate="before"))
+    found = first(comparison.compare(sums, "orders", control="0", covariate="before"))
     # tea-tasting regresses over all users together, here it is within arms.
     matches(found, reference.TEA_TASTING_CUPED, rel=2e-3)
-    plain = first(experiments.compare(sums, "orders", control="0"))
+    plain = first(comparison.compare(sums, "orders", control="0"))
     assert found["standard_error"] < plain["standard_error"]
-    share = experiments.variance_reduction(sums, "orders", "before")
+    share = explained(sums, "orders", "before")
     assert (found["standard_error"] / plain["standard_error"]) ** 2 == pytest.approx(1 - share, rel=0.01)
+
+
+def explained(sums, measure, covariate):
+    """The share of a measure's variance within arms that a covariate explains: its squared correlation."""
+    n, y, x = sums["n"], sums[f"s_{measure}"], sums[f"s_{covariate}"]
+    within = {
+        "yy": (sums[f"q_{measure}"] - y * y / n).sum(),
+        "xx": (sums[f"q_{covariate}"] - x * x / n).sum(),
+        "xy": (sums[f"c_{measure}_{covariate}"] - x * y / n).sum(),
+    }
+    return within["xy"] ** 2 / within["xx"] / within["yy"]
 
 
 def test_the_lift_of_an_adjusted_mean_divides_by_the_raw_control():
     sums = pd.DataFrame(reference.TEA_TASTING_COVARIATES)
-    found = first(experiments.compare(sums, "orders", control="0", covariate="before"))
+    found = first(comparison.compare(sums, "orders", control="0", covariate="before"))
     assert found["lift"] == pytest.approx(found["difference"] / (1073 / 2023))
 
 
 def test_welch_absolute_and_relative_are_gbstats():
-    found = first(experiments.compare(REVENUE, "revenue", control="control", lift="linear"))
+    found = first(comparison.compare(REVENUE, "revenue", control="control", lift="linear"))
     matches(found, reference.GBSTATS_ABSOLUTE, abs=6e-6)
     matches(found, reference.GBSTATS_RELATIVE, abs=6e-6)
 
@@ -80,7 +92,7 @@ def test_welch_absolute_and_relative_are_gbstats():
 def test_the_confidence_sequence_is_gbstats():
     sums = REVENUE.assign(n=[reference.GBSTATS_SEQUENTIAL_N, 3461])
     found = first(
-        experiments.compare(
+        comparison.compare(
             sums, "revenue", control="control", lift="linear", planned_n=reference.GBSTATS_SEQUENTIAL_TUNING
         )
     )
@@ -89,7 +101,10 @@ def test_the_confidence_sequence_is_gbstats():
 
 def test_chance_and_losses_are_gbstats():
     sums = pd.DataFrame({"variant": ["a", "b"], "n": 100, "s_won": [49.0, 51.0], "q_won": [49.0, 51.0]})
-    found = decision.lift_posterior(sums, "won", control="a", variant="b")
+    # The lift of a share by the delta method, with the variance p (1 - p).
+    p, q = sums["s_won"] / sums["n"]
+    errors = np.sqrt(p * (1 - p) / 100), np.sqrt(q * (1 - q) / 100)
+    found = decision.posterior(q / p - 1, np.hypot(errors[1] / p, errors[0] * q / p**2))
     expected = reference.GBSTATS_BAYES
     assert found.mean == pytest.approx(expected["lift"], abs=6e-6)
     assert found.chance == pytest.approx(expected["chance"], abs=6e-6)
@@ -128,21 +143,19 @@ def test_the_sequential_sample_ratio_depends_on_totals_alone():
 def test_the_score_interval_of_a_difference_is_newcombes():
     (x1, n1), (x0, n0), limits = reference.NEWCOMBE
     counts = pd.DataFrame({"variant": ["old", "new"], "n": [n0, n1], "s_converted": [x0, x1]})
-    found = first(experiments.compare_shares(counts, control="old"))
+    found = first(comparison.compare_shares(counts, control="old"))
     assert (found["low"], found["high"]) == pytest.approx(limits, abs=6e-5)
 
 
 def test_the_live_price_test_is_no_proof_and_says_keep_running():
     known, revenue = reference.LIVE_PRICE_TEST, reference.LIVE_REVENUE
     counts = pd.DataFrame({"variant": ["old", "new"], "n": known["n"], "s_converted": known["converted"]})
-    assert first(experiments.compare_shares(counts, control="old"))["p"] == pytest.approx(
-        known["p"], abs=5e-5
-    )
+    assert first(comparison.compare_shares(counts, control="old"))["p"] == pytest.approx(known["p"], abs=5e-5)
     error = (revenue["high"] - revenue["low"]) / (2 * stats.norm.ppf(0.975))
     gain = revenue["new"] - revenue["old"]
     new = pd.DataFrame({"variant": ["new"], "difference": [gain], "standard_error": [error]})
-    for visitors in (3_000, 30_000, 1_000_000):
-        found = decision.decide(new, control_value=revenue["old"], visitors=visitors, n=sum(known["n"]))
+    for ahead in (3_000, 30_000, 1_000_000):
+        found = decision.decide(new, control_value=revenue["old"], visitors=ahead, n=sum(known["n"]))
         assert found.verdict == "keep running"
     # About 3,030 visitors a group are needed: z for both errors, with the spread that the interval implies.
     per_arm = error**2 / 2 * sum(known["n"]) / 2 * 2
@@ -175,10 +188,10 @@ def test_the_survival_rows_of_a_design_find_what_they_say_four_times_out_of_five
         return table.assign(censored=table["at_risk"] - table["events"] - later)
 
     control = drawn(hazard)
-    plan = power.staying_design(
-        life([("control", control)], 0), pd.Series({"control": units, "new": units}), control="control",
-        horizon=months, weekly_units=1000, smallest_lift=0.1,
-    ).set_index("measure")["detectable"]  # fmt: skip
+    plan = power.design(
+        pd.DataFrame({"variant": ["control", "new"], "n": units}), [], control="control",
+        life=life([("control", control)], 0), horizon=months, weekly_units=1000, smallest_lift=0.1,
+    ).frame.set_index("measure")["detectable"]  # fmt: skip
     other = drawn(-np.expm1(np.log1p(-hazard) * (1 + plan["chance to leave"])))
     tables = [life([("control", control), ("new", other)], run) for run in range(runs)]
     found = np.mean([log_rank(table).p < 0.05 for table in tables])
@@ -195,7 +208,7 @@ def test_a_design_needs_as_many_units_as_statsmodels_says_and_no_lift_none():
     sums = pd.DataFrame({"variant": ["control", "new"], "n": n, "s_y": n * mean})
     sums["q_y"] = sd**2 * (n - 1) + n * mean**2
     design = {"control": "control", "weekly_units": 400, "alpha": 0.02, "power": 0.9}
-    plan = power.design_table(sums, ["y"], smallest_lift=0.1, **design).iloc[0]
+    plan = power.design(sums, ["y"], smallest_lift=0.1, **design).frame.iloc[0]
     needed = NormalIndPower().solve_power(0.1 * mean / sd, alpha=0.02, power=0.9)
     assert plan["units"] == np.ceil(needed)
     assert plan["weeks"] == np.ceil(2 * needed / 400)
@@ -203,30 +216,21 @@ def test_a_design_needs_as_many_units_as_statsmodels_says_and_no_lift_none():
         plan["detectable"],
         rel=1e-4,  # which counts the far tail too
     )
-    often = power.design_table(sums, ["y"], smallest_lift=0.1, looks=5, **design).iloc[0]
+    often = power.design(sums, ["y"], smallest_lift=0.1, looks=5, **design).frame.iloc[0]
     assert often["units"] / plan["units"] == pytest.approx(peeking_price(5, alpha=0.02, power=0.9), rel=1e-3)
     life = pd.DataFrame(
         {"group": ["control"], "period": [1], "at_risk": [90], "events": [9], "censored": [81]}
     )
-    units = pd.Series({"control": n, "new": n})
-    for none in (
-        power.design_table(sums, ["y"], smallest_lift=0, **design),
-        power.staying_design(life, units, horizon=1, smallest_lift=0, **design),
-    ):
-        assert none[["units", "weeks"]].isna().all(axis=None)
-        assert none["detectable"].iloc[0] > 0
+    none = power.design(sums, ["y"], life=life, horizon=1, smallest_lift=0, **design).frame
+    assert none[["units", "weeks"]].isna().all(axis=None)
+    assert (none["detectable"].iloc[[0, 1]] > 0).all()
 
 
 def test_what_nobody_left_yet_cannot_be_designed():
     life = pd.DataFrame({"group": ["control"], "period": [1], "at_risk": [9], "events": [0], "censored": [9]})
-    plan = power.staying_design(
-        life,
-        pd.Series({"control": 50, "new": 50}),
-        control="control",
-        horizon=1,
-        weekly_units=9,
-        smallest_lift=0.1,
-    )
+    sums = pd.DataFrame({"variant": ["control", "new"], "n": 50})
+    asked = {"control": "control", "weekly_units": 9, "smallest_lift": 0.1}
+    plan = power.design(sums, [], life=life, **asked).frame
     assert plan[["detectable", "units", "weeks"]].isna().all(axis=None)
 
 
@@ -240,7 +244,7 @@ def test_a_comparison_of_sums_is_welchs_test_of_units(seed, n):
     units = pd.DataFrame(
         {"variant": np.repeat(["a", "b"], [n, n + 3]), "y": rng.integers(-50, 400, 2 * n + 3), "x": 1.0}
     )
-    found = first(experiments.compare(sums_of(units, ["y"]), "y", control="a"))
+    found = first(comparison.compare(sums_of(units, ["y"]), "y", control="a"))
     a, b = (units.loc[units["variant"] == v, "y"] for v in "ab")
     test = stats.ttest_ind(b, a, equal_var=False)
     interval = test.confidence_interval()
@@ -254,7 +258,7 @@ def test_a_large_mean_leaves_the_variance_exact():
     units = pd.DataFrame({"variant": np.where(np.arange(50_000) % 2, "a", "b"), "y": y})
     exact = {v: int((part["y"].astype(object) ** 2).sum()) for v, part in units.groupby("variant")}
     sums = sums_of(units, ["y"]).assign(q_y=[float(exact["a"]), float(exact["b"])])
-    arms = experiments.compare(sums, "y", control="a").arms.set_index("variant")
+    arms = comparison.compare(sums, "y", control="a").arms.frame.set_index("variant")
     for v, part in units.groupby("variant"):
         assert arms["standard_error"][v] == pytest.approx(part["y"].sem(), rel=1e-4)
 
@@ -269,20 +273,20 @@ def test_finer_sums_add_up_to_the_same():
         }
     )
     fine = pd.concat(sums_of(p, ["y"]).assign(channel=c) for c, p in units.groupby("channel"))
-    whole = experiments.compare(sums_of(units, ["y"]), "y", control="a").table
-    added = experiments.compare(
-        experiments.add_up(fine.sample(frac=1, random_state=1)), "y", control="a"
-    ).table
+    whole = comparison.compare(sums_of(units, ["y"]), "y", control="a").table.frame
+    added = comparison.compare(
+        comparison.add_up(fine.sample(frac=1, random_state=1)), "y", control="a"
+    ).table.frame
     pd.testing.assert_frame_equal(added, whole)
-    pd.testing.assert_frame_equal(experiments.compare(fine, "y", control="a").table, whole)
+    pd.testing.assert_frame_equal(comparison.compare(fine, "y", control="a").table.frame, whole)
 
 
 def test_the_confidence_sequences_p_agrees_with_its_interval():
     sums = pd.DataFrame({"variant": ["a", "b"], "n": 1000, "s_y": [0.0, 0.0], "q_y": [1000.0, 1000.0]})
-    edge = experiments.sequence_half_width(2 * 2.002, 2000, 2000)
+    edge = comparison.sequence_half_width(2 * 2.002, 2000, 2000)
     for shift, clear in ((0.98 * edge, False), (1.02 * edge, True)):
         moved = sums.assign(s_y=[0.0, 1000 * shift], q_y=[1000.0, 1000.0 + 1000 * shift**2])
-        row = first(experiments.compare(moved, "y", control="a", planned_n=2000))
+        row = first(comparison.compare(moved, "y", control="a", planned_n=2000))
         assert (row["low"] > 0) == (row["p"] < 0.05) == clear
 
 
@@ -319,13 +323,13 @@ def segments(spread, seed, arms=400):
 def test_segments_that_differ_by_chance_alone_are_drawn_together():
     p, closer = [], []
     for seed in range(60):
-        found = experiments.segment_effects(segments(0, seed), "y", segment="kind", control="a", variant="b")
+        found = comparison.segment_effects(segments(0, seed), "y", segment="kind", control="a", variant="b")
         p.append(found.p)
-        raw, shrunk = found.table["difference"] - 1, found.table["shrunk"] - 1
+        raw, shrunk = found.table.frame["difference"] - 1, found.table.frame["shrunk"] - 1
         closer.append((shrunk**2).mean() < (raw**2).mean())
         assert (
-            found.table["shrunk"]
-            .between(found.table["difference"].min(), found.table["difference"].max())
+            found.table.frame["shrunk"]
+            .between(found.table.frame["difference"].min(), found.table.frame["difference"].max())
             .all()
         )
     assert np.mean(np.array(p) < 0.05) < 0.15
@@ -333,16 +337,44 @@ def test_segments_that_differ_by_chance_alone_are_drawn_together():
 
 
 def test_segments_that_truly_differ_are_left_apart():
-    found = experiments.segment_effects(segments(3, 1, 4000), "y", segment="kind", control="a", variant="b")
+    found = comparison.segment_effects(segments(3, 1, 4000), "y", segment="kind", control="a", variant="b")
     assert found.p < 1e-6
     assert found.spread == pytest.approx(3, rel=0.6)
-    assert (found.table["shrunk"] - found.table["difference"]).abs().max() < 0.05
+    assert (found.table.frame["shrunk"] - found.table.frame["difference"]).abs().max() < 0.05
+
+
+def test_an_interaction_says_whether_segments_differ():
+    apart = comparison.segment_effects(segments(3, 1, 4000), "y", segment="kind", control="a", variant="b")
+    alike = comparison.segment_effects(segments(0, 1), "y", segment="kind", control="a", variant="b")
+    assert apart.interaction().case == "differ"
+    assert apart.interaction().value == apart.spread
+    assert alike.interaction(1e-6).case == "cannot be told apart"
+
+
+def test_comparisons_stand_side_by_side_in_the_order_of_the_labels():
+    one = comparison.compare(REVENUE, "revenue", control="control", unit="money:EUR")
+    order = ["new", "control"]
+    table = experiments.side_by_side({"revenue": one, "again": one}, order)
+    assert table.frame[["variant", "measure"]].to_numpy().tolist() == [["new", "revenue"], ["new", "again"]]
+    assert table.units["value"] == "money:EUR"
+    shares = comparison.compare_shares(REVENUE.assign(s_converted=10), control="control")
+    mixed = experiments.side_by_side({"revenue": one, "converted": shares}, order)
+    assert "value" not in mixed.units
+    assert mixed.units["lift"] == "percent"
+
+
+def test_an_arm_is_compared_by_the_models_own_difference():
+    found = comparison.compare(REVENUE, "revenue", control="control", unit="money:EUR")
+    new = found.against_control("new")
+    assert (new.difference.value, new.difference.low) == pytest.approx((0.29, 0.04538), abs=6e-6)
+    assert (new.change, new.compare.sample, new.compare_label) == ("rose", "control", "the control")
+    assert new.n == 3461
 
 
 def test_one_segment_cannot_be_compared():
     one = segments(0, 1)
     with pytest.raises(NotApplicable, match="two segments"):
-        experiments.segment_effects(one[one["kind"] == "p"], "y", segment="kind", control="a", variant="b")
+        comparison.segment_effects(one[one["kind"] == "p"], "y", segment="kind", control="a", variant="b")
 
 
 # --- empty and awkward cases -------------------------------------------------------------------------------
@@ -350,21 +382,21 @@ def test_one_segment_cannot_be_compared():
 
 def test_zero_conversions_have_intervals_and_no_lift():
     counts = pd.DataFrame({"variant": ["a", "b"], "n": [50, 60], "s_converted": [0, 0]})
-    found = experiments.compare_shares(counts, control="a")
+    found = comparison.compare_shares(counts, control="a")
     row = first(found)
     assert row["difference"] == 0
     assert row["low"] < 0 < row["high"]
     assert np.isnan([row["lift"], row["p"]]).all()
-    assert found.arms["low"].tolist() == [0, 0]
-    assert (found.arms["high"] > 0).all()
-    row = first(experiments.compare_shares(counts.assign(s_converted=[5, 0]), control="a"))
+    assert found.arms.frame["value_low"].tolist() == [0, 0]
+    assert (found.arms.frame["value_high"] > 0).all()
+    row = first(comparison.compare_shares(counts.assign(s_converted=[5, 0]), control="a"))
     assert row["lift_low"] == row["lift"] == -1
     assert -1 < row["lift_high"] < 0
 
 
 def test_everybody_converts():
     counts = pd.DataFrame({"variant": ["a", "b"], "n": [50, 60], "s_converted": [50, 60]})
-    row = first(experiments.compare_shares(counts, control="a"))
+    row = first(comparison.compare_shares(counts, control="a"))
     assert row["low"] < 0 < row["high"]
     assert row["lift"] == 0
 
@@ -372,17 +404,17 @@ def test_everybody_converts():
 def test_an_empty_arm_is_missing_not_zero():
     sums = pd.DataFrame({"variant": ["a", "b"], "n": [10, 0], "s_y": [5.0, 0.0], "q_y": [5.0, 0.0]})
     assert np.isnan(
-        first(experiments.compare(sums, "y", control="a"))[["difference", "low", "p"]].astype(float)
+        first(comparison.compare(sums, "y", control="a"))[["difference", "low", "p"]].astype(float)
     ).all()
     counts = sums.rename(columns={"s_y": "s_converted"})
     assert np.isnan(
-        first(experiments.compare_shares(counts, control="a"))[["difference", "low"]].astype(float)
+        first(comparison.compare_shares(counts, control="a"))[["difference", "low"]].astype(float)
     ).all()
 
 
 def test_negative_revenue_has_a_difference_but_no_lift():
     sums = pd.DataFrame({"variant": ["a", "b"], "n": 100, "s_y": [-50.0, 20.0], "q_y": [400.0, 500.0]})
-    row = first(experiments.compare(sums, "y", control="a"))
+    row = first(comparison.compare(sums, "y", control="a"))
     assert row["difference"] == pytest.approx(0.7)
     assert np.isnan([row["lift"], row["lift_low"], row["lift_high"]]).all()
 
@@ -390,10 +422,10 @@ def test_negative_revenue_has_a_difference_but_no_lift():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: experiments.compare(REVENUE, "revenue", control="contrl"), "contrl"),
-        (lambda: experiments.compare(REVENUE, "margin", control="control"), "s_margin"),
-        (lambda: experiments.compare(REVENUE, "revenue", control="control", level=95), "level"),
-        (lambda: experiments.compare(REVENUE, "revenue", control="control", planned_n=0), "planned_n"),
+        (lambda: comparison.compare(REVENUE, "revenue", control="contrl"), "contrl"),
+        (lambda: comparison.compare(REVENUE, "margin", control="control"), "s_margin"),
+        (lambda: comparison.compare(REVENUE, "revenue", control="control", level=95), "level"),
+        (lambda: comparison.compare(REVENUE, "revenue", control="control", planned_n=0), "planned_n"),
         (lambda: experiments.sample_ratio(USERS[["variant", "n"]], {"0": 1, "2": 1}), "1, 2"),
         (lambda: experiments.sample_ratio(USERS[["variant", "n"]], [1, 0]), "positive share"),
         (lambda: integrity.read_split(["control"]), "write variant"),
@@ -531,43 +563,47 @@ COUNTS = pd.DataFrame({"variant": ["a", "b"], "n": 1000, "converted": [200, 150]
 
 
 def test_the_value_of_a_visitor_is_conversion_times_margin_times_months():
-    found = decision.visitor_value(
-        COUNTS, LIFE, horizon=3, unit_cost=300, fee_share=0.02, fee=10, discount_rate=0.01
-    )
+    costs = simulations.earned(300, fee_share=0.02, fee_fixed=10)
+    found = visitor.visitor_value(COUNTS, LIFE, costs, horizon=3)
     s = [1, 0.8, 0.8 * 130 / 160]
     months = sum(x / 1.01**t for t, x in enumerate(s))
-    assert found.of("a") == pytest.approx(0.2 * (1000 * 0.98 - 10 - 300) * months)
-    assert found.table["paid_periods"].iloc[0] == pytest.approx(0.2 * sum(s))
+    assert found.arm("a").value == pytest.approx(0.2 * (1000 * 0.98 - 10 - 300) * months)
+    assert found.table.frame["months_of_a_visitor"].iloc[0] == pytest.approx(0.2 * sum(s))
 
 
 def test_its_interval_is_that_of_a_bootstrap_of_units():
     rng = np.random.default_rng(0)
-    found = decision.visitor_value(COUNTS.head(1), LIFE.head(3), horizon=3, unit_cost=300)
+    found = visitor.visitor_value(COUNTS.head(1), LIFE.head(3), simulations.earned(300, monthly=0), horizon=3)
     cells = {(0, 0): 800, (1, 1): 40, (2, 1): 30, (2, 0): 40, (3, 1): 10, (3, 0): 80}
     draws = rng.multinomial(1000, np.array(list(cells.values())) / 1000, 4000)
     c = 1 - draws[:, 0] / 1000
     n2 = draws[:, 2:].sum(axis=1)
     s1, s2 = 1 - draws[:, 1] / draws[:, 1:].sum(axis=1), 1 - draws[:, 2] / n2
     spread = (c * 700 * (1 + s1 + s1 * s2)).std()
-    assert found.table["standard_error"].iloc[0] == pytest.approx(spread, rel=0.05)
+    arm = found.arm("a")
+    assert (arm.high - arm.low) / 2 / stats.norm.ppf(0.975) == pytest.approx(spread, rel=0.05)
 
 
 def test_beyond_what_was_watched_there_is_no_value_but_by_a_model():
-    none = decision.visitor_value(COUNTS, LIFE, horizon=6, unit_cost=300)
-    assert none.table["value"].isna().all()
-    assert "not up to the horizon" in none.notes[0]
+    costs = simulations.earned(300, monthly=0)
+    none = visitor.visitor_value(COUNTS, LIFE, costs, horizon=6)
+    assert none.table.frame["value"].isna().all()
+    assert "observed for 3 months, not up to the horizon of 6" in none.table.notes[0]
     tail = {"a": np.array([0.8**t for t in range(7)]), "b": np.array([0.8**t for t in range(7)])}
-    some = decision.visitor_value(COUNTS, LIFE, horizon=6, unit_cost=300, tail=tail)
+    some = visitor.visitor_value(COUNTS, LIFE, costs, horizon=6, tail=tail)
     seen = 0.2 * 700 * (1 + 0.8 + 0.65 + 0.65 * 80 / 90)
     last = 0.65 * 80 / 90
-    assert some.of("a") == pytest.approx(seen + 0.2 * 700 * last * (0.8 + 0.64))
-    assert some.table["tail"].iloc[0] == pytest.approx(1 - seen / some.of("a"))
+    assert some.arm("a").value == pytest.approx(seen + 0.2 * 700 * last * (0.8 + 0.64))
+    assert some.table.frame["tail"].iloc[0] == pytest.approx(1 - seen / some.arm("a").value)
 
 
 def test_an_arm_that_nobody_joined_is_worth_nothing_and_says_so():
-    found = decision.visitor_value(COUNTS.assign(converted=[200, 0]), LIFE.head(3), horizon=3)
-    assert found.of("b") == 0
-    assert "Nobody in b" in found.notes[0]
+    counts = COUNTS.assign(converted=[200, 0])
+    found = visitor.visitor_value(counts, LIFE.head(3), simulations.earned(), horizon=3)
+    assert found.arm("b").value == 0
+    assert "Nobody in b" in found.table.notes[0]
+    with pytest.raises(InputError, match="no variant 'c'"):
+        found.arm("c")
 
 
 @pytest.mark.parametrize(
@@ -584,7 +620,7 @@ def test_verdicts(difference, error, verdict):
     table = pd.DataFrame({"variant": ["b"], "difference": [difference], "standard_error": [error]})
     found = decision.decide(table, control_value=10, visitors=1_000_000, n=2000)
     assert found.verdict == verdict
-    row = found.table.iloc[0]
+    row = found.table.frame.iloc[0]
     assert row["loss_keep"] - row["loss_ship"] == pytest.approx(1_000_000 * difference, abs=1)
 
 
@@ -611,7 +647,32 @@ def test_several_variants_are_judged_together_and_the_best_goes_first():
     assert (found.verdict, found.variant) == ("ship", "c")
     alone = decision.decide(table.head(1), control_value=10, visitors=1e6, n=5000)
     assert alone.verdict == "ship"
-    assert found.table.set_index("variant").loc["b", "verdict"] == "keep running"
+    assert found.table.frame.set_index("variant").loc["b", "verdict"] == "keep running"
+
+
+def test_another_estimate_beside_the_verdict_says_whether_it_agrees():
+    arms = pd.DataFrame({"variant": ["b", "c"], "difference": [-1.36, -3.0], "standard_error": [1.2, 1.2]})
+    decided = decision.decide(arms, control_value=15, visitors=10_000, n=6700, unit="number")
+    assert (decided.verdict, decided.variant, decided.case) == ("keep", "b", "unlikely")
+    assert decided.difference.low < decided.difference.value == -1.36 < decided.difference.high
+    near = decided.beside(
+        decision.decide(arms.assign(difference=-0.28), control_value=15, visitors=10_000, n=6700)
+    )
+    assert (near.case, near.value, near.words["compared"].value) == ("agrees", -0.28, -1.36)
+    for other in (2.5, -9.0):
+        curve = arms.assign(difference=other, standard_error=0.4)
+        beside = decided.beside(decision.decide(curve, control_value=15, visitors=10_000, n=6700))
+        assert (beside.case, beside.value) == ("disagrees", other)
+
+
+def test_what_waiting_brings_says_whether_to_wait():
+    table = pd.DataFrame({"variant": ["b"], "difference": [0.5], "standard_error": [0.7]})
+    wait = decision.decide(table, control_value=10, visitors=1e6, n=2000).waiting()
+    assert wait.case == "wait"
+    assert wait.words["more"] > 0
+    assert wait.words["chance"].value > wait.words["enough"].value
+    table = table.assign(difference=-5.0)
+    assert decision.decide(table, control_value=10, visitors=1e6, n=2000).waiting().case == "do not wait"
 
 
 def test_nothing_to_decide_on_ends_in_a_sentence():

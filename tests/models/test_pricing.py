@@ -7,20 +7,57 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize
+from scipy import optimize, special
 
 from reference import prices as published
 from simulations import coverage_experiments as simulation
+from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
+from tenure.models import price_changes, pricing
 from tenure.models import price_research as research
-from tenure.models import pricing
+from tenure.models.visitor import earnings
+
+# --- what a month leaves --------------------------------------------------------------------------------
+
+COMPANY = Economics(margin=0.7, fee_share=0.02, fee_fixed=0.25, cost_to_serve=1.0, discount_rate=0.1)
+
+
+def test_what_serving_somebody_costs_does_not_rise_with_the_price():
+    found = earnings(COMPANY, "EUR", price=1000)
+    # 30 % of 10.00 and 1.00 a month, whatever the price; fees rise with it.
+    assert found.left([1000, 2000]).tolist() == pytest.approx(
+        [1000 * 0.98 - 25 - 400, 2000 * 0.98 - 25 - 400]
+    )
+    own = earnings(COMPANY, "EUR", price=1000, unit_cost=4.5)
+    assert float(own.left(1000)) == pytest.approx(980 - 25 - 450)
+    assert found.discount(13)[[0, 12]].tolist() == pytest.approx([1, 1 / 1.1])
+    with pytest.raises(InputError, match="`unit_cost`"):
+        earnings(COMPANY, "EUR", price=1000, unit_cost=-1)
+
+
+def test_without_a_price_costs_are_the_companys_share():
+    found = earnings(COMPANY, "EUR", price=None)
+    assert float(found.left(1000)) == pytest.approx(700 - 20 - 25 - 100)
+
+
+def test_prices_in_two_currencies_leave_what_their_mix_is_worth():
+    # Half of the subscribers pay 1,500 yen at 0.006 (900 cents), half pay 15.00 euros (1,500 cents).
+    rate = (1500 / 1500 + 900 / 1500) / 2
+    found = earnings(COMPANY.model_copy(update={"margin": 1.0}), "EUR", price=1500, rate=rate)
+    assert float(found.left(1500)) == pytest.approx(1200 * 0.98 - 25 - 100)
+
 
 # --- the best price -----------------------------------------------------------------------------------
 
 
+def logit_best_price(a, b, cost):
+    """The price that maximizes (x - cost) / (1 + exp(-(a - b x))), by Lambert's function."""
+    return float(cost + (1 + special.lambertw(np.exp(a - b * cost - 1)).real) / b)
+
+
 def test_the_best_price_of_a_sale_is_lamberts():
     for (a, b, cost), price in published.LOGIT_BEST_PRICES:
-        assert pricing.logit_best_price(a, b, cost) == pytest.approx(price, abs=1e-7)
+        assert logit_best_price(a, b, cost) == pytest.approx(price, abs=1e-7)
         found, _ = pricing.best_price(lambda x: (x - cost) / (1 + np.exp(b * x - a)), cost, cost + 60)  # noqa: B023
         assert found == pytest.approx(price, abs=1e-4)
 
@@ -39,7 +76,7 @@ def test_the_best_price_of_a_subscription_and_what_ignoring_churn_costs():
     best, worth = pricing.best_price(value, 2, 40)
     assert best == pytest.approx(published.SUBSCRIPTION_BEST, abs=1e-4)
     assert worth == pytest.approx(published.SUBSCRIPTION_VALUE, abs=1e-3)
-    naive = pricing.logit_best_price(known["a"], known["b"], known["cost"])
+    naive = logit_best_price(known["a"], known["b"], known["cost"])
     assert naive == pytest.approx(published.SUBSCRIPTION_NAIVE, abs=1e-4)
     assert value(naive) == pytest.approx(published.SUBSCRIPTION_NAIVE_VALUE, abs=1e-3)
     assert naive / best - 1 == pytest.approx(0.18, abs=0.005)
@@ -74,14 +111,16 @@ def test_without_chance_the_curve_is_the_truth():
     demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
     assert (demand.a, demand.b) == pytest.approx((simulation.A, simulation.B), abs=1e-4)
     assert staying.g == pytest.approx(simulation.G, abs=1e-4)
-    curve = pricing.profit_curve(demand, staying, horizon=12, unit_cost=4, discount_rate=0.01)
+    curve = pricing.profit_curve(demand, staying, simulation.earned(4), horizon=12)
     truth = optimize.minimize_scalar(lambda p: -simulation.true_value(p), bounds=(10, 18), method="bounded")
-    assert curve.best == pytest.approx(truth.x, abs=0.01)
-    assert curve.value == pytest.approx(-truth.fun, rel=1e-3)
-    assert curve.low < curve.best < curve.high
-    assert curve.naive > curve.best + 1
-    lost = simulation.true_value(curve.best) - simulation.true_value(curve.naive)
-    assert curve.cost_of_naive == pytest.approx(lost, rel=0.05)
+    best, naive = curve.best.value, curve.cost_of_naive.words["naive"].value
+    assert best == pytest.approx(truth.x, abs=0.01)
+    assert curve.value.value == pytest.approx(-truth.fun, rel=1e-3)
+    assert curve.best.low < best < curve.best.high
+    assert naive > best + 1
+    lost = simulation.true_value(best) - simulation.true_value(naive)
+    assert curve.cost_of_naive.value == pytest.approx(lost, rel=0.05)
+    assert curve.best.case == ""
     gap = simulation.true_value(15) - simulation.true_value(13)
     row = curve.differences(simulation.PRICES, "b").set_index("variant").loc["c"]
     assert row["difference"] == pytest.approx(gap, abs=0.01)
@@ -94,14 +133,15 @@ def test_money_may_be_in_any_unit():
         pricing.profit_curve(
             pricing.logit_demand(counts.assign(price=counts["price"] * unit)),
             pricing.hazard_by_price(life, prices),
+            simulation.earned(4 * unit, fee_fixed=0.2 * unit),
             horizon=12,
-            unit_cost=4 * unit,
-            fee=0.2 * unit,
         )
         for unit, prices in ((1, simulation.PRICES), (100, minor))
     ]
-    for name in ("best", "low", "high", "value", "cost_of_naive"):
-        assert getattr(found[1], name) == pytest.approx(100 * getattr(found[0], name), rel=1e-3)
+    for name in ("best", "value", "cost_of_naive"):
+        one, hundred = (getattr(curve, name) for curve in found)
+        for end in ("value", "low", "high"):
+            assert getattr(hundred, end) == pytest.approx(100 * getattr(one, end), rel=1e-3)
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -110,29 +150,30 @@ def test_the_order_of_rows_does_not_matter():
     for seed in (0, 1):
         demand = pricing.logit_demand(counts.sample(frac=1, random_state=seed))
         staying = pricing.hazard_by_price(life.sample(frac=1, random_state=seed), simulation.PRICES)
-        curves.append(pricing.profit_curve(demand, staying, horizon=12, unit_cost=4))
-    assert curves[0].best == pytest.approx(curves[1].best, rel=1e-9)
-    assert curves[0].low == pytest.approx(curves[1].low, rel=1e-6)
+        curves.append(pricing.profit_curve(demand, staying, simulation.earned(4), horizon=12))
+    assert curves[0].best.value == pytest.approx(curves[1].best.value, rel=1e-9)
+    assert curves[0].best.low == pytest.approx(curves[1].best.low, rel=1e-6)
 
 
 def test_no_price_is_looked_at_beyond_those_tested_unless_asked():
     counts, life = expected_experiment(20_000)
     counts, life = counts[counts["price"] > 14], life[life["group"].isin(["c", "d"])]
     demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
-    inside = pricing.profit_curve(demand, staying, horizon=12, unit_cost=4)
-    assert inside.table["price"].min() == 15
-    assert inside.best == 15
+    inside = pricing.profit_curve(demand, staying, simulation.earned(4, monthly=0), horizon=12)
+    assert inside.table.frame["price"].min() == 15
+    assert inside.best.value == 15
     assert inside.at_edge > 0.5
-    beyond = pricing.profit_curve(demand, staying, horizon=12, unit_cost=4, low=8)
-    assert beyond.best < 15
+    assert inside.best.case == "edge"
+    beyond = pricing.profit_curve(demand, staying, simulation.earned(4, monthly=0), horizon=12, low=8)
+    assert beyond.best.value < 15
 
 
 def test_a_horizon_that_was_not_watched_is_refused():
     counts, life = expected_experiment(10_000)
     demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
-    pricing.profit_curve(demand, staying, horizon=13, unit_cost=4, draws=100)
+    pricing.profit_curve(demand, staying, simulation.earned(4), horizon=13, draws=100)
     with pytest.raises(InputError, match="12 only"):
-        pricing.profit_curve(demand, staying, horizon=14, unit_cost=4)
+        pricing.profit_curve(demand, staying, simulation.earned(4), horizon=14)
 
 
 def test_a_lack_of_fit_is_seen():
@@ -149,6 +190,8 @@ def test_a_lack_of_fit_is_seen():
         ({"price": [10.0], "n": 100, "converted": [10]}, "two prices"),
         ({"price": [10.0, 12.0], "n": 100, "converted": [0, 0]}, "0 of 200"),
         ({"price": [10.0, 12.0], "n": [100, 0], "converted": [10, 0]}, "two prices"),
+        # Every buyer was shown a lower price than everybody who did not buy: no slope is steep enough.
+        ({"price": [10.0, 12.0, 14.0], "n": 100, "converted": [100, 40, 0]}, "some did not"),
     ],
 )
 def test_demand_that_cannot_be_told_ends_in_a_sentence(counts, words):
@@ -184,13 +227,15 @@ def test_an_elasticity_of_two_covers_the_truth_and_knows_its_break_even():
     for _ in range(400):
         x = rng.binomial(2000, p)
         sides = [
-            {"price": price, "n": 2000, "converted": count, "margin": price - 4, "periods": 8}
+            {"price": price, "n": 2000, "converted": count, "margin": price - 4, "months_of_a_subscriber": 8}
             for price, count in zip((10, 12), x, strict=True)
         ]
         found = pricing.elasticity_of_two(*sides)
         held += found.low <= truth <= found.high
     assert 0.92 <= held / 400 <= 0.98
-    assert found.break_even == pytest.approx(6 / 8 - 1)
+    assert found.words["even"].value == pytest.approx(6 / 8 - 1)
+    back = pricing.elasticity_of_two(*sides[::-1])
+    assert back.value == pytest.approx(found.value)
     with pytest.raises(NotApplicable, match="none"):
         pricing.elasticity_of_two(sides[0], sides[1] | {"converted": 0})
     with pytest.raises(NotApplicable, match="different"):
@@ -220,23 +265,24 @@ def crossings(answers):
 def test_the_price_meter_is_where_the_lines_cross():
     answers = answers_of(np.random.default_rng(0), 800)
     found = research.van_westendorp(answers, draws=200)
-    assert found.points["price"].tolist() == pytest.approx(crossings(answers), abs=0.05)
+    assert found.points.frame["price"].tolist() == pytest.approx(crossings(answers), abs=0.05)
     truth = crossings(answers_of(np.random.default_rng(1), 20_000))
-    assert (found.points["low"] - 0.05 <= truth).all()
-    assert (truth <= found.points["high"] + 0.05).all()
+    assert (found.points.frame["price_low"] - 0.05 <= truth).all()
+    assert (truth <= found.points.frame["price_high"] + 0.05).all()
 
 
 def test_the_price_meter_leaves_out_and_counts_who_answered_out_of_order():
     answers = answers_of(np.random.default_rng(0), 400, round_to=0.5)
     mixed = pd.concat([answers, answers.head(20).set_axis([*research.QUESTIONS[::-1], "n"], axis=1)])
     found, clean = (research.van_westendorp(table, draws=50) for table in (mixed, answers))
-    assert (found.incoherent, found.answered) == (20, 420)
-    assert found.points["price"].tolist() == clean.points["price"].tolist()
+    assert (found.incoherent.n, found.incoherent.words["coherent"]) == (420, 400)
+    assert found.incoherent.value == pytest.approx(20 / 420)
+    assert found.points.frame["price"].tolist() == clean.points.frame["price"].tolist()
     counted = (
         mixed.groupby(list(research.QUESTIONS), as_index=False)["n"].sum().sample(frac=1, random_state=1)
     )
     again = research.van_westendorp(counted, draws=50)
-    assert again.points["price"].tolist() == clean.points["price"].tolist()
+    assert again.points.frame["price"].tolist() == clean.points.frame["price"].tolist()
 
 
 def test_too_few_answers_and_bad_ones_end_in_a_sentence():
@@ -253,12 +299,14 @@ def test_gabor_and_granger():
     shares = np.array(published.GABOR_GRANGER_SHARES)
     table = pd.DataFrame({"price": published.GABOR_GRANGER_PRICES, "n": 500, "would_buy": 500 * shares})
     found = research.gabor_granger(table)
-    assert found.table["revenue"].tolist() == pytest.approx(published.GABOR_GRANGER_REVENUE)
-    assert found.table["elasticity"].iloc[1:].tolist() == pytest.approx(published.ARC_ELASTICITIES, abs=1e-6)
-    assert found.best == 10
+    assert found.table.frame["revenue"].tolist() == pytest.approx(published.GABOR_GRANGER_REVENUE)
+    assert found.table.frame["elasticity"].iloc[1:].tolist() == pytest.approx(
+        published.ARC_ELASTICITIES, abs=1e-6
+    )
+    assert found.best.words["price"].value == 10
     risen = research.gabor_granger(table.assign(would_buy=[400, 200, 300, 100, 50]))
-    assert risen.table["smoothed"].is_monotonic_decreasing
-    assert risen.table["smoothed"].iloc[1] == pytest.approx(0.5)
+    assert risen.table.frame["smoothed"].is_monotonic_decreasing
+    assert risen.table.frame["smoothed"].iloc[1] == pytest.approx(0.5)
     with pytest.raises(NotApplicable, match="two prices"):
         research.gabor_granger(table.head(1))
 
@@ -309,12 +357,15 @@ def test_choices_give_back_the_tastes_they_were_made_of(choices):
     found = research.conjoint(choices)
     truth = [TASTE["price"], TASTE["ads"]["yes"], TASTE["term"]["year"], TASTE["none"]]
     table = found.table.set_index("attribute").loc[["price", "ads", "term", "none"]]
-    assert (table["low"] <= truth).all()
-    assert (truth <= table["high"]).all()
-    worth = found.willingness_to_pay().set_index("attribute")
-    assert worth.loc["ads", "low"] < -3 < worth.loc["ads", "high"]
-    assert worth.loc["term", "low"] < -2 < worth.loc["term", "high"]
+    assert (table["coefficient_low"] <= truth).all()
+    assert (truth <= table["coefficient_high"]).all()
+    worth = found.willingness_to_pay().frame.set_index("attribute")
+    assert worth.loc["ads", "worth_low"] < -3 < worth.loc["ads", "worth_high"]
+    assert worth.loc["term", "worth_low"] < -2 < worth.loc["term", "worth_high"]
     assert worth.loc["ads", ["level", "reference"]].tolist() == ["yes", "no"]
+    told = found.most_telling()
+    assert (told.value, told.low) == tuple(worth.loc["ads", ["worth", "worth_low"]])
+    assert told.words == {"attribute": "ads", "kind": "yes", "reference": "no"}
 
 
 def test_choices_are_those_of_statsmodels(choices):
@@ -344,12 +395,12 @@ def test_errors_grow_where_a_persons_choices_are_alike():
 
 def test_shares_add_up_and_hold_the_truth(choices):
     offers = research.read_offers(["a: price=8; term=month; ads=no", "b: price=5; term=year; ads=yes"])
-    found = research.conjoint(choices).shares(offers).set_index("offer")
+    found = research.conjoint(choices).shares(offers).frame.set_index("offer")
     assert found["share"].sum() == pytest.approx(1)
     v = np.exp([-0.3 * 8, -0.3 * 5 - 0.6 - 0.9, -3.0])
     truth = v / v.sum()
-    assert (found["low"] <= truth).all()
-    assert (truth <= found["high"]).all()
+    assert (found["share_low"] <= truth).all()
+    assert (truth <= found["share_high"]).all()
     with pytest.raises(InputError, match="'week'"):
         research.conjoint(choices).shares(offers.assign(term="week"))
 
@@ -397,7 +448,7 @@ def test_choices_that_tell_nothing_end_in_a_sentence(choices):
     pick = rng.integers(1, 4, len(blind) // 3)
     blind["chosen"] = (blind["alternative"].to_numpy() == np.repeat(pick, 3)).astype(int)
     model = research.conjoint(blind)
-    if model.table["high"].iloc[0] >= 0:
+    if model.table["coefficient_high"].iloc[0] >= 0:
         with pytest.raises(NotApplicable, match="Price does not clearly lower"):
             model.willingness_to_pay()
 
@@ -417,63 +468,87 @@ def test_at_the_largest_discount_a_commitment_is_worth_the_same(hazards, cost, r
             "censored": [0] * 5 + [at_risk[-1]],
         }
     )
-    row = pricing.term_discounts(life, price=10, unit_cost=cost, terms=[6], discount_rate=rate).iloc[0]
+    free = simulation.earned(cost, monthly=rate)
+    row = price_changes.term_discounts(life, free, price=10, terms=[6]).table.frame.iloc[0]
     v = (1 + rate) ** -np.arange(6)
     monthly = (10 - cost) * (at_risk[:6] / 1e6 * v).sum()
     assert 60 * (1 - row["largest_discount"]) - cost * v.sum() == pytest.approx(monthly, abs=1e-3)
-    assert row["low"] <= row["largest_discount"] <= row["high"]
+    assert row["largest_discount_low"] <= row["largest_discount"] <= row["largest_discount_high"]
+    # With fees: six payments of 10 against one, each with a fee of 0.3 and 2 % of what is charged.
+    paid = simulation.earned(cost, monthly=rate, fee_share=0.02, fee_fixed=0.3)
+    row = price_changes.term_discounts(life, paid, price=10, terms=[6]).table.frame.iloc[0]
+    monthly = (9.8 - 0.3 - cost) * (at_risk[:6] / 1e6 * v).sum()
+    once = 60 * (1 - row["largest_discount"]) * 0.98 - 0.3 - cost * v.sum()
+    assert once == pytest.approx(monthly, abs=1e-3)
 
 
 def test_terms_that_nobody_was_watched_for_are_missing():
     life = pd.DataFrame({"period": [1, 2], "at_risk": [100, 80], "events": [20, 10], "censored": [0, 70]})
-    found = pricing.term_discounts(life, price=10, terms=[2, 12])
-    assert found["largest_discount"].isna().tolist() == [False, True]
+    found = price_changes.term_discounts(life, simulation.earned(), price=10, terms=[12, 2])
+    assert found.table.frame["largest_discount"].isna().tolist() == [True, False]
+    assert (found.longest.words["term"].value, found.longest.n) == (2, 100)
+    none = price_changes.term_discounts(life, simulation.earned(), price=10, terms=[12])
+    assert not none.longest.known
 
 
 def test_bills_are_those_of_each_customer_month():
     rng = np.random.default_rng(0)
     months = pd.DataFrame({"units": rng.poisson(4, 3000), "paid": rng.choice([8.0, 13.0], 3000)})
-    plan = pricing.UsagePlan("hybrid", base=5, included=2, rate=1.5, cap=14)
+    plan = price_changes.UsagePlan("hybrid", base=5, included=2, rate=1.5, cap=14)
     each = np.minimum(5 + 1.5 * np.maximum(months["units"] - 2, 0), 14)
     usage = months.groupby(["units", "paid"]).size().rename("n").reset_index().sample(frac=1, random_state=1)
-    row = pricing.usage_bills(usage, [plan]).iloc[1]
+    row = price_changes.usage_bills(usage, [plan]).table.frame.iloc[1]
     assert row["revenue"] == pytest.approx(each.mean())
     change = each - months["paid"]
     half = 1.959964 * change.sem()
     assert (row["change_low"], row["change_high"]) == pytest.approx(
         (change.mean() - half, change.mean() + half)
     )
-    assert row["dearer"] == pytest.approx((each > 1.2 * months["paid"]).mean())
+    assert row["more_expensive"] == pytest.approx((each > 1.2 * months["paid"]).mean())
     top = np.sort(each)[-300:].sum() / each.sum()
     assert row["top_tenth"] == pytest.approx(top)
-    wide = pricing.usage_bills(usage, [plan], months=4).iloc[1]
+    best = price_changes.usage_bills(usage, [plan]).best
+    assert (best.value, best.words["plan"], best.n) == (row["change"], "hybrid", 3000)
+    wide = price_changes.usage_bills(usage, [plan], months=4).table.frame.iloc[1]
     assert wide["change_high"] - wide["change"] == pytest.approx(2 * half)
 
 
 def test_usage_that_is_no_usage_is_refused():
     with pytest.raises(NotApplicable, match="no customer-month"):
-        pricing.usage_bills(pd.DataFrame({"units": [], "paid": [], "n": []}), [])
+        price_changes.usage_bills(pd.DataFrame({"units": [], "paid": [], "n": []}), [])
     with pytest.raises(InputError, match="from 0 up"):
-        pricing.usage_bills(pd.DataFrame({"units": [-1], "paid": [1], "n": [1]}), [])
+        price_changes.usage_bills(pd.DataFrame({"units": [-1], "paid": [1], "n": [1]}), [])
     for plan in ("metered", "metered: rate x", ": rate 1", "metered: tarif 1", "metered: rate -1"):
         with pytest.raises(InputError, match="`plans`"):
-            pricing.read_plans([plan])
+            price_changes.read_plans([plan])
 
 
 def test_at_the_break_even_a_price_increase_neither_earns_nor_loses():
     life = pd.DataFrame(
         {"period": [1, 2, 3], "at_risk": [100, 80, 40], "events": [10, 10, 5], "censored": [10, 30, 35]}
     )
-    even = pricing.break_even_churn(10, 2, 4)
+    earned = simulation.earned(4, monthly=0)
+    even = price_changes.break_even_churn(earned, 10, 2)
     assert even == pytest.approx(2 / 8)
-    found = pricing.price_increase(
-        life, customers=1000, price=10, rise=2, unit_cost=4, horizon=12, leave=[0, even, 0.4], waves=3
-    )
+    found = price_changes.price_increase(
+        life, earned, customers=1000, price=10, rise=2, horizon=12, leave=[0, even, 0.4], waves=3
+    ).frame
     assert found["at_once"].iloc[1] == pytest.approx(0, abs=1e-9)
     assert found["at_once"].iloc[0] > found["staged"].iloc[0] > 0
     assert found["at_once"].iloc[2] < found["staged"].iloc[2] < 0
     with pytest.raises(InputError, match="does not cover"):
-        pricing.break_even_churn(3, 1, 5)
+        price_changes.break_even_churn(simulation.earned(5), 3, 1)
+
+
+def test_the_last_rise_is_that_of_most_subscriptions():
+    assert price_changes.last_rise(pd.DataFrame({"month": [], "raised": []})) is None
+    assert price_changes.last_rise(pd.DataFrame({"month": [24_290], "raised": [99]})) is None
+    seen = pd.DataFrame(
+        {"variant": ["after", "before"], "n": [2000, 2100], "left": [170, 190], "cheaper": [66, 9]}
+    )
+    left, cheaper = price_changes.rise_response(seen)
+    assert (left.value, left.compare.value, left.change) == (0.085, 190 / 2100, "no clear change")
+    assert (cheaper.change, cheaper.of, cheaper.n) == ("rose", "subscription", 2000)
 
 
 def test_who_pays_less_than_new_subscribers():
@@ -488,11 +563,13 @@ def test_who_pays_less_than_new_subscribers():
             "recent": [0, 3, 9, 0],
         }
     )
-    found = pricing.exposed(paid).set_index("plan")
+    found = price_changes.exposed(paid).set_index("plan")
     assert found.loc["A", ["list_minor", "below"]].tolist() == [1200, 250]
     assert found.loc["A", "gap_minor"] == pytest.approx((50 * 300 + 200 * 200) / 250)
-    assert pricing.choose_plan(pricing.exposed(paid))["plan"] == "A"
+    assert price_changes.choose_plan(price_changes.exposed(paid))["plan"] == "A"
+    shown = price_changes.prices_in(price_changes.exposed(paid), "EUR")
+    assert (shown.units["mean_gap"], len(shown)) == ("money:EUR", 2)
     with pytest.raises(InputError, match="'B'"):
-        pricing.choose_plan(pricing.exposed(paid), "B")
+        price_changes.choose_plan(price_changes.exposed(paid), "B")
     with pytest.raises(NotApplicable, match="by the month"):
-        pricing.choose_plan(pricing.exposed(paid.tail(1)))
+        price_changes.choose_plan(price_changes.exposed(paid.tail(1)))

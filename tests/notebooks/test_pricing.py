@@ -8,10 +8,11 @@ import shutil
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from notebooks.running import findings
+from notebooks.running import NOTEBOOKS, findings
 
 EXPERIMENT, RESEARCH = "60_pricing_experiment.ipynb", "61_price_research.ipynb"
 
@@ -26,9 +27,27 @@ def truth(demo):
     return json.loads((demo / "truth.json").read_text())
 
 
+# What the truth was computed with: 4 a month for serving somebody, 1 % a month, no fees, one currency.
+TRUE_COSTS = {"unit_cost": 4.0, "discount_rate": 1.01**12 - 1, "fee_share": 0.0, "fee_fixed": 0.0}
+
+
+def all_in(currency):
+    """The tables of money as if everybody paid in one currency."""
+    return dict.fromkeys(
+        ("subscriptions", "payments"), f"select * replace ('{currency}' as currency) from {{old}}"
+    )
+
+
+@pytest.fixture(scope="module")
+def of_truth(run, demo, tmp_path_factory):
+    """The experiment of customers who all pay in euros, at the costs of the truth."""
+    folder = variant(tmp_path_factory.mktemp("euros"), demo, **all_in("EUR"))
+    return findings(run(EXPERIMENT, data=folder, **TRUE_COSTS))
+
+
 def variant(folder, demo, **tables):
     """The demo company without its events, with some tables made anew by SQL over the old ones."""
-    keep = ["customers", "subscriptions", "assignments", "payments", "visits", "surveys"]
+    keep = ["customers", "subscriptions", "assignments", "payments", "visits", "surveys", "fx_rates"]
     for name in keep:
         target, source = folder / f"{name}.parquet", demo / f"{name}.parquet"
         if name not in tables:
@@ -59,30 +78,83 @@ def alternatives_of(ran):
 # --- the experiment -----------------------------------------------------------------------------------
 
 
-def test_the_best_price_and_the_verdict_agree_with_the_truth(of_demo, truth):
+def test_the_best_price_and_the_verdict_agree_with_the_truth(of_truth, truth):
     known = truth["price_experiment"]["12_months"]
-    best = of_demo["pricing.best_price"]
+    best = of_truth["pricing.best_price"]
     assert best["low"] <= known["best_price_minor"] <= best["high"]
     # No price tested is worth a change of a twentieth: the truth is to keep the control.
     values = known["value_per_visitor"]
     gain = max(v / values["control"] - 1 for v in values.values())
     assert gain < 0.05
-    assert "keep the control" in of_demo["pricing.decision"]["sentence"]
-    shown = of_demo["pricing.decision"]
-    name = next(v for v in values if v in shown["sentence"])
+    assert "keep the control" in of_truth["pricing.decision"]["sentence"]
+    shown = of_truth["pricing.decision"]
+    name = next(v for v in values if v in shown["sentence"].replace("the control", ""))
     difference = 100 * (values[name] - values["control"])
-    size = (
-        [shown["low"], shown["high"]]
-        if "more within" in shown["sentence"]
-        else [-shown["high"], -shown["low"]]
+    assert shown["low"] <= difference <= shown["high"]
+
+
+def test_the_verdict_rests_on_the_arms_and_stands_in_its_own_interval(run, tmp_path_factory):
+    ran = run(EXPERIMENT)
+    found = findings(ran)["pricing.decision"]
+    assert found["low"] <= found["value"] <= found["high"]
+    decided = pd.read_csv(ran.exports / "pricing_decision.csv").set_index("variant")
+    name = next(v for v in decided.index if v in found["sentence"])
+    row = decided.loc[name]
+    assert [found["value"], found["low"], found["high"]] == pytest.approx(
+        [row["difference"], row["difference_low"], row["difference_high"]]
     )
-    assert size[0] <= difference <= size[1]
+    # The sign that is said is that of the number, and the curve stands beside it.
+    assert ("\N{MINUS SIGN}" in found["sentence"]) == (found["value"] < 0)
+    said = words_of(ran)
+    assert "A smooth curve through all prices" in said
+    shown = next(
+        o["data"]["text/html"]
+        for cell in ran.notebook.cells
+        for o in cell.get("outputs", [])
+        if "What a visitor is worth within 12 months" in o.get("data", {}).get("text/html", "")
+    )
+    values = dict(re.findall(r'scope="row">(\w+)</th>.*?(€[\d.]+) \(', shown, re.DOTALL))
+    gap = round(100 * (float(values[name][1:]) - float(values["control"][1:])))
+    assert found["value"] == pytest.approx(gap, abs=1)
 
 
-def test_it_shows_what_ignoring_churn_would_have_cost(of_demo, truth):
+def test_currencies_are_converted_and_not_added_one_to_one(run, demo, tmp_path_factory, of_truth):
+    """Everybody in dollars is worth what they are in euros, at the rate: prices are the same figures."""
+    folder = tmp_path_factory.mktemp("dollars")
+    rate = 0.4
+    rates = f"select * replace (case currency when 'USD' then {rate} else rate end as rate) from {{old}}"
+    dollars = variant(folder, demo, **all_in("USD"), fx_rates=rates)
+    costs = TRUE_COSTS | {"unit_cost": 4.0 * rate}
+    found = findings(run(EXPERIMENT, data=dollars, reporting_currency="EUR", **costs))
+    for name in ("pricing.decision", "pricing.expected_loss", "pricing.churn_ignored"):
+        assert found[name]["unit"] == "money:EUR"
+        assert found[name]["value"] == pytest.approx(rate * of_truth[name]["value"], rel=1e-6), name
+    # A price is shown as it is charged.
+    assert found["pricing.best_price"]["unit"] == "money:USD"
+    assert found["pricing.best_price"]["value"] == pytest.approx(of_truth["pricing.best_price"]["value"])
+
+
+def test_the_two_workbooks_of_prices_speak_of_different_people_and_name_each_other():
+    for notebook, other in ((EXPERIMENT, "price_research.html"), (RESEARCH, "pricing_experiment.html")):
+        cells = json.loads((NOTEBOOKS / notebook).read_text())["cells"]
+        title = "".join(cells[0]["source"])
+        assert f"({other})" in title
+        assert "existing" in title
+        assert "new" in title
+
+
+def test_a_month_leaves_what_company_yml_says(run, demo, tmp_path):
+    company = tmp_path / "company.yml"
+    company.write_text("margin: 0.5\nfee_share: 0.02\nfee_fixed: 0.3\n")
+    found = findings(run(RESEARCH, company=str(company), plan="Standard", rise=2.0))
+    before, after = (x * 0.98 - 0.3 - 0.5 * 12.99 for x in (12.99, 14.99))
+    assert found["pricing.break_even_churn"]["value"] == pytest.approx((after - before) / after)
+
+
+def test_it_shows_what_ignoring_churn_would_have_cost(of_truth, truth):
     known = truth["price_experiment"]["12_months"]
     lost = 100 * (known["value_per_visitor_at_best_price"] - known["value_per_visitor_if_churn_is_ignored"])
-    found = of_demo["pricing.churn_ignored"]
+    found = of_truth["pricing.churn_ignored"]
     assert found["value"] > 0
     assert found["low"] <= lost <= found["high"]
 

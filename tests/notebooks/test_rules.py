@@ -17,8 +17,6 @@ NOT_YET = {
     "10_metrics.ipynb",
     "20_segmentation.ipynb",
     "40_clv.ipynb",
-    "60_pricing_experiment.ipynb",
-    "61_price_research.ipynb",
 }
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 

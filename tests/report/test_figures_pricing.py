@@ -2,52 +2,108 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Annotation
 from report_sample import HOSTILE, assert_within_frame
 
-from tenure.errors import InputError
 from tenure.report import figures_pricing as figures
+from tenure.result import Estimate, Table
+from tenure.stats import comparison
 
+EUR = "money:EUR"
+LABELS = {
+    "price_1499": "price_1499",
+    "hostile": HOSTILE,
+    "long": "a variant with a name that goes on for ever",
+}
 EFFECTS = pd.DataFrame(
     {
-        "label": ["price_1499", HOSTILE, "a variant with a name that goes on for ever"],
-        "difference": [-28.0, np.nan, 120.0],
-        "low": [-97.0, np.nan, 60.0],
-        "high": [41.0, np.nan, 180.0],
+        "variant": ["long", "price_1499", "hostile"],
+        "difference": [120.0, -28.0, np.nan],
+        "difference_low": [60.0, -97.0, np.nan],
+        "difference_high": [180.0, 41.0, np.nan],
     }
 )
-CURVE = pd.DataFrame({"price": [1799.0, 999.0, 1299.0], "value": [1300.0, 1350.0, 1600.0], "naive": 1500.0})
-CURVE["low"], CURVE["high"] = CURVE["value"] - 100, CURVE["value"] + 100
-POINTS = pd.DataFrame(
-    {"price": [999, 1299], "value": [1363, 1609], "low": [1240, 1445], "high": [1486, 1773]}
+DECIDED = SimpleNamespace(
+    table=Table(EFFECTS, {"difference": EUR}), worthwhile=Estimate(77.0, unit=EUR), level=0.95
 )
-METER = pd.DataFrame({"price": [5.0, 10.0, 15.0]})
+CURVE = pd.DataFrame({"price": [1799.0, 999.0, 1299.0], "value": [1300.0, 1350.0, 1600.0]})
+CURVE = CURVE.assign(
+    value_low=CURVE["value"] - 100, value_high=CURVE["value"] + 100, value_churn_ignored=1500.0
+)
+NAIVE = Estimate(12.0, unit=EUR, words={"naive": Estimate(1570.0, unit=EUR)})
+PROFIT = SimpleNamespace(
+    table=Table(CURVE, dict.fromkeys(("price", "value", "value_churn_ignored"), EUR)),
+    best=Estimate(1331.0, 1228.0, 1481.0, unit=EUR),
+    cost_of_naive=NAIVE,
+    hazard_ratio=Estimate(1.07, unit="ratio", case="does not fit"),
+    horizon=12,
+    level=0.95,
+)
+ARMS = pd.DataFrame(
+    {"price": [999, 1299], "value": [1363, 1609], "value_low": [1240, 1445], "value_high": [1486, 1773]}
+)
+VALUE = SimpleNamespace(table=Table(ARMS, {"price": EUR, "value": EUR}))
+METER = pd.DataFrame({"price": [500.0, 1000.0, 1500.0]})
 METER["too_cheap"], METER["cheap"] = [0.9, 0.1, 0.0], [1.0, 0.4, 0.0]
 METER["expensive"], METER["too_expensive"] = [0.0, 0.5, 1.0], [0.0, 0.1, 0.8]
-CROSSINGS = pd.DataFrame(
-    {"point": ["optimal price", "lowest"], "price": [9.2, np.nan], "low": 8.9, "high": 9.6}
+POINTS = pd.DataFrame({"point": ["optimal price", "lowest"], "price": [920.0, np.nan]})
+CROSSINGS = SimpleNamespace(
+    curves=Table(METER, {"price": EUR}),
+    points=Table(POINTS, {"price": EUR}),
+    point=lambda name: Estimate(920.0, unit=EUR),
 )
+STATED = SimpleNamespace(
+    table=Table(
+        pd.DataFrame(
+            {"price": [999.0], "share": [0.8], "share_low": [0.7], "share_high": [0.9], "smoothed": [0.8]}
+        ),
+        {"price": EUR, "share": "percent", "smoothed": "percent"},
+    ),
+    best=Estimate(0.8, words={"price": Estimate(999.0, unit=EUR)}),
+)
+WORTH = Table(
+    pd.DataFrame(
+        {
+            "attribute": ["ads", "ads", HOSTILE],
+            "level": ["yes", "some", "yes"],
+            "worth": [-314.0, -100.0, 50.0],
+            "worth_low": [-330.0, -120.0, -10.0],
+            "worth_high": [-290.0, -80.0, 110.0],
+        }
+    ),
+    {"worth": EUR},
+)
+COUNTS = pd.DataFrame({"variant": list(LABELS), "n": [500, 400, 300], "s_converted": [100, 60, 0]})
+SHARES = comparison.compare_shares(COUNTS, control="price_1499")
 
 DRAWN = {
-    "differences": lambda: figures.differences(EFFECTS, unit="money:EUR", worthwhile=77.0, title="T"),
-    "sections": lambda: figures.differences(EFFECTS.assign(section=HOSTILE), unit="money:EUR", title="T"),
-    "one price": lambda: figures.price_curve(
-        CURVE.head(1), price_unit="money:EUR", unit="percent", title="T"
+    "decision": lambda: figures.decision(DECIDED, LABELS, within=Estimate(12, unit="months")),
+    "segments": lambda: figures.segment_effects(
+        SimpleNamespace(
+            table=Table(
+                pd.DataFrame(
+                    {
+                        "segment": ["tv", HOSTILE],
+                        "shrunk": [1.0, -2.0],
+                        "shrunk_low": -3.0,
+                        "shrunk_high": 4.0,
+                    }
+                ),
+                {"shrunk": EUR},
+            )
+        ),
+        title="New against old",
     ),
-    "price curve": lambda: figures.price_curve(
-        CURVE,
-        price_unit="money:EUR",
-        unit="money:EUR",
-        lines={"value": "with churn", "naive": "churn ignored"},
-        points=POINTS,
-        marks={"best": 1331.0, "churn ignored": 1570.0},
-        best=(1331.0, 1228.0, 1481.0),
-        title="T",
-    ),
-    "meter": lambda: figures.price_meter(METER, CROSSINGS, price_unit="money:EUR", title="T"),
+    "worth": lambda: figures.willingness_to_pay(WORTH),
+    "one price": lambda: figures.stated_demand(STATED),
+    "price curve": lambda: figures.value_by_price(PROFIT, VALUE),
+    "meter": lambda: figures.price_meter(CROSSINGS),
+    "arms": lambda: figures.arms(SHARES, LABELS, subtitle="Share who subscribe"),
 }
 
 
@@ -56,24 +112,31 @@ def words(figure):
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_every_figure_is_drawn_within_its_frame(name):
-    assert_within_frame(DRAWN[name]())
+def test_every_figure_is_drawn_within_its_frame_wide_and_narrow(name):
+    picture = DRAWN[name]()
+    assert picture.title
+    for width in (6.6, 4.0):
+        assert_within_frame(picture.drawn(width))
 
 
 def test_a_difference_that_is_not_known_is_not_drawn_as_none():
-    figure = DRAWN["differences"]()
+    picture = DRAWN["decision"]()
+    figure = picture.drawn()
     shown = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    # In the order of the labels.
     assert [line.get_xdata()[0] for line in shown] == [-28.0, 120.0]
-    said = words(figure)
-    assert {"not available", "\N{MINUS SIGN}€0.28", "+€1.20"} <= set(said)
+    assert {"not available", "\N{MINUS SIGN}€0.28", "+€1.20"} <= set(words(figure))
     # Only what its interval tells apart from none is filled.
     assert [line.get_markerfacecolor() == "white" for line in shown] == [True, False]
     dashed = [line for line in figure.axes[0].get_lines() if list(line.get_xdata()) == [77.0, 77.0]]
     assert len(dashed) == 1
+    assert "within 12 months" in picture.title
+    assert "price_1499 \N{MINUS SIGN}€0.28" in picture.alt
 
 
 def test_a_curve_is_drawn_by_price_with_what_is_best_marked():
-    figure = DRAWN["price curve"]()
+    picture = DRAWN["price curve"]()
+    figure = picture.drawn()
     curve = figure.axes[0].get_lines()[0]
     assert list(curve.get_xdata()) == [999.0, 1299.0, 1799.0]
     assert list(curve.get_ydata()) == [1350.0, 1600.0, 1300.0]
@@ -81,26 +144,20 @@ def test_a_curve_is_drawn_by_price_with_what_is_best_marked():
     low, high = figure.axes[0].get_ylim()
     assert low < 1200
     assert high > 1773
+    assert "do not fit" in picture.subtitle
+    assert picture.title == "A visitor is worth most at €13.31, within 12 months"
 
 
 def test_crossings_that_are_not_there_are_not_marked():
-    lines = DRAWN["meter"]().axes[0].get_lines()
+    lines = DRAWN["meter"]().drawn().axes[0].get_lines()
     upright = [line.get_xdata()[0] for line in lines if len(set(line.get_xdata())) == 1]
-    assert upright == [9.2]
+    assert upright == [920.0]
 
 
-@pytest.mark.parametrize(
-    ("draw", "said"),
-    [
-        (lambda: figures.differences(EFFECTS.drop(columns="low"), unit="percent"), "needs the column low"),
-        (lambda: figures.differences(EFFECTS.head(0), unit="percent"), "no rows"),
-        (
-            lambda: figures.price_curve(CURVE, price_unit="percent", unit="percent", lines={"x": ""}),
-            "column x",
-        ),
-        (lambda: figures.price_meter(CURVE, CROSSINGS, price_unit="percent"), "column too_cheap"),
-    ],
-)
-def test_a_table_that_cannot_be_drawn_is_refused_in_a_sentence(draw, said):
-    with pytest.raises(InputError, match=said):
-        draw()
+def test_what_a_level_is_worth_is_read_with_its_attribute():
+    assert "ads yes \N{MINUS SIGN}€3.14, ads some \N{MINUS SIGN}€1.00" in DRAWN["worth"]().alt
+
+
+def test_nothing_to_compare_is_said():
+    none = SimpleNamespace(table=Table(EFFECTS.head(0), {"shrunk": EUR}))
+    assert "nothing to compare" in figures.segment_effects(none, title="New against old").empty

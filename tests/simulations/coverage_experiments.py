@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tenure.economics import Economics
 from tenure.models import experiments
-from tenure.models.decision import decide, visitor_value
+from tenure.models.decision import decide
 from tenure.models.pricing import hazard_by_price, logit_demand, profit_curve
+from tenure.models.visitor import Earnings, visitor_value
+from tenure.stats import comparison
 
 CONVERSION = 0.2
 LOOKS = 20
@@ -78,26 +81,26 @@ def _fixed(rng: np.random.Generator, replications: int, n: int) -> dict[str, int
     for row in range(replications):
         table = sums(alike, row)
         found = {
-            "conversion": experiments.compare_shares(table, control="a"),
-            "revenue": experiments.compare(table, "revenue", control="a"),
-            "revenue, CUPED": experiments.compare(table, "revenue", control="a", covariate="before"),
-            "revenue of a subscriber": experiments.compare(
+            "conversion": comparison.compare_shares(table, control="a"),
+            "revenue": comparison.compare(table, "revenue", control="a"),
+            "revenue, CUPED": comparison.compare(table, "revenue", control="a", covariate="before"),
+            "revenue of a subscriber": comparison.compare(
                 table, "revenue", control="a", denominator="converted"
             ),
         }
         for name, effect in found.items():
-            alarms[name] += effect.table["p"].iloc[0] < 0.05
+            alarms[name] += effect.table.frame["p"].iloc[0] < 0.05
         table = sums(differ, row)
-        shares = experiments.compare_shares(table, control="a").table.iloc[0]
-        plain = experiments.compare(table, "revenue", control="a").table.iloc[0]
-        adjusted = experiments.compare(table, "revenue", control="a", covariate="before").table.iloc[0]
-        ratio = experiments.compare(table, "revenue", control="a", denominator="converted").table.iloc[0]
-        held["conversion"] += shares["low"] <= 0.3 * CONVERSION <= shares["high"]
+        shares = comparison.compare_shares(table, control="a").table.frame.iloc[0]
+        plain = comparison.compare(table, "revenue", control="a").table.frame.iloc[0]
+        adjusted = comparison.compare(table, "revenue", control="a", covariate="before").table.frame.iloc[0]
+        ratio = comparison.compare(table, "revenue", control="a", denominator="converted").table.frame.iloc[0]
+        held["conversion"] += shares["difference_low"] <= 0.3 * CONVERSION <= shares["difference_high"]
         held["lift of conversion"] += shares["lift_low"] <= 0.3 <= shares["lift_high"]
-        held["revenue"] += plain["low"] <= truth <= plain["high"]
-        held["revenue, CUPED"] += adjusted["low"] <= truth <= adjusted["high"]
+        held["revenue"] += plain["difference_low"] <= truth <= plain["difference_high"]
+        held["revenue, CUPED"] += adjusted["difference_low"] <= truth <= adjusted["difference_high"]
         held["lift of revenue"] += plain["lift_low"] <= 0.3 <= plain["lift_high"]
-        held["revenue of a subscriber"] += ratio["low"] <= 0 <= ratio["high"]
+        held["revenue of a subscriber"] += ratio["difference_low"] <= 0 <= ratio["difference_high"]
     return {f"false alarms, {name}": count for name, count in alarms.items()} | held
 
 
@@ -113,9 +116,11 @@ def sequential(seed: int, replications: int, n: int) -> list[tuple[str, float]]:
         for upto in looks:
             table = sums(arms, row, upto)
             options = {"control": "a", "planned_n": 2 * n}
-            seen["conversion"] |= experiments.compare_shares(table, **options).table["p"].iloc[0] < 0.05
-            effect = experiments.compare(table, "revenue", **options).table
-            seen["revenue"] |= bool(effect["low"].iloc[0] > 0 or effect["high"].iloc[0] < 0)
+            seen["conversion"] |= comparison.compare_shares(table, **options).table.frame["p"].iloc[0] < 0.05
+            effect = comparison.compare(table, "revenue", **options).table.frame
+            seen["revenue"] |= bool(
+                effect["difference_low"].iloc[0] > 0 or effect["difference_high"].iloc[0] < 0
+            )
             verdict = decide(
                 effect, control_value=effect["control"].iloc[0], visitors=1e6, n=2 * upto, planned_n=2 * n
             ).verdict
@@ -137,6 +142,17 @@ A, B, G = 0.0, 0.095, 0.05
 def base_hazard(months: int = 12) -> np.ndarray:
     """The true cumulative hazard of each month at a price of 13."""
     return 0.05 + 0.05 / np.arange(1, months + 1)
+
+
+def earned(unit_cost: float = 0.0, *, monthly: float = 0.01, **fees: float) -> Earnings:
+    """What a month at a price leaves, in whole units of a currency without minor ones."""
+    facts = {
+        "margin": 1.0,
+        "fee_share": 0.0,
+        "fee_fixed": 0.0,
+        "discount_rate": (1 + monthly) ** 12 - 1,
+    } | fees
+    return Earnings(Economics(cost_to_serve=unit_cost, **facts), "JPY")
 
 
 def true_value(price: float, horizon: int = 12, rate: float = 0.01, cost: float = 4.0) -> float:
@@ -182,18 +198,18 @@ def prices(seed: int, replications: int, n: int) -> list[tuple[str, float]]:
     held = dict.fromkeys([*names, "value at the best price", "best price", "demand slope", "hazard slope"], 0)
     for _ in range(replications):
         counts, life = price_experiment(rng, n)
-        value = visitor_value(counts, life, horizon=12, unit_cost=4, discount_rate=0.01)
-        row = value.table.iloc[1]
-        held["value of a visitor"] += row["low"] <= true_value(13) <= row["high"]
+        value = visitor_value(counts, life, earned(4), horizon=12)
+        arm = value.arm("b")
+        held["value of a visitor"] += arm.low <= true_value(13) <= arm.high
         gap = true_value(15) - true_value(13)
-        row = value.compare("b").set_index("variant").loc["c"]
-        held["difference of values, each by itself"] += row["low"] <= gap <= row["high"]
+        row = value.differences("b").set_index("variant").loc["c"]
+        held["difference of values, each by itself"] += row["difference_low"] <= gap <= row["difference_high"]
         demand, staying = logit_demand(counts), hazard_by_price(life, PRICES)
-        curve = profit_curve(demand, staying, horizon=12, unit_cost=4, discount_rate=0.01, draws=1000)
+        curve = profit_curve(demand, staying, earned(4), horizon=12, draws=1000)
         row = curve.differences(PRICES, "b").set_index("variant").loc["c"]
-        held["difference of values, by the models"] += row["low"] <= gap <= row["high"]
-        held["best price"] += curve.low <= best <= curve.high
-        held["value at the best price"] += curve.value_low <= worth.max() <= curve.value_high
+        held["difference of values, by the models"] += row["difference_low"] <= gap <= row["difference_high"]
+        held["best price"] += curve.best.low <= best <= curve.best.high
+        held["value at the best price"] += curve.value.low <= worth.max() <= curve.value.high
         held["demand slope"] += abs(demand.b - B) <= 1.96 * np.sqrt(demand.covariance[1, 1])
         held["hazard slope"] += abs(staying.g - G) <= 1.96 * staying.standard_error
     return [(name, count / replications) for name, count in held.items()]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import ibis
 from ibis import _, ir
 
+from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.measures.calendar import Period, day_index, day_of
 from tenure.measures.subscriptions import duration_counts, spells
@@ -21,26 +21,9 @@ from tenure.policy import MetricPolicy
 
 Tables = Mapping[str, ir.Table]
 
-OUTCOMES = ("converted", "revenue", "margin", "paid_days", "charges", "refunds")
+OUTCOMES = ("converted", "revenue", "paid_days", "charges", "refunds")
 
 _NEVER = 99_999_999  # later than any day
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What is taken off revenue.
-
-    Attributes:
-        service_minor: Cost of serving a subscriber for a month, in minor units.
-        fee_share: The share of each charge that the payment provider keeps.
-        fee_minor: What it takes for each charge besides, in minor units.
-        margin: The share of revenue, after fees, that is left by costs in proportion to revenue.
-    """
-
-    service_minor: float = 0.0
-    fee_share: float = 0.0
-    fee_minor: float = 0.0
-    margin: float = 1.0
 
 
 def experiments(source: Tables) -> ir.Table:
@@ -120,13 +103,16 @@ def currencies(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
     """Count the subscriptions of an experiment's customers by currency.
 
     Returns:
-        A row a currency: currency, spans; the most frequent first.
+        A row a currency: currency, spans (0 where only payments are in it); the most frequent first.
     """
     tables = stays_of_units(source, experiment=experiment, as_of=as_of)
+    rows = tables["subscriptions"].select("currency", spans=ibis.literal(1, "int64"))
+    if "payments" in source:
+        paid = source["payments"].semi_join(tables["customers"], "customer_id")
+        rows = rows.union(paid.select("currency").distinct().mutate(spans=ibis.literal(0, "int64")))
     return (
-        tables["subscriptions"]
-        .group_by("currency")
-        .agg(spans=_.count().cast("int64"))
+        rows.group_by("currency")
+        .agg(spans=_.spans.sum().cast("int64"))
         .order_by(ibis.desc("spans"), "currency")
     )
 
@@ -168,12 +154,13 @@ def outcomes(
     window_days: int = 90,
     pre_days: int = 90,
     segments: Sequence[str] = (),
-    costs: Costs = Costs(),
+    factors: Mapping[str, float] | None = None,
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return what each unit did in the days after its assignment.
 
-    Money is in minor units, of whatever currency the customer is charged in.
+    Money is in minor units of the reporting currency: each currency is converted at one rate for the whole
+    experiment, so that exchange rates that move look like no effect.
 
     Args:
         source: Contract tables.
@@ -182,15 +169,16 @@ def outcomes(
         window_days: Days from the assignment on in which outcomes count, the day itself included.
         pre_days: Days before the assignment that `pre_revenue` covers.
         segments: Columns of `segment_columns` to carry along; missing values become "unknown".
-        costs: What is taken off revenue for `margin`.
+        factors: For each currency the reporting minor units of one of its own (`tenure.money`); none: there
+            is one currency, and nothing is converted.
         policy: Gap, pause and grace of stays.
 
     Returns:
         A row a unit: the columns of `assigned_units`, the segments, week (since the first assignment),
         observed_days, ripe (1 if the whole window was observed), converted (1 if a paid stay runs in
-        the window), paid_days, revenue (paid less refunded), charges, refunds, margin (rounded to the
-        minor unit), charged_otherwise (1 if none of the converted unit's first spans has the price
-        assigned), pre_revenue, and the lowest and the highest currency charged in.
+        the window), paid_days, revenue (paid less refunded), charges, refunds, charged_otherwise (1 if none
+        of the converted unit's first spans has the price assigned), pre_revenue, and the lowest and the
+        highest currency charged in.
 
     Raises:
         InputError: A segment is not available.
@@ -205,10 +193,21 @@ def outcomes(
     units = units.mutate(ripe=(_.observed_days >= window_days).ifelse(1, 0).cast("int64")).drop("day")
     whose = _customers(units)
     units = _left_join_zero(units, _stays(source, whose, as_of, window_days, policy), "customer_id")
-    units = _left_join_zero(units, _charges(source, whose, as_of, window_days, pre_days), "customer_id")
-    kept = (units.revenue * (1 - costs.fee_share) - units.charges * costs.fee_minor) * costs.margin
-    margin = kept - units.paid_days * (costs.service_minor * 12 / 365)
-    return units.mutate(margin=margin.round().cast("int64"))
+    charges = _charges(source, whose, as_of, window_days, pre_days, factors)
+    return _left_join_zero(units, charges, "customer_id")
+
+
+def with_margin(units: ir.Table, economics: Economics, currency: str) -> ir.Table:
+    """Add to the units of `outcomes` what their revenue leaves: margin, rounded to the minor unit.
+
+    Args:
+        units: The table of `outcomes`.
+        economics: The company's; a year has 12 months to 365 paid days.
+        currency: The reporting currency.
+    """
+    months = units.paid_days * (12 / 365)
+    left = economics.left_of(units.revenue, currency, charges=units.charges, months=months)
+    return units.mutate(margin=left.round().cast("int64"))
 
 
 def with_segments(source: Tables, units: ir.Table, segments: Sequence[str]) -> ir.Table:
@@ -454,7 +453,14 @@ def _stays(
     return _left_join_zero(paid.drop("first_day"), charged, "customer_id")
 
 
-def _charges(source: Tables, whose: ir.Table, as_of: dt.date, window_days: int, pre_days: int) -> ir.Table:
+def _charges(
+    source: Tables,
+    whose: ir.Table,
+    as_of: dt.date,
+    window_days: int,
+    pre_days: int,
+    factors: Mapping[str, float] | None,
+) -> ir.Table:
     """For each customer: revenue, charges and refunds within the window, and revenue before it."""
     zero = ibis.literal(0, "int64")
     if "payments" not in source:
@@ -474,6 +480,11 @@ def _charges(source: Tables, whose: ir.Table, as_of: dt.date, window_days: int, 
     p = p.mutate(since=(_.day - _.assigned_day).cast("int64")).filter(
         (_.since >= -pre_days) & (_.since < window_days)
     )
+    if factors:
+        known = ((p.currency == name, float(factor)) for name, factor in sorted(factors.items()))
+        factor = ibis.cases(*known, else_=0.0)
+        # Half a unit is rounded up; engines differ in how they round it themselves.
+        p = p.mutate(amount_minor=(p.amount_minor * factor + 0.5).floor().cast("int64"))
     p = p.mutate(
         inside=_.since >= 0,
         paid=(_.status == "paid").ifelse(_.amount_minor, 0).cast("int64"),

@@ -256,12 +256,12 @@ def price_rises(source: Tables, *, as_of: dt.date) -> ir.Table:
     return s.filter(rose).group_by("month").agg(raised=_.count().cast("int64")).order_by("month")
 
 
-def rise_response(source: Tables, *, on: dt.date, days: int = 35, currency: str = "") -> ir.Table:
+def rise_response(source: Tables, *, day: dt.date, days: int = 35, currency: str = "") -> ir.Table:
     """Count what subscriptions by the month did in the days after a price rise, and in those before it.
 
     Args:
         source: Contract tables.
-        on: The first day of the rise; everybody by the month meets it within `days`.
+        day: The first day of the rise; everybody by the month meets it within `days`.
         days: How long to look.
         currency: Keep this currency only; empty keeps all.
 
@@ -274,7 +274,7 @@ def rise_response(source: Tables, *, on: dt.date, days: int = 35, currency: str 
     s = s.filter(_.currency == currency) if currency else s
     s = s.anti_join(tests, "customer_id").mutate(rate=monthly_amount(s))
     parts = []
-    for name, start in (("before", on - dt.timedelta(days=days)), ("after", on)):
+    for name, start in (("before", day - dt.timedelta(days=days)), ("after", day)):
         monthly = (_.billing_interval == "month") & (_.billing_interval_count == 1)
         first = _on(s, start).filter(monthly & (_.status == "active"))
         first = first.group_by("subscription_id").agg(first=_.rate.max())

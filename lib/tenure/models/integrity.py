@@ -14,13 +14,12 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.experiments import (
     SRM_ALPHA,
-    add_up,
-    compare,
     sample_ratio,
     sample_ratio_by_segment,
     sequential_sample_ratio,
 )
 from tenure.result import NAN, Table
+from tenure.stats.comparison import add_up, compare
 from tenure.stats.lifetable import spelled
 
 MOST_CROSSED = 0.01
@@ -269,7 +268,7 @@ def _before_checks(moments: pd.DataFrame, control: str) -> list[Check]:
             what = "No unit paid anything before it was assigned, so there is nothing to compare."
             rows.append((name, "passed", what, NAN))
             continue
-        effects = compare(sums, measure, control=control).table
+        effects = compare(sums, measure, control=control).table.frame
         p = float(np.nanmin(effects["p_adjusted"].to_numpy(dtype=float), initial=1.0))
         worst = effects.loc[effects["difference"].abs().fillna(0).idxmax()]
         what = f"{words} differs most in {worst['variant']}, by {worst['lift']:+.1%}."
@@ -283,7 +282,7 @@ def _money_checks(facts: pd.DataFrame) -> list[Check]:
     back = f"{share:.1%} of what was charged in the window was given back; revenue is net of it."
     currencies = sorted({*facts["lowest_currency"].dropna(), *facts["highest_currency"].dropna()} - {""})
     several = len(currencies) > 1
-    added = f"Amounts of {' and '.join(currencies)} are added one to one, as the prices were set."
+    added = f"Amounts of {' and '.join(currencies)} are converted, each at its rate of the last month."
     alone = f"All amounts are in {currencies[0]}." if currencies else "Nothing was charged."
     return [
         ("refunds", _failed(False, share > 0.05), back, NAN),

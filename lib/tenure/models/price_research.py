@@ -1,6 +1,7 @@
 """What people say they would pay: the price meter, stated demand, and choices between offers.
 
-Prices are in units of the currency.
+Survey prices are in units of `currency` and become minor units where they are read; `level` is that of the
+intervals.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import pandas as pd
 from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.experiments import wilson
 from tenure.models.pricing import arc_elasticity, normal_draws
-from tenure.stats.lifetable import Array, check_level, spelled
+from tenure.money import minor_exponent
+from tenure.result import Estimate, Table
+from tenure.stats.intervals import wilson
+from tenure.stats.lifetable import Array, check_level, spelled, z_value
 
 DRAWS = 4000
 SEED = 20260
@@ -32,20 +35,23 @@ class PriceMeter:
     """Van Westendorp's price sensitivity meter.
 
     Attributes:
-        points: A row a point: `point` (lowest acceptable, indifference, optimal, highest acceptable),
-            `price`, `low`, `high`.
+        points: A row a point: `point` (lowest acceptable, indifference, optimal, highest acceptable price)
+            and `price` with its interval.
         curves: A row a price: `price` and the shares who find it `too_cheap`, `cheap` (at least), `expensive`
             (at least), `too_expensive`, and `acceptable` (neither too cheap nor too expensive).
-        answered: Who answered all four questions.
-        incoherent: How many of them answered out of order; they are left out.
+        incoherent: The share who answered out of order and are left out, of all who answered.
         level: The intervals' level.
     """
 
-    points: pd.DataFrame
-    curves: pd.DataFrame
-    answered: int
-    incoherent: int
+    points: Table
+    curves: Table
+    incoherent: Estimate
     level: float
+
+    def point(self, name: str) -> Estimate:
+        """Return a point, such as "optimal price"."""
+        n = self.incoherent.words["coherent"]
+        return self.points.estimate(name, "price", n=n, of="person", level=self.level, sample="price meter")
 
 
 _POINTS = {
@@ -56,7 +62,9 @@ _POINTS = {
 }
 
 
-def van_westendorp(answers: pd.DataFrame, *, level: float = 0.95, draws: int = 1000) -> PriceMeter:
+def van_westendorp(
+    answers: pd.DataFrame, currency: str = "", *, level: float = 0.95, draws: int = 1000
+) -> PriceMeter:
     """Read the four prices that people call too cheap, cheap, expensive and too expensive.
 
     At each price, the share for whom it is too cheap or cheap (their answer is that price or more) falls,
@@ -67,11 +75,9 @@ def van_westendorp(answers: pd.DataFrame, *, level: float = 0.95, draws: int = 1
     Args:
         answers: Columns `too_cheap`, `cheap`, `expensive`, `too_expensive` and `n` (respondents who gave
             these four).
+        currency: Of the prices; empty: they stay as they are.
         level: The intervals' level.
         draws: Bootstrap samples.
-
-    Returns:
-        The points and curves.
 
     Raises:
         InputError: A price is negative or missing.
@@ -87,7 +93,7 @@ def van_westendorp(answers: pd.DataFrame, *, level: float = 0.95, draws: int = 1
         )
     n = answers["n"].to_numpy(dtype=float)
     coherent = (np.diff(values, axis=1) >= 0).all(axis=1)
-    kept, weight = values[coherent], n[coherent]
+    kept, weight = values[coherent] * _minor(currency), n[coherent]
     if weight.sum() < 30:
         raise NotApplicable(
             f"The price meter needs 30 coherent answers or more; there are {weight.sum():.0f}."
@@ -99,38 +105,45 @@ def van_westendorp(answers: pd.DataFrame, *, level: float = 0.95, draws: int = 1
 
     def shares(w: Array) -> Array:
         """Shape (4, prices): falling shares for the cheap ones, rising ones for the expensive ones."""
-        total = w.sum()
         lines = []
         for k in range(4):
             at = np.bincount(below[k], weights=w, minlength=len(grid))
             upto = np.cumsum(at)
-            lines.append((total - upto + at if k < 2 else upto) / total)
+            lines.append((w.sum() - upto + at if k < 2 else upto) / w.sum())
         return np.array(lines)
 
     lines = shares(weight)
     rng = np.random.default_rng(SEED)
     samples = rng.multinomial(int(weight.sum()), weight / weight.sum(), size=draws)
     sampled = [shares(w.astype(float)) for w in samples]
-    tail = (1 - level) / 2
     rows = []
     for name, (falling, rising) in _POINTS.items():
         i, j = QUESTIONS.index(falling), QUESTIONS.index(rising)
-        price = _crossing(grid, lines[i], lines[j])
         found = np.array([_crossing(grid, s[i], s[j]) for s in sampled])
-        low, high = np.nanquantile(found, [tail, 1 - tail])
-        rows.append({"point": name, "price": price, "low": float(low), "high": float(high)})
+        low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
+        price = _crossing(grid, lines[i], lines[j])
+        rows.append({"point": name, "price": price, "price_low": float(low), "price_high": float(high)})
     curves = pd.DataFrame({"price": grid, **dict(zip(QUESTIONS, lines, strict=True))})
-    # Acceptable: dearer than what is too cheap and cheaper than what is too dear.
+    # Acceptable: above what is too cheap and below what is too expensive.
     curves["acceptable"] = [
         float(weight[(kept[:, 0] < p) & (kept[:, 3] > p)].sum() / weight.sum()) for p in grid
     ]
+    unit = _unit(currency)
+    left_out = Estimate(1 - float(weight.sum() / n.sum()), n=int(n.sum()), of="person", unit="percent")
     return PriceMeter(
-        points=pd.DataFrame(rows),
-        curves=curves,
-        answered=int(n.sum()),
-        incoherent=int(n[~coherent].sum()),
+        points=Table(pd.DataFrame(rows), {"price": unit}),
+        curves=Table(curves, {"price": unit, **dict.fromkeys((*QUESTIONS, "acceptable"), "percent")}),
+        incoherent=left_out.saying(coherent=int(weight.sum())),
         level=level,
     )
+
+
+def _minor(currency: str) -> int:
+    return 10 ** minor_exponent(currency) if currency else 1
+
+
+def _unit(currency: str) -> str:
+    return f"money:{currency}" if currency else "number"
 
 
 def _crossing(grid: Array, falling: Array, rising: Array) -> float:
@@ -144,23 +157,49 @@ def _crossing(grid: Array, falling: Array, rising: Array) -> float:
     return float(grid[k - 1] + (grid[k] - grid[k - 1]) * -gap[k - 1] / (gap[k] - gap[k - 1]))
 
 
+def price_meter_by(
+    answers: pd.DataFrame, currency: str = "", *, smallest: int = 60, level: float = 0.95
+) -> Table:
+    """Read the price meter group by group.
+
+    Args:
+        answers: What `van_westendorp` takes, with a column `group`.
+        currency: Of the prices; empty: they stay as they are.
+        smallest: Groups with fewer people are left out.
+        level: The intervals' level.
+
+    Returns:
+        The points: `group`, `point`, `price` with its interval.
+
+    Raises:
+        NotApplicable: No group is large enough.
+    """
+    large = answers.groupby("group")["n"].transform("sum") >= smallest
+    parts = [
+        van_westendorp(part, currency, level=level).points.frame.assign(group=str(group))
+        for group, part in answers[large].groupby("group", sort=True)
+    ]
+    if not parts:
+        raise NotApplicable(f"No group has {smallest} people or more who answered the price meter.")
+    names = ["group", "point", "price", "price_low", "price_high"]
+    return Table(pd.concat(parts, ignore_index=True)[names], {"price": _unit(currency)})
+
+
 @dataclass(frozen=True, eq=False)
-class GaborGranger:
-    """Stated demand at a few prices.
+class StatedDemand:
+    """Stated demand at a few prices (Gabor and Granger).
 
     Attributes:
-        table: A row a price: `price`, `n`, `would_buy`, `share`, `low`, `high`, `smoothed` (never rising),
-            `revenue` (per person asked), `revenue_low`, `revenue_high`, `elasticity` (from the price before).
-        best: The price with the largest revenue.
-        level: The intervals' level.
+        table: A row a price: `price`, `n`, `would_buy`, `share` with its interval, `smoothed` (never rising),
+            `revenue` (per person asked) with its interval, `elasticity` (from the price before).
+        best: The share at the price with the largest revenue; its word `price` is which.
     """
 
-    table: pd.DataFrame
-    best: float
-    level: float
+    table: Table
+    best: Estimate
 
 
-def gabor_granger(answers: pd.DataFrame, *, level: float = 0.95) -> GaborGranger:
+def gabor_granger(answers: pd.DataFrame, currency: str = "", *, level: float = 0.95) -> StatedDemand:
     """Read at which prices people say that they would buy.
 
     Shares have score intervals. Where more say yes to a higher price, neighbours are pooled until demand
@@ -168,6 +207,7 @@ def gabor_granger(answers: pd.DataFrame, *, level: float = 0.95) -> GaborGranger
 
     Args:
         answers: Columns `price`, `n` (asked) and `would_buy`.
+        currency: Of the prices; empty: they stay as they are.
         level: The intervals' level.
 
     Raises:
@@ -176,7 +216,7 @@ def gabor_granger(answers: pd.DataFrame, *, level: float = 0.95) -> GaborGranger
     Example:
         >>> answers = pd.DataFrame(dict(price=[5, 7.5, 10, 12.5, 15], n=100, would_buy=[80, 66, 50, 34, 20]))
         >>> found = gabor_granger(answers)
-        >>> found.best, found.table["revenue"].round(2).tolist()
+        >>> found.best.words["price"].value, found.table.frame["revenue"].round(2).tolist()
         (10.0, [4.0, 4.95, 5.0, 4.25, 3.0])
     """
     check_level(level)
@@ -184,23 +224,18 @@ def gabor_granger(answers: pd.DataFrame, *, level: float = 0.95) -> GaborGranger
     table = table[table["n"] > 0].reset_index(drop=True)
     if len(table) < 2:
         raise NotApplicable(f"Stated demand needs two prices or more; {len(table)} was asked about.")
-    table["price"] = table["price"].astype(float)
-    table["share"] = table["would_buy"] / table["n"]
-    low, high = wilson(table["would_buy"].to_numpy(), table["n"].to_numpy(), level)
-    smoothed = optimize.isotonic_regression(
-        table["share"].to_numpy(), weights=table["n"].to_numpy(dtype=float), increasing=False
-    ).x
-    price = table["price"].to_numpy()
-    table = table.assign(
-        low=low,
-        high=high,
-        smoothed=smoothed,
-        revenue=price * smoothed,
-        revenue_low=price * low,
-        revenue_high=price * high,
-        elasticity=np.r_[np.nan, arc_elasticity(price, smoothed)],
-    )
-    return GaborGranger(table=table, best=float(price[int(table["revenue"].argmax())]), level=level)
+    price, n = table["price"].to_numpy(dtype=float) * _minor(currency), table["n"].to_numpy(dtype=float)
+    share = table["would_buy"].to_numpy() / n
+    low, high = wilson(share, n, level)
+    smoothed = optimize.isotonic_regression(share, weights=n, increasing=False).x
+    columns = {"price": price, "share": share, "share_low": low, "share_high": high, "smoothed": smoothed}
+    columns |= {"revenue": price * smoothed, "revenue_low": price * low, "revenue_high": price * high}
+    table = table.assign(**columns, elasticity=np.r_[np.nan, arc_elasticity(price, smoothed)])
+    unit, top = _unit(currency), int(table["revenue"].argmax())
+    found = Table(table, {"price": unit, "share": "percent", "smoothed": "percent", "revenue": unit})
+    words = {"price": Estimate(float(price[top]), unit=unit)}
+    about = {"n": int(n[top]), "of": "person", "level": level, "words": words}
+    return StatedDemand(found, found.estimate(price[top], "share", **about))
 
 
 # --- choices between offers --------------------------------------------------------------------------
@@ -211,8 +246,7 @@ class Conjoint:
     """A multinomial logit of choices between offers.
 
     Attributes:
-        table: A row a term: `attribute`, `level`, `coefficient`, `standard_error`, `low`, `high`, `p`.
-        price: The coefficient of price.
+        table: A row a term: `attribute`, `level`, `coefficient` with its interval, `standard_error`, `p`.
         covariance: Of the coefficients, over tasks of one respondent together.
         log_likelihood: At the estimate.
         null_log_likelihood: With all offers alike.
@@ -221,6 +255,7 @@ class Conjoint:
         level: The intervals' level.
         levels: The levels of each attribute, the reference first.
         outside: Whether there was the choice of none.
+        currency: Of the prices.
     """
 
     table: pd.DataFrame
@@ -232,59 +267,56 @@ class Conjoint:
     level: float
     levels: Mapping[str, tuple[str, ...]]
     outside: bool
+    currency: str
 
     @property
     def coefficients(self) -> Array:
         """The coefficients, in the order of the table."""
         return self.table["coefficient"].to_numpy()
 
-    def willingness_to_pay(self, *, draws: int = DRAWS) -> pd.DataFrame:
+    def willingness_to_pay(self, *, draws: int = DRAWS) -> Table:
         """Return what each level is worth, in money, against the reference of its attribute.
 
         -coefficient / coefficient of price, with percentiles over draws of the coefficients (Krinsky and
         Robb 1986).
 
         Returns:
-            A row a level: `attribute`, `level`, `reference`, `value`, `low`, `high`.
+            A row a level: `attribute`, `level`, `reference`, `worth` with its interval.
 
         Raises:
             NotApplicable: Price does not clearly lower the appeal, so no level has a worth in money.
         """
-        rows = self.table.index[~self.table["attribute"].isin(["price", "none"])]
-        k = int(self.table.index[self.table["attribute"] == "price"][0])
-        if self.table["high"][k] >= 0:
+        if self.table["coefficient_high"].iloc[0] >= 0:
             raise NotApplicable(
                 "Price does not clearly lower the appeal of an offer in these choices, so nothing can be "
                 "said in money: ask more people, or show prices that differ more."
             )
+        terms = self.table.index[~self.table["attribute"].isin(["price", "none"])]
         sampled = self._draws(draws)
-        tail = (1 - self.level) / 2
-        found = []
-        for row in rows:
-            worth = -sampled[:, row] / sampled[:, k]
-            low, high = np.quantile(worth, [tail, 1 - tail])
-            attribute = self.table["attribute"][row]
-            found.append(
-                {
-                    "attribute": attribute,
-                    "level": self.table["level"][row],
-                    "reference": self.levels[attribute][0],
-                    "value": float(-self.coefficients[row] / self.coefficients[k]),
-                    "low": float(low),
-                    "high": float(high),
-                }
-            )
-        return pd.DataFrame(found)
+        low, high = self._limits(-sampled[:, terms] / sampled[:, :1])
+        rows = self.table.loc[terms, ["attribute", "level"]].reset_index(drop=True)
+        rows["reference"] = [self.levels[attribute][0] for attribute in rows["attribute"]]
+        worth = -self.coefficients[terms] / self.coefficients[0]
+        rows = rows.assign(worth=worth, worth_low=low, worth_high=high)
+        return Table(rows, {"worth": _unit(self.currency)})
 
-    def shares(self, offers: pd.DataFrame, *, draws: int = DRAWS) -> pd.DataFrame:
+    def most_telling(self) -> Estimate:
+        """Return the worth of the level that moves people most; its words say which."""
+        table = self.willingness_to_pay()
+        top = table.frame.iloc[[int(table.frame["worth"].abs().argmax())]]
+        words = dict(zip(("attribute", "kind", "reference"), top.iloc[0, :3], strict=True))
+        about = {"n": self.respondents, "of": "person", "level": self.level, "words": words}
+        return Table(top, table.units).estimate(words["attribute"], "worth", **about)
+
+    def shares(self, offers: pd.DataFrame, *, draws: int = DRAWS) -> Table:
         """Simulate which share each offer would be chosen by.
 
         Args:
-            offers: A row an offer: `offer` (its name), `price` and the attributes.
+            offers: A row an offer: `offer` (its name), `price` (in minor units) and the attributes.
             draws: Draws of the coefficients for the intervals.
 
         Returns:
-            A row an offer, and one for "none" where there was that choice: `offer`, `share`, `low`, `high`.
+            A row an offer, and one for "none" where that could be chosen: `offer`, `share` with its interval.
 
         Raises:
             InputError: An attribute or a level is unknown.
@@ -293,15 +325,16 @@ class Conjoint:
         if self.outside:
             design = np.column_stack([design, np.zeros(len(design))])
             design = np.vstack([design, np.r_[np.zeros(design.shape[1] - 1), 1]])
-        names = [*map(str, offers["offer"]), *(["none"] if self.outside else [])]
-        share = special.softmax(design @ self.coefficients)
-        sampled = special.softmax(self._draws(draws) @ design.T, axis=1)
-        tail = (1 - self.level) / 2
-        low, high = np.quantile(sampled, [tail, 1 - tail], axis=0)
-        return pd.DataFrame({"offer": names, "share": share, "low": low, "high": high})
+        low, high = self._limits(special.softmax(self._draws(draws) @ design.T, axis=1))
+        table = {"offer": [*map(str, offers["offer"]), *(["none"] if self.outside else [])]}
+        table |= {"share": special.softmax(design @ self.coefficients), "share_low": low, "share_high": high}
+        return Table(pd.DataFrame(table), {"share": "percent"})
 
     def _draws(self, draws: int) -> Array:
         return normal_draws(np.random.default_rng(SEED), self.coefficients, self.covariance, draws)
+
+    def _limits(self, sampled: Array) -> Array:
+        return np.quantile(sampled, [(1 - self.level) / 2, (1 + self.level) / 2], axis=0)
 
 
 def _design(offers: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> Array:
@@ -321,7 +354,7 @@ def _design(offers: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> Arra
     return np.column_stack(columns)
 
 
-def conjoint(choices: pd.DataFrame, *, level: float = 0.95) -> Conjoint:
+def conjoint(choices: pd.DataFrame, currency: str = "", *, level: float = 0.95) -> Conjoint:
     """Fit which offers people choose, by a multinomial logit (McFadden 1974).
 
     P(offer i of a task) = exp(V_i) / sum over its offers of exp(V_j), V = price coefficient x price + the sum
@@ -330,11 +363,9 @@ def conjoint(choices: pd.DataFrame, *, level: float = 0.95) -> Conjoint:
 
     Args:
         choices: A row an offer shown: `respondent`, `task`, `alternative` (0 for none), `chosen` (1 or 0),
-            `price`, and a column for each further attribute.
+            `price` (in minor units), and a column for each further attribute.
+        currency: Of the prices; empty: any unit.
         level: The intervals' level.
-
-    Returns:
-        The coefficients; see `Conjoint` for willingness to pay and shares.
 
     Raises:
         InputError: A task has not exactly one choice.
@@ -377,12 +408,12 @@ def conjoint(choices: pd.DataFrame, *, level: float = 0.95) -> Conjoint:
     terms = [("price", "")] + [(a, v) for a, found in levels.items() for v in found[1:]]
     terms += [("none", "")] if outside.any() else []
     error = np.sqrt(np.diag(covariance))
-    half = special.ndtri(0.5 + level / 2) * error
+    half = z_value(level) * error
     table = pd.DataFrame(terms, columns=["attribute", "level"]).assign(
         coefficient=beta,
+        coefficient_low=beta - half,
+        coefficient_high=beta + half,
         standard_error=error,
-        low=beta - half,
-        high=beta + half,
         p=2 * special.ndtr(-np.abs(beta) / error),
     )
     sizes = np.bincount(task)
@@ -396,6 +427,7 @@ def conjoint(choices: pd.DataFrame, *, level: float = 0.95) -> Conjoint:
         level=level,
         levels=levels,
         outside=bool(outside.any()),
+        currency=currency,
     )
 
 
@@ -427,42 +459,11 @@ def _newton(x: Array, y: Array, task: Array) -> tuple[Array, Array, Array]:
 # --- reading answers ----------------------------------------------------------------------------------
 
 
-def in_units(answers: pd.DataFrame, unit: float) -> pd.DataFrame:
-    """Multiply the four prices of the price meter, such as by 100 to have them in minor units."""
-    return answers.assign(**{name: answers[name] * unit for name in QUESTIONS})
-
-
-def price_meter_by(answers: pd.DataFrame, *, smallest: int = 60, level: float = 0.95) -> pd.DataFrame:
-    """Read the price meter group by group.
-
-    Args:
-        answers: What `van_westendorp` takes, with a column `group`.
-        smallest: Groups with fewer people are left out.
-        level: The intervals' level.
-
-    Returns:
-        The points: `group`, `point`, `price`, `low`, `high`.
-
-    Raises:
-        NotApplicable: No group is large enough.
-    """
-    parts = []
-    for group, part in answers.groupby("group", sort=True):
-        if part["n"].sum() >= smallest:
-            points = van_westendorp(part, level=level).points
-            points.insert(0, "group", str(group))
-            parts.append(points)
-    if not parts:
-        raise NotApplicable(f"No group has {smallest} people or more who answered the price meter.")
-    return pd.concat(parts, ignore_index=True)
-
-
-def stated_prices(answers: pd.DataFrame, unit: float = 1.0) -> pd.DataFrame:
+def stated_prices(answers: pd.DataFrame) -> pd.DataFrame:
     """Read the prices out of questions such as "buy at 9.99".
 
     Args:
         answers: Columns `question`, `n`, `would_buy`.
-        unit: What prices are multiplied by, such as 100 for minor units.
 
     Returns:
         The same with `price` instead of `question`.
@@ -482,16 +483,16 @@ def stated_prices(answers: pd.DataFrame, unit: float = 1.0) -> pd.DataFrame:
             f"The table surveys has {len(wrong)} questions that should end in a price but do not, such as "
             f"{wrong.iloc[0]!r}: write them like 'buy at 9.99'."
         )
-    return answers.assign(price=price * unit)[["price", "n", "would_buy"]]
+    return answers.assign(price=price)[["price", "n", "would_buy"]]
 
 
-def read_choices(tasks: pd.DataFrame, unit: float = 1.0) -> pd.DataFrame:
+def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     """Read choices between offers out of survey questions.
 
     Args:
         tasks: Columns `customer_id`, `question` such as "choice 1: price=9.99; term=month | price=7.99;
             term=year | none", and `answer`, the number of the offer chosen, 0 for none.
-        unit: What prices are multiplied by, such as 100 for minor units.
+        currency: Of which prices become minor units; empty: they stay as they are.
 
     Returns:
         A row an offer shown, as `conjoint` takes it.
@@ -523,7 +524,7 @@ def read_choices(tasks: pd.DataFrame, unit: float = 1.0) -> pd.DataFrame:
             picked = int(str(offer["alternative"]) == chosen)
             rows.append({"respondent": person, "task": question, "chosen": picked, **offer})
     table = pd.DataFrame(rows)
-    return table.assign(price=table["price"] * unit)
+    return table.assign(price=table["price"] * _minor(currency))
 
 
 def _offers(question: str) -> list[dict[str, object]]:
@@ -553,7 +554,7 @@ def _offers(question: str) -> list[dict[str, object]]:
     return found
 
 
-def read_offers(offers: Sequence[str], unit: float = 1.0) -> pd.DataFrame:
+def read_offers(offers: Sequence[str], currency: str = "") -> pd.DataFrame:
     """Read offers such as "ours: price=9.99; term=month" for a simulation of shares.
 
     Raises:
@@ -576,4 +577,4 @@ def read_offers(offers: Sequence[str], unit: float = 1.0) -> pd.DataFrame:
             {"offer": name, **{key: value for key, value in found[0].items() if key != "alternative"}}
         )
     table = pd.DataFrame(rows)
-    return table.assign(price=table["price"] * unit)
+    return table.assign(price=table["price"] * _minor(currency))

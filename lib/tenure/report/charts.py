@@ -75,10 +75,10 @@ def retention_heatmap(
     for column in range(columns):
         there = np.flatnonzero(np.isfinite(values[:, column]))
         if len(there) > 1:
-            new, old, age = there[-1], there[max(0, len(there) - 13)], str(frame.columns[column])
+            new, old, age = there[-1], there[max(0, len(there) - 13)], frame.columns[column]
             takeaway = say(
-                "After {age}, {now} of {new} are still there, and {before} of {old}",
-                age=fmt.duration(int(age), f"{period}s") if age.isdigit() else age,
+                "After {age}: {now} of those of {new}, {before} of those of {old}",
+                age=age if isinstance(age, str) else fmt.duration(age, f"{period}s"),
                 now=(values[new, column], unit), new=names[new],
                 before=(values[old, column], unit), old=names[old],
             )  # fmt: skip
@@ -377,7 +377,7 @@ class _ForestLine:
     @property
     def name(self) -> str:
         """What it is called outside its section."""
-        return f"{self.label} ({self.section})" if self.section else self.label
+        return f"{self.section} {self.label}".strip()
 
     @property
     def reference(self) -> bool:

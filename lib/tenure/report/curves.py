@@ -56,7 +56,7 @@ class _Life(NamedTuple):
     unit: str
 
 
-def survival(curves: Any, *, until: int | None = None, title: str = "") -> Picture:
+def survival(curves: Any, *, until: int | None = None, title: str = "", **old: Any) -> Picture:
     """Draw survival curves by group, with interval bands and the numbers at risk below.
 
     Args:
@@ -65,7 +65,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
         until: The last period to draw; None: all.
         title: A statement; empty: how many are still there at the end.
     """
-    life = _life(curves, "survival", "survival", until)
+    life = _life(curves, "survival", "survival", until or old.get("horizon"))
     rows = _from_start(life.rows)
     counts = _in_order(table_of(curves).frame) if "at_risk" in rows.columns else None
 
@@ -105,7 +105,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
 
 
 def hazard(
-    rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None, title: str = ""
+    rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None, title: str = "", **old: Any
 ) -> Picture:
     """Draw by group the share of those still there who leave in each period, and mark peaks.
 
@@ -116,7 +116,7 @@ def hazard(
         smooth: Columns group, period and hazard, smoothed: drawn as lines, the shares of `rate` as dots.
         title: A statement; empty: the peak, or that there is none.
     """
-    life = _life(rate, "hazard", "hazard", until)
+    life = _life(rate, "hazard", "hazard", until or old.get("horizon"))
     rows, line = life.rows, "hazard"
     if smooth is not None:
         lines = _in_order(table_of(smooth).frame)[["group", "period", "hazard"]]
@@ -141,11 +141,9 @@ def hazard(
         style.label_ends(axes, ends)
         return figure
 
-    # The peak at which most leave or, where there is none, the largest share.
-    known = rows.dropna(subset="hazard").set_index(["group", "period"])
-    lost = known["events"].to_dict() if "events" in known.columns else {}
-    top = max(marked, key=lambda peak: (lost.get(peak[1:], 0), peak), default=None) or max(
-        ((share, *key) for key, share in known["hazard"].items()), default=(math.nan, "", 0)
+    known = rows.dropna(subset="hazard")
+    top = max(marked, default=None) or max(
+        zip(known["hazard"], known["group"], known["period"], strict=True), default=(math.nan, "", 0)
     )
     sentence = _LEAVE[life.unit][len(life.groups) > 1]
     if peaks is not None and not marked:
@@ -161,7 +159,7 @@ def hazard(
     return _picture(draw, title or takeaway, alt, life, "hazard", subtitle)
 
 
-def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = "") -> Picture:
+def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = "", **old: Any) -> Picture:
     """Draw for each cause the share of customers it has taken by each period, a panel for each group.
 
     Args:
@@ -169,7 +167,7 @@ def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = 
         until: The last period to draw; None: all.
         title: A statement; empty: how many were lost to failed payments or, if none were, to the main cause.
     """
-    life = _life(causes, "cumulative_incidence", "incidence", until, "cause")
+    life = _life(causes, "cumulative_incidence", "incidence", until or old.get("horizon"), "cause")
     rows, several = life.rows, len(life.groups) > 1
     names = sorted(rows["cause"].unique(), key=lambda name: (name == "unknown", name))
 

@@ -1,278 +1,299 @@
-"""Figures of prices: differences in money, curves over price, and the price meter."""
+"""Figures of prices: arms of an experiment, differences in money, curves over price, and the price meter.
+
+Each takes a result of `tenure.models` (named in its docstring) and returns a :class:`Picture`. `labels` says
+how a variant is called.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.style import GREY, INK, MUTED, theme
+from tenure.report.charts import bars_with_intervals, forest
+from tenure.report.picture import Picture
+from tenure.report.style import GREY, INK, MUTED
+from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-_VOCABULARY: dict[str, tuple[str, ...]] = {
-    "percent": (
-        *(
-            "conversion",
-            "lift",
-            "lift_low",
-            "lift_high",
-            "chance",
-            "chance_worthwhile",
-            "detectable",
-            "leave",
-        ),
-        *("share", "share_below", "dearer", "cheaper", "top_tenth", "tail", "planned"),
-        *("largest_discount", "largest_discount_low", "largest_discount_high"),
-    ),
-    "p": ("p", "p_adjusted"),
-    "months": ("periods", "paid_periods", "paid_months", "months_of_a_subscriber", "months_of_a_visitor"),
-    "count": ("n", "units", "weeks", "more", "needed", "at_risk", "subscriptions", "below"),
-}
-
-
-def column_formats(frame: pd.DataFrame, unit: str) -> dict[str, str]:
-    """Return how the columns of a table of prices or effects are written: by their name, or in a unit.
-
-    Args:
-        frame: The table.
-        unit: The unit of its other columns of fractional numbers.
+def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: str) -> dict[str, str]:
+    """Say how the variants of an experiment are called, in the order of their prices where they have any.
 
     Example:
         >>> import pandas as pd
-        >>> table = pd.DataFrame({"lift": [0.1], "difference": [2.5], "p": [0.2], "k": ["a"]})
-        >>> column_formats(table, "number")
-        {'lift': 'percent', 'difference': 'number', 'p': 'p'}
+        >>> variant_labels(pd.DataFrame({"variant": ["new", "old"]}), {"new": 1299, "old": 999}, "EUR")
+        {'old': 'old (€9.99)', 'new': 'new (€12.99)'}
     """
-    known = {name: written for written, names in _VOCABULARY.items() for name in names}
-    known |= {"price": unit} if unit.startswith("money") else {}
-    other = dict.fromkeys(frame.select_dtypes("float").columns, unit)
-    return {str(c): known.get(str(c), unit) for c in frame.columns if c in known or c in other}
+    names = sorted(facts["variant"].astype(str), key=lambda name: prices.get(name, 0))
+    return {name: f"{name} ({fmt.money(prices[name], currency)})" if prices else name for name in names}
 
 
-def spoken(frame: pd.DataFrame, label: str, value: str, unit: str) -> str:
-    """Say a column in words, for those who do not see the figure.
-
-    Example:
-        >>> import pandas as pd
-        >>> spoken(pd.DataFrame({"arm": ["a", "b"], "share": [0.1, 0.2]}), "arm", "share", "percent")
-        'a 10%, b 20%'
-    """
-    return ", ".join(f"{n} {fmt.value(v, unit)}" for n, v in zip(frame[label], frame[value], strict=True))
+def arms(compared: Any, labels: Mapping[str, str], *, title: str = "", subtitle: str = "") -> Picture:
+    """Draw what each arm of a `Comparison` did."""
+    rows = _labeled(compared.arms, labels).pipe(lambda frame: frame.drop(columns="standard_error"))
+    return bars_with_intervals(rows, "value", title=title, subtitle=subtitle)
 
 
-def differences(
-    table: pd.DataFrame,
+def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str = "") -> Picture:
+    """Draw the lifts of `experiments.side_by_side`, variant by variant, as ratios to the control."""
+
+    def ratios(rows: pd.DataFrame) -> pd.DataFrame:
+        ends = {f"ratio{end}": 1 + rows[f"lift{end}"] for end in ("", "_low", "_high")}
+        rows = rows.assign(section=rows["variant"].map(labels), **ends)
+        return rows.rename(columns={"measure": "label"})
+
+    return forest(table.pipe(ratios), subtitle=subtitle, less="less", more="more")
+
+
+def decision(decided: Any, labels: Mapping[str, str], *, within: Any) -> Picture:
+    """Draw the differences of a `Decision` around 0, with the smallest that is worth a change."""
+    table = _labeled(decided.table, labels)
+    title = f"What a visitor is worth within {fmt.shown(within)}, against the control"
+    subtitle = f"Line: {fmt.percent(decided.level)} interval; dashed: the smallest gain worth a change"
+    return _differences(table, "label", "difference", title, subtitle, worthwhile=decided.worthwhile.value)
+
+
+def segment_effects(effects: Any, *, title: str) -> Picture:
+    """Draw the shrunk differences of `SegmentEffects`."""
+    return _differences(effects.table, "segment", "shrunk", title, "Shrunk towards their mean")
+
+
+def willingness_to_pay(worth: Table) -> Picture:
+    """Draw what levels of `Conjoint.willingness_to_pay` are worth."""
+    return _differences(
+        worth,
+        "level",
+        "worth",
+        "What people would pay for it",
+        "Against the reference of each attribute",
+        section="attribute",
+        sides=("worth less", "worth more"),
+    )
+
+
+def value_by_price(curve: Any, value: Any) -> Picture:
+    """Draw a `ProfitCurve` with the arms of a `VisitorValue` as they were."""
+    months, best, naive = curve.horizon, curve.best, curve.cost_of_naive.words["naive"]
+    marks = [("best", best.value), ("churn ignored", naive.value)]
+    dots = value.table.frame.dropna(subset="value")
+    title = f"A visitor is worth most at {fmt.shown(best)}, within {fmt.duration(months, 'months')}"
+    alt = f"{title}; with churn ignored the best price seems to be {fmt.shown(naive)}. Value by price: "
+    ends = dots[["price", "value", "value_low", "value_high"]].set_axis(["x", "y", "low", "high"], axis=1)
+    lines = {"value": "with churn", "value_churn_ignored": "churn ignored"}
+    interval = fmt.percent(curve.level)
+    sketch = "; the models do not fit them" if curve.hazard_ratio.case == "does not fit" else ""
+    return Picture(
+        lambda width: _over_price(curve.table, lines, width, dots=ends, marks=marks, best=best),
+        title,
+        alt + _spoken(value.table, "price", "value"),
+        curve.table,
+        f"Shaded and bars: {interval} intervals; circles: the variants as they were" + sketch,
+    )
+
+
+def stated_demand(stated: Any) -> Picture:
+    """Draw who says they would buy at each price of a `StatedDemand`."""
+    table = stated.table.frame
+    dots = table[["price", "share", "share_low", "share_high"]].set_axis(["x", "y", "low", "high"], axis=1)
+    return Picture(
+        lambda width: _over_price(stated.table, {"smoothed": ""}, width, dots=dots),
+        f"At {fmt.shown(stated.best.words['price'])}, stated revenue is highest",
+        f"Share who say they would buy, by price: {_spoken(stated.table, 'price', 'share')}.",
+        stated.table,
+        "Share who say they would buy; the line never rises",
+    )
+
+
+def price_meter(meter: Any) -> Picture:
+    """Draw the four lines of a `PriceMeter` and where they cross."""
+    ends = [fmt.shown(meter.point(f"{end} acceptable price")) for end in ("lowest", "highest")]
+    return Picture(
+        lambda width: _draw_meter(meter, width),
+        f"People find prices from {ends[0]} to {ends[1]} acceptable",
+        f"Shares who call a price cheap or expensive cross at: {_spoken(meter.points, 'point', 'price')}.",
+        meter.points,
+        "Share of those who answered; shaded: acceptable; dashed upright: the four crossings",
+    )
+
+
+# --- drawing -----------------------------------------------------------------------------------------
+
+
+def _labeled(table: Table, labels: Mapping[str, str]) -> Table:
+    """The table with a column `label` first, its rows in the order of the labels."""
+
+    def label(rows: pd.DataFrame) -> pd.DataFrame:
+        order = {variant: place for place, variant in enumerate(labels)}
+        rows = rows.sort_values("variant", key=lambda names: names.map(order), kind="stable")
+        rows = rows.assign(label=rows["variant"].map(labels))
+        return rows[["label", *rows.columns.drop("label")]]
+
+    return table.pipe(label)
+
+
+def _spoken(table: Table, label: str, value: str) -> str:
+    """A column in words, for those who do not see the figure."""
+    units = table.units
+    pairs = zip(table.frame[label], table.frame[value], strict=True)
+    return ", ".join(
+        f"{fmt.value(name, units[label]) if label in units else name} {fmt.value(number, units[value])}"
+        for name, number in pairs
+    )
+
+
+def _differences(
+    table: Table,
+    label: str,
+    value: str,
+    title: str,
+    subtitle: str,
     *,
-    unit: str,
-    title: str = "",
-    subtitle: str = "",
-    worse: str = "less than the control",
-    better: str = "more than the control",
+    section: str = "",
+    sides: tuple[str, str] = ("less than the control", "more than the control"),
     worthwhile: float | None = None,
-) -> Figure:
-    """Draw differences with their intervals around 0.
-
-    Args:
-        table: Columns label, difference, low and high, in the order given; with a column `section` rows stand
-            under headings.
-        unit: The unit of the differences.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-        worse: What a difference below 0 means, in words.
-        better: What one above 0 means.
-        worthwhile: The smallest difference worth a change, marked by a dashed line.
-    """
-    _need(table, "differences", "label", "difference", "low", "high")
-    fmt.check_unit(unit)
-    lines: list[dict[str, Any]] = []
-    for row in table.to_dict("records"):
-        if "section" in table.columns and (not lines or lines[-1].get("section") != row["section"]):
-            lines.append({"label": row["section"], "section": row["section"], "heading": True})
-        lines.append({str(name): value for name, value in row.items()})
-    with theme():
-        figure, axes = style.new_figure(1.5 + 0.31 * len(lines))
-        marks = [0.0] if worthwhile is None else [0.0, worthwhile]
-        for place, line in enumerate(lines):
-            if line.get("heading"):
-                continue
-            value, low, high = line["difference"], line["low"], line["high"]
-            if fmt.missing(value):
-                style.note(axes, fmt.NOT_AVAILABLE, (0, place), (5, 0), ha="left", va="center")
-                continue
-            ends = [end for end in (low, high) if not fmt.missing(end)]
-            clear = len(ends) == 2 and not low <= 0 <= high
-            color = style.PALETTE[0] if clear else GREY
-            if len(ends) == 2:
-                axes.plot(ends, [place, place], color=color, lw=2.2)
-            axes.plot([value], [place], "o", ms=7, mec=color, mfc=color if clear else "white", mew=1.8)
-            marks += [value, *ends]
-            words = fmt.value(value, unit, signed=True)
-            style.note(
-                axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK, weight="bold"
-            )
-        low, high = min(marks), max(marks)
-        room = 0.08 * (high - low or 1)
-        axes.set_xlim(low - room, high + room)
-        axes.set_ylim(len(lines) - 0.4, -0.6)
-        axes.grid(axis="y", visible=False)
-        axes.axvline(0, color=INK, lw=1, zorder=0.6)
-        if worthwhile is not None:
-            axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
-        style.unit_axis(axes.xaxis, unit)
-        axes.set_yticks(range(len(lines)), [style.shorten(line["label"], 28) for line in lines])
-        for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
-            tick.set_color(INK)
-            tick.set_weight("bold" if line.get("heading") else "normal")
-        center = (0 - low + room) / (high - low + 2 * room)
-        if center > 0.25:
-            style.note(axes, f"\N{LEFTWARDS ARROW} {worse}", (0, 1), (-6, 4), "xaxis", ha="right")
-        if center < 0.75:
-            style.note(axes, f"{better} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
-        style.headline(figure, title, subtitle)
-        figure.draw_without_rendering()
-        return figure
+) -> Picture:
+    if not len(table):
+        return Picture.nothing(f"{title}: there is nothing to compare.")
+    rows: list[tuple[str, Estimate | None]] = []
+    unit, heading = table.units[value], ""
+    columns = [value, f"{value}_low", f"{value}_high"]
+    for row in table.frame.to_dict("records"):
+        if section and row[section] != heading:
+            heading = row[section]
+            rows.append((str(heading), None))
+        found, low, high = (float(row[name]) for name in columns)
+        rows.append((str(row[label]), Estimate(found, low, high)))
+    told = table
+    if section:
+        told = table.pipe(lambda frame: frame.assign(**{label: frame[section] + " " + frame[label]}))
+    said = _spoken(told, label, value)
+    alt = f"Differences with their intervals. {title}: {said}."
+    return Picture(
+        lambda width: _draw_differences(rows, unit, sides, worthwhile, width), title, alt, table, subtitle
+    )
 
 
-def price_curve(
-    table: pd.DataFrame,
-    *,
-    price_unit: str,
+def _draw_differences(
+    rows: Sequence[tuple[str, Estimate | None]],
     unit: str,
-    lines: Mapping[str, str] | None = None,
-    points: pd.DataFrame | None = None,
-    marks: Mapping[str, float] | None = None,
-    best: tuple[float, float, float] | None = None,
-    from_zero: bool = False,
-    title: str = "",
-    subtitle: str = "",
+    sides: tuple[str, str],
+    worthwhile: float | None,
+    width: float,
 ) -> Figure:
-    """Draw one or several curves over price, with what was measured at the prices tested.
-
-    Args:
-        table: Columns price and those of `lines`; with low and high, the band of the first line.
-        price_unit: The unit of price.
-        unit: The unit of the curves.
-        lines: For each column to draw its name; None: the column `value`, without a name.
-        points: Columns price, value, low and high: what was measured.
-        marks: Prices to mark, by name.
-        best: A price and the limits of its interval, drawn as a bar along the bottom.
-        from_zero: Whether the scale begins at 0.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-    """
-    lines = dict(lines or {"value": ""})
-    _need(table, "price_curve", "price", *lines)
-    fmt.check_unit(unit)
-    frame = table.sort_values("price", kind="stable")
-    with theme():
-        figure, axes = style.new_figure(3.9)
-        x = frame["price"].to_numpy(dtype=float)
-        ends, reach = [], []
-        for place, (column, name) in enumerate(lines.items()):
-            y = frame[column].to_numpy(dtype=float)
-            color = style.PALETTE[place % len(style.PALETTE)]
-            axes.plot(x, y, color=color, ls="-" if place == 0 else (0, (4, 2)))
-            ends.append((name, float(x[-1]), float(y[-1]), color))
-            reach += [y.min(), y.max()]
-        if {"low", "high"} <= set(frame.columns):
-            axes.fill_between(x, frame["low"], frame["high"], color=style.PALETTE[0], alpha=0.14, lw=0)
-            reach += [frame["low"].min(), frame["high"].max()]
-        if points is not None:
-            axes.vlines(points["price"], points["low"], points["high"], color=INK, lw=1.5)
-            axes.plot(points["price"], points["value"], "o", ms=6, mfc="white", mec=INK, mew=1.6)
-            reach += [points["low"].min(), points["high"].max()]
-        low, high = float(min(reach)), float(max(reach))
-        low = min(0.0, low) if from_zero else low
-        room = 0.12 * (high - low or abs(high) or 1)
-        axes.set_ylim(low - (0 if from_zero and low >= 0 else room), high + room)
-        wide = 0.03 * (x[-1] - x[0] or abs(x[0]) or 1)
-        axes.set_xlim(x[0] - wide, x[-1] + wide)
-        style.unit_axis(axes.yaxis, unit)
-        style.unit_axis(axes.xaxis, price_unit, bins=7)
-        axes.grid(axis="x", visible=False)
-        for place, (name, price) in enumerate((marks or {}).items()):
-            axes.axvline(price, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.7)
-            right = price > (x[0] + x[-1]) / 2
-            words = f"{name} {fmt.value(price, price_unit)}".strip()
-            side = "right" if right else "left"
-            style.note(
-                axes, words, (price, 1), (-4 if right else 4, -4 - 14 * place), "xaxis", ha=side, va="top"
-            )
-        if best is not None:
-            axes.plot(
-                best[1:], [0.012, 0.012], transform=axes.get_xaxis_transform(), color=style.PALETTE[0], lw=4
-            )
-        axes.set_xlabel("Price")
-        style.headline(figure, title, subtitle)
-        if any(name for name, *_ in ends):
-            style.label_ends(axes, ends)
-        figure.draw_without_rendering()
-        return figure
+    """Rows around 0; one without an estimate is a heading, and what its interval tells from 0 is filled."""
+    figure, axes = style.new_figure(0.9 + 0.31 * len(rows), width=width)
+    marks = [0.0] if worthwhile is None else [0.0, worthwhile]
+    for place, (_, found) in enumerate(rows):
+        if found is None:
+            continue
+        if not found.known:
+            style.note(axes, fmt.NOT_AVAILABLE, (0, place), (5, 0), ha="left", va="center")
+            continue
+        ends = [end for end in (found.low, found.high) if not fmt.missing(end)]
+        clear = len(ends) == 2 and not found.low <= 0 <= found.high
+        color = style.PALETTE[0] if clear else GREY
+        axes.plot(ends, [place] * len(ends), color=color, lw=2.2)
+        axes.plot([found.value], [place], "o", ms=7, mec=color, mfc=color if clear else "white", mew=1.8)
+        marks += [found.value, *ends]
+        words = fmt.value(found.value, unit, signed=True)
+        style.note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK, weight="bold")
+    low, high = min(marks), max(marks)
+    room = 0.08 * (high - low or 1)
+    axes.set_xlim(low - room, high + room)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.axvline(0, color=INK, lw=1, zorder=0.6)
+    if worthwhile is not None:
+        axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
+    style.unit_axis(axes.xaxis, unit)
+    axes.set_yticks(range(len(rows)), [style.shorten(name, 28) for name, _ in rows])
+    for tick, (_, found) in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_color(INK)
+        tick.set_weight("bold" if found is None else "normal")
+    if width < 5:
+        sides = (sides[0].partition(" than")[0], sides[1].partition(" than")[0])
+    center = (0 - low + room) / (high - low + 2 * room)
+    if center > 0.25:
+        style.note(axes, f"\N{LEFTWARDS ARROW} {sides[0]}", (0, 1), (-6, 4), "xaxis", ha="right")
+    if center < 0.75:
+        style.note(axes, f"{sides[1]} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
+    return figure
 
 
-def price_meter(
-    curves: pd.DataFrame,
-    points: pd.DataFrame,
+def _over_price(
+    table: Table,
+    lines: Mapping[str, str],
+    width: float,
     *,
-    price_unit: str,
-    title: str = "",
-    subtitle: str = "Share of those who answered",
+    dots: pd.DataFrame,
+    marks: Sequence[tuple[str, float]] = (),
+    best: Estimate | None = None,
 ) -> Figure:
-    """Draw the four lines of the price meter and where they cross.
-
-    Args:
-        curves: Columns price, too_cheap, cheap, expensive and too_expensive (shares).
-        points: Columns point, price, low and high.
-        price_unit: The unit of price.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-    """
-    _need(curves, "price_meter", "price", "too_cheap", "cheap", "expensive", "too_expensive")
-    frame = curves.sort_values("price", kind="stable")
-    with theme():
-        figure, axes = style.new_figure(4.3)
-        names = {"too_cheap": 5, "cheap": 2, "expensive": 1, "too_expensive": 4}
-        shown = points.dropna(subset="price")
-        if len(shown):
-            low, high = shown["price"].min(), shown["price"].max()
-            axes.axvspan(low, high, color=style.PALETTE[3], alpha=0.14, lw=0)
-        for name, color in names.items():
-            outer = name.startswith("too")
-            axes.plot(
-                frame["price"], frame[name], color=style.PALETTE[color], ls="-" if outer else (0, (4, 2))
-            )
-        for row in shown.to_dict("records"):
-            axes.axvline(row["price"], color=MUTED, lw=0.9, ls=(0, (2, 2)), zorder=0.7)
-        axes.set_ylim(0, 1)
-        bottom, top = _reach(frame)
-        axes.set_xlim(bottom, top)
-        style.unit_axis(axes.yaxis, "percent")
-        style.unit_axis(axes.xaxis, price_unit, bins=7)
-        axes.grid(axis="x", visible=False)
-        axes.set_xlabel("Price")
-        key = [(name.replace("_", " "), style.PALETTE[color]) for name, color in names.items()]
-        style.headline(figure, title, subtitle, key)
-        figure.draw_without_rendering()
-        return figure
+    """Columns over price, by name, the first with its interval; `dots` (x, y, low, high) were measured."""
+    frame, unit = table.frame.sort_values("price", kind="stable"), table.units[next(iter(lines))]
+    figure, axes = style.new_figure(3.3, width=width)
+    x, ends, reach = frame["price"].to_numpy(dtype=float), [], [*dots["low"], *dots["high"]]
+    for place, (column, name) in enumerate(lines.items()):
+        y, color = frame[column].to_numpy(dtype=float), style.PALETTE[place]
+        axes.plot(x, y, color=color, ls="-" if place == 0 else (0, (4, 2)))
+        ends.append((name, float(x[-1]), float(y[-1]), color))
+        reach += [y.min(), y.max()]
+        if f"{column}_low" in frame:
+            band = [frame[f"{column}_low"], frame[f"{column}_high"]]
+            axes.fill_between(x, *band, color=color, alpha=0.14, lw=0)
+            reach += [band[0].min(), band[1].max()]
+    axes.vlines(dots["x"], dots["low"], dots["high"], color=INK, lw=1.5)
+    axes.plot(dots["x"], dots["y"], "o", ms=6, mfc="white", mec=INK, mew=1.6)
+    low, high = float(min(reach)), float(max(reach))
+    room = 0.12 * (high - low or abs(high) or 1)
+    axes.set_ylim(low - room, high + room)
+    wide = 0.03 * (x[-1] - x[0] or abs(x[0]) or 1)
+    axes.set_xlim(x[0] - wide, x[-1] + wide)
+    _price_axis(axes, unit, table.units["price"])
+    for place, (name, price) in enumerate(marks):
+        axes.axvline(price, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.7)
+        right, down = price > (x[0] + x[-1]) / 2, -4 - 14 * place
+        words, side = f"{name} {fmt.value(price, table.units['price'])}", "right" if right else "left"
+        style.note(axes, words, (price, 1), (-4 if right else 4, down), "xaxis", ha=side, va="top")
+    if best is not None:
+        along = axes.get_xaxis_transform()
+        axes.plot([best.low, best.high], [0.012, 0.012], transform=along, color=style.PALETTE[0], lw=4)
+    if any(name for name, *_ in ends):
+        style.label_ends(axes, ends)
+    return figure
 
 
-def _reach(frame: pd.DataFrame) -> tuple[float, float]:
-    """The prices between which the lines move: 1 % are left aside at each end."""
+def _draw_meter(meter: Any, width: float) -> Figure:
+    frame, shown = meter.curves.frame, meter.points.frame["price"].dropna()
+    figure, axes = style.new_figure(3.7, width=width)
+    if len(shown):
+        axes.axvspan(shown.min(), shown.max(), color=style.PALETTE[3], alpha=0.14, lw=0)
+    key = {"too_cheap": 5, "cheap": 2, "expensive": 1, "too_expensive": 4}
+    for name, color in key.items():
+        dashes = "-" if name.startswith("too") else (0, (4, 2))
+        words = name.replace("_", " ")
+        axes.plot(frame["price"], frame[name], color=style.PALETTE[color], ls=dashes, label=words)
+    for price in shown:
+        axes.axvline(price, color=MUTED, lw=0.9, ls=(0, (2, 2)), zorder=0.7)
+    axes.set_ylim(0, 1)
+    # Where the lines move: 1 % are left aside at each end.
     busy = frame[(frame["too_cheap"] < 0.995) & (frame["too_expensive"] < 0.99)]
     busy = busy if len(busy) > 1 else frame
-    return float(busy["price"].min()), float(busy["price"].max())
+    axes.set_xlim(busy["price"].min(), busy["price"].max())
+    _price_axis(axes, "percent", meter.points.units["price"])
+    columns = 4 if width > 5 else 2
+    figure.legend(loc="outside upper left", ncols=columns, frameon=False, labelcolor="linecolor")
+    return figure
 
 
-def _need(table: pd.DataFrame, name: str, *columns: str) -> None:
-    absent = [column for column in columns if column not in table.columns]
-    if absent:
-        have = ", ".join(str(column) for column in table.columns)
-        raise InputError(f"The figure {name} needs the column {absent[0]}; the table has {have}.")
-    if len(table) == 0:
-        raise InputError(f"The figure {name} has nothing to draw: its table has no rows.")
+def _price_axis(axes: Axes, unit: str, price_unit: str) -> None:
+    style.unit_axis(axes.yaxis, unit)
+    style.unit_axis(axes.xaxis, price_unit, bins=7)
+    axes.grid(axis="x", visible=False)
+    axes.set_xlabel("Price")

@@ -1,0 +1,295 @@
+"""What a visitor is worth at a price, from conversion, lifetimes and what a paid month leaves.
+
+The value of a visitor is what a price should be judged by: conversion falls with the price, and so does the
+time that subscribers stay, while each paid month brings more. Money is in minor units; `level` is that of the
+intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tenure.economics import Economics
+from tenure.errors import InputError, NotApplicable
+from tenure.money import minor_exponent
+from tenure.result import NAN, Estimate, Table
+from tenure.stats.lifetable import Array, check_level, z_value
+from tenure.stats.survival import kaplan_meier
+
+
+@dataclass(frozen=True)
+class Earnings:
+    """What a paid month at a price leaves, in minor units of the reporting currency.
+
+    Attributes:
+        economics: The company's, with costs as `earnings` sees them.
+        currency: The reporting currency.
+        rate: Minor units of it for one minor unit of a price.
+    """
+
+    economics: Economics
+    currency: str = "EUR"
+    rate: float = 1.0
+
+    def left(self, price: Array | float) -> Array:
+        """Return what a month leaves at a price, in minor units of the price's currency."""
+        return np.asarray(
+            self.economics.left_of(np.asarray(price, dtype=float) * self.rate, self.currency, months=1)
+        )
+
+    def discount(self, months: int) -> Array:
+        """Return the weights of payments after 0, 1, ..., months - 1 months."""
+        return np.asarray(self.economics.discount(np.arange(months)))
+
+    @property
+    def service(self) -> float:
+        """The cost of serving somebody for a month."""
+        return float(-self.economics.left_of(0.0, self.currency, charges=0, months=1))
+
+    @property
+    def unit(self) -> str:
+        """The unit of what it leaves."""
+        return f"money:{self.currency}"
+
+
+def earnings(
+    economics: Economics, currency: str, *, price: float | None, unit_cost: float = 0.0, rate: float = 1.0
+) -> Earnings:
+    """Say what a month leaves at another price: what serving somebody costs does not rise with the price.
+
+    Serving a subscriber for a month costs `unit_cost` or, if that is 0, what the company's margin takes off
+    today's price, (1 - margin) price, and its cost to serve. A month at the price x leaves
+    x (1 - fee_share) - fee_fixed - that cost.
+
+    Args:
+        economics: The company's.
+        currency: The reporting currency.
+        price: Today's price, in minor units of the currency of prices; None: unknown, so that costs are the
+            company's share of revenue.
+        unit_cost: Cost of serving a subscriber for a month, in the reporting currency; 0: the company's.
+        rate: Minor units of the reporting currency for one minor unit of a price.
+
+    Raises:
+        InputError: The cost is negative.
+
+    Example:
+        >>> company = Economics(margin=0.7, fee_share=0.02, fee_fixed=0.25)
+        >>> [round(float(earnings(company, "EUR", price=1000).left(x))) for x in (1000, 1500)]
+        [655, 1145]
+    """
+    if unit_cost < 0:
+        raise InputError(f"The parameter `unit_cost` must be from 0 up; it is {unit_cost!r}.")
+    if not unit_cost and price is None:
+        return Earnings(economics, currency, rate)
+    today = (price or 0) * rate / 10 ** minor_exponent(currency)
+    served = unit_cost or (1 - economics.margin) * today + economics.cost_to_serve
+    costs = {"margin": 1.0, "cost_to_serve": served}
+    return Earnings(economics.model_copy(update=costs), currency, rate)
+
+
+def life_tables(counts: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
+    """Add up counts of lifetimes to a life table for each value of a column.
+
+    Args:
+        counts: What `measures.experiments.stay_counts` gives: the column, `entry`, `exit`, `event`, `n`.
+        by: The column whose values become the groups.
+
+    Returns:
+        A life table as `tenure.stats.survival` takes it: `group`, `period`, `at_risk`, `events`,
+        `censored`, `entered`.
+
+    Raises:
+        NotApplicable: Nobody was observed for a whole period.
+
+    Example:
+        >>> counts = pd.DataFrame(dict(variant="a", entry=0, exit=[1, 2], event=[1, 0], n=[3, 7]))
+        >>> life_tables(counts)[["group", "period", "at_risk", "events", "censored"]].to_numpy().tolist()
+        [['a', 1, 10, 3, 0], ['a', 2, 7, 0, 7]]
+    """
+    if counts.empty:
+        raise NotApplicable(
+            "Nobody who was assigned has been subscribed for a whole period yet, so lifetimes cannot be "
+            "compared: wait, or use a shorter period."
+        )
+    leaves = counts.assign(
+        group=counts[by].astype(str),
+        events=counts["n"] * (counts["event"] == 1),
+        censored=counts["n"] * (counts["event"] != 1),
+    )
+    exits = leaves.groupby(["group", "exit"])[["events", "censored"]].sum()
+    entries = leaves[leaves["entry"] > 0].groupby(["group", "entry"])["n"].sum()
+    exits.index.names = entries.index.names = ["group", "period"]
+    table = exits.join(entries.rename("entered"), how="outer").fillna(0).astype("int64").reset_index()
+    change = table["events"] + table["censored"] - table["entered"]
+    table["at_risk"] = change[::-1].groupby(table["group"][::-1]).cumsum()[::-1]
+    return table[["group", "period", "at_risk", "events", "censored", "entered"]]
+
+
+@dataclass(frozen=True, eq=False)
+class VisitorValue:
+    """What a visitor is worth up to a horizon, by variant.
+
+    Attributes:
+        table: A row a variant: `variant`, `price`, `n`, `converted`, `conversion`, `margin` (of a paid
+            month), `months_of_a_subscriber` (paid within the horizon, discounted), `months_of_a_visitor` (not
+            discounted), `value` (of a visitor) with its interval, and `tail`, the share of it that lies
+            beyond what was observed, by a model. NaN where it cannot be said; its notes say why.
+        horizon: The horizon, in months.
+        level: The intervals' level.
+    """
+
+    table: Table
+    horizon: int
+    level: float
+
+    def arm(self, variant: str) -> Estimate:
+        """Return what a visitor shown the variant is worth; arms are samples of their own.
+
+        Raises:
+            InputError: There is no such variant.
+        """
+        n = int(self.table.estimate(variant, "n").value)
+        return self.table.estimate(variant, "value", n=n, of="visitor", level=self.level, sample=variant)
+
+    def differences(self, control: str) -> pd.DataFrame:
+        """Return differences from the control, each with its `standard_error`, as `decide` takes them."""
+        base, rows = self.arm(control), []
+        for variant in self.table.frame["variant"].drop_duplicates():
+            gap = self.arm(variant).against(base, "the control").difference if variant != control else None
+            if gap is not None:
+                error = (gap.high - gap.low) / 2 / z_value(self.level)
+                rows.append((variant, gap.value, gap.low, gap.high, error))
+        names = ["variant", "difference", "difference_low", "difference_high", "standard_error"]
+        return pd.DataFrame(rows, columns=names)
+
+
+def visitor_value(
+    counts: pd.DataFrame,
+    life: pd.DataFrame,
+    earned: Earnings,
+    *,
+    horizon: int,
+    tail: Mapping[str, Array] | None = None,
+    currency: str = "",
+    level: float = 0.95,
+) -> VisitorValue:
+    """Estimate the margin of a visitor up to a horizon, with those still subscribed counted rightly.
+
+    The value is c m E: the conversion c, the margin m of a paid month, and the discounted paid months
+    E = S(0) + S(1) v + ... + S(h-1) v^(h-1) of a subscriber, with S the product-limit curve, which counts
+    subscribers for as long as they were observed. Conversion and lifetimes are estimated from different
+    events, so the variance is (m E)^2 var(c) + (m c)^2 var(E), that of E by Greenwood's sum weighted with the
+    discounted area to the right.
+
+    Args:
+        counts: Columns `variant`, `n`, `converted` and `price` (of a month).
+        life: The life table of subscribers, its `group` being the variant.
+        earned: What a paid month leaves.
+        horizon: Months from 1 up.
+        tail: For a variant, its curve S(0), S(1), ... from a model, used beyond what was observed; None:
+            a variant not observed up to the horizon has no value.
+        currency: That of prices in minor units; empty: they are in any unit.
+        level: The intervals' level.
+
+    Returns:
+        The values. A variant without conversions is worth 0, without an interval from below.
+
+    Raises:
+        InputError: The counts, the life table or an option is not as it should be.
+
+    Example:
+        >>> counts = pd.DataFrame(dict(variant=["a"], n=1000, converted=200, price=1000))
+        >>> life = pd.DataFrame(dict(group="a", period=[1, 2], at_risk=[200, 150], events=[50, 30],
+        ...                          censored=[0, 120]))
+        >>> free = Economics(margin=1, fee_share=0, fee_fixed=0, discount_rate=0, cost_to_serve=4)
+        >>> worth = visitor_value(counts, life, Earnings(free), horizon=2).table.frame
+        >>> worth[["conversion", "months_of_a_subscriber", "value"]].round(3).to_numpy().tolist()
+        [[0.2, 1.75, 210.0]]
+    """
+    check_level(level)
+    curves, weights, rows, notes = kaplan_meier(life).table.frame, earned.discount(horizon), [], []
+    last = curves.groupby("group")["period"].max()
+    for row in counts.to_dict("records"):
+        name, n, x = str(row["variant"]), float(row["n"]), float(row["converted"])
+        own, margin = curves[curves["group"] == name], float(earned.left(row["price"]))
+        curve, variance, beyond = discounted_curve(own, weights, (tail or {}).get(name))
+        c = x / n if n else NAN
+        if x == 0 and n:
+            curve, variance = np.zeros(horizon), 0.0
+            notes.append(f"Nobody in {name} subscribed.")
+        elif np.isnan(curve).any():
+            notes.append(
+                f"Subscribers of {name} were observed for {last.get(name, 0):.0f} months, not up to the "
+                f"horizon of {horizon}: choose a shorter horizon, or wait."
+            )
+        months = float(curve @ weights)
+        value = c * margin * months
+        spread = months**2 * (c * (1 - c) / n if n else NAN) + c**2 * variance
+        half = z_value(level) * abs(margin) * float(np.sqrt(spread))
+        found = {"price": row["price"], "n": int(n), "converted": int(x), "conversion": c, "margin": margin}
+        found |= {"months_of_a_subscriber": months, "months_of_a_visitor": float(c * curve.sum())}
+        found |= {"value": value, "value_low": value - half, "value_high": value + half}
+        rows.append({"variant": name} | found | {"tail": beyond * c * margin / value if value else 0.0})
+    units = {"price": f"money:{currency}" if currency else "number", "n": "count", "converted": "count"}
+    units |= dict.fromkeys(("conversion", "tail"), "percent")
+    units |= dict.fromkeys(("months_of_a_subscriber", "months_of_a_visitor"), "months")
+    units |= dict.fromkeys(("margin", "value"), earned.unit)
+    return VisitorValue(Table(pd.DataFrame(rows), units, tuple(notes)), int(horizon), level)
+
+
+def model_tail(life: pd.DataFrame, horizon: int) -> dict[str, Array]:
+    """Return curves of the shifted beta-geometric model to go on with where observation ended.
+
+    Args:
+        life: The life table, a group for each variant.
+        horizon: Periods.
+
+    Returns:
+        For each variant S(0), ..., S(horizon); none where the data cannot tell the model.
+    """
+    from tenure.models.retention import fit_retention
+
+    try:
+        fit = fit_retention(life, "sbg", keys=["group"])
+    except NotApplicable:
+        return {}
+    return dict(zip(fit.groups["group"].astype(str), fit.curves(fit.groups, horizon), strict=True))
+
+
+def discounted_curve(
+    own: pd.DataFrame, weights: Array, tail: Array | None = None
+) -> tuple[Array, float, float]:
+    """Return a curve up to a horizon, the variance of its discounted sum, and the part beyond the data.
+
+    Args:
+        own: One group of the table of `tenure.stats.survival.kaplan_meier`.
+        weights: What payments after 0, 1, ... periods are worth today, up to the horizon.
+        tail: A model's curve S(0), S(1), ... to go on with beyond what was observed; None: NaN there.
+
+    Returns:
+        S(0), ..., S(horizon - 1); the variance; the discounted sum beyond what was observed.
+    """
+    horizon = len(weights)
+    curve = np.full(horizon, np.nan)
+    if own.empty:
+        return curve, NAN, 0.0
+    own = own.set_index("period").reindex(range(int(own["period"].max()) + 1))
+    seen = own["survival"].ffill().to_numpy()[:horizon]
+    curve[: len(seen)] = seen
+    beyond = 0.0
+    if len(seen) < horizon:
+        if seen[-1] == 0:
+            curve[len(seen) :] = 0
+        elif tail is not None:
+            k = len(seen) - 1
+            curve[len(seen) :] = seen[-1] * np.asarray(tail)[k + 1 : horizon] / tail[k]
+            beyond = float((curve * weights)[len(seen) :].sum())
+    d, n = own["events"].fillna(0).to_numpy(), own["at_risk"].fillna(0).to_numpy()
+    terms = np.divide(d, n * (n - d), out=np.zeros(len(d)), where=(n > d) & (d > 0))
+    right = np.cumsum((curve * weights)[::-1])[::-1]
+    upto = min(horizon, len(terms))
+    return curve, float((right[1:upto] ** 2 * terms[1:upto]).sum()), beyond

@@ -1,0 +1,460 @@
+"""Means and shares of an experiment's arms compared, on sums alone.
+
+A table of *sums* has a row for each variant, or for each variant and segment: `n`, for a column a its sum
+`s_a` and sum of squares `q_a`, and for a pair of columns the sum of their products `c_a_b`. The engine makes
+them (`tenure.measures.experiments.moments`), so estimates depend neither on the order of rows nor on how they
+were cut into chunks. The closed forms are written out, because on sums they are a few lines each; the tests
+check them against tea-tasting, gbstats and published numbers.
+
+`control` is the variant to compare with, `level` that of the intervals. With `planned_n` intervals are
+confidence sequences that hold however often one looks; None: one look (see `compare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from tenure.errors import InputError, NotApplicable
+from tenure.result import Estimate, Table
+from tenure.stats.intervals import wilson
+from tenure.stats.lifetable import Array, check_level, chi2_p, holm, spelled, z_value
+
+
+def add_up(sums: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.DataFrame:
+    """Add sums up to coarser groups, such as variants over all segments.
+
+    Example:
+        >>> rows = pd.DataFrame({"variant": ["a", "a"], "channel": ["x", "y"], "n": [2, 3], "s_y": [1., 4.]})
+        >>> add_up(rows).to_dict("records")
+        [{'variant': 'a', 'n': 5, 's_y': 5.0}]
+    """
+    numbers = [c for c in sums.columns if c == "n" or c[:2] in ("s_", "q_", "c_")]
+    return sums.groupby(list(by), sort=True, observed=True)[numbers].sum().reset_index()
+
+
+class Arms(NamedTuple):
+    """Each variant's mean, the control first; NaN where it cannot be had.
+
+    Attributes:
+        names: The variants.
+        n: Units.
+        mean: Means, adjusted or divided: see `compare`.
+        variance: Variance of a unit's contribution, so that the mean's is variance / n.
+    """
+
+    names: tuple[str, ...]
+    n: Array
+    mean: Array
+    variance: Array
+
+    @property
+    def error(self) -> Array:
+        """Standard errors of the means."""
+        return np.sqrt(self.variance / self.n)
+
+
+def arm_means(
+    sums: pd.DataFrame,
+    measure: str,
+    control: str,
+    covariate: str | None = None,
+    denominator: str | None = None,
+) -> Arms:
+    """Return each variant's mean, adjusted by a covariate or divided by a denominator: see `compare`.
+
+    Raises:
+        InputError: The control or a column of sums is absent.
+    """
+    columns = [a for a in (measure, covariate, denominator) if a]
+    pairs = [f"c_{measure}_{other}" for other in columns[1:]]
+    wanted = ["n", *(f"{kind}_{a}" for a in columns for kind in "sq"), *pairs]
+    absent = [c for c in wanted if c not in sums.columns]
+    if absent:
+        raise InputError(
+            f"The table of sums has no column {absent[0]}; it has {spelled(sums.columns)}: name the "
+            "measure, its covariate and its denominator when making it with measures.experiments.moments."
+        )
+    rows = sums["variant"].astype(str).to_numpy()
+    names = sorted(set(rows.tolist()))
+    if control not in names:
+        raise InputError(
+            f"There is no variant {control!r} in the experiment; it has {spelled(names) or 'none'}."
+        )
+    names = [control, *(name for name in names if name != control)]
+    values = sums[wanted].to_numpy(dtype=float)
+    s = dict(zip(wanted, np.array([values[rows == name].sum(axis=0) for name in names]).T, strict=True))
+    n = np.where(s["n"] > 0, s["n"], np.nan)
+
+    def covariance(a: str, b: str) -> Array:
+        product = s[f"q_{a}"] if a == b else s[f"c_{a}_{b}"]
+        value = (product - s[f"s_{a}"] * s[f"s_{b}"] / n) / np.where(n > 1, n - 1, np.nan)
+        return np.maximum(value, 0) if a == b else value
+
+    mean, variance = s[f"s_{measure}"] / n, covariance(measure, measure)
+    if denominator:
+        below = np.where(s[f"s_{denominator}"] != 0, s[f"s_{denominator}"], np.nan)
+        mean = s[f"s_{measure}"] / below
+        spread = mean**2 * covariance(denominator, denominator)
+        variance = variance - 2 * mean * covariance(measure, denominator) + spread
+        variance = np.maximum(variance, 0) / (below / n) ** 2
+    if covariate:
+        before, shared = covariance(covariate, covariate), covariance(measure, covariate)
+        within = np.nansum(before * (n - 1))
+        theta = np.nansum(shared * (n - 1)) / within if within > 0 else 0.0
+        mean = mean - theta * (s[f"s_{covariate}"] / n - s[f"s_{covariate}"].sum() / s["n"].sum())
+        variance = np.maximum(variance - 2 * theta * shared + theta**2 * before, 0)
+    return Arms(tuple(names), s["n"], mean, variance)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Variants compared with a control.
+
+    Attributes:
+        table: A row a variant other than the control: `variant`, `n`, `control_n`, `control` and `value`
+            (means), `difference` and `lift` (difference / control; NaN where the control's mean is not above
+            0), each with `_low` and `_high`, `standard_error` of the difference, `p`, `p_adjusted` (Holm).
+        arms: A row a variant, the control first: `variant`, `n`, `value` with its interval, `standard_error`.
+        control: The control.
+        unit: The unit of values.
+        level: The intervals' level.
+        always_valid: Whether they hold at any number of looks.
+    """
+
+    table: Table
+    arms: Table
+    control: str
+    unit: str
+    level: float
+    always_valid: bool
+
+    def arm(self, variant: str, *, of: str = "visitor") -> Estimate:
+        """Return a variant's mean of so many `of` something; arms are samples of their own."""
+        n = int(self.arms.estimate(variant, "n").value)
+        return self.arms.estimate(variant, "value", n=n, of=of, level=self.level, sample=variant)
+
+    def against_control(self, variant: str, label: str = "the control", *, of: str = "visitor") -> Estimate:
+        """Return a variant's mean, compared with the control's by their difference."""
+        difference = self.table.estimate(variant, "difference", level=self.level)
+        return self.arm(variant, of=of).versus(self.arm(self.control, of=of), difference, label)
+
+    def furthest(self) -> str:
+        """Return the variant that is furthest from the control."""
+        away = self.table.frame["difference"].abs().fillna(-1).to_numpy()
+        return str(self.table.frame["variant"].iloc[int(away.argmax())])
+
+
+def compare(
+    sums: pd.DataFrame,
+    measure: str,
+    *,
+    control: str,
+    unit: str = "number",
+    covariate: str | None = None,
+    denominator: str | None = None,
+    lift: Literal["log", "linear"] = "log",
+    planned_n: int | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """Compare the mean of a measure in each variant with the control's.
+
+    Welch's interval and test for means. With a `covariate` of before the experiment the means are
+    adjusted by CUPED, theta being the pooled within-arm regression coefficient (Deng and others 2013);
+    the lift still divides by the *unadjusted* control mean. With a `denominator` the measure is a ratio
+    of means and its variance that of the delta method.
+
+    With `planned_n` the intervals are asymptotic confidence sequences, valid however often one looks and
+    tightest about that many units in both arms together (Waudby-Smith and others 2024,
+    doi:10.1214/24-AOS2408): half-width sqrt(v) sqrt(2 (n r^2 + 1) / (n r)^2 log(sqrt(n r^2 + 1) / alpha)),
+    v the variance times n and r^2 = (-2 log alpha + log(1 - 2 log alpha)) / planned_n; p is then the
+    smallest alpha whose interval excludes 0.
+
+    Args:
+        sums: Sums by variant, or by variant and segment.
+        measure: The measure.
+        control: The control.
+        unit: The measure's unit.
+        covariate: A column of before the experiment.
+        denominator: The measure below the line of a ratio.
+        lift: The scale of the relative interval: the logarithm of the ratio of means, or the ratio itself.
+        planned_n: Units of both arms for which to be tight.
+        level: The level.
+
+    Returns:
+        The comparisons. Where an arm has fewer than two units, its comparison is NaN.
+
+    Raises:
+        InputError: A variant or a column is absent, or `level` is no share.
+
+    Example:
+        >>> sums = pd.DataFrame({"variant": ["a", "b"], "n": [3407, 3461], "s_revenue": [1396.87, 2422.7],
+        ...                      "q_revenue": [52377.9767, 134698.29]})
+        >>> row = compare(sums, "revenue", control="a", lift="linear").table.frame.iloc[0]
+        >>> [round(float(row[x]), 4) for x in ("difference_low", "difference_high", "p", "lift")]
+        [0.0454, 0.5346, 0.0202, 0.7073]
+    """
+    check_level(level)
+    if planned_n is not None and planned_n < 1:
+        raise InputError(f"`planned_n` must be a number of units from 1 up; it is {planned_n!r}.")
+    arms = arm_means(sums, measure, control, covariate, denominator)
+    divisor = arm_means(sums, measure, control, None, denominator).mean[0] if covariate else arms.mean[0]
+    n, error = arms.n[0] + arms.n[1:], np.hypot(arms.error[0], arms.error[1:])
+    difference = np.where(np.isfinite(error), arms.mean[1:] - arms.mean[0], np.nan)
+    low, high, p = _interval(difference, error, _welch_df(arms), n, planned_n, level)
+    lifts = difference / (divisor if divisor > 0 and arms.mean[0] > 0 else np.nan)
+    if lift == "linear":
+        relative = np.hypot(arms.error[1:] / divisor, arms.error[0] / divisor * (1 + lifts))
+        lift_low, lift_high, _ = _interval(lifts, relative, _welch_df(arms), n, planned_n, level)
+    else:
+        above = np.where(arms.mean > 0, arms.mean, np.nan)
+        logs = arms._replace(mean=np.log(above), variance=arms.variance / above**2)
+        relative = np.hypot(logs.error[0], logs.error[1:])
+        ends = _interval(logs.mean[1:] - logs.mean[0], relative, _welch_df(logs), n, planned_n, level)
+        # Adjusted means have moved from the raw one that the lift divides by.
+        lift_low, lift_high = (np.expm1(end) * above[0] / divisor for end in ends[:2])
+    half = special.stdtrit(np.maximum(arms.n - 1, 1), 0.5 + level / 2) * arms.error
+    return _comparison(
+        arms,
+        (arms.mean - half, arms.mean + half),
+        {"difference": difference, "difference_low": low, "difference_high": high, "standard_error": error}
+        | {"p": p, "lift": lifts, "lift_low": lift_low, "lift_high": lift_high},
+        unit,
+        level,
+        planned_n is not None,
+    )
+
+
+def _comparison(
+    arms: Arms, limits: tuple[Array, Array], columns: dict[str, Array], unit: str, level: float, always: bool
+) -> Comparison:
+    value, n = {"value": arms.mean, "value_low": limits[0], "value_high": limits[1]}, arms.n.astype(int)
+    compared = {"variant": arms.names[1:], "n": n[1:], "control_n": n[0]}
+    compared |= {"control": arms.mean[0], "value": arms.mean[1:], **columns}
+    gap = "points" if unit == "percent" else unit
+    units = {"n": "count", "control_n": "count", "control": unit, "value": unit, "difference": gap}
+    units |= {"standard_error": gap, "p": "p", "p_adjusted": "p", "lift": "percent"}
+    singles = pd.DataFrame({"variant": arms.names, "n": n, **value, "standard_error": arms.error})
+    return Comparison(
+        table=Table(pd.DataFrame({**compared, "p_adjusted": holm(columns["p"])}), units),
+        arms=Table(singles, units),
+        control=arms.names[0],
+        unit=unit,
+        level=level,
+        always_valid=always,
+    )
+
+
+def _welch_df(arms: Arms) -> Array:
+    a, b = arms.variance[0] / arms.n[0], arms.variance[1:] / arms.n[1:]
+    below = a**2 / (arms.n[0] - 1) + b**2 / (arms.n[1:] - 1)
+    return np.divide((a + b) ** 2, below, out=arms.n[0] + arms.n[1:] - 2, where=below > 0)
+
+
+def _interval(
+    value: Array, error: Array, df: Array, n: Array, planned_n: int | None, level: float
+) -> tuple[Array, Array, Array]:
+    """Low, high and p of values that are normal, or near to it; NaN where the error is."""
+    z = np.divide(np.abs(value), error, out=np.full(len(error), np.nan), where=error > 0)
+    if planned_n is None:
+        half, p = special.stdtrit(df, 0.5 + level / 2) * error, 2 * special.stdtr(df, -z)
+    else:
+        half = sequence_half_width(error**2 * n, n, planned_n, level)
+        # The smallest alpha whose confidence sequence, tuned for 0.95, excludes 0.
+        r2 = _tuning(planned_n, 0.95)
+        p = np.minimum(1, np.exp(0.5 * np.log(n * r2 + 1) - z**2 * n * r2 / (2 * (n * r2 + 1))))
+    return value - half, value + half, p
+
+
+def sequence_half_width(
+    variance: Array | float, n: Array | float, planned_n: float, level: float = 0.95
+) -> Array:
+    """Return half the width of an asymptotic confidence sequence; see `compare`.
+
+    Args:
+        variance: Variance of the estimate, times n.
+        n: Units so far.
+        planned_n: Units at which to be tightest.
+        level: The level.
+
+    Example:
+        >>> round(float(sequence_half_width(1.0, 10_000, 10_000)) / (1.96 * 0.01), 2)
+        1.55
+    """
+    n, r2 = np.asarray(n, dtype=float), _tuning(planned_n, level)
+    return np.sqrt(variance * 2 * (n * r2 + 1) / (n**2 * r2) * np.log(np.sqrt(n * r2 + 1) / (1 - level)))
+
+
+def _tuning(planned_n: float, level: float) -> float:
+    alpha = 1 - level
+    return float((-2 * np.log(alpha) + np.log(1 - 2 * np.log(alpha))) / planned_n)
+
+
+def compare_shares(
+    counts: pd.DataFrame, *, control: str, planned_n: int | None = None, level: float = 0.95
+) -> Comparison:
+    """Compare the share of units that converted in each variant with the control's.
+
+    Differences have Newcombe's interval (1998, method 10) and ratios that of Donner and Zou (2012), both
+    made from the score intervals of the two shares, so that they hold with few conversions or none; p is
+    the score test's, pooled under no difference. With `planned_n` they are confidence sequences for means.
+
+    Args:
+        counts: Columns `variant`, `n` and `s_converted` (units that converted).
+        control: The control.
+        planned_n: As for `compare`.
+        level: The level.
+
+    Raises:
+        InputError: A variant is absent, or more converted than there were.
+
+    Example:
+        >>> counts = pd.DataFrame({"variant": ["old", "new"], "n": [574, 550], "s_converted": [22, 14]})
+        >>> round(float(compare_shares(counts, control="old").table.frame["p"].iloc[0]), 4)
+        0.2205
+    """
+    check_level(level)
+    if (counts["s_converted"] > counts["n"]).any():
+        raise InputError("More units converted than there were in a variant: count each unit once.")
+    squares = counts.assign(q_converted=counts["s_converted"])
+    if planned_n is not None:
+        return compare(
+            squares, "converted", control=control, unit="percent", planned_n=planned_n, level=level
+        )
+    arms = arm_means(squares, "converted", control)
+    n, p = np.where(arms.n > 0, arms.n, np.nan), arms.mean
+    # Shares have the variance p (1 - p).
+    arms = arms._replace(variance=p * (1 - p))
+    low, high = wilson(p, n, level)
+    gap = p[1:] - p[0]
+    pooled = (n[0] * p[0] + n[1:] * p[1:]) / (n[0] + n[1:])
+    spread = np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:]))
+    z = np.divide(np.abs(gap), spread, out=np.full(len(gap), np.nan), where=spread > 0)
+    lift = _ratio_of_shares((p[0], low[0], high[0]), (p[1:], low[1:], high[1:]))
+    found = {
+        "difference": gap,
+        "difference_low": gap - np.hypot(p[1:] - low[1:], high[0] - p[0]),
+        "difference_high": gap + np.hypot(high[1:] - p[1:], p[0] - low[0]),
+        "standard_error": np.hypot(arms.error[0], arms.error[1:]),
+        "p": 2 * special.ndtr(-z),
+    }
+    found |= dict(zip(("lift", "lift_low", "lift_high"), lift, strict=True))
+    return _comparison(arms, (low, high), found, "percent", level, False)
+
+
+def _ratio_of_shares(below: tuple[float, float, float], above: tuple[Array, Array, Array]) -> list[Array]:
+    """The relative difference of two shares, its limits recovered from theirs; NaN where nobody converted."""
+    (p0, l0, u0), (p1, l1, u1) = below, above
+    if not p0 > 0:
+        return [np.full(len(p1), np.nan)] * 3
+    product = p0 * p1
+
+    def limit(top: Array, bottom: float, sign: int) -> Array:
+        root = np.sqrt(np.maximum(product**2 - top * bottom, 0))
+        if abs(bottom) < 1e-12:
+            return np.divide(top, 2 * product, out=np.zeros(len(p1)), where=product > 0)
+        return (product + sign * root) / bottom
+
+    low = limit(l1 * (2 * p1 - l1), u0 * (2 * p0 - u0), -1)
+    high = limit(u1 * (2 * p1 - u1), l0 * (2 * p0 - l0), 1)
+    return [p1 / p0 - 1, np.maximum(low, 0) - 1, high - 1]
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentEffects:
+    """A variant's effect by segment.
+
+    Attributes:
+        table: A row a segment: `segment`, `n`, `difference` and `shrunk`, each with `_low` and `_high`,
+            `standard_error`, `p`, `p_adjusted` (Holm).
+        overall: The mean of the effects that they are shrunk towards.
+        spread: The standard deviation of true effects between segments.
+        chi2: Cochran's statistic of no interaction.
+        df: Its degrees of freedom.
+        p: Its p-value.
+    """
+
+    table: Table
+    overall: float
+    spread: float
+    chi2: float
+    df: int
+    p: float
+
+    def interaction(self, alpha: float = 0.05) -> Estimate:
+        """Return the spread; its case is "differ" or "cannot be told apart"."""
+        case = "differ" if self.p < alpha else "cannot be told apart"
+        return Estimate(self.spread, unit=self.table.units["difference"], case=case)
+
+
+def segment_effects(
+    sums: pd.DataFrame,
+    measure: str,
+    *,
+    segment: str,
+    control: str,
+    variant: str,
+    unit: str = "number",
+    level: float = 0.95,
+) -> SegmentEffects:
+    """Compare a variant with the control within segments, and shrink what chance has spread.
+
+    Effects of segments scatter by chance alone. Cochran's Q tests whether they scatter more; the variance
+    between them is DerSimonian and Laird's, and each effect is shrunk towards their mean by the share of
+    its variance that is chance (empirical Bayes; Morris 1983). The interval of a shrunk effect includes
+    the uncertainty of the mean it is shrunk towards.
+
+    Args:
+        sums: Sums by variant and segment.
+        measure: The measure.
+        segment: The column of segments; those in which an arm has fewer than two units are left out.
+        control: The control.
+        variant: The variant.
+        unit: The measure's unit.
+        level: The level.
+
+    Raises:
+        NotApplicable: Fewer than two segments can be compared.
+    """
+    parts = []
+    for value, part in sums[sums["variant"].isin([control, variant])].groupby(segment, observed=True):
+        if part["variant"].nunique() == 2 and part["n"].min() > 1:
+            found = compare(part, measure, control=control, unit=unit, level=level).table
+            parts.append(found.frame.assign(segment=str(value), n=part["n"].sum()))
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"standard_error": []})
+    table = table[table["standard_error"] > 0].reset_index(drop=True)
+    if len(table) < 2:
+        raise NotApplicable(
+            f"Effects by {segment} need two segments with units in both arms; there are {len(table)}."
+        )
+    effect, error = table["difference"].to_numpy(), table["standard_error"].to_numpy()
+    weight = error**-2
+    fixed = (weight * effect).sum() / weight.sum()
+    q, df = float((weight * (effect - fixed) ** 2).sum()), len(effect) - 1
+    between = max(0.0, (q - df) / (weight.sum() - (weight**2).sum() / weight.sum()))
+    total = 1 / (error**2 + between)
+    mean = (total * effect).sum() / total.sum()
+    kept = between / (between + error**2)
+    shrunk = mean + kept * (effect - mean)
+    half = z_value(level) * np.sqrt(kept * error**2 + (1 - kept) ** 2 / total.sum())
+    names = ["segment", "n", "difference", "difference_low", "difference_high", "standard_error", "p"]
+    table = table[names].assign(
+        p_adjusted=holm(table["p"].to_numpy()),
+        shrunk=shrunk,
+        shrunk_low=shrunk - half,
+        shrunk_high=shrunk + half,
+    )
+    units = {**found.units, "shrunk": found.units["difference"]}
+    return SegmentEffects(
+        table=Table(table, units),
+        overall=float(mean),
+        spread=float(np.sqrt(between)),
+        chi2=q,
+        df=df,
+        p=chi2_p(q, df),
+    )
