@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 from tenure.economics import Economics
 from tenure.errors import InputError
@@ -166,6 +167,38 @@ def test_a_point_less_churn_is_worth_what_a_plain_search_says():
     found = worth.of_lower_churn(lost, PLAIN)
     assert found.value == pytest.approx(looped(hazards, hazards, prices, horizon, kept), rel=1e-3)
     assert found.words["step"].value == 0.01
+
+
+def test_a_point_less_of_a_constant_churn_is_worth_what_its_two_curves_say():
+    at_risk = np.round(1e9 * 0.95 ** np.arange(12))
+    life = life_table(at_risk, np.round(at_risk * 0.05))
+    lost = losses(life, churned(life["events"], np.full(12, 10.0)), 12, starters=1)
+    expected = 10 * sum(0.96**k - 0.95**k for k in range(12))
+    assert worth.of_lower_churn(lost, PLAIN).value == pytest.approx(expected, rel=1e-5)
+
+
+def test_its_interval_is_as_wide_as_the_delta_method_says():
+    """Var = sum over periods of (d gain / d h)^2 h (1 - h) / n, with derivatives by numbers."""
+    hazards, n = np.array([0.15, 0.06, 0.05, 0.05, 0.2, 0.04]), 4000.0
+    at_risk = np.round(n * np.cumprod(np.r_[1, 1 - hazards[:-1]]))
+    events = np.round(at_risk * hazards)
+    share = events / at_risk
+
+    def paid(h):
+        curve = np.cumprod(np.r_[1, 1 - h])
+        return curve[:-1].sum(), (1 - curve[-1]) / curve[:-1].sum()
+
+    def gain(h):
+        periods, churn = paid(h)
+        factor = brentq(lambda x: paid(x * h)[1] - churn + 0.01, 0, 1, xtol=1e-14)
+        return paid(factor * h)[0] - periods
+
+    slope = [(gain(share + step) - gain(share - step)) / 2e-5 for step in np.eye(6) * 1e-5]
+    half = 1.959964 * np.sqrt((np.square(slope) * share * (1 - share) / at_risk).sum())
+    prices = churned(events, np.full(6, 10.0))
+    found = worth.of_lower_churn(losses(life_table(at_risk, events), prices, 6, starters=1), PLAIN)
+    assert found.value == pytest.approx(10 * gain(share), rel=1e-6)
+    assert (found.high - found.low) / 20 == pytest.approx(half, rel=0.08)
 
 
 def test_where_churn_is_low_a_tenth_of_a_point_is_taken_off():

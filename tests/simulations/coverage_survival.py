@@ -16,10 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
 from tenure.stats import regression
-from tenure.stats.gain import retention_value
 from tenure.stats.incidence import cumulative_incidence
 from tenure.stats.lifetable import greenwood, log_log_band, product_limit, validate
 from tenure.stats.survival import restricted_mean
@@ -97,18 +95,6 @@ def truth() -> dict[str, np.ndarray]:
     return {"survival": survival, **{cause: share * (1 - survival) for cause, share in SHARES.items()}}
 
 
-def true_gain(hazard: np.ndarray, improvement: float) -> float:
-    """Periods gained by shrinking all hazards until the average churn is lower by `improvement`."""
-
-    def paid(h: np.ndarray) -> tuple[float, float]:
-        curve = np.r_[1, np.cumprod(1 - h)]
-        return float(curve[:-1].sum()), float((1 - curve[-1]) / curve[:-1].sum())
-
-    periods, churn = paid(hazard)
-    factor = brentq(lambda x: paid(x * hazard)[1] - churn + improvement, 0, 1)
-    return paid(factor * hazard)[0] - periods
-
-
 def bands(life: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Survival curves and their limits, a row a company, by the closed forms that lifelines' fitter equals.
 
@@ -132,7 +118,7 @@ def first_below(curve: np.ndarray, level: float) -> float:
 
 
 def curves(seed: int, replications: int, customers: int, *, truncated: bool) -> list[tuple[str, float]]:
-    """Coverage of survival, incidence, restricted mean, median and the value of retention, by month."""
+    """Coverage of survival, incidence and restricted mean, by month."""
     rng = np.random.default_rng(seed)
     life = companies(rng, replications, customers, truncated=truncated)
     true = truth()
@@ -159,11 +145,6 @@ def curves(seed: int, replications: int, customers: int, *, truncated: bool) -> 
                 covered(mean["mean_low"], mean["mean_high"], true["survival"][:horizon].sum()),
             )
         )
-    value = retention_value(life, value_per_period=1.0, horizon=24).table
-    gain = true_gain(monthly_hazard()[:24], 0.01)
-    rows.append(
-        ("gain by a point of retention, 24 months", covered(value["gain_low"], value["gain_high"], gain))
-    )
     return rows
 
 

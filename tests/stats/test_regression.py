@@ -15,7 +15,8 @@ from scipy.optimize import brentq, minimize_scalar
 from reference import survival as published
 from simulations import coverage_survival as simulation
 from tenure.errors import InputError
-from tenure.stats.regression import _total, hazard_ratios, split_hazard_ratios
+from tenure.stats import grouped
+from tenure.stats.regression import hazard_ratios
 
 
 def rossi() -> pd.DataFrame:
@@ -315,7 +316,7 @@ def test_two_groups_are_the_log_rank_score():
     rng = np.random.default_rng(0)
     people = pd.DataFrame({"x": rng.integers(0, 2, 6000), "exit": rng.integers(1, 400, 6000)})
     people["event"] = rng.integers(0, 2, 6000)
-    _, score, information = _total(hazard_ratios(people, ["x"])._sets, np.zeros(1))
+    _, score, information = grouped.total(hazard_ratios(people, ["x"])._sets, np.zeros(1))
     from lifelines.statistics import multivariate_logrank_test
 
     test = multivariate_logrank_test(people["exit"], people["x"], people["event"])
@@ -441,7 +442,7 @@ def test_bad_options_are_refused():
     with pytest.raises(InputError, match="transform"):
         hazard_ratios(counts, ["plan"]).proportionality(transform="typo")
     with pytest.raises(InputError, match="`at`"):
-        split_hazard_ratios(counts, ["plan"], at=500)
+        hazard_ratios(counts, ["plan"]).split(at=500)
 
 
 def test_a_table_in_which_nobody_left_says_so():
@@ -510,27 +511,36 @@ def test_proportional_hazards_are_not_accused():
 
 
 def test_early_and_late_hazard_ratios_are_found():
-    split = split_hazard_ratios(counted(crossing(2, 0.5, 8000)), ["plan"], at=6, reference={"plan": "A"})
-    row = split.table.frame.iloc[0]
+    fit = hazard_ratios(counted(crossing(2, 0.5, 8000)), ["plan"], reference={"plan": "A"})
+    row = fit.split(at=6).frame.iloc[0]
     assert row["early_low"] < 2 < row["early_high"]
     assert row["late_low"] < 0.5 < row["late_high"]
     assert row["ratio"] == pytest.approx(row["late"] / row["early"])
     assert row["ratio_low"] < 0.25 < row["ratio_high"]
     assert row["p_adjusted"] < 1e-6
-    assert split_hazard_ratios(counted(crossing(2, 0.5)), ["plan"]).at <= 8
+    note = hazard_ratios(counted(crossing(2, 0.5)), ["plan"]).split().notes[0]
+    assert int(note.removeprefix("Early is up to month ").removesuffix(".")) <= 8
 
 
 def test_the_split_is_two_fits_on_the_parts():
     people = subscribers(7)
-    split = split_hazard_ratios(counted(people), ["plan", "channel"], at=5)
+    split = hazard_ratios(counted(people), ["plan", "channel"]).split(at=5).frame
     late = people[people["exit"] > 5].assign(entry=lambda t: t["entry"].clip(lower=5))
-    rows = split.late.table.frame
-    references = rows[rows["reference"]].set_index("covariate")["level"].to_dict()
-    expected = hazard_ratios(late, ["plan", "channel"], reference=references)
-    pd.testing.assert_frame_equal(split.late.table.frame, expected.table.frame)
-    assert split.early.events + split.late.events == people["event"].sum()
-    assert split.table.frame["covariate"].tolist() == ["plan", "plan", "channel"]
-    together = split.early.log_likelihood + split.late.log_likelihood
+    early = people[people["entry"] < 5].assign(
+        event=lambda t: t["event"].where(t["exit"] <= 5, 0), exit=lambda t: t["exit"].clip(upper=5)
+    )
+    missing = {"plan": set(people["plan"]) - set(split.loc[split["covariate"] == "plan", "level"])}
+    missing["channel"] = set(people["channel"]) - set(split.loc[split["covariate"] == "channel", "level"])
+    references = {name: levels.pop() for name, levels in missing.items()}
+    fits = [hazard_ratios(part, ["plan", "channel"], reference=references) for part in (early, late)]
+    for fit, name in zip(fits, ("early", "late"), strict=True):
+        rows = fit.table.frame[~fit.table.frame["reference"]]
+        ours = split[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+        theirs = rows[["hazard_ratio", "hazard_ratio_low", "hazard_ratio_high"]].to_numpy()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    assert sum(fit.events for fit in fits) == people["event"].sum()
+    assert split["covariate"].tolist() == ["plan", "plan", "channel"]
+    together = sum(fit.log_likelihood for fit in fits)
     assert together > hazard_ratios(people, ["plan", "channel"]).log_likelihood
 
 

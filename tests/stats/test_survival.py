@@ -16,7 +16,6 @@ from scipy import stats
 from reference import survival as published
 from simulations import coverage_survival as simulation
 from tenure.errors import InputError
-from tenure.stats.gain import retention_value
 from tenure.stats.hazards import hazard, renewal_spikes, smoothed_hazard
 from tenure.stats.incidence import cumulative_incidence
 from tenure.stats.lifetable import CAUSES, greenwood, holm, log_log_band, product_limit, validate
@@ -444,8 +443,6 @@ def test_a_curve_nobody_was_there_to_begin_says_so():
         lambda: log_rank(GOOD, strata="typo"),
         lambda: log_rank(GOOD, cause="typo"),
         lambda: cumulative_incidence(GOOD, causes=[]),
-        lambda: retention_value(GOOD, value_per_period=10, horizon=2, improvement=1),
-        lambda: retention_value(GOOD, value_per_period=math.nan, horizon=2),
     ],
 )
 def test_a_bad_option_is_refused_by_its_name(call):
@@ -992,7 +989,7 @@ def test_the_first_period_is_that_of_all_who_began_in_it():
     assert not hazard(late).everybody.first().known
 
 
-# --- the naive answer, and the value of retention -----------------------------------------------------
+# --- the naive answer -----------------------------------------------------
 
 
 def test_the_naive_mean_is_that_of_the_leavers_and_too_short():
@@ -1017,68 +1014,6 @@ def test_a_naive_mean_of_nobody_or_of_all_says_so():
     assert (nobody.case, nobody.known) == ("nobody left", False)
     everyone = kaplan_meier(life_table(people_of([3, 5], [1, 1]))).everybody.naive_mean()
     assert (everyone.case, everyone.value) == ("all left", 4)
-
-
-def steady_company(churn: float, periods: int) -> pd.DataFrame:
-    n, gone = 1_000_000, []
-    for _ in range(periods):
-        gone.append(round(churn * (n - sum(gone))))
-    at_risk = [n - sum(gone[:k]) for k in range(periods)]
-    still_on = [0] * (periods - 1) + [at_risk[-1] - gone[-1]]
-    table = {"period": range(1, periods + 1), "at_risk": at_risk, "events": gone, "censored": still_on}
-    return pd.DataFrame(table)
-
-
-def test_the_value_of_retention_is_exact_for_a_constant_churn():
-    row = retention_value(steady_company(0.05, 12), value_per_period=8.0, horizon=12).table.iloc[0]
-    expected = sum(0.96**k - 0.95**k for k in range(12))
-    assert row["gain"] == pytest.approx(expected, abs=1e-4)
-    assert row["money"] == pytest.approx(8 * row["gain"])
-    assert (row["churn"], row["churn_improved"]) == pytest.approx((0.05, 0.04), abs=1e-5)
-    assert row["gain_low"] < expected < row["gain_high"]
-
-
-def test_churn_that_is_lower_than_the_improvement_has_no_value_of_retention():
-    value = retention_value(steady_company(0.005, 12), value_per_period=8.0, horizon=12)
-    assert value.table.loc[0, ["gain", "gain_low", "money_high", "churn_improved"]].isna().all()
-    assert value.table.loc[0, "churn"] == pytest.approx(0.005, abs=1e-5)
-    assert "no more than the improvement of 0.01: all" in value.notes[0]
-    short = retention_value(steady_company(0.05, 11), value_per_period=8.0, horizon=12)
-    assert short.table.loc[0, ["churn", "periods", "gain"]].isna().all()
-    assert "Not observed for 12 periods" in short.notes[0]
-
-
-@given(crowds(groups=("a",)), st.integers(2, 8), st.sampled_from([0.01, 0.05]))
-@settings(max_examples=30, deadline=None)
-def test_its_interval_is_the_delta_method_done_by_numbers(people, horizon, improvement):
-    from scipy.optimize import brentq
-
-    life = life_table(people)
-    row = retention_value(life, value_per_period=1, horizon=horizon, improvement=improvement).table.iloc[0]
-    if math.isnan(row["gain"]):
-        return
-    counts = validate(life)
-    n, d = (np.pad(x[0], (0, 8))[:horizon] for x in (counts.at_risk, counts.events))
-    share = np.divide(d, n, out=np.zeros(horizon), where=n > 0)
-
-    def paid(h: np.ndarray) -> tuple[float, float]:
-        curve = np.r_[1, np.cumprod(1 - h)]
-        return float(curve[:-1].sum()), float((1 - curve[-1]) / curve[:-1].sum())
-
-    def gain(h: np.ndarray) -> float:
-        periods, churn = paid(h)
-        factor = brentq(lambda x: paid(x * h)[1] - churn + improvement, 0, 1, xtol=1e-14)
-        return paid(factor * h)[0] - periods
-
-    variance = 0.0
-    for j in np.flatnonzero((share < 1) & (share > 0)):
-        step = np.zeros(horizon)
-        step[j] = 1e-5
-        slope = (gain(share + step) - gain(share - step)) / 2e-5
-        variance += slope**2 * share[j] * (1 - share[j]) / n[j]
-    assert row["gain"] == pytest.approx(gain(share), abs=1e-9)
-    half = row["gain_high"] - row["gain"]
-    assert half == pytest.approx(1.959964 * math.sqrt(variance), rel=1e-3, abs=1e-6)
 
 
 # --- simulated companies ------------------------------------------------------------------------------
