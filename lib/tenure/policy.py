@@ -40,7 +40,6 @@ class MetricPolicy:
         reactivation_days: Who comes back later than this counts as new; None: never.
         churn_base: Logo churn is divided by the customers at the period's "start", or by those and the
             new ones, "start_and_new".
-        utc_offset_minutes: What the reporting time zone adds to UTC; it decides when a month ends.
 
     Example:
         >>> MetricPolicy().gap_days
@@ -64,7 +63,6 @@ class MetricPolicy:
     unit: Literal["customer", "subscription"] = "customer"
     reactivation_days: int | None = None
     churn_base: Literal["start", "start_and_new"] = "start"
-    utc_offset_minutes: int = 0
 
     def digest(self) -> str:
         """Return a short hash of the policy, to compare the policies of two reports."""
@@ -88,7 +86,6 @@ RULES = {
     "unit": "customers or subscriptions",
     "reactivation_days": "how long one may be away",
     "churn_base": "what churn is divided by",
-    "utc_offset_minutes": "time zone",
 }
 
 

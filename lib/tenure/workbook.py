@@ -78,13 +78,14 @@ class Workbook:
         def question(**version: Any) -> Any:
             return measure(self.source, *args, **{**known, **options, **version})
 
+        lists = {name: value for name, value in (("on", on), ("policies", policies)) if value}
+        if not lists.keys() - takes.keys():
+            return collect(question(**lists))
         if on:
             return collect(several("on", {str(day): {"as_of": day} for day in on}, question))
-        if policies:
-            return collect(
-                several("policy", {name: {"policy": rules} for name, rules in policies.items()}, question)
-            )
-        return collect(question())
+        return collect(
+            several("policy", {name: {"policy": rules} for name, rules in policies.items()}, question)
+        )
 
     @cached_property
     def active(self) -> pd.DataFrame:

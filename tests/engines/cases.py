@@ -25,9 +25,11 @@ from tenure.measures import (
     experiments,
     features,
     feedback,
+    ledger,
     purchases,
     research,
     revenue,
+    spans,
     subscriptions,
     value,
 )
@@ -42,7 +44,10 @@ NO_QUERY = {
     "experiments.segment_columns",
     "features.share_columns",
     "subscriptions.groupings",
-    "subscriptions.limit_days",
+    "spans.lenses",
+    "spans.limit_days",
+    "spans.settle",
+    "spans.stage",
 }
 
 
@@ -83,8 +88,10 @@ STRICT = MetricPolicy(
     weeks_per_year=53,
     unit="subscription",
     reactivation_days=30,
-    utc_offset_minutes=-345,
 )
+
+
+BOTH = {"tenure": MetricPolicy(), "strict": STRICT}
 
 
 def back(days: int) -> dt.date:
@@ -154,10 +161,26 @@ def _months(s: Source) -> ir.Table:
 # ------------------------------------------------------------------------------------------- subscriptions
 
 
-@case("subscriptions.monthly_amount")
+@case("spans.monthly_amount")
 def _(s: Source) -> ir.Table:
-    spans = s["subscriptions"]
-    return spans.select("subscription_id", "started_at", amount=subscriptions.monthly_amount(spans))
+    found = s["subscriptions"]
+    return found.select("subscription_id", "started_at", amount=spans.monthly_amount(found))
+
+
+CASES["spans.monthly"] = CASES["spans.monthly_amount"]
+
+
+@case("spans.people")
+def _(s: Source) -> ir.Table:
+    return spans.people(s)
+
+
+@case("spans.classified")
+def _(s: Source) -> ir.Table:
+    seen = spans.lenses(AS_OF, on=[AS_OF, THEN], policies=BOTH)
+    found = seen.seen(s["subscriptions"])
+    asked = {"asked": found.cancel_requested_at}
+    return spans.classified(s, found, seen, currency="EUR", also=asked)
 
 
 for policy_name, chosen in (("", MetricPolicy()), (": other rules", STRICT)):
@@ -225,11 +248,9 @@ def _(s: Source) -> ir.Table:
     return stays.drop("start", "end")
 
 
-@case("subscriptions.classified")
+@case("subscriptions.active_value: on two days")
 def _(s: Source) -> ir.Table:
-    return subscriptions.classified(
-        s, s["subscriptions"], as_of=AS_OF, currency="EUR", policy=STRICT, also=["cancel_requested_at"]
-    )
+    return subscriptions.active_value(s, as_of=AS_OF, on=[AS_OF, THEN])
 
 
 # ------------------------------------------------------------------------------------------------- revenue
@@ -254,6 +275,18 @@ for name in (
 for by in ("plan", "billing", "start_quarter"):
     case(f"revenue.mrr_movements: by {by}")(lambda s, b=by: revenue.mrr_movements(s, as_of=AS_OF, by=b))
 case("revenue.mrr_movements: by an attribute")(lambda s: revenue.mrr_movements(s, as_of=AS_OF, by=ATTRIBUTE))
+for name in ("mrr_balances", "customers_by_month", "mrr_movements"):
+    measure = getattr(revenue, name)
+    case(f"revenue.{name}: on two days by two policies")(
+        lambda s, f=measure: f(s, as_of=AS_OF, on=[AS_OF, THEN], policies=BOTH)
+    )
+case("revenue.revenue_lines: on two days")(lambda s: revenue.revenue_lines(s, as_of=AS_OF, on=[AS_OF, THEN]))
+CASES["revenue.balances"] = CASES["revenue.mrr_balances"]
+CASES["changes.changes"] = CASES["changes.movements"] = CASES["revenue.mrr_movements"]
+case("ledger.ledger")(lambda s: ledger.ledger(s, spans.lenses(AS_OF)))
+case("ledger.usage")(lambda s: ledger.usage(s, spans.lenses(AS_OF)))
+CASES["ledger.intervals"] = CASES["ledger.ledger"]
+CASES["ledger.named"] = CASES["revenue.customer_movements"]
 case("revenue.mismatches")(lambda s: revenue.mismatches(s, as_of=AS_OF, by="plan"))
 
 

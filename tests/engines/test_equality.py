@@ -27,7 +27,7 @@ ONCE = list({name.partition(":")[0]: name for name in reversed(CASES)}.values())
 SHUFFLED = [
     "calendar.civil",
     "calendar.completed_periods",
-    "subscriptions.monthly_amount",
+    "spans.monthly_amount",
     "subscriptions.life_table: by plan",
     "subscriptions.retention_triangle: month by month",
     "revenue.mrr_balances",

@@ -266,9 +266,6 @@ def test_movements_are_judged_by_customer():
 def test_service_through_the_last_day_of_a_month_is_the_next_months_churn():
     assert moves([span("2024-01-05", "2024-04-01", "voluntary")])[1][0] == "2024-04"
     assert moves([span("2024-01-05", "2024-03-31T23:59", "voluntary")])[1][0] == "2024-03"
-    # The reporting time zone decides when a month ends.
-    late = [span("2024-01-05", "2024-04-01T03:00", "voluntary")]
-    assert moves(late, policy=MetricPolicy(utc_offset_minutes=-300))[1][0] == "2024-03"
 
 
 def test_a_span_that_ends_with_the_extract_has_not_churned():
@@ -443,7 +440,6 @@ ODD = MetricPolicy(
     pause_days=0,
     grace_days=0,
     unit="subscription",
-    utc_offset_minutes=330,
     weeks_per_year=48,
 )
 # Each policy by a group; the balances are those of single customers, added up here.
@@ -472,6 +468,24 @@ def test_the_identity_holds_for_every_policy_by_currency_and_group(name, by, see
         )
     transfers = moved[moved["kind"] == "transfer"].groupby(["month", "currency"])["amount_minor"].sum()
     assert (transfers == 0).all()
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [revenue.mrr_movements, revenue.mrr_balances, revenue.customers_by_month, revenue.revenue_lines],
+)
+def test_several_days_and_policies_at_once_are_answered_as_each_alone(measure):
+    spans, days = ledger(23), [AS_OF, AS_OF - dt.timedelta(days=61)]
+    rules = {"tenure": MetricPolicy(), "odd": ODD, "maxio_like": policy.maxio_like()}
+    lists = {} if measure is revenue.revenue_lines else {"policies": rules}
+    found = ask(measure, spans, usage_of(spans), as_of=AS_OF, on=days, **lists)
+    assert found["on"].unique().tolist() == sorted(map(str, days))
+    for day in days:
+        for name in lists.get("policies", ["tenure"]):
+            here = found[(found["on"] == str(day)) & (found["policy"] == name if lists else True)]
+            alone = ask(measure, spans, usage_of(spans), as_of=day, policy=rules[name])
+            assert len(alone) > 3
+            pd.testing.assert_frame_equal(here[alone.columns].reset_index(drop=True), alone)
 
 
 @settings(parent=QUICK, max_examples=3)

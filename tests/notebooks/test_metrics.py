@@ -192,12 +192,13 @@ def test_a_run_lists_what_the_last_one_published_otherwise_and_leaves_out_what_i
 
 
 BREAK = """
-from tenure.measures import revenue
-whole = revenue._split
-def broken(*args, **given):
-    rows = whole(*args, **given)
-    return rows.filter(~((rows.customer_id == "late1") & (rows.month == 2026 * 12 + 6)))
-revenue._split = broken
+from tenure.measures import revenue, spans
+whole = revenue.movements
+def broken(source, *args, **given):
+    rows = whole(source, *args, **given)
+    late = spans.people(source).filter(lambda who: who.customer_id == "late1").customer
+    return rows.filter(~(rows.customer.isin(late) & (rows.month == 2026 * 12 + 6)))
+revenue.movements = broken
 """
 
 

@@ -1,4 +1,18 @@
-"""Reductions that run inside the query engine: contract tables in, one Ibis expression out."""
+"""Reductions that run inside the query engine: contract tables in, one Ibis expression out.
+
+What many measures take is said here once:
+
+- `source`: Contract tables, a `tenure.Source` or any mapping of names to Ibis tables. A source keeps what
+  several measures are made from, settled once, in its engine.
+- `as_of`: The last day that is looked at: the data is complete through its end.
+- `currency`: Keep subscriptions in this currency only; empty keeps all. Otherwise amounts in different
+  currencies are told apart, never added.
+- `policy`: What counts, and when (`tenure.policy.MetricPolicy`).
+- `on`: Several days instead of `as_of`, in one query: each is answered as it was known at its own end, in a
+  column on (text, such as 2026-10-31).
+- `policies`: Several policies by name instead of `policy`, in one query, in a column policy (its name).
+- `by`: The column that groups are made of; None: everybody is the group "all".
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

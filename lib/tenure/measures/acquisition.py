@@ -8,7 +8,8 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import civil, day_index, day_of, month_index
-from tenure.measures.subscriptions import Tables, group_column, spells
+from tenure.measures.spans import Tables
+from tenure.measures.subscriptions import group_column, spells
 from tenure.policy import MetricPolicy
 
 

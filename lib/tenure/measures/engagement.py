@@ -14,7 +14,7 @@ from ibis import _, ir
 
 from tenure.measures.calendar import day_index, day_of, month_index
 from tenure.measures.revenue import mrr
-from tenure.measures.subscriptions import Tables
+from tenure.measures.spans import Tables
 from tenure.policy import MetricPolicy
 
 _DAY = 86_400

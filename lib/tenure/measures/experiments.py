@@ -16,10 +16,9 @@ from ibis import _, ir
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.measures.calendar import Period, day_index, day_of
+from tenure.measures.spans import Tables
 from tenure.measures.subscriptions import duration_counts, spells
 from tenure.policy import MetricPolicy
-
-Tables = Mapping[str, ir.Table]
 
 OUTCOMES = ("converted", "revenue", "paid_days", "charges", "refunds")
 

@@ -17,7 +17,8 @@ from ibis import _, ir
 
 from tenure.measures.calendar import Day, begun_periods, day, day_index, day_of
 from tenure.measures.revenue import mrr
-from tenure.measures.subscriptions import Tables, group_column, spells
+from tenure.measures.spans import Tables
+from tenure.measures.subscriptions import group_column, spells
 from tenure.policy import MetricPolicy
 
 NO_USE = "no use"
@@ -139,7 +140,7 @@ def usage(
         events: Kinds of events that are value; empty: all.
         everyone: Those who have left too, in the last days of their last stay.
         currency: Keep customers with this currency only; empty keeps all.
-        policy: Gap, pause and grace; its time zone decides what a weekend is.
+        policy: Gap, pause and grace.
 
     Returns:
         A row a customer: customer_id; until (the day index up to which it holds); tenure_days; events (in
@@ -150,7 +151,7 @@ def usage(
         tickets_a_year; and the columns that `share_columns` names. What cannot be known is null.
     """
     who = members(source, as_of=as_of, days=days, everyone=everyone, currency=currency, policy=policy)
-    rows = _events(source, as_of, None if everyone else days, events, policy.utc_offset_minutes)
+    rows = _events(source, as_of, None if everyone else days, events)
     rows = rows.inner_join(
         who,
         [
@@ -625,24 +626,24 @@ def _answers(source: Tables, as_of: dt.date) -> ir.Table:
     return rows.filter((rows.survey == "psychographic") & given & (rows.answered_at < end))
 
 
-def _events(
-    source: Tables, as_of: dt.date, days: int | None, kinds: Sequence[str], offset_minutes: int = 0
-) -> ir.Table:
+def _events(source: Tables, as_of: dt.date, days: int | None, kinds: Sequence[str]) -> ir.Table:
     """Value events up to a day, with day index, hour and the category of what was consumed."""
-    shift = dt.timedelta(minutes=offset_minutes)
-    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()) - shift
+    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
     rows = source["events"]
     rows = rows.filter(rows.occurred_at < end)
     if days is not None:
         rows = rows.filter(_.occurred_at >= end - dt.timedelta(days=days))
     if kinds:
         rows = rows.filter(_.event.isin(list(kinds)))
-    minute = day_index(rows.occurred_at) * 1440 + rows.occurred_at.hour().cast("int64") * 60
-    minute = minute + rows.occurred_at.minute().cast("int64") + offset_minutes
     rows = rows.select(
-        "customer_id", "platform", "feature", "content_id", "duration_s", at=minute.cast("int64")
+        "customer_id",
+        "platform",
+        "feature",
+        "content_id",
+        "duration_s",
+        day=day_index(rows.occurred_at),
+        hour=rows.occurred_at.hour().cast("int64"),
     )
-    rows = rows.mutate(day=(rows.at // 1440).cast("int64"), hour=((rows.at % 1440) // 60).cast("int64"))
     if "contents" not in source:
         return rows.mutate(category=ibis.null("string"))
     contents = source["contents"].select(content="content_id", category="category")

@@ -8,7 +8,8 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import day_of, month_index
-from tenure.measures.subscriptions import Tables, group_column
+from tenure.measures.spans import Tables
+from tenure.measures.subscriptions import group_column
 
 
 def nps_counts(source: Tables, *, as_of: dt.date, by: str | None = None) -> ir.Table:

@@ -14,7 +14,7 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import day_index, day_of
-from tenure.measures.subscriptions import Tables
+from tenure.measures.spans import Tables
 
 KINDS = ("one_off",)
 

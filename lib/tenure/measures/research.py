@@ -16,7 +16,6 @@ price=7.99; term=year | none             offer is `name=value` pairs, of which o
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import Literal
 
 import ibis
@@ -24,9 +23,8 @@ from ibis import _, ir
 
 from tenure.errors import NotApplicable
 from tenure.measures.calendar import day_index, day_of, month_index
-from tenure.measures.subscriptions import group_column, monthly_amount
-
-Tables = Mapping[str, ir.Table]
+from tenure.measures.spans import Tables, monthly_amount
+from tenure.measures.subscriptions import group_column
 
 METER = ("too_cheap", "cheap", "expensive", "too_expensive")
 

@@ -7,7 +7,7 @@ Ibis expression. A day ``as_of`` means: the data is complete through the end of 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Literal
 
@@ -26,22 +26,8 @@ from tenure.measures.calendar import (
     days_in_month,
     month_start,
 )
+from tenure.measures.spans import Tables, classified, lenses, limit_days, settle
 from tenure.policy import MetricPolicy
-
-Tables = Mapping[str, ir.Table]
-
-
-def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
-    """Have the engine compute a table once for all measures of a `Source`; other mappings compute it anew.
-
-    Args:
-        source: Contract tables.
-        key: What it is: a name, and all that it depends on.
-        make: Makes the expression.
-    """
-    settled = getattr(source, "settle", None)
-    return settled(key, make) if settled else make()
-
 
 CAUSES = ("voluntary", "involuntary", "unknown")
 
@@ -51,28 +37,6 @@ _TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day",
 
 _STILL_ON = 99_999_999  # later than any day
 _RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
-
-
-def monthly_amount(
-    subscriptions: ir.Table,
-    policy: MetricPolicy = MetricPolicy(),
-) -> ir.IntegerValue:
-    """Return what a span pays a month, in minor units: (amount x quantity - discount) x k.
-
-    k is 1/n for n months, 1/(12 n) for n years, 52/(12 n) for n weeks and 365/(12 n) for n days. The
-    result is rounded half up to the minor unit, span by span, so that sums are exact.
-    """
-    s = subscriptions
-    discount = s.discount_minor if policy.discounts == "running" else 0
-    interval = ibis.greatest(s.unit_amount_minor * s.quantity - discount, 0)
-    per_year = ibis.cases(
-        (s.billing_interval == "year", 1),
-        (s.billing_interval == "month", 12),
-        (s.billing_interval == "week", policy.weeks_per_year),
-        else_=policy.days_per_year,
-    ).cast("int64")
-    months = s.billing_interval_count * 12
-    return ((interval * per_year * 2 + months) // (months * 2)).cast("int64")
 
 
 def exclusions(
@@ -92,7 +56,7 @@ def exclusions(
         A row a reason and currency: reason, currency, spans, customers, and monthly_minor, what the
         spans would pay a month at their price, in minor units.
     """
-    spans = classified(source, source["subscriptions"], as_of=as_of, currency=currency)
+    spans = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
     return (
         spans.filter(_.excluded.notnull())
         .group_by(reason=_.excluded, currency=_.currency)
@@ -334,7 +298,7 @@ def churned_value(
     # A span of no whole day is no price that was paid, unless the customer has had no other.
     last = gone.inner_join(rows, ["customer_id", "end_day"])
     last = last.mutate(whole=(last.start_day < last.end_day).ifelse(1, 0))
-    last = last.filter(_.whole == _.whole.max().over(whose))
+    last = last.mutate(real=last.whole.max().over(whose)).filter(_.whole == _.real)
     each = last.group_by("customer_id", "group", "period", "cause", "currency").agg(
         paid=_.monthly_minor.sum(where=_.whole == 1), most=_.monthly_minor.max()
     )
@@ -423,6 +387,7 @@ def active_value(
     as_of: dt.date,
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
+    on: Sequence[dt.date] = (),
 ) -> ir.Table:
     """Count paying customers at the end of a day and what they pay a month.
 
@@ -432,27 +397,26 @@ def active_value(
         as_of: The day.
         currency: Keep this currency only; empty keeps all.
         policy: Grace for subscriptions past due.
+        on: Several days instead of `as_of`, each as it was known then, with the day in the column on.
 
     Returns:
         A row a group and currency: group, currency, customers, and monthly_minor, their recurring
         revenue a month in minor units. Paused subscriptions pay nothing.
     """
-    cut = day_of(as_of + dt.timedelta(days=1)).index
-    spans = classified(source, source["subscriptions"], as_of=as_of, currency=currency).filter(
-        _.excluded.isnull() & _.on
-    )
-    in_grace = (spans.status == "past_due") & (cut - spans.start_day <= limit_days(policy.grace_days))
+    seen = lenses(as_of, policy, on)
+    # What counts, and at which price, is no matter of the policy here.
+    spans = classified(source, seen.seen(source["subscriptions"]), lenses(as_of, on=on), currency=currency)
+    spans = spans.filter(spans.excluded.isnull() & spans.on)
+    days = seen.rule(spans, lambda lens: lens.cut_day) - spans.start_day
+    in_grace = (spans.status == "past_due") & (days <= limit_days(policy.grace_days))
     spans = spans.filter((spans.status == "active") | in_grace)
     spans = group_column(source, spans, by) if by else spans
     group = spans[by] if by else ibis.literal("all")
-    return (
-        spans.group_by(group=group, currency=_.currency)
-        .agg(
-            customers=_.customer_id.nunique().cast("int64"),
-            monthly_minor=_.monthly_minor.sum().cast("int64"),
-        )
-        .order_by("group", "currency")
+    lens = {"lens": spans.lens} if seen.several else {}
+    sums = spans.group_by(group=group, currency=_.currency, **lens).agg(
+        customers=_.customer_id.nunique().cast("int64"), monthly_minor=_.monthly_minor.sum().cast("int64")
     )
+    return seen.told(sums, "group", "currency")
 
 
 def new_customers(
@@ -557,55 +521,6 @@ def groupings(source: Tables) -> list[str]:
     return [*_OF_THE_STAY, *segment, *attributes]
 
 
-def classified(
-    source: Tables,
-    s: ir.Table,
-    *,
-    as_of: dt.date,
-    currency: str,
-    policy: MetricPolicy = MetricPolicy(),
-    also: Sequence[str] = (),
-) -> ir.Table:
-    """Spans with day, rate and the reason, if any, for which they are no time as a paying customer.
-
-    Further columns of the spans are carried on where they are named in `also`.
-    """
-    cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    cut -= dt.timedelta(minutes=policy.utc_offset_minutes)
-    tests = source["customers"].filter(_.is_test).customer_id
-    on = (s.ended_at.isnull() | (s.ended_at >= cut)).fill_null(True)
-    monthly = monthly_amount(s, policy)
-    reasons = [
-        (s.started_at >= cut, "starts after the as-of date"),
-        (s.customer_id.isin(tests), "test account"),
-        ((s.status == "trialing") & (policy.trials == "zero"), "trial"),
-        (monthly == 0, "free"),
-    ]
-    if currency:
-        reasons.insert(0, (s.currency != currency, "another currency"))
-    return s.select(
-        "subscription_id",
-        "customer_id",
-        "plan",
-        "currency",
-        "status",
-        "end_reason",
-        billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
-        monthly_minor=monthly,
-        start=s.started_at.date(),
-        start_day=day_index(s.started_at),
-        end=s.ended_at.date(),
-        on=on,
-        excluded=ibis.cases(*reasons, else_=ibis.null("string")),
-        **{name: s[name] for name in also},
-    )
-
-
-def limit_days(days: int | None) -> int:
-    """Return a number of days that a policy allows; None, never: a hundred years."""
-    return 36_500 if days is None else days
-
-
 def _alone_and_several(
     source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy
 ) -> tuple[ir.Table, ir.Table]:
@@ -614,7 +529,7 @@ def _alone_and_several(
     raw = source["subscriptions"]
     several = raw.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1).select("customer_id")
     alone, rows = (
-        _spans(classified(source, spans, as_of=as_of, currency=currency).filter(_.excluded.isnull()))
+        _spans(classified(source, spans, lenses(as_of), currency=currency).filter(_.excluded.isnull()))
         for spans in (raw.anti_join(several, "customer_id"), raw.semi_join(several, "customer_id"))
     )
     alone = _with_status_rules(alone, as_of, policy)

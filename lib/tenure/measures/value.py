@@ -27,7 +27,7 @@ from tenure.measures.calendar import (
     month_index,
     month_start,
 )
-from tenure.measures.subscriptions import Tables
+from tenure.measures.spans import Tables, monthly_amount
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -548,7 +548,7 @@ def _running(source: Tables, as_of: dt.date) -> ir.Table:
     spans = source["subscriptions"]
     on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
     spans = spans.filter(on & (spans.status != "trialing"))
-    spans = spans.mutate(monthly=subscriptions.monthly_amount(spans))
+    spans = spans.mutate(monthly=monthly_amount(spans))
     return spans.group_by("customer_id", "currency").agg(monthly_minor=_.monthly.sum().cast("int64"))
 
 

@@ -109,6 +109,17 @@ class Source(Mapping[str, ir.Table]):
             self.settled[key] = guarded(lambda: kept(make()))
         return self.settled[key]
 
+    def stage(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+        """Give an expression a name in the engine, once, so that what is built on it compiles fast.
+
+        Args:
+            key: What it is, such as a name with a day and a policy.
+            make: Makes the expression, where it is not there yet.
+        """
+        if key not in self.settled:
+            self.settled[key] = guarded(lambda: named(self.connection, make()))
+        return self.settled[key]
+
     def fingerprint(self) -> str | None:
         """Return a text that changes when the data changes; None where that cannot be known."""
         return self.mark

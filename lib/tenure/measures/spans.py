@@ -1,0 +1,251 @@
+"""Spans of subscriptions: what each pays a month, whether it counts, and the numbers of its customers.
+
+Tables that several measures are made from are settled once for a source (see `settle`). A measure may be
+asked for several days and policies at once; each pair of them is a `Lens`, and rows say by which they were
+seen in a column `lens`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import ibis
+from ibis import _, ir
+
+from tenure.measures.calendar import day_index, day_of
+from tenure.policy import MetricPolicy
+
+Tables = Mapping[str, ir.Table]
+
+# Numbers of customers lie below it; what several lenses see of one is numbered apart.
+_APART = 2**40
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A way to look at the data: as known at the end of a day, by a policy."""
+
+    as_of: dt.date
+    policy: MetricPolicy = MetricPolicy()
+
+    @property
+    def cut(self) -> dt.datetime:
+        """The first moment that is not known yet."""
+        return dt.datetime.combine(self.as_of + dt.timedelta(days=1), dt.time())
+
+    @property
+    def month(self) -> int:
+        """The index of the day's month."""
+        return day_of(self.as_of).month
+
+    @property
+    def cut_day(self) -> int:
+        """The index of the first day that is not known yet."""
+        return day_of(self.as_of).index + 1
+
+
+@dataclass(frozen=True)
+class Lenses:
+    """The lenses that a question is asked through: each of some days with each of some policies."""
+
+    days: tuple[dt.date, ...]
+    policies: tuple[MetricPolicy, ...] = (MetricPolicy(),)
+    by_day: bool = False  # whether a result says which day it is of
+    names: tuple[str, ...] = ()  # of the policies, where a result says which one it follows
+
+    @property
+    def all(self) -> tuple[Lens, ...]:
+        """Every day with every policy."""
+        return tuple(Lens(day, policy) for day, policy in product(self.days, self.policies))
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several, so that rows have a column `lens`."""
+        return len(self.all) > 1
+
+    def rule(self, rows: ir.Table, ask: Callable[[Lens], Any]) -> Any:
+        """Return what the rows' lenses say: a plain value where they agree, else a column."""
+        answers = [ask(lens) for lens in self.all]
+        if all(answer == answers[0] for answer in answers):
+            return answers[0]
+        *most, last = enumerate(answers)
+        return ibis.cases(*((rows.lens == place, answer) for place, answer in most), else_=last[1])
+
+    def any(self, ask: Callable[[Lens], bool]) -> bool:
+        """Whether any lens says so."""
+        return any(ask(lens) for lens in self.all)
+
+    def seen(self, rows: ir.Table) -> ir.Table:
+        """Rows once for each lens, in the column `lens`."""
+        if not self.several:
+            return rows
+        rows = rows.mutate(lens=ibis.range(len(self.all)).unnest())
+        return rows.mutate(lens=rows.lens.cast("int64"))
+
+    def apart(self, rows: ir.Table, customer: ir.IntegerValue) -> ir.IntegerValue:
+        """The numbers of customers, which differ between lenses, so that no lens sees another's rows."""
+        return (customer + rows.lens * _APART).cast("int64") if self.several else customer
+
+    def of(self, customer: ir.IntegerValue) -> dict[str, ir.IntegerValue]:
+        """The column `lens` again, from the numbers that `apart` made."""
+        return {"lens": (customer // _APART).cast("int64")} if self.several else {}
+
+    def told(self, table: ir.Table, *order: str) -> ir.Table:
+        """A result in order, with the columns `on` and `policy` where several were asked for."""
+        place = table.lens if self.several else ibis.literal(0, "int64")
+        width = len(self.policies)
+        told = {"on": map(str, self.days) if self.by_day else (), "policy": self.names}
+        columns = {
+            name: ibis.cases(
+                *(
+                    (place // width == n if name == "on" else place % width == n, label)
+                    for n, label in enumerate(labels)
+                ),
+                else_="",
+            )
+            for name, labels in ((name, tuple(labels)) for name, labels in told.items())
+            if labels
+        }
+        table = table.select(**columns, **{name: table[name] for name in table.columns if name != "lens"})
+        return table.order_by(*columns, *order)
+
+
+def lenses(
+    as_of: dt.date,
+    policy: MetricPolicy = MetricPolicy(),
+    on: Iterable[dt.date] = (),
+    policies: Mapping[str, MetricPolicy] | None = None,
+) -> Lenses:
+    """Return the lenses of a question: its lists where it gave any, else its day and its policy."""
+    days = tuple(dict.fromkeys(on))
+    rules = dict(policies or {})
+    return Lenses(days or (as_of,), tuple(rules.values()) or (policy,), bool(days), tuple(rules))
+
+
+def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+    """Have the engine compute a table once for all measures of a `Source`; other mappings compute it anew.
+
+    Args:
+        source: Contract tables.
+        key: What it is: a name, and all that it depends on.
+        make: Makes the expression.
+    """
+    settled = getattr(source, "settle", None)
+    return settled(key, make) if settled else make()
+
+
+def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+    """Give an expression a name in the engine, so that what is built on it is short; nothing is computed yet.
+
+    Args:
+        source: Contract tables.
+        key: What it is: a name, and all that it depends on.
+        make: Makes the expression.
+    """
+    staged = getattr(source, "stage", None)
+    return staged(key, make) if staged else make()
+
+
+def people(source: Tables) -> ir.Table:
+    """Number all customers by their id, so that joins, windows and counts have whole numbers to compare.
+
+    Returns:
+        A row a customer of the tables customers and subscriptions: customer_id and customer, from 1 on in
+        the order of the ids, so that nothing depends on how an engine lays rows out.
+    """
+    return settle(source, "people", lambda: _people(source))
+
+
+def _people(source: Tables) -> ir.Table:
+    ids = ibis.union(
+        source["customers"].select("customer_id"),
+        source["subscriptions"].select("customer_id"),
+        distinct=True,
+    )
+    place = ibis.row_number().over(ibis.window(order_by="customer_id"))
+    return ids.mutate(customer=(place + 1).cast("int64"))
+
+
+def monthly_amount(subscriptions: ir.Table, policy: MetricPolicy = MetricPolicy()) -> ir.IntegerValue:
+    """Return what a span pays a month, in minor units: (amount x quantity - discount) x k.
+
+    k is 1/n for n months, 1/(12 n) for n years, 52/(12 n) for n weeks and 365/(12 n) for n days. The
+    result is rounded half up to the minor unit, span by span, so that sums are exact.
+    """
+    return monthly(subscriptions, Lenses((dt.date.min,), (policy,)))
+
+
+def monthly(s: ir.Table, seen: Lenses, *, discounted: bool = True) -> ir.IntegerValue:
+    """Return `monthly_amount` by the policies of the spans' lenses; not discounted: at the list price."""
+    running = seen.rule(s, lambda lens: discounted and lens.policy.discounts == "running")
+    interval = ibis.greatest(s.unit_amount_minor * s.quantity - ibis.ifelse(running, s.discount_minor, 0), 0)
+    per_year = ibis.cases(
+        (s.billing_interval == "year", 1),
+        (s.billing_interval == "month", 12),
+        (s.billing_interval == "week", seen.rule(s, lambda lens: lens.policy.weeks_per_year)),
+        else_=seen.rule(s, lambda lens: lens.policy.days_per_year),
+    ).cast("int64")
+    months = s.billing_interval_count * 12
+    return ((interval * per_year * 2 + months) // (months * 2)).cast("int64")
+
+
+def classified(
+    source: Tables,
+    spans: ir.Table,
+    seen: Lenses,
+    *,
+    currency: str = "",
+    also: Mapping[str, ir.Value] | None = None,
+) -> ir.Table:
+    """Return spans with day, rate and the reason, if any, for which they are no time as a paying customer.
+
+    Args:
+        source: Contract tables.
+        spans: The spans, with the column `lens` where there are several.
+        seen: The days and policies.
+        currency: Keep this currency only; empty keeps all.
+        also: Further columns.
+
+    Returns:
+        A row a span: lens (where there are several), subscription_id, customer_id, plan, currency, status,
+        end_reason, billing (such as "1 month"), monthly_minor, start and end (dates), start_day (its
+        index), on (whether it has no end yet), and excluded (the reason, or null).
+    """
+    s = spans
+    cut = seen.rule(s, lambda lens: lens.cut)
+    tests = source["customers"].filter(_.is_test).customer_id
+    paid = monthly(s, seen)
+    reasons = [
+        (s.started_at >= cut, "starts after the as-of date"),
+        (s.customer_id.isin(tests), "test account"),
+        ((s.status == "trialing") & seen.rule(s, lambda lens: lens.policy.trials == "zero"), "trial"),
+        (paid == 0, "free"),
+    ]
+    if currency:
+        reasons.insert(0, (s.currency != currency, "another currency"))
+    return s.select(
+        *(["lens"] if seen.several else []),
+        "subscription_id",
+        "customer_id",
+        "plan",
+        "currency",
+        "status",
+        "end_reason",
+        billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
+        monthly_minor=paid,
+        start=s.started_at.date(),
+        start_day=day_index(s.started_at),
+        end=s.ended_at.date(),
+        on=(s.ended_at.isnull() | (s.ended_at >= cut)).fill_null(True),
+        excluded=ibis.cases(*reasons, else_=ibis.null("string")),
+        **(also or {}),
+    )
+
+
+def limit_days(days: int | None) -> int:
+    """Return a number of days that a policy allows; None, never: a hundred years."""
+    return 36_500 if days is None else days
