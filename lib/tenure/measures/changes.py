@@ -28,9 +28,9 @@ def changes(source: Tables, seen: Lenses, *, by: str | None = None, currency: st
         currency: Keep this currency only; empty keeps all.
 
     Returns:
-        A row a customer (see `intervals`), month, currency and group: these, lens, the change of each of amount,
-        paused, spans, term, quantity, list_minor and usage, last (of those that ended, as in `ledger`),
-        began (the first day of those that began) and switched (whether the plan is another one).
+        A row a customer (see `intervals`), month, currency and group: these, lens, the change of each of
+        amount, paused, spans, term, quantity, list_minor and usage, last (of those that ended, as in
+        `ledger`), began (the first day of those that began) and switched (whether the plan is another one).
 
     Raises:
         InputError: `by` is not available.
