@@ -111,6 +111,22 @@ def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> No
 
 
 @cli.command()
+@click.argument("name")
+@click.option("--question", required=True, metavar="TEXT", help="The question that it answers.")
+def new(name: str, question: str) -> None:
+    """Make a workbook NAME: notebook, measure, model, tests, engine case and runbook entry."""
+    from tenure.paths import project_root
+    from tenure.runs.new import new_workbook
+
+    root = project_root()
+    for path in new_workbook(root, name, question):
+        click.echo(path.relative_to(root))
+    click.echo(
+        f"Run it with `tenure run {name}`; docs/your_workbook.md says what to change, and in which order."
+    )
+
+
+@cli.command()
 @click.argument("data")
 @click.option("--mapping", default="", metavar="FILE", help="How its columns become the contract's.")
 @click.option("--as-of", default="", metavar="DAY", help="The day that dates must not lie after.")

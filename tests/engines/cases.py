@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -624,3 +625,10 @@ def _(s: Source) -> ir.Table:
     for name in ("written", "written"):
         results.write(_far(s), name, replace=True)
     return s.connection.table("written")
+
+
+# ---------------------------------------------------------------------------------------------- new workbooks
+
+# `tenure new` writes the cases of a workbook into a file of their own.
+for file in sorted(Path(__file__).parent.glob("cases_*.py")):
+    importlib.import_module(f"engines.{file.stem}")

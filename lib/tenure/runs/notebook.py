@@ -60,7 +60,7 @@ class Notebook:
         title: Its first heading; the file's name where it has none.
         question: The first paragraph below the heading, as plain text; may be empty.
         parameters: What the cell tagged `parameters` declares, by name.
-        tables: Contract tables that it requires, as named in its calls of ``source.require``.
+        tables: Contract tables that it requires, as named where it opens its data.
         cells: The number of code cells that will run.
     """
 
@@ -181,17 +181,22 @@ def _declared(source: str, path: Path) -> list[Parameter]:
 
 
 def _required(source: str) -> list[str]:
+    """The tables that a cell names in ``open_workbook(…, needs=[…])`` or ``source.require(…)``."""
     try:
-        tree = ast.parse(source)
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     except SyntaxError:
         return []
-    return [
-        argument.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "require"
-        for argument in node.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-    ]
+    named: list[ast.expr] = []
+    for call in calls:
+        function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if function == "require":
+            named += call.args
+        elif function == "open_workbook":
+            given = [keyword.value for keyword in call.keywords if keyword.arg == "needs"]
+            named += [
+                item for value in given if isinstance(value, ast.List | ast.Tuple) for item in value.elts
+            ]
+    return [node.value for node in named if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def _value(parameter: Parameter, given: Any, origin: str) -> Any:
