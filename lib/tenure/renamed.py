@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Old name: new name; for what is gone, a word on where it stands now. docs/changes.md lists them.
 NOTEBOOKS: dict[str, str] = {}
-PARAMETERS: dict[str, str] = {"currency": "reporting_currency"}
+PARAMETERS: dict[str, str] = {"currency": "reporting_currency", "gross_margin": "margin"}
 FINDINGS: dict[str, str] = {}
 
 _BY_KIND = {"notebook": NOTEBOOKS, "parameter": PARAMETERS, "finding": FINDINGS}

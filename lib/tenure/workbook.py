@@ -87,6 +87,12 @@ class Workbook:
             several("policy", {name: {"policy": rules} for name, rules in policies.items()}, question)
         )
 
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a small contract table as it is, such as targets; None: the data has none."""
+        from tenure.sources.connect import collect
+
+        return collect(self.source[name]) if name in self.source else None
+
     @cached_property
     def active(self) -> pd.DataFrame:
         """Paying customers on the last day and what they pay a month, by currency."""

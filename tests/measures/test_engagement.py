@@ -81,7 +81,7 @@ def test_users_of_a_day_a_week_and_four_weeks_are_counted_once():
     both = [who for who in mine if mine[who] and past[who]]
     assert then["users_now"].sum() == len(both)
     assert (then["active_days"] * then["days_now"]).sum() == sum(past[who] * mine[who] for who in both)
-    sticky = activity.by_window(days)["now"]
+    sticky = activity.stickiness_course(days)["engagement.stickiness"]
     month = found.tail(28)
     assert sticky.value == pytest.approx(month["DAU"].mean() / month["MAU"].iloc[-1])
 
@@ -106,11 +106,11 @@ def test_three_users_who_return_on_day_1_on_day_5_and_never():
     rows += [event("a", "2024-06-11T01:00"), event("b", "2024-06-15T23:00"), event("c", "2024-06-10T18:00")]
     rows += [event("a", "2024-06-28T01:00"), event("young", "2024-06-27T01:00")]
     counts = engagement.return_days(tables(events=rows), as_of=AS_OF, horizon=6, days=91).to_pandas()
-    found = activity.returning(counts, days=range(1, 7))
-    assert found["users"].tolist() == [3] * 6
-    assert (100 * found["n_day"]).round(1).tolist() == [33.3, 0, 0, 0, 33.3, 0]
+    found = activity.returning(counts, days=range(1, 7)).frame
+    assert found["new_users"].tolist() == [3] * 6
+    assert (100 * found["N-day"]).round(1).tolist() == [33.3, 0, 0, 0, 33.3, 0]
     assert (100 * found["unbounded"]).round(1).tolist() == [66.7, 33.3, 33.3, 33.3, 33.3, 0]
-    assert (found["n_day_low"] <= found["n_day"]).all()
+    assert (found["N-day_low"] <= found["N-day"]).all()
     # Nobody is new so soon after the first event of all, when earlier ones may be missing.
     counts = engagement.return_days(tables(events=rows[2:]), as_of=AS_OF, horizon=6, days=91).to_pandas()
     assert counts.empty
@@ -171,10 +171,11 @@ def test_silent_payers_are_those_who_pay_and_have_not_used_it_for_four_weeks():
     assert set(found["back"]) == {0, 28}
     assert then.loc["within 7 days", ["customers", "paying_now", "silent_now"]].tolist() == [1, 1, 1]
     assert then.loc["never", ["customers", "paying_now", "silent_now"]].tolist() == [3, 3, 1]
-    quiet = activity.silence(found[found["back"] == 0], engagement.SILENCE)
+    euros = ({"EUR": 1.0}, "EUR")
+    quiet = activity.silence(found, engagement.SILENCE, *euros).frame
     assert quiet["customers"].tolist() == [1, 1, 1, 1, 1]
-    assert quiet["revenue"].tolist() == [1000] * 5
-    share = activity.silent_share(quiet)
+    assert quiet["a_month"].tolist() == [1000] * 5
+    share = activity.silent_course(found, engagement.SILENCE, *euros)["engagement.silent_payers"]
     assert (share.value, share.n) == (0.6, 5)
 
 

@@ -20,7 +20,7 @@ from measures import revenue_loop
 from tenure import MetricPolicy, policy
 from tenure.errors import InputError
 from tenure.measures import revenue, subscriptions
-from tenure.models import movements, rates
+from tenure.models import months, movements, rates, restatement
 from tenure.paths import project_root
 
 AS_OF = dt.date(2024, 6, 30)
@@ -89,7 +89,7 @@ def ask(measure, spans, payments=(), **given):
 def moves(spans, as_of=AS_OF, **given):
     """(month, kind, reason, amount) of all movements, months as texts."""
     frame = ask(revenue.mrr_movements, spans, as_of=as_of, **given)
-    return [(movements.month_label(r.month), r.kind, r.reason, r.amount_minor) for r in frame.itertuples()]
+    return [(months.month_label(r.month), r.kind, r.reason, r.amount_minor) for r in frame.itertuples()]
 
 
 def total(spans, as_of=AS_OF, **given):
@@ -552,8 +552,7 @@ def test_renewals_count_whole_terms_and_what_ended_at_them():
     ]
     frame = revenue.renewals(tables(spans), as_of=AS_OF).to_pandas()
     found = {
-        (movements.month_label(r.month), r.due, r.lost, r.voluntary, r.involuntary)
-        for r in frame.itertuples()
+        (months.month_label(r.month), r.due, r.lost, r.voluntary, r.involuntary) for r in frame.itertuples()
     }
     assert found == {("2023-03", 1, 0, 0, 0), ("2024-03", 4, 2, 1, 1)}
     assert set(frame["billing"]) == {"1 year"}
@@ -621,16 +620,24 @@ def test_the_demo_companys_balance_is_what_its_running_subscriptions_pay(demo):
 
 def test_the_bridge_to_another_policy_adds_up_and_ends_at_a_ledger_that_does(demo):
     last = demo.last_day()
-    month = movements.complete_month(last)
+    month = months.complete_month(last)
     fx = tenure.collect(revenue.month_rates(demo, as_of=last))
-    theirs = policy.chartmogul_like()
-    books = []
-    for rule, rules in [("theirs", theirs), *policy.steps(theirs, policy.stripe_like())]:
-        moved = tenure.collect(revenue.mrr_movements(demo, as_of=last, policy=rules))
-        books.append((rule, movements.ledger(moved, fx, currency="EUR", until=month), rules.churn_base))
-    stood = tenure.collect(revenue.mrr_balances(demo, as_of=last, policy=rules))
-    movements.check_identity(moved, stood)
-    steps = movements.policy_bridge(books, month)
-    for name in ("mrr", "customers", "churned", "logo_churn"):
-        assert steps[name].iloc[:-1].sum() == pytest.approx(steps[name].iloc[-1], abs=1e-12)
-    assert steps.loc[steps["rule"] == "discounts", "mrr"].item() > 0
+    asked = restatement.policies_between("chartmogul_like", "stripe_like")
+    # Under every policy on the way the movements must lead to balances that are counted without them.
+    told = restatement.told(
+        *(
+            pd.concat(
+                [tenure.collect(measure(demo, as_of=last, policy=rules)).assign(policy=digest)
+                 for digest, rules in asked.items()]
+            )
+            for measure in (revenue.mrr_movements, revenue.mrr_balances)
+        ),
+        fx, asked, currency="EUR", month=month,
+    )  # fmt: skip
+    bridge = restatement.policy_bridge("chartmogul_like", "stripe_like", told)
+    steps = bridge.table.frame
+    ends = [told.frame.loc[policy.named(name).digest()] for name in ("chartmogul_like", "stripe_like")]
+    assert bridge.gap.value == ends[1]["MRR"] - ends[0]["MRR"] == bridge.path.frame["amount"].iloc[1:-1].sum()
+    for name in ("MRR", "customers", "churned", "logo_churn"):
+        assert steps[name].iloc[[0, -1]].tolist() == [end[name] for end in ends]
+    assert steps.loc[steps["rule"] == "discounts", "adds"].item() > 0

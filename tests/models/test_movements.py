@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models import movements
+from tenure.models import known, months, movements, restatement
+from tenure.policy import MetricPolicy
 
 COLUMNS = [
     "month",
@@ -92,8 +93,7 @@ def test_exchange_rates_are_a_line_of_their_own_and_the_rest_is_what_customers_d
     rates = pd.DataFrame(
         {"currency": ["EUR", "EUR", "USD", "USD"], "month": [24320, 24321] * 2, "rate": [1, 1, 0.9, 0.8]}
     )
-    book = movements.ledger(simple(), rates, currency="EUR", until=24321)
-    flow = movements.roll_forward(book)
+    flow = movements.ledger(simple(), rates, currency="EUR", until=24321).flow
     october = flow.loc[24321]
     assert flow.loc[24320, "closing"] == 3000 + 900
     assert october["closing"] == round(2500 + 2001 * 0.8)
@@ -105,46 +105,56 @@ def test_exchange_rates_are_a_line_of_their_own_and_the_rest_is_what_customers_d
     assert october["fx"] == october["closing"] - october["opening"] - october[kinds[:-1]].sum()
     assert abs(october["fx"] - 2001 * (0.8 - 0.9)) < 2
     # In US dollars the same business: all rates are turned round.
-    dollars = movements.roll_forward(movements.ledger(simple(), rates, currency="USD", until=24321))
-    assert dollars.loc[24321, "closing"] == round(2500 / 0.8 + 2001)
+    dollars = movements.ledger(simple(), rates, currency="USD", until=24321)
+    assert dollars.at(24321)["closing"] == round(2500 / 0.8 + 2001)
 
 
-def test_rates_that_are_missing_keep_the_last_one_and_an_unknown_currency_is_refused():
-    rates = pd.DataFrame({"currency": ["USD"], "month": [24318], "rate": [0.9]})
-    table = movements.rate_table(rates, ["EUR", "USD"], "EUR", range(24317, 24322))
-    assert table["USD"].tolist() == [0.9] * 5
+def test_an_unknown_currency_is_refused():
     with pytest.raises(InputError, match=r"USD and no exchange rate.*currency='USD'"):
         movements.ledger(simple(), None, currency="EUR", until=24321)
-    known = pd.DataFrame({"currency": ["EUR", "USD"], "month": 24320, "rate": [1.0, 0.9]})
+    known_rates = pd.DataFrame({"currency": ["EUR", "USD"], "month": 24320, "rate": [1.0, 0.9]})
     with pytest.raises(InputError, match="no exchange rate of GBP to EUR"):
-        movements.ledger(simple(), known, currency="GBP", until=24321)
+        movements.ledger(simple(), known_rates, currency="GBP", until=24321)
     with pytest.raises(NotApplicable, match="nobody ever paid"):
         movements.ledger(simple()[:0], None, currency="EUR", until=24321)
 
 
+def test_yen_and_dinars_count_by_their_own_minor_units():
+    """EUR 10.00, JPY 1,000 at 0.006 and KWD 1.000 at 3 are EUR 10, 6 and 3: ARPA is 6.33, not 13.35."""
+    rates = pd.DataFrame({"currency": ["EUR", "JPY", "KWD"], "month": 24320, "rate": [1.0, 0.006, 3.0]})
+    frame = moved(*((24320, currency, "all", "new", "", 1000, 1) for currency in ("EUR", "JPY", "KWD")))
+    yen = frame[frame["currency"] != "KWD"]
+    assert movements.ledger(yen, rates, currency="EUR", until=24320).at(24320)["closing"] == 1600
+    lines = frame.assign(on="2026-09-30", line="mrr", customers=1)
+    heads = pd.DataFrame({"on": ["2026-09-30"], "month": 24320, "customers": 3, "paying": 3})
+    found = known.customers_course(heads, lines, rates, currency="EUR")
+    assert found["mrr.total"].value == 1900
+    assert found["mrr.arpa"].value == pytest.approx(1900 / 3)
+
+
 def test_the_month_that_runs_is_known():
-    assert movements.complete_month(dt.date(2026, 10, 31)) == 24321
-    assert movements.complete_month(dt.date(2026, 10, 30)) == 24320
-    assert movements.is_running(dt.date(2024, 2, 28))
-    assert not movements.is_running(dt.date(2024, 2, 29))
+    assert months.complete_month(dt.date(2026, 10, 31)) == 24321
+    assert months.complete_month(dt.date(2026, 10, 30)) == 24320
+    assert months.complete_month(dt.date(2024, 2, 28)) == 2024 * 12
+    assert months.complete_month(dt.date(2024, 2, 29)) == 2024 * 12 + 1
+    assert months.month_ends(dt.date(2024, 3, 30))[0] == dt.date(2024, 2, 29)
 
 
 def test_the_rates_of_a_month():
     book = movements.ledger(simple().query("currency == 'EUR'"), currency="EUR", until=24322)
-    flow = movements.roll_forward(book)
-    october = movements.month_metrics(flow, 24321)
-    assert october["logo_churn"].value == pytest.approx(1 / 3)
-    assert october["logo_churn"].n == 3
-    assert october["mrr_churn"].value == pytest.approx(1000 / 3000)
-    assert october["quick_ratio"].value == pytest.approx(0.5)
-    assert october["net_new"].value == -500
+    october = movements.month_rates(book, 24321)
+    assert october["churn.monthly"].value == pytest.approx(1 / 3)
+    assert (october["churn.monthly"].n, october["churn.monthly"].of) == (3, "customer")
+    assert october["mrr.churn"].value == pytest.approx(1000 / 3000)
+    assert october["mrr.quick_ratio"].value == pytest.approx(0.5)
+    assert (october["mrr.net_new"].value, october["mrr.net_new"].case) == (-500, "loss")
     # None at the start of the first month: not available, never 0.
-    assert np.isnan(movements.month_metrics(flow, 24320)["logo_churn"].value)
-    assert np.isnan(movements.month_metrics(flow, 24322)["quick_ratio"].value)
-    assert np.isnan(movements.month_metrics(flow, 20000)["mrr"].value)
-    both = movements.month_metrics(flow, 24320, churn_base="start_and_new")
-    assert both["logo_churn"].value == 0
-    assert movements.waterfall_rows(flow, [24320, 24321])["amount"].tolist() == [0, 3000, 500, -1000, 2500]
+    assert np.isnan(movements.month_rates(book, 24320)["churn.monthly"].value)
+    assert np.isnan(movements.month_rates(book, 24322)["mrr.quick_ratio"].value)
+    assert movements.month_rates(book, 20000) == {}
+    both = movements.month_rates(book, 24320, churn_base="start_and_new")
+    assert both["churn.monthly"].value == 0
+    assert movements.bridge(book, 24321).frame["amount"].tolist() == [3000, 500, -1000, 2500]
 
 
 def test_causes_add_up_to_logo_churn_and_what_is_unknown_stays_unknown():
@@ -155,32 +165,89 @@ def test_causes_add_up_to_logo_churn_and_what_is_unknown_stays_unknown():
         (24321, "EUR", "all", "churn", "unknown", -1000, -1),
     )
     book = movements.ledger(frame, currency="EUR", until=24321)
-    flow = movements.roll_forward(book)
-    parts = movements.churn_by_cause(flow, book, 24321)
-    assert {cause: found.value * 9 for cause, found in parts.items()} == pytest.approx(
+    found = movements.month_rates(book, 24321)
+    parts = {cause: found[f"churn.{cause}"].value for cause in movements.CAUSES}
+    assert {cause: value * 9 for cause, value in parts.items()} == pytest.approx(
         {"voluntary": 2, "involuntary": 1, "unknown": 1}
     )
-    assert sum(found.value for found in parts.values()) == pytest.approx(
-        movements.month_metrics(flow, 24321)["logo_churn"].value
-    )
-    assert all(np.isnan(found.value) for found in movements.churn_by_cause(flow, book, 24320).values())
+    assert sum(parts.values()) == pytest.approx(found["churn.monthly"].value)
+    before = movements.month_rates(book, 24320)
+    assert all(np.isnan(before[f"churn.{cause}"].value) for cause in movements.CAUSES)
 
 
 def test_lines_beside_revenue_are_counted_and_nothing_is_not_zero():
     rows = [("mrr", 900, 3), ("leaving", 200, 1), ("past_due", 100, 1), ("trial", 50, 2)]
-    lines = pd.DataFrame(rows, columns=["line", "amount_minor", "customers"]).assign(currency="USD")
-    lines = movements.lines_in(lines, {"USD": 2.0})
-    assert movements.counted_line(lines, "committed").value == 1400
-    assert movements.counted_line(lines, "trial").n == 2
-    table = movements.line_table(lines).set_index("line")
-    assert table.loc["committed revenue", "amount"] == 1400
-    assert table.loc["paused", ["amount", "counted"]].tolist() == [0, "no"]
-    assert np.isnan(
-        movements.counted_line(
-            movements.lines_in(lines.iloc[:0].reset_index().assign(amount_minor=0, currency="EUR")),
-            "committed",
-        ).value
+    lines = pd.DataFrame(rows, columns=["line", "amount_minor", "customers"])
+    lines = lines.assign(currency="USD", on="2026-10-31")
+    rates = pd.DataFrame({"currency": ["USD", "EUR"], "month": 24321, "rate": [2.0, 1.0]})
+    heads = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "customers": 4, "paying": 3})
+    found = known.customers_course(heads, lines, rates, currency="EUR")
+    assert found["mrr.committed"].value == 1400
+    assert (found["mrr.trials"].value, found["mrr.trials"].n) == (100, 2)
+    assert (found["customers.paused"].value, found["customers.paused"].case) == (1, "some")
+    table = known.line_table(lines, rates, currency="EUR").frame.set_index("line")
+    assert table.loc["committed revenue", "a_month"] == 1400
+    assert table.loc["paused", ["a_month", "in_recurring_revenue"]].tolist() == [0, "no"]
+    nobody = known.customers_course(heads.assign(paying=0), lines, rates, currency="EUR")
+    assert np.isnan(nobody["mrr.committed"].value)
+
+
+def past_due(*, on):
+    """Ten customers of September; of those one was past due then, and is known to be lost in October."""
+    september = 24320
+    rows = [(september, "EUR", "all", "new", "", 10_000, 10)]
+    if on != "2026-09-30":
+        rows += [
+            (september, "EUR", "all", "churn", "involuntary", -1000, -1),
+            (september + 1, "EUR", "all", "churn", "voluntary", -1000, -1),
+        ]
+    return moved(*rows).assign(on=on)
+
+
+def test_months_are_compared_as_each_was_known_at_its_own_end():
+    books = known.ledgers(pd.concat([past_due(on="2026-10-31"), past_due(on="2026-09-30")]), None, "EUR")
+    found = known.movements_course(books, MetricPolicy())["churn.monthly"]
+    # As known in October, September ended with nine customers; as known then, with ten.
+    assert found.value == pytest.approx(1 / 9)
+    assert list(books) == ["2026-10-31", "2026-09-30"]
+    assert books["2026-09-30"].at(24320)["closing"] == 10_000
+    since = known.revised(books)
+    assert (since.value, since.case, since.words["customers"]) == (-1000, "lower", 1)
+    assert since.words["then"].value == 10_000
+    assert known.revised({"2026-10-31": books["2026-10-31"]}).case == "unknown"
+
+
+def test_what_looks_back_a_year_is_not_judged_against_the_month_before():
+    row = {"month": [24321, 24320, 24309], "on": ["2026-10-31", "2026-09-30", "2025-10-31"]}
+    moments = pd.DataFrame({**row, "n": 1000, "paid_then": 1e6, "kept": [5e5, 6e5, 6e5], "added": 1e4,
+                            "var_then": 0.0, "var_added": 10.0, "cov_added": 0.0})  # fmt: skip
+    course = known.retention_course(moments)
+    recent, year = (side["mrr.gross_retention"] for side in (course.recent, course.year))
+    assert (recent.compare.value, recent.change) == (0.6, "")
+    assert (year.compare.value, year.change) == (0.6, "fell")
+
+
+def test_it_is_said_why_gross_and_net_retention_move_apart():
+    book = movements.ledger(
+        moved(
+            (24297, "EUR", "all", "new", "", 100_000, 100),
+            (24300, "EUR", "all", "expansion", "price_change", 20_000, 0),
+            (24310, "EUR", "all", "expansion", "plan_change", 1_000, 0),
+        ),
+        currency="EUR",
+        until=24321,
     )
+    row = {"month": [24321, 24309], "on": ["2026-10-31", "2025-10-31"], "n": 10_000, "paid_then": 1e7}
+    moments = pd.DataFrame({**row, "kept": [6e6, 5e6], "added": [1e5, 2e6], "var_then": 0.0,
+                            "var_added": 10.0, "cov_added": 0.0})  # fmt: skip
+    course = known.retention_course(moments)
+    assert [course.year[f"mrr.{name}_retention"].change for name in ("gross", "net")] == ["rose", "fell"]
+    why = known.added(book, course)
+    assert (why.case, why.words["reason"]) == ("apart", "higher prices")
+    assert (why.value, why.compare.value) == (pytest.approx(0.01), pytest.approx(0.2))
+    same = known.retention_course(moments.assign(kept=[4e6, 5e6]))
+    assert known.added(book, same).case == "together"
+    assert known.added(book, known.retention_course(moments[:1])).case == "not available"
 
 
 def test_groups_fold_and_what_they_swap_adds_up_to_nothing():
@@ -190,64 +257,81 @@ def test_groups_fold_and_what_they_swap_adds_up_to_nothing():
         (2, "EUR", "a", "transfer", "", -10, -1),
         (2, "EUR", "b", "transfer", "", 10, 1),
     )
-    table = movements.group_table(movements.ledger(frame, currency="EUR", until=2), 2).set_index("group")
+    groups = movements.group_table(movements.ledger(frame, currency="EUR", until=2), 2)
+    table = groups.frame.set_index("group")
     assert table["transfer"].tolist() == [-10, 10]
     assert table["closing"].tolist() == [80, 20]
     folded = movements.fold_groups(frame, min_group=5)
     assert set(folded["group"]) == {"a", "other"}
     assert folded["amount_minor"].sum() == frame["amount_minor"].sum()
     assert set(movements.fold_groups(frame, min_group=1, most=1)["group"]) == {"a", "other"}
-    assert movements.furthest_apart(table.reset_index()) is None
+    assert movements.furthest_apart(groups).case == "together"
+    assert movements.furthest_apart(groups.pipe(lambda rows: rows.head(1))).case == "unknown"
 
 
 def test_a_restatement_lists_what_changed_and_why_it_may_have():
     book = movements.ledger(simple().query("currency == 'EUR'"), currency="EUR", until=24321)
-    past = movements.history(book, as_of=dt.date(2026, 10, 31), policy="abc")
-    assert movements.restatement(past, past, grace_days=30, policy="abc").empty
-    assert movements.restatement(None, past, grace_days=30, policy="abc").empty
+    past = restatement.history(book, as_of=dt.date(2026, 10, 31), policy="abc")
+    assert restatement.restatement(past, past, grace_days=30, policy="abc").frame.empty
+    assert restatement.restatement(None, past, grace_days=30, policy="abc").frame.empty
     later = past.copy()
     later.loc[later["kind"] == "churn", "amount_minor"] = -1500
     later.loc[(later["kind"] == "new"), "amount_minor"] += 5
-    found = movements.restatement(past, later, grace_days=30, policy="abc").set_index("kind")
+    found = restatement.restatement(past, later, grace_days=30, policy="abc").frame.set_index("kind")
     assert found.loc["churn", ["published", "now", "change"]].tolist() == [-1000, -1500, -500]
     assert "past due" in found.loc["churn", "why"]
     assert "added, changed or removed" in found.loc["new", "why"]
-    assert set(movements.restatement(past, later, grace_days=30, policy="x")["why"]) == {
+    assert set(restatement.restatement(past, later, grace_days=30, policy="x").frame["why"]) == {
         "the policy has changed since"
     }
+    assert restatement.changes(past, restatement.restatement(past, later, grace_days=30, policy="x")).n == 2
+    assert (
+        restatement.changes(None, restatement.restatement(None, past, grace_days=1, policy="x")).case
+        == "first"
+    )
     # A month that still ran when it was published may grow.
     running = past.assign(as_of="2026-10-15")
-    months = movements.restatement(running, later, grace_days=30, policy="abc")["month"]
+    months = restatement.restatement(running, later, grace_days=30, policy="abc").frame["month"]
     assert "2026-10" not in set(months)
     with pytest.raises(InputError, match="has no column policy"):
-        movements.restatement(past.drop(columns="policy"), past, grace_days=30, policy="abc")
+        restatement.restatement(past.drop(columns="policy"), past, grace_days=30, policy="abc")
 
 
-def test_renewals_losses_and_targets():
+def test_renewals_by_term():
     due = pd.DataFrame(
-        {"month": [1, 13, 13, 14], "billing": ["1 year", "1 year", "3 month", "1 year"],
+        {"month": [24309, 24321, 24321, 24322], "billing": ["1 year", "1 year", "3 month", "1 year"],
          "due": [10, 20, 50, 0], "lost": [4, 10, 9, 0]}
     )  # fmt: skip
-    found = movements.renewal_rates(due, 13)
-    assert list(found) == ["1 year", "3 months"]
-    assert [e.value for e in found["1 year"]] == [0.5, 0.4]
-    book = movements.ledger(simple().query("currency == 'EUR'"), currency="EUR", until=24321)
-    leaks = movements.leaks(book, [24320, 24321], churn=0.0)
-    assert leaks["loss"].tolist() == ["failed payments"]
-    assert leaks["monthly"].tolist() == [500]
-    assert leaks["worth"].tolist() == [pytest.approx(500 * 0.1 * 78)]
-    goals = pd.DataFrame({"metric": ["a"], "period": ["2025"], "target": [1.0]})
-    assert movements.targets_of(goals, 24321) == {}
-    assert movements.targets_of(None, 24321) == {}
+    found = known.renewals_course(pd.concat([due.assign(on=day) for day in ("2026-10-31", "2025-10-31")]))
+    assert list(found.year) == ["1 year", "3 months"]
+    assert (found.year["1 year"].value, found.year["1 year"].compare.value) == (0.5, 0.4)
+    one = known.at_renewal(found).year["churn.at_renewal"]
+    assert (one.value, one.words["term"], one.of) == (0.5, "1-year", "renewal")
+    assert known.renewal_table(found).frame["year_before"].tolist()[0] == 0.4
+    assert not known.at_renewal(known.renewals_course(due[:0].assign(on=""))).recent
 
 
-def test_the_reporting_currency_is_the_one_of_the_rates_or_of_most_revenue():
-    frame = simple()
-    assert movements.reporting_currency(frame) == "EUR"
-    rates = pd.DataFrame({"currency": ["EUR", "USD"], "rate": [1.1, 1.0]})
-    assert movements.reporting_currency(frame, rates) == "USD"
-    assert movements.reporting_currency(frame, rates, wanted="EUR") == "EUR"
-    assert movements.rates_at(rates.assign(month=1), ["EUR", "EUR", "USD"], "USD", 1) == {
-        "EUR": 1.1,
-        "USD": 1.0,
-    }
+def policies_said(first=10_000, other=13_000):
+    """What the named policies make of a month, some of them with more revenue than the first."""
+    asked = restatement.policies_between("tenure", "stripe_like")
+    frames, stand = [], []
+    for place, digest in enumerate(asked):
+        amount = first if not place else other
+        frames.append(moved((24321, "EUR", "all", "new", "", amount, 10)).assign(policy=digest))
+        stand.append(pd.DataFrame({"month": [24321], "currency": "EUR", "group": "all", "mrr_minor": amount,
+                                   "customers": 10, "policy": digest}))  # fmt: skip
+    return restatement.told(pd.concat(frames), pd.concat(stand), None, asked, currency="EUR", month=24321)
+
+
+def test_a_bridge_between_policies_adds_up_and_leaves_out_what_changes_nothing():
+    numbers = policies_said()
+    bridge = restatement.policy_bridge("tenure", "stripe_like", numbers)
+    rows = bridge.table.frame
+    assert rows["adds"].sum() == bridge.gap.value == 3000
+    assert bridge.path.frame["amount"].iloc[:-1].sum() == bridge.path.frame["amount"].iloc[-1]
+    assert rows["rule"].iloc[[0, -1]].tolist() == ["tenure", "stripe_like"]
+    assert len(rows) == 3
+    assert "discounts" in bridge.gap.words["without"]
+    # Less than half a unit of money is nothing a reader would see.
+    assert len(restatement.policy_bridge("tenure", "stripe_like", policies_said(other=10_049)).table) == 2
+    assert restatement.policy_table(numbers).frame["rules"].tolist()[0] == "tenure"

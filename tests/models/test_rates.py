@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.models import engagement, payback, rates
-from tenure.stats.intervals import NOTHING, proportion
+from tenure.result import Estimate, counted
+from tenure.stats.intervals import NOTHING, money_share, proportion
 
 
 @pytest.mark.parametrize(
@@ -35,10 +38,8 @@ def test_what_cannot_be_had_is_missing_and_never_nothing():
     nothing = dict.fromkeys(("n", "paid_then", "kept", "added", "var_then", "var_added", "cov_added"), 0)
     assert math.isnan(rates.gross_retention(nothing).value)
     assert math.isnan(rates.net_retention(nothing).value)
-    naive = payback.naive_value(1000.0, 0.8, proportion(0, 500))
-    assert math.isnan(naive.value)
-    assert naive.low > 0
-    assert rates.verdict(proportion(1, 2), NOTHING, "up") == "nothing to compare"
+    assert rates.satisfaction(None) == {}
+    assert rates.retention(pd.DataFrame(columns=["month"]), 24321)["mrr.net_retention"].n == 0
 
 
 def test_negative_counts_are_refused():
@@ -62,19 +63,55 @@ def test_retention_agrees_with_a_bootstrap_over_customers():
         assert (found.low, found.high) == pytest.approx(np.quantile(boot, [0.025, 0.975]), abs=0.004)
 
 
+def month(events, n, at):
+    return proportion(events, n, of="customer", sample=(at, at))
+
+
 def test_the_scorecard_judges_by_intervals_and_targets():
-    now, then, far = (proportion(k, 1000) for k in (50, 60, 100))
-    card = rates.scorecard(
-        {
-            "churn": ("percent", "down", now, then, far, 0.06),
-            "ratio": ("ratio", "up", NOTHING, then, far, None),
-        }
-    ).set_index("metric")
-    assert card.loc["churn", ["against_before", "against_year_ago", "met"]].tolist() == [
+    now, before, ago = month(50, 1000, 10), month(60, 1000, 9), month(100, 1000, -2)
+    course = rates.Course.of(
+        {"churn.monthly": now, "mrr.quick_ratio": NOTHING, "mrr.arpa": counted(101, 9)},
+        {"churn.monthly": before, "mrr.arpa": counted(100, 9)},
+        {"churn.monthly": ago},
+    )
+    card = rates.scorecard(course, {"churn.monthly": 0.06})
+    rows = card.frame.set_index("metric")
+    assert rows.loc["Logo churn", ["against_before", "against_year_ago", "met"]].tolist() == [
         "no clear change", "better", "yes",
     ]  # fmt: skip
-    assert card.loc["ratio", "against_before"] == "nothing to compare"
-    assert card.loc["ratio", "met"] == ""
+    # What is counted has no interval: any difference is one. What is not known has no row.
+    assert rows.loc["Revenue a customer", ["against_before", "against_year_ago"]].tolist() == ["better", ""]
+    assert "Quick ratio" not in rows.index
+    found = rates.shifts(card)
+    assert (found.value, found.n, found.words["which"]) == (1, 1, ["Logo churn (better)"])
+    assert (
+        rates.shifts(rates.scorecard(rates.Course.of({"churn.monthly": now}, {}, {}), {})).case == "unknown"
+    )
+
+
+def test_card_and_scorecard_agree_where_an_end_is_open():
+    """A share of revenue that fell to nothing has no upper end: not clear in either."""
+    now = replace(money_share(0, 0, 100_000, 0), sample=(10, 10))
+    then = replace(money_share(1_000, 50 * 20**2, 100_000, 50), sample=(9, 9))
+    course = rates.Course.of({"mrr.contraction": now}, {"mrr.contraction": then}, {})
+    assert course["mrr.contraction"].verdict("down") == "no clear change"
+    assert rates.scorecard(course, {}).frame["against_before"].tolist() == ["no clear change"]
+
+
+def test_months_that_overlap_are_not_judged_unless_the_pairs_are_known():
+    now, then = (replace(month(k, 1000, m), sample=(m - 11, m)) for k, m in ((50, 12), (100, 11)))
+    assert rates.compared(now, then, "the month before").change == ""
+    assert rates.compared(now, then, "the month before").compare == then
+    assert rates.compared(now, replace(then, sample=(-11, 0)), "a year ago").change == "fell"
+    paired = Estimate(-0.05, -0.09, -0.01, unit="points")
+    assert rates.compared(now, then, "the month before", paired).change == "fell"
+    assert rates.compared(now, NOTHING, "the month before").compare is None
+
+
+def test_a_target_of_the_month_stands_before_that_of_the_year():
+    goals = pd.DataFrame({"metric": ["a"], "period": ["2025"], "target": [1.0]})
+    assert rates.targets_of(goals, 24321) == {}
+    assert rates.targets_of(None, 24321) == {}
 
 
 def test_active_users_equal_a_count_of_distinct_users():
@@ -96,71 +133,151 @@ def test_active_users_equal_a_count_of_distinct_users():
     assert sticky.low < sticky.value < sticky.high
 
 
-def make_cohorts(months=30, monthly=1000, stay=0.9, heads=50):
+def make_cohorts(months=30, monthly=1000, stay=0.9, heads=50, channel="ads"):
     rows = []
     for cohort in range(months):
-        level = 0.0
+        level = paying = 0.0
         for age in range(months - cohort):
-            now = heads * monthly * stay**age
-            rows.append((cohort, "ads", "EUR", cohort + age, now - level, heads if age == 0 else 0))
-            level = now
-    columns = ["cohort", "group", "currency", "month", "change_minor", "joined"]
+            left = heads * stay**age
+            now = left * monthly
+            rows.append(
+                (cohort, channel, "EUR", cohort + age, now - level, left - paying, heads if age == 0 else 0)
+            )
+            level, paying = now, left
+    columns = ["cohort", "group", "currency", "month", "change_minor", "change_paying", "joined"]
     return pd.DataFrame(rows, columns=columns)
 
 
+def spent(months, amount, channel="ads"):
+    return pd.DataFrame(
+        {"month": range(months), "channel": channel, "currency": "EUR", "amount_minor": amount}
+    )
+
+
+EURO = {"currency": "EUR", "factors": {"EUR": 1.0}}
+FACTS = Economics(margin=0.8, fee_share=0.0, fee_fixed=0.0, discount_rate=0.0)
+
+
 def test_payback_and_value_are_those_of_the_law_the_cohorts_follow():
-    cohorts = make_cohorts()
-    spend = pd.DataFrame({"month": range(30), "channel": "ads", "currency": "EUR", "amount_minor": 100_000})
-    found = payback.unit_economics(cohorts, spend, margin=0.8, until=29, horizon=24)
-    row = found.table.iloc[0]
+    cohorts, spend = make_cohorts(), spent(30, 100_000)
+    found = payback.unit_economics(cohorts, spend, FACTS, until=29, horizon=24, **EURO)
+    row = found.table.frame.iloc[0]
     assert row["cac"] == pytest.approx(2000)
     assert row["ltv"] == pytest.approx(800 * sum(0.9**k for k in range(24)))
     # 800 + 720 + 648 = 2168 covers 2000 in the third month.
     assert row[["payback", "payback_low", "payback_high"]].tolist() == [3, 3, 3]
-    assert found.whole.ratio.value == pytest.approx(row["ltv"] / 2000)
+    ratio = found.course["acquisition.ltv_cac"]
+    assert (ratio.value, ratio.case) == (pytest.approx(row["ltv"] / 2000), "")
     shuffled = payback.unit_economics(
-        cohorts.sample(frac=1, random_state=1), spend.sample(frac=1, random_state=1), margin=0.8, until=29
+        cohorts.sample(frac=1, random_state=1), spend.sample(frac=1, random_state=1), FACTS, until=29, **EURO
     )
-    pd.testing.assert_frame_equal(found.table, shuffled.table)
+    pd.testing.assert_frame_equal(found.table.frame, shuffled.table.frame)
+
+
+def test_fees_cost_to_serve_and_discount_are_the_companys():
+    """A customer of 10.00 a month, a tenth of whom leave: 8.00 less 0.20 and 0.30 fees and 0.50 of service."""
+    facts = Economics(margin=0.8, fee_share=0.02, fee_fixed=0.3, cost_to_serve=0.5, discount_rate=0.1)
+    found = payback.unit_economics(make_cohorts(), spent(30, 100_000), facts, until=29, horizon=12, **EURO)
+    left = 1000 * (0.8 - 0.02) - 30 - 50
+    expected = sum(left * 0.9**k * 1.1 ** (-k / 12) for k in range(12))
+    assert found.table.frame["ltv"].iloc[0] == pytest.approx(expected)
+    assert found.curve.frame["margin"].iloc[0] == pytest.approx(left)
+
+
+def test_customers_who_cost_nothing_are_counted_and_said():
+    """Organic customers halve the cost of all: 2 × what one costs over all channels is 1 × over the paid ones."""
+    cohorts = pd.concat([make_cohorts(), make_cohorts(channel="organic")])
+    found = payback.unit_economics(cohorts, spent(30, 100_000), FACTS, until=29, horizon=24, **EURO)
+    rows = found.table.frame.set_index("channel")
+    assert rows.loc[payback.ALL, "ratio"] == pytest.approx(2 * rows.loc[payback.PAID, "ratio"])
+    assert math.isnan(rows.loc["organic", "ratio"])
+    one = found.course["acquisition.ltv_cac"]
+    assert one.case == "some cost nothing"
+    assert one.words["paid"].value == pytest.approx(rows.loc[payback.PAID, "ratio"])
+    assert one.words["horizon"].value == 24
+    alone = payback.unit_economics(make_cohorts(), spent(30, 100_000), FACTS, until=29, **EURO)
+    assert payback.PAID not in set(alone.table.frame["channel"])
 
 
 def test_payback_that_was_not_reached_is_open_and_young_cohorts_do_not_count_as_lost():
     cohorts = make_cohorts(months=6)
-    spend = pd.DataFrame({"month": range(6), "channel": "ads", "currency": "EUR", "amount_minor": 500_000})
-    found = payback.unit_economics(cohorts, spend, margin=0.8, until=5)
+    found = payback.unit_economics(cohorts, spent(6, 500_000), FACTS, until=5, **EURO)
     assert found.horizon == 4
-    assert found.whole.payback.value == math.inf
-    assert found.curve["margin"].iloc[3] == pytest.approx(800 * sum(0.9**k for k in range(4)))
-    matrix = payback.revenue_matrix(cohorts, until=5)
+    back = found.course["acquisition.payback"]
+    assert (back.value, back.case) == (math.inf, "not reached")
+    assert found.curve.frame["margin"].iloc[3] == pytest.approx(800 * sum(0.9**k for k in range(4)))
+    matrix = payback.revenue_matrix(cohorts, until=5, factors={"EUR": 1.0}).frame
     assert matrix.loc["0-06", 0] == 1
     assert matrix.isna().to_numpy().sum() == 15
 
 
 def test_what_a_customer_cost_and_brought_is_known_as_it_stood_earlier():
-    cohorts = make_cohorts()
-    spend = pd.DataFrame({"month": range(30), "channel": "ads", "currency": "EUR", "amount_minor": 100_000})
+    cohorts, spend = make_cohorts(), spent(30, 100_000)
     assert payback.horizon_of(cohorts, until=29) == 12
     assert payback.horizon_of(cohorts, until=37) == 24
-    now = payback.unit_economics(cohorts, spend, margin=0.8, until=29, horizon=12)
-    then = payback.earlier_economics(cohorts, spend, now, until=17, margin=0.8)
+    now = payback.unit_economics(cohorts, spend, FACTS, until=29, horizon=12, **EURO)
     alone = payback.unit_economics(
-        cohorts[cohorts["month"] <= 17], spend[spend["month"] <= 17], margin=0.8, until=17, horizon=12
+        cohorts[cohorts["month"] <= 17], spend[spend["month"] <= 17], FACTS, until=17, horizon=12, **EURO
     )
-    assert then == alone.whole
-    assert then.ratio.value == pytest.approx(now.whole.ratio.value)
-    # So old an age had been seen of too few cohorts: no margin to compare, but when the cost was covered is known.
-    early = payback.earlier_economics(cohorts, spend, now, until=8, margin=0.8)
-    assert math.isnan(early.ratio.value)
-    assert early.payback.value == 3
-    assert math.isnan(payback.earlier_economics(cohorts, spend, now, until=0, margin=0.8).payback.value)
+    for name in ("acquisition.ltv_cac", "acquisition.payback"):
+        assert now.course.year[name].compare.value == alone.course[name].value
+    # So old an age had been observed of too few cohorts: no margin to compare, but when the cost was covered is known.
+    young = payback.unit_economics(cohorts, spend, FACTS, until=20, horizon=12, **EURO)
+    assert young.course.year["acquisition.ltv_cac"].compare is None
+    assert young.course.year["acquisition.payback"].compare.value == 3
+    young = payback.unit_economics(cohorts, spend, FACTS, until=12, horizon=12, **EURO)
+    assert young.course.year["acquisition.payback"].compare is None
 
 
-def test_a_margin_that_is_none_is_refused():
-    with pytest.raises(InputError, match="`margin`"):
-        payback.unit_economics(make_cohorts(), pd.DataFrame(), margin=75, until=5)
+def test_the_same_cohorts_are_compared_with_themselves():
+    """Cohorts differ by much, yet one month more changes little: by pairs that is known, by intervals not."""
+    rng = np.random.default_rng(0)
+    cohorts = make_cohorts()
+    size = rng.lognormal(0, 0.8, 30)
+    for column in ("change_minor", "change_paying"):
+        cohorts[column] *= size[cohorts["cohort"]]
+    found = payback.unit_economics(cohorts, spent(30, 100_000), FACTS, until=29, horizon=12, **EURO)
+    one = found.course["acquisition.ltv_cac"]
+    width = one.high - one.low
+    assert one.difference.high - one.difference.low < 0.7 * width
+    assert one.difference.low <= one.difference.value <= one.difference.high
 
 
-def test_intervals_hold_the_truth(capsys):
+def test_what_cannot_be_said_of_cost_says_why():
+    nothing = payback.unit_economics(make_cohorts(), None, FACTS, until=29, **EURO)
+    assert nothing.course["acquisition.ltv_cac"].words["why"].startswith("The data has no table of spend")
+    assert nothing.slowest().case == "not available"
+    assert not payback.cost_course(None, pd.DataFrame(), 24321, **EURO).recent
+    young = payback.unit_economics(make_cohorts(months=2), spent(2, 1), FACTS, until=1, **EURO)
+    assert "3 months of new customers" in young.why
+    none = payback.unit_economics(make_cohorts()[:0], spent(2, 1), FACTS, until=1, **EURO)
+    assert "No customers have been acquired" in none.why
+
+
+def test_users_who_are_in_both_windows_are_compared_with_themselves():
+    # A hundred users, all active 7 of 28 days in both windows but ten who doubled theirs.
+    days = pd.DataFrame(
+        {"window": ["now", "now", "before"], "active_days": [7, 14, 7], "users": [90, 10, 100],
+         "users_now": [90, 10, 100], "days_now": [630, 140, 770]}
+    )  # fmt: skip
+    one = engagement.stickiness_course(days)["engagement.stickiness"]
+    assert one.change == "rose"
+    assert one.difference.value == pytest.approx(70 / 28 / 100)
+    assert "engagement.stickiness" in engagement.stickiness_course(days).year
+    # Of a hundred payers twenty are silent, ten of them were 28 days ago; nobody else was.
+    quiet = pd.DataFrame(
+        {"back": [0, 0, 28, 28], "last_use": ["a", "c", "a", "c"], "currency": "EUR", "mrr_minor": 100,
+         "customers": [80, 20, 90, 10], "paying_now": [80, 20, 90, 10], "silent_now": [0, 20, 10, 10]}
+    )  # fmt: skip
+    course = engagement.silent_course(quiet, ["a", "b", "c"], {"EUR": 1.0}, "EUR")
+    silent = course["engagement.silent_payers"]
+    assert (silent.value, silent.change, silent.words["silent"]) == (0.2, "rose", 20)
+    assert course.year["engagement.silent_payers"].compare is None
+    alone = proportion(20, 100, sample=1).against(proportion(10, 100, sample=2), "").difference
+    assert silent.difference.low > alone.low
+
+
+def test_intervals_hold_the_truth():
     from simulations.coverage_metrics import coverage
 
     table = coverage(companies=400, customers=(400,), seed=5)

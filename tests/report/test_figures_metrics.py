@@ -7,8 +7,10 @@ import math
 import pandas as pd
 import pytest
 
+from tenure import report
 from tenure.errors import InputError
-from tenure.report import figures, figures_metrics, scorecard
+from tenure.report import figures, figures_metrics
+from tenure.result import Estimate, Table
 
 STORY = pd.DataFrame(
     {"date": pd.to_datetime(["2026-08-01", "2026-09-01", "2026-10-01"]), "new": [900, 800, 300],
@@ -16,16 +18,20 @@ STORY = pd.DataFrame(
 )  # fmt: skip
 
 
+UNITS = dict.fromkeys(STORY.columns.drop("date"), "money:EUR")
+
+
 @pytest.mark.parametrize("partial", [True, False])
 def test_only_the_month_that_still_runs_is_pale(partial):
-    figure = figures_metrics.movements_over_time(STORY, unit="money:EUR", partial=partial, title="Moved")
-    bars = [bar for bar in figure.axes[0].patches if bar.get_height()]
+    picture = figures_metrics.movements_over_time(Table(STORY, UNITS), partial=partial)
+    bars = [bar for bar in picture.drawn().axes[0].patches if bar.get_height()]
     pale = {round(bar.get_x()) for bar in bars if bar.get_alpha() == 0.45}
     assert pale == ({max(round(bar.get_x()) for bar in bars)} if partial else set())
     # Gains stand on the axis, losses hang from it.
     assert max(bar.get_y() + bar.get_height() for bar in bars) == 960
+    assert picture.title == "In 3 months new customers brought €20.00, those who left took €9.20"
     with pytest.raises(InputError, match="no rows"):
-        figures_metrics.movements_over_time(STORY[:0], unit="money:EUR")
+        figures_metrics.movements_over_time(Table(STORY[:0], UNITS))
 
 
 def test_a_bridge_writes_its_amounts_with_the_same_decimals():
@@ -34,10 +40,38 @@ def test_a_bridge_writes_its_amounts_with_the_same_decimals():
     assert {"€91,742", "+€206", "€91,948"} <= words
 
 
-def test_a_value_and_its_interval_are_written_alike_and_open_ends_are_said():
-    frame = pd.DataFrame(
-        {"cac": [61_369.0, math.nan, 5_631.0], "cac_low": [51_273.0, math.nan, 5_215.0],
-         "cac_high": [71_464.0, math.nan, math.inf]}
-    )  # fmt: skip
-    found = scorecard.with_intervals(frame, {"cac": "money:EUR"})["cac"].tolist()
-    assert found == ["€613.69 (€512.73 to €714.64)", "not available", "€56.31 (€52.15 or more)"]
+def test_what_cannot_be_drawn_says_why():
+    nothing = Table(pd.DataFrame())
+    for picture in (
+        figures_metrics.retention_lines(nothing),
+        figures_metrics.revenue_left(nothing),
+        figures_metrics.score_line(nothing),
+    ):
+        assert picture.draw is None
+        assert picture.empty.endswith(".")
+    groups = Table(pd.DataFrame({"group": ["a"], "left": [math.nan]}), {"left": "percent"})
+    assert figures_metrics.churn_by_group(groups, Estimate(math.nan), Estimate(math.nan)).draw is None
+
+
+def test_groups_are_called_different_only_where_their_intervals_do_not_touch():
+    rows = {"group": ["a", "b"], "left": [0.1, 0.3], "left_low": [0.05, 0.25], "left_high": [0.2, 0.4]}
+    groups = Table(pd.DataFrame({**rows, "customers": 90}), {"left": "percent"})
+    everybody = Estimate(0.2, unit="percent")
+    titles = [
+        figures_metrics.churn_by_group(groups, Estimate(0.2, case=case, words=words), everybody).title
+        for case, words in (("apart", {"most": "b", "least": "a"}), ("together", {}))
+    ]
+    assert titles == ["More of b left than of a", "No group stands out by churn"]
+
+
+def test_a_scorecard_says_what_it_counts_and_leaves_open_what_is_not_judged(capsys):
+    row = {"metric": "Gross retention", "unit": "percent", "now": 0.5, "low": 0.4, "high": 0.6, "counted": False,
+           "n": 1, "of": "customer", "before": 0.6, "against_before": "", "year_ago": 0.7,
+           "against_year_ago": "worse", "target": math.nan, "met": ""}  # fmt: skip
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tenure.report.tables.show", lambda bundle, *rest: shown.append(bundle["text/html"]))
+        report.scorecard(Table(pd.DataFrame([row])), caption="The numbers")
+    assert "1 customer<" in shown[0]
+    assert ">60%<" in shown[0]
+    assert "70% ▼ worse" in shown[0]

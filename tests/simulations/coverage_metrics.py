@@ -39,6 +39,8 @@ def truth() -> dict[str, float]:
         "net promoter score": 100 * (NPS[0] - NPS[2]),
         "cost of a customer": 2000.0,
         "stickiness": 0.25,
+        "change of stickiness, by pairs": 0.0,
+        "change of the silent, by pairs": 0.0,
     }
 
 
@@ -61,9 +63,12 @@ def company(rng: np.random.Generator, size: int) -> dict[str, Estimate]:
     losses = np.maximum(then - now, 0)
     answers = rng.multinomial(max(size // 3, 10), NPS)
     won = rng.poisson(size * 0.1)
-    days = rng.binomial(28, rng.beta(2, 6, size))
+    habit = rng.beta(2, 6, size)
+    days = rng.binomial(28, habit)
+    past = rng.binomial(28, habit)  # the same users in the window before, alike by habit
     # Only who was active at all is seen; the truth allows for it below.
     counts = np.bincount(days[days > 0], minlength=29)
+    used, silent = paired(days, past), paired_shares(days, past)
     return {
         "logo churn": intervals.proportion(int(left.sum()), size),
         "revenue churn": intervals.weighted_share(then[left].sum(), then.sum(), effective, size),
@@ -76,7 +81,28 @@ def company(rng: np.random.Generator, size: int) -> dict[str, Estimate]:
         "net promoter score": rates.net_promoter_score(*map(int, answers)),
         "cost of a customer": rates.acquisition_cost(size * 0.1 * 2000.0, int(won)),
         "stickiness": engagement.stickiness(np.arange(29), counts),
+        "change of stickiness, by pairs": used,
+        "change of the silent, by pairs": silent,
     }
+
+
+def paired(now: np.ndarray, then: np.ndarray) -> Estimate:
+    """The change of a mean over those active at all, many of whom are so in both windows."""
+    one, two = now[now > 0] / 28, then[then > 0] / 28
+    both = (now > 0) & (then > 0)
+    return intervals.paired_means(
+        (len(one), one.sum(), (one**2).sum()), (len(two), two.sum(), (two**2).sum()),
+        (both.sum(), now[both].sum() / 28, then[both].sum() / 28, (now[both] * then[both]).sum() / 28**2),
+    )  # fmt: skip
+
+
+def paired_shares(now: np.ndarray, then: np.ndarray) -> Estimate:
+    """The change of a share of the same customers."""
+    one, two = now < 3, then < 3
+    n = len(now)
+    return intervals.paired_means(
+        (n, one.sum(), one.sum()), (n, two.sum(), two.sum()), (n, one.sum(), two.sum(), (one & two).sum())
+    )
 
 
 def coverage(companies: int, customers: tuple[int, ...], seed: int) -> pd.DataFrame:

@@ -1,23 +1,51 @@
-"""Who is active how often, from counts of user-days."""
+"""Who is active how often, from counts of user-days, and who pays in silence.
+
+Silent is who pays and has not used the service for 28 days. Users of one window are users of another, too:
+the change of a share or a mean is estimated from pairs (`tenure.stats.intervals.paired_means`).
+"""
 
 from __future__ import annotations
 
-import math
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tenure.models.rates import verdict
-from tenure.result import Estimate
-from tenure.stats.intervals import median_of_counts, proportion
+from tenure.models.rates import Course, compared
+from tenure.parameters import one_of
+from tenure.result import NAN, Estimate, Table
+from tenure.stats.intervals import NOTHING, median_of_counts, paired_means, proportion
 from tenure.stats.lifetable import z_value
 
 WINDOWS = {"DAU": 1, "WAU": 7, "MAU": 28}
+_EARLIER = ("before", "year ago")
+_WINDOW_LABELS = {"before": "the 28 days before", "year ago": "a year ago"}
+_MOMENTS = ["n", "sum", "squares", "both", "both_now", "both_then", "products"]
 
-# How columns of `returning` read.
-RETURN_TITLES = {"day": "days since the first use", "n_day": "N-day", "unbounded": "unbounded"}
+
+def value_events(kinds: pd.DataFrame | None, wanted: Sequence[str] = ()) -> list[str]:
+    """Return the events that count as use: those asked for, else those that say something was consumed.
+
+    Args:
+        kinds: As from `tenure.measures.engagement.event_kinds`; None: the data has no events.
+        wanted: The events asked for.
+
+    Raises:
+        InputError: There is no such event.
+
+    Example:
+        >>> kinds = pd.DataFrame({"event": ["play", "login"], "n": 9, "with_value": [9, 0]})
+        >>> value_events(kinds), value_events(kinds, ["login"])
+        (['play'], ['login'])
+    """
+    if kinds is None:
+        return []
+    if wanted:
+        return [one_of("value_events", event, kinds["event"]) for event in wanted]
+    return kinds.loc[kinds["with_value"] > 0, "event"].tolist() or kinds["event"].tolist()
 
 
 def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame:
@@ -38,14 +66,15 @@ def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame
         [[0, 1, 1, 1], [1, 0, 1, 1], [2, 2, 2, 2], [3, 0, 2, 2]]
     """
     start = min(first, int(counts["day"].min())) if len(counts) else first
+    kept = counts[counts["day"] <= last]
+    begin = kept["day"].to_numpy(dtype=int) - start
+    users = kept["users"].to_numpy(dtype=float)
     table = {"day": np.arange(first, last + 1)}
     for name, window in WINDOWS.items():
         steps = np.zeros(last - start + 2)
-        kept = counts[counts["day"] <= last]
-        begin = kept["day"].to_numpy(dtype=int) - start
         end = np.minimum(begin + np.minimum(kept["gap"].to_numpy(dtype=int), window), last - start + 1)
-        np.add.at(steps, begin, kept["users"].to_numpy(dtype=float))
-        np.add.at(steps, end, -kept["users"].to_numpy(dtype=float))
+        np.add.at(steps, begin, users)
+        np.add.at(steps, end, -users)
         table[name] = np.cumsum(steps)[first - start : last - start + 1].round().astype(np.int64)
     return pd.DataFrame(table)
 
@@ -69,93 +98,157 @@ def stickiness(days: Any, users: Any, *, window: int = 28, level: float = 0.95) 
     """
     days_, users_ = np.asarray(days, dtype=float), np.asarray(users, dtype=float)
     n = users_.sum() if len(users_) else 0.0
+    about: dict[str, Any] = {"n": int(n), "of": "user", "unit": "percent", "level": level}
     if n < 2:
-        return Estimate(math.nan, math.nan, math.nan, int(n), level=level)
+        return Estimate(NAN, **about)
     center = (days_ * users_).sum() / n
-    variance = (users_ * (days_ - center) ** 2).sum() / (n - 1)
-    half = z_value(level) * math.sqrt(variance / n)
-    ends = (float(max(center - half, 0.0)) / window, float(min(center + half, window)) / window)
-    return Estimate(float(center) / window, *ends, int(n), level=level)
+    half = z_value(level) * np.sqrt((users_ * (days_ - center) ** 2).sum() / (n - 1) / n)
+    ends = np.clip([center - half, center + half], 0.0, window) / window
+    return Estimate(float(center) / window, *ends.tolist(), **about)
 
 
-def by_window(days: pd.DataFrame, *, window: int = 28, level: float = 0.95) -> dict[str, Estimate]:
-    """Return stickiness now, before and a year ago.
+def stickiness_course(days: pd.DataFrame, *, window: int = 28, level: float = 0.95) -> Course:
+    """Compare stickiness with that of the window before and of a year ago, user by user.
 
     Args:
-        days: As from `tenure.measures.engagement.days_used`: window, active_days, users.
+        days: As from `tenure.measures.engagement.days_used`.
         window: How many days a window has.
         level: Level of the intervals.
 
+    Returns:
+        engagement.stickiness.
+
     Example:
-        >>> days = pd.DataFrame({"window": "now", "active_days": [7, 21], "users": [10, 10]})
-        >>> by_window(days)["now"].value
+        >>> days = pd.DataFrame({"window": "now", "active_days": [7, 21], "users": 10, "users_now": 10,
+        ...                      "days_now": [70, 210]})
+        >>> stickiness_course(days)["engagement.stickiness"].value
         0.5
     """
-    parts = {name: days[days["window"] == name] for name in ("now", "before", "year ago")}
-    return {
+    parts = {name: days[days["window"] == name] for name in ("now", *_EARLIER)}
+    values = {
         name: stickiness(part["active_days"], part["users"], window=window, level=level)
         for name, part in parts.items()
     }
 
+    share = days["active_days"] / window
+    now = days["days_now"] / window
+    moments = days.assign(
+        n=days["users"], sum=share * days["users"], squares=share**2 * days["users"],
+        both=days["users_now"], both_now=now, both_then=share * days["users_now"], products=share * now,
+    )  # fmt: skip
+    return _paired("engagement.stickiness", values, moments.groupby("window")[_MOMENTS].sum(), _WINDOW_LABELS)
 
-def session_length(
-    lengths: pd.DataFrame, month: int, *, users: int | None = None, level: float = 0.95
-) -> Estimate:
-    """Estimate the median length of a month's sessions, in minutes.
 
-    Sessions of one user are alike, so the interval rests on users, not on sessions.
+def _paired(
+    name: str, values: Mapping[Any, Estimate], moments: pd.DataFrame, labels: Mapping[Any, str]
+) -> Course:
+    """Compare the first of several estimates with the others, by who is in both."""
+    now = next(iter(values))
+    sides = []
+    for then, label in labels.items():
+        one = values[now]
+        if then in moments.index and now in moments.index:
+            (n, total, squares), rest = moments.loc[now].tolist()[:3], moments.loc[then].tolist()
+            paired = paired_means((n, total, squares), tuple(rest[:3]), tuple(rest[3:]), unit="points")
+            one = compared(one, values[then], label, paired)
+        sides.append({name: one})
+    return Course(*sides)
+
+
+def session_course(lengths: pd.DataFrame, month: int, users: Course, *, level: float = 0.95) -> Course:
+    """Estimate the median length of a month's sessions, in minutes, beside that of earlier months.
+
+    Sessions of one user are alike, so the interval rests on users, not on sessions. The same users are in
+    both months and are alike in both, so that the true interval of the difference is shorter than the one
+    that treats the months as independent: a change called clear is one.
 
     Args:
         lengths: As from `tenure.measures.engagement.sessions`.
         month: The month.
-        users: How many users had them.
-        level: Level of the interval.
+        users: As from `stickiness_course`: how many users each window had.
+        level: Level of the intervals.
+
+    Returns:
+        engagement.session; nothing where there was no session.
 
     Example:
-        >>> lengths = pd.DataFrame({"month": 1, "minutes": [10, 30], "sessions": [5, 4]})
-        >>> session_length(lengths, 1).value
+        >>> lengths = pd.DataFrame({"month": 24321, "minutes": [10, 30], "sessions": [5, 4]})
+        >>> session_course(lengths, 24321, Course({}, {}))["engagement.session"].value
         10.0
     """
-    own = lengths[lengths["month"] == month]
-    return median_of_counts(own["minutes"], own["sessions"], users, level=level)
+    sticky = [side.get("engagement.stickiness", NOTHING) for side in (users.recent, users.year)]
+
+    def at(then: int, users_then: Estimate | None) -> dict[str, Estimate]:
+        own, size = lengths[lengths["month"] == then], users_then.n if users_then else None
+        one = median_of_counts(own["minutes"], own["sessions"], size or None, level=level, of="user")
+        return {"engagement.session": replace(one, sample=(then, then))}
+
+    now, before, ago = (
+        at(month, sticky[0]),
+        at(month - 1, sticky[0].compare),
+        at(month - 12, sticky[1].compare),
+    )
+    return Course.of(now, before, ago, month=month)
 
 
-def adoption(use: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def adoption(use: pd.DataFrame, *, level: float = 0.95) -> Table:
     """Estimate the share of users that each feature reaches, and whether that has changed within a year.
+
+    Users of today and of a year ago are partly the same and alike, so that a change called clear is one.
 
     Args:
         use: As from `tenure.measures.engagement.feature_use`: window, feature ("" for all), users.
         level: Level of the intervals.
 
     Returns:
-        A row a feature, the most used first: label, value, low, high, users, before, year_ago and
-        since_then, how it compares with a year ago.
+        A row a feature, the most used first: label, value with its limits, users, before, year_ago and
+        since_then ("rose", "fell", "no clear change" or, without a year ago, "").
 
     Example:
-        >>> use = pd.DataFrame({"window": "now", "feature": ["", "live"], "users": [100, 40]})
-        >>> adoption(use)[["label", "value", "since_then"]].values.tolist()
-        [['live', 0.4, 'nothing to compare']]
+        >>> use = pd.DataFrame({"window": "now", "feature": ["", "live_events"], "users": [100, 40]})
+        >>> adoption(use).frame[["label", "value", "since_then"]].values.tolist()
+        [['live events', 0.4, '']]
     """
-    counts = {
-        (str(window), str(feature)): int(users)
-        for window, feature, users in use[["window", "feature", "users"]].itertuples(index=False, name=None)
-    }
-    columns = ["label", "value", "low", "high", "users", "before", "year_ago", "since_then"]
+    wide = use.pivot_table(index="feature", columns="window", values="users", aggfunc="sum", fill_value=0)
+    wide = wide.reindex(columns=["now", *_EARLIER], fill_value=0).astype(int)
     rows = []
-    for feature in sorted({feature for window, feature in counts if feature}):
+    for feature, *counts in wide.drop(index="", errors="ignore").itertuples():
         now, before, ago = (
-            proportion(counts.get((window, feature), 0), counts.get((window, ""), 0), level=level)
-            for window in ("now", "before", "year ago")
+            proportion(count, int(whole), level=level, of="user", sample=name)
+            for count, (name, whole) in zip(counts, wide.loc[""].items(), strict=True)
         )
-        users = counts.get(("now", feature), 0)
         rows.append(
-            (feature, now.value, now.low, now.high, users, before.value, ago.value, verdict(now, ago))
+            {
+                "label": str(feature).replace("_", " "),
+                "value": now.value,
+                "value_low": now.low,
+                "value_high": now.high,
+                "users": counts[0],
+                "before": before.value,
+                "year_ago": ago.value,
+                "since_then": now.against(ago, "a year ago").change if ago.known else "",
+            }
         )
-    table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values(["value", "label"], ascending=[False, True], ignore_index=True)
+    frame = pd.DataFrame(rows).sort_values(["value", "label"], ascending=[False, True], ignore_index=True)
+    return Table(frame, dict.fromkeys(("value", "before", "year_ago"), "percent"))
 
 
-def consumption(use: pd.DataFrame) -> pd.DataFrame:
+def adoption_moved(adopted: Table) -> Estimate:
+    """Count the features that clearly more or fewer use than a year ago.
+
+    Words: more and fewer (their names); cases: "more", "fewer", "both", "none".
+
+    Args:
+        adopted: As from `adoption`.
+    """
+    rows = adopted.frame
+    more, fewer = (rows.loc[rows["since_then"] == way, "label"].tolist() for way in ("rose", "fell"))
+    case = "both" if more and fewer else "more" if more else "fewer" if fewer else "none"
+    words = {"more": more, "fewer": fewer}
+    return Estimate(float(len(more) + len(fewer)), unit="count", exact=True, case=case, words=words)
+
+
+def consumption(use: pd.DataFrame) -> Table:
     """Say what was consumed by category in hours.
 
     Args:
@@ -167,79 +260,104 @@ def consumption(use: pd.DataFrame) -> pd.DataFrame:
     Example:
         >>> use = pd.DataFrame({"category": ["Film"], "users": [2], "pieces": [3], "times": [4],
         ...                     "seconds": [7200]})
-        >>> consumption(use)[["hours", "hours_a_user"]].values.tolist()
+        >>> consumption(use).frame[["hours", "hours_a_user"]].values.tolist()
         [[2.0, 1.0]]
     """
     hours = use["seconds"] / 3600
-    return pd.DataFrame(
-        {
-            "category": use["category"],
-            "hours": hours,
-            "share": hours / max(hours.sum(), 1e-12),
-            "users": use["users"],
-            "hours_a_user": hours / use["users"],
-            "times": use["times"],
-            "pieces": use["pieces"],
-        }
-    )
+    share = hours / max(hours.sum(), 1e-12)
+    frame = use.assign(hours=hours, share=share, hours_a_user=hours / use["users"])
+    columns = ["category", "hours", "share", "users", "hours_a_user", "times", "pieces"]
+    return Table(frame[columns], {"share": "percent"})
 
 
-def silence(
-    quiet: pd.DataFrame, order: Sequence[str], rates: Mapping[str, float] | None = None
-) -> pd.DataFrame:
-    """Add paying customers up by their last use, over currencies.
+def silence(quiet: pd.DataFrame, order: Sequence[str], factors: Mapping[str, float], currency: str) -> Table:
+    """Add paying customers of the last day up by their last use, over currencies.
 
     Args:
         quiet: As from `tenure.measures.engagement.silent_payers`.
-        order: The last uses, the newest first.
-        rates: Value of one unit of each currency in the reporting currency; None: all are one.
+        order: The last uses, the newest first; the first two are within 28 days.
+        factors: Minor units of the reporting currency for one of each currency.
+        currency: The reporting currency.
 
     Returns:
-        A row a last use, all of them: last_use, customers, revenue (minor units a month).
+        A row a last use, all of them: last_use, customers, a_month.
 
     Example:
-        >>> quiet = pd.DataFrame({"last_use": ["never"], "currency": "EUR", "customers": 2, "mrr_minor": 9})
-        >>> silence(quiet, ["lately", "never"])["customers"].tolist()
+        >>> quiet = pd.DataFrame({"back": 0, "last_use": ["never"], "currency": "EUR", "customers": 2,
+        ...                       "mrr_minor": 9})
+        >>> silence(quiet, ["lately", "never"], {"EUR": 1.0}, "EUR").frame["customers"].tolist()
         [0, 2]
     """
-    rate = 1.0 if rates is None else quiet["currency"].map(dict(rates)).astype(float)
-    sums = quiet.assign(revenue=quiet["mrr_minor"] * rate).groupby("last_use")[["customers", "revenue"]].sum()
-    return sums.reindex(pd.Index(order, name="last_use"), fill_value=0).reset_index()
+    own = quiet[quiet["back"] == 0]
+    own = own.assign(a_month=own["mrr_minor"] * own["currency"].map(dict(factors)).astype(float))
+    sums = own.groupby("last_use")[["customers", "a_month"]].sum()
+    sums = sums.reindex(pd.Index(order, name="last_use"), fill_value=0).reset_index()
+    return Table(sums, {"a_month": f"money:{currency}"})
 
 
-def silent_share(quiet: pd.DataFrame, *, level: float = 0.95) -> Estimate:
-    """Estimate the share of paying customers who have not used what they pay for within 28 days.
+def silent_course(
+    quiet: pd.DataFrame,
+    order: Sequence[str],
+    factors: Mapping[str, float],
+    currency: str,
+    *,
+    level: float = 0.95,
+) -> Course:
+    """Estimate the share of paying customers who are silent, beside earlier days, customer by customer.
 
     Args:
-        quiet: As from `silence`, whose first two rows are uses within 7 and 28 days.
-        level: Level of the interval.
+        quiet: As from `tenure.measures.engagement.silent_payers`.
+        order: As for `silence`.
+        factors: As for `silence`.
+        currency: As for `silence`.
+        level: Level of the intervals.
+
+    Returns:
+        engagement.silent_payers. Words: silent (how many) and a_month (what they pay).
 
     Example:
-        >>> silent_share(pd.DataFrame({"customers": [60, 20, 15, 5]})).value
+        >>> quiet = pd.DataFrame({"back": 0, "last_use": ["a", "b", "c"], "currency": "EUR", "mrr_minor": 9,
+        ...     "customers": [60, 20, 20], "paying_now": [60, 20, 20], "silent_now": [0, 0, 20]})
+        >>> silent_course(quiet, ["a", "b", "c"], {"EUR": 1.0}, "EUR")["engagement.silent_payers"].value
         0.2
     """
-    return proportion(int(quiet["customers"].iloc[2:].sum()), int(quiet["customers"].sum()), level=level)
+    silent = quiet["last_use"].isin(order[2:]).astype(int)
+    moments = quiet.assign(
+        n=quiet["customers"], sum=silent * quiet["customers"], squares=silent * quiet["customers"],
+        both=quiet["paying_now"], both_now=quiet["silent_now"], both_then=silent * quiet["paying_now"],
+        products=silent * quiet["silent_now"],
+    ).groupby("back")[_MOMENTS].sum()  # fmt: skip
+    moments = moments.reindex([0, 28, 364], fill_value=0)
+    idle = silence(quiet, order, factors, currency).frame.iloc[2:]
+    words = {
+        "silent": int(idle["customers"].sum()),
+        "a_month": Estimate(float(idle["a_month"].sum()), unit=f"money:{currency}", exact=True),
+    }
+    values = {
+        back: proportion(int(row["sum"]), int(row["n"]), level=level, of="customer", words=words)
+        for back, row in moments.iterrows()
+    }
+    return _paired("engagement.silent_payers", values, moments, {28: "28 days before", 364: "a year ago"})
 
 
-def returning(counts: pd.DataFrame, *, days: Sequence[int], level: float = 0.95) -> pd.DataFrame:
+def returning(counts: pd.DataFrame, *, days: Sequence[int], level: float = 0.95) -> Table:
     """Estimate the share of new users who come back, on a day and on that day or later.
 
     N-day retention asks who is active on exactly that day; unbounded (or rolling) retention who is active on
-    it or on any later day that was watched. One number cannot stand for both.
+    it or on any later day that was observed. One number cannot stand for both.
 
     Args:
-        counts: As from `tenure.measures.engagement.return_days`: age, users, last; all watched equally long.
+        counts: As from `tenure.measures.engagement.return_days`: age, users, last; all observed equally long.
         days: Days since the first use, from 1.
         level: Level of the intervals.
 
     Returns:
-        A row a day: day, users (new ones), n_day, n_day_low, n_day_high, unbounded, unbounded_low,
-        unbounded_high.
+        A row a day: days_since_the_first_use, new_users, N-day and unbounded, with their limits.
 
     Example:
         >>> counts = pd.DataFrame({"age": [0, 1, 5], "users": [3, 1, 1], "last": [1, 1, 1]})
-        >>> back = returning(counts, days=[1, 6])
-        >>> back[["n_day", "unbounded"]].round(3).values.tolist()
+        >>> back = returning(counts, days=[1, 6]).frame
+        >>> back[["N-day", "unbounded"]].round(3).values.tolist()
         [[0.333, 0.667], [0.0, 0.0]]
     """
     seen = counts.set_index("age")
@@ -249,27 +367,34 @@ def returning(counts: pd.DataFrame, *, days: Sequence[int], level: float = 0.95)
         on = proportion(int(seen["users"].get(day, 0)), size, level=level)
         later = proportion(int(seen["last"][seen.index >= day].sum()), size, level=level)
         rows.append((day, size, on.value, on.low, on.high, later.value, later.low, later.high))
-    ends = [f"{name}{end}" for name in ("n_day", "unbounded") for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=["day", "users", *ends])
+    ends = [f"{name}{end}" for name in ("N-day", "unbounded") for end in ("", "_low", "_high")]
+    frame = pd.DataFrame(rows, columns=["days_since_the_first_use", "new_users", *ends])
+    note = "New users of a quarter, observed for 28 days. N-day: on that very day; unbounded: on it or later."
+    return Table(frame, dict.fromkeys(("N-day", "unbounded"), "percent"), (note,))
 
 
-def weekly(daily: pd.DataFrame) -> pd.DataFrame:
-    """Keep every seventh day, the last one among them, as `line_with_interval` draws it.
+def weekly(counts: pd.DataFrame, last: dt.date, *, weeks: int = 55) -> Table:
+    """Count active users once a week, as `figures.line_with_interval` draws them.
 
     Days of the week differ, so daily users are a mean of the seven days up to it.
 
+    Args:
+        counts: As from `tenure.measures.engagement.active_days`.
+        last: The last day.
+        weeks: How many weeks.
+
     Returns:
-        A row a day and window: date, group (DAU, WAU or MAU), value.
+        A row a week and window: date, group (DAU, WAU or MAU), value.
 
     Example:
-        >>> daily = pd.DataFrame({"day": range(14), "DAU": range(14), "WAU": 20, "MAU": 30})
-        >>> weekly(daily)["value"].tolist()
-        [3.0, 10.0, 20.0, 20.0, 30.0, 30.0]
+        >>> counts = pd.DataFrame({"day": range(60), "gap": 1, "users": 7})
+        >>> weekly(counts, dt.date(1970, 2, 28), weeks=1).frame.tail(3)["value"].tolist()
+        [7.0, 7.0, 7.0]
     """
-    daily = daily.sort_values("day")
+    end = (last - dt.date(1970, 1, 1)).days
+    daily = active_users(counts, first=end - 7 * weeks, last=end)
     daily = daily.assign(DAU=daily["DAU"].rolling(7, min_periods=7).mean()).dropna(subset="DAU")
-    kept = daily[(daily["day"].max() - daily["day"]) % 7 == 0]
+    kept = daily[(end - daily["day"]) % 7 == 0]
     long = kept.melt("day", var_name="group", value_name="value")
-    return long.assign(date=pd.Timestamp(0) + pd.to_timedelta(long["day"], unit="D"))[
-        ["date", "group", "value"]
-    ]
+    date = pd.Timestamp(0) + pd.to_timedelta(long["day"], unit="D")
+    return Table(long.assign(date=date)[["date", "group", "value"]], {"date": "date", "value": "count"})

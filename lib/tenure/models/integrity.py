@@ -208,7 +208,7 @@ def _split_checks(
     counts = facts.rename(columns={"units": "n"})[["variant", "n"]]
     names = counts["variant"].tolist()
     ratio = sample_ratio(counts, planned)
-    at = ratio.table.loc[(ratio.table["share"] - ratio.table["planned"]).abs().idxmax()]
+    at = ratio.table.iloc[int((ratio.table["share"] - ratio.table["planned"]).abs().to_numpy().argmax())]
     off = f"{at['variant']} has {at['share']:.2%} of units where {at['planned']:.2%} were planned."
     wide = daily.pivot_table(index="day", columns="variant", values="n", fill_value=0)
     wide = wide.reindex(columns=names, fill_value=0)
@@ -270,7 +270,7 @@ def _before_checks(moments: pd.DataFrame, control: str) -> list[Check]:
             continue
         effects = compare(sums, measure, control=control).table.frame
         p = float(np.nanmin(effects["p_adjusted"].to_numpy(dtype=float), initial=1.0))
-        worst = effects.loc[effects["difference"].abs().fillna(0).idxmax()]
+        worst = effects.iloc[int(effects["difference"].abs().fillna(0).to_numpy().argmax())]
         what = f"{words} differs most in {worst['variant']}, by {worst['lift']:+.1%}."
         rows.append((name, _failed(p < SRM_ALPHA, p < 0.05), what, p))
     return rows

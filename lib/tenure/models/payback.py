@@ -1,46 +1,29 @@
-"""What customers cost and bring: cost to win them, when it is earned back, and what they are worth."""
+"""What new customers cost and bring: the cost of one, when it is earned back, the margin within months.
+
+`cohorts` are as from `tenure.measures.revenue.revenue_cohorts`, `spend` as from
+`tenure.measures.acquisition.spend`; `factors` are minor units of the reporting currency for one of each
+currency. Margin, payment fees, cost to serve and discount rate are the company's (`tenure.economics`), with a
+charge a month of each customer who pays. A margin is that within the months named, never that of a lifetime.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tenure.errors import InputError, NotApplicable
-from tenure.models.rates import acquisition_cost
-from tenure.result import Estimate
+from tenure.economics import Economics
+from tenure.models.rates import Course, acquisition_cost, compared
+from tenure.result import Estimate, Table
 from tenure.stats.intervals import NOTHING
 from tenure.stats.lifetable import Array, check_level
 
-_LEAST = 3  # cohorts that must be ripe at an age
-
-# How columns of the table read.
-TITLES = {
-    f"{name}{end}": f"{title}{end}"
-    for name, title in (("cac", "CAC"), ("ltv", "LTV"), ("ratio", "LTV:CAC"))
-    for end in ("", "_low", "_high")
-}
-
-
-@dataclass(frozen=True)
-class Whole:
-    """What a new customer of any channel costs and brings.
-
-    Attributes:
-        cac: The cost, in minor units.
-        ltv: The margin within the months that were seen, in minor units.
-        ratio: The margin over the cost.
-        payback: The first month in which the margin covers the cost.
-    """
-
-    cac: Estimate
-    ltv: Estimate
-    ratio: Estimate
-    payback: Estimate
+_LEAST = 3  # cohorts that must be mature at an age
+ALL, PAID = "all channels", "paid channels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,173 +31,177 @@ class UnitEconomics:
     """What a new customer costs and brings, by channel.
 
     Attributes:
-        table: A row a channel, dearest first: channel, customers, spend, cac, cac_low, cac_high, ltv,
-            ltv_low, ltv_high, ratio (ltv over cac), ratio_low, ratio_high, payback, payback_low, payback_high
-            (months; infinite where not within `horizon`), money in minor units.
-        curve: A row a channel and month of life: channel, month (1, 2, ...), customers (in ripe cohorts) and
-            margin (so far, a customer).
-        horizon: Months that were seen of at least three cohorts, at most those asked for.
-        level: Level of the intervals.
+        table: A row a channel, the most expensive first, then the paid channels together (where others cost
+            nothing) and all channels: channel, customers, spend, cac, ltv, ratio (ltv over cac) and payback
+            (months; infinite where not within `horizon`), each with its limits.
+        curve: A row a channel and month of life: channel, month (1, 2, ...), customers (in mature cohorts)
+            and margin (so far, a customer).
+        horizon: Months that were observed of at least three cohorts, at most those asked for.
+        why: Why there is nothing to say, in a sentence; empty otherwise.
+        course: acquisition.ltv_cac and acquisition.payback of all channels, beside what they were. Words:
+            horizon and, where customers of other channels cost nothing, paid: the ratio of the paid channels
+            alone. Cases of the ratio: "some cost nothing"; of payback: "reached", "not reached"; of both:
+            "not available".
     """
 
-    table: pd.DataFrame
-    curve: pd.DataFrame
+    table: Table
+    curve: Table
     horizon: int
-    level: float
+    course: Course
+    why: str = ""
 
-    @property
-    def whole(self) -> Whole:
-        """The numbers of all channels together."""
-        row = self.table[self.table["channel"] == "all channels"].iloc[0].drop("channel").to_dict()
-        number = {str(name): float(value) for name, value in row.items()}
-        ends = {
-            name: Estimate(
-                number[name],
-                number[f"{name}_low"],
-                number[f"{name}_high"],
-                int(number["customers"]),
-                level=self.level,
-            )
-            for name in ("cac", "ltv", "ratio", "payback")
-        }
-        return Whole(**ends)
+    def slowest(self) -> Estimate:
+        """Return the payback of the channel that is earned back last.
+
+        Words: channel, horizon; cases: "reached", "not reached", and "not available" where there are not two.
+        """
+        if self.why:
+            return replace(NOTHING, unit="months", case="not available")
+        rows = self.table.frame.dropna(subset="cac")
+        rows = rows[~rows["channel"].isin([ALL, PAID])].sort_values("payback", kind="stable")
+        if len(rows) < 2:
+            return replace(NOTHING, unit="months", case="not available")
+        last = rows.iloc[-1]
+        case = "reached" if np.isfinite(last["payback"]) else "not reached"
+        words = {"channel": last["channel"], "horizon": Estimate(self.horizon, unit="months")}
+        return Estimate(float(last["payback"]), unit="months", case=case, words=words)
 
 
 def unit_economics(
     cohorts: pd.DataFrame,
-    spend: pd.DataFrame,
+    spend: pd.DataFrame | None,
+    economics: Economics,
     *,
-    margin: float,
+    currency: str,
+    factors: Mapping[str, float],
     until: int,
-    rates: Mapping[str, float] | None = None,
     horizon: int = 24,
     window: int = 12,
-    discount: float = 0.0,
     level: float = 0.95,
     resamples: int = 999,
     seed: int = 0,
 ) -> UnitEconomics:
     """Set what customers bring against what they cost, by channel and for all channels together.
 
-    The revenue of a month of life is what all cohorts that were old enough for it by `until` paid a month,
-    over all their customers, gone ones included: cohorts that are too young count in no month they have
-    not lived. Nothing is extrapolated beyond the ages that were seen. Payback is the first month in which
-    the margin so far covers the cost. Intervals of LTV, of its ratio to the cost and of payback come from
-    drawing whole cohorts anew (a bootstrap by clusters), their spend with them.
+    The margin of a month of life is that of all cohorts that were old enough for it by `until`, over all
+    their customers, churned ones included: immature cohorts count in no month they have not lived. Nothing
+    is extrapolated beyond the ages that were observed. Payback is the first month in which the margin so far
+    covers the cost; it is not discounted, while the margin within the horizon (LTV) is. Intervals come from
+    resampled cohorts (a bootstrap by clusters), their spend with them. The month before and a year ago rest
+    on the same cohorts, so the same resamples give the interval of each difference.
 
     Args:
-        cohorts: As from `tenure.measures.revenue.revenue_cohorts` by channel: cohort, group, currency,
-            month, change_minor, joined.
-        spend: As from `tenure.measures.acquisition.spend`: month, channel, currency, amount_minor.
-        margin: Gross margin as a fraction of revenue.
+        cohorts: By channel: cohort, group, currency, month, change_minor, change_paying, joined.
+        spend: month, channel, currency, amount_minor; None: it is not known.
+        economics: The company's.
+        currency: The reporting currency.
+        factors: Its minor units for one of each currency.
         until: The last whole month.
-        rates: Value of one unit of each currency in the reporting currency; None: all are one.
         horizon: Months of life to look at.
         window: The cost is that of the last so many months.
-        discount: Discount rate a year, as a fraction.
         level: Level of the intervals.
-        resamples: How many times cohorts are drawn anew.
-        seed: Seed of the draws.
-
-    Raises:
-        InputError: The margin is no fraction above 0.
-        NotApplicable: There is no cohort that is old enough.
+        resamples: How many times cohorts are resampled.
+        seed: Seed of the resampling.
 
     Example:
         >>> cohorts = pd.DataFrame({"cohort": [1, 2, 3, 4], "group": "ads", "currency": "EUR",
-        ...     "month": [1, 2, 3, 4], "change_minor": 1000, "joined": 10})
+        ...     "month": [1, 2, 3, 4], "change_minor": 1000, "change_paying": 10, "joined": 10})
         >>> spend = pd.DataFrame({"month": [1, 2, 3, 4], "channel": "ads", "currency": "EUR",
         ...     "amount_minor": 1500})
-        >>> found = unit_economics(cohorts, spend, margin=1.0, until=4, horizon=2)
-        >>> found.table[["cac", "ltv", "payback"]].head(1).values.tolist()
+        >>> facts = Economics(margin=1.0, fee_share=0.0, fee_fixed=0.0, discount_rate=0.0)
+        >>> found = unit_economics(cohorts, spend, facts, currency="EUR", factors={"EUR": 1.0}, until=4,
+        ...                        horizon=2)
+        >>> found.table.frame[["cac", "ltv", "payback"]].head(1).values.tolist()
         [[150.0, 200.0, 2.0]]
     """
     check_level(level)
-    if not 0 < margin <= 1:
-        raise InputError(
-            f"`margin` must be a fraction above 0 and at most 1, such as 0.75; it is {margin!r}."
-        )
-    value = _valued(cohorts, "change_minor", rates)
-    cost = _valued(spend, "amount_minor", rates)
-    value = value[value["cohort"] <= until]
+    if spend is None:
+        return _nothing("The data has no table of spend, so it cannot be said what a customer costs.")
+    value = _valued(cohorts[cohorts["cohort"] <= until], ["change_minor"], factors)
+    cost = _valued(spend, ["amount_minor"], factors)
     if value.empty:
-        raise NotApplicable("No customers have been won yet whose revenue could be set against their cost.")
-    first = int(value["cohort"].min())
-    months = np.arange(first, until + 1)
-    ages = np.arange(len(months))
-    ripe = months[:, None] + ages[None, :] <= until
-    reach = min(horizon, int((ripe.sum(axis=0) >= _LEAST).sum()))
+        return _nothing("No customers have been acquired whose revenue could be set against their cost.")
+    months = np.arange(int(value["cohort"].min()), until + 1)
+    reach = _reach(len(months), horizon)
     if reach == 0:
-        raise NotApplicable(f"Unit economics need {_LEAST} months of new customers; there are {len(months)}.")
-    ripe = ripe[:, :reach]
-    kept = (1 + discount) ** (-np.arange(reach) / 12)
+        return _nothing(f"Unit economics need {_LEAST} months of new customers; there are {len(months)}.")
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(months), np.full(len(months), 1 / len(months)), size=resamples)
-    recent = np.arange(len(months)) >= len(months) - window
+    # The first row is the estimate itself: every cohort counts once.
+    weights = np.vstack([np.ones((1, len(months)), dtype=int), draws])
+    unit_of_money = f"money:{currency}"
 
-    names = sorted(set(value["group"].astype(str)) | set(cost["channel"].astype(str)))
-    rows, curves = [], []
-    for name in [*names, "all channels"]:
-        own = value if name == "all channels" else value[value["group"] == name]
-        paid = cost if name == "all channels" else cost[cost["channel"] == name]
+    rows, curves, channels = [], [], {}
+    for name, (own, paid) in _by_channel(value, cost, months, window).items():
         joined = _by_month(own.groupby("cohort")["joined"].sum(), months)
-        money = _by_month(paid.groupby("month")["value"].sum(), months)
-        revenue = _triangle(own, months, reach)
         if joined.sum() == 0:
             continue
-        monthly, heads = _monthly(revenue, joined, ripe, np.ones((1, len(months))))
-        so_far = margin * np.cumsum(monthly[0])
-        curves.append(
-            pd.DataFrame(
-                {"channel": name, "month": np.arange(1, reach + 1), "customers": heads[0], "margin": so_far}
-            )
+        revenue, paying = (
+            _triangle(own, column, months, reach) for column in ("change_minor", "change_paying")
         )
-        again, _ = _monthly(revenue, joined, ripe, draws)
-        worth = margin * (monthly[0] * kept).sum()
-        worths = margin * (again * kept).sum(axis=1)
-        won, spent = int(joined[recent].sum()), float(money[recent].sum())
-        price = (
-            acquisition_cost(spent, won, level=level)
-            if spent
-            else Estimate(math.nan, math.nan, math.nan, won)
-        )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            prices = (draws * recent) @ money / ((draws * recent) @ joined)
-        backs = _payback(margin * np.cumsum(again, axis=1), prices)
-        rows.append(
-            {
-                "channel": name,
-                "customers": won,
-                "spend": spent,
-                "cac": price.value,
-                "cac_low": price.low,
-                "cac_high": price.high,
-                "ltv": worth,
-                **_ends("ltv", worths, level),
-                "ratio": worth / price.value if spent and won else math.nan,
-                **_ends("ratio", worths / prices if spent else np.full(resamples, math.nan), level),
-                "payback": float(_payback(so_far[None, :], np.array([price.value]))[0])
-                if spent
-                else math.nan,
-                **_ends("payback", backs if spent else np.full(resamples, math.nan), level),
-            }
-        )
-    table = pd.DataFrame(rows)
-    whole = table["channel"] == "all channels"
-    table = pd.concat([table[~whole].sort_values("cac", ascending=False, kind="stable"), table[whole]])
-    return UnitEconomics(table.reset_index(drop=True), pd.concat(curves, ignore_index=True), reach, level)
+        spent = _by_month(paid.groupby("month")["amount_minor"].sum(), months)
+        margin = economics.left_of(revenue, currency, charges=paying, months=paying)
+        channels[name] = margin, joined, spent
+        found, so_far, heads = _outcomes(*channels[name], reach, window, economics, weights)
+        acquired, cac = int(joined[-window:].sum()), NOTHING
+        if money := float(spent[-window:].sum()):
+            cac = acquisition_cost(money, acquired, level=level, unit=unit_of_money)
+        ends = {part: _estimate(samples, level) for part, samples in found.items()}
+        row = {"channel": name, "customers": acquired, "spend": money}
+        for part, one in {"cac": cac, **ends}.items():
+            row |= {part: one.value, f"{part}_low": one.low, f"{part}_high": one.high}
+        rows.append(row)
+        ages = range(1, reach + 1)
+        curves.append(pd.DataFrame({"channel": name, "month": ages, "customers": heads, "margin": so_far}))
+    frame = pd.DataFrame(rows)
+    last = frame["channel"].isin([ALL, PAID])
+    frame = pd.concat([frame[~last].sort_values("cac", ascending=False, kind="stable"), frame[last]])
+    units = {**dict.fromkeys(("spend", "cac", "ltv"), unit_of_money), "ratio": "ratio", "payback": "months"}
+
+    def at(back: int, name: str = ALL) -> dict[str, Array]:
+        """The samples as they stood some months before, over as many months of life."""
+        known = len(months) - back
+        own = min(reach, _reach(known, horizon))
+        if own == 0:
+            return {}
+        margin, joined, spent = (part[:known] for part in channels[name])
+        found, *_ = _outcomes(margin[:, :own], joined, spent, own, window, economics, weights[:, :known])
+        # Within fewer months the margin is another number; a month in which the cost was covered is not.
+        return found if own == reach else {"payback": found["payback"]}
+
+    n, now, words = int(frame["customers"].iloc[-1]), at(0), {"horizon": Estimate(reach, unit="months")}
+    if PAID in channels:
+        words["paid"] = _estimate(at(0, PAID)["ratio"], level, unit="ratio")
+    sides: list[dict[str, Estimate]] = []
+    for back, label in ((1, "the month before"), (12, "a year ago")):
+        then, side = at(back), {}
+        for name, part, unit, case in (
+            ("acquisition.ltv_cac", "ratio", "ratio", "some cost nothing" if PAID in channels else ""),
+            ("acquisition.payback", "payback", "months", "reached"),
+        ):
+            one = _estimate(now[part], level, n=n, of="new customer", unit=unit)
+            if part in then:
+                with np.errstate(invalid="ignore"):
+                    paired = _estimate(now[part] - then[part], level, unit=unit)
+                one = compared(one, _estimate(then[part], level, unit=unit), label, paired)
+            case = "not available" if np.isnan(one.value) else case if one.known else "not reached"
+            side[name] = one.saying(case, **words)
+        sides.append(side)
+    curve = Table(pd.concat(curves, ignore_index=True), {"margin": unit_of_money})
+    return UnitEconomics(Table(frame.reset_index(drop=True), units), curve, reach, Course(*sides))
+
+
+def _nothing(why: str) -> UnitEconomics:
+    said = replace(NOTHING, case="not available", words={"why": why})
+    rates = {"acquisition.ltv_cac": said, "acquisition.payback": replace(said, unit="months")}
+    return UnitEconomics(Table(pd.DataFrame()), Table(pd.DataFrame()), 0, Course(rates, rates), why)
 
 
 def horizon_of(cohorts: pd.DataFrame, *, until: int, longest: int = 24) -> int:
-    """Return for how many months of life customers are valued: two years, or one where two are too many.
+    """Return for how many months of life customers are valued: `longest`, or a year where that is too many.
 
-    It is too many where a year ago so old an age had not been seen of enough cohorts, so that there would be
-    nothing to compare with.
-
-    Args:
-        cohorts: As from `tenure.measures.revenue.revenue_cohorts`.
-        until: The last whole month.
-        longest: The most months.
+    It is too many where a year ago so old an age had not been observed of enough cohorts, so that there would
+    be nothing to compare with.
 
     Example:
         >>> [horizon_of(pd.DataFrame({"cohort": [first]}), until=40) for first in (0, 9)]
@@ -224,114 +211,66 @@ def horizon_of(cohorts: pd.DataFrame, *, until: int, longest: int = 24) -> int:
     return longest if seen >= longest + _LEAST - 1 else min(12, longest)
 
 
-def earlier_economics(
-    cohorts: pd.DataFrame,
-    spend: pd.DataFrame,
-    like: UnitEconomics,
-    *,
-    until: int,
-    margin: float,
-    rates: Mapping[str, float] | None = None,
-    discount: float = 0.0,
-) -> Whole:
-    """Estimate what a new customer cost and brought as it stood at an earlier month.
-
-    Args:
-        cohorts: As for `unit_economics`.
-        spend: As for `unit_economics`.
-        like: What it is compared with, over as many months of life.
-        until: The earlier month.
-        margin: Gross margin as a fraction of revenue.
-        rates: Value of one unit of each currency in the reporting currency; None: all are one.
-        discount: Discount rate a year, as a fraction.
-
-    Returns:
-        The numbers of all channels; nothing where so old an age had not been seen by then.
-    """
-    terms = {"rates": rates, "discount": discount, "horizon": like.horizon, "level": like.level}
-    paid = spend[spend["month"] <= until]
-    try:
-        found = unit_economics(cohorts, paid, margin=margin, until=until, **terms)  # type: ignore[arg-type]
-    except NotApplicable:
-        return Whole(NOTHING, NOTHING, NOTHING, NOTHING)
-    whole = found.whole
-    if found.horizon == like.horizon:
-        return whole
-    # Within fewer months the margin is another number; a month in which the cost was covered is not.
-    covered = math.isfinite(whole.payback.value)
-    return Whole(whole.cac, NOTHING, NOTHING, whole.payback if covered else NOTHING)
-
-
-def cost_of_customer(
-    spend: pd.DataFrame,
-    won: pd.DataFrame,
+def cost_course(
+    spend: pd.DataFrame | None,
+    acquired: pd.DataFrame,
     month: int,
     *,
-    rates: Mapping[str, float] | None = None,
+    currency: str,
+    factors: Mapping[str, float],
     level: float = 0.95,
-) -> Estimate:
-    """Estimate what a customer cost in a month, over all channels.
+) -> Course:
+    """Estimate what a customer cost in a month, over all channels, beside what one cost before.
 
     Args:
-        spend: As from `tenure.measures.acquisition.spend`.
-        won: As from `tenure.measures.acquisition.customers_won`.
+        spend: month, channel, currency, amount_minor; None: it is not known.
+        acquired: As from `tenure.measures.acquisition.customers_won`.
         month: The month.
-        rates: Value of one unit of each currency in the reporting currency; None: all are one.
-        level: Level of the interval.
+        currency: The reporting currency.
+        factors: Its minor units for one of each currency.
+        level: Level of the intervals.
+
+    Returns:
+        acquisition.cac; nothing where nothing was spent.
 
     Example:
-        >>> spend = pd.DataFrame({"month": [1], "channel": "ads", "currency": "EUR", "amount_minor": [1000]})
-        >>> won = pd.DataFrame({"month": [1], "group": "all", "customers": [10]})
-        >>> cost_of_customer(spend, won, 1).value
+        >>> spend = pd.DataFrame(dict(month=[24321], channel="ads", currency="EUR", amount_minor=[1000]))
+        >>> acquired = pd.DataFrame({"month": [24321], "group": "all", "customers": [10]})
+        >>> found = cost_course(spend, acquired, 24321, currency="EUR", factors={"EUR": 1.0})
+        >>> found["acquisition.cac"].value
         100.0
     """
-    paid = _valued(spend[spend["month"] == month], "amount_minor", rates)["value"].sum()
-    heads = int(won.loc[won["month"] == month, "customers"].sum())
-    return (
-        acquisition_cost(float(paid), heads, level=level)
-        if paid
-        else Estimate(math.nan, math.nan, math.nan, 0)
-    )
+    if spend is None:
+        return Course({}, {})
+    paid = _valued(spend, ["amount_minor"], factors).groupby("month")["amount_minor"].sum()
+    heads = acquired.groupby("month")["customers"].sum()
 
+    def at(then: int) -> dict[str, Estimate]:
+        money, n = float(paid.get(then, 0.0)), int(heads.get(then, 0))
+        one = acquisition_cost(money, n, level=level, unit=f"money:{currency}") if money else NOTHING
+        return {"acquisition.cac": replace(one, sample=(then, then))}
 
-def naive_value(arpa: float, margin: float, churn: Estimate) -> Estimate:
-    """Return ARPA x margin / churn, the customer value that is often quoted.
-
-    It takes the churn of one month for everybody's for ever. Without churn it has no value, only a lower
-    bound.
-
-    Example:
-        >>> naive_value(1000.0, 0.8, Estimate(0.04, 0.03, 0.05, 500)).value.__round__()
-        20000
-        >>> naive_value(1000.0, 0.8, Estimate(0.0, 0.0, 0.02, 200)).low.__round__()
-        40000
-    """
-    money = arpa * margin
-    value, low, high = (
-        money / rate if rate and not math.isnan(rate) else math.nan
-        for rate in (churn.value, churn.high, churn.low)
-    )
-    return Estimate(value, low, high, churn.n, level=churn.level)
+    return Course.of(at(month), at(month - 1), at(month - 12), month=month)
 
 
 def revenue_matrix(
     cohorts: pd.DataFrame,
     *,
     until: int,
-    rates: Mapping[str, float] | None = None,
+    factors: Mapping[str, float],
     since: dt.date | None = None,
-    newest: int | None = None,
-    ages: int | None = None,
-) -> pd.DataFrame:
+    newest: int = 24,
+    ages: int = 13,
+) -> Table:
     """Lay out what cohorts still pay a month, as a share of what they paid at the end of their first month.
 
     Args:
-        cohorts: As from `tenure.measures.revenue.revenue_cohorts`.
+        cohorts: Not split by channel.
         until: The last whole month.
-        rates: Value of one unit of each currency, the same in all months; None: all are one.
-        since: Cohorts of months that had begun by this day are left out: not all of them were seen.
-        newest: Keep this many of the newest cohorts; None: all.
-        ages: Keep this many ages; None: all.
+        factors: Minor units of the reporting currency for one of each currency, the same in all months.
+        since: Cohorts of months that had begun by this day are left out: not all of them were observed.
+        newest: Keep this many of the newest cohorts.
+        ages: Keep this many ages.
 
     Returns:
         A row a cohort (its month), a column a month of age; NaN where a cohort is too young.
@@ -339,68 +278,98 @@ def revenue_matrix(
     Example:
         >>> cohorts = pd.DataFrame({"cohort": [24320, 24320, 24321], "group": "all", "currency": "EUR",
         ...     "month": [24320, 24321, 24321], "change_minor": [1000, -300, 500], "joined": [2, 0, 1]})
-        >>> revenue_matrix(cohorts, until=24321).round(2).to_dict("list")
+        >>> revenue_matrix(cohorts, until=24321, factors={"EUR": 1.0}).frame.round(2).to_dict("list")
         {0: [1.0, 1.0], 1: [0.7, nan]}
     """
-    value = _valued(cohorts, "change_minor", rates)
-    value = value[value["cohort"] <= until]
+    value = _valued(cohorts[cohorts["cohort"] <= until], ["change_minor"], factors)
     if value.empty:
-        return pd.DataFrame(index=pd.Index([], name="cohort"))
+        return Table(pd.DataFrame(index=pd.Index([], name="cohort")))
     months = np.arange(int(value["cohort"].min()), until + 1)
-    revenue = _triangle(value, months, len(months))
+    revenue = _triangle(value, "change_minor", months, len(months))
     joined = _by_month(value.groupby("cohort")["joined"].sum(), months)
-    ripe = months[:, None] + np.arange(len(months))[None, :] <= until
     with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.where(ripe & (revenue[:, :1] > 0), revenue / revenue[:, :1], np.nan)
+        shares = np.where(
+            _mature(len(months), len(months)) & (revenue[:, :1] > 0), revenue / revenue[:, :1], np.nan
+        )
     labels = [f"{month // 12}-{month % 12 + 1:02d}" for month in months]
     matrix = pd.DataFrame(shares, index=pd.Index(labels, name="cohort"), columns=range(len(months)))
     whole = joined > 0
     if since is not None:
         whole &= months > since.year * 12 + since.month - 1 - (since.day == 1)
-    return matrix[whole].tail(newest or len(matrix)).iloc[:, :ages]
+    matrix = matrix[whole].tail(newest).iloc[:, :ages]
+    return Table(matrix, dict.fromkeys(map(str, matrix.columns), "percent"))
 
 
-def _valued(frame: pd.DataFrame, column: str, rates: Mapping[str, float] | None) -> pd.DataFrame:
-    rate = 1.0 if rates is None else frame["currency"].map(dict(rates)).astype(float).fillna(0.0)
-    return frame.assign(value=frame[column].astype(float) * rate)
+def _reach(months: int, horizon: int) -> int:
+    """The ages that at least three cohorts of so many months have lived."""
+    return max(min(horizon, months - _LEAST + 1), 0)
+
+
+def _mature(months: int, ages: int) -> Array:
+    return np.arange(months)[:, None] + np.arange(ages)[None, :] < months
+
+
+def _valued(frame: pd.DataFrame, columns: list[str], factors: Mapping[str, float]) -> pd.DataFrame:
+    factor = frame["currency"].map(dict(factors)).astype(float).fillna(0.0)
+    return frame.assign(**{name: frame[name] * factor for name in columns})
+
+
+def _by_channel(
+    value: pd.DataFrame, cost: pd.DataFrame, months: Array, window: int
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Each channel's cohorts and spend, those of the paid channels where some are not, and all."""
+    recent = cost[cost["month"].isin(months[-window:]) & (cost["amount_minor"] > 0)]
+    paid = set(recent["channel"].astype(str))
+    names = sorted({*value["group"].astype(str), *cost["channel"].astype(str)})
+    chosen: dict[str, set[str]] = {name: {name} for name in names}
+    if paid and paid != set(value["group"].astype(str)):
+        chosen[PAID] = paid
+    chosen[ALL] = set(names)
+    return {
+        name: (value[value["group"].isin(some)], cost[cost["channel"].isin(some)])
+        for name, some in chosen.items()
+    }
 
 
 def _by_month(series: pd.Series, months: Array) -> Array:
     return series.reindex(months, fill_value=0).to_numpy(dtype=float)
 
 
-def _triangle(value: pd.DataFrame, months: Array, reach: int) -> Array:
-    """Monthly revenue by cohort (rows) and age (columns)."""
-    changes = np.zeros((len(months), max(reach, 1)))
+def _triangle(value: pd.DataFrame, column: str, months: Array, reach: int) -> Array:
+    """What the changes of a column have added up to, by cohort (rows) and age (columns)."""
+    changes = np.zeros((len(months), reach))
     age = (value["month"] - value["cohort"]).to_numpy(dtype=int)
     row = (value["cohort"] - months[0]).to_numpy(dtype=int)
-    seen = age < changes.shape[1]
-    np.add.at(changes, (row[seen], age[seen]), value["value"].to_numpy(dtype=float)[seen])
+    seen = age < reach
+    np.add.at(changes, (row[seen], age[seen]), value[column].to_numpy(dtype=float)[seen])
     return np.cumsum(changes, axis=1)
 
 
-def _monthly(revenue: Array, joined: Array, ripe: Array, weights: Array) -> tuple[Array, Array]:
-    """Revenue a customer by age, and the customers it rests on, for each row of weights of the cohorts."""
-    heads = weights @ (joined[:, None] * ripe)
+def _outcomes(
+    margin: Array, joined: Array, spent: Array, reach: int, window: int, economics: Economics, weights: Array
+) -> tuple[dict[str, Array], Array, Array]:
+    """LTV, LTV:CAC and payback for each row of weights of cohorts; margin so far and heads of the first."""
+    mature = _mature(len(joined), reach)
+    recent = np.arange(len(joined)) >= len(joined) - window
+    heads = weights @ (joined[:, None] * mature)
     with np.errstate(divide="ignore", invalid="ignore"):
-        monthly = np.where(heads > 0, weights @ (revenue * ripe) / heads, np.nan)
-    # A draw without a cohort of that age takes the age before.
-    for age in range(1, monthly.shape[1]):
-        monthly[:, age] = np.where(np.isnan(monthly[:, age]), monthly[:, age - 1], monthly[:, age])
-    return np.nan_to_num(monthly), heads.astype(np.int64)
+        monthly = np.where(heads > 0, weights @ (margin * mature) / heads, np.nan)
+        # A resample without a cohort of that age takes the age before.
+        monthly = np.nan_to_num(pd.DataFrame(monthly).ffill(axis=1).to_numpy())
+        cost = (weights * recent) @ spent / ((weights * recent) @ joined)
+        cost = cost if spent[recent].any() else np.full(len(weights), np.nan)
+        value = (monthly * economics.discount(np.arange(reach))).sum(axis=1)
+        so_far = np.cumsum(monthly, axis=1)
+        covered = so_far >= cost[:, None]
+        first = np.where(covered.any(axis=1), covered.argmax(axis=1) + 1.0, np.inf)
+        found = {"ltv": value, "ratio": value / cost, "payback": np.where(np.isnan(cost), np.nan, first)}
+    return found, so_far[0], heads[0].astype(np.int64)
 
 
-def _payback(margin: Array, prices: Array) -> Array:
-    """The first month whose margin so far covers the price; infinite where none does, NaN without price."""
-    covered = margin >= prices[:, None]
-    months = np.where(covered.any(axis=1), covered.argmax(axis=1) + 1.0, np.inf)
-    return np.where(np.isnan(prices), np.nan, months)
-
-
-def _ends(name: str, draws: Array, level: float) -> dict[str, float]:
-    known = np.sort(draws[~np.isnan(draws)])
-    if len(known) == 0:
-        return {f"{name}_low": math.nan, f"{name}_high": math.nan}
-    tail = (1 - level) / 2
-    at = [known[min(int(share * len(known)), len(known) - 1)] for share in (tail, 1 - tail)]
-    return {f"{name}_low": float(at[0]), f"{name}_high": float(at[1])}
+def _estimate(samples: Array, level: float, **about: Any) -> Estimate:
+    """The first sample with the limits of the others."""
+    known = np.sort(samples[1:][~np.isnan(samples[1:])])
+    if len(known) == 0 or np.isnan(samples[0]):
+        return Estimate(float(samples[0]), level=level, **about)
+    at = [min(int(share * len(known)), len(known) - 1) for share in ((1 - level) / 2, (1 + level) / 2)]
+    return Estimate(float(samples[0]), float(known[at[0]]), float(known[at[1]]), level=level, **about)

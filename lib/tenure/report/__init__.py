@@ -11,6 +11,8 @@ from tenure.report.findings import Finding, finding, make_finding, read_findings
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
 from tenure.report.picture import Picture
+from tenure.report.previous import previous_export
+from tenure.report.scorecard import scorecard
 from tenure.report.showing import checks, exclusions, figure, header, method
 from tenure.report.tables import table
 from tenure.report.terms import glossary
@@ -28,11 +30,13 @@ __all__ = [
     "index_page",
     "make_finding",
     "method",
+    "previous_export",
     "publish_numbers",
     "publish_table",
     "read_findings",
     "render",
     "render_failure",
+    "scorecard",
     "set_locale",
     "table",
     "text",

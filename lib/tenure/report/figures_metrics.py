@@ -1,79 +1,76 @@
-"""The figures of the metrics workbook: movements of revenue over time, and when customers pay back."""
+"""The figures of metrics and growth: what moved revenue, churn by group, when customers are paid back."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.style import GREY, INK, MUTED, theme
+from tenure.report.charts import bars_with_intervals, line_with_interval, retention_heatmap
+from tenure.report.picture import Picture, drawn_from, listed
+from tenure.report.style import GREY, INK, MUTED
+from tenure.report.words import say
+from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What adds to revenue, from the axis up, and what takes from it, from the axis down.
-_UP = (("new", style.PALETTE[2]), ("reactivation", style.PALETTE[5]), ("expansion", style.PALETTE[3]))
-_DOWN = (("churn", style.PALETTE[4]), ("contraction", style.PALETTE[1]))
-_REST = "other"
+# What adds to revenue, from the axis up, what takes from it, from the axis down, and the rest.
+_COLORS = {
+    "new": style.PALETTE[2],
+    "reactivation": style.PALETTE[5],
+    "expansion": style.PALETTE[3],
+    "churn": style.PALETTE[4],
+    "contraction": style.PALETTE[1],
+    "other": GREY,
+}
 
 
 def movements_over_time(
-    table: pd.DataFrame,
-    *,
-    unit: str,
-    annotations: Mapping[Any, str] | None = None,
-    partial: bool = False,
-    title: str = "",
-    subtitle: str = "",
-) -> Figure:
+    story: Any, *, annotations: pd.DataFrame | None = None, partial: bool = False
+) -> Picture:
     """Draw what revenue gained and lost in each month as bars up and down, and the sum as a line.
 
     Args:
-        table: A row a month: date and new, reactivation, expansion, contraction, churn, and other (all the
-            rest, such as pauses and exchange rates), signed.
-        unit: The unit of the amounts.
-        annotations: For a date what happened, in a few words; numbered in the picture and named below.
+        story: As from `tenure.models.movements.story`: a row a month with date, new, reactivation, expansion,
+            contraction, churn and other (pauses and exchange rates), signed.
+        annotations: What happened (date, label); numbered in the picture and named below.
         partial: Whether the last month still runs; its bars are pale.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
 
     Raises:
         InputError: A column is absent, or there are no rows.
     """
-    needed = ["date", *(name for name, _ in (*_UP, *_DOWN)), _REST]
-    absent = [name for name in needed if name not in table.columns]
-    if absent or len(table) == 0:
-        what = f"needs the column {absent[0]}" if absent else "has nothing to draw: its table has no rows"
-        raise InputError(f"The figure movements_over_time {what}.")
-    fmt.check_unit(unit)
     import pandas as pd
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-    rows = table.assign(date=pd.to_datetime(table["date"])).sort_values("date", kind="stable")
-    x = [float(date2num(day)) for day in rows["date"]]
-    alpha = [0.45 if partial and place == len(x) - 1 else 1.0 for place in range(len(x))]
+    table = drawn_from(story, "movements_over_time", "new", "date", *_COLORS)
+    unit = fmt.check_unit(table.units["new"])
+    rows = table.frame.assign(date=pd.to_datetime(table.frame["date"])).sort_values("date", kind="stable")
+    first, end = rows["date"].iloc[0], rows["date"].iloc[-1] + pd.Timedelta(days=31)
+    notes = pd.DataFrame(columns=["date", "label"]) if annotations is None else annotations
     known = [
-        (pd.Timestamp(day), str(label))
-        for day, label in sorted((annotations or {}).items(), key=lambda item: pd.Timestamp(item[0]))
-        if rows["date"].iloc[0] <= pd.Timestamp(day) <= rows["date"].iloc[-1] + pd.Timedelta(days=31)
+        (day, str(label))
+        for day, label in sorted(zip(pd.to_datetime(notes["date"]), notes["label"], strict=True))
+        if first <= day <= end
     ]
-    rest = bool((rows[_REST] != 0).any())
-    with theme():
-        figure, axes = style.new_figure(4.2 + 0.19 * math.ceil(len(known) / 2))
+
+    def draw(width: float) -> Figure:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+        figure, axes = style.new_figure(4.2 + 0.19 * math.ceil(len(known) / 2), width=width)
+        x = [float(date2num(day)) for day in rows["date"]]
         tops, feet = [0.0] * len(x), [0.0] * len(x)
-        for name, color in (*_UP, *_DOWN, *([(_REST, GREY)] if rest else [])):
-            for place, amount in enumerate(float(value) for value in rows[name]):
+        shown = [name for name in _COLORS if name != "other" or (rows[name] != 0).any()]
+        for name in shown:
+            for place, amount in enumerate(rows[name].astype(float)):
                 level = tops if amount >= 0 else feet
-                axes.bar(
-                    x[place], amount, bottom=level[place], width=22, color=color, alpha=alpha[place], lw=0
-                )
+                alpha = 0.45 if partial and place == len(x) - 1 else 1.0
+                color = _COLORS[name]
+                axes.bar(x[place], amount, bottom=level[place], width=22, color=color, alpha=alpha, lw=0)
                 level[place] += amount
-        net = [float(value) for value in rows[needed[1:]].sum(axis=1)]
-        axes.plot(x, net, color=INK, lw=1.6, marker="o", ms=3)
+        axes.plot(x, rows[list(_COLORS)].sum(axis=1).astype(float), color=INK, lw=1.6, marker="o", ms=3)
         axes.axhline(0, color=INK, lw=0.8)
         high, low = max(tops), min(feet)
         room = (high - low or 1.0) * 0.1
@@ -84,76 +81,146 @@ def movements_over_time(
         locator = AutoDateLocator(minticks=3, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-        down, last = 0, -math.inf
-        for number, (day, _label) in enumerate(known, 1):
-            at = float(date2num(day))
-            # Numbers of days that lie close together stand below one another.
-            down = (down + 1) % 3 if at - last < (x[-1] - x[0] or 1) / 26 else 0
-            last = at
-            axes.axvline(at, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=0.6)
-            axes.annotate(
-                str(number), (at, 1), (0, -2 - 13 * down), xycoords=axes.get_xaxis_transform(),
-                textcoords="offset points", ha="center", va="top", size=8.5, color=INK,
-                bbox={"boxstyle": "circle,pad=0.18", "fc": "white", "ec": MUTED, "lw": 0.8},
-            )  # fmt: skip
-        for place, (day, label) in enumerate(known):
-            words = f"{place + 1}  {style.shorten(label, 40)} ({fmt.date(day.date(), 'month')})"
-            axes.annotate(
-                words, (0.5 * (place % 2), 0), (0, -30 - 13.5 * (place // 2)), xycoords="axes fraction",
-                textcoords="offset points", ha="left", va="top", size=8.5, color=MUTED, annotation_clip=False,
-            )  # fmt: skip
-        key = [*_UP, *_DOWN, *([("pauses and rates", GREY)] if rest else []), ("net", INK)]
-        style.headline(figure, title, subtitle, key)
-        figure.draw_without_rendering()
+        _annotate(axes, [(float(date2num(day)), day, label) for day, label in known], x[-1] - x[0] or 1.0)
+        names = {"other": say("pauses and rates")}
+        style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), (say("net"), INK)])
         return figure
 
+    words = {"n": len(rows), "gained": (float(rows["new"].sum()), unit)}
+    words["lost"] = (abs(float(rows["churn"].sum())), unit)
+    title = say("In {n:month} new customers brought {gained}, those who left took {lost}", **words)
+    alt = say("Bars of revenue gained and lost in each of {n:month}, with the net as a line.", **words)
+    return Picture(draw, title, alt, table, say("Monthly recurring revenue gained and lost in each month"))
 
-def payback_curves(
-    curve: pd.DataFrame,
-    costs: Mapping[str, float],
-    *,
-    unit: str,
-    title: str = "",
-    subtitle: str = "",
-    colors: Mapping[str, str] | None = None,
-) -> Figure:
+
+def _annotate(axes: Axes, known: list[tuple[float, Any, str]], span: float) -> None:
+    """Number what happened in the picture, and name it below."""
+    down, last = 0, -math.inf
+    for place, (at, day, label) in enumerate(known):
+        # Numbers of days that lie close together stand below one another.
+        down = (down + 1) % 3 if at - last < span / 26 else 0
+        last = at
+        axes.axvline(at, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=0.6)
+        axes.annotate(
+            str(place + 1), (at, 1), (0, -2 - 13 * down), xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points", ha="center", va="top", size=8.5, color=INK,
+            bbox={"boxstyle": "circle,pad=0.18", "fc": "white", "ec": MUTED, "lw": 0.8},
+        )  # fmt: skip
+        words = f"{place + 1}  {style.shorten(label, 40)} ({fmt.date(day.date(), 'month')})"
+        axes.annotate(
+            words, (0.5 * (place % 2), 0), (0, -30 - 13.5 * (place // 2)), xycoords="axes fraction",
+            textcoords="offset points", ha="left", va="top", size=8.5, color=MUTED, annotation_clip=False,
+        )  # fmt: skip
+
+
+def churn_by_group(groups: Table, apart: Estimate, everybody: Estimate) -> Picture:
+    """Draw the share of each group's customers who left in a month.
+
+    Args:
+        groups: As from `tenure.models.movements.group_table`.
+        apart: As from `furthest_apart`: whether a group stands out.
+        everybody: The same share of all customers.
+    """
+    if groups.frame["left"].isna().all():
+        return Picture.nothing(say("No group had customers a month ago, so none has any churn yet."))
+    title = say("No group stands out by churn")
+    if apart.case == "apart":
+        title = say("More of {most} left than of {least}", **apart.words)
+    return bars_with_intervals(
+        groups.pipe(lambda rows: rows[["group", "left", "left_low", "left_high", "customers"]]),
+        "left", label="group", reference=everybody.value, reference_label=say("all"), title=title,
+        subtitle=say("Share of each group's customers who left in the month (line: 95% interval)"),
+    )  # fmt: skip
+
+
+def retention_lines(lines: Table) -> Picture:
+    """Draw gross and net revenue retention over the months, as from `tenure.models.known.retention_lines`."""
+    if len(lines) == 0:
+        return Picture.nothing(say("Revenue retention can be drawn once customers have paid for a year."))
+    last = lines.frame.groupby("group", sort=False)[["value"]].last()["value"]
+    words = {str(group): (float(value), "percent") for group, value in last.items()}
+    title = say("{net} of last year's revenue is still there, {gross} without additions", **words)
+    subtitle = say("Revenue retention over the twelve months to each month's end, as known now")
+    return line_with_interval(lines, from_zero=False, title=title, subtitle=subtitle)
+
+
+def active_users(weekly: Table) -> Picture:
+    """Draw active users over the weeks, as from `tenure.models.engagement.weekly`."""
+    within = weekly.frame[weekly.frame["group"] == "MAU"]["value"]
+    words = {"n": int(within.iloc[-1]), "before": int(within.iloc[0]), "weeks": len(within) - 1}
+    title = say("{n:user} within 28 days, {before} {weeks:week} before", **words)
+    subtitle = say("Users within 28 days (MAU), within 7 (WAU), and a day (DAU, mean of the week)")
+    return line_with_interval(weekly, title=title, subtitle=subtitle)
+
+
+def score_line(lines: Table, target: float | None = None) -> Picture:
+    """Draw a score over the months, as from `tenure.models.known.trend`, beside what was aimed for."""
+    if len(lines) == 0:
+        return Picture.nothing(say("There is no score to draw yet."))
+    subtitle = say("Net promoter score by month of the question (shaded: 95% interval)")
+    return line_with_interval(lines, from_zero=False, target=target, subtitle=subtitle)
+
+
+def revenue_left(cohorts: Table) -> Picture:
+    """Draw what cohorts still pay of their first month, as from `tenure.models.payback.revenue_matrix`."""
+    if len(cohorts) == 0:
+        return Picture.nothing(say("No cohort has been observed from its first month yet."))
+    subtitle = say("Share of the first month's revenue by starting month; blank: too young to tell")
+    return retention_heatmap(cohorts, subtitle=subtitle)
+
+
+def payback_curves(economics: Any) -> Picture:
     """Draw by channel the margin a new customer has brought so far against what the customer cost.
 
     Below zero the cost is not yet earned back.
 
     Args:
-        curve: Columns channel, month (of life) and margin (so far, a customer).
-        costs: What a customer costs, by channel; channels without one are left out.
-        unit: The unit of the amounts.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-        colors: A color for some channels.
-
-    Raises:
-        InputError: There is nothing to draw.
+        economics: As from `tenure.models.payback.unit_economics`; channels that cost nothing are left out.
     """
-    names = [name for name in dict.fromkeys(curve["channel"]) if not fmt.missing(costs.get(name))]
-    if not names:
-        raise InputError("The figure payback_curves has nothing to draw: no channel has a cost.")
-    fmt.check_unit(unit)
-    chosen = style.colors(names, colors)
-    with theme():
-        figure, axes = style.new_figure(3.9)
+    if economics.why:
+        return Picture.nothing(economics.why)
+    curve, table = economics.curve, economics.table.frame.dropna(subset="cac")
+    unit = fmt.check_unit(curve.units["margin"])
+    costs = dict(zip(table["channel"], table["cac"].astype(float), strict=True))
+    if not costs:
+        return Picture.nothing(say("Nothing was spent on any channel, so there is no cost to earn back."))
+    rows = curve.frame[curve.frame["channel"].isin(costs)]
+    left = rows.assign(after_cost=rows["margin"] - rows["channel"].map(costs).astype(float))
+    names = list(dict.fromkeys(rows["channel"]))
+    chosen = style.colors(names)
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(3.9, width=width)
         ends = []
         for name in names:
-            part = curve[curve["channel"] == name].sort_values("month")
-            x = [0, *(int(month) for month in part["month"])]
-            y = [-float(costs[name]), *(float(margin) - float(costs[name]) for margin in part["margin"])]
+            part = left[left["channel"] == name].sort_values("month")
+            x, y = [0, *part["month"].astype(int)], [-costs[name], *part["after_cost"].astype(float)]
             axes.plot(x, y, color=chosen[name])
             ends.append((name, float(x[-1]), y[-1], chosen[name]))
         axes.axhline(0, color=INK, lw=1)
         style.unit_axis(axes.yaxis, unit)
         axes.grid(axis="x", visible=False)
-        axes.set_xlabel("Months since the first payment")
+        axes.set_xlabel(say("Months since the first payment"))
         last = max(end[1] for end in ends)
         axes.set_xlim(0, last)
         axes.set_xticks(range(0, int(last) + 1, 3 if last > 8 else 1))
-        style.headline(figure, title, subtitle)
         style.label_ends(axes, ends)
-        figure.draw_without_rendering()
         return figure
+
+    slow = economics.slowest()
+    titles = {
+        "reached": "The last channel to be earned back is {channel}, after {value}",
+        "not reached": "Within {horizon} {channel} is not earned back",
+        "not available": "Margin so far, less what a customer cost",
+    }
+    title = say(titles[slow.case], value=slow, **slow.words)
+    waits = [(name, wait) for name, wait in zip(table["channel"], table["payback"], strict=True)]
+    early = listed([(name, wait) for name, wait in waits if math.isfinite(wait)], "months")
+    late = [name for name, wait in waits if not math.isfinite(wait)]
+    alt = say(
+        "Margin less cost by months since the first payment. Earned back by channel: {early}.", early=early
+    )
+    if late:
+        alt += " " + say("Not earned back: {late}.", late=late)
+    subtitle = say("Margin so far less the cost of a new customer, by channel")
+    return Picture(draw, title, alt, Table(left, {"margin": unit, "after_cost": unit}), subtitle)

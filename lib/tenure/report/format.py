@@ -333,13 +333,15 @@ def shown(value: Any) -> str:
         ('Basic', '1,234', 'Oct 31, 2026', 'a and b')
         >>> shown((14.2, "months")), shown(Estimate(0.05, unit="percent")), shown(None)
         ('14.2 months', '5%', 'not available')
+        >>> shown((dt.date(2026, 10, 1), "month"))
+        'Oct 2026'
     """
     if isinstance(value, str):
         return value
     if isinstance(value, Estimate):
         value = (value.value, value.unit)
     if isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], str):
-        return _value(*value)
+        return date(*value) if isinstance(value[0], dt.date) else _value(*value)
     if isinstance(value, list | tuple):
         return join(shown(one) for one in value)
     return date(value) if isinstance(value, dt.date) else number(value)

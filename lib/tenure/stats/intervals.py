@@ -261,6 +261,41 @@ def mean(value: float, spread: float, n: int, *, level: float = 0.95, **about: U
     return Estimate(value, value - half, value + half, n=int(n), level=level, **about)
 
 
+def paired_means(
+    now: tuple[float, float, float],
+    then: tuple[float, float, float],
+    both: tuple[float, float, float, float],
+    *,
+    level: float = 0.95,
+    **about: Unpack[About],
+) -> Estimate:
+    """Estimate the difference of two means that partly rest on the same customers.
+
+    With m2 the mean of those counted now and m1 of those counted then, each customer adds to it
+    ``d = (x2 - m2) / n2 - (x1 - m1) / n1``, a part being 0 where the customer is not counted; its variance is
+    the sum of the squares of d (linearized, Cochran 1977, section 6.5).
+
+    Args:
+        now: Of those counted now: how many, the sum of x, the sum of its squares.
+        then: The same of those counted then.
+        both: Of those counted both times: how many, the sum of x now, the sum of x then, the sum of products.
+
+    Example:
+        >>> same = paired_means((100, 50.0, 50.0), (100, 40.0, 40.0), (100, 50.0, 40.0, 40.0))
+        >>> alone = paired_means((100, 50.0, 50.0), (100, 40.0, 40.0), (0, 0.0, 0.0, 0.0))
+        >>> round(same.value, 2), round(same.low, 3), round(alone.low, 3)
+        (0.1, 0.041, -0.037)
+    """
+    if now[0] < 2 or then[0] < 2:
+        return Estimate(NAN, level=level, **about)
+    (n2, sum2, squares2), (n1, sum1, squares1) = now, then
+    m2, m1 = sum2 / n2, sum1 / n1
+    shared = both[3] - m1 * both[1] - m2 * both[2] + m1 * m2 * both[0]
+    variance = (squares2 - n2 * m2**2) / n2**2 + (squares1 - n1 * m1**2) / n1**2 - 2 * shared / (n1 * n2)
+    half = z_value(level) * math.sqrt(max(variance, 0.0))
+    return Estimate(m2 - m1, m2 - m1 - half, m2 - m1 + half, level=level, **about)
+
+
 def median_of_counts(
     values: Any, counts: Any, n: int | None = None, *, level: float = 0.95, **about: Unpack[About]
 ) -> Estimate:
