@@ -165,16 +165,26 @@ def medians(seed: int, replications: int, customers: int) -> list[tuple[str, flo
     return rows
 
 
-def hazard_ratios(seed: int, replications: int, customers: int) -> list[tuple[str, float]]:
-    """Coverage of hazard ratios: proportional hazards in continuous time seen in whole months."""
+def hazard_ratios(
+    seed: int, replications: int, customers: int, *, renewal: float = 0.0
+) -> list[tuple[str, float]]:
+    """Coverage of hazard ratios: proportional hazards in continuous time seen in whole months.
+
+    Args:
+        seed: Of the random numbers.
+        replications: How many companies.
+        customers: Of each.
+        renewal: The share of those still there that month 12 takes besides; Efron's ties cannot bear much.
+    """
     rng = np.random.default_rng(seed)
     truth_ = {"plan": 0.5, "age": -0.1}
-    base = -np.log1p(-monthly_hazard())
-    hits = dict.fromkeys(truth_, 0)
+    hazard = monthly_hazard()
+    hazard[11] += renewal
+    base, hits = np.cumsum(-np.log1p(-hazard)), dict.fromkeys(truth_, 0)
     for _ in range(replications):
         plan, age = rng.integers(0, 2, customers), rng.integers(0, 5, customers)
         rate = np.exp(truth_["plan"] * plan + truth_["age"] * age)
-        leaving = np.searchsorted(np.cumsum(base), rng.exponential(size=customers) / rate) + 1
+        leaving = np.searchsorted(base, rng.exponential(size=customers) / rate) + 1
         entry = np.where(rng.random(customers) < 0.3, rng.integers(1, 18, customers), 0)
         watched = np.minimum(entry + rng.integers(1, MONTHS + 1, customers), MONTHS)
         frame = pd.DataFrame(
@@ -186,13 +196,18 @@ def hazard_ratios(seed: int, replications: int, customers: int) -> list[tuple[st
                 "event": (leaving <= watched).astype(int),
             }
         )
-        frame = frame[frame["exit"] > frame["entry"]]
-        fit = regression.hazard_ratios(frame, list(truth_))
+        fit = regression.hazard_ratios(frame[frame["exit"] > frame["entry"]], list(truth_))
         table = fit.table.frame.set_index("covariate")
         for name, value in truth_.items():
             low, high = table.loc[name, ["hazard_ratio_low", "hazard_ratio_high"]]
             hits[name] += bool(low <= np.exp(value) <= high)
-    return [(f"hazard ratio, {name}", count / replications) for name, count in hits.items()]
+    what = f"hazard ratio, {name_of(renewal)}"
+    return [(f"{what}{name}", count / replications) for name, count in hits.items()]
+
+
+def name_of(renewal: float) -> str:
+    """What stands before a covariate's name in the table."""
+    return f"a renewal that takes {renewal:.0%} more, " if renewal else ""
 
 
 def report(replications: int, seed: int) -> str:
@@ -204,7 +219,10 @@ def report(replications: int, seed: int) -> str:
             rows = curves(seed + 2 * step + late, replications, customers, truncated=late)
             parts.append((customers, how, replications, rows))
     parts.append((1000, "censored", half, medians(seed + 4, half, 1000)))
-    parts.append((1000, "censored, 30 % late entrants", half, hazard_ratios(seed + 5, half, 1000)))
+    fits = min(replications, 2000)
+    for step, (customers, renewal) in enumerate(((300, 0.0), (1000, 0.0), (300, 0.6))):
+        rows = hazard_ratios(seed + 5 + step, fits, customers, renewal=renewal)
+        parts.append((customers, "censored, 30 % late entrants", fits, rows))
     spread = 196 * (0.95 * 0.05 / replications) ** 0.5
     lines = [
         f"Seed {seed}. With {replications} companies, a coverage of exactly 95 % comes out as "
