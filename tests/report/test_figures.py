@@ -299,14 +299,16 @@ def test_a_figure_says_what_stands_out():
     none = falling.head(0)
     assert figures.hazard(peak, peak[peak["period"] == 12]).title == "20% leave in month 12"
     assert figures.hazard(Table(peak, {"period": "days"}), none).title == "No day stands out"
+    few = peak.assign(events=np.where(peak["period"] == 3, 99, 1))
+    assert figures.hazard(few, few[few["period"].isin([3, 12])]).title == "3% leave in month 3"
     assert figures.cumulative_incidence(causes(["all"])).title == (
         "9.6% are lost to failed payments within 24 months"
     )
     assert figures.forest(FOREST.assign(label=["Annual", "Weekly", "x"])).title == (
-        "plan Weekly stands out most: 1.84×"
+        "Weekly (plan) stands out most: 1.84×"
     )
     assert figures.retention_heatmap(TRIANGLE).title == (
-        "After 4 months: 80% of those of 2026-02, 80% of those of 2026-01"
+        "After 4 months, 80% of 2026-02 are still there, and 80% of 2026-01"
     )
     bridge = Table(BRIDGE.assign(label=["before", "churn", "after"]), {"amount": "money:EUR"})
     assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −€0.30"

@@ -75,15 +75,15 @@ def retention_heatmap(
     for column in range(columns):
         there = np.flatnonzero(np.isfinite(values[:, column]))
         if len(there) > 1:
-            new, old, age = there[-1], there[max(0, len(there) - 13)], frame.columns[column]
+            new, old, age = there[-1], there[max(0, len(there) - 13)], str(frame.columns[column])
             takeaway = say(
-                "After {age}: {now} of those of {new}, {before} of those of {old}",
-                age=age if isinstance(age, str) else fmt.duration(age, f"{period}s"),
+                "After {age}, {now} of {new} are still there, and {before} of {old}",
+                age=fmt.duration(int(age), f"{period}s") if age.isdigit() else age,
                 now=(values[new, column], unit), new=names[new],
                 before=(values[old, column], unit), old=names[old],
             )  # fmt: skip
-    data = frame.rename(columns=str).rename_axis(frame.index.name or "cohort").reset_index()
-    data = Table(data, dict.fromkeys(map(str, frame.columns), unit))
+    named = frame.rename(columns=str).rename_axis(str(frame.index.name or "cohort")).reset_index()
+    data = Table(named, dict.fromkeys(map(str, frame.columns), unit))
     subtitle = subtitle or f"Share still there by {period}s since the start; blank: too young to tell"
     return Picture(draw, title or takeaway, f"{alt} {takeaway}.", data, subtitle)
 
@@ -182,8 +182,8 @@ def bars_with_intervals(
                 style.note(axes, written[place], (0, place), (4, 0), ha="left", va="center", size=10)
                 continue
             axes.barh(place, row[value], height=0.62, color=style.PALETTE[3])
-            ends = [row.get(f"{value}_{end}") for end in ("low", "high")]
-            ends = [float(end) for end in ends if not fmt.missing(end)]
+            ends = [float(row.get(f"{value}_{end}", math.nan)) for end in ("low", "high")]
+            ends = [end for end in ends if math.isfinite(end)]
             if len(ends) == 2:
                 axes.plot(ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
             far = (max([float(row[value]), 0.0, *ends]), float(place))
@@ -273,14 +273,15 @@ def line_with_interval(
         return figure
 
     known = frame.dropna(subset=value).groupby("group", sort=False)[[date, value]]
-    takeaway, said = say("Nothing is known yet"), []
+    takeaway = say("Nothing is known yet")
+    said: list[tuple[str, float]] = []
     for name, part in reversed(list(known)):  # the first group's is said
         (start, before), (last, now) = part.iloc[[0, -1]].to_numpy().tolist()
         sentence = "{now} on {last}, from {before} on {start}"
         words = {"now": (now, unit), "before": (before, unit), "group": name}
         sentence = f"{{group}}: {sentence}" if len(groups) > 1 else sentence
         takeaway = say(sentence, last=fmt.date(last), start=fmt.date(start), **words)
-        said.insert(0, (name if len(groups) > 1 else "", now))
+        said.insert(0, (str(name) if len(groups) > 1 else "", now))
     alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time, ending at {listed(said, unit)}."
     data = Table(table.frame, {date: "date", **table.units})
     return Picture(draw, title or takeaway, alt, data, subtitle)
@@ -377,7 +378,7 @@ class _ForestLine:
     @property
     def name(self) -> str:
         """What it is called outside its section."""
-        return f"{self.section} {self.label}".strip()
+        return f"{self.label} ({self.section})" if self.section else self.label
 
     @property
     def reference(self) -> bool:

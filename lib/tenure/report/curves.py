@@ -56,7 +56,7 @@ class _Life(NamedTuple):
     unit: str
 
 
-def survival(curves: Any, *, until: int | None = None, title: str = "", **old: Any) -> Picture:
+def survival(curves: Any, *, until: int | None = None, title: str = "") -> Picture:
     """Draw survival curves by group, with interval bands and the numbers at risk below.
 
     Args:
@@ -65,7 +65,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "", **old: A
         until: The last period to draw; None: all.
         title: A statement; empty: how many are still there at the end.
     """
-    life = _life(curves, "survival", "survival", until or old.get("horizon"))
+    life = _life(curves, "survival", "survival", until)
     rows = _from_start(life.rows)
     counts = _in_order(table_of(curves).frame) if "at_risk" in rows.columns else None
 
@@ -105,7 +105,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "", **old: A
 
 
 def hazard(
-    rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None, title: str = "", **old: Any
+    rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None, title: str = ""
 ) -> Picture:
     """Draw by group the share of those still there who leave in each period, and mark peaks.
 
@@ -116,7 +116,7 @@ def hazard(
         smooth: Columns group, period and hazard, smoothed: drawn as lines, the shares of `rate` as dots.
         title: A statement; empty: the peak, or that there is none.
     """
-    life = _life(rate, "hazard", "hazard", until or old.get("horizon"))
+    life = _life(rate, "hazard", "hazard", until)
     rows, line = life.rows, "hazard"
     if smooth is not None:
         lines = _in_order(table_of(smooth).frame)[["group", "period", "hazard"]]
@@ -141,8 +141,10 @@ def hazard(
         style.label_ends(axes, ends)
         return figure
 
+    # The peak at which most leave or, where there is none, the largest share.
     known = rows.dropna(subset="hazard")
-    top = max(marked, default=None) or max(
+    lost = known.set_index(["group", "period"])["events"].to_dict() if "events" in known.columns else {}
+    top = max(marked, key=lambda peak: (lost.get(peak[1:], 0), peak), default=None) or max(
         zip(known["hazard"], known["group"], known["period"], strict=True), default=(math.nan, "", 0)
     )
     sentence = _LEAVE[life.unit][len(life.groups) > 1]
@@ -159,7 +161,7 @@ def hazard(
     return _picture(draw, title or takeaway, alt, life, "hazard", subtitle)
 
 
-def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = "", **old: Any) -> Picture:
+def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = "") -> Picture:
     """Draw for each cause the share of customers it has taken by each period, a panel for each group.
 
     Args:
@@ -167,7 +169,7 @@ def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = 
         until: The last period to draw; None: all.
         title: A statement; empty: how many were lost to failed payments or, if none were, to the main cause.
     """
-    life = _life(causes, "cumulative_incidence", "incidence", until or old.get("horizon"), "cause")
+    life = _life(causes, "cumulative_incidence", "incidence", until, "cause")
     rows, several = life.rows, len(life.groups) > 1
     names = sorted(rows["cause"].unique(), key=lambda name: (name == "unknown", name))
 
@@ -186,8 +188,8 @@ def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = 
             style.key(figure, list(chosen.items()))
         return figure
 
-    ends = rows.dropna(subset="incidence").groupby(["group", "cause"])["incidence"].last()
-    reached = {(str(group), str(cause)): share for (group, cause), share in ends.items()}
+    ends = rows.dropna(subset="incidence").groupby(["group", "cause"], as_index=False).last()
+    reached = dict(zip(zip(ends["group"], ends["cause"], strict=True), ends["incidence"], strict=True))
     failed = {key: share for key, share in reached.items() if key[1] == "involuntary" and share > 0}
     (group, cause), share = max((failed or reached).items(), key=lambda item: item[1])
     sentence = _LOST.get(cause, "{share} are lost to {cause} within {time}")

@@ -84,14 +84,7 @@ def percent(value: Any, digits: int | None = None, *, signed: bool = False) -> s
         >>> percent(0.0512), percent(1), percent(0.00512), percent(-0.3), percent(0.00002)
         ('5.1%', '100%', '0.51%', '−30%', '<0.01%')
     """
-    if missing(value):
-        return NOT_AVAILABLE
-    places = _places([value], "percent") if digits is None else digits
-    smallest = Decimal(1).scaleb(-places - 2)
-    if value and abs(_decimal(value)) < smallest / 2:
-        return ("<" if value > 0 else ">−") + _body(smallest, "percent", places, keep=True)
-    whole = digits is None and _whole(_round(_decimal(value) * 100, places))
-    return _sign(_body(value, "percent", 0 if whole else places, keep=True), value, signed)
+    return _value(value, "percent", signed=signed, digits=digits)
 
 
 def points(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
@@ -101,10 +94,7 @@ def points(value: Any, digits: int | None = None, *, signed: bool = False) -> st
         >>> points(0.012), points(-0.0035, signed=True), points(0.01)
         ('1.2 points', '−0.35 points', '1 point')
     """
-    if missing(value):
-        return NOT_AVAILABLE
-    places = _places([value], "points") if digits is None else digits
-    return _points(value, places, digits is not None, signed)
+    return _value(value, "points", signed=signed, digits=digits)
 
 
 def count(value: Any, *, signed: bool = False) -> str:
@@ -114,20 +104,17 @@ def count(value: Any, *, signed: bool = False) -> str:
         >>> count(12345), count(-3), count(2.5)
         ('12,345', '−3', '2.5')
     """
-    return number(value, signed=signed)
+    return _value(value, "count", signed=signed)
 
 
-def number(value: Any, digits: int | None = None, *, signed: bool = False, unit: str = "number") -> str:
+def number(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
     """Format a plain number to three significant digits or all its whole ones; two below one.
 
     Example:
         >>> number(1234.56), number(12.34), number(1.234), number(0.01234), number(7)
         ('1,235', '12.3', '1.23', '0.012', '7')
     """
-    if missing(value):
-        return NOT_AVAILABLE
-    places = _places([value], unit) if digits is None else digits
-    return _sign(_body(value, unit, places, keep=digits is not None), value, signed)
+    return _value(value, "number", signed=signed, digits=digits)
 
 
 def ratio(value: Any, digits: int | None = None) -> str:
@@ -137,29 +124,30 @@ def ratio(value: Any, digits: int | None = None) -> str:
         >>> ratio(1.8), ratio(0.654), ratio(12.34), ratio(2)
         ('1.8×', '0.65×', '12.3×', '2×')
     """
-    return number(value, digits, unit="ratio")
+    return _value(value, "ratio", digits=digits)
 
 
-def score(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
+def score(value: Any, *, signed: bool = False) -> str:
     """Format a score such as an NPS.
 
     Example:
         >>> score(30.04), score(-12.26)
         ('30', '−12.3')
     """
-    return number(value, digits, signed=signed, unit="score")
+    return _value(value, "score", signed=signed)
 
 
-def duration(value: Any, unit: str, digits: int | None = None) -> str:
+def duration(value: Any, unit: str) -> str:
     """Format a length of time in days, weeks, months or years.
 
     Example:
         >>> duration(14.23, "months"), duration(1, "month"), duration(0.55, "years"), duration(140.2, "days")
         ('14.2 months', '1 month', '0.55 years', '140 days')
     """
-    if missing(value):
-        return NOT_AVAILABLE
-    return _duration(value, unit, _places([value], "days") if digits is None else digits)
+    units = {**{unit: unit for unit in _DURATIONS}, **{unit.removesuffix("s"): unit for unit in _DURATIONS}}
+    if unit not in units:
+        raise InputError(f"There is no unit of time {unit!r}; use one of {', '.join(_DURATIONS)}.")
+    return _value(value, units[unit])
 
 
 def currency_exponent(currency: str) -> int:
@@ -298,13 +286,14 @@ def estimate(best: Any, low: Any, high: Any, unit: str) -> str:
     return value(best, unit) if sure else f"{value(best, unit)} ({interval(low, high, unit)})"
 
 
-def value(value: Any, unit: str, *, signed: bool = False) -> str:
+def value(value: Any, unit: str, *, signed: bool = False, digits: int | None = None) -> str:
     """Format a value by the name of its unit: one of UNITS, or "money:" and an ISO 4217 code.
 
     Args:
         value: The value: a fraction for "percent" and "points", minor units for "money:EUR".
         unit: The unit.
         signed: Whether a plus is shown.
+        digits: Decimals to show, zeros too; None: by size.
 
     Raises:
         InputError: There is no such unit.
@@ -317,12 +306,18 @@ def value(value: Any, unit: str, *, signed: bool = False) -> str:
     if missing(value):
         return NOT_AVAILABLE
     if unit.startswith("money:"):
-        return _sign(money(value, unit[6:]), value, signed)
+        return _sign(money(value, unit[6:], digits=digits), value, signed)
+    places, keep = _places([value], unit) if digits is None else digits, digits is not None
     if unit in _DURATIONS:
-        return _sign(duration(value, unit), value, signed)
-    if unit in ("percent", "points"):
-        return (percent if unit == "percent" else points)(value, signed=signed)
-    return number(value, signed=signed and unit != "ratio", unit=unit)
+        return _sign(_duration(value, unit, places), value, signed)
+    if unit == "points":
+        return _points(value, places, keep, signed)
+    if unit == "percent":
+        smallest = Decimal(1).scaleb(-places - 2)
+        if value and abs(_decimal(value)) < smallest / 2:
+            return ("<" if value > 0 else ">−") + _body(smallest, unit, places, keep=True)
+        places, keep = 0 if not keep and _whole(_round(_scaled(value, unit), places)) else places, True
+    return _sign(_body(value, unit, places, keep), value, signed and unit != "ratio")
 
 
 def shown(value: Any) -> str:
@@ -527,8 +522,6 @@ def _duration(value: Any, unit: str, places: int) -> str:
     from babel.units import format_unit
 
     kind = unit.removesuffix("s")
-    if f"{kind}s" not in _DURATIONS:
-        raise InputError(f"There is no unit of time {unit!r}; use one of {', '.join(_DURATIONS)}.")
     if abs(value) >= _HUGE:
         return _sign(f"{float(value):.1e} {kind}s", value)
     rounded = _round(_decimal(value), places)

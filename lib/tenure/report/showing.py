@@ -10,7 +10,7 @@ from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, HEADER, show
 from tenure.report.picture import Picture, png, show_data, show_picture
-from tenure.report.tables import Format, table, to_html
+from tenure.report.tables import Format, table, table_of, to_html
 from tenure.report.terms import glossary
 from tenure.report.words import say
 
@@ -68,11 +68,8 @@ def header(
     named = {"As of": "" if as_of is None else fmt.date(as_of), "Period": period, "Data": source}
     named |= {name.replace("_", " ").capitalize(): str(fact) for name, fact in facts.items()}
     pairs = [[name, fact] for name, fact in named.items() if fact]
-    record = {"subtitle": subtitle, "facts": pairs}
-    lines = "".join(f"<li>{html.escape(name)}: {html.escape(fact)}</li>" for name, fact in pairs)
-    page = (f"<p>{html.escape(subtitle)}</p>" if subtitle else "") + (f"<ul>{lines}</ul>" if lines else "")
-    plain = "\n".join(([subtitle] if subtitle else []) + [f"{name}: {fact}" for name, fact in pairs])
-    show({"text/plain": plain, "text/html": page, HEADER: record})
+    said = [*([subtitle] if subtitle else []), *(f"{name}: {fact}" for name, fact in pairs)]
+    _lines(said, HEADER, {"subtitle": subtitle, "facts": pairs})
 
 
 def checks(report: Any) -> None:
@@ -81,42 +78,29 @@ def checks(report: Any) -> None:
     Args:
         report: A check report: its `warnings` have a `sentence` and a `fix` each.
     """
-    fixes = [getattr(problem, "fix", "") or "" for problem in report.warnings]
-    warnings = [
-        [problem.sentence, f"Fix: {fix}." if fix else ""]
-        for problem, fix in zip(report.warnings, fixes, strict=True)
-    ]
-    if not warnings:
-        return show(
-            {
-                "text/plain": "The checks of the data found nothing to warn of.",
-                "text/html": "<p>The checks of the data found nothing to warn of.</p>",
-                CHECKS: {"warnings": []},
-            }
-        )
-    items = "".join(f"<li>{html.escape(' '.join(words).strip())}</li>" for words in warnings)
-    plain = "\n".join(f"Warning: {' '.join(words).strip()}" for words in warnings)
-    return show(
-        {
-            "text/plain": plain,
-            "text/html": f"<p>The checks of the data warn of:</p><ul>{items}</ul>",
-            CHECKS: {"warnings": warnings},
-        }
-    )
+    fixes = [(problem.sentence, getattr(problem, "fix", "")) for problem in report.warnings]
+    warnings = [[sentence, f"Fix: {fix}." if fix else ""] for sentence, fix in fixes]
+    said = [f"Warning: {' '.join(words).strip()}" for words in warnings]
+    _lines(said or ["The checks of the data found nothing to warn of."], CHECKS, {"warnings": warnings})
 
 
-def exclusions(frame: pd.DataFrame, *, formats: Mapping[str, Format] | None = None) -> None:
+def exclusions(ledger: Any) -> None:
     """Show the ledger of what was left out of the numbers, with reasons and amounts.
 
     Args:
-        frame: A row for each reason, such as columns reason, customers, amount.
-        formats: How columns are written, as for :func:`tenure.report.table`.
+        ledger: A row for each reason, such as columns reason, customers, amount: a table, or a frame.
     """
-    if len(frame) == 0:
-        words = "Nothing was left out."
-        return show({"text/plain": words, "text/html": f"<p>{words}</p>", EXCLUSIONS: {"html": ""}})
-    page = to_html(frame, caption="Left out of the numbers, and why", formats=formats, max_rows=100)
-    return show({"text/plain": str(frame), "text/html": page, EXCLUSIONS: {"html": page}})
+    if len(table_of(ledger)) == 0:
+        return _lines([say("Nothing was left out.")], EXCLUSIONS, {"html": ""})
+    page = to_html(ledger, caption=say("Left out of the numbers, and why"), max_rows=100)
+    plain = str(table_of(ledger).frame)
+    return show({"text/plain": plain, "text/html": page, EXCLUSIONS: {"html": page}})
+
+
+def _lines(said: list[str], media: str, record: dict[str, Any]) -> None:
+    """Show lines of text, with a record for the page."""
+    page = "".join(f"<p>{html.escape(line)}</p>" for line in said)
+    show({"text/plain": "\n".join(said), "text/html": page, media: record})
 
 
 def method(book: Any) -> None:

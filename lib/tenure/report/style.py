@@ -428,8 +428,8 @@ def band(
     if bars:
         axes.vlines(part[x], part[low], part[high], color=color, alpha=0.28, lw=1.3)
     else:
-        draw = "post" if step else None
-        axes.fill_between(part[x], part[low], part[high], step=draw, color=color, alpha=0.14, lw=0)
+        held: Any = "post" if step else None
+        axes.fill_between(part[x], part[low], part[high], step=held, color=color, alpha=0.14, lw=0)
 
 
 def _wrap(figure: Figure, words: str, size: float, weight: str, width: float) -> list[str]:

@@ -113,7 +113,12 @@ def to_html(
     columns = [name for name in frame.columns if name not in hidden]
     kinds = [_is_numeric(frame[name], units.get(name)) for name in columns]
     cells = [
-        with_interval(shown[name], *(shown[end] for end in _ends(frame, name, units)), str(units[name]))
+        with_interval(
+            shown[name],
+            shown[_ends(frame, name, units)[0]],
+            shown[_ends(frame, name, units)[1]],
+            str(units[name]),
+        )
         if name in merged
         else _column(shown[name], units.get(name))
         for name in columns
