@@ -4,7 +4,12 @@ from __future__ import annotations
 
 # Old name: new name; for what is gone, a word on where it stands now. docs/changes.md lists them.
 NOTEBOOKS: dict[str, str] = {}
-PARAMETERS: dict[str, str] = {"currency": "reporting_currency", "gross_margin": "margin"}
+PARAMETERS: dict[str, str] = {
+    "currency": "reporting_currency",
+    "gross_margin": "margin",
+    "target_ratio": "in the notebook 41_clv_budgets",
+    "yearly_rate": "discount_rate",
+}
 FINDINGS: dict[str, str] = {}
 
 _BY_KIND = {"notebook": NOTEBOOKS, "parameter": PARAMETERS, "finding": FINDINGS}

@@ -52,6 +52,7 @@ class Workbook:
         self,
         measure: Callable[..., Any],
         *args: Any,
+        of: Any = None,
         on: Sequence[dt.date] = (),
         policies: Mapping[str, MetricPolicy] = {},
         **options: Any,
@@ -61,6 +62,7 @@ class Workbook:
         Args:
             measure: A function of `tenure.measures`.
             *args: Its arguments after the source.
+            of: What it is made from, where that is not the source: a table that `keep` returned.
             on: Several days to ask it of, each as the data was known at its end; a column `on` names the day,
                 such as "2026-10-31".
             policies: Several policies to ask it under, by name; a column `policy` names them.
@@ -72,12 +74,10 @@ class Workbook:
         from tenure.measures import several
         from tenure.sources.connect import collect
 
-        takes = inspect.signature(measure).parameters
-        known = {name: value for name, value in self.scope.items() if name in takes}
-
         def question(**version: Any) -> Any:
-            return measure(self.source, *args, **{**known, **options, **version})
+            return self._measured(measure, of, args, {**options, **version})
 
+        takes = inspect.signature(measure).parameters
         lists = {name: value for name, value in (("on", on), ("policies", policies)) if value}
         if not lists.keys() - takes.keys():
             return collect(question(**lists))
@@ -92,6 +92,24 @@ class Workbook:
         from tenure.sources.connect import collect
 
         return collect(self.source[name]) if name in self.source else None
+
+    def keep(self, measure: Callable[..., Any], *args: Any, of: Any = None, **options: Any) -> Any:
+        """Have the engine work a table out once and keep it there, for questions to be made from it.
+
+        Args:
+            measure: As for `ask`.
+            *args: As for `ask`.
+            of: As for `ask`.
+            **options: As for `ask`.
+        """
+        return self._measured(measure, of, args, options).cache()
+
+    def _measured(
+        self, measure: Callable[..., Any], of: Any, args: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        takes = inspect.signature(measure).parameters
+        known = {name: value for name, value in self.scope.items() if name in takes}
+        return measure(self.source if of is None else of, *args, **{**known, **options})
 
     @cached_property
     def active(self) -> pd.DataFrame:

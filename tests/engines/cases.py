@@ -452,13 +452,13 @@ def _stays(s: Source, as_of: dt.date, by: str | None = "plan") -> ir.Table:
 
 def _scored(s: Source, as_of: dt.date) -> ir.Table:
     # Kept, as a workbook keeps it: the stays are asked for often, and to keep them must work everywhere.
-    base = value.base(s, _stays(s, as_of).cache(), ["country"], as_of=as_of).cache()
+    base = value.base(s, _stays(s, as_of).cache(), ["country"], as_of=as_of, yearly_rate=0.1).cache()
     keys = ["group", "interval", "country", "tenure", "currency"]
     scores = _here(value.base_counts(base, ["country"]))[keys]
     scores["multiplier"] = 10.0 + scores["tenure"] % 7 / 8
     scores["low"], scores["high"] = scores["multiplier"] * 0.75, scores["multiplier"] * 1.25
     scores["stays_a_year"] = 0.5
-    return value.score(base, ibis.memtable(scores), ["country"], yearly_rate=0.1)
+    return value.score(base, ibis.memtable(scores), ["country"])
 
 
 case("value.stays")(lambda s: _stays(s, AS_OF))
@@ -468,6 +468,9 @@ case("value.stay_counts: from a day")(
 )
 case("value.still_on")(lambda s: value.still_on(_stays(s, AS_OF), at=THEN))
 case("value.paid_after")(lambda s: value.paid_after(s, _stays(s, AS_OF), on_at=THEN, as_of=AS_OF))
+case("value.split_counts")(
+    lambda s: value.split_counts(_stays(s, AS_OF), ["channel", "country"], as_of=AS_OF)
+)
 case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=AS_OF))
 case("value.base_counts")(lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF)))
 case("value.paid_by_tenure")(lambda s: value.paid_by_tenure(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))

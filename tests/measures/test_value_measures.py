@@ -165,6 +165,10 @@ def test_the_base_is_who_is_on_with_their_next_renewal(spans):
     assert found == wanted
     totals = measures.base_counts(people).to_pandas()
     assert totals["customers"].sum() == len(wanted)
+    discounted = measures.base(source, stays, as_of=AS_OF, yearly_rate=0.5).to_pandas()
+    waits = discounted["billed_minor"] * 1.5 ** -(discounted["wait_days"] / 365.25)
+    assert discounted["waited_minor"].to_numpy() == pytest.approx(waits.to_numpy())
+    assert totals["waited_minor"].sum() == totals["billed_minor"].sum()
 
 
 @pytest.mark.parametrize(
@@ -343,10 +347,10 @@ def test_cohorts_and_scores_and_movement_add_up():
     }  # fmt: skip
 
     def scored(day, multiplier):
-        people = measures.base(source, measures.stays(source, as_of=day), as_of=day)
+        people = measures.base(source, measures.stays(source, as_of=day), as_of=day, yearly_rate=0.1)
         table = measures.base_counts(people).to_pandas()[["group", "interval", "tenure", "currency"]]
         table = table.assign(multiplier=multiplier, low=multiplier / 2, high=multiplier * 2, stays_a_year=0.5)
-        return measures.score(people, ibis.memtable(table), yearly_rate=0.1)
+        return measures.score(people, ibis.memtable(table))
 
     before, after = scored(dt.date(2023, 10, 31), 5.0), scored(AS_OF, 6.0)
     rows = after.to_pandas().set_index("customer_id")
@@ -395,4 +399,12 @@ def test_groups_and_characteristics_come_with_the_stays():
     assert found == {("ads", "ads", "EUR"), ("web", "web", "EUR"), ("unknown", "unknown", "USD")}
     with pytest.raises(InputError, match="no column 'chanel'"):
         measures.stays(source, by="chanel", as_of=AS_OF)
+    columns = ["group", "interval", "entry", "exit", "event", "n"]
+    split = measures.split_counts(stays, ["channel", "currency"], as_of=AS_OF)
+    for name in ("channel", "currency"):
+        own = frame.assign(level=frame[name]).groupby(["level", *columns[:-1]], as_index=False)["n"].sum()
+        found = split.filter(split["name"] == name).to_pandas()[["level", *columns]]
+        found = found.sort_values(["level", *columns], ignore_index=True)
+        pd.testing.assert_frame_equal(found, own, check_dtype=False)
+    assert measures.split_counts(stays, [], as_of=AS_OF).count().execute() == 0
     assert subscriptions.groupings(source)[0] == "plan"

@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tenure.models.renewals import life_table
+
+
+def cohort_life_table(active: Sequence[Sequence[float]]) -> pd.DataFrame:
+    """Turn cohorts' numbers of customers, at first and after each renewal seen, into a life table."""
+    stays = []
+    for numbers in active:
+        counts = np.asarray(numbers, dtype=float)
+        stays += [(k, 1, count) for k, count in enumerate(-np.diff(counts), start=1)]
+        stays.append((len(counts) - 1, 0, counts[-1]))
+    frame = pd.DataFrame(stays, columns=["exit", "event", "n"]).assign(group="all", entry=0, cause=None)
+    return life_table(frame.round({"n": 0}), ["group"])
+
+
 # Fader and Hardie (2007), "How to project customer retention", Journal of Interactive Marketing 21(1):
 # percent of a cohort of 1000 still there after 0, 1, ..., 12 years.
 REGULAR = (100, 63.1, 46.8, 38.2, 32.6, 28.9, 26.2, 24.1, 22.3, 20.7, 19.4, 18.3, 17.3)

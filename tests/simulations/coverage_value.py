@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tenure.models import retention, value
+from tenure.economics import Economics
+from tenure.models import payments, renewals, retention, retention_choice, value
+from tenure.stats.lifetime import period_rate, residual_lifetime
 from tenure_demo import company, lives
 from tenure_demo.company import Window
 
@@ -80,7 +82,7 @@ def true_lifetimes(people: pd.DataFrame, rate: float) -> dict[str, np.ndarray]:
         hazards, counts = np.unique(people.loc[people["plan"] == number, "hazard"], return_counts=True)
         stays = company.incidence(number, hazards, YEARS * 12)[0][:, ::length]
         curve = counts @ stays / counts.sum()
-        found[name] = retention.residual_lifetimes(curve, (1 + rate) ** (length / 12) - 1)
+        found[name] = residual_lifetime(curve, period_rate(rate, length / 12))
     return found
 
 
@@ -92,7 +94,7 @@ def true_base_value(people: pd.DataFrame, rate: float) -> float:
         mine = people[(people["plan"] == number) & (people["life"] > people["months"])]
         hazards, place = np.unique(mine["hazard"], return_inverse=True)
         stays = company.incidence(number, hazards, YEARS * 12)[0][:, ::length]
-        worth = retention.residual_lifetimes(stays, (1 + rate) ** (length / 12) - 1)
+        worth = residual_lifetime(stays, period_rate(rate, length / 12))
         tenure = np.minimum(mine["months"].to_numpy() // length, worth.shape[1] - 1)
         total += float(worth[place, tenure].sum()) * price
     return total
@@ -104,9 +106,10 @@ def one_company(seed: int, size: int, rate: float = 0.10) -> dict[str, tuple[flo
     people = customers(seed, size, window)
     stays = stay_counts(people)
     dims = ["channel", "household"]
-    life = retention.life_table(stays, [*retention.KEYS, *dims])
+    life = renewals.life_table(stays, [*renewals.KEYS, *dims])
     fit = retention.fit_retention(life, "sbg", covariates=dims, apart=True)
-    terms = value.Terms(yearly_rate=rate, years=YEARS)
+    facts = Economics(discount_rate=rate, margin=1.0, fee_share=0.0, fee_fixed=0.0)
+    terms = renewals.Terms(facts, years=YEARS)
     found = {}
     truth = true_lifetimes(people, rate)
     everybody = people.assign(
@@ -114,17 +117,9 @@ def one_company(seed: int, size: int, rate: float = 0.10) -> dict[str, tuple[flo
         interval=[f"{n} month{'s' if n > 1 else ''}" for n in company.INTERVAL[people["plan"]]],
         n=1,
     )
-    intervals = fit.groups["interval"].unique()
-    table = retention.lifetimes(
-        fit,
-        everybody,
-        {interval: terms.rate(interval) for interval in intervals},
-        periods={interval: terms.periods(interval) for interval in intervals},
-        renewals=RENEWALS,
-    )
-    for row in table.itertuples():
+    for row in retention_choice.lifetimes(fit, everybody, terms, renewals=RENEWALS).frame.itertuples():
         wanted = truth[row.group][row.renewal - 1]
-        found[f"DERL, {row.group}, renewal {row.renewal}"] = (wanted, row.low, row.high)
+        found[f"DERL, {row.group}, renewal {row.renewal}"] = (wanted, row.value_low, row.value_high)
     on = people[people["life"] > people["months"]]
     base = on.assign(
         group=np.array(PLANS)[on["plan"]],
@@ -133,13 +128,13 @@ def one_company(seed: int, size: int, rate: float = 0.10) -> dict[str, tuple[flo
         currency="EUR",
         customers=1,
         billed_minor=np.array([plan.raised for plan in company.BASE_PLANS])[on["plan"]],
-        wait_days=0,
     )
-    keys = ["group", "interval", *dims, "tenure", "currency", "wait_days"]
+    keys = ["group", "interval", *dims, "tenure", "currency"]
     base = base.groupby(keys, as_index=False)[["customers", "billed_minor"]].sum()
-    pays = value.margins(*value.payments_of_base(base), terms, {"EUR": 1.0}, smallest=1)
-    total = value.value_base(fit, base, pays, terms, {"EUR": 1.0}).by().iloc[0]
-    found["value of the customer base"] = (true_base_value(people, rate), total["low"], total["high"])
+    base["waited_minor"] = base["billed_minor"]  # the next renewal is now
+    pays = payments.payments_by_tenure(None, None, terms, base=base, smallest=1)
+    total = value.value_base(fit, base, pays).total
+    found["value of the customer base"] = (true_base_value(people, rate), total.low, total.high)
     return found
 
 

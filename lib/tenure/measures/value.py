@@ -135,34 +135,41 @@ def stay_counts(
         counted from January of year 0), entry and exit (renewals passed when watching began and ended),
         ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n.
     """
-    start, end = _day(stays, "start"), _day(stays, "end")
-    entry: ir.IntegerValue = ibis.literal(0, "int64")
-    if observed_from:
-        first = day_of(observed_from)
-        entry = (start.index < first.index).ifelse(_begun(stays, start, first), 0).cast("int64")
-    if on_at:
-        then = day_of(on_at)
-        stays = stays.filter((_.cause.isnull() | (_.end_index > then.index)).fill_null(True))
-        start, end = _day(stays, "start"), _day(stays, "end")
-        passed = (start.index < then.index).ifelse(_completed(stays, start, then), 0)
-        entry = ibis.greatest(passed, entry).cast("int64") if observed_from else passed.cast("int64")
-    stays = stays.mutate(
-        entry=entry,
-        ripe=_completed(stays, start, day_of(as_of)),
-        lasted=ibis.greatest(_begun(stays, start, end), 1),
-    )
-    stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
-    stays = stays.mutate(
-        exit=_.left.ifelse(_.lasted, _.ripe),
-        event=_.left.ifelse(1, 0).cast("int64"),
-        cause=_.left.ifelse(_.cause, ibis.null("string")),
-        cohort=_.start_month,
-    )
+    rows = _observed(stays, as_of, observed_from, on_at)
     keys = ["group", "interval", *dims, "cohort", "entry", "exit", "ripe", "event", "cause"]
-    return stays.group_by(*keys).agg(n=_.count().cast("int64")).filter(_.exit > _.entry)
+    return rows.group_by(*keys).agg(n=_.count().cast("int64"))
 
 
-def base(source: Tables, stays: ir.Table, dims: Sequence[str] = (), *, as_of: dt.date) -> ir.Table:
+def split_counts(
+    stays: ir.Table, names: Sequence[str], *, as_of: dt.date, observed_from: dt.date | None = None
+) -> ir.Table:
+    """Count stays as `stay_counts` does, by each of some columns in turn.
+
+    Args:
+        stays: The table that `stays` returned.
+        names: Columns of it.
+        as_of: The last day of the data, as in `stays`.
+        observed_from: As for `stay_counts`.
+
+    Returns:
+        The rows of all of them: name (of the column), level (its value), and those of `stay_counts` but
+        cohort and ripe.
+
+    """
+    rows = _observed(stays, as_of, observed_from, None)
+    keys = ["group", "interval", "entry", "exit", "event", "cause"]
+    split = [
+        rows.group_by(*keys, level=rows[name].cast("string"), name=ibis.literal(name)).agg(
+            n=_.count().cast("int64")
+        )
+        for name in names or ["group"]
+    ]
+    return ibis.union(*split) if len(split) > 1 else split[0].filter(bool(names))
+
+
+def base(
+    source: Tables, stays: ir.Table, dims: Sequence[str] = (), *, as_of: dt.date, yearly_rate: float = 0.0
+) -> ir.Table:
     """Return each customer who is on at the end of a day, with what the value to come depends on.
 
     Args:
@@ -170,12 +177,13 @@ def base(source: Tables, stays: ir.Table, dims: Sequence[str] = (), *, as_of: dt
         stays: The table that `stays` returned.
         dims: Further columns of it to carry along.
         as_of: The day, as in `stays`.
+        yearly_rate: Discount rate a year.
 
     Returns:
         A row a customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
         the month in which the first stay began), currency, billed_minor (what the running subscriptions
-        cost a billing interval at their price, in minor units; a pause counts at the price after it) and
-        wait_days (to the next renewal).
+        cost a billing interval at their price, in minor units; a pause counts at the price after it),
+        wait_days (to the next renewal) and waited_minor (the bill, discounted by that wait).
     """
     first = stays.filter(_.spell == 1).select("customer_id", cohort=_.start_month)
     stays = stays.filter(_.cause.isnull())
@@ -189,8 +197,18 @@ def base(source: Tables, stays: ir.Table, dims: Sequence[str] = (), *, as_of: dt
     joined = joined.mutate(
         billed_minor=(joined.months_ > 0).ifelse(monthly * joined.months_, by_day).cast("int64")
     )
+    discount = (1.0 + yearly_rate) ** (-(joined.wait_days.cast("float64")) / 365.25)
     return joined.select(
-        "customer_id", "group", "interval", *dims, "tenure", "cohort", "currency", "billed_minor", "wait_days"
+        "customer_id",
+        "group",
+        "interval",
+        *dims,
+        "tenure",
+        "cohort",
+        "currency",
+        "billed_minor",
+        "wait_days",
+        waited_minor=joined.billed_minor.cast("float64") * discount,
     )
 
 
@@ -203,13 +221,13 @@ def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
 
     Returns:
         A row a combination: group, interval, `dims`, tenure and currency, with customers, billed_minor and
-        wait_days, which is the mean.
+        waited_minor.
     """
     keys = ["group", "interval", *dims, "tenure", "currency"]
     return customers.group_by(*keys).agg(
         customers=_.count().cast("int64"),
         billed_minor=_.billed_minor.sum().cast("int64"),
-        wait_days=_.wait_days.mean(),
+        waited_minor=_.waited_minor.sum(),
     )
 
 
@@ -404,16 +422,15 @@ def paid_by_cohort(source: Tables, stays: ir.Table, *, as_of: dt.date, months: i
     ).order_by("cohort", "currency")
 
 
-def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = (), *, yearly_rate: float) -> ir.Table:
+def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
     """Give each customer of `base` their expected value to come, by joining a small table.
 
     Args:
         customers: The table that `base` returned.
         scores: A row for each group, interval, `dims`, tenure and currency: multiplier, with low and high
-            (value in the reporting currency's minor units at the next renewal, for each minor unit billed),
-            and stays_a_year (the chance to be there a year from now).
+            (value in the reporting currency's minor units, for each discounted minor unit billed), and
+            stays_a_year (the chance to be there a year from now).
         dims: The further columns that both have.
-        yearly_rate: Discount rate a year, by which the wait for the next renewal is discounted.
 
     Returns:
         The customers that have a score: the columns of `base`, with value, low, high (minor units, not
@@ -421,13 +438,11 @@ def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = (), *, ye
     """
     keys = ["group", "interval", *dims, "tenure", "currency"]
     joined = customers.inner_join(scores, keys)
-    wait = (1.0 + yearly_rate) ** (-(joined.wait_days.cast("float64")) / 365.25)
-    worth = joined.billed_minor.cast("float64") * wait
     return joined.select(
         *customers.columns,
-        value=worth * joined.multiplier,
-        low=worth * joined.low,
-        high=worth * joined.high,
+        value=joined.waited_minor * joined.multiplier,
+        low=joined.waited_minor * joined.low,
+        high=joined.waited_minor * joined.high,
         stays_a_year=joined.stays_a_year,
     )
 
@@ -512,6 +527,36 @@ def latest_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
     rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
     last = rates.group_by("currency").agg(date=_.date.max())
     return rates.semi_join(last, ["currency", "date"]).select("currency", "rate").order_by("currency")
+
+
+def _observed(
+    stays: ir.Table, as_of: dt.date, observed_from: dt.date | None, on_at: dt.date | None
+) -> ir.Table:
+    """Stays with the renewals from and to which they were observed, and how that ended."""
+    start, end = _day(stays, "start"), _day(stays, "end")
+    entry: ir.IntegerValue = ibis.literal(0, "int64")
+    if observed_from:
+        first = day_of(observed_from)
+        entry = (start.index < first.index).ifelse(_begun(stays, start, first), 0).cast("int64")
+    if on_at:
+        then = day_of(on_at)
+        stays = stays.filter((_.cause.isnull() | (_.end_index > then.index)).fill_null(True))
+        start, end = _day(stays, "start"), _day(stays, "end")
+        passed = (start.index < then.index).ifelse(_completed(stays, start, then), 0)
+        entry = ibis.greatest(passed, entry).cast("int64") if observed_from else passed.cast("int64")
+    stays = stays.mutate(
+        entry=entry,
+        ripe=_completed(stays, start, day_of(as_of)),
+        lasted=ibis.greatest(_begun(stays, start, end), 1),
+    )
+    stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
+    stays = stays.mutate(
+        exit=_.left.ifelse(_.lasted, _.ripe),
+        event=_.left.ifelse(1, 0).cast("int64"),
+        cause=_.left.ifelse(_.cause, ibis.null("string")),
+        cohort=_.start_month,
+    )
+    return stays.filter(_.exit > _.entry)
 
 
 def _day(table: ir.Table, name: str) -> Day:

@@ -1,8 +1,9 @@
-"""Customers who buy without a contract: whether they are still there, how often they will buy, for how much.
+"""Customers who buy without a contract: whether they are still there, how often they will buy.
 
 The counts that the likelihoods need are those of equal customers: `frequency` x (purchases after the first),
 `recency` t_x (time from the first purchase to the last), `T` (time from the first purchase to the end of the
-data) and `n`, how many customers share them. A million customers are a few thousand rows.
+data) and `n`, how many customers share them. A million customers are a few thousand rows. What they spend is
+in `tenure.models.spend`.
 
 =============  =======================================================================================
 `bgnbd`        BG/NBD: purchases are Poisson with a gamma rate (r, alpha); after each purchase but the first
@@ -14,23 +15,24 @@ data) and `n`, how many customers share them. A million customers are a few thou
                before each with a beta chance (gamma, delta); t_x and T count chances (Fader, Hardie and
                Shang 2010)
 =============  =======================================================================================
-
-What they spend is gamma-gamma: amounts vary around a customer's mean, means vary between customers, and both
-are independent of how often they buy (Fader and Hardie 2013), which `spend_independence` tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError, NotApplicable
+from tenure.models.retention_choice import Backtest, against
+from tenure.models.spend import correlation
+from tenure.result import Estimate, Table
 from tenure.stats.lifetable import Array, check_level, spelled, z_value
-from tenure.stats.newton import minimize
+from tenure.stats.newton import derivatives, minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "bgnbd": ("r", "alpha", "a", "b"),
@@ -44,6 +46,8 @@ NAMES: Mapping[str, str] = {
     "pareto": "Pareto/NBD",
     "bgbb": "BG/BB",
 }
+# Of one-off purchases at any time; BG/BB is for chances that are counted.
+CONTINUOUS = ("bgnbd", "mbgnbd", "pareto")
 
 _COUNTS = ("frequency", "recency", "T", "n")
 _BOUND = 12.0
@@ -56,22 +60,20 @@ class Purchasing:
 
     Attributes:
         model: One of `MODELS`.
-        parameters: A row a parameter: `parameter`, `value`, `low`, `high`.
+        parameters: A row a parameter: `parameter` and `value` with its interval.
         estimate: The logarithms of the parameters, times in the units of the data.
         covariance: Their covariance.
         log_likelihood: The log-likelihood.
         customers: Customers behind it.
-        repeaters: Those of them who bought again.
         level: Level of the intervals.
     """
 
     model: str
-    parameters: pd.DataFrame
+    parameters: Table
     estimate: Array
     covariance: Array
     log_likelihood: float
     customers: int
-    repeaters: int
     level: float
 
     def values(self) -> tuple[float, ...]:
@@ -79,49 +81,78 @@ class Purchasing:
         return tuple(float(value) for value in np.exp(self.estimate))
 
     def probability_alive(self, counts: pd.DataFrame) -> Array:
-        """The chance that customers with these counts will ever buy again unless prevented: still there.
-
-        Args:
-            counts: Columns frequency, recency and T.
-        """
-        x, tx, T = _columns(counts)
-        return _ALIVE[self.model](self.values(), x, tx, T)
+        """The chance that customers with these counts will ever buy again unless prevented: still there."""
+        return _alive(self.model, self.values(), *_columns(counts))
 
     def expected_purchases(self, counts: pd.DataFrame, time: float) -> Array:
-        """How many purchases customers with these counts will make in a time to come.
-
-        Args:
-            counts: Columns frequency, recency and T.
-            time: How far to look ahead, in the data's units (whole chances for BG/BB).
-        """
-        x, tx, T = _columns(counts)
-        return _EXPECTED[self.model](self.values(), x, tx, T, float(time))
+        """How many purchases customers with these counts will make in a time to come."""
+        return _EXPECTED[self.model](self.values(), *_columns(counts), float(time))
 
     def purchases_of_new(self, time: float | Array) -> Array:
         """How many purchases a customer makes within a time after the first, E[X(t)]."""
         return _NEW[self.model](self.values(), np.atleast_1d(np.asarray(time, dtype=float)))
 
-    def total(self, counts: pd.DataFrame, weight: Array, time: float) -> tuple[float, float, float]:
-        """Expected purchases in a time to come, weighted and added up, with an interval for the expectation.
+    def scores(self, counts: pd.DataFrame, time: float) -> pd.DataFrame:
+        """Counts with probability_alive and expected_purchases, to score customers by."""
+        alive, ahead = self.probability_alive(counts), self.expected_purchases(counts, time)
+        return counts[[*_COUNTS[:3]]].assign(probability_alive=alive, expected_purchases=ahead)
+
+    def total(self, counts: pd.DataFrame, time: float, *, each: float = 1.0, unit: str = "count") -> Estimate:
+        """Estimate what all customers will buy in a time to come; the interval is that of the expectation.
 
         Args:
-            counts: Columns frequency, recency and T.
-            weight: What a purchase of each row counts for, such as customers times mean spend.
+            counts: With n, how many customers.
             time: How far to look ahead.
+            each: What a purchase counts for.
+            unit: The unit of that.
+
+        Returns:
+            The sum; its word `alive` is the share of customers who are still buying.
         """
-        x, tx, T = _columns(counts)
+        columns, n = _columns(counts), counts["n"].to_numpy(dtype=float)
 
-        def function(theta: Array) -> float:
-            return float(weight @ _EXPECTED[self.model](tuple(np.exp(theta)), x, tx, T, float(time)))
+        def purchases(theta: Array) -> Array:
+            return np.atleast_1d(
+                each * (n @ _EXPECTED[self.model](tuple(np.exp(theta)), *columns, float(time)))
+            )
 
-        value, step = function(self.estimate), 1e-4
-        shifts = np.eye(len(self.estimate)) * step
-        slope = np.array(
-            [(function(self.estimate + s) - function(self.estimate - s)) / (2 * step) for s in shifts]
-        )
+        value, slope = float(purchases(self.estimate)[0]), derivatives(purchases, self.estimate)[0]
         error = np.sqrt(max(slope @ self.covariance @ slope, 0.0))
-        half = np.exp(z_value(self.level) * error / value) if value > 0 else 1.0
-        return value, value / half, value * half
+        half = float(np.exp(z_value(self.level) * error / value)) if value > 0 else 1.0
+        alive = Estimate(float(self.probability_alive(counts) @ n / n.sum()), unit="percent")
+        return Estimate(
+            value, value / half, value * half, n=int(n.sum()), of="customer", unit=unit, level=self.level,
+            words={"alive": alive},
+        )  # fmt: skip
+
+    def backtest(self, test: pd.DataFrame, time: float, *, most: int = 7) -> Backtest:
+        """Compare a customer's purchases predicted and made, by how often customers had bought before.
+
+        Args:
+            test: Grouped counts with later, the purchases made in the time after.
+            time: That time.
+            most: Higher frequencies are taken together.
+        """
+        x = np.minimum(test["frequency"].to_numpy(dtype=int), most)
+        n, later = test["n"].to_numpy(dtype=float), test["later"].to_numpy(dtype=float)
+        mean, alive = self.expected_purchases(test, time), self.probability_alive(test)
+        # A customer is gone, or buys at a rate that is known only from x purchases (gamma, shape r + x).
+        shape = self.values()[0] + test["frequency"].to_numpy(dtype=float)
+        variance = mean + mean**2 * ((1 + 1 / shape) / np.maximum(alive, 1e-12) - 1)
+
+        def compared(place: Array) -> pd.DataFrame:
+            size = np.bincount(place, n)
+            kept = np.flatnonzero(size > 0)
+            each = [np.bincount(place, values)[kept] / size[kept] for values in (mean * n, later)]
+            spread = np.bincount(place, variance * n)[kept] / size[kept] ** 2
+            table = against(size[kept], each[0], spread, each[1], self.level)
+            return table.assign(frequency=[f"{k}" if k < most else f"{most} or more" for k in kept])
+
+        table = compared(x)[["frequency", "n", "expected", "expected_low", "expected_high", "happened"]]
+        units = {"n": "count", "expected": "number", "happened": "number"}
+        return Backtest(
+            Table(table, units), compared(np.zeros(len(x), dtype=int)).iloc[0], "number", self.level
+        )
 
 
 def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 0.95) -> Purchasing:
@@ -140,7 +171,7 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
         >>> counts = pd.DataFrame({"frequency": [0, 1, 2, 4], "recency": [0, 10, 25, 30.0], "T": 38.0,
         ...                        "n": [600, 150, 80, 60]})
         >>> fit = fit_purchases(counts)
-        >>> fit.parameters["parameter"].tolist(), bool(fit.probability_alive(counts)[2] > 0.5)
+        >>> fit.parameters.frame["parameter"].tolist(), bool(fit.probability_alive(counts)[2] > 0.5)
         (['r', 'alpha', 'a', 'b'], True)
     """
     check_level(level)
@@ -156,317 +187,112 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
         )
     # Times near 1 make the parameters of rates as well scaled as the others.
     scale = 1.0 if model == "bgbb" else 10.0 / T.max()
-    likelihood = _LIKELIHOODS[model](x, tx * scale, T * scale, n)
+    likelihood = _likelihood(model, x, tx * scale, T * scale, n)
 
     def loss(q: Array) -> tuple[float, Array]:
         value, slope = likelihood(q)
         return -value / n.sum(), -slope / n.sum()
 
-    best = None
-    for start in _STARTS[model]:
-        theta, square = minimize(loss, np.log(start), bound=_BOUND)
-        if best is None or loss(theta)[0] < loss(best[0])[0] - 1e-10:
-            best = theta, square
-        if len(n) > _MANY:
-            break  # many counts have one hill to climb; few may have several
-    assert best is not None
-    theta, information = best[0], best[1] * n.sum()
-    covariance = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
-    value = -loss(theta)[0] * n.sum()
+    # Many counts have one hill to climb; few may have several.
+    starts = _STARTS[model][: 1 if len(n) > _MANY else None]
+    try:
+        with np.errstate(all="ignore"):
+            found = [minimize(loss, np.log(start), bound=_BOUND) for start in starts]
+    except np.linalg.LinAlgError:
+        raise NotApplicable(
+            f"The purchases of {n.sum():,.0f} customers cannot tell the parameters of the {NAMES[model]} "
+            "model: they run away."
+        ) from None
+    theta, square = found[0]
+    for other in found[1:]:
+        theta, square = other if loss(other[0])[0] < loss(theta)[0] - 1e-10 else (theta, square)
+    covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
     estimate = theta.copy()
-    for place in _TIMES[model]:
-        estimate[place] -= np.log(scale)
-    value += (x @ n) * np.log(scale)
+    estimate[list(_TIMES[model])] -= np.log(scale)
     error = z_value(level) * np.sqrt(np.maximum(np.diag(covariance), 0))
     with np.errstate(over="ignore"):
-        table = pd.DataFrame(
-            {
-                "parameter": MODELS[model],
-                "value": np.exp(estimate),
-                "low": np.exp(estimate - error),
-                "high": np.exp(estimate + error),
-            }
-        )
+        ends = {
+            f"value{end}": np.exp(estimate + by * error) for end, by in (("", 0), ("_low", -1), ("_high", 1))
+        }
     return Purchasing(
-        model=model,
-        parameters=table,
-        estimate=estimate,
-        covariance=covariance,
-        log_likelihood=float(value),
-        customers=int(n.sum()),
-        repeaters=int(n[x > 0].sum()),
-        level=level,
+        model,
+        Table(pd.DataFrame({"parameter": MODELS[model], **ends}), {"value": "number"}),
+        estimate,
+        covariance,
+        float(-loss(theta)[0] * n.sum() + (x @ n) * np.log(scale)),
+        int(n.sum()),
+        level,
     )
 
 
-def likeliest_purchases(
-    counts: pd.DataFrame, *, models: tuple[str, ...] = ("bgnbd", "mbgnbd", "pareto")
-) -> Purchasing:
-    """Fit each model, and return the likeliest: they have as many parameters.
-
-    Args:
-        counts: Grouped counts: frequency, recency, T, n.
-        models: The models to try.
+def likeliest_purchases(counts: pd.DataFrame, *, models: tuple[str, ...] = CONTINUOUS) -> Purchasing:
+    """Fit each model to grouped counts, and return the likeliest: they have as many parameters.
 
     Raises:
-        NotApplicable: Nobody has bought again.
+        NotApplicable: No model could be fitted.
     """
-    fits = [fit_purchases(counts, model) for model in models]
-    return max(fits, key=lambda fit: fit.log_likelihood)
+    return max(_fitted(counts, models), key=lambda fit: fit.log_likelihood)
+
+
+def _fitted(counts: pd.DataFrame, models: tuple[str, ...]) -> list[Purchasing]:
+    found, reason = [], ""
+    for model in models:
+        try:
+            found.append(fit_purchases(counts, model))
+        except NotApplicable as why:
+            reason = reason or str(why)
+    if not found:
+        raise NotApplicable(reason)
+    return found
 
 
 def compare_purchases(
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    time: float,
-    *,
-    models: tuple[str, ...] = ("bgnbd", "mbgnbd", "pareto"),
-) -> pd.DataFrame:
-    """Fit each model to the purchases up to a day, and ask how well it foretold those after it.
+    train: pd.DataFrame, test: pd.DataFrame, time: float, *, models: tuple[str, ...] = CONTINUOUS
+) -> Table:
+    """Fit each model to the purchases up to a day, and ask how well it predicted those after it.
 
     Args:
-        train: Grouped counts up to the day: frequency, recency, T, n.
+        train: Grouped counts up to the day.
         test: The same rows with `later`, the purchases that these customers made in the time after.
         time: That time.
         models: The models to try.
 
     Returns:
-        A row a model, the likeliest first: `model`, `label`, `log_likelihood` (on `train`), `expected` and
-        `bought` (purchases foretold and made), `error` (expected / bought - 1), `correlation` (of both by
-        row, weighted by customers).
+        A row a model, the likeliest first: `model`, `log_likelihood` (on `train`), `expected` and `bought`
+        (purchases predicted and made), `error` (expected / bought - 1), `correlation` (of both by row,
+        weighted by customers).
 
     Raises:
         NotApplicable: No model could be fitted.
     """
-    rows, reason = [], ""
+    rows, bought = [], test["later"].sum()
     n, later = test["n"].to_numpy(dtype=float), test["later"].to_numpy(dtype=float)
-    for model in models:
-        try:
-            fit = fit_purchases(train, model)
-        except NotApplicable as why:
-            reason = str(why)
-            continue
+    for fit in _fitted(train, models):
         each = fit.expected_purchases(test, time)
-        bought, expected = later.sum(), float(each @ n)
-        rows.append(
-            {
-                "model": model,
-                "label": NAMES[model],
-                "log_likelihood": fit.log_likelihood,
-                "expected": expected,
-                "bought": bought,
-                "error": expected / bought - 1 if bought else np.nan,
-                "correlation": _correlation(each, later / n, n),
-            }
-        )
-    if not rows:
-        raise NotApplicable(reason)
-    return pd.DataFrame(rows).sort_values("log_likelihood", ascending=False, ignore_index=True)
+        off = float(each @ n) / bought - 1 if bought else np.nan
+        tied = correlation(each, later / n, n)
+        rows.append((NAMES[fit.model], fit.log_likelihood, float(each @ n), bought, off, tied))
+    columns = ["model", "log_likelihood", "expected", "bought", "error", "correlation"]
+    units = {"log_likelihood": "number", "expected": "count", "bought": "count", "error": "percent"}
+    table = pd.DataFrame(rows, columns=columns).sort_values(
+        "log_likelihood", ascending=False, ignore_index=True
+    )
+    return Table(table, {**units, "correlation": "number"})
 
 
-def calibration_by_frequency(
-    fit: Purchasing, test: pd.DataFrame, time: float, *, most: int = 7
-) -> pd.DataFrame:
-    """Compare purchases foretold and made, by how often customers had bought before.
+def backtest(counts: pd.DataFrame, time: float, model: str) -> tuple[Backtest | None, Table]:
+    """Judge a model, and its rivals, by purchases that were made after a day; None where it cannot be fitted.
 
     Args:
-        fit: The model, fitted to the counts before.
-        test: Columns frequency, recency, T, n and later, the purchases made in the time after.
+        counts: Grouped counts up to the day, with later, the purchases in the time after.
         time: That time.
-        most: Higher frequencies are taken together.
-
-    Returns:
-        A row a frequency: `frequency` (text), `n`, `expected` and `bought` (each customer), `low` and `high`
-        (where `bought` should lie, by chance).
+        model: The model that is judged.
     """
-    x = np.minimum(test["frequency"].to_numpy(dtype=int), most)
-    n, later = test["n"].to_numpy(dtype=float), test["later"].to_numpy(dtype=float)
-    mean, alive = fit.expected_purchases(test, time), fit.probability_alive(test)
-    # A customer is gone, or buys at a rate that is known only from x purchases (gamma, shape r + x).
-    shape = fit.values()[0] + test["frequency"].to_numpy(dtype=float)
-    variance = mean + mean**2 * ((1 + 1 / shape) / np.maximum(alive, 1e-12) - 1)
-    size = np.bincount(x, n)
-    kept = size > 0
-    expected, bought = np.bincount(x, mean * n), np.bincount(x, later)
-    half = z_value(fit.level) * np.sqrt(np.bincount(x, variance * n)[kept]) / size[kept]
-    label = [f"{k}" if k < most else f"{most} or more" for k in np.flatnonzero(kept)]
-    return pd.DataFrame(
-        {
-            "frequency": label,
-            "n": size[kept].astype("int64"),
-            "expected": expected[kept] / size[kept],
-            "bought": bought[kept] / size[kept],
-            "low": np.maximum(expected[kept] / size[kept] - half, 0),
-            "high": expected[kept] / size[kept] + half,
-        }
-    )
-
-
-# --- spend --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Spend:
-    """A fitted gamma-gamma model.
-
-    Attributes:
-        p, q, gamma: The parameters; gamma in the units of the amounts.
-        log_likelihood: The log-likelihood.
-        customers: Customers behind it, all of whom bought again.
-        mean: What purchases cost on average over customers, p gamma / (q - 1); infinite if q <= 1.
-        low, high: Limits of the mean.
-    """
-
-    p: float
-    q: float
-    gamma: float
-    log_likelihood: float
-    customers: int
-    mean: float
-    low: float
-    high: float
-
-    def conditional_mean(self, frequency: Array, mean_spend: Array) -> Array:
-        """A customer's expected amount a purchase, from how often they bought again and the mean amount.
-
-        p (gamma + x z) / (p x + q - 1): their own mean, drawn towards everybody's the more the less they
-        bought.
-        """
-        x = np.asarray(frequency, dtype=float)
-        z = np.where(x > 0, np.asarray(mean_spend, dtype=float), 0)
-        return self.p * (self.gamma + x * z) / (self.p * x + self.q - 1)
-
-
-def fit_spend(spend: pd.DataFrame, *, level: float = 0.95) -> Spend:
-    """Fit the gamma-gamma model of spend by maximum likelihood.
-
-    Args:
-        spend: Columns frequency (purchases after the first, 1 or more), mean_spend (their mean amount) and
-            n (customers).
-        level: Level of the interval of the mean.
-
-    Raises:
-        InputError: The amounts are not above 0.
-        NotApplicable: Fewer than 10 customers bought again.
-
-    Example:
-        >>> rng = np.random.default_rng(1)
-        >>> x = rng.integers(1, 6, 4000)
-        >>> z = rng.gamma(6 * x, 1 / (x * rng.gamma(4, 1 / 15, 4000)))
-        >>> fit = fit_spend(pd.DataFrame({"frequency": x, "mean_spend": z, "n": 1}))
-        >>> bool(abs(fit.mean - 6 * 15 / 3) < 1.5)
-        True
-    """
-    check_level(level)
-    rows = spend[spend["frequency"] > 0]
-    n = rows["n"].to_numpy(dtype=float)
-    if n.sum() < 10:
-        raise NotApplicable(
-            f"Only {n.sum():,.0f} customers bought again, too few to say how spend differs between them."
-        )
-    x, z = rows["frequency"].to_numpy(dtype=float), rows["mean_spend"].to_numpy(dtype=float)
-    if not (z > 0).all():
-        raise InputError(
-            f"Column mean_spend must be above 0; {int((~(z > 0)).sum())} of {len(z)} rows are not: leave "
-            "free purchases out."
-        )
-    unit = float(np.average(z, weights=n))
-    z = z / unit
-    total = x * z
-
-    def loss(theta: Array) -> tuple[float, Array]:
-        p, q, g = np.exp(theta)
-        px, log_sum = p * x, np.log(g + total)
-        value = (
-            special.gammaln(px + q)
-            - special.gammaln(px)
-            - special.gammaln(q)
-            + q * theta[2]
-            + px * np.log(total)
-            - np.log(z)
-            - (px + q) * log_sum
-        )
-        digamma = special.digamma(px + q)
-        slope = np.array(
-            [
-                p * (n @ (x * (digamma - special.digamma(px) + np.log(total) - log_sum))),
-                q * (n @ (digamma - special.digamma(q) + theta[2] - log_sum)),
-                n @ (q - g * (px + q) / (g + total)),
-            ]
-        )
-        return -float(n @ value) / n.sum(), -slope / n.sum()
-
-    found = [minimize(loss, np.log(start), bound=_BOUND) for start in ((3.0, 3.0, 1.0), (8.0, 5.0, 0.5))]
-    theta, square = min(found, key=lambda pair: loss(pair[0])[0])
-    covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
-    p, q, g = np.exp(theta)
-    mean = p * g / (q - 1) * unit if q > 1 else np.inf
-    slope = np.array([1.0, -q / (q - 1), 1.0]) if q > 1 else np.zeros(3)
-    half = np.exp(z_value(level) * np.sqrt(max(slope @ covariance @ slope, 0)))
-    return Spend(
-        p=float(p),
-        q=float(q),
-        gamma=float(g * unit),
-        log_likelihood=-loss(theta)[0] * float(n.sum()) - float(n.sum()) * np.log(unit),
-        customers=int(n.sum()),
-        mean=float(mean),
-        low=float(mean / half),
-        high=float(mean * half),
-    )
-
-
-@dataclass(frozen=True)
-class Independence:
-    """Whether spend goes with frequency.
-
-    Attributes:
-        correlation: Of the mean amount and the number of repeat purchases.
-        low, high: Its limits.
-        p: The p-value of no correlation.
-        customers: Customers behind it.
-    """
-
-    correlation: float
-    low: float
-    high: float
-    p: float
-    customers: int
-
-
-def spend_independence(spend: pd.DataFrame, *, level: float = 0.95) -> Independence:
-    """Test whether customers who buy more often also pay more, or less, a purchase.
-
-    The gamma-gamma model takes it that they do not. The mean of few purchases varies more than that of many,
-    so the standard error is White's (1980), which allows for it. (Logarithms would not do: that of a mean of
-    few is lower on average than that of a mean of many.)
-
-    Args:
-        spend: As for `fit_spend`.
-        level: Level of the interval.
-
-    Raises:
-        NotApplicable: There are too few customers, or all bought equally often or paid the same.
-    """
-    check_level(level)
-    rows = spend[spend["frequency"] > 0]
-    n = rows["n"].to_numpy(dtype=float)
-    x, z = rows["frequency"].to_numpy(dtype=float), rows["mean_spend"].to_numpy(dtype=float)
-    if n.sum() < 10 or np.ptp(x) == 0 or np.ptp(z) == 0:
-        raise NotApplicable(
-            "Too few customers bought again, or all of them alike, to tell whether spend goes with frequency."
-        )
-    r = _correlation(x, z, n)
-    x, z = x - np.average(x, weights=n), z - np.average(z, weights=n)
-    rest = z - x * (n @ (x * z)) / (n @ x**2)
-    error = np.sqrt((n @ (x * rest) ** 2) / ((n @ x**2) * (n @ z**2)))
-    half = z_value(level) * error
-    return Independence(
-        correlation=r,
-        low=float(max(r - half, -1)),
-        high=float(min(r + half, 1)),
-        p=float(2 * special.ndtr(-abs(r) / error)) if error > 0 else 0.0,
-        customers=int(n.sum()),
-    )
+    try:
+        fit, rivals = fit_purchases(counts, model), compare_purchases(counts, counts, time)
+    except NotApplicable:
+        return None, Table(pd.DataFrame())
+    return fit.backtest(counts, time), rivals
 
 
 # --- BG/NBD and MBG/NBD ---------------------------------------------------------------------------------
@@ -475,105 +301,71 @@ Likelihood = Callable[[Array], tuple[float, Array]]
 Parameters = tuple[float, ...]
 
 
-def _bg_likelihood(modified: bool) -> Callable[[Array, Array, Array, Array], Likelihood]:
-    def prepare(x: Array, tx: Array, T: Array, n: Array) -> Likelihood:
-        # The gamma functions hang on the frequency alone, and there are few of them.
-        frequency, where = np.unique(x, return_inverse=True)
-        size = np.bincount(where, n)
-        stops = modified | (x > 0)
-        past = np.maximum(x - (0 if modified else 1), 0)
-        shift = 1.0 if modified else 0.0
-
-        def likelihood(theta: Array) -> tuple[float, Array]:
-            r, alpha, a, b = np.exp(theta)
-            log_end, log_last = np.log(alpha + T), np.log(alpha + tx)
-            base = size @ (
-                special.gammaln(r + frequency)
-                - special.gammaln(r)
-                + r * theta[1]
-                + special.gammaln(a + b)
-                + special.gammaln(b + frequency + shift)
-                - special.gammaln(b)
-                - special.gammaln(a + b + frequency + shift)
-            )
-            on = -(r + x) * log_end
-            off = np.where(stops, theta[2] - np.log(b + past) - (r + x) * log_last, -np.inf)
-            both = np.logaddexp(on, off)
-            chance_on = np.exp(on - both)
-            chance_off = 1 - chance_on
-            weighted_on, weighted_off = n * chance_on, n * chance_off
-            slope = np.array(
-                [
-                    size @ (special.digamma(r + frequency) - special.digamma(r) + theta[1])
-                    - weighted_on @ log_end
-                    - weighted_off @ log_last,
-                    size.sum() * r / alpha
-                    - (r + x) @ (weighted_on / (alpha + T) + weighted_off / (alpha + tx)),
-                    size @ (special.digamma(a + b) - special.digamma(a + b + frequency + shift))
-                    + weighted_off.sum() / a,
-                    size
-                    @ (
-                        special.digamma(a + b)
-                        + special.digamma(b + frequency + shift)
-                        - special.digamma(b)
-                        - special.digamma(a + b + frequency + shift)
-                    )
-                    - weighted_off @ (1 / (b + past)),
-                ]
-            )
-            return float(base + n @ both), slope * np.array([r, alpha, a, b])
-
-        return likelihood
-
-    return prepare
+def _bg_terms(p: Parameters, x: Array, tx: Array, T: Array, *, modified: bool) -> tuple[Array, Array]:
+    r, alpha, a, b = p
+    past = np.maximum(x - (not modified), 0)
+    stopped = np.log(a) - np.log(b + past) - (r + x) * np.log(alpha + tx)
+    return -(r + x) * np.log(alpha + T), np.where(modified | (x > 0), stopped, -np.inf)
 
 
-def _bg_alive(modified: bool) -> Callable[[Parameters, Array, Array, Array], Array]:
-    def alive(parameters: Parameters, x: Array, tx: Array, T: Array) -> Array:
-        r, alpha, a, b = parameters
-        past = b + np.maximum(x - (0 if modified else 1), 0)
-        log_odds = np.log(a / past) + (r + x) * np.log((alpha + T) / (alpha + tx))
-        stopped = 1 / (1 + np.exp(np.minimum(log_odds, 700)))
-        return stopped if modified else np.where(x > 0, stopped, 1.0)
+def _bg_likelihood(x: Array, tx: Array, T: Array, n: Array, *, modified: bool) -> Likelihood:
+    # The gamma functions depend on the frequency alone, and there are few of them.
+    frequency, where = np.unique(x, return_inverse=True)
+    size, later = np.bincount(where, n), frequency + modified
+    past = np.maximum(x - (not modified), 0)
 
-    return alive
+    def likelihood(theta: Array) -> tuple[float, Array]:
+        r, alpha, a, b = np.exp(theta)
+        on, off = _bg_terms((r, alpha, a, b), x, tx, T, modified=modified)
+        both = np.logaddexp(on, off)
+        there = n * np.exp(on - both)
+        gone = n - there
+        gamma, digamma = special.gammaln, special.digamma
+        base = gamma(r + frequency) - gamma(r) + r * theta[1]
+        base += gamma(a + b) + gamma(b + later) - gamma(b) - gamma(a + b + later)
+        whole = digamma(a + b) - digamma(a + b + later)
+        slope = np.array(
+            [
+                size @ (digamma(r + frequency) - digamma(r) + theta[1])
+                - there @ np.log(alpha + T)
+                - gone @ np.log(alpha + tx),
+                size.sum() * r / alpha - (r + x) @ (there / (alpha + T) + gone / (alpha + tx)),
+                size @ whole + gone.sum() / a,
+                size @ (whole + digamma(b + later) - digamma(b)) - gone @ (1 / (b + past)),
+            ]
+        )
+        return float(size @ base + n @ both), slope * np.array([r, alpha, a, b])
+
+    return likelihood
 
 
-def _bg_expected(modified: bool) -> Callable[[Parameters, Array, Array, Array, float], Array]:
-    def expected(parameters: Parameters, x: Array, tx: Array, T: Array, time: float) -> Array:
-        r, alpha, a, b = parameters
-        shift = 1 if modified else 0
-        left = (alpha + T) / (alpha + T + time)
-        tail = special.hyp2f1(r + x, b + x + shift, a + b + x + shift - 1, 1 - left)
-        each = (a + b + x + shift - 1) / (a - 1) * (1 - left ** (r + x) * tail)
-        # Where hardly anybody ever stops, the formula has no digits left: purchases go on at their rate.
-        each = np.where(np.isfinite(each) & (each >= 0), each, (r + x) / (alpha + T) * time)
-        return each * _bg_alive(modified)(parameters, x, tx, T)
-
-    return expected
+def _bg_expected(p: Parameters, x: Array, tx: Array, T: Array, time: float, *, modified: bool) -> Array:
+    r, alpha, a, b = p
+    left = (alpha + T) / (alpha + T + time)
+    tail = special.hyp2f1(r + x, b + x + modified, a + b + x + modified - 1, 1 - left)
+    each = (a + b + x + modified - 1) / (a - 1) * (1 - left ** (r + x) * tail)
+    # Where hardly anybody ever stops, the formula has no digits left: purchases go on at their rate.
+    each = np.where(np.isfinite(each) & (each >= 0), each, (r + x) / (alpha + T) * time)
+    return np.asarray(each * _alive("mbgnbd" if modified else "bgnbd", p, x, tx, T))
 
 
-def _bg_new(modified: bool) -> Callable[[Parameters, Array], Array]:
-    def new(parameters: Parameters, time: Array) -> Array:
-        r, alpha, a, b = parameters
-        shrink = (alpha / (alpha + time)) ** r
-        if modified:
-            return b / (a - 1) * (1 - shrink * special.hyp2f1(r, b + 1, a + b, time / (alpha + time)))
-        return (a + b - 1) / (a - 1) * (1 - shrink * special.hyp2f1(r, b, a + b - 1, time / (alpha + time)))
-
-    return new
+def _bg_new(p: Parameters, time: Array, *, modified: bool) -> Array:
+    r, alpha, a, b = p
+    whole = a + b - (not modified)
+    tail = special.hyp2f1(r, b + modified, whole, time / (alpha + time))
+    return np.asarray((b if modified else whole) / (a - 1) * (1 - (alpha / (alpha + time)) ** r * tail))
 
 
 # --- Pareto/NBD -----------------------------------------------------------------------------------------
 
 
-def _pareto_terms(parameters: Parameters, x: Array, tx: Array, T: Array) -> tuple[Array, Array]:
+def _pareto_terms(p: Parameters, x: Array, tx: Array, T: Array) -> tuple[Array, Array]:
     """Logarithms of the two terms of the likelihood: still there at T, or stopped before.
 
     The second is s / (r + s + x) (F(t_x) - F(T)) with F(t) a Gauss hypergeometric function over a power,
     written around the larger of alpha and beta so that its argument lies between 0 and 1.
     """
-    r, alpha, s, beta = parameters
+    r, alpha, s, beta = p
     total, larger, gap = r + s + x, max(alpha, beta), abs(alpha - beta)
     second = s + 1 if alpha >= beta else r + x
 
@@ -589,41 +381,23 @@ def _pareto_terms(parameters: Parameters, x: Array, tx: Array, T: Array) -> tupl
     return there, np.log(s) - np.log(total) + stopped
 
 
-def _pareto_likelihood(x: Array, tx: Array, T: Array, n: Array) -> Likelihood:
-    frequency, where = np.unique(x, return_inverse=True)
-    size = np.bincount(where, n)
-
-    def value(theta: Array) -> float:
-        r, alpha, s, beta = np.exp(theta)
-        there, stopped = _pareto_terms((r, alpha, s, beta), x, tx, T)
-        base = size @ (special.gammaln(r + frequency) - special.gammaln(r) + r * theta[1] + s * theta[3])
-        return float(base + n @ np.logaddexp(there, stopped))
-
-    return _with_slope(value)
-
-
-def _pareto_alive(parameters: Parameters, x: Array, tx: Array, T: Array) -> Array:
-    there, stopped = _pareto_terms(parameters, x, tx, T)
-    return 1 / (1 + np.exp(np.minimum(stopped - there, 700)))
-
-
-def _pareto_expected(parameters: Parameters, x: Array, tx: Array, T: Array, time: float) -> Array:
-    r, alpha, s, beta = parameters
+def _pareto_expected(p: Parameters, x: Array, tx: Array, T: Array, time: float) -> Array:
+    r, alpha, s, beta = p
     rate = (r + x) * (beta + T) / ((alpha + T) * (s - 1))
-    return rate * (1 - ((beta + T) / (beta + T + time)) ** (s - 1)) * _pareto_alive(parameters, x, tx, T)
+    return rate * (1 - ((beta + T) / (beta + T + time)) ** (s - 1)) * _alive("pareto", p, x, tx, T)
 
 
-def _pareto_new(parameters: Parameters, time: Array) -> Array:
-    r, alpha, s, beta = parameters
+def _pareto_new(p: Parameters, time: Array) -> Array:
+    r, alpha, s, beta = p
     return r * beta / (alpha * (s - 1)) * (1 - (beta / (beta + time)) ** (s - 1))
 
 
 # --- BG/BB ----------------------------------------------------------------------------------------------
 
 
-def _bgbb_rows(parameters: Parameters, x: Array, tx: Array, T: Array) -> tuple[Array, Array]:
+def _bgbb_terms(p: Parameters, x: Array, tx: Array, T: Array) -> tuple[Array, Array]:
     """Logarithms of the two terms: still there after the T-th chance, or stopped at one after the last."""
-    alpha, beta, gamma, delta = parameters
+    alpha, beta, gamma, delta = p
     whole = special.betaln(alpha, beta) + special.betaln(gamma, delta)
     there = special.betaln(alpha + x, beta + T - x) + special.betaln(gamma, delta + T) - whole
     stopped = np.full(len(x), -np.inf)
@@ -638,76 +412,40 @@ def _bgbb_rows(parameters: Parameters, x: Array, tx: Array, T: Array) -> tuple[A
     return there, stopped
 
 
-def _bgbb_likelihood(x: Array, tx: Array, T: Array, n: Array) -> Likelihood:
-    def value(theta: Array) -> float:
-        return float(n @ np.logaddexp(*_bgbb_rows(tuple(np.exp(theta)), x, tx, T)))
-
-    return _with_slope(value)
-
-
-def _bgbb_alive(parameters: Parameters, x: Array, tx: Array, T: Array) -> Array:
-    """The chance to be there at chance T + 1."""
-    alpha, beta, gamma, delta = parameters
-    there, stopped = _bgbb_rows(parameters, x, tx, T)
+def _bgbb_expected(p: Parameters, x: Array, tx: Array, T: Array, time: float) -> Array:
+    alpha, beta, gamma, delta = p
     whole = special.betaln(alpha, beta) + special.betaln(gamma, delta)
-    goes_on = special.betaln(alpha + x, beta + T - x) + special.betaln(gamma, delta + T + 1) - whole
-    return np.exp(goes_on - np.logaddexp(there, stopped))
-
-
-def _bgbb_expected(parameters: Parameters, x: Array, tx: Array, T: Array, time: float) -> Array:
-    alpha, beta, gamma, delta = parameters
-    there, stopped = _bgbb_rows(parameters, x, tx, T)
-    whole = special.betaln(alpha, beta) + special.betaln(gamma, delta)
-    buys = special.betaln(alpha + x + 1, beta + T - x) - whole - np.logaddexp(there, stopped)
+    buys = special.betaln(alpha + x + 1, beta + T - x) - whole - np.logaddexp(*_bgbb_terms(p, x, tx, T))
     chances = np.arange(1, int(time) + 1)
-    stays = np.exp(special.betaln(gamma, delta + T[:, None] + chances[None])).sum(axis=1)
-    return np.exp(buys) * stays
+    return np.exp(buys) * np.exp(special.betaln(gamma, delta + T[:, None] + chances)).sum(axis=1)
 
 
-def _bgbb_new(parameters: Parameters, time: Array) -> Array:
-    alpha, beta, gamma, delta = parameters
-    whole = special.betaln(gamma, delta)
-    return np.array(
-        [
-            alpha
-            / (alpha + beta)
-            * np.exp(special.betaln(gamma, delta + np.arange(1, int(t) + 1)) - whole).sum()
-            for t in time
-        ]
-    )
+def _bgbb_new(p: Parameters, time: Array) -> Array:
+    alpha, beta, gamma, delta = p
+    stays = [special.beta(gamma, delta + np.arange(1, int(t) + 1)).sum() for t in time]
+    return alpha / (alpha + beta) * np.array(stays) / special.beta(gamma, delta)
 
 
 # --- tables of the models, and helpers --------------------------------------------------------------------
 
-
-def _with_slope(value: Callable[[Array], float], step: float = 1e-5) -> Likelihood:
-    def likelihood(theta: Array) -> tuple[float, Array]:
-        shifts = np.eye(len(theta)) * step
-        slope = np.array([(value(theta + s) - value(theta - s)) / (2 * step) for s in shifts])
-        return value(theta), slope
-
-    return likelihood
-
-
-_LIKELIHOODS: Mapping[str, Callable[[Array, Array, Array, Array], Likelihood]] = {
-    "bgnbd": _bg_likelihood(False),
-    "mbgnbd": _bg_likelihood(True),
-    "pareto": _pareto_likelihood,
-    "bgbb": _bgbb_likelihood,
+_TERMS: Mapping[str, Callable[..., tuple[Array, Array]]] = {
+    "bgnbd": partial(_bg_terms, modified=False),
+    "mbgnbd": partial(_bg_terms, modified=True),
+    "pareto": _pareto_terms,
+    "bgbb": _bgbb_terms,
 }
-_ALIVE = {
-    "bgnbd": _bg_alive(False),
-    "mbgnbd": _bg_alive(True),
-    "pareto": _pareto_alive,
-    "bgbb": _bgbb_alive,
-}
-_EXPECTED = {
-    "bgnbd": _bg_expected(False),
-    "mbgnbd": _bg_expected(True),
+_EXPECTED: Mapping[str, Callable[..., Array]] = {
+    "bgnbd": partial(_bg_expected, modified=False),
+    "mbgnbd": partial(_bg_expected, modified=True),
     "pareto": _pareto_expected,
     "bgbb": _bgbb_expected,
 }
-_NEW = {"bgnbd": _bg_new(False), "mbgnbd": _bg_new(True), "pareto": _pareto_new, "bgbb": _bgbb_new}
+_NEW: Mapping[str, Callable[..., Array]] = {
+    "bgnbd": partial(_bg_new, modified=False),
+    "mbgnbd": partial(_bg_new, modified=True),
+    "pareto": _pareto_new,
+    "bgbb": _bgbb_new,
+}
 _STARTS: Mapping[str, tuple[tuple[float, ...], ...]] = {
     "bgnbd": ((0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)),
     "mbgnbd": ((0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)),
@@ -715,6 +453,31 @@ _STARTS: Mapping[str, tuple[tuple[float, ...], ...]] = {
     "bgbb": ((1.0, 1.0, 1.0, 3.0), (0.5, 2.0, 0.3, 2.0)),
 }
 _TIMES: Mapping[str, tuple[int, ...]] = {"bgnbd": (1,), "mbgnbd": (1,), "pareto": (1, 3), "bgbb": ()}
+
+
+def _likelihood(model: str, x: Array, tx: Array, T: Array, n: Array) -> Likelihood:
+    """The log-likelihood and its gradient, as a function of the parameters' logarithms."""
+    if model in ("bgnbd", "mbgnbd"):
+        return _bg_likelihood(x, tx, T, n, modified=model == "mbgnbd")
+    frequency, where = np.unique(x, return_inverse=True)
+    size = np.bincount(where, n)
+
+    def value(theta: Array) -> Array:
+        p = np.exp(theta)
+        found = n @ np.logaddexp(*_TERMS[model](tuple(p), x, tx, T))
+        if model == "pareto":
+            base = special.gammaln(p[0] + frequency) - special.gammaln(p[0])
+            found += size @ (base + p[0] * theta[1] + p[2] * theta[3])
+        return np.atleast_1d(found)
+
+    return lambda theta: (float(value(theta)[0]), derivatives(value, theta, 1e-5)[0])
+
+
+def _alive(model: str, p: Parameters, x: Array, tx: Array, T: Array) -> Array:
+    """The chance to be still there, for BG/BB at chance T + 1."""
+    there, stopped = _TERMS[model](p, x, tx, T)
+    next_one = (p[3] + T) / (p[2] + p[3] + T) if model == "bgbb" else 1.0
+    return np.asarray(next_one / (1 + np.exp(np.minimum(stopped - there, 700))))
 
 
 def _columns(counts: pd.DataFrame) -> tuple[Array, Array, Array]:
@@ -754,9 +517,3 @@ def _checked(counts: pd.DataFrame, *, whole: bool) -> pd.DataFrame:
         )
     # Equal customers are one row: that is what makes a million of them cheap.
     return counts.groupby(list(_COUNTS[:3]))["n"].sum().reset_index()
-
-
-def _correlation(x: Array, y: Array, weight: Array) -> float:
-    x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
-    scale = np.sqrt((weight @ x**2) * (weight @ y**2))
-    return float(weight @ (x * y) / scale) if scale > 0 else float("nan")

@@ -1,245 +1,194 @@
-"""Figures of what customers are worth: curves beyond what was seen, payback, and foretold against seen."""
+"""Figures of what customers are worth: curves beyond what was observed, payments, and backtests."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.style import GREY, INK, MUTED, theme
+from tenure.report.picture import Picture, drawn_from, listed
+from tenure.report.style import GREY, INK, MUTED
+from tenure.report.words import say
+from tenure.result import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ACROSS = 3
 
-
-def projection(table: pd.DataFrame, *, title: str = "", subtitle: str = "") -> Figure:
-    """Draw retention as seen and as fitted, a panel a group, over months since the start.
+def projection(curves: Any, *, subtitle: str = "Share of customers by months since the start") -> Picture:
+    """Draw retention as observed and as fitted, a panel a group, over months since the start.
 
     Args:
-        table: Columns group, month, fitted (fractions) and seen (NaN where nobody was observed), perhaps with
-            low and high of seen.
-        title: What the figure shows, as a statement.
+        curves: Columns group, month, fitted and seen (NaN where nobody was observed) with its interval, as
+            `tenure.models.retention_choice.projection` gives them.
         subtitle: What is measured.
-
-    Raises:
-        InputError: A column is absent, or there are no rows.
     """
-    style.need(table, "projection", "group", "month", "fitted", "seen")
-    groups = _in_order(table["group"])
-    last = float(table["month"].max())
-    with theme():
-        figure, grid = _panels(len(groups), 1.75)
-        for axes, group in zip(grid, groups, strict=False):
-            part = table[table["group"].astype(str) == group].sort_values("month")
+    table = drawn_from(curves, "projection", "seen", "group", "month", "fitted")
+    frame = table.frame.assign(group=table.frame["group"].astype(str))
+    groups, last = style.group_names(frame), float(frame["month"].max())
+
+    def draw(width: float) -> Figure:
+        figure, grid = style.panels(len(groups), 1.75, width=width)
+        for axes, group in zip(grid, groups, strict=True):
+            part = frame[frame["group"] == group].sort_values("month")
             known = part[part["seen"].notna()]
             edge = float(known["month"].max()) if len(known) else 0.0
-            if {"low", "high"} <= set(part.columns):
-                axes.vlines(known["month"], known["low"], known["high"], color=GREY, lw=1.2)
+            style.band(axes, known, "month", "seen", GREY, bars=True)
             axes.plot(known["month"], known["seen"], "o", ms=3.4, mew=0, color=INK)
             axes.plot(part["month"], part["fitted"], color=style.PALETTE[0], lw=1.8)
             if edge < last:
                 axes.axvspan(edge, last, color=style.PALETTE[3], alpha=0.13, lw=0)
             axes.set_title(style.shorten(group, 24), loc="left", size=10, weight="bold", pad=4)
             axes.set_ylim(0, 1.02)
-            axes.set_xlim(0, last)
             _months(axes, last)
             style.unit_axis(axes.yaxis, "percent", bins=4)
-            axes.grid(axis="x", visible=False)
-        key = [("as seen", INK), ("fitted", style.PALETTE[0]), ("shaded: foretold", style.PALETTE[3])]
-        style.headline(figure, title, subtitle, key)
-        return style.finish(figure)
+        style.key(
+            figure, [("observed", INK), ("fitted", style.PALETTE[0]), ("shaded: predicted", style.PALETTE[3])]
+        )
+        return figure
+
+    ends = frame[frame["month"] == frame.groupby("group")["month"].transform("max")]
+    shares = sorted(zip(ends["group"], ends["fitted"], strict=True), key=lambda end: -end[1])
+    time = fmt.duration(last, "months")
+    words = {"time": time, "share": fmt.percent(shares[0][1]), "group": shares[0][0]}
+    takeaway = say("After {time} {share} of {group} are expected to be there still", **words)
+    alt = f"Share of customers still there, observed and fitted. After {time}: {listed(shares, 'percent')}."
+    data = Table(frame, {"month": "months", "fitted": "percent", "seen": "percent"})
+    return Picture(draw, takeaway, alt, data, subtitle)
 
 
-def payments(table: pd.DataFrame, *, unit: str, title: str = "", subtitle: str = "") -> Figure:
+def payments(monthly: Any, *, unit: str = "", subtitle: str = "A month, refunds taken off") -> Picture:
     """Draw what customers who are still there pay, by months since the start, a line a group.
 
     Args:
-        table: Columns group, month and value; the last value of a group holds from there on.
-        unit: The unit of the values.
-        title: What the figure shows, as a statement.
+        monthly: Columns group, month and value, as `tenure.models.payments.Payments.monthly` gives them; the
+            last value of a group holds from there on.
+        unit: The unit of the values, where the table does not say it.
         subtitle: What is measured.
-
-    Raises:
-        InputError: A column is absent, or there are no rows.
     """
-    style.need(table, "payments", "group", "month", "value")
-    fmt.check_unit(unit)
-    frame = table.assign(group=table["group"].astype(str)).sort_values(["group", "month"], kind="stable")
-    chosen = style.colors(frame["group"])
-    last = max(float(frame["month"].max()), 12.0)
-    with theme():
-        figure, axes = style.new_figure(3.7)
-        ends = []
-        for group, part in frame.groupby("group"):
-            months, values = [*part["month"], last], [*part["value"], part["value"].iloc[-1]]
-            color = chosen[str(group)]
-            axes.plot(months, values, color=color, drawstyle="steps-post", dashes=style.dashes(str(group)))
-            ends.append((str(group), last, float(values[-1]), color))
+    import pandas as pd
+
+    table = drawn_from(monthly, "payments", "value", "group", "month")
+    unit = fmt.check_unit(unit or table.units.get("value", "number"))
+    frame = table.frame.assign(group=table.frame["group"].astype(str))
+    chosen, last = style.colors(frame["group"]), max(float(frame["month"].max()), 12.0)
+    # The last value of a group holds from there on.
+    oldest = frame.sort_values("month").groupby("group", as_index=False).last().assign(month=last)
+    frame = pd.concat([frame, oldest]).sort_values(["group", "month"], kind="stable", ignore_index=True)
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(3.2, width=width)
+        ends = style.lines(axes, frame, "month", "value", chosen, step=True)
         axes.set_ylim(min(0.0, float(frame["value"].min())), float(frame["value"].max()) * 1.08 or 1)
-        axes.set_xlim(0, last)
         _months(axes, last)
         style.unit_axis(axes.yaxis, unit)
-        axes.grid(axis="x", visible=False)
-        style.headline(figure, title, subtitle)
         style.label_ends(axes, ends)
-        return style.finish(figure)
+        return figure
+
+    ends = frame.groupby("group")["value"].agg(["first", "last"])
+    ends["change"] = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0)
+    group = str(ends["change"].abs().idxmax())
+    change = float(ends.loc[group, "change"])
+    words = {"group": group, "share": fmt.percent(abs(change))}
+    takeaway = say(
+        "Those who stay with {group} pay {share} more than when they began"
+        if change >= 0
+        else "Those who stay with {group} pay {share} less than when they began",
+        **words,
+    )
+    first, later = (listed(ends[name].items(), unit) for name in ("first", "last"))
+    alt = f"Payment a month by months since the start. At first: {first}. Later: {later}."
+    return Picture(draw, takeaway, alt, Table(table.frame, {"value": unit, **table.units}), subtitle)
 
 
-def payback(
-    curves: pd.DataFrame,
-    costs: pd.DataFrame,
-    *,
-    by: str,
-    unit: str,
-    watched: int,
-    title: str = "",
-    subtitle: str = "",
-) -> Figure:
-    """Draw by group the margin a new customer has brought by each month, and what it cost to win one.
-
-    Args:
-        curves: Columns `by`, month, value, low, high (money).
-        costs: Columns `by`, cost and payback (months; NaN where not within the months).
-        by: The column of groups.
-        unit: The unit of the money.
-        watched: Months for which customers were observed; later ones are shaded.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-
-    Raises:
-        InputError: A column is absent, or there are no rows.
-    """
-    style.need(curves, "payback", by, "month", "value", "low", "high")
-    style.need(costs, "payback", by, "cost", "payback")
-    fmt.check_unit(unit)
-    groups = [str(name) for name in costs[by]]
-    last = float(curves["month"].max())
-    top = float(curves["high"].max()) * 1.08
-    with theme():
-        figure, grid = _panels(len(groups), 1.75)
-        for axes, row in zip(grid, costs.to_dict("records"), strict=False):
-            own = curves[curves[by].astype(str) == str(row[by])].sort_values("month")
-            axes.fill_between(own["month"], own["low"], own["high"], color=style.PALETTE[2], alpha=0.2, lw=0)
-            axes.plot(own["month"], own["value"], color=style.PALETTE[2])
-            if watched < last:
-                axes.axvspan(watched, last, color=style.PALETTE[3], alpha=0.13, lw=0)
-            words = "free"
-            if not fmt.missing(row["cost"]) and row["cost"] > 0:
-                axes.axhline(row["cost"], color=style.PALETTE[4], lw=1.4, ls=(0, (4, 2)))
-                late = fmt.missing(row["payback"])
-                words = "not covered" if late else f"month {fmt.count(row['payback'])}"
-                if not late:
-                    axes.plot([row["payback"]], [row["cost"]], "o", ms=6, mfc="white", mec=INK, mew=1.6)
-            axes.set_title(
-                f"{style.shorten(row[by], 16)}: {words}", loc="left", size=10, weight="bold", pad=4
-            )
-            axes.set_ylim(0, top if math.isfinite(top) and top > 0 else 1)
-            axes.set_xlim(0, last)
-            _months(axes, last)
-            style.unit_axis(axes.yaxis, unit, bins=4)
-            axes.grid(axis="x", visible=False)
-        key = [("margin so far", style.PALETTE[2]), ("cost to win one", style.PALETTE[4])]
-        style.headline(figure, title, subtitle, key)
-        return style.finish(figure)
-
-
-def calibration(
-    table: pd.DataFrame, *, label: str, seen: str, unit: str, title: str = "", subtitle: str = ""
-) -> Figure:
-    """Draw what was foretold, with its range, beside what happened, a line a row.
+def calibration(backtest: Any, label: str, *, title: str = "", subtitle: str = "", unit: str = "") -> Picture:
+    """Draw what was predicted, with its range, beside what happened, a line a row.
 
     Args:
-        table: Columns `label`, expected, low, high and `seen`.
+        backtest: Columns `label`, expected with its range, and happened, as
+            `tenure.models.retention_choice.Backtest` has them.
         label: The column that names the rows.
-        seen: The column of what happened.
-        unit: The unit of the values.
-        title: What the figure shows, as a statement.
+        title: A statement; empty: in how many rows it lay within the range.
         subtitle: What is measured.
-
-    Raises:
-        InputError: A column is absent, or there are no rows.
+        unit: The unit of the values, where the table does not say it.
     """
-    style.need(table, "calibration", label, "expected", "low", "high", seen)
-    fmt.check_unit(unit)
-    rows = table.to_dict("records")
-    with theme():
-        figure, axes = style.new_figure(1.35 + 0.3 * len(rows))
-        for place, row in enumerate(rows):
-            inside = row["low"] <= row[seen] <= row["high"]
-            edge, fill = (INK, "white") if inside else (style.PALETTE[4], style.PALETTE[4])
-            ends = [row["low"], row["high"]]
+    table = drawn_from(backtest, "calibration", "expected", label, "happened")
+    unit = fmt.check_unit(unit or table.units.get("expected", "number"))
+    rows = table.frame.to_dict("records")
+    inside = [row["expected_low"] <= row["happened"] <= row["expected_high"] for row in rows]
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(0.85 + 0.3 * len(rows), width=width)
+        for place, (row, held) in enumerate(zip(rows, inside, strict=True)):
+            edge, fill = (INK, "white") if held else (style.PALETTE[4], style.PALETTE[4])
+            ends = [row["expected_low"], row["expected_high"]]
             axes.plot(ends, [place, place], color=style.PALETTE[3], lw=7, alpha=0.45, solid_capstyle="butt")
             axes.plot([row["expected"]], [place], marker="|", ms=11, mew=2.2, color=style.PALETTE[0])
-            axes.plot([row[seen]], [place], marker="o", ms=6.5, mew=1.6, mec=edge, mfc=fill)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_yticks(range(len(rows)), [style.shorten(row[label], 24) for row in rows])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        low = min(min(float(row["low"]), float(row[seen])) for row in rows)
-        axes.set_xlim(left=0 if low >= 0 else None)
+            axes.plot([row["happened"]], [place], marker="o", ms=6.5, mew=1.6, mec=edge, mfc=fill)
+        low = min(min(float(row["expected_low"]), float(row["happened"])) for row in rows)
+        style.label_rows(axes, [row[label] for row in rows])
+        axes.set_xlim(left=min(low, 0.0))
         style.unit_axis(axes.xaxis, unit)
-        key = [("foretold, with its 95% range", style.PALETTE[0]), ("what happened", INK)]
-        if any(not row["low"] <= row[seen] <= row["high"] for row in rows):
-            key.append(("outside the range", style.PALETTE[4]))
-        style.headline(figure, title, subtitle, key)
-        return style.finish(figure)
+        key = [("predicted, with its 95% range", style.PALETTE[0]), ("what happened", INK)]
+        style.key(figure, key if all(inside) else [*key, ("outside the range", style.PALETTE[4])])
+        return figure
+
+    words = {"held": sum(inside), "all": len(rows)}
+    takeaway = title or say(
+        "What happened lies within the range of what was predicted in {held} of {all}", **words
+    )
+    expected, happened = (
+        listed(((row[label], row[name]) for row in rows), unit) for name in ("expected", "happened")
+    )
+    alt = f"What was predicted and what happened. Predicted: {expected}. Happened: {happened}."
+    units = {"expected": unit, "happened": unit, **table.units}
+    return Picture(draw, takeaway, alt, Table(table.frame, units), subtitle)
 
 
-def right_and_wrong(
-    table: pd.DataFrame, *, unit: str, wrong: str, right: str, title: str = "", subtitle: str = ""
-) -> Figure:
-    """Draw for each label what a shortcut says and what is right, with its interval.
+def right_and_wrong(values: Any, wrong: str, right: str, *, unit: str = "", subtitle: str = "") -> Picture:
+    """Draw for each group what a shortcut says and what is right, with its interval.
 
     Args:
-        table: Columns label, wrong, right, low and high.
-        unit: The unit of the values.
+        values: Columns group, wrong and right with its interval.
         wrong: What the shortcut is called.
         right: What the right answer is called.
-        title: What the figure shows, as a statement.
+        unit: The unit of the values, where the table does not say it.
         subtitle: What is measured.
-
-    Raises:
-        InputError: A column is absent, or there are no rows.
     """
-    style.need(table, "right_and_wrong", "label", "wrong", "right", "low", "high")
-    fmt.check_unit(unit)
-    rows = table.to_dict("records")
-    with theme():
-        figure, axes = style.new_figure(1.35 + 0.34 * len(rows))
+    table = drawn_from(values, "right_and_wrong", "right", "group", "wrong")
+    unit = fmt.check_unit(unit or table.units.get("right", "number"))
+    rows = table.frame.to_dict("records")
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(0.85 + 0.34 * len(rows), width=width)
         for place, row in enumerate(rows):
             if not fmt.missing(row["wrong"]):
                 axes.plot([row["wrong"], row["right"]], [place, place], color=style.LINE, lw=2.5, zorder=1)
                 axes.plot([row["wrong"]], [place], "o", ms=7, mfc="white", mec=style.PALETTE[4], mew=1.8)
-            axes.plot([row["low"], row["high"]], [place, place], color=style.PALETTE[0], lw=2)
+            axes.plot([row["right_low"], row["right_high"]], [place, place], color=style.PALETTE[0], lw=2)
             axes.plot([row["right"]], [place], "o", ms=7, color=style.PALETTE[0])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_yticks(range(len(rows)), [style.shorten(row["label"], 24) for row in rows])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.set_xlim(left=min(0.0, *(float(row["low"]) for row in rows)))
+        style.label_rows(axes, [row["group"] for row in rows])
+        axes.set_xlim(left=min(0.0, *(row["right_low"] for row in rows)))
         style.unit_axis(axes.xaxis, unit)
-        style.headline(figure, title, subtitle, [(right, style.PALETTE[0]), (wrong, style.PALETTE[4])])
-        return style.finish(figure)
+        style.key(figure, [(right, style.PALETTE[0]), (wrong, style.PALETTE[4])])
+        return figure
 
-
-def _panels(size: int, height: float) -> tuple[Figure, list[Axes]]:
-    across = min(ACROSS, size)
-    down = math.ceil(size / across)
-    figure, grid = style.new_figure(
-        0.95 + height * down, down, across, sharex=True, sharey=True, squeeze=False
+    known = [row for row in rows if not fmt.missing(row["wrong"]) and row["right"]]
+    takeaway = say("{right} says otherwise than {wrong}", right=right, wrong=wrong)
+    if known:
+        far = max(known, key=lambda row: abs(row["wrong"] / row["right"] - 1))
+        share = fmt.percent(abs(far["wrong"] / far["right"] - 1))
+        low = far["wrong"] < far["right"]
+        sentence = (
+            "{wrong} is {share} too low for {group}" if low else "{wrong} is {share} too high for {group}"
+        )
+        takeaway = say(sentence, wrong=wrong, share=share, group=far["group"])
+    said = [listed(((row["group"], row[name]) for row in rows), unit) for name in ("wrong", "right")]
+    alt = f"{wrong}: {said[0]}. {right}: {said[1]}."
+    return Picture(
+        draw, takeaway, alt, Table(table.frame, {"right": unit, "wrong": unit, **table.units}), subtitle
     )
-    # Room for the last label of one panel's axis and the first of the next.
-    engine: Any = figure.get_layout_engine()
-    engine.set(wspace=0.07)
-    panels = list(grid.flat)
-    for axes in panels[size:]:
-        axes.set_visible(False)
-    return figure, panels[:size]
 
 
 def _months(axes: Axes, last: float) -> None:
@@ -249,8 +198,5 @@ def _months(axes: Axes, last: float) -> None:
     axes.xaxis.set_major_locator(FixedLocator([float(k) for k in range(0, int(last) + 1, step)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.count(round(tick))))
     axes.tick_params(axis="x", labelcolor=MUTED)
-
-
-def _in_order(groups: Any) -> list[str]:
-    """The groups by name, "other" last."""
-    return sorted({str(group) for group in groups}, key=lambda name: (name == "other", name))
+    axes.set_xlim(0, last)
+    axes.grid(axis="x", visible=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,3 +46,22 @@ def previous_export(name: str, folder: str = "") -> pd.DataFrame | None:
     except (ValueError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"What an earlier run exported to {path.name} cannot be read: {first}.") from None
+
+
+def earlier_day(name: str, since: str, as_of: dt.date) -> dt.date:
+    """Return the day to compare with: the one asked for, that of the last good run, or a month ago.
+
+    Args:
+        name: The run's export with a column as_of, as for `previous_export`.
+        since: The day asked for; empty: none.
+        as_of: The last day of the data; a day that is not before it does not count.
+
+    Example:
+        >>> str(earlier_day("no_such_export", "", dt.date(2026, 3, 31)))
+        '2026-02-28'
+    """
+    import pandas as pd
+
+    run = None if since else previous_export(name)
+    day = dt.date.fromisoformat(since or (str(run["as_of"].iloc[0]) if run is not None else "9999-12-31"))
+    return day if day < as_of else (pd.Timestamp(as_of) - pd.DateOffset(months=1)).date()

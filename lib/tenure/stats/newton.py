@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,14 @@ BOUND = 16.0
 _NEAR = 0.03
 
 
-def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND) -> tuple[Array, Array]:
+def minimize(
+    loss: Loss,
+    start: Array,
+    *,
+    square: Callable[[Array], Array] | None = None,
+    steps: int = 200,
+    bound: float = BOUND,
+) -> tuple[Array, Array]:
     """Find a minimum by Newton's method, damped as by Levenberg and Marquardt.
 
     The problems are small and smooth, so that a step is worth its second derivatives: a dozen steps do what
@@ -26,6 +34,7 @@ def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND
         loss: Takes parameters; returns the value and its gradient. It should be of the order of 1, such as
             minus the log-likelihood of an observation.
         start: Where to begin.
+        square: Gives the matrix of second derivatives; None: differences of the gradient.
         steps: At most so many steps.
         bound: No parameter goes beyond this on either side; they are logarithms.
 
@@ -38,12 +47,12 @@ def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND
         >>> minimize(bowl, np.array([3.0, -2.0]))[0].round(6).tolist() == [0.0, 0.0]
         True
     """
-    theta = np.asarray(start, dtype=float)
+    theta, bent = np.asarray(start, dtype=float), square or partial(hessian, loss)
     value, slope = loss(theta)
-    square, damping, known = hessian(loss, theta), 1e-3, True
+    curve, damping, known = bent(theta), 1e-3, True
     for _ in range(steps):
-        scale = np.maximum(np.abs(np.diag(square)), 1e-8)
-        values, vectors = np.linalg.eigh(square / np.sqrt(np.outer(scale, scale)))
+        scale = np.maximum(np.abs(np.diag(curve)), 1e-8)
+        values, vectors = np.linalg.eigh(curve / np.sqrt(np.outer(scale, scale)))
         # Where the curve bends down, a plain Newton step along it would lead up.
         bend = np.maximum(np.abs(values), 1e-10) + damping
         step = (vectors @ ((vectors.T @ (slope / np.sqrt(scale))) / bend)) / np.sqrt(scale)
@@ -58,23 +67,29 @@ def minimize(loss: Loss, start: Array, *, steps: int = 200, bound: float = BOUND
                 break
             # Close to the minimum second derivatives hardly change, and they are what takes the time.
             known = moved > _NEAR
-            square = hessian(loss, theta) if known else square
+            curve = bent(theta) if known else curve
         else:
             if not known:
-                square, known = hessian(loss, theta), True
+                curve, known = bent(theta), True
                 continue
             damping = max(damping * 10, 1e-6)
             if damping > 1e6:
                 break
-    return theta, square if known else hessian(loss, theta)
+    return theta, curve if known else bent(theta)
 
 
 def hessian(loss: Loss, theta: Array, step: float = 1e-4) -> Array:
-    """Second derivatives, as differences of the gradient."""
-    rows = []
-    for i in range(len(theta)):
-        shift = np.zeros(len(theta))
-        shift[i] = step
-        rows.append((loss(theta + shift)[1] - loss(theta - shift)[1]) / (2 * step))
-    square = np.array(rows)
+    """Return second derivatives, as differences of the gradient."""
+    square = derivatives(lambda at: loss(at)[1], theta, step)
     return (square + square.T) / 2
+
+
+def derivatives(function: Callable[[Array], Array], theta: Array, step: float = 1e-4) -> Array:
+    """Return central differences of a function that gives an array, shape (values, parameters).
+
+    Example:
+        >>> derivatives(lambda x: np.array([x[0] * x[1], x[1] ** 2]), np.array([2.0, 3.0])).round(6).tolist()
+        [[3.0, 2.0], [0.0, 6.0]]
+    """
+    shifts = np.eye(len(theta)) * step
+    return np.stack([(function(theta + s) - function(theta - s)) / (2 * step) for s in shifts], axis=-1)
