@@ -25,6 +25,7 @@ __all__ = [
     "collect",
     "open_source",
     "open_workbook",
+    "read_numbers",
 ]
 
 
@@ -34,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from tenure.sources import connect
 
         return getattr(connect, name)
+    if name == "read_numbers":
+        from tenure.sources import published
+
+        return published.read_numbers
     if name == "open_workbook":
         from tenure import workbook
 

@@ -10,7 +10,10 @@ PARAMETERS: dict[str, str] = {
     "target_ratio": "in the notebook 41_clv_budgets",
     "yearly_rate": "discount_rate",
 }
-FINDINGS: dict[str, str] = {}
+FINDINGS: dict[str, str] = {
+    "segments.quiet_revenue": "segments.silent_revenue",
+    "segments.worth_of_keeping": "churn.best_lever and segments.where_to_start, on one base",
+}
 
 _BY_KIND = {"notebook": NOTEBOOKS, "parameter": PARAMETERS, "finding": FINDINGS}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tenure.models.worth import Losses
     from tenure.sources.connect import Source
+
+Limit = float | tuple[float, float] | tuple[str, ...]
 
 # Parameters that several workbooks have, and what they may be.
 _AT_LEAST = {"horizon": 2, "min_group": 1, "window_days": 1, "days": 1, "holdout": 1, "pay_months": 1}
@@ -111,6 +113,10 @@ class Workbook:
         known = {name: value for name, value in self.scope.items() if name in takes}
         return measure(self.source if of is None else of, *args, **{**known, **options})
 
+    def with_tables(self, **tables: Any) -> Workbook:
+        """Return the workbook with further tables in its source, such as segments that were just found."""
+        return replace(self, source=replace(self.source, tables={**self.source.tables, **tables}))
+
     @cached_property
     def active(self) -> pd.DataFrame:
         """Paying customers on the last day and what they pay a month, by currency."""
@@ -175,6 +181,27 @@ class Workbook:
         """The index of the last day's month, counted from January of year 0."""
         return self.as_of.year * 12 + self.as_of.month - 1
 
+    def months_ago(self, months: int) -> dt.date:
+        """Return the day so many months before the last one; of a month's last day, a month's last day."""
+        import pandas as pd
+
+        after = pd.Timestamp(self.as_of + dt.timedelta(days=1))
+        return (after - pd.DateOffset(months=months, days=1)).date()
+
+    def value_events(self, chosen: Sequence[str] = ()) -> list[str]:
+        """Return the kinds of events that count as use: those chosen, else those with content or a duration.
+
+        Raises:
+            InputError: There are no such events.
+        """
+        from tenure.measures import engagement
+
+        kinds = self.ask(engagement.event_kinds)
+        with_value = kinds.loc[kinds["with_value"] > 0, "event"].tolist()
+        for name in chosen:
+            parameters.one_of("value_events", name, kinds["event"])
+        return list(chosen) or with_value or kinds["event"].tolist()
+
     def factors(self, month: int | None = None) -> dict[str, float]:
         """Return reporting minor units for a minor unit of each currency with a rate.
 
@@ -190,7 +217,7 @@ def open_workbook(
     *,
     needs: Sequence[str] = ("customers", "subscriptions"),
     dated: bool = False,
-    **limits: tuple[float, float],
+    **limits: Limit,
 ) -> Workbook:
     """Check the parameters, open and check the data, and show what the report is about.
 
@@ -200,7 +227,7 @@ def open_workbook(
         names: The notebook's ``globals()``.
         needs: Contract tables without which there is nothing to say.
         dated: Whether real dates are needed, which a snapshot does not have.
-        **limits: For further parameters the least and the greatest value.
+        **limits: For further parameters the least value, the least and the greatest, or the words allowed.
 
     Returns:
         The workbook.
@@ -232,6 +259,8 @@ def open_workbook(
     currency, by = names.get("currency", ""), names.get("by", "")
     if by:
         parameters.one_of("by", by.partition(":")[0], subscriptions.groupings(source))
+    for name in names.get("characteristics", ()):
+        parameters.one_of("characteristics", name, subscriptions.groupings(source))
     policy = named(names["policy"]) if names.get("policy") else MetricPolicy()
     scope = {
         "as_of": as_of,
@@ -263,7 +292,7 @@ def open_workbook(
     return book
 
 
-def _check_values(names: Mapping[str, Any], limits: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+def _check_values(names: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict[str, Any]:
     """Refuse values that no workbook can work with; return the parameters that are days."""
     declared = parameters.declared(names)
     for name in declared:
@@ -271,7 +300,13 @@ def _check_values(names: Mapping[str, Any], limits: Mapping[str, tuple[float, fl
         if value is None:
             continue
         if name in limits:
-            parameters.between(name, value, *limits[name])
+            limit = limits[name]
+            if not isinstance(limit, tuple):
+                parameters.at_least(name, value, limit)
+            elif isinstance(limit[0], str):
+                parameters.one_of(name, value, limit)
+            else:
+                parameters.between(name, value, *limit)
         elif name in _AT_LEAST:
             parameters.at_least(name, value, _AT_LEAST[name])
         elif name in _SHARES:

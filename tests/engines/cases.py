@@ -339,6 +339,7 @@ case("engagement.sessions")(lambda s: engagement.sessions(s, as_of=AS_OF, days=1
 case("engagement.feature_use")(lambda s: engagement.feature_use(s, as_of=AS_OF))
 case("engagement.days_used")(lambda s: engagement.days_used(s, as_of=AS_OF, events=["play"]))
 case("engagement.content_use")(lambda s: engagement.content_use(s, as_of=AS_OF, days=365))
+case("engagement.last_use")(lambda s: engagement.last_use(s, as_of=AS_OF, events=["play"]))
 case("engagement.silent_payers")(lambda s: engagement.silent_payers(s, as_of=AS_OF, events=["play"]))
 
 
@@ -537,12 +538,22 @@ def _rfm(s: Source) -> ir.Table:
 case("features.usage_levels")(lambda s: features.usage_levels(s, as_of=AS_OF, days=400))
 case("features.first_event")(lambda s: features.first_event(s))
 case("features.first_event: one kind")(lambda s: features.first_event(s, events=["play"]))
-case("features.by_recency")(lambda s: features.by_recency(_usage(s, AS_OF), 14))
+case("features.silent")(
+    lambda s: features.silent(s, features.worth(s, as_of=AS_OF, rates=RATES), as_of=AS_OF)
+)
 case("features.members")(lambda s: features.members(s, as_of=AS_OF, days=90))
 case("features.members: everyone")(lambda s: features.members(s, as_of=AS_OF, days=90, everyone=True))
 case("features.usage")(lambda s: _usage(s, AS_OF))
 case("features.usage: everyone, elsewhere")(
     lambda s: _usage(s, AS_OF, everyone=True, events=["play"], policy=STRICT)
+)
+case("features.present")(
+    lambda s: features.present(
+        features.usage(s, as_of=AS_OF, days=90, shares=SHARES, everyone=True), AS_OF
+    ).select("customer_id", "events")
+)
+case("features.characteristics")(
+    lambda s: features.characteristics(s, s["subscriptions"].select("customer_id").distinct(), [ATTRIBUTE])
 )
 case("features.sampled")(lambda s: features.sampled(s["customers"].select("customer_id"), 40))
 case("features.worth")(lambda s: features.worth(s, as_of=AS_OF, rates=RATES))

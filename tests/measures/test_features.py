@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference import rfm
+from tenure.measures import engagement
 from tenure.measures import features as f
 from tenure.models import segments as sg
 
@@ -257,9 +259,9 @@ def test_rfm_scores_and_segments_are_those_of_the_model(used, paid):
         assert np.array(edges[name]) == pytest.approx(np.quantile(frame[name], [0.2, 0.4, 0.6, 0.8]))
     scored = f.rfm_scores(quantities, edges)
     found = ran(scored)
-    assert found["r"].tolist() == sg.rfm_scores(frame["recency"], edges["recency"], reverse=True).tolist()
-    assert found["f"].tolist() == sg.rfm_scores(frame["frequency"], edges["frequency"]).tolist()
-    assert found["m"].tolist() == sg.rfm_scores(frame["value"], edges["value"]).tolist()
+    assert found["r"].tolist() == rfm.scores(frame["recency"], edges["recency"], reverse=True).tolist()
+    assert found["f"].tolist() == rfm.scores(frame["frequency"], edges["frequency"]).tolist()
+    assert found["m"].tolist() == rfm.scores(frame["value"], edges["value"]).tolist()
     cells = sg.rfm_cells()
     assert ran(f.rfm_segments(scored, cells))["segment"].tolist() == [cells[cell] for cell in found["cell"]]
 
@@ -351,12 +353,12 @@ def test_totals_moves_and_departures_are_those_of_a_loop(tables, used, paid):
         )
     earlier = f.worth(tables, as_of=since, rates={"EUR": 1.0, "USD": 0.9})
     pay_then = ran(earlier)["value_minor"].to_dict()
-    expected = defaultdict(lambda: [0, 0, 0, 0.0])
+    expected = defaultdict(lambda: [0] * 8)
     for customer in {*was, *now}:
         then, later = pay_then.get(customer, 0), pay.get(customer, 0)
         cell = expected[was.get(customer, f.LEFT), now.get(customer, f.LEFT)]
-        for place, value in enumerate((1, then, later, float((later - then) ** 2))):
-            cell[place] += value
+        sums = (1, then > 0, later > 0, then, later, then**2, later**2, (later - then) ** 2)
+        cell[:] = [total + value for total, value in zip(cell, sums, strict=True)]
     found = f.moves(*named, earlier, paid).to_pandas().set_index(["before", "after"])
     assert set(found.index) == set(expected)
     for key, row in found.iterrows():
@@ -422,5 +424,18 @@ def test_two_ways_of_segmenting_are_crossed(used):
     frame = ran(used)
     expected = Counter(np.where(frame["events"] > 6, "many", "few")[frame["tenure_days"] < 90])
     assert dict(made[["segment", "n"]].to_numpy().tolist()) == expected
-    quiet = ran(f.by_recency(used, 30))["segment"]
-    assert (quiet == "quiet").sum() == ((frame["events"] == 0) | (frame["recency_days"] >= 30)).sum()
+
+
+def test_silent_is_who_pays_and_had_no_event_for_28_days_as_in_all_reports(tables, paid):
+    _people, events = company()
+    last = {e["customer_id"]: e["occurred_at"].date() for e in sorted(events, key=lambda e: e["occurred_at"])}
+    names = ran(f.silent(tables, paid, as_of=AS_OF))["segment"]
+    expected = {c: c not in last or (AS_OF - last[c]).days >= 28 for c in ran(paid).index}
+    assert (names == "silent").to_dict() == expected
+    others = (
+        engagement.silent_payers(tables, as_of=AS_OF, back=(0,))
+        .to_pandas()
+        .set_index("last_use")["customers"]
+    )
+    quiet = others[~others.index.isin(engagement.SILENCE[:2])]
+    assert 0 < quiet.sum() == (names == "silent").sum()

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models import composition as comp
 from tenure.models import personas
 from tenure.models.composition import LEFT
+from tenure.models.segments import Rule
+from tenure.result import Estimate, Table
 from tenure.stats import survival
 
 
@@ -26,20 +29,24 @@ def two_by_two(a, b, c, d):
     )
 
 
+def ratios(counts):
+    return comp.representation(counts).table.frame
+
+
 def test_representation_is_the_share_inside_over_the_share_among_all():
-    rows = comp.representation(two_by_two(60, 40, 20, 80)).set_index(["level", "segment"])
+    rows = ratios(two_by_two(60, 40, 20, 80)).set_index(["level", "segment"])
     row = rows.loc[("x", "s")]
     assert row["share"] == pytest.approx(0.6)
     assert row["base"] == pytest.approx(0.4)
     assert row["ratio"] == pytest.approx(1.5)
-    assert row["low"] < 1.5 < row["high"]
-    assert row["low"] > 1
+    assert row["ratio_low"] < 1.5 < row["ratio_high"]
+    assert row["ratio_low"] > 1
 
 
 def test_representations_test_is_pearsons_chi_squared_and_adjusted_by_holm():
     from scipy import stats
 
-    rows = comp.representation(two_by_two(60, 40, 20, 80))
+    rows = ratios(two_by_two(60, 40, 20, 80))
     chi2 = stats.chi2_contingency([[60, 40], [20, 80]], correction=False)
     assert rows["p"].tolist() == pytest.approx([chi2.pvalue] * 4)
     assert rows["p_adjusted"].max() == pytest.approx(min(1, 4 * chi2.pvalue))
@@ -51,9 +58,9 @@ def test_representation_covers_the_truth():
     truth = (0.09 / 0.30) / 0.23
     held = 0
     for _ in range(600):
-        table = comp.representation(two_by_two(*rng.multinomial(400, chances)))
+        table = ratios(two_by_two(*rng.multinomial(400, chances)))
         row = table[(table["level"] == "x") & (table["segment"] == "s")].iloc[0]
-        held += row["low"] <= truth <= row["high"]
+        held += row["ratio_low"] <= truth <= row["ratio_high"]
     assert 0.925 <= held / 600 <= 0.975
 
 
@@ -70,18 +77,16 @@ def test_representation_under_no_difference_errs_no_more_often_than_it_says():
                 "n": counts,
             }
         )
-        wrong += (comp.representation(frame)["p_adjusted"] < 0.05).any()
+        wrong += (ratios(frame)["p_adjusted"] < 0.05).any()
     assert wrong / 200 <= 0.08
 
 
 def test_small_levels_and_a_single_segment_are_left_out():
-    assert comp.representation(two_by_two(60, 40, 0, 0).head(2)).empty
-    assert comp.representation(two_by_two(3, 97, 2, 98)).empty or set(
-        comp.representation(two_by_two(3, 97, 2, 98))["level"]
-    ) == {"y"}
-    nobody = comp.representation(two_by_two(0, 100, 60, 40)).set_index(["level", "segment"])
+    assert ratios(two_by_two(60, 40, 0, 0).head(2)).empty
+    assert ratios(two_by_two(3, 97, 2, 98)).empty or set(ratios(two_by_two(3, 97, 2, 98))["level"]) == {"y"}
+    nobody = ratios(two_by_two(0, 100, 60, 40)).set_index(["level", "segment"])
     assert nobody.loc[("x", "s"), "ratio"] == 0
-    assert nobody.loc[("x", "s"), "high"] > 0
+    assert nobody.loc[("x", "s"), "ratio_high"] > 0
 
 
 @settings(max_examples=40)
@@ -93,8 +98,8 @@ def test_gini_is_the_mean_difference(values):
     v = np.array(values, dtype=float)
     truth = np.abs(v[:, None] - v[None, :]).mean() / (2 * v.mean())
     assert found.gini.value == pytest.approx(truth, abs=1e-12)
-    assert found.curve["value"].is_monotonic_increasing
-    assert found.curve.iloc[-1].tolist() == pytest.approx([1.0, 1.0])
+    assert found.curve.frame["value"].is_monotonic_increasing
+    assert found.curve.frame.iloc[-1].tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_concentration_of_an_exponential_population_is_covered():
@@ -143,13 +148,28 @@ def totals(**columns):
     )
 
 
+ALL = Economics(margin=0.5, fee_share=0.0, fee_fixed=0.0, discount_rate=0.0)
+
+
+NOBODY = pd.DataFrame({"segment": [], "month": [], "cause": [], "n": []})
+
+
+def churned(names, n, events):
+    """Counts of customers by segment, of whom some churned in the first month."""
+    gone = pd.DataFrame({"segment": names, "month": 1.0, "cause": "unknown", "n": events})
+    return pd.concat([gone, gone.assign(month=np.nan, cause=None, n=n - np.asarray(events))])
+
+
+def valued(totals, gone, **given):
+    return comp.segment_values(totals, gone, ALL, **{"months": 2, "horizon": 3, "currency": "EUR", **given})
+
+
 def test_values_by_segment_follow_their_formulas():
     gone = pd.DataFrame(
         {"segment": ["a", "a"], "month": [2, None], "cause": ["unknown", None], "n": [19, 81]}
     )
-    life = comp.departure_table(gone, 2)
-    table = comp.segment_values(totals(), life, months=2, horizon=3, margin=0.5, yearly_discount=0.0)
-    a, b = table.to_dict("records")
+    found = valued(totals(), gone)
+    a, b = found.table.frame.to_dict("records")
     assert a["arpa"] == 1000
     assert a["churn"] == pytest.approx(0.1)  # 0.9 squared stay
     assert a["worth"] == pytest.approx(500 * (1 + 0.9 + 0.81))
@@ -157,17 +177,44 @@ def test_values_by_segment_follow_their_formulas():
     assert a["share"] + b["share"] == pytest.approx(1)
     assert np.isnan(b["churn"])
     assert np.isnan(b["worth"])
-    overall = comp.overall(table, life, months=2)
-    assert overall["arpa"] == pytest.approx(200_000 / 150)
-    assert overall["churn"] == pytest.approx(0.1)
+    assert found.averages["arpa"] == pytest.approx(200_000 / 150)
+    assert found.averages["churn"] == pytest.approx(0.1)
+    assert found.of("a", "churn").n == 100
+    assert found.largest().words["name"] == "b"
+    assert (found.largest().value, found.largest().n) == (0.5, 150)
+    assert not found.fastest_leaving().known
+
+
+def test_what_is_left_of_a_price_is_the_companys_margin_less_fees():
+    company = Economics(margin=0.8, fee_share=0.02, fee_fixed=0.3, cost_to_serve=1.0, discount_rate=0.0)
+    found = comp.segment_values(
+        totals(), churned(["a"], 100, [0]), company, months=1, horizon=2, currency="EUR"
+    )
+    assert found.of("a", "worth").value == pytest.approx(2 * (1000 * 0.78 - 30 - 100))
+
+
+def test_the_fastest_leaving_segment_is_told_from_the_slowest_as_seldom_by_chance_as_it_says():
+    """Of four segments with the same churn two are picked for their difference."""
+    rng = np.random.default_rng(7)
+    names, wrong = list("abcd"), 0
+    every = totals().iloc[[0] * 4].assign(segment=names)
+    for _ in range(200):
+        gone = churned(names, 500, rng.binomial(500, 0.1, 4))
+        wrong += valued(every, gone, months=1).fastest_leaving().change == "rose"
+    assert wrong / 200 <= 0.06
+    found = valued(every, churned(names, 500, [20, 80, 40, 40]), months=1).fastest_leaving()
+    assert (found.change, found.words["name"], found.compare_label) == ("rose", "b", "“a”")
+    assert found.value == pytest.approx(0.16)
 
 
 def test_nobody_paying_is_not_available():
-    table = comp.segment_values(
-        totals(paying=[0, 0], value_minor=[0, 0], value_var=[np.nan, np.nan]), pd.DataFrame(), months=6
+    found = valued(
+        totals(value_minor=[0, 0], paying=[0, 0], value_var=[np.nan, np.nan]),
+        NOBODY,
     )
-    assert table[["arpa", "churn", "worth"]].isna().all().all()
-    assert np.isnan(comp.overall(table, pd.DataFrame(), months=6)["arpa"])
+    assert found.table.frame[["arpa", "churn", "worth"]].isna().all().all()
+    assert np.isnan(found.averages["arpa"])
+    assert np.isnan(found.averages["churn"])
 
 
 def test_the_share_of_revenue_covers_the_truth():
@@ -201,23 +248,71 @@ def moves():
 
 
 def test_moves_add_up():
-    found = comp.migration(moves())
+    found = comp.migration(moves(), "EUR")
     assert found.matrix.loc["a"].tolist() == [60, 20, 20]
-    assert found.shares.loc["a"].sum() == pytest.approx(1)
+    assert found.shares.frame.loc["a"].sum() == pytest.approx(1)
     assert found.stayed.value == pytest.approx(70 / 90)
-    total = found.change.value + found.lost.value + found.won.value
+    total = found.change.value - found.lost.value + found.came.value
     same = moves().query("before == after")
     assert (
         total + (same["now_minor"] - same["then_minor"]).sum()
         == moves()["now_minor"].sum() - moves()["then_minor"].sum()
     )
     assert found.change.low < 600 < found.change.high
-    with pytest.raises(NotApplicable, match="earlier day"):
-        comp.migration(moves().tail(1))
+    assert (found.change.case, found.change.unit) == ("more", "money:EUR")
+    assert found.between.frame[["before", "after"]].to_numpy().tolist() == [["a", "b"]]
+    nobody = comp.migration(moves().tail(1), "EUR")
+    assert not nobody.stayed.known
+    assert not nobody.change.known
+
+
+def test_moves_are_listed_in_the_order_given_and_those_who_left_last():
+    found = comp.migration(moves(), "EUR", ["b"])
+    assert found.matrix.index.tolist() == ["b", "a", LEFT]
+    assert found.matrix.columns.tolist() == ["b", "a", LEFT]
+
+
+def test_the_change_of_a_share_of_revenue_is_paired():
+    """Most customers are there on both days; the difference covers the truth as often as it says."""
+    rng = np.random.default_rng(8)
+    held, apart = 0, 0
+    for _ in range(400):
+        pays = rng.normal(10, 3, 400).clip(1)
+        silent_then = rng.random(400) < 0.2
+        silent_now = np.where(rng.random(400) < 0.15, rng.random(400) < 0.3, silent_then)
+        there, still = rng.random(400) < 0.9, rng.random(400) < 0.9
+        names = np.array(["active", "silent"])
+        frame = pd.DataFrame(
+            {
+                "before": np.where(there, names[silent_then.astype(int)], LEFT),
+                "after": np.where(still, names[silent_now.astype(int)], LEFT),
+                "then": pays * there,
+                "now": pays * still,
+            }
+        )
+        frame = frame.assign(change=frame["now"] - frame["then"])
+        sums = frame.groupby(["before", "after"]).agg(
+            customers=("now", "size"),
+            then_paying=("then", lambda v: (v > 0).sum()),
+            now_paying=("now", lambda v: (v > 0).sum()),
+            then_minor=("then", "sum"),
+            now_minor=("now", "sum"),
+            **{f"{c}_squares": (c, lambda v: (v**2).sum()) for c in ("then", "now", "change")},
+        )
+        found = comp.share_change(sums.reset_index(), "silent", "then")
+        held += found.difference.low <= (0.85 * 0.2 + 0.15 * 0.3) - 0.2 <= found.difference.high
+        apart += found.difference.high - found.difference.low < np.hypot(
+            found.high - found.low, found.compare.high - found.compare.low
+        )
+    assert 0.93 <= held / 400 <= 0.97
+    assert apart == 400  # narrower than of two independent samples
+    once = comp.share_change(sums.loc[[LEFT]].reset_index(), "silent", "then")
+    assert once.known
+    assert once.compare is None
 
 
 def worths():
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "segment": ["a", "b", "new"],
             "worth": [100.0, 160.0, np.nan],
@@ -225,6 +320,12 @@ def worths():
             "worth_high": [120.0, 165.0, np.nan],
         }
     )
+    return comp.SegmentValues(Table(frame, {"worth": "money:EUR"}), pd.DataFrame(), 6, {}, {})
+
+
+def moved_as(gains):
+    nothing = Estimate(np.nan)
+    return comp.Migration(pd.DataFrame(), nothing, Table(gains), nothing, nothing, nothing)
 
 
 def test_what_moves_are_worth_is_the_sum_over_those_who_moved():
@@ -235,56 +336,15 @@ def test_what_moves_are_worth_is_the_sum_over_those_who_moved():
             "customers": [30, 10, 7, 9, 5],
         }
     )
-    found = comp.moved_worth(gains, worths())
+    found = comp.moved_worth(moved_as(gains), worths())
     each = [160 - 100] * 30 + [100 - 160] * 10  # who came, left, or was of unknown worth does not count
     assert found.value == pytest.approx(sum(each))
-    assert found.n == 40
+    assert (found.n, found.case) == (40, "raised")
     # 20 more in b and 20 fewer in a: their ends are those of 20 times each worth, joined as independent.
     assert found.value - found.low == pytest.approx(np.hypot(20 * 10, 20 * 20))
     assert found.high - found.value == pytest.approx(np.hypot(20 * 5, 20 * 10))
-    nobody = comp.moved_worth(gains.tail(1), worths())
-    assert (nobody.value, nobody.n) == (0, 0)
-
-
-def test_keeping_adds_up_over_segments():
-    values = pd.DataFrame(
-        {
-            "segment": ["a", "b", "new"],
-            "customers": [100, 300, 5],
-            "arpa": [1000.0] * 3,
-            "arpa_high": [1050.0] * 3,
-            "churn": [0.02, 0.05, np.nan],
-            "churn_low": [0.01, 0.04, np.nan],
-            "churn_high": [0.03, 0.06, np.nan],
-        }
-    )
-    levers = comp.keeping(values)
-    total = comp.total_keeping(levers)
-    assert total.value == pytest.approx(levers["money"].sum())
-    assert total.n == 400
-    widths = (levers["per_customer"] - levers["per_customer_low"]) * levers["customers"]
-    assert total.value - total.low == pytest.approx(np.sqrt((widths**2).sum()))
-    assert total.low < total.value < total.high
-
-
-def test_keeping_is_worth_more_where_more_leave_and_never_without_churn():
-    values = pd.DataFrame(
-        {
-            "segment": ["calm", "restless", "new"],
-            "customers": [100, 100, 5],
-            "arpa": [1000.0] * 3,
-            "arpa_high": [1050.0] * 3,
-            "churn": [0.0, 0.05, np.nan],
-            "churn_low": [0.0, 0.04, np.nan],
-            "churn_high": [0.01, 0.06, np.nan],
-        }
-    )
-    table = comp.keeping(values).set_index("segment")
-    assert table.index[0] == "restless"
-    assert table.loc["calm", "money"] == 0
-    assert np.isnan(table.loc["new", "money"])
-    low, value, high = table.loc["restless", ["per_customer_low", "per_customer", "per_customer_high"]]
-    assert low < value < high
+    nobody = comp.moved_worth(moved_as(gains.tail(1)), worths())
+    assert (nobody.value, nobody.n, nobody.case) == (0, 0, "nobody")
 
 
 def test_protected_characteristics_are_known_and_no_rule_uses_them():
@@ -334,12 +394,20 @@ def test_a_rule_is_never_that_something_is_missing():
     assert personas.plain_rules(unknown, segments, ["share", "events"]) == {}
 
 
-def test_small_segments_have_no_rule_and_a_medoid():
-    frame = pd.DataFrame({"customer_id": list("abcdef"), "x": [0.0, 1, 2, 10, 11, 13]})
-    segments = np.array(["p"] * 3 + ["q"] * 3)
-    portrait = personas.portray(frame, segments, ["x"], points=frame[["x"]].to_numpy())
-    assert portrait.rules == {}
-    assert portrait.typical["customer_id"].to_dict() == {"p": "b", "q": "e"}
+def test_small_segments_have_no_rule_and_a_typical_member():
+    frame = pd.DataFrame({"customer_id": list("abcdefg"), "segment": ["a"] * 3 + ["b"] * 3 + ["rare"]})
+    x = np.array([0.0, 1, 2, 10, 11, 13, 99])
+    feature = {"name": "x", "transform": "none", "center": 0.0, "scale": 100.0, "mean": 0.0}
+    by_use = Rule((feature,), 4.0, np.ones((1, 1)), ())
+    for rule, column in ((by_use, "x"), (None, "value")):
+        found = personas.personas(
+            valued(totals(), NOBODY), frame.assign(**{"recency": np.nan, "frequency": np.nan, column: x}), {}, rule,
+            common=pd.DataFrame(),
+        )  # fmt: skip
+        assert found.rules == {}
+        assert found.typical["customer_id"].to_dict() == {"a": "b", "b": "e", "other": "g"}
+        assert set(found.effects["feature"]) == {column}
+    assert found.actions["champions"].startswith("Ask them to refer")
 
 
 @pytest.mark.parametrize(

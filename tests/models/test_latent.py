@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenure.errors import NotApplicable
-from tenure.models import latent, segments
+from tenure.models import latent
+from tenure.stats import clusters
 
 CHANCES = np.array([[0.9, 0.85, 0.1, 0.2, 0.8, 0.3], [0.15, 0.3, 0.85, 0.8, 0.3, 0.7]])
 
@@ -35,9 +35,10 @@ def found():
 def test_the_planted_number_of_classes_is_found_with_missing_answers(found):
     assert found.k == 2
     assert found.structure
+    assert (found.number.value, found.number.case, found.number.n) == (2, "classes", found.n)
     assert found.missing == pytest.approx(0.1, abs=0.02)
     assert 0.5 < found.entropy < 1
-    assert found.classes["share"].sum() == pytest.approx(1)
+    assert found.classes.frame["share"].sum() == pytest.approx(1)
 
 
 def test_classes_are_found_about_as_well_as_by_who_knows_the_chances(found):
@@ -53,14 +54,14 @@ def test_classes_are_found_about_as_well_as_by_who_knows_the_chances(found):
 
     def index_of(labels):
         counts = pd.DataFrame({"segment": labels, "other": second[index], "n": 1})
-        return segments.rand_index(counts.groupby(["segment", "other"]).sum().reset_index())
+        return clusters.rand_index(counts.groupby(["segment", "other"]).sum().reset_index())
 
     assert index_of(found.members["segment"].to_numpy()) > index_of(best) - 0.06
 
 
 def test_the_profile_has_the_planted_chances(found):
-    order = found.classes["segment"].tolist()
-    agree = found.profile[found.profile["answer"] == "agrees"]
+    order = found.classes.frame["segment"].tolist()
+    agree = found.profile.frame[found.profile.frame["answer"] == "agrees"]
     chances = agree.pivot_table(index="segment", columns="question", values="chance").loc[order].to_numpy()
     nearest = [np.abs(CHANCES - row).max(axis=1).argmin() for row in chances]
     assert sorted(nearest) == [0, 1]
@@ -76,8 +77,10 @@ def test_people_who_answer_by_chance_are_one_class():
     )
     assert verdict.k == 1
     assert not verdict.structure
-    with pytest.raises(NotApplicable, match="one class only"):
-        latent.class_covariates(verdict, pd.DataFrame())
+    assert verdict.number.case == "one class"
+    nothing = latent.class_covariates(verdict, pd.DataFrame())
+    assert len(nothing) == 0
+    assert "no classes" in nothing.notes[0]
 
 
 def test_three_steps_undo_the_bias_of_wrong_assignment():
@@ -88,17 +91,19 @@ def test_three_steps_undo_the_bias_of_wrong_assignment():
         found = latent.find_classes(items, most=2)
         index = items.codes.index.str[1:].astype(int)
         traits = pd.DataFrame({"has": np.where(having, "yes", "no")[index]}, index=items.codes.index)
-        row = latent.class_covariates(found, traits).table.iloc[0]
+        row = latent.class_covariates(found, traits).frame.iloc[0]
         # Which class and which level are the reference is a matter of size.
-        order = found.classes["segment"].tolist()
-        agree = found.profile.query("answer == 'agrees' and question == 'q2'").set_index("segment")["chance"]
+        order = found.classes.frame["segment"].tolist()
+        agree = found.profile.frame.query("answer == 'agrees' and question == 'q2'").set_index("segment")[
+            "chance"
+        ]
         sign = (1 if agree[order[1]] > agree[order[0]] else -1) * (1 if row["level"] == "yes" else -1)
         adjusted.append(sign * np.log(row["ratio"]))
         seen = found.members["segment"].to_numpy() == row["segment"]
         has = (traits["has"] == row["level"]).to_numpy()
         odds = (seen & has).sum() * (~seen & ~has).sum() / ((seen & ~has).sum() * (~seen & has).sum())
         naive.append(sign * np.log(odds))
-        low, high = np.log(row["low"]), np.log(row["high"])
+        low, high = np.log(row["ratio_low"]), np.log(row["ratio_high"])
         assert low < np.log(row["ratio"]) < high
     assert np.mean(naive) < truth - 0.15
     assert abs(np.mean(adjusted) - truth) < 0.15
@@ -112,10 +117,11 @@ def test_only_so_many_characteristics_are_looked_at_as_answers_allow(found):
         {"town": many, "has": np.where(having, "yes", "no")[index]}, index=items.codes.index
     )
     related = latent.class_covariates(found, traits)
-    assert related.left_out == ("town",)
-    assert set(related.table["characteristic"]) == {"has"}
-    with pytest.raises(NotApplicable, match="too few answered"):
-        latent.class_covariates(found, traits[["town"]])
+    assert related.notes == ["Too few answered to look at town."]
+    assert set(related.frame["characteristic"]) == {"has"}
+    alone = latent.class_covariates(found, traits[["town"]])
+    assert len(alone) == 0
+    assert "too few answered" in alone.notes[0]
 
 
 def test_the_third_step_agrees_with_stepmix(found):
@@ -126,7 +132,7 @@ def test_the_third_step_agrees_with_stepmix(found):
     again = latent.find_classes(items, most=2)
     index = items.codes.index.str[1:].astype(int)
     traits = pd.DataFrame({"has": np.where(having, "yes", "no")[index]}, index=items.codes.index)
-    row = latent.class_covariates(again, traits).table.iloc[0]
+    row = latent.class_covariates(again, traits).frame.iloc[0]
     dummy = (traits["has"] == row["level"]).astype(float).to_numpy()[:, None]
     model = StepMix(
         2, measurement="categorical_nan", structural="covariate", n_steps=3, correction="ML", assignment="modal",
@@ -138,9 +144,9 @@ def test_the_third_step_agrees_with_stepmix(found):
 
 def test_too_few_answers_and_too_few_questions_are_a_sentence():
     items, _second, _having = answers(60)
-    with pytest.raises(NotApplicable, match="at least 100"):
-        latent.find_classes(items)
+    few = latent.find_classes(items)
+    assert "at least 100" in few.reason
+    assert (few.number.case, few.structure) == ("not available", False)
     one = pd.DataFrame({"customer_id": ["a", "b"], "score_1": [5.0, 1.0], "answer_1": [None, None]})
     asked = pd.DataFrame({"question": ["q"], "answered": [2], "scores": [2], "least": [1.0], "most": [5.0]})
-    with pytest.raises(NotApplicable, match="Fewer than two"):
-        latent.encode(one, asked)
+    assert "Fewer than two" in latent.find_classes(latent.encode(one, asked)).reason

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from notebooks.running import findings, run_notebook
-from tenure.models.segments import rand_index, rfm_cells
+from tenure.models.segments import rfm_cells
+from tenure.stats.clusters import rand_index
 
 NAME = "20_segmentation.ipynb"
 
@@ -72,14 +73,13 @@ def test_the_published_table_keeps_the_contract(published):
 
 def test_findings_are_sound(of_demo):
     for name in (
-        "quiet_revenue",
+        "silent_revenue",
         "largest",
         "top_tenth",
         "stayed",
         "move_value",
         "move_worth",
         "fastest_leaving",
-        "worth_of_keeping",
         "where_to_start",
     ):
         record = of_demo[f"segments.{name}"]
@@ -188,7 +188,8 @@ def test_three_customers_end_in_sentences(run, tmp_path):
     found = findings(outcome)
     assert found["segments.groups"]["value"] is None
     assert "Only 3 customers" in said(outcome)
-    assert "does not have" in said(outcome)  # the surveys
+    assert "There is no table `surveys`" in said(outcome)
+    assert found["segments.attitudes"]["value"] is None
 
 
 def test_all_ties_constant_features_and_no_surveys_end_in_sentences(run, tmp_path):
@@ -198,9 +199,11 @@ def test_all_ties_constant_features_and_no_surveys_end_in_sentences(run, tmp_pat
     found = findings(outcome)
     assert found["segments.groups"]["value"] is None
     assert "alike" in said(outcome)
-    assert "too late to compare" in said(outcome)
+    assert "not recorded early enough to compare" in said(outcome)
     assert "There is one segment only" in said(outcome)
-    assert "segments.where_to_start" not in found
+    for name in ("where_to_start", "fastest_leaving", "stayed", "move_value"):
+        assert found[f"segments.{name}"]["value"] is None, name
+        assert "not known" in found[f"segments.{name}"]["sentence"]
     assert found["segments.top_tenth"]["value"] == pytest.approx(0.1)
     segments = pd.read_parquet(outcome.exports / "segments.parquet")
     assert segments["scheme"].unique().tolist() == ["rfm"]
@@ -233,10 +236,10 @@ def test_where_there_is_nothing_to_find_the_verdict_is_no_structure(without_grou
     assert found["segments.groups"]["value"] is None
     assert "no structure" in found["segments.groups"]["sentence"]
     assert found["segments.attitudes"]["value"] is None
-    assert "segments by recency, frequency and value are taken" in said(without_groups)
+    assert "segments are those by recency, frequency and value" in said(without_groups)
     # Events begin long after the customers: the earlier day must not look like one without use.
-    assert "too late to compare" in said(without_groups)
-    assert found["segments.quiet_revenue"]["compare"] is None
+    assert "not recorded early enough to compare" in said(without_groups)
+    assert found["segments.silent_revenue"]["compare"] is None
 
 
 # --- two runs, three months apart ---------------------------------------------------------------------

@@ -8,6 +8,19 @@ without a customer, and by that of rfm.rsquaredacademy.com/reference/rfm_segment
 
 from __future__ import annotations
 
+import numpy as np
+
+
+def scores(values, edges, *, reverse=False):
+    """Score values from 1 by fixed edges, a value equal to an edge below it; `reverse` where little is good.
+
+    >>> scores([1, 3, 3, 9], [2.0, 3.0, 5.0, 7.0]).tolist()
+    [1, 2, 2, 5]
+    """
+    above = np.searchsorted(np.asarray(edges, dtype=float), np.asarray(values, dtype=float), side="left")
+    return len(edges) + 1 - above if reverse else above + 1
+
+
 # Days since the last order, orders, and amount of each of the 995 customers, in the order of the table.
 _TRIPLES = """
 229,8,852 252,8,526 545,4,300 44,10,868 48,5,391 127,12,987 662,5,552 416,4,350 186,7,1004 146,11,937

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,13 @@ import pytest
 from report_sample import HOSTILE, assert_within_frame
 
 from tenure.errors import InputError
+from tenure.models import composition, latent
 from tenure.models.composition import LEFT
+from tenure.models.personas import Condition, Personas, PlainRule
+from tenure.models.segments import Segmentation
 from tenure.report import cards, exporter
 from tenure.report import figures_segments as figures
+from tenure.result import Estimate, Table
 
 EVIDENCE = pd.DataFrame(
     {
@@ -24,72 +29,123 @@ EVIDENCE = pd.DataFrame(
         "cloud": 0.5,
     }
 )
-GRID = pd.DataFrame([[1.5, -0.3], [np.nan, 6.8]], index=["use", HOSTILE], columns=["a", HOSTILE])
-CURVE = pd.DataFrame({"customers": [0, 0.5, 1.0], "value": [0, 0.3, 1.0]})
-PAIRS = pd.DataFrame({"label": ["a", HOSTILE], "share": [0.2, 0.8], "value": [0.5, 0.5]})
-VALUES = pd.DataFrame({"segment": ["a", HOSTILE], "arpa": [1000.0, np.nan], "arpa_high": 1100.0})
-VALUES["arpa_low"] = [900.0, np.nan]
-MATRIX = pd.DataFrame([[50, 3, 10], [0, 20, 5]], index=["a", HOSTILE], columns=["a", HOSTILE, LEFT])
+FOUND = Segmentation("", 100, family="k-means", k=3, evidence=Table(EVIDENCE))
+EFFECTS = pd.DataFrame(
+    {
+        "segment": ["a", "a", HOSTILE],
+        "feature": ["minutes", HOSTILE, "minutes"],
+        "inside": 1.0,
+        "outside": 2.0,
+        "g": [1.5, -0.3, 6.8],
+        "g_low": 0.1,
+        "g_high": 7.0,
+        "n": 10,
+    }
+)
+CLASSES = latent.LatentClasses(
+    "",
+    k=2,
+    classes=Table(pd.DataFrame({"segment": ["a", HOSTILE], "share": [0.6, 0.4]})),
+    profile=Table(
+        pd.DataFrame(
+            {
+                "question": ["likes_films", HOSTILE] * 2,
+                "answer": ["agrees", HOSTILE] * 2,
+                "segment": ["a", "a", HOSTILE, HOSTILE],
+                "chance": [0.2, 0.3, 0.8, 0.9],
+                "base": 0.5,
+            }
+        )
+    ),
+)
+CURVE = Table(pd.DataFrame({"customers": [0, 0.5, 1.0], "value": [0, 0.3, 1.0]}))
+SPREAD = composition.Concentration(CURVE, Estimate(0.2), Estimate(0.2))
+SHARES = Table(pd.DataFrame({"segment": ["a", HOSTILE], "share": [0.2, 0.8], "value_share": [0.5, 0.5]}))
+MOVES = pd.DataFrame(
+    {
+        "before": ["a", "a", "a", HOSTILE, HOSTILE],
+        "after": ["a", HOSTILE, LEFT, HOSTILE, LEFT],
+        "customers": [50, 3, 10, 20, 5],
+        "then_minor": 100,
+        "now_minor": 100,
+        "change_squares": 1.0,
+    }
+)
+DAYS = (dt.date(2026, 4, 30), dt.date(2026, 10, 31))
+COUNTS = pd.DataFrame(
+    {
+        "characteristic": "household",
+        "level": ["family", HOSTILE] * 2,
+        "segment": ["a", "a", HOSTILE, HOSTILE],
+        "n": [90, 10, 20, 80],
+    }
+)
+
+
+def worths(name=HOSTILE, **changed):
+    """What two segments pay and are worth."""
+    frame = pd.DataFrame({"segment": [name, "b"], "customers": [120, 30], "share": [0.8, 0.2]})
+    frame["value_minor"] = 120_000
+    for column, value in {
+        "value_share": 0.5, "arpa": 1000.0, "churn": 0.05, "retained": 0.8, "worth": 9000.0, "active_days": 2.0,
+        **changed,
+    }.items():  # fmt: skip
+        frame = frame.assign(**{column: value, f"{column}_low": value * 0.9, f"{column}_high": value * 1.1})
+    units = {"arpa": "money:EUR", "worth": "money:EUR", "value_minor": "money:EUR", "active_days": "number"}
+    units |= dict.fromkeys(("share", "value_share", "churn", "retained"), "percent")
+    life = pd.DataFrame({"group": name, "period": [1, 2], "at_risk": [10, 9], "events": [1, 1]})
+    life = life.assign(censored=[0, 8])
+    return composition.SegmentValues(Table(frame, units), life, 6, {"arpa": 950.0}, {})
+
 
 DRAWN = {
-    "evidence": lambda: figures.evidence(EVIDENCE, family="k-means", k=3, title="T"),
-    "no evidence": lambda: figures.evidence(EVIDENCE.head(1), title="T"),
-    "heatmap": lambda: figures.heatmap(GRID, title="T"),
-    "shares": lambda: figures.heatmap(GRID.clip(0, 1), unit="percent", diverging=False, title="T"),
-    "lorenz": lambda: figures.lorenz(CURVE, top=0.2, title="T"),
-    "pairs": lambda: figures.pairs(PAIRS, first="share", second="value", labels=("x", "y"), title="T"),
-    "panels": lambda: figures.panels(
-        VALUES, [("arpa", "Pays", "money:EUR")] * 3, averages={"arpa": 950}, title="T"
-    ),
-    "flows": lambda: figures.flows(MATRIX, before="then", after="now", apart=[LEFT], title="T"),
+    "evidence": lambda: figures.evidence(FOUND),
+    "no evidence": lambda: figures.evidence(replace(FOUND, k=1, evidence=Table(EVIDENCE.head(1)))),
+    "traits": lambda: figures.traits(EFFECTS, {}),
+    "answers": lambda: figures.answers(CLASSES),
+    "lorenz": lambda: figures.lorenz(SPREAD),
+    "shares": lambda: figures.shares(SHARES),
+    "values": lambda: figures.values(worths(), 24),
+    "unknown values": lambda: figures.values(worths(churn=np.nan, worth=np.nan), 24),
+    "moves": lambda: figures.moves(composition.migration(MOVES, "EUR"), *DAYS),
+    "unusual": lambda: figures.unusual(composition.representation(COUNTS)),
 }
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_is_drawn_within_its_frame(name):
-    assert_within_frame(DRAWN[name]())
+    picture = DRAWN[name]()
+    assert picture.title
+    assert picture.alt
+    assert len(picture.data)
+    assert_within_frame(picture.drawn())
 
 
 def test_bands_are_as_thick_as_the_number_of_customers():
-    figure = figures.flows(MATRIX, before="then", after="now", apart=[LEFT])
-    axes = figure.axes[0]
+    axes = DRAWN["moves"]().drawn().axes[0]
     bands = [patch.get_path().vertices for patch in axes.patches if len(patch.get_path().vertices) == 9]
     thick = sorted(round(abs(v[7][1] - v[0][1])) for v in bands)
-    assert thick == sorted(MATRIX.to_numpy()[MATRIX.to_numpy() > 0].tolist())
+    assert thick == sorted(MOVES["customers"])
 
 
 @pytest.mark.parametrize(
-    ("draw", "words"),
+    ("picture", "words"),
     [
-        (lambda: figures.flows(MATRIX * 0, before="a", after="b"), "nobody moved"),
-        (lambda: figures.heatmap(GRID.head(0)), "nothing to draw"),
-        (lambda: figures.pairs(PAIRS, first="share", second="nope", labels=("a", "b")), "nope"),
+        (figures.moves(composition.migration(MOVES.assign(before=LEFT), "EUR"), *DAYS), "no earlier day"),
+        (figures.evidence(Segmentation("Too few.", 3)), "Too few."),
+        (figures.answers(latent.LatentClasses("Nobody was asked.")), "Nobody was asked."),
+        (figures.traits(pd.DataFrame(), {}), "no groups"),
+        (figures.unusual(composition.representation()), "no characteristic"),
+        (figures.unusual(composition.representation(COUNTS.assign(n=50))), "No kind of customer"),
+        (
+            figures.values(replace(worths(), table=worths().table.pipe(lambda t: t.head(1))), 24),
+            "one segment",
+        ),
     ],
 )
-def test_what_cannot_be_drawn_is_a_sentence(draw, words):
-    with pytest.raises(InputError, match=words):
-        draw()
-
-
-@dataclass(frozen=True)
-class Guess:
-    value: float = 0.9
-    low: float = 0.8
-    high: float = 0.95
-
-
-@dataclass(frozen=True)
-class Condition:
-    feature: str
-    above: bool
-    threshold: float
-
-
-@dataclass(frozen=True)
-class Rule:
-    conditions: tuple
-    precision: Guess = Guess()
-    recall: Guess = Guess()
+def test_what_cannot_be_drawn_is_a_sentence(picture, words):
+    assert picture.draw is None
+    assert words in picture.empty
 
 
 @pytest.fixture
@@ -99,19 +155,16 @@ def persona(monkeypatch):
     monkeypatch.setattr(cards, "show", shown.append)
 
     def draw(**changes):
-        values, given = card()
-        cards.personas(values, **{**given, **changes})
+        cards.personas(replace(someone(), **changes), 24)
         return shown[-1]["text/html"]
 
     return draw
 
 
-def card():
-    """The values of a segment with a hostile name, and all else that its card says."""
-    values = pd.DataFrame({"segment": [HOSTILE], "customers": [120], "share": [0.4], "value_share": [0.5]})
-    values["value_minor"] = 120_000
-    for name, value in {"arpa": 1000.0, "churn": 0.05, "retained": 0.8, "worth": 9000.0}.items():
-        values = values.assign(**{name: value, f"{name}_low": value * 0.9, f"{name}_high": value * 1.1})
+def someone():
+    """A segment with a hostile name, and all else that its card says."""
+    worth = worths()
+    worth = replace(worth, table=worth.table.pipe(lambda rows: rows.head(1).assign(share=0.4)))
     effects = pd.DataFrame(
         {
             "segment": HOSTILE,
@@ -119,20 +172,21 @@ def card():
             "inside": [0.4, 60.0, 0.1],
             "outside": [0.1, 30.0, 0.0],
             "g": [2.0, -0.8, 0.05],
-            "low": [1.8, -1.0, -0.1],
-            "high": [2.2, -0.6, 0.2],
+            "g_low": [1.8, -1.0, -0.1],
+            "g_high": [2.2, -0.6, 0.2],
         }
     )
-    given = {
-        "money": "money:EUR",
-        "effects": effects,
-        "rules": {HOSTILE: Rule((Condition("platform_1", True, 0.25), Condition("minutes", False, 40.0)))},
-        "typical": pd.DataFrame({"customer_id": [HOSTILE], "platform_1": [0.5]}, index=[HOSTILE]),
-        "curves": pd.DataFrame({"group": HOSTILE, "period": [1, 2], "survival": [0.9, 0.8]}),
-        "actions": {HOSTILE: "Do this."},
-        "labels": {"platform_1": ("platform", HOSTILE)},
-    }
-    return values, given
+    sure = Estimate(0.9, 0.8, 0.95)
+    conditions = (Condition("platform_1", True, 0.25), Condition("minutes", False, 40.0))
+    return Personas(
+        worth,
+        effects,
+        rules={HOSTILE: PlainRule(HOSTILE, conditions, sure, sure)},
+        typical=pd.DataFrame({"customer_id": [HOSTILE], "platform_1": [0.5]}, index=[HOSTILE]),
+        common=pd.DataFrame(),
+        actions={HOSTILE: "Do this."},
+        labels={"platform_1": ("platform", HOSTILE)},
+    )
 
 
 def test_a_card_says_who_what_sets_apart_how_to_find_and_what_to_do(persona):
@@ -163,8 +217,10 @@ def test_the_page_keeps_the_curve_of_a_card(persona):
 
 
 def test_a_card_without_numbers_curve_or_rule_is_still_a_card(persona):
-    nothing = pd.DataFrame(columns=["group", "period", "survival"])
-    page = persona(curves=nothing, rules={}, actions={}, effects=pd.DataFrame(columns=["segment"]))
+    nothing = replace(
+        someone().worth, life=pd.DataFrame(columns=["group", "period", "at_risk", "events", "censored"])
+    )
+    page = persona(worth=nothing, rules={}, actions={}, effects=someone().effects.head(0))
     assert "<svg" not in page
     assert "How to find them" not in page
     with pytest.raises(InputError, match="no name"):

@@ -18,8 +18,10 @@ from tenure.measures.spans import Tables
 from tenure.policy import MetricPolicy
 
 _DAY = 86_400
+# Who pays is silent when the last use lies at least so many days back, or there was none.
+SILENT_DAYS = 28
 # Days since the last use that silent payers are told apart by.
-_SILENCE = ((7, "within 7 days"), (28, "8 to 28 days ago"), (90, "29 to 90 days ago"))
+_SILENCE = ((7, "within 7 days"), (SILENT_DAYS, "8 to 28 days ago"), (90, "29 to 90 days ago"))
 SILENCE = (*(label for _days, label in _SILENCE), "longer ago", "never")
 
 
@@ -307,6 +309,12 @@ def _last_use(
         lead=rows.currency == rows.currency.min().over(ibis.window(group_by="customer_id")),
         last_use=ibis.cases((rows.ago.isnull(), SILENCE[-1]), *labels, else_=SILENCE[-2]),
     )
+
+
+def last_use(source: Tables, *, as_of: dt.date, events: Sequence[str] = ()) -> ir.Table:
+    """Return the day of each customer's last use: customer_id, last (day index)."""
+    used = _within(source, as_of, None, events)
+    return used.group_by("customer_id").agg(last=day_index(used.occurred_at).max())
 
 
 def _windows(source: Tables, as_of: dt.date, days: int, back: int, events: Sequence[str] = ()) -> ir.Table:

@@ -10,16 +10,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import Day, begun_periods, day, day_index, day_of
+from tenure.measures.engagement import SILENT_DAYS, last_use
 from tenure.measures.revenue import mrr
-from tenure.measures.spans import Tables
+from tenure.measures.spans import Tables, settle
 from tenure.measures.subscriptions import group_column, spells
 from tenure.policy import MetricPolicy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_USE = "no use"
 LEFT = "not subscribed"
@@ -150,6 +154,23 @@ def usage(
         days less those in the earlier, as a part of all); breadth (levels used, of those looked at);
         tickets_a_year; and the columns that `share_columns` names. What cannot be known is null.
     """
+    levels = tuple((kind, *shares[kind].items()) for kind in shares)
+    key = ("usage", as_of, days, levels, tuple(events), everyone, currency, policy)
+    return settle(
+        source, key, lambda: _usage(source, as_of, days, shares, events, everyone, currency, policy)
+    )
+
+
+def _usage(
+    source: Tables,
+    as_of: dt.date,
+    days: int,
+    shares: Mapping[str, Mapping[str, float]],
+    events: Sequence[str],
+    everyone: bool,
+    currency: str,
+    policy: MetricPolicy,
+) -> ir.Table:
     who = members(source, as_of=as_of, days=days, everyone=everyone, currency=currency, policy=policy)
     rows = _events(source, as_of, None if everyone else days, events)
     rows = rows.inner_join(
@@ -214,6 +235,11 @@ def usage(
     )
 
 
+def present(used: ir.Table, as_of: dt.date) -> ir.Table:
+    """Keep those who were subscribed at the end of a day, of the table that `usage` returned for everyone."""
+    return used.filter(_.until > day_of(as_of).index)
+
+
 def sampled(table: ir.Table, rows: int) -> ir.Table:
     """Keep about so many rows of a table of customers, the same ones on every engine and in every run.
 
@@ -253,6 +279,14 @@ def worth(
         A row a paying customer: customer_id and value_minor, in minor units of the reporting currency,
         rounded.
     """
+    known = None if rates is None else tuple(sorted(rates.items()))
+    key = ("worth", as_of, known, currency, policy)
+    return settle(source, key, lambda: _worth(source, as_of, rates, currency, policy))
+
+
+def _worth(
+    source: Tables, as_of: dt.date, rates: Mapping[str, float] | None, currency: str, policy: MetricPolicy
+) -> ir.Table:
     rows = mrr(source, as_of=as_of, months=[day_of(as_of).month], currency=currency, policy=policy)
     rows = rows.filter(_.mrr_minor > 0)
     if rates is not None:
@@ -283,15 +317,40 @@ def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
     )
 
 
-def by_recency(used: ir.Table, days: int) -> ir.Table:
-    """Tell who came within some days from who did not: customer_id, segment ("active" or "quiet").
+def silent(source: Tables, paid: ir.Table, *, as_of: dt.date, events: Sequence[str] = ()) -> ir.Table:
+    """Say who pays and has not used it for 28 days: customer_id, segment ("silent" or "active").
 
     Args:
-        used: The table that `usage` returned.
-        days: Who came within fewer days is active.
+        source: Contract tables with events.
+        paid: The table that `worth` returned.
+        as_of: The day.
+        events: Kinds of events that are value; empty: all.
     """
-    active = (used.events > 0) & (used.recency_days < days)
-    return used.select("customer_id", segment=active.ifelse("active", "quiet"))
+    rows = paid.left_join(last_use(source, as_of=as_of, events=events), "customer_id")
+    quiet = (day_of(as_of).index - rows.last >= SILENT_DAYS).fill_null(True)
+    return rows.select("customer_id", segment=quiet.ifelse("silent", "active"))
+
+
+def silence(
+    source: Tables,
+    paid_before: ir.Table,
+    paid_after: ir.Table,
+    days: tuple[dt.date, dt.date],
+    *,
+    events: Sequence[str] = (),
+) -> ir.Table:
+    """Count who was silent on an earlier day and who is on a later one, and what they pay; as `moves` does.
+
+    Args:
+        source: Contract tables with events.
+        paid_before: The table that `worth` returned for the earlier day.
+        paid_after: The same for the later day.
+        days: The later and the earlier day.
+        events: Kinds of events that are value; empty: all.
+    """
+    later, earlier = days
+    was = silent(source, paid_before, as_of=earlier, events=events)
+    return moves(was, silent(source, paid_after, as_of=later, events=events), paid_before, paid_after)
 
 
 def value_counts(table: ir.Table, columns: Sequence[str]) -> ir.Table:
@@ -387,6 +446,11 @@ def folded(segments: ir.Table, min_group: int) -> ir.Table:
     return segments.mutate(segment=segments.segment.isin(small).ifelse(OTHER, segments.segment))
 
 
+def given(members: pd.DataFrame) -> ir.Table:
+    """Bring customers whose segments were found outside the engine into it: customer_id, segment."""
+    return ibis.memtable(members[["customer_id", "segment"]].astype("string"))
+
+
 def segment_rows(segments: ir.Table, scheme: str, as_of: dt.date) -> ir.Table:
     """Return segments as rows of the contract table `segments`: customer_id, scheme, segment, as_of.
 
@@ -454,8 +518,9 @@ def moves(before: ir.Table, after: ir.Table, paid_before: ir.Table, paid_after: 
         paid_after: The same for the later day.
 
     Returns:
-        A row a move: before and after (`LEFT` for who was not, or is no longer, subscribed), customers,
-        then_minor, now_minor, and change_squares, the sum over customers of their change squared.
+        A row a move: before and after (`LEFT` for who was not, or is no longer, subscribed), customers;
+        then_paying and now_paying, then_minor and now_minor; and then_squares, now_squares and
+        change_squares, the sums over customers of what they paid, pay and changed, squared.
     """
     was = before.select("customer_id", was=before.segment).left_join(paid_before, "customer_id")
     is_ = after.select("customer_id", now=after.segment).left_join(paid_after, "customer_id")
@@ -468,14 +533,20 @@ def moves(before: ir.Table, after: ir.Table, paid_before: ir.Table, paid_after: 
         then_minor=both.then_minor.fill_null(0),
         now_minor=both.now_minor.fill_null(0),
     )
-    both = both.mutate(change=(both.now_minor - both.then_minor).cast("float64"))
+    both = both.mutate(
+        then=both.then_minor.cast("float64"),
+        now=both.now_minor.cast("float64"),
+        change=(both.now_minor - both.then_minor).cast("float64"),
+    )
     return (
         both.group_by("before", "after")
         .agg(
             customers=_.count().cast("int64"),
+            then_paying=(_.then_minor > 0).sum().cast("int64"),
+            now_paying=(_.now_minor > 0).sum().cast("int64"),
             then_minor=_.then_minor.sum().cast("int64"),
             now_minor=_.now_minor.sum().cast("int64"),
-            change_squares=(_.change * _.change).sum(),
+            **{f"{name}_squares": (_[name] * _[name]).sum() for name in ("then", "now", "change")},
         )
         .order_by("before", "after")
     )
@@ -536,7 +607,8 @@ def composition(
     Args:
         source: Contract tables.
         segments: customer_id and segment.
-        names: Columns of the customers table; ``birth_year`` is turned into ages in steps of ten years.
+        names: Columns of the customers table; ``birth_year``, where there is one, is turned into ages in
+            steps of ten years.
         as_of: The day at which ages are taken.
 
     Returns:
@@ -546,8 +618,11 @@ def composition(
     Raises:
         InputError: There is no such column.
     """
-    parts = []
+    nobody = segments.limit(0).select("segment", level=_.segment, n=ibis.literal(0, "int64"))
+    parts = [nobody.mutate(characteristic=ibis.literal(""))]
     for name in names:
+        if name == "birth_year" and name not in source["customers"].columns:
+            continue
         if name == "birth_year":
             age = as_of.year - source["customers"].birth_year
             low = (age // 10 * 10).cast("int64")
@@ -561,11 +636,26 @@ def composition(
             rows = rows.select("segment", level=rows[name])
             shown = name
         counts = rows.group_by("level", "segment").agg(n=_.count().cast("int64"))
+        counts = counts.select("segment", "level", "n")
         parts.append(counts.mutate(characteristic=ibis.literal(shown)))
     table = ibis.union(*parts) if len(parts) > 1 else parts[0]
     return table.select("characteristic", "level", "segment", "n").order_by(
         "characteristic", "level", "segment"
     )
+
+
+def characteristics(source: Tables, customers: ir.Table, names: Sequence[str]) -> ir.Table:
+    """Return characteristics of some customers as text: customer_id, and a column a name.
+
+    Args:
+        source: Contract tables.
+        customers: A table with customer_id.
+        names: Columns of the customers table.
+    """
+    table = customers.select("customer_id")
+    for name in names:
+        table = group_column(source, table, name)
+    return table
 
 
 def questions(source: Tables, *, as_of: dt.date) -> ir.Table:

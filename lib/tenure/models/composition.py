@@ -1,19 +1,31 @@
-"""What segments are made of and what they are worth: representation, concentration, departures, moves."""
+"""What segments are made of and what they are worth: representation, concentration, churn, moves.
+
+`totals` has a row a segment, as `tenure.measures.features.segment_totals` returns them: segment, customers,
+paying, value_minor (what they pay a month), value_var (its sample variance over the paying) and, where known,
+active_days_a_month and active_days_a_month_var. `level` is that of the intervals.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
-from tenure.result import Estimate
-from tenure.stats.intervals import proportion
+from tenure.models.rates import net_retention
+from tenure.result import NAN, Estimate, Table, counted
+from tenure.stats.intervals import money_sum, proportion
 from tenure.stats.lifetable import chi2_p, holm, z_value
+from tenure.stats.lifetime import discounted_lifetime, period_rate
+from tenure.stats.logrank import log_rank
+
+Array = NDArray[Any]
 
 LEFT = "not subscribed"
 
@@ -28,77 +40,6 @@ PROTECTED = frozenset(
 )  # fmt: skip
 
 
-def representation(counts: pd.DataFrame, *, level: float = 0.95, min_group: int = 30) -> pd.DataFrame:
-    """Compare what each segment is made of with what all customers are made of.
-
-    The ratio is the share of a level inside the segment over its share among everybody: 1 is as among
-    everybody, 2 twice as many. Its interval is the delta method's on the logarithm for multinomial counts,
-    which takes account of the segment being part of everybody; the test is that of an adjusted residual,
-    and p-values are adjusted for all comparisons by Holm's method.
-
-    Args:
-        counts: Columns characteristic, level, segment and n.
-        level: Level of the intervals.
-        min_group: Levels and segments with fewer customers are left out.
-
-    Returns:
-        A row a characteristic, level and segment: characteristic, level, segment, n, share, base, ratio, low,
-        high, p, p_adjusted; the largest differences first. NaN where nobody has the level.
-
-    Example:
-        >>> counts = pd.DataFrame({"characteristic": "household", "level": ["family", "single"] * 2,
-        ...                        "segment": ["a", "a", "b", "b"], "n": [60, 40, 20, 80]})
-        >>> representation(counts).query("segment == 'a'")[["level", "ratio"]].values.tolist()
-        [['single', 0.6666666666666666], ['family', 1.5]]
-    """
-    z, rows = z_value(level), []
-    for name, part in counts.groupby("characteristic", sort=True):
-        table = part.pivot_table(index="level", columns="segment", values="n", aggfunc="sum", fill_value=0)
-        total = float(table.to_numpy().sum())
-        for kind in table.index:
-            having = float(table.loc[kind].sum())
-            for segment in table.columns:
-                size, both = float(table[segment].sum()), float(table.loc[kind, segment])
-                if having < min_group or size < min_group or size == total or having == total:
-                    continue
-                ratio = both * total / (size * having)
-                expected = size * having / total
-                residual = (both - expected) / np.sqrt(expected * (1 - size / total) * (1 - having / total))
-                a = both if both > 0 else 0.5
-                slope_a = 1 / a - 1 / size - 1 / having + 1 / total
-                slope_b, slope_c = 1 / total - 1 / size, 1 / total - 1 / having
-                rest = total - size - having + both
-                error = np.sqrt(
-                    a * slope_a**2
-                    + (size - both) * slope_b**2
-                    + (having - both) * slope_c**2
-                    + max(rest, 0.0) / total**2
-                )
-                center = np.log(a * total / (size * having))
-                rows.append(
-                    {
-                        "characteristic": name,
-                        "level": kind,
-                        "segment": segment,
-                        "n": int(both),
-                        "share": both / size,
-                        "base": having / total,
-                        "ratio": ratio,
-                        "low": float(np.exp(center - z * error)) if both > 0 else 0.0,
-                        "high": float(np.exp(center + z * error)),
-                        "p": chi2_p(residual**2, 1),
-                    }
-                )
-    columns = ["characteristic", "level", "segment", "n", "share", "base", "ratio", "low", "high", "p"]
-    found = pd.DataFrame(rows, columns=columns)
-    found["p_adjusted"] = holm(found["p"].to_numpy(dtype=float)) if len(found) else []
-    found["distance"] = np.abs(np.log(found["ratio"].astype(float).clip(lower=0.01)))
-    ordered = found.sort_values(
-        ["distance", "characteristic", "level", "segment"], ascending=[False, True, True, True]
-    )
-    return ordered.drop(columns="distance").reset_index(drop=True)
-
-
 def is_protected(name: str) -> bool:
     """Say whether a characteristic is protected: it is described, never used to target.
 
@@ -109,6 +50,111 @@ def is_protected(name: str) -> bool:
     return not PROTECTED.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
+# --- what they are made of ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Representation:
+    """What each segment is made of, against all customers.
+
+    Attributes:
+        table: A row a characteristic, level and segment: characteristic, level, segment, n, share, base,
+            ratio with its interval, p, p_adjusted; the largest differences first.
+    """
+
+    table: Table
+
+    @property
+    def clear(self) -> pd.DataFrame:
+        """The rows that differ clearly after adjusting for all comparisons."""
+        return self.table.frame[self.table.frame["p_adjusted"] < 0.05]
+
+    @property
+    def usable(self) -> pd.DataFrame:
+        """The clear rows whose characteristic is not protected: those that may be used to target."""
+        return self.clear[~self.clear["characteristic"].map(is_protected).astype(bool)]
+
+    @property
+    def number(self) -> Estimate:
+        """How many comparisons show a clear difference: "nothing", "none", "clear" or "clear, protected"."""
+        case = "nothing" if not len(self.table) else "none" if self.clear.empty else "clear"
+        if len(self.usable) < len(self.clear):
+            case = "clear, protected"
+        return replace(counted(len(self.clear), len(self.table), of="comparison"), case=case)
+
+
+def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 30) -> Representation:
+    """Compare what each segment is made of with what all customers are made of.
+
+    The ratio is the share of a level inside the segment over its share among everybody: 1 is as among
+    everybody, 2 twice as many. Its interval is the delta method's on the logarithm for multinomial counts,
+    which takes account of the segment being part of everybody; the test is that of an adjusted residual,
+    and p-values are adjusted for all comparisons by Holm's method.
+
+    Args:
+        *counts: Columns characteristic, level, segment and n.
+        min_group: Levels and segments with fewer customers are left out.
+
+    Example:
+        >>> counts = pd.DataFrame({"characteristic": "household", "level": ["family", "single"] * 2,
+        ...                        "segment": ["a", "a", "b", "b"], "n": [60, 40, 20, 80]})
+        >>> found = representation(counts).table.frame
+        >>> found.query("segment == 'a'")[["level", "ratio"]].values.tolist()
+        [['single', 0.6666666666666666], ['family', 1.5]]
+    """
+    units = {"share": "percent", "base": "percent", "ratio": "ratio", "p": "p", "p_adjusted": "p"}
+    parts = [
+        _ratios(name, part, level, min_group)
+        for some in counts
+        for name, part in some.groupby("characteristic")
+    ]
+    if not parts:
+        empty = ["characteristic", "level", "segment", "n", "share", "base", "ratio", "p", "p_adjusted"]
+        return Representation(Table(pd.DataFrame(columns=empty), units))
+    found = pd.concat(parts, ignore_index=True)
+    found["p_adjusted"] = holm(found["p"].to_numpy(dtype=float))
+    found["distance"] = -np.abs(np.log(found["ratio"].astype(float).clip(lower=0.01)))
+    found = found.sort_values(["distance", "characteristic", "level", "segment"], ignore_index=True)
+    return Representation(Table(found.drop(columns="distance"), units))
+
+
+def _ratios(name: Any, counts: pd.DataFrame, level: float, min_group: int) -> pd.DataFrame:
+    table = counts.pivot_table(index="level", columns="segment", values="n", aggfunc="sum", fill_value=0)
+    cells = table.to_numpy(dtype=float)
+    total = cells.sum()
+    rows, columns = cells.sum(axis=1), cells.sum(axis=0)
+    compared = np.outer((rows >= min_group) & (rows < total), (columns >= min_group) & (columns < total))
+    i, j = np.nonzero(compared)
+    both, having, size = cells[i, j], rows[i], columns[j]
+    expected = size * having / total
+    residual = (both - expected) / np.sqrt(expected * (1 - size / total) * (1 - having / total))
+    a = np.where(both > 0, both, 0.5)
+    error = np.sqrt(
+        a * (1 / a - 1 / size - 1 / having + 1 / total) ** 2
+        + (size - both) * (1 / total - 1 / size) ** 2
+        + (having - both) * (1 / total - 1 / having) ** 2
+        + np.maximum(total - size - having + both, 0.0) / total**2
+    )
+    center, z = np.log(a * total / (size * having)), z_value(level)
+    return pd.DataFrame(
+        {
+            "characteristic": name,
+            "level": table.index.to_numpy()[i],
+            "segment": table.columns.to_numpy()[j],
+            "n": both.astype(int),
+            "share": both / size,
+            "base": having / total,
+            "ratio": both * total / (size * having),
+            "ratio_low": np.where(both > 0, np.exp(center - z * error), 0.0),
+            "ratio_high": np.exp(center + z * error),
+            "p": [chi2_p(value**2, 1) for value in residual],
+        }
+    )
+
+
+# --- what they pay ------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, eq=False)
 class Concentration:
     """How unevenly an amount is spread over customers.
@@ -117,13 +163,11 @@ class Concentration:
         curve: customers and value, both cumulated shares from the smallest customer on.
         gini: The Gini coefficient: 0 all alike, towards 1 all with one.
         top: The share of the amount that the top tenth of customers pay.
-        n: Customers.
     """
 
-    curve: pd.DataFrame
+    curve: Table
     gini: Estimate
     top: Estimate
-    n: int
 
 
 def concentration(
@@ -138,7 +182,6 @@ def concentration(
         counts: Columns value (not negative) and n.
         top: The share of customers that are the top.
         draws: Bootstrap samples.
-        level: Level of the intervals.
         seed: The random seed.
 
     Raises:
@@ -155,22 +198,21 @@ def concentration(
         raise NotApplicable("Nobody pays anything, so there is no revenue to be spread.")
     if values[0] < 0:
         raise InputError("An amount is negative: concentration is of what customers pay.")
-    people, amount, gini, share = _lorenz(values, n, top)
-    rng = np.random.default_rng(seed)
-    samples = rng.multinomial(n.sum(), n / n.sum(), size=draws)
-    found = np.array([_lorenz(values, sample, top)[2:] for sample in samples])
-    tail = [(1 - level) / 2, (1 + level) / 2]
-    (g_low, s_low), (g_high, s_high) = np.quantile(found, tail, axis=0)
-    size = int(n.sum())
-    return Concentration(
-        curve=pd.DataFrame({"customers": people, "value": amount}),
-        gini=Estimate(gini, float(g_low), float(g_high), size, level=level),
-        top=Estimate(share, float(s_low), float(s_high), size, level=level),
-        n=size,
+    people, amount, *found = _lorenz(values, n, top)
+    samples = np.random.default_rng(seed).multinomial(n.sum(), n / n.sum(), size=draws)
+    drawn = [_lorenz(values, sample, top)[2:] for sample in samples]
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    gini, share = (
+        Estimate(value, *map(float, ends[:, i]), n=int(n.sum()), of="paying customer", unit=unit, level=level)
+        for i, (value, unit) in enumerate(zip(found, ("number", "percent"), strict=True))
     )
+    curve = Table(
+        pd.DataFrame({"customers": people, "value": amount}), {"customers": "percent", "value": "percent"}
+    )
+    return Concentration(curve, gini, share)
 
 
-def _lorenz(values: Any, n: Any, top: float) -> tuple[Any, Any, float, float]:
+def _lorenz(values: Array, n: Array, top: float) -> tuple[Array, Array, float, float]:
     people = np.concatenate([[0.0], np.cumsum(n) / n.sum()])
     amounts = values * n
     amount = np.concatenate([[0.0], np.cumsum(amounts) / amounts.sum()])
@@ -179,12 +221,85 @@ def _lorenz(values: Any, n: Any, top: float) -> tuple[Any, Any, float, float]:
     return people, amount, 1 - 2 * area, share
 
 
+def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.95) -> Estimate:
+    """Estimate the share of revenue that some segments pay.
+
+    The interval is the delta method's for a ratio of sums over customers, each of whom either is in one of
+    the segments or is not.
+
+    Args:
+        totals: A row a segment.
+        names: The segments; those that are not there count as empty.
+
+    Example:
+        >>> totals = pd.DataFrame({"segment": ["a", "b"], "paying": [100, 300],
+        ...                        "value_minor": [1000, 3000], "value_var": [4.0, 4.0]})
+        >>> share = value_share(totals, ["a"])
+        >>> round(share.value, 3), round(share.low, 3), round(share.high, 3)
+        (0.25, 0.207, 0.293)
+    """
+    paying, amounts = (totals[name].to_numpy(dtype=float) for name in ("paying", "value_minor"))
+    variance = np.nan_to_num(totals["value_var"].to_numpy(dtype=float))
+    squares = paying * (variance + (amounts / np.maximum(paying, 1)) ** 2)
+    return _share_of(totals["segment"].isin(names).to_numpy(), paying, amounts, squares, level)
+
+
+def _share_of(inside: Array, paying: Array, amounts: Array, squares: Array, level: float) -> Estimate:
+    total, n = float(amounts.sum()), int(paying.sum())
+    about: dict[str, Any] = {"n": n, "of": "paying customer", "unit": "percent", "level": level}
+    if not total > 0:
+        return Estimate(NAN, **about)
+    share = float(amounts[inside].sum() / total)
+    if share in (0.0, 1.0):
+        # Nobody, or everybody: what remains possible is Wilson's interval of the customers.
+        bound = proportion(int(n * share), n, level=level)
+        return Estimate(share, bound.low, bound.high, **about)
+    variance = float((squares * np.where(inside, 1 - share, share) ** 2).sum()) / total**2
+    half = z_value(level) * float(np.sqrt(variance))
+    return Estimate(share, max(0.0, share - half), min(1.0, share + half), **about)
+
+
+def share_change(moves: pd.DataFrame, name: str, label: str, *, level: float = 0.95) -> Estimate:
+    """Estimate the share of revenue that one segment pays, compared with that of an earlier day.
+
+    Most customers are there on both days, so the difference is paired: with a customer's amounts y and x on
+    the later and the earlier day, it adds y (in - p) / Y - x (was in - q) / X, where p and q are the shares
+    and Y and X the sums, and the variance is the sum of its squares (delta method).
+
+    Args:
+        moves: As from `tenure.measures.features.moves`: before, after, customers, paying, then_minor,
+            now_minor, then_squares, now_squares and change_squares.
+        name: The segment.
+        label: What the earlier day is called; empty: do not compare.
+    """
+    then, now, changes = (
+        moves[f"{part}_squares"].to_numpy(dtype=float) for part in ("then", "now", "change")
+    )
+    was, is_ = (moves[side].eq(name).to_numpy() for side in ("before", "after"))
+    amounts = [moves[f"{day}_minor"].to_numpy(dtype=float) for day in ("now", "then")]
+    paying = [moves[f"{day}_paying"].to_numpy(dtype=float) for day in ("now", "then")]
+    later = _share_of(is_, paying[0], amounts[0], now, level)
+    earlier = _share_of(was, paying[1], amounts[1], then, level)
+    if not label or not later.known or not earlier.known:
+        return later
+    a, b = (is_ - later.value) / amounts[0].sum(), (was - earlier.value) / amounts[1].sum()
+    both = (now + then - changes) / 2  # the sum of products of what customers pay on the two days
+    half = z_value(level) * float(np.sqrt((a**2 * now + b**2 * then - 2 * a * b * both).sum()))
+    moved = later.value - earlier.value
+    return later.versus(
+        earlier, Estimate(moved, moved - half, moved + half, unit="points", level=level), label
+    )
+
+
+# --- what they are worth ------------------------------------------------------------------------------
+
+
 def departure_table(departures: pd.DataFrame, months: int) -> pd.DataFrame:
-    """Turn counts of who left in which month into a life table that starts at a day.
+    """Turn counts of who churned in which month into a life table that starts at a day.
 
     Args:
         departures: Columns segment, month (missing: still there), cause and n.
-        months: Whole months that were watched.
+        months: Whole months that were observed.
 
     Returns:
         A life table as `tenure.stats.survival` takes it, a row a segment and month.
@@ -195,224 +310,191 @@ def departure_table(departures: pd.DataFrame, months: int) -> pd.DataFrame:
         >>> departure_table(counts, 3)[["period", "at_risk", "events", "censored"]].values.tolist()
         [[1, 100, 5, 0], [2, 95, 0, 0], [3, 95, 5, 90]]
     """
-    rows = []
-    for segment, part in departures.groupby("segment", sort=True):
-        month = pd.to_numeric(part["month"]).to_numpy(dtype=float)
-        n, cause = part["n"].to_numpy(), part["cause"].fillna("").to_numpy()
-        size = int(n.sum())
-        # Who leaves after the last whole month was there throughout it.
-        left = np.where(month <= months, month, np.nan)
-        for period in range(1, months + 1):
-            here = left == period
-            causes = {c: int(n[here & (cause == c)].sum()) for c in ("voluntary", "involuntary")}
-            events = int(n[here].sum())
-            rows.append(
-                {
-                    "group": segment,
-                    "period": period,
-                    "at_risk": size,
-                    "events": events,
-                    **causes,
-                    "unknown": events - sum(causes.values()),
-                    "censored": size - events if period == months else 0,
-                    "entered": 0,
-                }
-            )
-            size -= events
-    return pd.DataFrame(rows)
+    if departures.empty:
+        return pd.DataFrame(columns=["group", "period", "at_risk", "events", "censored"])
+    # Who churned after the last whole month was there throughout it.
+    month = pd.to_numeric(departures["month"]).astype(float)
+    rows = departures.assign(period=month.where(month <= months), cause=departures["cause"].fillna("unknown"))
+    sizes = rows.groupby("segment")["n"].sum()
+    places = pd.MultiIndex.from_product([sizes.index, range(1, months + 1)], names=["group", "period"])
+    left = rows.pivot_table(index=["segment", "period"], columns="cause", values="n", aggfunc="sum")
+    left = (
+        left.reindex(places, columns=["voluntary", "involuntary", "unknown"], fill_value=0)
+        .fillna(0)
+        .astype(int)
+    )
+    events = left.sum(axis=1)
+    so_far = events.groupby("group").cumsum()
+    start = places.get_level_values("group").map(sizes)
+    last = places.get_level_values("period") == months
+    table = left.assign(
+        at_risk=start - so_far + events,
+        events=events,
+        censored=np.where(last, start - so_far, 0),
+        entered=0,
+    )
+    return table.reset_index()
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentValues:
+    """What each segment pays, how fast it churns, and what a customer in it is worth.
+
+    Attributes:
+        table: A row a segment, the largest first: segment, customers, share, value_minor, watched (at the
+            earlier day) and, with intervals, value_share, arpa, churn (a month), active_days (a month),
+            retained and worth. NaN where unknown.
+        life: The life table by segment since the earlier day.
+        months: Months observed.
+        averages: arpa and churn of all of them together.
+        shares: By segment its share of the revenue.
+    """
+
+    table: Table
+    life: pd.DataFrame
+    months: int
+    averages: Mapping[str, float]
+    shares: Mapping[str, Estimate]
+
+    def of(self, segment: str, column: str) -> Estimate:
+        """Return a segment's value of a column with its interval."""
+        row = self.table.frame.set_index("segment").loc[segment]
+        ends = (row.get(f"{column}{end}", NAN) for end in ("_low", "_high"))
+        n = int(row["watched" if column in ("churn", "retained") else "customers"])
+        return Estimate(row[column], *ends, n=n, of="customer", unit=self.table.units[column])
+
+    @property
+    def same_churn(self) -> float:
+        """The log-rank test's p-value for all segments leaving at the same rate."""
+        return log_rank(self.life).p if len(self.life) else NAN
+
+    def curve(self, segment: str) -> list[float]:
+        """The shares of a segment still there after 0, 1, ... months."""
+        mine = self.life[self.life["group"] == segment].sort_values("period")
+        stayed = 1 - mine["events"].astype(float) / mine["at_risk"]
+        return [1.0, *stayed.cumprod().tolist()]
+
+    def largest(self) -> Estimate:
+        """The share of revenue of the segment that pays most, with its name and share of customers.
+
+        Its case is "one segment" where there is nothing to compare.
+        """
+        top = self.table.frame.sort_values("value_share").iloc[-1]
+        words = {"name": top["segment"], "share": Estimate(top["share"], unit="percent")}
+        case = "one segment" if len(self.table) == 1 else ""
+        return self.shares[top["segment"]].saying(case, **words)
+
+    def fastest_leaving(self, *, level: float = 0.95) -> Estimate:
+        """The churn of the segment that leaves fastest, compared with that of the one that leaves slowest.
+
+        They are picked from all pairs, so the interval of their difference is widened to hold for all pairs
+        at once (Bonferroni's adjustment of Newcombe's interval).
+        """
+        rows = self.table.frame.dropna(subset=["churn"]).sort_values("churn", kind="stable")
+        if len(rows) < 2:
+            return Estimate(NAN, unit="percent")
+        calm, restless = rows["segment"].iloc[[0, -1]]
+        wide = 1 - (1 - level) / (len(rows) * (len(rows) - 1) / 2)
+        slow, fast = (churn_of(self.life, name, self.months, level=wide) for name in (calm, restless))
+        found = self.of(restless, "churn").saying(name=restless)
+        return found.versus(self.of(calm, "churn"), fast.against(slow, "").difference, f"“{calm}”")
 
 
 def segment_values(
     totals: pd.DataFrame,
-    life: pd.DataFrame,
+    departures: pd.DataFrame,
+    economics: Economics,
     *,
     months: int,
-    horizon: int = 24,
-    margin: float = 1.0,
-    yearly_discount: float = 0.1,
+    horizon: int,
+    currency: str,
+    kept: pd.DataFrame | None = None,
     level: float = 0.95,
-) -> pd.DataFrame:
-    """Put together what each segment pays, how fast it leaves and what a customer in it is worth.
+) -> SegmentValues:
+    """Put together what each segment pays, how fast it churns and what a customer in it is worth.
 
-    Churn a month is 1 - S^(1/m), with S the share still there after the m months that were watched
-    (Wilson's interval). The value in brief is what a customer pays a month, times margin, over `horizon`
-    months of that constant churn, discounted: sum over t of (1 - c)^t / (1 + d)^(t/12). Churn falls with
-    tenure, so it is on the low side. Its interval joins those of churn and of what they pay by the method of
-    variance estimates recovery (Zou and Donner 2008).
+    The worth in brief is what is left of what a customer pays a month (`Economics.left_of`) over `horizon`
+    months of the constant churn c observed, discounted: sum over t of (1 - c)^t / (1 + d)^(t/12). Churn falls
+    with tenure, so it is on the low side. Its interval joins those of churn and of what they pay by the
+    method of variance estimates recovery (Zou and Donner 2008).
 
     Args:
-        totals: Columns segment, customers, paying, value_minor and value_var and, where known,
-            active_days_a_month and its variance active_days_a_month_var.
-        life: The life table by segment since the earlier day, as `departure_table` returns it.
-        months: Months watched.
+        totals: A row a segment.
+        departures: Who churned since the earlier day, as `departure_table` takes it.
+        economics: Margin, fees and discount rate.
+        months: Months observed.
         horizon: Months that count.
-        margin: Share of revenue that is left after the cost of serving.
-        yearly_discount: Discount rate a year.
-        level: Level of the intervals.
-
-    Returns:
-        A row a segment, the largest first: segment, customers, share, value_minor, value_share (with
-        _low and _high), arpa, arpa_low, arpa_high, watched, churn, churn_low, churn_high, active_days
-        (a month), worth, worth_low, worth_high (minor units). NaN where it is not known.
+        currency: The currency of the amounts.
+        kept: What each group's customers of the earlier day paid then and pay now, as from
+            `tenure.measures.revenue.retention_moments`.
     """
-    z, rows = z_value(level), []
+    net = {} if kept is None else {row["group"]: net_retention(row) for row in kept.to_dict("records")}
+    life = departure_table(departures, months)
+    shares = {name: value_share(totals, [name], level=level) for name in totals["segment"]}
+    rate, z, rows = period_rate(economics.discount_rate, 1 / 12), z_value(level), []
     for row in totals.to_dict("records"):
-        mine = life[life["group"] == row["segment"]] if len(life) else life
-        paying, part = int(row["paying"]), value_share(totals, [row["segment"]], level=level)
-        arpa = row["value_minor"] / paying if paying else float("nan")
-        error = z * float(np.sqrt(row["value_var"] / paying)) if paying > 1 else float("nan")
-        watched = int(mine["at_risk"].max()) if len(mine) else 0
-        gone = int(mine["events"].sum()) if len(mine) else 0
-        lost = proportion(gone, watched, level=level)
-        churn = [1 - (1 - share) ** (1 / months) for share in (lost.value, lost.low, lost.high)]
-        worth = [arpa * margin * _lifetime(c, horizon, yearly_discount) for c in churn]
-        rows.append(
-            {
-                "segment": row["segment"],
-                "customers": int(row["customers"]),
-                "share": row["customers"] / totals["customers"].sum(),
-                "value_minor": int(row["value_minor"]),
-                "value_share": part.value,
-                "value_share_low": part.low,
-                "value_share_high": part.high,
-                "arpa": arpa,
-                "arpa_low": arpa - error,
-                "arpa_high": arpa + error,
-                "watched": watched,
-                "churn": churn[0],
-                "churn_low": churn[1],
-                "churn_high": churn[2],
-                "active_days": (active := row.get("active_days_a_month", float("nan"))),
-                "active_days_low": active - (spread := z * _mean_error(row)),
-                "active_days_high": active + spread,
-                "worth": worth[0],
-                "worth_low": worth[0] - float(np.hypot(worth[0] - worth[2], worth[0] * error / arpa)),
-                "worth_high": worth[0] + float(np.hypot(worth[1] - worth[0], worth[0] * error / arpa)),
-            }
+        name, n, paying = row["segment"], int(row["customers"]), int(row["paying"])
+        arpa = row["value_minor"] / paying if paying else NAN
+        error = z * float(np.sqrt(row["value_var"] / paying)) if paying > 1 else NAN
+        active, spread = (row.get(f"active_days_a_month{end}", NAN) for end in ("", "_var"))
+        days = z * float(np.sqrt(spread / n)) if n > 1 else NAN
+        churn = churn_of(life, name, months, level=level)
+        left, pays = (economics.left_of(amount, currency, months=1) for amount in (arpa, arpa + error))
+        worth, most, least = (
+            left * discounted_lifetime((1 - c) ** np.arange(horizon), rate)
+            for c in (churn.value, churn.low, churn.high)
         )
-    return pd.DataFrame(rows)
-
-
-def _mean_error(row: Mapping[Any, Any]) -> float:
-    """Standard error of the mean active days."""
-    variance, n = row.get("active_days_a_month_var", float("nan")), int(row["customers"])
-    return float(np.sqrt(variance / n)) if n > 1 else float("nan")
-
-
-def _lifetime(churn: float, horizon: int, yearly_discount: float) -> float:
-    months = np.arange(horizon)
-    return float((((1 - churn) ** months) / (1 + yearly_discount) ** (months / 12)).sum())
-
-
-def overall(values: pd.DataFrame, life: pd.DataFrame, *, months: int) -> dict[str, float]:
-    """Return what all segments together pay a customer (arpa), and their churn a month.
-
-    Args:
-        values: As `segment_values` returns them.
-        life: The life table by segment that they were made from.
-        months: Months watched.
-    """
-    paying = (values["value_minor"] / values["arpa"]).sum()
-    watched = life.groupby("group")["at_risk"].max().sum() if len(life) else 0
-    gone = life["events"].sum() if len(life) else 0
-    nan = float("nan")
-    return {
-        "arpa": float(values["value_minor"].sum() / paying) if paying else nan,
-        "churn": float(1 - (1 - gone / watched) ** (1 / months)) if watched else nan,
+        pays = worth * (pays - left) / left
+        rows.append(
+            {"segment": name, "customers": n, "share": n / totals["customers"].sum()}
+            | {"value_minor": int(row["value_minor"])}
+            | _ends("value_share", shares[name])
+            | _ends("arpa", Estimate(arpa, arpa - error, arpa + error))
+            | {"watched": churn.n}
+            | _ends("churn", churn)
+            | _ends("active_days", Estimate(active, active - days, active + days))
+            | _ends(
+                "worth",
+                Estimate(worth, worth - np.hypot(worth - least, pays), worth + np.hypot(most - worth, pays)),
+            )
+            | _ends("retained", net.get(name, Estimate(NAN)))
+        )
+    unit = f"money:{currency}"
+    units = {"share": "percent", "value_minor": unit, "value_share": "percent", "arpa": unit}
+    units |= {"churn": "percent", "active_days": "number", "worth": unit, "retained": "percent"}
+    paying = int(totals["paying"].sum())
+    averages = {
+        "arpa": float(totals["value_minor"].sum() / paying) if paying else NAN,
+        "churn": churn_of(life, None, months).value,
     }
+    return SegmentValues(Table(pd.DataFrame(rows), units), life, months, averages, shares)
 
 
-def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.95) -> Estimate:
-    """Estimate the share of revenue that some segments pay.
-
-    The interval is the delta method's for a ratio of sums over customers, each of whom either is in one of
-    the segments or is not.
+def churn_of(life: pd.DataFrame, segment: str | None, months: int, *, level: float = 0.95) -> Estimate:
+    """Return the churn a month of a segment, or of all: 1 - S^(1/m), with S the share still there at the end.
 
     Args:
-        totals: Columns segment, paying, value_minor and value_var.
-        names: The segments; those that are not there count as empty.
-        level: Level of the interval.
+        life: As from `departure_table`.
+        segment: The segment; None: all together.
+        months: The m months.
 
     Example:
-        >>> totals = pd.DataFrame({"segment": ["a", "b"], "paying": [100, 300],
-        ...                        "value_minor": [1000, 3000], "value_var": [4.0, 4.0]})
-        >>> share = value_share(totals, ["a"])
-        >>> round(share.value, 3), round(share.low, 3), round(share.high, 3)
-        (0.25, 0.207, 0.293)
+        >>> life = pd.DataFrame({"group": "a", "period": [1, 2], "at_risk": [100, 90], "events": [10, 9]})
+        >>> round(churn_of(life, "a", 2).value, 4)
+        0.1
     """
-    total = float(totals["value_minor"].sum())
-    n = int(totals["paying"].sum())
-    if not total > 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), n, level=level)
-    inside = totals["segment"].isin(names).to_numpy()
-    amounts, paying = totals["value_minor"].to_numpy(dtype=float), totals["paying"].to_numpy(dtype=float)
-    share = float(amounts[inside].sum() / total)
-    mean = amounts / np.maximum(paying, 1)
-    squares = paying * (np.nan_to_num(totals["value_var"].to_numpy(dtype=float)) + mean**2)
-    if share in (0.0, 1.0):
-        # Nobody, or everybody: what remains possible is Wilson's interval of the customers.
-        bound = proportion(int(n * share), n, level=level)
-        return Estimate(share, bound.low, bound.high, n, level=level)
-    variance = float((squares * np.where(inside, 1 - share, share) ** 2).sum()) / total**2
-    half = z_value(level) * float(np.sqrt(variance))
-    return Estimate(share, max(0.0, share - half), min(1.0, share + half), n, level=level)
+    mine = life if segment is None else life[life["group"] == segment]
+    there = int(mine.loc[mine["period"] == 1, "at_risk"].sum())
+    lost = proportion(int(mine["events"].sum()), there, level=level, of="customer", sample=segment)
+    ends = ((1 - (1 - share) ** (1 / months)) for share in (lost.value, lost.low, lost.high))
+    return replace(lost, **dict(zip(("value", "low", "high"), ends, strict=True)))
 
 
-def keeping(
-    values: pd.DataFrame,
-    *,
-    kept: float = 0.1,
-    horizon: int = 24,
-    margin: float = 1.0,
-    yearly_discount: float = 0.1,
-) -> pd.DataFrame:
-    """Say what it is worth to keep some of those who would leave each segment within a year.
+def _ends(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
-    A customer who is kept goes on to leave like others of the segment, and is worth what they are. The
-    leavers of a year are 1 - (1 - c)^12 of the customers; as more leave, more can be kept and each is worth
-    less, so the least and the greatest over the interval of churn are taken, and joined with the interval of
-    what they pay as in `segment_values`.
 
-    Args:
-        values: As `segment_values` returns them.
-        kept: The share of the leavers that is kept.
-        horizon: Months that count.
-        margin: Share of revenue that is left after the cost of serving.
-        yearly_discount: Discount rate a year.
-
-    Returns:
-        A row a segment, the dearest for each customer first: segment, customers, leavers (a year), money, and
-        per_customer, per_customer_low, per_customer_high (minor units).
-
-    Example:
-        >>> values = pd.DataFrame({"segment": ["a"], "customers": [1000], "arpa": [1000.0],
-        ...     "arpa_high": [1010.0], "churn": [0.05], "churn_low": [0.04], "churn_high": [0.06]})
-        >>> keeping(values).round(0)[["leavers", "money"]].values.tolist()
-        [[460.0, 606311.0]]
-    """
-    rows = []
-    for row in values.to_dict("records"):
-        ends = [row["churn"], *np.linspace(row["churn_low"], row["churn_high"], 21)]
-        leavers = [1 - (1 - churn) ** 12 for churn in ends]
-        each = [
-            share * kept * row["arpa"] * margin * _lifetime(churn, horizon, yearly_discount)
-            for share, churn in zip(leavers, ends, strict=True)
-        ]
-        n, value = int(row["customers"]), each[0]
-        pays = value * (row["arpa_high"] - row["arpa"]) / row["arpa"]
-        low = value - float(np.hypot(value - min(each), pays))
-        high = value + float(np.hypot(max(each) - value, pays))
-        rows.append((row["segment"], n, leavers[0] * n, value * n, value, low, high))
-    columns = [
-        "segment",
-        "customers",
-        "leavers",
-        "money",
-        "per_customer",
-        "per_customer_low",
-        "per_customer_high",
-    ]
-    return pd.DataFrame(rows, columns=columns).sort_values("per_customer", ascending=False, ignore_index=True)
+# --- who moved ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -421,162 +503,121 @@ class Migration:
 
     Attributes:
         matrix: A row for each earlier segment, a column for each later one: customers.
-        shares: The same as shares of the row.
         stayed: Of those subscribed at both days, the share in the same segment.
-        gains: A row a move between different places, the weightiest first: before, after, customers,
-            change_minor, low, high.
-        change: What the moves between segments changed in revenue a month, of customers who stayed.
-        lost: The revenue a month that left, negative.
-        won: The revenue a month that came.
+        gains: A row a move between different places, the weightiest first: before, after, customers and
+            change_minor with its interval.
+        change: What the moves between segments changed in revenue a month; its case: "more" or "less".
+        lost: The revenue a month that left.
+        came: The revenue a month that came.
     """
 
     matrix: pd.DataFrame
-    shares: pd.DataFrame
     stayed: Estimate
-    gains: pd.DataFrame
+    gains: Table
     change: Estimate
     lost: Estimate
-    won: Estimate
+    came: Estimate
+
+    @property
+    def between(self) -> Table:
+        """The moves of customers who were subscribed on both days."""
+        both = self.gains.pipe(lambda rows: rows[(rows[["before", "after"]] != LEFT).all(axis=1)])
+        return both.renamed(change_minor="change")
+
+    @property
+    def shares(self) -> Table:
+        """Where those of each earlier segment are now: shares of the row."""
+        rows = self.matrix.div(self.matrix.sum(axis=1), axis=0).drop(index=LEFT, errors="ignore")
+        return Table(rows, dict.fromkeys(map(str, rows), "percent"))
 
 
-def migration(moves: pd.DataFrame, *, level: float = 0.95) -> Migration:
+def migration(
+    moves: pd.DataFrame, currency: str, order: Sequence[str] = (), *, level: float = 0.95
+) -> Migration:
     """Read who moved from which segment to which.
 
     A sum of changes is as uncertain as its squares say, were the same customers to decide again by chance.
 
     Args:
         moves: Columns before, after, customers, then_minor, now_minor and change_squares.
-        level: Level of the intervals.
+        currency: The currency of the amounts.
+        order: Segments in the order in which to list them; others follow by name.
 
-    Raises:
-        NotApplicable: Nobody was there on the earlier day.
+    Returns:
+        The migration; its estimates are not available where nobody was there on the earlier day.
 
     Example:
         >>> moves = pd.DataFrame({"before": ["a", "a", "a"], "after": ["a", "b", "not subscribed"],
         ...     "customers": [8, 1, 1], "then_minor": [800, 100, 100], "now_minor": [800, 150, 0],
         ...     "change_squares": [0.0, 2500.0, 10000.0]})
-        >>> found = migration(moves)
+        >>> found = migration(moves, "EUR")
         >>> round(found.stayed.value, 3), found.change.value, found.lost.value
-        (0.889, 50.0, -100.0)
+        (0.889, 50.0, 100.0)
     """
-    there = moves[moves["before"] != LEFT]
-    if there.empty:
-        raise NotApplicable("Nobody was subscribed on the earlier day, so nobody can have moved since.")
-    rows = sorted(set(there["before"]))
-    columns = [*sorted(set(moves["after"]) - {LEFT}), LEFT]
-    index = [*rows, *({LEFT} & set(moves["before"]))]
-    matrix = (
-        moves.pivot_table(index="before", columns="after", values="customers", aggfunc="sum", fill_value=0)
-        .reindex(index=index, columns=columns, fill_value=0)
-        .astype(int)
-    )
-    shares = matrix.div(matrix.sum(axis=1), axis=0)
-    both = moves[(moves["before"] != LEFT) & (moves["after"] != LEFT)]
-    same = int(both.loc[both["before"] == both["after"], "customers"].sum())
-    z = z_value(level)
-    other = moves[moves["before"] != moves["after"]].assign(
-        change_minor=lambda t: (t["now_minor"] - t["then_minor"]).astype(float),
-        error=lambda t: z * np.sqrt(t["change_squares"].astype(float)),
-    )
-    other = other.assign(
-        low=other["change_minor"] - other["error"], high=other["change_minor"] + other["error"]
-    )
-    gains = other.sort_values("change_minor", key=lambda c: -c.abs(), kind="stable")
+    place = {name: number for number, name in enumerate(order)} | {LEFT: len(order) + 1}
 
-    def total(part: pd.DataFrame) -> Estimate:
-        value = float((part["now_minor"] - part["then_minor"]).sum())
-        half = z * float(np.sqrt(part["change_squares"].sum()))
-        return Estimate(value, value - half, value + half, int(part["customers"].sum()), level=level)
+    def ordered(names: Any) -> list[str]:
+        return sorted(names, key=lambda name: (place.get(name, len(order)), name))
 
+    matrix = moves.pivot_table(
+        index="before", columns="after", values="customers", aggfunc="sum", fill_value=0
+    )
+    columns = ordered({*matrix.columns, LEFT})
+    matrix = matrix.reindex(index=ordered(matrix.index), columns=columns, fill_value=0).astype(int)
+    half = z_value(level) * np.sqrt(moves["change_squares"].astype(float))
+    change = (moves["now_minor"] - moves["then_minor"]).astype(float)
+    ends = {"change_minor": change, "change_minor_low": change - half, "change_minor_high": change + half}
+    moved = moves.assign(**ends)[moves["before"] != moves["after"]]
+    there = (moves["before"] != LEFT) & (moves["after"] != LEFT)
+    same = moves["before"] == moves["after"]
+    unit, people = f"money:{currency}", moves["customers"]
+
+    def total(part: pd.Series) -> Estimate:
+        if (moves["before"] == LEFT).all():
+            return Estimate(NAN, unit=unit)
+        value, squares = float(change[part].sum()), float(moves.loc[part, "change_squares"].sum())
+        case, n = "more" if value >= 0 else "less", int(people[part].sum())
+        return money_sum(value, squares, n, level=level, of="customer", unit=unit, case=case)
+
+    gains = moved.sort_values("change_minor", key=lambda c: -c.abs(), kind="stable", ignore_index=True)
     return Migration(
         matrix=matrix,
-        shares=shares,
-        stayed=proportion(same, int(both["customers"].sum()), level=level),
-        gains=gains[["before", "after", "customers", "change_minor", "low", "high"]].reset_index(drop=True),
-        change=total(both[both["before"] != both["after"]]),
-        lost=total(moves[moves["after"] == LEFT]),
-        won=total(moves[moves["before"] == LEFT]),
+        stayed=proportion(
+            int(people[there & same].sum()), int(people[there].sum()), level=level, of="customer"
+        ),
+        gains=Table(gains[["before", "after", "customers", *ends]], {"change_minor": unit}),
+        change=total(there & ~same),
+        lost=total(moves["after"] == LEFT).scaled(-1.0),
+        came=total(moves["before"] == LEFT),
     )
 
 
-def total_keeping(levers: pd.DataFrame, *, level: float = 0.95) -> Estimate:
-    """Add up what keeping is worth in all segments.
-
-    Args:
-        levers: As `keeping` returns them; segments of which churn is not known count for nothing.
-        level: Level of their intervals, which are joined as of independent estimates.
-
-    Returns:
-        The sum in minor units; n is the customers of the segments.
-    """
-    known = levers.dropna(subset=["money"])
-    size = known["customers"].to_numpy(dtype=float)
-    ends = {end: known[f"per_customer{end}"].to_numpy(dtype=float) * size for end in ("", "_low", "_high")}
-    return _joined(ends[""], ends["_low"], ends["_high"], int(size.sum()), level)
-
-
-def _joined(value: Any, low: Any, high: Any, n: int, level: float) -> Estimate:
-    """The sum of independent estimates, its interval by variance estimates recovery."""
-    total = float(value.sum())
-    below, above = (float(np.sqrt(((value - end) ** 2).sum())) for end in (low, high))
-    return Estimate(total, total - below, total + above, n, level=level)
-
-
-def moved_worth(moves: pd.DataFrame, values: pd.DataFrame, *, level: float = 0.95) -> Estimate:
+def moved_worth(moved: Migration, values: SegmentValues, *, level: float = 0.95) -> Estimate:
     """Say what moves between segments changed in what customers are worth.
 
     Whoever moved counts as worth what customers of the new segment are, no longer what those of the old one
     are: the sum over segments of (came - went) times a customer's worth, where moves into and out of
-    segments of unknown worth are left out. That the move is lasting is taken for granted.
+    segments of unknown worth are left out. It assumes that the move is lasting.
 
     Args:
-        moves: Columns before, after and customers, as in `Migration.gains`.
-        values: Segments with worth, worth_low and worth_high, as `segment_values` returns them.
-        level: Level of their intervals, which are joined as of independent estimates (Zou and Donner 2008).
+        moved: Who moved.
+        values: The worth of each segment; their intervals are joined as of independent estimates (Zou and
+            Donner 2008).
 
     Returns:
-        The change in minor units; n is the customers who moved.
-
-    Example:
-        >>> moves = pd.DataFrame({"before": ["a", "b"], "after": ["b", "a"], "customers": [30, 10]})
-        >>> values = pd.DataFrame({"segment": ["a", "b"], "worth": [100.0, 150.0],
-        ...                        "worth_low": [90.0, 150.0], "worth_high": [110.0, 150.0]})
-        >>> found = moved_worth(moves, values)
-        >>> found.value, found.low, found.high, found.n
-        (1000.0, 800.0, 1200.0, 40)
+        The change; n is the customers who moved; its case: "raised", "lowered" or "nobody".
     """
-    known = values.dropna(subset=["worth", "worth_low", "worth_high"]).set_index("segment")
+    known = values.table.frame.dropna(subset=["worth", "worth_low", "worth_high"]).set_index("segment")
+    moves = moved.gains.frame
     inside = moves[moves["before"].isin(known.index) & moves["after"].isin(known.index)]
     came, went = (inside.groupby(side)["customers"].sum() for side in ("after", "before"))
     net = came.reindex(known.index, fill_value=0) - went.reindex(known.index, fill_value=0)
-    ends = [(net * known[end]).to_numpy(dtype=float) for end in ("worth", "worth_low", "worth_high")]
-    low, high = np.minimum(ends[1], ends[2]), np.maximum(ends[1], ends[2])
-    return _joined(ends[0], low, high, int(inside["customers"].sum()), level)
-
-
-def differences(
-    table: pd.DataFrame, value: str, *, better: str, groups: str = "segment"
-) -> tuple[str, str] | None:
-    """Return the two groups whose intervals of a value are farthest apart, best first; None if all overlap.
-
-    Example:
-        >>> table = pd.DataFrame({"segment": ["a", "b"], "churn": [0.02, 0.05], "churn_low": [0.01, 0.04],
-        ...                       "churn_high": [0.03, 0.06]})
-        >>> differences(table, "churn", better="down")
-        ('a', 'b')
-    """
-    known = table.dropna(subset=[value, f"{value}_low", f"{value}_high"])
-    if len(known) < 2:
-        return None
-    ordered = known.sort_values(value, kind="stable")
-    least, most = ordered.iloc[0], ordered.iloc[-1]
-    if least[f"{value}_high"] >= most[f"{value}_low"]:
-        return None
-    pair = (str(least[groups]), str(most[groups]))
-    return pair if better == "down" else (pair[1], pair[0])
-
-
-def ordered_by(segments: Iterable[str], table: pd.DataFrame) -> list[str]:
-    """Return segments in the order in which a table has them; those it has not come last, by name."""
-    place = {name: number for number, name in enumerate(table["segment"])}
-    return sorted(segments, key=lambda name: (place.get(name, len(place)), name))
+    value, *ends = ((net * known[end]).to_numpy(dtype=float) for end in ("worth", "worth_low", "worth_high"))
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    total, n = float(value.sum()), int(inside["customers"].sum())
+    below, above = (float(np.sqrt(((value - end) ** 2).sum())) for end in (low, high))
+    case = "nobody" if not n else "raised" if total >= 0 else "lowered"
+    unit = values.table.units["worth"]
+    return Estimate(
+        total, total - below, total + above, n=n, of="customer", unit=unit, level=level, case=case
+    )

@@ -7,16 +7,19 @@ Each class has its own chances of every answer, and answers are independent with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tenure.errors import NotApplicable
+from tenure.models.composition import is_protected
+from tenure.result import NAN, Estimate, Table, counted
+from tenure.stats.clusters import one_thread
 from tenure.stats.intervals import proportion
-from tenure.stats.lifetable import holm, z_value
+from tenure.stats.lifetable import chi2_p, holm, z_value
+from tenure.stats.newton import minimize
 
 Array = NDArray[Any]
 
@@ -45,9 +48,6 @@ def encode(answers: pd.DataFrame, questions: pd.DataFrame, *, rare: float = 0.02
         questions: A row a question, in that order: question, answered, scores, least, most.
         rare: Words given by a smaller share are *other*.
 
-    Raises:
-        NotApplicable: Fewer than two questions have two answers or more.
-
     Example:
         >>> answers = pd.DataFrame({"customer_id": ["a", "b", "c"], "score_1": [5, 1, None],
         ...     "answer_1": None, "score_2": None, "answer_2": ["films", "series", "films"]})
@@ -58,30 +58,22 @@ def encode(answers: pd.DataFrame, questions: pd.DataFrame, *, rare: float = 0.02
     """
     codes, levels = {}, {}
     for place, row in enumerate(questions.to_dict("records"), 1):
-        if row["scores"] * 2 >= row["answered"]:
-            score = pd.to_numeric(answers[f"score_{place}"])
-            if row["most"] - row["least"] >= 3:
-                column = (score >= row["most"] - 1).astype(float).where(score.notna())
-                names: tuple[str, ...] = ("does not agree", "agrees")
-            else:
-                known = sorted(score.dropna().unique())
-                column = score.map({value: float(code) for code, value in enumerate(known)})
-                names = tuple(f"{value:g}" for value in known)
+        score, given = pd.to_numeric(answers[f"score_{place}"]), answers[f"answer_{place}"]
+        if row["scores"] * 2 < row["answered"]:
+            shares = given.map(given.value_counts(normalize=True))
+            given = given.where(given.isna() | shares.ge(rare), "other")
+            names = tuple(sorted(given.dropna().unique()))
+            column = given.map({value: float(code) for code, value in enumerate(names)})
+        elif row["most"] - row["least"] >= 3:
+            names = ("does not agree", "agrees")
+            column = (score >= row["most"] - 1).astype(float).where(score.notna())
         else:
-            text = answers[f"answer_{place}"]
-            shares = text.value_counts(normalize=True)
-            text = text.where(text.isna() | text.map(shares).ge(rare), "other")
-            names = tuple(sorted(text.dropna().unique()))
-            column = text.map({value: float(code) for code, value in enumerate(names)})
+            known = sorted(score.dropna().unique())
+            names = tuple(f"{value:g}" for value in known)
+            column = score.map({value: float(code) for code, value in enumerate(known)})
         if len(column.dropna().unique()) > 1:
-            codes[row["question"]] = column.astype(float)
-            levels[row["question"]] = names
-    if len(codes) < 2:
-        raise NotApplicable(
-            "Fewer than two questions of the survey got different answers: no groups can be told."
-        )
-    frame = pd.DataFrame(codes)
-    frame.index = pd.Index(answers["customer_id"], name="customer_id")
+            codes[row["question"]], levels[row["question"]] = column.astype(float), names
+    frame = pd.DataFrame(codes, index=answers.index).set_axis(pd.Index(answers["customer_id"]), axis=0)
     return Items(frame[frame.notna().any(axis=1)], levels)
 
 
@@ -90,30 +82,44 @@ class LatentClasses:
     """Classes of people who answer alike.
 
     Attributes:
-        structure: Whether more than one class is needed.
-        reason: Why, in a sentence.
+        reason: Why there are as many, or why none were looked for; a sentence.
+        n: Customers who answered.
+        k: The chosen number; 0: none were looked for.
         evidence: A row a number of classes: k, log_likelihood, parameters, bic, entropy.
-        k: The chosen number.
         entropy: Relative entropy, from 0 (nobody can be told) to 1 (everybody can).
-        classes: A row a class, the largest first: segment, share, low, high.
+        classes: A row a class, the largest first: segment and share with its interval.
         profile: A row a question, answer and class: question, answer, segment, chance, base.
         members: customer_id, segment and chance (of being in it).
         errors: Chances to be taken for class b when being of class a; rows a, columns b.
         missing: The share of answers that are missing.
-        n: Customers who answered.
     """
 
-    structure: bool
     reason: str
-    evidence: pd.DataFrame
-    k: int
-    entropy: float
-    classes: pd.DataFrame
-    profile: pd.DataFrame
-    members: pd.DataFrame
-    errors: Array
-    missing: float
-    n: int
+    n: int = 0
+    k: int = 0
+    evidence: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    entropy: float = NAN
+    classes: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    profile: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    members: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["customer_id", "segment"]))
+    errors: Array = field(default_factory=lambda: np.ones((1, 1)))
+    missing: float = NAN
+
+    @property
+    def structure(self) -> bool:
+        """Whether more than one class is needed."""
+        return self.k > 1
+
+    @property
+    def number(self) -> Estimate:
+        """How many classes there are; its case: "classes", "one class" or "not available"."""
+        if not self.structure:
+            case = "one class" if self.k else "not available"
+            return Estimate(NAN, n=self.n, of="respondent", unit="count", case=case)
+        first = self.classes.frame.iloc[0]
+        words = {"name": first["segment"], "share": Estimate(first["share"], unit="percent")}
+        found = counted(self.k, self.n, of="respondent")
+        return replace(found, case="classes", words=words)
 
 
 def find_classes(items: Items, *, most: int = 6, starts: int = 4, seed: int = 0) -> LatentClasses:
@@ -124,95 +130,68 @@ def find_classes(items: Items, *, most: int = 6, starts: int = 4, seed: int = 0)
         most: The most classes to try.
         starts: Random starts of each fit.
         seed: The random seed.
-
-    Raises:
-        NotApplicable: Too few people answered.
     """
-    codes = items.codes
-    if len(codes) < _LEAST:
-        raise NotApplicable(
-            f"Only {len(codes)} customers answered the psychographic survey; at least {_LEAST} are needed to "
-            "look for groups among them."
+    codes, n = items.codes, len(items.codes)
+    if len(codes.columns) < 2:
+        return LatentClasses(
+            "Fewer than two questions of the survey got different answers: no groups can be told.", n
         )
-    from threadpoolctl import threadpool_limits
+    if n < _LEAST:
+        return LatentClasses(
+            f"Only {n} customers answered the psychographic survey; at least {_LEAST} are needed to look for "
+            "groups among them.",
+            n,
+        )
+    from stepmix import StepMix
 
     fits, rows = {}, []
     for k in range(1, most + 1):
-        with threadpool_limits(1):
-            fits[k] = _stepmix(k, codes, seed, starts)
-        model = fits[k]
-        log_likelihood = float(model.score(codes) * len(codes))
-        bic = float(model.n_parameters * np.log(len(codes)) - 2 * log_likelihood)
-        rows.append((k, log_likelihood, int(model.n_parameters), bic, _entropy(_chances(model, codes))))
+        model = StepMix(
+            k, measurement="categorical_nan", n_init=starts if k > 1 else 1, max_iter=1000, abs_tol=1e-6,
+            random_state=seed, progress_bar=0,
+        )  # fmt: skip
+        with one_thread():
+            fits[k] = model.fit(codes)
+        log_likelihood = float(model.score(codes) * n)
+        bic = float(model.n_parameters * np.log(n) - 2 * log_likelihood)
+        entropy = _entropy(model.predict_proba(codes))
+        rows.append((k, log_likelihood, int(model.n_parameters), bic, entropy))
         if k > 2 and bic > rows[-2][3]:
             break
     evidence = pd.DataFrame(rows, columns=["k", "log_likelihood", "parameters", "bic", "entropy"])
     k = int(evidence["k"].to_numpy()[evidence["bic"].to_numpy().argmin()])
-    chances = _chances(fits[k], codes)
+    chances = fits[k].predict_proba(codes)
     order = np.argsort(-chances.sum(axis=0), kind="stable")
     chances = chances[:, order]
     profile = _profile(fits[k], items, order)
     names = _names(profile, k)
     modal = chances.argmax(axis=1)
     errors = np.array([[chances[modal == b, a].sum() for b in range(k)] for a in range(k)])
-    errors = errors / errors.sum(axis=1, keepdims=True)
-    sizes = [proportion(round(total), len(codes)) for total in chances.sum(axis=0)]
-    classes = pd.DataFrame(
-        {
-            "segment": names,
-            "share": chances.mean(axis=0),
-            "low": [size.low for size in sizes],
-            "high": [size.high for size in sizes],
-        }
-    )
-    members = pd.DataFrame(
-        {
-            "customer_id": codes.index,
-            "segment": np.asarray(names, dtype=object)[modal],
-            "chance": chances.max(axis=1),
-        }
-    )
-    reason = (
+    sizes = [proportion(round(total), n) for total in chances.sum(axis=0)]
+    ends = {"share_low": [size.low for size in sizes], "share_high": [size.high for size in sizes]}
+    classes = pd.DataFrame({"segment": names, "share": chances.mean(axis=0), **ends})
+    segment = np.asarray(names, dtype=object)
+    return LatentClasses(
         "More classes, or fewer, explain the answers less well for what they cost (BIC)."
         if k > 1
-        else "One class explains the answers as well as several: people do not fall into groups by them."
-    )
-    return LatentClasses(
-        structure=k > 1,
-        reason=reason,
-        evidence=evidence,
+        else "One class explains the answers as well as several: people do not fall into groups by them.",
+        n=n,
         k=k,
+        evidence=Table(evidence),
         entropy=_entropy(chances),
-        classes=classes,
-        profile=profile.assign(segment=[names[place] for place in profile["segment"]]),
-        members=members,
-        errors=errors,
+        classes=Table(classes, {"share": "percent"}),
+        profile=Table(
+            profile.assign(segment=segment[profile["segment"]]), {"chance": "percent", "base": "percent"}
+        ),
+        members=pd.DataFrame(
+            {"customer_id": codes.index, "segment": segment[modal], "chance": chances.max(axis=1)}
+        ),
+        errors=errors / errors.sum(axis=1, keepdims=True),
         missing=float(codes.isna().to_numpy().mean()),
-        n=len(codes),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class ClassCovariates:
-    """What goes with being of a class.
-
-    Attributes:
-        table: A row a class (but the reference class) and level: segment, characteristic, level, ratio (of
-            the odds against the reference class and level), low, high, p, p_adjusted.
-        reference: The reference class.
-        n: Customers with all characteristics known.
-        left_out: Characteristics for which too few answered.
-    """
-
-    table: pd.DataFrame
-    reference: str
-    n: int
-    left_out: tuple[str, ...] = ()
-
-
-def class_covariates(
-    found: LatentClasses, characteristics: pd.DataFrame, *, level: float = 0.95
-) -> ClassCovariates:
+def class_covariates(found: LatentClasses, characteristics: pd.DataFrame, *, level: float = 0.95) -> Table:
     """Relate classes to characteristics, allowing for people being put into the wrong class.
 
     The third of three steps, adjusted by maximum likelihood (Vermunt 2010): a multinomial logit of the true
@@ -222,121 +201,94 @@ def class_covariates(
     Args:
         found: Classes, as `find_classes` returns them.
         characteristics: Text columns, indexed by customer_id; the commonest level is the reference. They
-            are taken in order, as long as ten customers answered for each number that is estimated.
+            are taken in order, as long as ten customers answered for each number that is estimated; protected
+            ones are left out.
         level: Level of the intervals.
 
-    Raises:
-        NotApplicable: There is one class only, or no characteristic varies.
+    Returns:
+        A row a class (but the largest, the reference class) and level: segment, characteristic, level, ratio
+        (of the odds against the reference class and level) with its interval, p, p_adjusted; surest first.
+        Notes name the characteristics for which too few answered, or say why there are no rows.
     """
-    if found.k < 2:
-        raise NotApplicable("There is one class only, so nothing can go with being of another.")
+    if not found.structure:
+        return Table(pd.DataFrame(), notes=["There are no classes to relate to characteristics."])
     frame = characteristics.reindex(found.members["customer_id"]).reset_index(drop=True)
+    frame = frame[[column for column in frame if not is_protected(str(column))]]
     chosen, numbers = [], 1
     for column in frame:
         more = max(frame[column].nunique() - 1, 0)
         if (numbers + more) * (found.k - 1) * _PER_NUMBER <= len(frame):
             chosen.append(column)
             numbers += more
-    left_out = tuple(str(column) for column in frame if column not in chosen)
-    frame = frame[chosen]
-    known = frame.notna().all(axis=1).to_numpy()
-    design, levels = _dummies(frame[known])
+    left_out = [str(column).replace("_", " ") for column in frame if column not in chosen]
+    known = frame[chosen].notna().all(axis=1).to_numpy()
+    x, levels = _dummies(frame.loc[known, chosen])
     if not levels:
-        raise NotApplicable(
-            "None of the characteristics of those who answered varies, or too few answered to relate them."
-        )
-    names = found.classes["segment"].tolist()
+        why = "None of the characteristics of those who answered varies, or too few answered to relate them."
+        return Table(pd.DataFrame(), notes=[why])
+    names = found.classes.frame["segment"].tolist()
     seen = found.members["segment"].map({name: place for place, name in enumerate(names)}).to_numpy()[known]
-    beta, covariance = _third_step(design, seen, found.errors)
-    z, rows = z_value(level), []
-    width = design.shape[1]
-    for place in range(1, found.k):
-        for column, (name, value) in enumerate(levels, 1):
-            at = (place - 1) * width + column
-            estimate, error = beta.ravel()[at], np.sqrt(max(covariance[at, at], 0.0))
-            rows.append(
-                (
-                    names[place],
-                    name,
-                    value,
-                    *np.exp([estimate, estimate - z * error, estimate + z * error]),
-                    _p(estimate, error),
-                )
-            )
-    table = pd.DataFrame(rows, columns=["segment", "characteristic", "level", "ratio", "low", "high", "p"])
+    beta, covariance = _third_step(x, seen, found.errors)
+    estimate, z = beta[:, 1:].ravel(), z_value(level)
+    variance = np.diag(covariance).reshape(beta.shape)[:, 1:].ravel()
+    error = np.sqrt(np.maximum(variance, 0.0))
+    rows = [(segment, name, value) for segment in names[1:] for name, value in levels]
+    table = pd.DataFrame(rows, columns=["segment", "characteristic", "level"]).assign(
+        ratio=np.exp(estimate),
+        ratio_low=np.exp(estimate - z * error),
+        ratio_high=np.exp(estimate + z * error),
+        p=[chi2_p((b / e) ** 2, 1) if e > 0 else NAN for b, e in zip(estimate, error, strict=True)],
+    )
     table["p_adjusted"] = holm(table["p"].to_numpy(dtype=float))
-    return ClassCovariates(table, names[0], int(known.sum()), left_out)
-
-
-def _stepmix(k: int, codes: pd.DataFrame, seed: int, starts: int) -> Any:
-    import warnings
-
-    from stepmix import StepMix
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return StepMix(
-            k,
-            measurement="categorical_nan",
-            n_init=starts if k > 1 else 1,
-            max_iter=1000,
-            abs_tol=1e-6,
-            random_state=seed,
-            progress_bar=0,
-        ).fit(codes)
-
-
-def _chances(model: Any, codes: pd.DataFrame) -> Array:
-    return np.asarray(model.predict_proba(codes), dtype=float)
+    notes = [f"Too few answered to look at {', '.join(left_out)}."] if left_out else []
+    table = table.sort_values("p", kind="stable", ignore_index=True)
+    return Table(table, {"ratio": "ratio", "p": "p", "p_adjusted": "p"}, notes)
 
 
 def _entropy(chances: Array) -> float:
     """Relative entropy (Ramaswamy and others 1993)."""
     n, k = chances.shape
-    if k < 2:
-        return float("nan")
     safe = np.clip(chances, 1e-300, 1.0)
-    return float(1 + (chances * np.log(safe)).sum() / (n * np.log(k)))
+    return float(1 + (chances * np.log(safe)).sum() / (n * np.log(k))) if k > 1 else NAN
 
 
 def _profile(model: Any, items: Items, order: Array) -> pd.DataFrame:
     parameters = model.get_parameters()["measurement"]
-    chances = np.asarray(parameters["pis"])[order]
-    most = int(parameters["max_n_outcomes"])
+    chances, most = np.asarray(parameters["pis"])[order], int(parameters["max_n_outcomes"])
     rows = []
     for place, question in enumerate(items.codes.columns):
         base = items.codes[question].value_counts(normalize=True)
         for code, answer in enumerate(items.levels[question]):
-            for segment in range(len(chances)):
-                chance = float(chances[segment, place * most + code])
-                rows.append((question, answer, segment, chance, float(base.get(float(code), 0.0))))
+            for segment, chance in enumerate(chances[:, place * most + code]):
+                rows.append((question, answer, segment, float(chance), float(base.get(float(code), 0.0))))
     return pd.DataFrame(rows, columns=["question", "answer", "segment", "chance", "base"])
 
 
 def _names(profile: pd.DataFrame, k: int) -> list[str]:
     """Name each class by the two answers that it gives most more often than others."""
     chosen: list[str] = []
+    said = profile[profile["answer"] != "does not agree"]
+    said = said.assign(more=said["chance"] - said["base"])
+    said = said[said["more"] > 0.02].sort_values(
+        ["more", "question", "answer"], ascending=[False, True, True]
+    )
     for segment in range(k):
-        mine = profile[(profile["segment"] == segment) & (profile["answer"] != "does not agree")]
-        mine = mine.assign(more=mine["chance"] - mine["base"])
-        mine = mine.sort_values(["more", "question", "answer"], ascending=[False, True, True])
-        mine = mine[mine["more"] > 0.02]
+        mine = said[said["segment"] == segment].head(2)
         words = [
             (r["question"] if r["answer"] == "agrees" else f"{r['question']} {r['answer']}").replace("_", " ")
             for r in mine.to_dict("records")
         ]
-        words = words or ["average"]
-        name = ", ".join(words[:2])
+        name = ", ".join(words or ["average"])
         chosen.append(name if name not in chosen else f"{name} {segment + 1}")
     return chosen
 
 
 def _dummies(frame: pd.DataFrame) -> tuple[Array, list[tuple[str, str]]]:
+    """A column of ones and one of each level but the commonest."""
     columns, levels = [np.ones(len(frame))], []
     for name in frame.columns:
         text = frame[name].astype(str)
-        counts = text.value_counts()
-        for value in sorted(counts.index[1:]):
+        for value in sorted(text.value_counts().index[1:]):
             columns.append((text == value).to_numpy(dtype=float))
             levels.append((str(name), str(value)))
     return np.column_stack(columns), levels
@@ -344,46 +296,23 @@ def _dummies(frame: pd.DataFrame) -> tuple[Array, list[tuple[str, str]]]:
 
 def _third_step(x: Array, seen: Array, errors: Array) -> tuple[Array, Array]:
     """Multinomial logit of the true class, read through known errors: estimates and robust covariance."""
-    from scipy import optimize
-
-    k, width = len(errors), x.shape[1]
+    k, (n, width) = len(errors), x.shape
     reading = errors[:, seen].T  # the chance of what was seen, by true class
 
     def parts(theta: Array) -> tuple[Array, Array]:
-        linear = np.column_stack([np.zeros(len(x)), x @ theta.reshape(k - 1, width).T])
-        linear -= linear.max(axis=1, keepdims=True)
-        prior = np.exp(linear)
+        """Each customer's likelihood and derivative of its logarithm."""
+        linear = np.column_stack([np.zeros(n), x @ theta.reshape(k - 1, width).T])
+        prior = np.exp(linear - linear.max(axis=1, keepdims=True))
         prior /= prior.sum(axis=1, keepdims=True)
         joint = prior * reading
-        return prior, joint
+        total = joint.sum(axis=1, keepdims=True)
+        moved = joint / total - prior
+        return total, np.hstack([moved[:, [c]] * x for c in range(1, k)])
 
     def loss(theta: Array) -> tuple[float, Array]:
-        prior, joint = parts(theta)
-        total = joint.sum(axis=1)
-        return -float(np.log(total).sum()), -_gradients(prior, joint, x).sum(axis=0)
+        total, slopes = parts(theta)
+        return -float(np.log(total).mean()), -slopes.mean(axis=0)
 
-    found = optimize.minimize(
-        loss, np.zeros((k - 1) * width), jac=True, method="BFGS", options={"gtol": 1e-6}
-    )
-    theta = found.x
-    step, size = 1e-5, len(theta)
-    hessian = np.empty((size, size))
-    for i in range(size):
-        shift = np.zeros(size)
-        shift[i] = step
-        hessian[i] = (loss(theta + shift)[1] - loss(theta - shift)[1]) / (2 * step)
-    bread = np.linalg.pinv((hessian + hessian.T) / 2)
-    gradients = _gradients(*parts(theta), x)
-    return theta.reshape(k - 1, width), bread @ (gradients.T @ gradients) @ bread
-
-
-def _gradients(prior: Array, joint: Array, x: Array) -> Array:
-    """Each customer's derivative of the log-likelihood."""
-    posterior = joint / joint.sum(axis=1, keepdims=True)
-    return np.hstack([(posterior - prior)[:, [c]] * x for c in range(1, prior.shape[1])])
-
-
-def _p(estimate: float, error: float) -> float:
-    from tenure.stats.lifetable import chi2_p
-
-    return chi2_p((estimate / error) ** 2, 1) if error > 0 else float("nan")
+    theta, square = minimize(loss, np.zeros((k - 1) * width))
+    bread, slopes = np.linalg.pinv(square * n), parts(theta)[1]
+    return theta.reshape(k - 1, width), bread @ (slopes.T @ slopes) @ bread

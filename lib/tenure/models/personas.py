@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from tenure.models.composition import is_protected
-from tenure.models.segments import effects
+from tenure.models.composition import SegmentValues, is_protected
+from tenure.models.segments import OTHER, Array, Labels, Rule, effects, rfm_actions
 from tenure.result import Estimate
 from tenure.stats.intervals import proportion
-
-Array = NDArray[Any]
 
 # With fewer members than this in each half of the sample, a rule's accuracy would be a guess.
 _LEAST = 20
@@ -81,9 +78,9 @@ def plain_rules(
     from sklearn.tree import DecisionTreeClassifier
 
     allowed = [name for name in features if not is_protected(name)]
-    values = sample[allowed].apply(pd.to_numeric).to_numpy(dtype=float, na_value=np.nan)
+    known = sample[allowed].apply(pd.to_numeric).astype(float)
     # A missing value holds no condition, so the tree may not split by it: it sees the middle one instead.
-    values = np.where(np.isfinite(values), values, _middles(values))
+    values = known.fillna(known.median()).fillna(0.0).to_numpy()
     half = np.random.default_rng(seed).permutation(len(sample)) % 2 == 0
     rules = {}
     for segment in sorted(set(segments)):
@@ -108,8 +105,8 @@ def plain_rules(
         rules[str(segment)] = PlainRule(
             str(segment),
             best,
-            precision=proportion(true, int(hit.sum())),
-            recall=proportion(true, int(mine[~half].sum())),
+            precision=proportion(true, int(hit.sum()), of="customer"),
+            recall=proportion(true, int(mine[~half].sum()), of="customer"),
         )
     return rules
 
@@ -123,57 +120,66 @@ def medoids(points: Array, segments: Array) -> dict[str, int]:
         >>> medoids(np.array([[0.0], [1.0], [2.0], [9.0]]), np.array(["a", "a", "a", "b"]))
         {'a': 1, 'b': 3}
     """
+    from scipy.spatial.distance import cdist
+
     found = {}
     for segment in sorted(set(segments)):
         rows = np.flatnonzero(segments == segment)
         some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 500)).astype(int))]
-        away = np.zeros(len(rows))
-        for place in some:
-            away += np.sqrt(((points[rows] - points[place]) ** 2).sum(axis=1))
-        found[str(segment)] = int(rows[away.argmin()])
+        found[str(segment)] = int(rows[cdist(points[rows], points[some]).sum(axis=1).argmin()])
     return found
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
-    """What the members of each segment are like.
+class Personas:
+    """What the members of each segment are like, and what to do for them.
 
     Attributes:
-        effects: What sets them apart: segment, feature, inside, outside, g, low, high, n.
+        worth: What each segment pays and is worth.
+        effects: What sets them apart, as `tenure.models.segments.effects` returns it.
         rules: By segment a rule of two or three conditions.
-        typical: Indexed by segment, the row of its most typical member.
+        typical: Indexed by segment, its most typical member.
+        common: Rows of a `Representation` that may be used to target.
+        actions: By segment what to do.
+        labels: The columns that hold shares, with their kind and level.
     """
 
+    worth: SegmentValues
     effects: pd.DataFrame
-    rules: dict[str, PlainRule]
+    rules: Mapping[str, PlainRule]
     typical: pd.DataFrame
+    common: pd.DataFrame
+    actions: Mapping[str, str]
+    labels: Labels
 
 
-def portray(
-    sample: pd.DataFrame,
-    segments: Array,
-    features: Sequence[str],
-    shares: Collection[str] = (),
-    *,
-    points: Array | None = None,
-) -> Portrait:
+def personas(
+    values: SegmentValues, sample: pd.DataFrame, labels: Labels, rule: Rule | None, *, common: pd.DataFrame
+) -> Personas:
     """Describe each segment by its differences, a rule and a typical member.
 
     Args:
-        sample: A row a customer, with customer_id and features.
-        segments: The segment of each row.
-        features: The features to describe by.
-        shares: Those that hold shares.
-        points: Where each customer is, to find the typical one; None: by the ranks of the features.
+        values: What each segment pays and is worth.
+        sample: A row a customer: customer_id, segment (`OTHER` where `values` does not have it) and features.
+        labels: The features that hold shares.
+        rule: The rule that the segments by use come from, whose features describe them and say where each
+            customer is; None: segments by recency, frequency and value, described by these.
+        common: What is more common among their members.
     """
+    rows = values.table.frame.to_dict("records")
+    names = [row["segment"] for row in rows]
+    segments = np.where(sample["segment"].isin(names), sample["segment"], OTHER)
+    features = rule.columns if rule else ["recency", "frequency", "value"]
     known = [name for name in features if pd.to_numeric(sample[name]).notna().any()]
-    table = effects(sample, segments, known, shares)
-    if points is None:
-        ranks = sample[known].apply(pd.to_numeric).rank(pct=True).fillna(0.5)
-        points = ranks.to_numpy(dtype=float)
+    if rule:
+        points, actions = rule.components(sample), {r["segment"]: advice(r, values.averages) for r in rows}
+    else:
+        points = sample[known].apply(pd.to_numeric).rank(pct=True).fillna(0.5).to_numpy(dtype=float)
+        actions = rfm_actions()
     places = medoids(points, segments)
     typical = sample.iloc[list(places.values())].set_index(pd.Index(places, name="segment"))
-    return Portrait(table, plain_rules(sample, segments, known), typical)
+    table, rules = effects(sample, segments, known), plain_rules(sample, segments, known)
+    return Personas(values, table, rules, typical, common, actions, labels)
 
 
 def advice(row: Mapping[str, Any], average: Mapping[str, float]) -> str:
@@ -190,9 +196,11 @@ def advice(row: Mapping[str, Any], average: Mapping[str, float]) -> str:
         ...        {"churn": 0.04, "arpa": 1000})
         'Keep: they pay more than others and leave sooner, so effort to hold them pays first here.'
     """
-    churn = _side(row["churn_low"], row["churn_high"], average["churn"])
-    pays = _side(row["arpa_low"], row["arpa_high"], average["arpa"])
-    return _ADVICE[churn, pays]
+    sides = (
+        int(row[f"{name}_low"] > average[name]) - int(row[f"{name}_high"] < average[name])
+        for name in ("churn", "arpa")
+    )
+    return _ADVICE[*sides]
 
 
 _ADVICE = {
@@ -206,12 +214,6 @@ _ADVICE = {
     (-1, 0): "Build on: they stay longer than others; offer yearly terms and ask them to refer.",
     (-1, -1): "Grow: they stay longer and pay less than others; offer the next plan.",
 }
-
-
-def _side(low: float, high: float, average: float) -> int:
-    if not all(np.isfinite([low, high, average])):
-        return 0
-    return 1 if low > average else -1 if high < average else 0
 
 
 def _branches(tree: Any, features: Sequence[str]) -> list[tuple[Condition, ...]]:
@@ -238,17 +240,7 @@ def _simplified(path: tuple[Condition, ...]) -> tuple[Condition, ...]:
         key = (condition.feature, condition.above)
         stricter = max if condition.above else min
         kept[key] = stricter(kept.get(key, condition.threshold), condition.threshold)
-    return tuple(Condition(feature, above, _two_digits(t)) for (feature, above), t in kept.items())
-
-
-def _middles(values: Array) -> Array:
-    """The median of each column, 0 where nothing is known."""
-    known = [column[np.isfinite(column)] for column in values.T]
-    return np.array([np.median(column) if len(column) else 0.0 for column in known])
-
-
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")
+    return tuple(Condition(feature, above, float(f"{t:.2g}")) for (feature, above), t in kept.items())
 
 
 def _hold(conditions: Sequence[Condition], frame: pd.DataFrame) -> Array:

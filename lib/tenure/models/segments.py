@@ -1,28 +1,34 @@
-"""Segments of subscribers: by recency, frequency and value, and by how they use the product.
+"""Segments of customers: by recency, frequency and value, and by how they use the product.
 
 RFM scores come from quantile edges, which are frozen so that a later run can score by the same ones.
-Behavioral segments are fitted on a sample (k-means and Gaussian mixtures, by scikit-learn), tested against
-data in which there is nothing to find, and handed over as plain numbers: the query engine applies them to
-everybody (`tenure.measures.features.assigned`).
+Segments by use are fitted on a sample, tested against data in which there is nothing to find, and handed over
+as plain numbers: the query engine applies them to everybody (`tenure.measures.features.assigned`).
+
+A `sample` has a row a customer: events, and columns of `FEATURES` and of `labels`, which maps a column that
+holds a share to its kind and level (`tenure.measures.features.share_columns`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.errors import InputError, NotApplicable
+from tenure.result import NAN, Estimate, Table, counted
+from tenure.stats import clusters
+from tenure.stats.lifetable import z_value
 
 Array = NDArray[Any]
-Family = Literal["k-means", "Gaussian mixture"]
-FAMILIES: tuple[Family, ...] = ("k-means", "Gaussian mixture")
+Labels = Mapping[str, tuple[str, str]]
 
-NO_USE = "no use"
+# Customers without any event in the days looked at; "silent" are those who pay and had none for 28 days.
+NO_USE, OTHER = "no use", "other"
 
 # How a column of `tenure.measures.features.usage` is read: its transform, and its words for more and less.
 FEATURES: dict[str, tuple[str, str, str]] = {
@@ -36,15 +42,6 @@ FEATURES: dict[str, tuple[str, str, str]] = {
     "tickets_a_year": ("log", "asks for help", ""),
 }
 
-_AMOUNTS = ("recency", "frequency", "value")
-
-# Prediction strength from which on groups count as found again (Tibshirani and Walther 2005: 0.8 to 0.9).
-STRENGTH = 0.85
-# Mean bootstrap Jaccard from which on a group is stable, and from which on it is a pattern (Hennig 2007).
-STABLE, PATTERN = 0.75, 0.6
-# What `_gap` exceeds in 5 of 100 samples of a uniform distribution (300 samples each of 60 to 2000 draws).
-_NO_GAP = 0.84
-
 _CLIP = 4.0
 _LEAST = 60
 
@@ -54,13 +51,7 @@ _LEAST = 60
 
 @dataclass(frozen=True)
 class RfmSegment:
-    """A segment of the RFM map.
-
-    Attributes:
-        name: Its name.
-        meaning: Who is in it.
-        action: What to do.
-    """
+    """A segment of the RFM map: its name, who is in it, and what to do."""
 
     name: str
     meaning: str
@@ -69,16 +60,20 @@ class RfmSegment:
 
 RFM_SEGMENTS: tuple[RfmSegment, ...] = (
     RfmSegment(
-        "champions", "used it lately, use it often, pay much", "Ask them to refer; show what is new first."
+        "champions",
+        "used it recently, use it often, pay much",
+        "Ask them to refer; show what is new first.",
     ),
     RfmSegment("loyal", "use it often, pay less than champions", "Offer the next plan or the yearly term."),
-    RfmSegment("growing", "used it lately, now and then", "Show what regular users do next."),
+    RfmSegment("growing", "used it recently, now and then", "Show what regular users do next."),
     RfmSegment("paying for little", "pay much, use it little", "Fit the plan to the use before they do."),
-    RfmSegment("casual", "used it lately, seldom, pay little", "Help to a second habit."),
+    RfmSegment("casual", "used it recently, seldom, pay little", "Help to a second habit."),
     RfmSegment("slipping", "use has become rare", "Remind with what is new for them."),
-    RfmSegment("must not lose", "used it often and pay much, but not lately", "Call or write in person now."),
-    RfmSegment("at risk", "used it or pay well, but not lately", "Win back with a reason to return."),
-    RfmSegment("drowsy", "little use, none lately, pay little", "Send one cheap reminder."),
+    RfmSegment(
+        "must not lose", "used it often and pay much, but not recently", "Call or write in person now."
+    ),
+    RfmSegment("at risk", "used it or pay well, but not recently", "Win back with a reason to return."),
+    RfmSegment("drowsy", "little use, none recently, pay little", "Send one cheap reminder."),
     RfmSegment("asleep", "no use for long, pay little", "Spend nothing; make leaving and returning easy."),
 )
 
@@ -111,8 +106,13 @@ def _rfm_name(r: int, f: int, m: int) -> str:
     return "casual" if r >= 4 else "slipping"
 
 
+def rfm_actions() -> dict[str, str]:
+    """Return what to do for each RFM segment."""
+    return {part.name: part.action for part in RFM_SEGMENTS}
+
+
 def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float, ...]]:
-    """Return the edges that cut each quantity into as many customers as near as ties allow.
+    """Return the edges that cut each quantity into groups as equal in size as ties allow.
 
     The edges are the quantiles at 1/5, 2/5, ... (Hyndman and Fan's type 7, as in R and numpy); a value
     equal to an edge belongs below it, so that equal values always have equal scores.
@@ -122,7 +122,7 @@ def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float
         scores: How many scores there are.
 
     Raises:
-        InputError: There is nobody to score.
+        NotApplicable: There is nobody to score.
 
     Example:
         >>> counts = pd.DataFrame({"column": "value", "value": [1, 2, 3, 4, 5], "n": 20})
@@ -130,7 +130,7 @@ def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float
         (1.8, 2.6, 3.4, 4.2)
     """
     if counts.empty:
-        raise InputError("There is nobody to score: the counts by recency, frequency and value have no rows.")
+        raise NotApplicable("Nobody is subscribed, so there is nobody to score.")
     edges = {}
     for name, part in counts.groupby("column", sort=True):
         ordered = part.groupby("value")["n"].sum().sort_index()
@@ -143,15 +143,21 @@ def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float
     return edges
 
 
-def rfm_scores(values: Sequence[float] | Array, edges: Sequence[float], *, reverse: bool = False) -> Array:
-    """Score values from 1 by fixed edges; `reverse` for recency, of which little is good.
+def rfm_overview(totals: pd.DataFrame) -> Table:
+    """Return each RFM segment's share of customers and of revenue, who is in it, and what to do.
 
-    Example:
-        >>> rfm_scores([1, 3, 3, 9], [2.0, 3.0, 5.0, 7.0]).tolist()
-        [1, 2, 2, 5]
+    Args:
+        totals: Columns segment, customers and value_minor.
     """
-    above = np.searchsorted(np.asarray(edges, dtype=float), np.asarray(values, dtype=float), side="left")
-    return len(edges) + 1 - above if reverse else above + 1
+    about = {part.name: part for part in RFM_SEGMENTS}
+    names = [about[name] for name in totals["segment"]]
+    frame = totals[["segment", "customers"]].assign(
+        share=totals["customers"] / totals["customers"].sum(),
+        value_share=totals["value_minor"] / max(totals["value_minor"].sum(), 1),
+        who=[part.meaning for part in names],
+        what_to_do=[part.action for part in names],
+    )
+    return Table(frame, {"share": "percent", "value_share": "percent"})
 
 
 # --- how the product is used --------------------------------------------------------------------------
@@ -204,35 +210,29 @@ class Rule:
         """The segments' names."""
         return tuple(segment["name"] for segment in self.segments)
 
-    def scaled(self, frame: pd.DataFrame) -> Array:
-        """Return the features of some customers, scaled; what is missing is at the center."""
-        return _scaled(frame, self.features, self.clip)
+    @property
+    def columns(self) -> list[str]:
+        """The features' columns."""
+        return [feature["name"] for feature in self.features]
 
     def components(self, frame: pd.DataFrame) -> Array:
-        """Return the components of some customers."""
-        return self.scaled(frame) @ self.weights
+        """Return the components of some customers; a feature that is missing is at the center."""
+        return _scaled(frame, self.features, self.clip) @ self.weights
 
-    def scores(self, frame: pd.DataFrame) -> Array:
-        """Return the segments' scores, a row a customer."""
-        y = self.components(frame)
-        return np.column_stack(
-            [
-                s["constant"]
-                + y @ np.asarray(s["linear"])
-                + (np.einsum("na,ab,nb->n", y, np.asarray(s["quadratic"]), y) if s["quadratic"] else 0.0)
-                for s in self.segments
-            ]
-        )
+    def places(self, y: Array) -> Array:
+        """Return the number of the segment in which each row of components is."""
+        scores = [
+            s["constant"]
+            + y @ np.asarray(s["linear"])
+            + (np.einsum("na,ab,nb->n", y, np.asarray(s["quadratic"]), y) if s["quadratic"] else 0.0)
+            for s in self.segments
+        ]
+        return np.column_stack(scores).argmax(axis=1)
 
     def assign(self, frame: pd.DataFrame) -> Array:
         """Return the segment of each customer; `NO_USE` for those without events."""
-        found = np.asarray(self.names, dtype=object)[self.scores(frame).argmax(axis=1)]
+        found = np.asarray(self.names, dtype=object)[self.places(self.components(frame))]
         return np.where(frame["events"].to_numpy() == 0, NO_USE, found)
-
-    def renamed(self, names: Sequence[str]) -> Rule:
-        """Return the rule with other names for its segments, in order."""
-        parts = zip(self.segments, names, strict=True)
-        return Rule(self.features, self.clip, self.weights, tuple({**s, "name": n} for s, n in parts))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as numbers and words that JSON can hold."""
@@ -272,39 +272,53 @@ class Segmentation:
     """What was found, and how sure it is.
 
     Attributes:
-        structure: Whether there are groups beyond what shuffled and clump-free data show.
-        reason: Why, in a sentence.
+        reason: Why there are groups beyond what shuffled and clump-free data show, or none; a sentence.
+        n: Customers in the sample that did anything.
         rule: The fitted rule; None where there is no structure.
         family: The chosen family.
         k: The chosen number of groups.
-        evidence: A row a family and k: family, k, strength, standard_error, cloud (the strength of the same
-            in one normal cloud), bic (mixtures only).
+        evidence: A row a family and number of groups, as `tenure.stats.clusters.evidence` returns them.
         components: How many components vary more than in shuffled data, and their share of the variance.
-        nulls: A row a null: null, found, expected, highest, p.
-        stability: A row a segment: segment, n, jaccard (mean over bootstrap samples), low (the 5 % quantile),
-            verdict.
-        seeds: Mean adjusted Rand index between runs that start elsewhere.
-        n: Customers in the sample that did anything.
+        nulls: A row a kind of data without groups: compared_with, found, expected, highest_of_all, p.
+        stability: A row a segment: segment, customers, overlap (mean Jaccard over bootstrap samples),
+            at_least (its 5 % quantile), verdict.
+        agreement: How far other fits agree with it, by the adjusted Rand index: those that start elsewhere,
+            and one made of customers of an earlier day.
+        largest: The largest segment, and its share of the active customers.
     """
 
-    structure: bool
     reason: str
+    n: int
     rule: Rule | None = None
     family: str = ""
     k: int = 1
-    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    evidence: Table = field(default_factory=lambda: Table(pd.DataFrame()))
     components: tuple[int, float] = (0, 0.0)
-    nulls: pd.DataFrame = field(default_factory=pd.DataFrame)
-    stability: pd.DataFrame = field(default_factory=pd.DataFrame)
-    seeds: float = float("nan")
-    n: int = 0
+    nulls: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    stability: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    agreement: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    largest: tuple[str, float] = ("", NAN)
+
+    @property
+    def number(self) -> Estimate:
+        """How many groups there are; its case: "groups" or "no structure"."""
+        if self.rule is None:
+            return Estimate(NAN, n=self.n, of="customer", unit="count", case="no structure")
+        stable = int((self.stability.frame["verdict"] == "stable").sum())
+        name, share = self.largest
+        return replace(
+            counted(self.k, self.n, of="customer"),
+            case="groups",
+            words={"stable": counted(stable), "name": name, "share": Estimate(share, unit="percent")},
+        )
 
 
 def find_segments(
     sample: pd.DataFrame,
-    labels: Mapping[str, tuple[str, str]] | None = None,
+    labels: Labels | None = None,
     *,
     most: int = 8,
+    earlier: pd.DataFrame | None = None,
     sample_size: int = 2000,
     null_draws: int = 39,
     bootstrap_draws: int = 20,
@@ -318,8 +332,7 @@ def find_segments(
     3. Family and number of groups: the most groups whose prediction strength (Tibshirani and Walther 2005)
        is at least 0.85 by a standard error, and closer to 1 than to that of one normal cloud; at equal
        number the stronger family. Between any two groups there must be a gap: along the line that tells them
-       apart best, customers lie as no single heap would have it (in the manner of Hartigan and Hartigan's dip
-       1985, as Hennig 2010 uses it); else fewer groups are tried.
+       apart best, customers lie as no single heap would have it; else fewer groups are tried.
     4. The fit is compared with the same fit on two kinds of data without groups: each feature shuffled by
        itself, and one cloud with the same distributions and correlations of features (a Gaussian copula).
        If either does as well in more than 5 of 100 cases, the verdict is that there is no structure.
@@ -327,9 +340,10 @@ def find_segments(
        adjusted Rand index (Hubert and Arabie 1985) between runs that start elsewhere.
 
     Args:
-        sample: A row a customer: events, and columns of `FEATURES` and of `labels`.
-        labels: Columns that hold shares, with their kind and level.
+        sample: A row a customer.
+        labels: Columns that hold shares.
         most: The most groups to look for.
+        earlier: Customers of an earlier day, to compare a fit of the same family and number with.
         sample_size: Choice and tests use at most so many customers; the rule is fitted on all.
         null_draws: Data sets without groups, of each kind.
         bootstrap_draws: Bootstrap samples.
@@ -344,136 +358,119 @@ def find_segments(
         >>> sample = pd.DataFrame({"events": 9, "weekend": 0.3 + 0.4 * two + rng.normal(0, 0.05, 400),
         ...     "daytime": 0.7 - 0.5 * two + rng.normal(0, 0.05, 400),
         ...     "minutes": 20 + 40 * two + rng.normal(0, 4, 400)})
-        >>> found = find_segments(sample, most=3, null_draws=19, bootstrap_draws=3)
-        >>> found.structure, found.k
-        (True, 2)
+        >>> find_segments(sample, most=3, null_draws=19, bootstrap_draws=3).number.value
+        2.0
     """
-    import sklearn.cluster
-    import sklearn.mixture  # noqa: F401 - only what is loaded can be limited
-    from threadpoolctl import threadpool_limits
-
-    # Fits this small are slower on several threads, and the last digits would depend on their number.
-    with threadpool_limits(1):
-        return _find_segments(
-            sample, dict(labels or {}), most, sample_size, null_draws, bootstrap_draws, seed
-        )
-
-
-def _find_segments(
-    sample: pd.DataFrame,
-    labels: dict[str, tuple[str, str]],
-    most: int,
-    sample_size: int,
-    null_draws: int,
-    bootstrap_draws: int,
-    seed: int,
-) -> Segmentation:
-    rng = np.random.default_rng(seed)
+    labels, rng = labels or {}, np.random.default_rng(seed)
     active = sample[sample["events"] > 0]
-    if len(active) < _LEAST:
+    n = len(active)
+    if n < _LEAST:
         return Segmentation(
-            False,
-            f"Only {len(active)} customers did anything in the time looked at, too few to look for groups "
+            f"Only {n} customers did anything in the time looked at, too few to look for groups "
             f"among (at least {_LEAST} are needed).",
-            n=len(active),
+            n,
         )
     features = _features(active, labels)
     if len(features) < 2:
-        return Segmentation(
-            False, "All customers use the product alike: fewer than two of the features vary.", n=len(active)
-        )
+        return Segmentation("All customers use the product alike: fewer than two of the features vary.", n)
     whole = _scaled(active, features, _CLIP)
-    few = whole[rng.permutation(len(whole))[:sample_size]]
-    weights, share = _components(few, rng)
-    size = weights.shape[1]
-    if size == 0:
-        return Segmentation(
-            False,
-            "The features are no more related to each other than in shuffled data: there is no structure.",
-            n=len(active),
+    few = whole[rng.permutation(n)[:sample_size]]
+    with clusters.one_thread():
+        weights, share = clusters.components(few, rng)
+        size = weights.shape[1]
+        if size == 0:
+            return Segmentation(
+                "The features are no more related to each other than in shuffled data: there is no "
+                "structure.",
+                n,
+            )
+        y = few @ weights
+        evidence = clusters.evidence(y, most, seed)
+        again = clusters.choices(evidence)
+        family, k = next(
+            (
+                choice
+                for choice in again
+                if clusters.all_apart(y, clusters.fit(*choice, y, seed, starts=5).predict(y))
+            ),
+            ("", 1),
         )
-    y = few @ weights
-    evidence = _evidence(y, most, seed)
-    again = _choices(evidence)
-    apart = (choice for choice in again if _all_apart(y, _fit(*choice, y, seed, starts=5).predict(y)))
-    family, k = next(apart, ("", 1))
-    if k < 2:
-        return Segmentation(
-            False,
-            "Groups that are found again go over into each other without a gap: there is no structure."
-            if again
-            else "No division into groups was found again in another half of the customers.",
-            evidence=evidence,
-            components=(size, share),
-            n=len(active),
-        )
-    nulls = _nulls(few, size, family, k, null_draws, rng)
-    base: dict[str, Any] = {
-        "family": family,
-        "k": k,
-        "evidence": evidence,
-        "components": (size, share),
-        "nulls": nulls,
-        "n": len(active),
+        found = Segmentation("", n, evidence=Table(evidence), components=(size, share))
+        if k < 2:
+            reason = (
+                "Groups that are found again merge into each other without a gap: there is no structure."
+                if again
+                else "No division into groups was found again in another half of the customers."
+            )
+            return replace(found, reason=reason)
+        nulls = clusters.nulls(few, size, family, k, null_draws, rng)
+        found = replace(found, family=family, k=k, nulls=Table(nulls, {"p": "p"}))
+        worst = nulls.sort_values("p", kind="stable").iloc[-1]
+        if worst["p"] > 0.05:
+            reason = (
+                f"Groups as clear as these are found in {worst['compared_with']} too (p = {worst['p']:.2f}): "
+                "there is no structure."
+            )
+            return replace(found, reason=reason)
+        rule = _fitted(family, k, whole, features, weights, seed)
+        rule = _named(rule, active, labels)
+        jaccard = clusters.stability(rule.places(y), family, k, y, bootstrap_draws, rng)
+        starts = clusters.agreement_of_starts(family, k, y, seed)
+    again = None if earlier is None else refit(earlier, labels, found)
+    indices = {
+        "fits that start elsewhere": starts,
+        "a fit of the earlier day": agreement(rule, again, sample),
     }
-    worst = nulls.sort_values("p", kind="stable").iloc[-1]
-    if worst["p"] > 0.05:
-        return Segmentation(
-            False,
-            f"Groups as clear as these are found in {worst['null']} too (p = {worst['p']:.2f}): there is no "
-            "structure.",
-            **base,
-        )
-    model = _fit(family, k, whole @ weights, seed, starts=10)
-    rule = Rule(features, _CLIP, weights, _score_functions(model, family))
-    rule = _ordered(rule, active)
-    rule = rule.renamed(segment_names(rule, active, labels))
-    assigned = rule.assign(active)
-    stability = _stability(rule, family, k, y, few, bootstrap_draws, rng)
-    counts = pd.Series(assigned).value_counts()
-    stability.insert(1, "n", [int(counts.get(name, 0)) for name in rule.names])
-    return Segmentation(
-        True,
-        "Each of them is found again in other halves of the customers, and neither shuffled data nor one "
-        "cloud without groups does as well.",
+    sizes = np.bincount(rule.places(whole @ weights), minlength=k)
+    return replace(
+        found,
+        reason="Each of them is found again in other halves of the customers, and neither shuffled data nor "
+        "one cloud without groups does as well.",
         rule=rule,
-        stability=stability,
-        seeds=_seeds(family, k, y, seed),
-        **base,
+        stability=Table(_stability(rule.names, sizes, jaccard)),
+        agreement=Table(pd.DataFrame({"fit": indices.keys(), "adjusted_Rand_index": indices.values()})),
+        largest=(rule.names[0], sizes[0] / n),
     )
 
 
-def refit(
-    sample: pd.DataFrame, labels: Mapping[str, tuple[str, str]], like: Segmentation, seed: int = 0
-) -> Rule:
-    """Fit the same kind and number of groups to other customers, such as those of an earlier day.
+def refit(sample: pd.DataFrame, labels: Labels, like: Segmentation, seed: int = 0) -> Rule | None:
+    """Fit the same family and number of groups to other customers, such as those of an earlier day.
+
+    Returns:
+        The rule; None where too few did anything, or the features are not related to each other.
+    """
+    active = sample[sample["events"] > 0]
+    features = _features(active, labels) if len(active) >= _LEAST else ()
+    if not features:
+        return None
+    z = _scaled(active, features, _CLIP)
+    with clusters.one_thread():
+        weights, _share = clusters.components(z, np.random.default_rng(seed))
+        return _fitted(like.family, like.k, z, features, weights, seed) if weights.shape[1] else None
+
+
+def agreement(rule: Rule | None, other: Rule | None, sample: pd.DataFrame) -> float:
+    """Return the adjusted Rand index of what two rules find in a sample; NaN where there is no rule."""
+    if rule is None or other is None:
+        return NAN
+    pairs = pd.DataFrame({"segment": rule.assign(sample), "other": other.assign(sample)})
+    return clusters.rand_index(pairs.value_counts().rename("n").reset_index())
+
+
+def has_history(first: pd.DataFrame, before: dt.date, days: int) -> bool:
+    """Say whether use was recorded early enough to see how customers used the product by an earlier day.
+
+    It was if the first event of all lies before the days looked at, or not more than a month after the first
+    subscription.
 
     Args:
-        sample: A row a customer, as for `find_segments`.
-        labels: Columns that hold shares.
-        like: What was found before, with a rule.
-        seed: The random seed.
-
-    Raises:
-        NotApplicable: Too few of them did anything.
+        first: As from `tenure.measures.features.first_event`: event and subscription.
+        before: The earlier day.
+        days: How many days of use are looked at.
     """
-    import sklearn.cluster
-    import sklearn.mixture  # noqa: F401 - only what is loaded can be limited
-    from threadpoolctl import threadpool_limits
-
-    active = sample[sample["events"] > 0]
-    if len(active) < _LEAST:
-        raise NotApplicable(
-            f"Only {len(active)} customers did anything by the earlier day, too few to compare."
-        )
-    features = _features(active, labels)
-    with threadpool_limits(1):
-        z = _scaled(active, features, _CLIP)
-        weights, _share = _components(z, np.random.default_rng(seed))
-        if not weights.shape[1]:
-            raise NotApplicable("By the earlier day the features were not related to each other.")
-        model = _fit(like.family, like.k, z @ weights, seed, starts=10)
-    return Rule(features, _CLIP, weights, _score_functions(model, like.family))
+    event, subscription = first.iloc[0][["event", "subscription"]]
+    window = pd.Timestamp(before) - pd.Timedelta(days=days)
+    return bool(event < pd.Timestamp(before) and event <= max(window, subscription + pd.Timedelta(days=31)))
 
 
 def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
@@ -498,55 +495,22 @@ def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
             )
 
 
-def rand_index(counts: pd.DataFrame) -> float:
-    """Return the adjusted Rand index of two ways of segmenting (Hubert and Arabie 1985).
-
-    Args:
-        counts: Columns segment, other and n: how many customers are in both.
-
-    Returns:
-        1 where they are the same, 0 where they agree as by chance; NaN where either has one segment only.
-
-    Example:
-        >>> same = pd.DataFrame({"segment": ["a", "b"], "other": ["x", "y"], "n": [5, 7]})
-        >>> rand_index(same)
-        1.0
-    """
-    table = counts.pivot_table(index="segment", columns="other", values="n", aggfunc="sum", fill_value=0)
-    cells = table.to_numpy(dtype=float)
-    if min(cells.shape, default=0) < 2:
-        return float("nan")
-    pairs = lambda n: float((n * (n - 1) / 2).sum())  # noqa: E731
-    both, rows, columns = pairs(cells), pairs(cells.sum(axis=1)), pairs(cells.sum(axis=0))
-    chance = rows * columns / pairs(cells.sum().reshape(1))
-    if rows + columns == 0:
-        return 1.0  # everybody is alone in both
-    return (both - chance) / ((rows + columns) / 2 - chance)
-
-
 def effects(
-    frame: pd.DataFrame,
-    segments: Array,
-    columns: Sequence[str],
-    shares: Collection[str] = (),
-    *,
-    level: float = 0.95,
+    frame: pd.DataFrame, segments: Array, columns: Sequence[str], *, level: float = 0.95
 ) -> pd.DataFrame:
     """Say how each segment differs from everybody else, feature by feature.
 
     The size of a difference is Hedges' g: the difference of the means in pooled standard deviations,
-    corrected for small samples (Hedges 1981), with its large-sample interval; of counts on the scale of
-    logarithms, of shares on that of roots.
+    corrected for small samples (Hedges 1981), with the interval g +- z sqrt((a + b) / ab + g^2 / 2(a + b))
+    for groups of a and b customers. (statsmodels' interval divides by 2(a + b - 3.94).)
 
     Args:
         frame: A row a customer.
         segments: The segment of each row.
         columns: The features; missing values are left out.
-        shares: Columns that hold shares.
-        level: Level of the intervals.
 
     Returns:
-        A row a segment and feature: segment, feature, inside and outside (medians), g, low, high, n.
+        A row a segment and feature: segment, feature, inside and outside (medians), g, g_low, g_high, n.
 
     Example:
         >>> frame = pd.DataFrame({"use": [1.0, 2, 3, 7, 8, 9]})
@@ -555,33 +519,91 @@ def effects(
         0       a     2.0 -4.8
         1       b     8.0  4.8
     """
-    from tenure.stats.lifetable import z_value
+    from statsmodels.stats.meta_analysis import effectsize_smd
 
-    z, rows = z_value(level), []
+    values, z, parts = frame[list(columns)].astype(float), z_value(level), []
     for segment in sorted(set(segments)):
-        mine = segments == segment
-        for column in columns:
-            values = frame[column].to_numpy(dtype=float)
-            known = np.isfinite(values)
-            a, b = values[mine & known], values[~mine & known]
-            row: dict[str, Any] = {"segment": segment, "feature": column, "n": len(a)}
-            row |= {"inside": _median(a), "outside": _median(b), "g": np.nan, "low": np.nan, "high": np.nan}
-            degrees = len(a) + len(b) - 2
-            if min(len(a), len(b)) > 1:
-                pooled = np.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / degrees)
-                if pooled > 0:
-                    g = (a.mean() - b.mean()) / pooled * (1 - 3 / (4 * degrees - 1))
-                    error = np.sqrt((len(a) + len(b)) / (len(a) * len(b)) + g * g / (2 * (degrees + 2)))
-                    row |= {"g": g, "low": g - z * error, "high": g + z * error}
-            rows.append(row)
-    return pd.DataFrame(rows)[["segment", "feature", "inside", "outside", "g", "low", "high", "n"]]
+        ours, others = values[segments == segment], values[segments != segment]
+        a, b = ours.count().to_numpy(dtype=float), others.count().to_numpy(dtype=float)
+        moments = [
+            f(part).to_numpy() for part in (ours, others) for f in (pd.DataFrame.mean, pd.DataFrame.std)
+        ]
+        known = (a > 1) & (b > 1) & (moments[1] + moments[3] > 0)
+        g, error = np.full((2, len(a)), np.nan)
+        one, spread, other, other_spread = (moment[known] for moment in moments)
+        n, m = a[known], b[known]
+        g[known] = effectsize_smd(one, spread, n, other, other_spread, m)[0]
+        error[known] = np.sqrt((n + m) / (n * m) + g[known] ** 2 / (2 * (n + m)))
+        part = pd.DataFrame(
+            {"feature": list(columns), "g": g, "g_low": g - z * error, "g_high": g + z * error}
+        )
+        medians = {"inside": ours.median().to_numpy(), "outside": others.median().to_numpy()}
+        parts.append(part.assign(segment=segment, n=a.astype(int), **medians))
+    order = ["segment", "feature", "inside", "outside", "g", "g_low", "g_high", "n"]
+    return pd.concat(parts, ignore_index=True)[order]
 
 
-def segment_names(rule: Rule, frame: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> list[str]:
+def profile(rule: Rule | None, sample: pd.DataFrame) -> pd.DataFrame:
+    """Return the `effects` of a rule's segments among those who did anything, in the rule's order."""
+    active = sample[sample["events"] > 0]
+    if rule is None or active.empty:
+        return pd.DataFrame()
+    found = effects(active, rule.assign(active), rule.columns)
+    place = {name: number for number, name in enumerate(rule.names)}
+    return found.sort_values("segment", key=lambda names: names.map(place), kind="stable")
+
+
+def _fitted(
+    family: str, k: int, z: Array, features: tuple[dict[str, Any], ...], weights: Array, seed: int
+) -> Rule:
+    """Fit the groups; largest segment first, so that the order does not depend on where the fit started."""
+    y = z @ weights
+    model = clusters.fit(family, k, y, seed, starts=10)
+    rule = Rule(features, _CLIP, weights, _score_functions(model, family))
+    sizes = np.bincount(rule.places(y), minlength=len(rule.segments))
+    order = sorted(range(len(sizes)), key=lambda place: (-sizes[place], place))
+    return replace(rule, segments=tuple(rule.segments[place] for place in order))
+
+
+def _score_functions(model: Any, family: str) -> tuple[dict[str, Any], ...]:
+    """The score of each group: of k-means its distance, of a mixture its log density, both as polynomials."""
+    if family == "k-means":
+        parts = [(-0.5 * float(center @ center), center, None) for center in model.cluster_centers_]
+    else:
+        parts = [
+            (
+                np.log(weight) + 0.5 * np.linalg.slogdet(precision)[1] - 0.5 * mean @ precision @ mean,
+                precision @ mean,
+                -0.5 * precision,
+            )
+            for weight, mean, precision in zip(model.weights_, model.means_, model.precisions_, strict=True)
+        ]
+    return tuple(
+        {
+            "name": str(place),
+            "constant": float(constant),
+            "linear": linear.tolist(),
+            "quadratic": [] if quadratic is None else quadratic.tolist(),
+        }
+        for place, (constant, linear, quadratic) in enumerate(parts)
+    )
+
+
+def _stability(names: Sequence[str], sizes: Array, jaccard: Array) -> pd.DataFrame:
+    mean = jaccard.mean(axis=0)
+    said = np.where(
+        mean >= clusters.STABLE, "stable", np.where(mean >= clusters.PATTERN, "a pattern", "doubtful")
+    )
+    low = np.quantile(jaccard, 0.05, axis=0)
+    return pd.DataFrame(
+        {"segment": names, "customers": sizes, "overlap": mean, "at_least": low, "verdict": said}
+    )
+
+
+def _named(rule: Rule, frame: pd.DataFrame, labels: Labels) -> Rule:
     """Name each segment by the two features that set it apart most; no two have the same name."""
-    found = rule.scores(frame).argmax(axis=1)
-    names = [feature["name"] for feature in rule.features]
-    table = effects(frame, found, names, labels)
+    places = rule.places(rule.components(frame))
+    table = effects(frame, places, rule.columns)
     chosen: list[str] = []
     for place in range(len(rule.segments)):
         mine = table[table["segment"] == place].assign(size=lambda t: t["g"].abs())
@@ -596,41 +618,34 @@ def segment_names(rule: Rule, frame: pd.DataFrame, labels: Mapping[str, tuple[st
         words = words or ["average"]
         sizes = range(min(2, len(words)), len(words) + 1)
         tries = [", ".join(sorted(words[:size], key=_in_order(labels))) for size in sizes]
-        name = next((name for name in tries if name not in chosen), f"{tries[0]} {place + 1}")
-        chosen.append(name)
-    return chosen
+        chosen.append(next((name for name in tries if name not in chosen), f"{tries[0]} {place + 1}"))
+    named = zip(rule.segments, chosen, strict=True)
+    return replace(rule, segments=tuple({**segment, "name": name} for segment, name in named))
 
 
-def _in_order(labels: Mapping[str, tuple[str, str]]) -> Any:
+def _in_order(labels: Labels) -> Any:
     """What is looked at first, then with what, then how."""
     kinds = {level.replace("_", " "): kind for kind, level in labels.values()}
     order = {"category": 0, "feature": 1, "platform": 2}
     return lambda word: order.get(kinds.get(word, ""), 3)
 
 
-def _word(feature: str, g: float, labels: Mapping[str, tuple[str, str]]) -> str:
+def _word(feature: str, g: float, labels: Labels) -> str:
     if feature in labels:
         return labels[feature][1].replace("_", " ") if g > 0 else ""
-    words = FEATURES.get(feature, ("", feature, ""))
-    return words[1] if g > 0 else words[2]
+    _transform, more, less = FEATURES[feature]
+    return more if g > 0 else less
 
 
-def _median(values: Array) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+_TRANSFORMS = {
+    "sqrt": lambda values: np.sqrt(np.maximum(values, 0.0)),
+    "log": lambda values: np.log1p(np.maximum(values, 0.0)),
+    "none": lambda values: values,
+}
 
 
-def _transform_of(name: str, shares: Collection[str]) -> str:
-    if name in shares:
-        return "sqrt"
-    return FEATURES[name][0] if name in FEATURES else "log" if name in _AMOUNTS else "none"
-
-
-def _transform(values: Array, transform: str) -> Array:
-    if transform == "sqrt":
-        return np.sqrt(np.maximum(values, 0.0))
-    if transform == "log":
-        return np.log1p(np.maximum(values, 0.0))
-    return values
+def _numbers(frame: pd.DataFrame, name: str) -> Array:
+    return pd.to_numeric(frame[name]).to_numpy(dtype=float, na_value=np.nan)
 
 
 def _scaled(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], clip: float) -> Array:
@@ -640,292 +655,31 @@ def _scaled(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], clip: fl
             raise InputError(
                 f"The frozen segmentation needs the feature {feature['name']!r}, which is not there."
             )
-        raw = pd.to_numeric(frame[feature["name"]]).to_numpy(dtype=float, na_value=np.nan)
-        values = (_transform(raw, feature["transform"]) - feature["center"]) / feature["scale"]
+        values = _TRANSFORMS[feature["transform"]](_numbers(frame, feature["name"]))
+        values = (values - feature["center"]) / feature["scale"]
         values = np.clip(np.where(np.isfinite(values), values, 0.0), -clip, clip)
         columns.append(values - feature["mean"])
     return np.column_stack(columns)
 
 
-def _features(frame: pd.DataFrame, labels: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Features that vary, with center, scale and mean; scales make the clipped variance one."""
+def _features(frame: pd.DataFrame, labels: Labels) -> tuple[dict[str, Any], ...]:
+    """Features that vary and are known of at least half of the customers, with center, scale and mean."""
     chosen = []
     for name in [*FEATURES, *labels]:
         if name not in frame.columns:
             continue
-        raw = pd.to_numeric(frame[name]).to_numpy(dtype=float, na_value=np.nan)
-        values = _transform(raw[np.isfinite(raw)], _transform_of(name, labels))
+        transform = "sqrt" if name in labels else FEATURES[name][0]
+        raw = _numbers(frame, name)
+        values = _TRANSFORMS[transform](raw[np.isfinite(raw)])
         if len(values) < len(frame) / 2:
-            continue  # known of fewer than half of the customers
+            continue
         low, center, high = np.quantile(values, [0.25, 0.5, 0.75])
         spread = (high - low) / 1.349
         spread = spread if spread > 1e-9 else float(values.std())
         if not spread > 1e-9:
             continue
-        feature = {
-            "name": name,
-            "transform": _transform_of(name, labels),
-            "center": float(center),
-            "scale": float(spread),
-            "mean": 0.0,
-        }
-        clipped = _scaled(frame, [feature], _CLIP)[:, 0]
+        feature = {"name": name, "transform": transform, "center": float(center), "scale": float(spread)}
+        clipped = _scaled(frame, [{**feature, "mean": 0.0}], _CLIP)[:, 0]
         if clipped.std() > 1e-9:
             chosen.append({**feature, "mean": float(clipped.mean()), "spread": float(clipped.std())})
     return tuple(chosen)
-
-
-def _components(z: Array, rng: np.random.Generator, draws: int = 10) -> tuple[Array, float]:
-    """Weights of the components that vary more than the same one of shuffled data ever did."""
-    spread = z.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, 1.0)
-    unit = (z - z.mean(axis=0)) / spread
-    values, vectors = np.linalg.eigh(np.cov(unit.T))
-    values, vectors = values[::-1], vectors[:, ::-1]
-    shuffled = np.max(
-        [np.linalg.eigvalsh(np.cov(rng.permuted(unit, axis=0).T))[::-1] for _ in range(draws)], axis=0
-    )
-    more = values > shuffled
-    size = len(values) if more.all() else int(np.argmin(more))
-    # The sign of a component is arbitrary: the largest weight is made positive.
-    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
-    return (vectors * signs)[:, :size] / spread[:, None], float(values[:size].sum() / values.sum())
-
-
-def _fit(family: str, k: int, y: Array, seed: int, *, starts: int) -> Any:
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        # Fewer distinct points than groups: then the groups are not found again, which is the answer.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        if family == "k-means":
-            from sklearn.cluster import KMeans
-
-            return KMeans(k, n_init=starts, random_state=seed).fit(y)
-        from sklearn.mixture import GaussianMixture
-
-        mixture = GaussianMixture(k, n_init=min(starts, 2), random_state=seed, reg_covar=1e-3, max_iter=200)
-        return mixture.fit(y)
-
-
-def _evidence(y: Array, most: int, seed: int, repeats: int = 4) -> pd.DataFrame:
-    """Prediction strength of each family and number of groups, in the data and in one normal cloud."""
-    rng = np.random.default_rng(seed)
-    clouds = [rng.standard_normal(y.shape) * y.std(axis=0) for _ in range(2)]
-    rows = []
-    for family in FAMILIES:
-        weak = 0
-        for k in range(2, min(most, len(y) // 20) + 1):
-            found = [_strength(family, k, y, seed + repeat) for repeat in range(repeats)]
-            strength, error = float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(repeats))
-            by_chance = float(np.mean([_strength(family, k, cloud, seed) for cloud in clouds]))
-            bic = np.nan
-            if family == "Gaussian mixture":
-                bic = float(_fit(family, k, y, seed, starts=1).bic(y))
-            rows.append((family, k, strength, error, by_chance, bic))
-            weak = weak + 1 if strength < 0.7 else 0
-            if weak == 3:  # beyond this, more groups have never been found again
-                break
-    return pd.DataFrame(rows, columns=["family", "k", "strength", "standard_error", "cloud", "bic"])
-
-
-def _strength(family: str, k: int, y: Array, seed: int) -> float:
-    """Of pairs together in one half's own groups, the share that the other half's groups keep together.
-
-    The least over the groups (Tibshirani and Walther 2005).
-    """
-    order = np.random.default_rng(seed).permutation(len(y))
-    half = len(y) // 2
-    first, second = y[order[:half]], y[order[half:]]
-    theirs = _fit(family, k, first, seed, starts=5).predict(second)
-    own = _fit(family, k, second, seed, starts=5).predict(second)
-    shares = []
-    for group in range(k):
-        counts = np.bincount(theirs[own == group]).astype(float)
-        n = counts.sum()
-        shares.append(float((counts * (counts - 1)).sum() / (n * (n - 1))) if n > 1 else 0.0)
-    return min(shares)
-
-
-def _choices(evidence: pd.DataFrame) -> list[tuple[str, int]]:
-    """Families and numbers of groups that are found again, the most groups first."""
-    # A cloud cut in few pieces is cut alike in both halves: strength must lie well above what that gives.
-    above = (evidence["strength"] - evidence["cloud"]) / (1 - evidence["cloud"]).clip(lower=1e-9)
-    sure = evidence["strength"] - evidence["standard_error"]
-    enough = evidence[(sure >= STRENGTH) & (above >= 0.5)]
-    ordered = enough.sort_values(["k", "strength"], ascending=False)
-    return [(str(row["family"]), int(row["k"])) for row in ordered.to_dict("records")]
-
-
-def _all_apart(y: Array, groups: Array) -> bool:
-    """Whether there is a gap between any two groups, along Fisher's line between them."""
-    parts = [y[groups == group] for group in np.unique(groups)]
-    if len(parts) < 2 or min(map(len, parts)) < 10:
-        return False
-    for place, first in enumerate(parts):
-        for second in parts[:place]:
-            within = [(len(part) - 1) * np.atleast_2d(np.cov(part.T)) for part in (first, second)]
-            spread = sum(within) / (len(first) + len(second) - 2) + 1e-6 * np.eye(y.shape[1])
-            line = np.linalg.solve(spread, second.mean(axis=0) - first.mean(axis=0))
-            if _gap(np.concatenate([first, second]) @ line) <= _NO_GAP:
-                return False
-    return True
-
-
-def _gap(values: Array, points: int = 200) -> float:
-    """How far values are from lying in a single heap, in units of 1/sqrt(n).
-
-    The distribution function of a single heap bends up before its top and down after it. For every place of
-    the top, the worst violation of either is taken, and of these the least: at most twice Hartigan's dip.
-    """
-    n = len(values)
-    upto = (np.arange(min(n, points)) + 0.5) / min(n, points)
-    at = np.quantile(values, upto) + 1e-12 * np.arange(len(upto))
-    low, high, least = 0, len(upto) - 1, 1.0
-    while low <= high:  # the violation before the top grows with its place, that after it shrinks
-        top = (low + high) // 2
-        before = _bend(at[: top + 1], upto[: top + 1])
-        after = _bend(-at[top:][::-1], 1 - upto[top:][::-1])
-        least = min(least, max(before, after))
-        low, high = (top + 1, high) if before < after else (low, top - 1)
-    return float(least * np.sqrt(n))
-
-
-def _bend(x: Array, y: Array) -> float:
-    """How far a curve lies above the greatest convex curve below it, at most."""
-    kept = [0]
-    for new in range(1, len(x)):
-        while len(kept) > 1:
-            a, b = kept[-2:]
-            if (y[b] - y[a]) * (x[new] - x[b]) < (y[new] - y[b]) * (x[b] - x[a]):
-                break
-            kept.pop()
-        kept.append(new)
-    return float((y - np.interp(x, x[kept], y[kept])).max())
-
-
-def _clarity(z: Array, size: int, family: str, k: int, seed: int) -> float:
-    """How clear the groups are: the share of the variance that lies between them.
-
-    The likelihood of a mixture would not do: customers who are seen less often are spread more widely, and
-    a mixture makes groups of that.
-    """
-    spread = z.std(axis=0)
-    unit = (z - z.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
-    _values, vectors = np.linalg.eigh(np.cov(unit.T))
-    y = unit @ vectors[:, ::-1][:, :size]
-    found = _fit(family, k, y, seed, starts=4).predict(y)
-    sizes = np.bincount(found, minlength=k).astype(float)
-    sums = np.zeros((k, size))
-    np.add.at(sums, found, y)
-    between = float((sums**2).sum(axis=1) @ (1 / np.maximum(sizes, 1)))
-    total = float((y**2).sum())
-    return between / total if total > 0 else 0.0
-
-
-def _nulls(z: Array, size: int, family: str, k: int, draws: int, rng: np.random.Generator) -> pd.DataFrame:
-    found = _clarity(z, size, family, k, 0)
-    ranks = z.argsort(axis=0, kind="stable").argsort(axis=0)
-    normal = _normal_scores(ranks)
-    root = _root(np.corrcoef(normal.T))
-    ordered = np.sort(z, axis=0)
-    rows = []
-    for name in ("shuffled data", "one cloud without groups"):
-        values = []
-        for draw in range(draws):
-            if name == "shuffled data":
-                other = rng.permuted(z, axis=0)
-            else:
-                cloud = rng.standard_normal(z.shape) @ root
-                other = np.take_along_axis(ordered, cloud.argsort(axis=0).argsort(axis=0), axis=0)
-            values.append(_clarity(other, size, family, k, draw))
-        p = (1 + sum(value >= found for value in values)) / (draws + 1)
-        rows.append((name, found, float(np.mean(values)), float(np.max(values)), p))
-    return pd.DataFrame(rows, columns=["null", "found", "expected", "highest", "p"])
-
-
-def _normal_scores(ranks: Array) -> Array:
-    from scipy import special
-
-    return special.ndtri((ranks + 0.5) / len(ranks))
-
-
-def _root(correlation: Array) -> Array:
-    values, vectors = np.linalg.eigh(np.nan_to_num(correlation))
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-
-
-def _score_functions(model: Any, family: str) -> tuple[dict[str, Any], ...]:
-    parts = []
-    if family == "k-means":
-        for place, center in enumerate(model.cluster_centers_):
-            constant = -0.5 * float(center @ center)
-            parts.append(
-                {"name": str(place), "constant": constant, "linear": center.tolist(), "quadratic": []}
-            )
-        return tuple(parts)
-    for place, (weight, mean, precision) in enumerate(
-        zip(model.weights_, model.means_, model.precisions_, strict=True)
-    ):
-        _sign, log_determinant = np.linalg.slogdet(precision)
-        constant = np.log(weight) + 0.5 * log_determinant - 0.5 * mean @ precision @ mean
-        parts.append(
-            {
-                "name": str(place),
-                "constant": float(constant),
-                "linear": (precision @ mean).tolist(),
-                "quadratic": (-0.5 * precision).tolist(),
-            }
-        )
-    return tuple(parts)
-
-
-def _ordered(rule: Rule, frame: pd.DataFrame) -> Rule:
-    """Largest segment first, so that the order does not depend on where the fit started."""
-    sizes = np.bincount(rule.scores(frame).argmax(axis=1), minlength=len(rule.segments))
-    order = sorted(range(len(sizes)), key=lambda place: (-sizes[place], place))
-    return Rule(rule.features, rule.clip, rule.weights, tuple(rule.segments[place] for place in order))
-
-
-def _stability(
-    rule: Rule, family: str, k: int, y: Array, z: Array, draws: int, rng: np.random.Generator
-) -> pd.DataFrame:
-    own = _best(rule, y)
-    found = np.zeros((draws, k))
-    for draw in range(draws):
-        rows = rng.integers(0, len(y), len(y))
-        other = _fit(family, k, y[rows], draw, starts=3).predict(y)
-        table = np.zeros((k, k))
-        np.add.at(table, (own, other), 1)
-        either = table.sum(axis=1)[:, None] + table.sum(axis=0)[None, :] - table
-        found[draw] = (table / np.maximum(either, 1)).max(axis=1)
-    mean = found.mean(axis=0)
-    verdicts = ["stable" if m >= STABLE else "a pattern" if m >= PATTERN else "doubtful" for m in mean]
-    return pd.DataFrame(
-        {
-            "segment": rule.names,
-            "jaccard": mean,
-            "low": np.quantile(found, 0.05, axis=0),
-            "verdict": verdicts,
-        }
-    )
-
-
-def _best(rule: Rule, y: Array) -> Array:
-    scores = [
-        s["constant"]
-        + y @ np.asarray(s["linear"])
-        + (np.einsum("na,ab,nb->n", y, np.asarray(s["quadratic"]), y) if s["quadratic"] else 0.0)
-        for s in rule.segments
-    ]
-    return np.column_stack(scores).argmax(axis=1)
-
-
-def _seeds(family: str, k: int, y: Array, seed: int, starts: int = 5) -> float:
-    from sklearn.metrics import adjusted_rand_score
-
-    runs = [_fit(family, k, y, seed + 100 + start, starts=1).predict(y) for start in range(starts)]
-    pairs = [adjusted_rand_score(a, b) for i, a in enumerate(runs) for b in runs[:i]]
-    return float(np.mean(pairs))

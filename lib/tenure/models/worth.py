@@ -9,7 +9,7 @@ to the start of the subscription. Levers overlap, so they are ranked and never a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,20 @@ def losses(
     )
 
 
+def of_groups(lost: Losses, churned: pd.DataFrame, factors: Mapping[str, float]) -> Losses:
+    """Return the losses with each group of customers as a lever of its own.
+
+    Args:
+        lost: As from `losses`.
+        churned: As for `losses`, with a column group; "unknown" is no lever.
+        factors: As for `losses`.
+    """
+    place = np.arange(1, len(lost.at_risk) + 1)
+    groups = churned[churned["group"] != "unknown"].groupby("group")
+    reached = {str(name): _churned(rows, place, factors) for name, rows in groups}
+    return replace(lost, reached={name: some for name, some in reached.items() if some.events.sum() > 0})
+
+
 def _churned(rows: pd.DataFrame, place: Array, factors: Mapping[str, float]) -> Churned:
     rate = rows["currency"].map(dict(factors)).astype(float)
     paid = rows.assign(
@@ -246,8 +260,11 @@ def of_keeping(lost: Losses, economics: Economics, *, kept: float = 0.1, level: 
     columns = ["lever", "churned", "share", "worth", "worth_low", "worth_high"]
     frame = pd.DataFrame(rows, columns=columns)
     frame = frame.sort_values(["worth", "lever"], ascending=[False, True], ignore_index=True)
-    units = {"share": "percent", "worth": f"money:{lost.currency}"}
-    return Levers(Table(frame, units, lost.notes), lost, economics, kept)
+    units, notes = {"share": "percent", "worth": f"money:{lost.currency}"}, list(lost.notes)
+    near = frame["lever"][1:][frame["worth_high"][1:] >= frame["worth_low"].iloc[:1].max()]
+    if len(near):
+        notes.append(f"Not clearly worth less than the first: {', '.join(near)}.")
+    return Levers(Table(frame, units, notes), lost, economics, kept)
 
 
 def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -> Estimate:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
+from tenure.report.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tenure.models.personas import Personas
 
 # How features read in a sentence, and their unit.
 WORDS: dict[str, tuple[str, str]] = {
@@ -88,59 +91,42 @@ def rule_words(
     return " and ".join(parts)
 
 
-def personas(
-    values: pd.DataFrame,
-    *,
-    money: str,
-    effects: pd.DataFrame,
-    rules: Mapping[str, Any],
-    typical: pd.DataFrame,
-    curves: pd.DataFrame,
-    actions: Mapping[str, str],
-    labels: Mapping[str, tuple[str, str]] | None = None,
-    common: pd.DataFrame | None = None,
-    horizon: int = 24,
-) -> None:
+def personas(who: Personas, horizon: int) -> None:
     """Show a card for each segment.
 
     Args:
-        values: A row a segment: segment, customers, share, value_minor, value_share, and arpa, churn,
-            retained and worth, each with _low and _high.
-        money: Their unit, such as "money:EUR".
-        effects: What sets segments apart: segment, feature, inside, outside, g, low and high.
-        rules: By segment its rule, with conditions, precision and recall.
-        typical: Indexed by segment, the typical member: customer_id and features.
-        curves: Shares still there: group, period and survival.
-        actions: By segment what to do.
-        labels: The columns that hold shares, with their kind and level.
-        common: What is more common among their members: segment, characteristic, level, ratio, low, high.
+        who: What the members of each segment are like.
         horizon: Months that the worth is over.
     """
-    labels = dict(labels or {})
+    worth, labels = who.worth, who.labels
+    money = worth.table.units["arpa"]
     entries = []
-    for row in values.to_dict("records"):
+    for row in worth.table.frame.to_dict("records"):
         name = str(row["segment"])
-        mine = curves[curves["group"] == name].sort_values("period") if len(curves) else curves
-        shares = [1.0, *mine["survival"].tolist()] if len(mine) else []
-        traits = _traits(effects[effects["segment"] == name], labels, money) if len(effects) else []
-        rule = rules.get(name)
+        curve = worth.curve(name)
+        ended = fmt.percent(curve[-1])
+        mine = who.effects[who.effects["segment"] == name]
         entries.append(
             {
                 "name": name[:1].upper() + name[1:],
-                "size": f"{fmt.count(row['customers'])} customers, {fmt.percent(row['share'])} of all, pay "
-                f"{fmt.value(row['value_minor'], money)} a month, "
-                f"{fmt.percent(row['value_share'])} of the revenue",
+                "size": say(
+                    "{n:customer}, {share} of all, pay {paid} a month, {part} of the revenue",
+                    n=int(row["customers"]),
+                    share=fmt.percent(row["share"]),
+                    paid=fmt.value(row["value_minor"], money),
+                    part=fmt.percent(row["value_share"]),
+                ),
                 "numbers": _numbers(row, money, horizon),
-                "curve": shares,
-                "curve_words": f"Still there after {len(shares) - 1} months: {fmt.percent(shares[-1])}"
-                if len(shares) > 1
+                "curve": curve,
+                "curve_words": say("Still there after {n:month}: {share}", n=len(curve) - 1, share=ended)
+                if len(curve) > 1
                 else "",
                 "sections": [
-                    ("What sets them apart", traits),
-                    ("More common among them", _common(common, name)),
-                    ("A typical member", _member(typical, name, effects, labels, money)),
-                    ("How to find them", _rule(rule, labels, money)),
-                    ("What to do", actions.get(name, "")),
+                    ("What sets them apart", _traits(mine, labels, money)),
+                    ("More common among them", _common(who.common, name)),
+                    ("A typical member", _member(who.typical, name, mine, labels, money)),
+                    ("How to find them", _rule(who.rules.get(name), labels, money)),
+                    ("What to do", who.actions.get(name, "")),
                 ],
             }
         )
@@ -241,7 +227,7 @@ def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money:
     rows = [
         row
         for row in effects.to_dict("records")
-        if not fmt.missing(row["g"]) and (row["low"] > 0 or row["high"] < 0) and abs(row["g"]) >= 0.2
+        if abs(row["g"]) >= 0.2 and (row["g_low"] > 0 or row["g_high"] < 0)
     ]
     rows.sort(key=lambda row: (-abs(row["g"]), row["feature"]))
     lines = []
@@ -252,34 +238,30 @@ def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money:
             lines.append(
                 f"{words[:1].upper() + words[1:]}: {inside} against {outside} of others "
                 f"(effect {fmt.number(row['g'], 1, signed=True)}, "
-                f"{fmt.interval(round(row['low'], 1), round(row['high'], 1), 'number')})"
+                f"{fmt.interval(round(row['g_low'], 1), round(row['g_high'], 1), 'number')})"
             )
     return lines[:_TRAITS]
 
 
-def _common(common: pd.DataFrame | None, name: str) -> list[str]:
-    if common is None or common.empty:
+def _common(common: pd.DataFrame, name: str) -> list[str]:
+    if common.empty:
         return []
-    mine = common[(common["segment"] == name) & (common["low"] > 1)]
+    mine = common[(common["segment"] == name) & (common["ratio_low"] > 1)]
     mine = mine.sort_values("ratio", ascending=False, kind="stable").head(_TRAITS)
     return [
         f"{str(row['characteristic']).replace('_', ' ')}: {row['level']} {fmt.ratio(row['ratio'])} "
-        f"({fmt.interval(row['low'], row['high'], 'ratio')})"
+        f"({fmt.interval(row['ratio_low'], row['ratio_high'], 'ratio')})"
         for row in mine.to_dict("records")
     ]
 
 
 def _member(
-    typical: pd.DataFrame,
-    name: str,
-    effects: pd.DataFrame,
-    labels: Mapping[str, tuple[str, str]],
-    money: str,
+    typical: pd.DataFrame, name: str, effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str
 ) -> str:
-    if name not in typical.index or effects.empty:
+    if name not in typical.index:
         return ""
     member = typical.loc[name].to_dict()
-    mine = effects[effects["segment"] == name].dropna(subset=["g"])
+    mine = effects.dropna(subset=["g"])
     order = mine.reindex(mine["g"].abs().sort_values(ascending=False, kind="stable").index)
     parts = []
     for feature in order["feature"].head(_TRAITS + 1):

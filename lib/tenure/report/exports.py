@@ -86,14 +86,14 @@ def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.Record
     return rows
 
 
-def publish_table(name: str, table: Any) -> None:
+def publish_table(name: str, *parts: Any) -> None:
     """Write a contract table beside the report, straight from the engine, for other reports to read.
 
     A mapping reads it by ``published: {segments: segmentation}``: table and report.
 
     Args:
         name: The contract table's name.
-        table: An Ibis table with exactly the contract's columns.
+        *parts: Ibis tables with exactly the contract's columns.
 
     Raises:
         InputError: There is no such contract table, or a column is not as the contract has it.
@@ -103,14 +103,16 @@ def publish_table(name: str, table: Any) -> None:
     if name not in BY_NAME:
         raise InputError(f"There is no contract table {name!r} to publish; there are: {', '.join(BY_NAME)}.")
     wanted = BY_NAME[name].column_names
-    if set(table.columns) != set(wanted):
-        raise InputError(
-            f"The table {name} has the columns {', '.join(table.columns)} to publish; the contract wants "
-            f"{', '.join(wanted)}."
-        )
-    ordered = table.select(*wanted)
-    target = _write(name, ".parquet", lambda draft: results.save(ordered, str(draft)))
-    rows = int(table.count().to_pyarrow().as_py())
+    for part in parts:
+        if set(part.columns) != set(wanted):
+            raise InputError(
+                f"The table {name} has the columns {', '.join(part.columns)} to publish; the contract wants "
+                f"{', '.join(wanted)}."
+            )
+    first, *others = (part.select(*wanted) for part in parts)
+    whole = first.union(*others) if others else first
+    target = _write(name, ".parquet", lambda draft: results.save(whole, str(draft)))
+    rows = int(whole.count().to_pyarrow().as_py())
     _say(target, say("Published {n:row} of the table {name} as", n=rows, name=name))
 
 

@@ -1,306 +1,323 @@
-"""Figures of segments: evidence, profiles, concentration, values, moves."""
+"""Figures of segments: evidence, profiles, concentration, values, moves. Each draws what a model returned."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import InputError
+from tenure.report import charts, style
 from tenure.report import format as fmt
-from tenure.report import style
-from tenure.report.style import GREY, INK, MUTED, theme
+from tenure.report.cards import worded
+from tenure.report.picture import Picture
+from tenure.report.style import GREY, INK, MUTED
+from tenure.report.words import say
+from tenure.result import Table
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from tenure.models.composition import Concentration, Migration, Representation, SegmentValues
+    from tenure.models.latent import LatentClasses
+    from tenure.models.segments import Segmentation
 
 # Customers who did nothing are no group by use.
 _FIXED = {"no use": MUTED}
 
 
-def evidence(
-    table: pd.DataFrame,
-    *,
-    family: str = "",
-    k: int = 1,
-    threshold: float = 0.85,
-    title: str = "",
-    subtitle: str = "How surely each number of groups is found again in other customers",
-) -> Figure:
-    """Draw the prediction strength of each family and number of groups, and what one cloud would give.
+def shares(overview: Table) -> Picture:
+    """Draw each segment's share of customers and of revenue as dots on one line, with their gap between them.
 
     Args:
-        table: Columns family, k, strength, standard_error and cloud.
-        family: The chosen family.
-        k: The chosen number of groups; 1: none was chosen.
-        threshold: The strength that is asked for.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
+        overview: Columns segment, share and value_share.
     """
-    style.need(table, "evidence", "family", "k", "strength", "standard_error", "cloud")
+    rows = overview.frame.to_dict("records")
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(0.9 + 0.33 * len(rows), width=width)
+        for place, row in enumerate(rows):
+            a, b = float(row["share"]), float(row["value_share"])
+            color = style.PALETTE[2 if b >= a else 4]
+            axes.plot([a, b], [place, place], color=color, lw=3, alpha=0.55)
+            axes.plot(a, place, "o", ms=8, mfc="white", mec=MUTED, mew=1.6)
+            axes.plot(b, place, "o", ms=8, color=color)
+        _label_rows(axes, overview.frame["segment"], 28)
+        axes.set_xlim(left=0)
+        style.unit_axis(axes.xaxis, "percent")
+        return figure
+
+    top = max(rows, key=lambda row: row["value_share"])
+    title = say("The segment “{name}” brings the most revenue", name=top["segment"])
+    said = (f"{r['segment']} {fmt.percent(r['share'])} and {fmt.percent(r['value_share'])}" for r in rows)
+    alt = f"Share of customers and of revenue by segment: {fmt.join(said)}"
+    return Picture(draw, title, alt, overview, "Hollow: share of customers, filled: share of revenue")
+
+
+def evidence(groups: Segmentation) -> Picture:
+    """Draw the prediction strength of each family and number of groups, and what one cloud would give."""
+    from tenure.stats.clusters import STRENGTH
+
+    table = groups.evidence.frame
+    if table.empty:
+        return Picture.nothing(groups.reason)
     families = sorted(table["family"].unique())
     chosen = style.colors(families)
-    with theme():
-        figure, axes = style.new_figure(3.7)
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(3.1, width=width)
         ends = []
         for name in families:
-            part = table[table["family"] == name]
-            spread, color = part["standard_error"], chosen[name]
+            part, color = table[table["family"] == name], chosen[name]
+            spread = part["standard_error"]
             axes.errorbar(part["k"], part["strength"], yerr=spread, color=color, lw=2, marker="o", ms=5)
             axes.plot(part["k"], part["cloud"], color=color, lw=1.2, ls=(0, (2, 2)), alpha=0.75)
-            last = part.to_dict("records")[-1]
-            ends.append((name, float(last["k"]), float(last["strength"]), color))
-        axes.axhline(threshold, color=MUTED, lw=1, ls=(0, (4, 3)))
-        style.note(axes, f"asked for: {fmt.number(threshold)}", (1, threshold), (0, 3), "yaxis", ha="right")
-        if k > 1:
-            row = table[(table["family"] == family) & (table["k"] == k)]
-            place = (float(k), float(row["strength"].to_numpy()[0]))
+            ends.append((name, float(part["k"].iloc[-1]), float(part["strength"].iloc[-1]), color))
+        axes.axhline(STRENGTH, color=MUTED, lw=1, ls=(0, (4, 3)))
+        words = f"asked for: {fmt.number(STRENGTH)}"
+        style.note(axes, words, (1, STRENGTH), (0, 3), "yaxis", ha="right")
+        if groups.k > 1:
+            row = table[(table["family"] == groups.family) & (table["k"] == groups.k)]
+            place = (float(groups.k), float(row["strength"].iloc[0]))
             axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6)
-            style.note(axes, f"chosen: {fmt.count(k)}", place, (0, 10), color=INK, weight="bold")
+            words = f"chosen: {fmt.count(groups.k)}"
+            style.note(axes, words, place, (0, 10), color=INK, weight="bold")
         axes.set_ylim(0, 1.12)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_xticks(sorted(int(number) for number in table["k"].unique()))
         axes.set_xlim(int(table["k"].min()) - 0.3, int(table["k"].max()) + 0.3)
         axes.set_xlabel("Number of groups")
         axes.grid(axis="x", visible=False)
-        style.headline(figure, title, f"{subtitle}; dotted: in one cloud without groups")
         style.label_ends(axes, ends)
-        return style.finish(figure)
+        return figure
+
+    title = say("The most groups that are surely found again: {k}", k=groups.k)
+    if groups.k < 2:
+        title = say("No number of groups is surely found again")
+    said = "; ".join(f"{row.family} {row.k}: {fmt.number(row.strength)}" for row in table.itertuples())
+    return Picture(
+        draw,
+        title,
+        f"Prediction strength by family and number of groups: {said}",
+        Table(table.rename(columns={"k": "groups", "cloud": "in one cloud"})),
+        "How surely each number of groups is found again; dotted: in one cloud without groups",
+    )
 
 
-def heatmap(
-    table: pd.DataFrame,
-    *,
-    unit: str = "score",
-    diverging: bool = True,
-    title: str = "",
-    subtitle: str = "",
-) -> Figure:
-    """Draw a small table of numbers as colored cells with the numbers in them.
+def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Picture:
+    """Draw what sets each segment apart: its strongest features by Hedges' g.
 
     Args:
-        table: The rows' labels as index, the columns' as columns; NaN cells stay blank.
-        unit: How the numbers are written.
-        diverging: Whether colors go both ways from zero; otherwise from light to dark.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
+        effects: As from `tenure.models.segments.effects`, the segments in their order.
+        labels: The columns that hold shares, with their kind and level.
     """
-    if table.shape[0] == 0 or table.shape[1] == 0:
-        raise InputError("The figure heatmap has nothing to draw: its table has no rows.")
+    if effects.empty:
+        return Picture.nothing("There are no groups by use, so nothing sets them apart.")
+    profile = worded(effects, labels)
+    grid = profile.pivot_table(index="trait", columns="segment", values="g")
+    strongest = grid.abs().max(axis=1).sort_values(ascending=False).index[:16]
+    grid = grid.loc[strongest, list(dict.fromkeys(profile["segment"]))]
+    top = profile.dropna(subset=["g"]).sort_values("g").groupby("segment").tail(2)
+    said = fmt.join(f"{row.segment}: {row.trait} {fmt.score(row.g, signed=True)}" for row in top.itertuples())
+    return Picture(
+        lambda width: _heatmap(grid, "score", width),
+        say("What sets the groups apart"),
+        f"Differences of each group from the others, the largest: {said}",
+        Table(profile[["segment", "trait", "inside", "outside", "g", "g_low", "g_high", "n"]]),
+        "Difference from everybody else in standard deviations (Hedges' g)",
+    )
+
+
+def answers(classes: LatentClasses) -> Picture:
+    """Draw what each class says: its chance to agree with a statement, or to give an answer."""
+    if not classes.structure:
+        return Picture.nothing(classes.reason)
+    said = classes.profile.frame[classes.profile.frame["answer"] != "does not agree"]
+    item = said["question"].where(said["answer"] == "agrees", said["question"] + ": " + said["answer"])
+    said = said.assign(item=item.str.replace("_", " "))
+    order = classes.classes.frame
+    grid = said.pivot_table(index="item", columns="segment", values="chance")[order["segment"]]
+    sizes = fmt.join(f"{row.segment} ({fmt.percent(row.share)} of customers)" for row in order.itertuples())
+    return Picture(
+        lambda width: _heatmap(grid, "percent", width),
+        say("What each class says"),
+        f"Chances of answers by class: {sizes}",
+        Table(said[["item", "segment", "chance", "base"]], classes.profile.units),
+        "Chance to agree with a statement, or to give an answer",
+    )
+
+
+def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
+    """Colored cells with numbers in them: scores both ways from zero, shares from light to dark."""
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
-    values = table.to_numpy(dtype=float)
+    values, both = grid.to_numpy(dtype=float), unit == "score"
     rows, columns = values.shape
-    known = values[np.isfinite(values)]
-    if diverging:
-        colors = ["#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8", style.PALETTE[0]]
-        # Beyond three standard deviations more color would only pale the rest.
-        reach = min(
-            max(float(np.abs(known).max()) if len(known) else 1.0, 1e-9), 3.0 if unit == "score" else 1e9
+    most = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
+    # Beyond three standard deviations more color would only pale the rest.
+    high = min(most, 3.0) if both else most
+    low = -high if both else 0.0
+    tints = ["#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8"] if both else ["#FBF8FD", "#C9A6DD"]
+    shades = LinearSegmentedColormap.from_list("segments", [*tints, style.PALETTE[0]])
+    heads = [textwrap.wrap(str(name), max(8, 64 // columns)) or [""] for name in grid.columns]
+    figure, axes = style.new_figure(0.4 + 0.17 * max(map(len, heads)) + 0.29 * rows, width=width)
+    cells = np.ma.masked_invalid(values)
+    axes.pcolormesh(cells, cmap=shades, vmin=low, vmax=high, edgecolors="white", linewidth=2)
+    words = [fmt.column(row, unit) for row in values.tolist()]
+    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
+        value = values[row, column]
+        color = style.ink_on(shades((value - low) / (high - low))[:3])
+        label = ("+" if both and value > 0 else "") + words[row][column]
+        axes.text(column + 0.5, row + 0.5, label, ha="center", va="center", size=9.5, color=color)
+    axes.set_ylim(rows, 0)
+    axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 34) for name in grid.index])
+    axes.set_xticks([column + 0.5 for column in range(columns)], ["\n".join(head) for head in heads])
+    axes.xaxis.tick_top()
+    axes.tick_params(axis="both", length=0, labelcolor=INK)
+    axes.grid(False)
+    axes.spines["bottom"].set_visible(False)
+    return figure
+
+
+def unusual(found: Representation) -> Picture:
+    """Draw the kinds of customers that are clearly more or less common in a segment than among all."""
+    clear = found.clear.head(14).sort_values(["segment", "ratio"], ascending=[True, False])
+    if not len(found.table):
+        return Picture.nothing("The customers table has no characteristic to describe segments by.")
+    if clear.empty:
+        return Picture.nothing(
+            "No kind of customer is clearly more or less common in a segment than among all."
         )
-        low, high = -reach, reach
-    else:
-        colors = ["#FBF8FD", "#C9A6DD", style.PALETTE[0]]
-        low, high = 0.0, max(float(known.max()) if len(known) else 1.0, 1e-9)
-    tints = LinearSegmentedColormap.from_list("segments", colors)
-    with theme():
-        heads = [textwrap.wrap(str(name), max(8, 64 // columns)) or [""] for name in table.columns]
-        figure, axes = style.new_figure(1.0 + 0.17 * max(map(len, heads)) + 0.29 * rows)
-        axes.pcolormesh(
-            np.ma.masked_invalid(values), cmap=tints, vmin=low, vmax=high, edgecolors="white", linewidth=2
-        )
-        words = [fmt.column(row, unit) for row in values.tolist()]
-        for row in range(rows):
-            for column in range(columns):
-                value = values[row, column]
-                if not math.isfinite(value):
-                    continue
-                color = style.ink_on(tints((value - low) / (high - low))[:3])
-                label = ("+" if diverging and value > 0 else "") + words[row][column]
-                axes.text(column + 0.5, row + 0.5, label, ha="center", va="center", size=9.5, color=color)
-        axes.set_ylim(rows, 0)
-        axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 34) for name in table.index])
-        axes.set_xticks([column + 0.5 for column in range(columns)], ["\n".join(head) for head in heads])
-        axes.xaxis.tick_top()
-        axes.tick_params(axis="both", length=0, labelcolor=INK)
-        axes.grid(False)
-        axes.spines["bottom"].set_visible(False)
-        style.headline(figure, title, subtitle)
-        return style.finish(figure)
+    kind = clear["characteristic"].str.replace("_", " ") + ": " + clear["level"].astype(str)
+    drawn = charts.forest(
+        clear.assign(section=clear["segment"], label=kind),
+        title=say("Who is more, and who is less common in a segment"),
+        subtitle="Share inside the segment over the share among all (line: 95% interval)",
+        less="less common",
+        more="more common",
+    )
+    return replace(drawn, data=found.table)
 
 
-def lorenz(curve: pd.DataFrame, *, top: float, title: str = "", subtitle: str | None = None) -> Figure:
-    """Draw how revenue is spread over customers, the smallest first.
+def lorenz(spread: Concentration) -> Picture:
+    """Draw how revenue is spread over customers, the smallest first."""
+    people, value = (spread.curve.frame[name] for name in ("customers", "value"))
+    top = spread.top.value
 
-    Args:
-        curve: Columns customers and value, cumulated shares from 0 to 1.
-        top: The share of revenue of the top tenth of customers.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured; None: the usual words.
-    """
-    style.need(curve, "lorenz", "customers", "value")
-    if subtitle is None:
-        subtitle = "Share of revenue that the customers who pay least bring; straight: all pay alike"
-    with theme():
-        figure, axes = style.new_figure(3.9)
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(3.3, width=width)
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1.1, ls=(0, (4, 3)))
-        people, value, color = curve["customers"], curve["value"], style.PALETTE[0]
-        axes.fill_between(people, value, people, color=color, alpha=0.1, lw=0)
-        axes.plot(people, value, color=color)
-        axes.plot([0.9, 0.9], [1 - top, 1], color=style.PALETTE[4], lw=3, solid_capstyle="butt")
-        words = f"top tenth: {fmt.percent(top)}"
-        place, color = (0.9, 1 - top / 2), style.PALETTE[4]
+        axes.fill_between(people, value, people, color=style.PALETTE[0], alpha=0.1, lw=0)
+        axes.plot(people, value, color=style.PALETTE[0])
+        color = style.PALETTE[4]
+        axes.plot([0.9, 0.9], [1 - top, 1], color=color, lw=3, solid_capstyle="butt")
+        words, place = f"top tenth: {fmt.percent(top)}", (0.9, 1 - top / 2)
         style.note(axes, words, place, (-8, 0), ha="right", va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         for axis in (axes.xaxis, axes.yaxis):
             style.unit_axis(axis, "percent")
         axes.set_xlabel("Share of customers, from those who pay least")
-        style.headline(figure, title, subtitle)
-        return style.finish(figure)
+        return figure
+
+    words = {"top": fmt.percent(top), "gini": fmt.number(spread.gini.value)}
+    return Picture(
+        draw,
+        say("The tenth of customers who pay most bring {top} of the revenue", **words),
+        say("Lorenz curve: the top tenth of customers pay {top}, Gini coefficient {gini}", **words),
+        spread.curve,
+        "Share of revenue that the customers who pay least bring; straight: all pay alike",
+    )
 
 
-def pairs(
-    table: pd.DataFrame,
-    *,
-    first: str,
-    second: str,
-    labels: tuple[str, str],
-    unit: str = "percent",
-    title: str = "",
-    subtitle: str = "",
-) -> Figure:
-    """Draw two values of each label as dots on one line, with their gap between them.
-
-    Args:
-        table: Column label and the two columns named by `first` and `second`.
-        first: The column of the hollow dot.
-        second: The column of the filled dot.
-        labels: What the two are.
-        unit: Their unit.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-    """
-    style.need(table, "pairs", "label", first, second)
-    rows = table.to_dict("records")
-    with theme():
-        figure, axes = style.new_figure(1.5 + 0.33 * len(rows))
-        more, less = style.PALETTE[2], style.PALETTE[4]
-        for place, row in enumerate(rows):
-            a, b = float(row[first]), float(row[second])
-            axes.plot([a, b], [place, place], color=more if b >= a else less, lw=3, alpha=0.55)
-            axes.plot(a, place, "o", ms=8, mfc="white", mec=MUTED, mew=1.6)
-            axes.plot(b, place, "o", ms=8, color=more if b >= a else less)
-        axes.set_ylim(len(rows) - 0.5, -0.6)
-        axes.set_yticks(range(len(rows)), [style.shorten(row["label"], 28) for row in rows])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.set_xlim(left=0)
-        style.unit_axis(axes.xaxis, unit)
-        style.headline(figure, title, style.also(subtitle, f"hollow: {labels[0]}, filled: {labels[1]}"))
-        return style.finish(figure)
-
-
-def panels(
-    table: pd.DataFrame,
-    measures: Sequence[tuple[str, str, str]],
-    *,
-    label: str = "segment",
-    title: str = "",
-    subtitle: str = "Dots with 95% intervals; dashed: all customers",
-    averages: Mapping[str, float] | None = None,
-    colors: Mapping[str, str] | None = None,
-) -> Figure:
-    """Draw several measures of each group side by side, each on its own scale, with intervals.
+def values(worth: SegmentValues, horizon: int) -> Picture:
+    """Draw what each segment pays, how it stays and what it is worth, side by side, each on its own scale.
 
     Args:
-        table: Column `label` and, for each measure, its column and <column>_low and <column>_high.
-        measures: For each measure its column, its name and its unit.
-        label: The column of the groups.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-        averages: Everybody's value of some measures, drawn as a dashed line.
-        colors: A color for some groups.
+        worth: What each segment pays and is worth; columns of which nothing is known are left out.
+        horizon: Months that the worth counts.
     """
-    style.need(table, "panels", label, *(column for column, _, _ in measures))
+    table, units = worth.table.frame, worth.table.units
+    names = {
+        "value_share": "Share of revenue",
+        "arpa": "Pay a month",
+        "churn": "Leave a month",
+        "retained": f"Revenue kept in {worth.months} months",
+        "worth": f"Worth over {horizon} months",
+        "active_days": "Active days a month",
+    }
+    shown = [column for column in names if table[column].notna().any()]
+    if len(table) < 2 or not shown:
+        return Picture.nothing("There is one segment only, so segments cannot be compared.")
     rows = table.to_dict("records")
-    down = math.ceil(len(measures) / 2)
-    chosen = style.colors([row[label] for row in rows], {**_FIXED, **(colors or {})})
-    with theme():
-        height = 0.8 + down * (0.55 + 0.27 * len(rows))
-        figure, grid = style.new_figure(height, down, min(2, len(measures)), sharey=True, squeeze=False)
-        for place, axes in enumerate(grid.flat):
-            if place >= len(measures):
-                axes.set_visible(False)
-                continue
-            column, name, unit = measures[place]
+    chosen = style.colors(table["segment"], _FIXED)
+
+    def draw(width: float) -> Figure:
+        down, across = math.ceil(len(shown) / 2), min(2, len(shown))
+        height = 0.2 + down * (0.55 + 0.27 * len(rows))
+        figure, grid = style.new_figure(height, down, across, width=width, sharey=True, squeeze=False)
+        for axes, column in zip(grid.flat, shown, strict=False):
             for at, row in enumerate(rows):
-                value, low, high = (row.get(key) for key in (column, f"{column}_low", f"{column}_high"))
-                if fmt.missing(value):
-                    continue
+                value, low, high = (row[f"{column}{end}"] for end in ("", "_low", "_high"))
+                color = chosen[str(row["segment"])]
                 if not (fmt.missing(low) or fmt.missing(high)):
-                    axes.plot([low, high], [at, at], color=chosen[str(row[label])], lw=2.4, alpha=0.75)
-                axes.plot(value, at, "o", ms=6.5, color=chosen[str(row[label])])
-            average = (averages or {}).get(column)
-            if average is not None and not fmt.missing(average):
+                    axes.plot([low, high], [at, at], color=color, lw=2.4, alpha=0.75)
+                axes.plot(value, at, "o", ms=6.5, color=color)
+            average = worth.averages.get(column)
+            if not fmt.missing(average):
                 axes.axvline(average, color=INK, lw=1, ls=(0, (3, 2)), zorder=0.6)
-            axes.set_title(name, loc="left", size=10, weight="bold", pad=4)
-            axes.set_ylim(len(rows) - 0.5, -0.5)
-            axes.set_yticks(range(len(rows)), [style.shorten(row[label], 24) for row in rows])
-            axes.tick_params(axis="y", labelcolor=INK)
-            axes.grid(axis="y", visible=False)
+            axes.set_title(names[column], loc="left", size=10, weight="bold", pad=4)
+            _label_rows(axes, table["segment"], 24)
             axes.margins(x=0.12)
-            style.unit_axis(axes.xaxis, unit, 3)
-        style.headline(figure, title, subtitle)
+            style.unit_axis(axes.xaxis, units[column], 3)
+        for axes in grid.flat[len(shown) :]:
+            axes.set_visible(False)
         engine: Any = figure.get_layout_engine()
         engine.set(h_pad=0.09, w_pad=0.05)
-        return style.finish(figure)
+        return figure
+
+    said = fmt.join(
+        f"{row['segment']}: {fmt.value(row['arpa'], units['arpa'])} a month, "
+        f"{fmt.percent(row['churn'])} leave a month"
+        for row in rows
+    )
+    data = Table(table.rename(columns={"value_minor": "MRR"}), {**units, "MRR": units["value_minor"]})
+    subtitle, p = "Dots with 95% intervals; dashed: all customers", worth.same_churn
+    if not fmt.missing(p):
+        differ, alike = (
+            "segments leave at different rates ({p})",
+            "segments leave at about the same rate ({p})",
+        )
+        subtitle = style.also(subtitle, say(differ if p < 0.05 else alike, p=fmt.p_value(p)))
+    title = say("What each segment pays, and how it stays")
+    return Picture(draw, title, f"By segment: {said}", data, subtitle)
 
 
-def flows(
-    matrix: pd.DataFrame,
-    *,
-    before: str,
-    after: str,
-    title: str = "",
-    subtitle: str = "Each band is as thick as the number of customers who went that way",
-    colors: Mapping[str, str] | None = None,
-    apart: Sequence[str] = (),
-) -> Figure:
-    """Draw who moved from which group to which, as bands between two columns.
+def moves(moved: Migration, before: dt.date, after: dt.date) -> Picture:
+    """Draw who moved from which segment to which between two days, as bands between two columns."""
+    from tenure.models.composition import LEFT
 
-    Args:
-        matrix: Earlier groups as index, later groups as columns, numbers of customers.
-        before: What the left column is, such as a date.
-        after: What the right one is.
-        title: What the figure shows, as a statement.
-        subtitle: What is measured.
-        colors: A color for some groups.
-        apart: Groups that stand last and gray, such as those who left.
-    """
-    if matrix.shape[0] == 0 or not float(matrix.to_numpy().sum()) > 0:
-        raise InputError("The figure flows has nothing to draw: nobody moved.")
-    sizes = {
-        (str(a), str(b)): int(number)
-        for a, row in zip(matrix.index, matrix.to_numpy().tolist(), strict=True)
-        for b, number in zip(matrix.columns, row, strict=True)
-        if number > 0
-    }
-    names = list(dict.fromkeys(map(str, [*matrix.index, *matrix.columns])))
-    names = [name for name in names if name not in apart] + [name for name in names if name in apart]
-    chosen = style.colors(names, {**_FIXED, **dict.fromkeys(apart, GREY), **(colors or {})})
-    totals = [{n: sum(z for pair, z in sizes.items() if pair[side] == n) for n in names} for side in (0, 1)]
+    if not moved.stayed.known:
+        return Picture.nothing("Whether anybody moved is not known: there is no earlier day to compare with.")
+    matrix = moved.matrix
+    sizes = {(a, b): int(n) for a, row in matrix.iterrows() for b, n in row.items() if n > 0}
+    names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != LEFT] + [LEFT]
+    chosen = style.colors(names, {**_FIXED, LEFT: GREY})
+    totals = [matrix.sum(axis=1).to_dict(), matrix.sum(axis=0).to_dict()]
     stacks = [_stack(names, side, 0.025 * sum(sizes.values())) for side in totals]
     height = max(top for stack in stacks for _, top in stack.values())
-    with theme():
-        figure, axes = style.new_figure(max(3.8, 1.3 + 0.42 * len(names)))
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(max(3.2, 0.7 + 0.42 * len(names)), width=width)
         _bands(axes, sizes, names, stacks, chosen)
         for side, (x, ha) in enumerate(((0.0, "right"), (1.0, "left"))):
-            there = [name for name in names if totals[side][name] > 0]
+            there = [name for name in names if totals[side].get(name, 0) > 0]
             for name in there:
                 low, high = stacks[side][name]
                 axes.bar(x + (0.015 if side == 0 else -0.015), high - low, 0.03, low, color=chosen[name])
@@ -311,11 +328,31 @@ def flows(
                 style.note(axes, words, (x, place), shift, ha=ha, va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
         axes.set_ylim(height * 1.02, -height * 0.09)
-        style.note(axes, before, (0, 1), (0, -2), "xaxis", ha="left", va="top", size=10)
-        style.note(axes, after, (1, 1), (0, -2), "xaxis", ha="right", va="top", size=10)
+        style.note(axes, fmt.date(before), (0, 1), (0, -2), "xaxis", ha="left", va="top", size=10)
+        style.note(axes, fmt.date(after), (1, 1), (0, -2), "xaxis", ha="right", va="top", size=10)
         axes.axis("off")
-        style.headline(figure, title, subtitle)
-        return style.finish(figure)
+        return figure
+
+    most = moved.gains.frame.nlargest(5, "customers")
+    said = fmt.join(
+        f"“{row.before}” to “{row.after}” {fmt.count(row.customers)}" for row in most.itertuples()
+    )
+    return Picture(
+        draw,
+        say("Where the customers of each segment went"),
+        f"Customers who moved between segments, the most: {said}",
+        Table(matrix.reset_index()),
+        "Each band is as thick as the number of customers who went that way",
+    )
+
+
+def _label_rows(axes: Axes, names: Iterable[Any], width: int) -> None:
+    """Rows from top to bottom, named at the left."""
+    labels = [style.shorten(name, width) for name in names]
+    axes.set_ylim(len(labels) - 0.5, -0.6)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.grid(axis="y", visible=False)
 
 
 def _bands(
@@ -348,6 +385,6 @@ def _bands(
 def _stack(names: Sequence[str], sizes: Mapping[str, int], gap: float) -> dict[str, tuple[float, float]]:
     places, at = {}, 0.0
     for name in names:
-        places[name] = (at, at + sizes[name])
-        at += sizes[name] + (gap if sizes[name] > 0 else 0.0)
+        places[name] = (at, at + sizes.get(name, 0))
+        at += sizes.get(name, 0) + (gap if sizes.get(name, 0) > 0 else 0.0)
     return places
