@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -95,7 +96,7 @@ def newest(
         >>> round(change.value, 2), round(change.low, 3), round(change.high, 3)
         (0.1, -0.02, 0.217)
     """
-    words = {"age": Estimate(age, unit=f"{period}s"), "needed": recent}
+    words: dict[str, Any] = {"age": Estimate(age, unit=f"{period}s"), "needed": recent}
     nothing = Estimate(NAN, unit="percent", words=words)
     if triangle is None:
         return nothing

@@ -370,7 +370,7 @@ def profit_curve(
 
     def estimate(value: float, rows: Array, unit: str, case: str = "") -> Estimate:
         low, high = _limits(rows, level)
-        about = {"n": int(demand.table["n"].sum()), "of": "visitor", "sample": "visitors"}
+        about: dict[str, Any] = {"n": int(demand.table["n"].sum()), "of": "visitor", "sample": "visitors"}
         return Estimate(value, low, high, unit=unit, level=level, case=case, **about)
 
     lost = value - float(worth(np.array([naive]), *point)[0][0, 0])
