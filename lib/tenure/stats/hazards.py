@@ -36,7 +36,6 @@ class Hazard:
             `hazard` (the chance that one who is still there leaves in the period), `hazard_low`,
             `hazard_high`. NaN where nobody was at risk.
         counts: The life table, its events being those of the cause.
-        period: The unit of a period.
         level: The intervals' level.
         bandwidth: Periods over which the hazard is smoothed; None: not at all.
     """
@@ -100,10 +99,7 @@ def hazard(
     The interval is Wilson's (1927), which keeps within 0 and 1 and has a value where nobody left.
 
     Args:
-        life: A life table.
         cause: Count only those who left for this cause, a column of `life`.
-        period: The unit of a period.
-        level: Level of the intervals.
 
     Raises:
         InputError: The life table or an option is not as it should be.
@@ -142,11 +138,8 @@ def smoothed_hazard(
     are on one side only, the curve leans towards them.
 
     Args:
-        life: A life table.
         bandwidth: Periods; 1 smooths nothing, 3 takes in two periods on either side.
         cause: Count only those who left for this cause, a column of `life`.
-        period: The unit of a period.
-        level: Level of the intervals.
 
     Returns:
         The smoothed hazards, beside each period's own counts.
@@ -226,7 +219,6 @@ def renewal_spikes(
     its neighbors.
 
     Args:
-        life: A life table.
         neighbors: Periods to compare with on either side.
         smallest_ratio: The least ratio of hazards worth calling a spike.
         level: Level of the intervals of the hazards, and 1 less the chance of a false spike.

@@ -41,7 +41,6 @@ class CumulativeIncidence:
             `at_risk`, `events` (of the cause), `incidence` (share lost to the cause within `period` periods),
             `standard_error` (NaN where nobody was lost to it), `incidence_low`, `incidence_high`.
         counts: The life table.
-        period: The unit of a period.
         level: The intervals' level.
     """
 
@@ -108,10 +107,7 @@ def cumulative_incidence(
     one cause it is the mirror of the survival curve's; where F_c is still 0 its upper limit is exact.
 
     Args:
-        life: A life table.
         causes: Columns that split the events by cause and add up to them.
-        period: The unit of a period.
-        level: Level of the intervals.
 
     Raises:
         InputError: The life table or an option is not as it should be.

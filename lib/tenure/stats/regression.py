@@ -313,8 +313,6 @@ def hazard_ratios(
         covariates: Columns to compare; None: all but those of the counts and strata.
         reference: Reference levels, as {covariate: level}.
         strata: Columns whose values have baselines of their own, for those that fail `proportionality`.
-        period: The unit of a period.
-        level: Level of the intervals.
 
     Returns:
         Hazard ratios with intervals, tests and likelihoods; `empty` where nobody left, or no covariate has

@@ -65,7 +65,6 @@ class Curve:
         rows: A row for each period 0, 1, ..., last: `period`, `at_risk`, `events`, `censored`, `survival`,
             `standard_error`, `survival_low`, `survival_high`.
         counts: Its life table.
-        period: The unit of a period.
         level: The intervals' level.
     """
 
@@ -203,7 +202,6 @@ class SurvivalCurves:
             `entered` (observed only from later on), `last_period`.
         counts: The life table.
         fitters: lifelines' fitter of each group.
-        period: The unit of a period.
         level: The intervals' level.
         notes: What a reader should know, in sentences.
     """
@@ -307,8 +305,6 @@ def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.
 
     Args:
         life: A life table (see the head of `tenure.stats.lifetable`).
-        period: The unit of its periods.
-        level: Level of the intervals.
 
     Returns:
         The curves of the groups and of everybody, with values at given periods, medians and means.
@@ -406,7 +402,6 @@ class RestrictedMean:
         table: A row for each group: `group`, `n`, `events` (within the horizon), `mean` (periods),
             `standard_error`, `mean_low`, `mean_high`. NaN where the group was not observed up to the horizon.
         horizon: The horizon, in periods.
-        period: The unit of a period.
         level: The intervals' level.
         notes: What a reader should know, in sentences.
     """
@@ -482,7 +477,6 @@ def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
     A group in which everybody has left is observed for ever.
 
     Args:
-        life: A life table.
         share: Of all subscribers, those whose groups must be observed that long. Less than 1 keeps a few
             groups that began lately from cutting all the others short; two groups at least are counted in.
 
@@ -522,10 +516,7 @@ def restricted_mean(
     to whole months it is about half a month too long for each who leaves.
 
     Args:
-        life: A life table.
         horizon: Whole periods from 1 up.
-        period: The unit of a period.
-        level: Level of the intervals.
 
     Returns:
         A mean for each group, with differences between groups. Where nobody left, there is no standard
