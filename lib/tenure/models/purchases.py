@@ -280,16 +280,19 @@ def compare_purchases(
     return Table(table, {**units, "correlation": "number"})
 
 
-def backtest(counts: pd.DataFrame, time: float, model: str) -> tuple[Backtest | None, Table]:
+def backtest(
+    counts: pd.DataFrame, time: float, model: str, *, models: tuple[str, ...] = CONTINUOUS
+) -> tuple[Backtest | None, Table]:
     """Judge a model, and its rivals, by purchases that were made after a day; None where it cannot be fitted.
 
     Args:
         counts: Grouped counts up to the day, with later, the purchases in the time after.
         time: That time.
         model: The model that is judged.
+        models: Those that it is compared with.
     """
     try:
-        fit, rivals = fit_purchases(counts, model), compare_purchases(counts, counts, time)
+        fit, rivals = fit_purchases(counts, model), compare_purchases(counts, counts, time, models=models)
     except NotApplicable:
         return None, Table(pd.DataFrame())
     return fit.backtest(counts, time), rivals
