@@ -75,9 +75,11 @@ class Workbook:
         """
         from tenure.measures import several
         from tenure.sources.connect import collect
+        from tenure.sources.counting import doing
 
         def question(**version: Any) -> Any:
-            return self._measured(measure, of, args, {**options, **version})
+            with doing("building"):
+                return self._measured(measure, of, args, {**options, **version})
 
         takes = inspect.signature(measure).parameters
         lists = {name: value for name, value in (("on", on), ("policies", policies)) if value}

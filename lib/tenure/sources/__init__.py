@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tenure.sources.checks import CheckReport, Problem, check, check_as_of
     from tenure.sources.connect import Source, collect, fingerprint, open_source
+    from tenure.sources.counting import counters
     from tenure.sources.mapping import load_mapping
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "check",
     "check_as_of",
     "collect",
+    "counters",
     "fingerprint",
     "load_mapping",
     "open_source",
@@ -25,7 +27,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Reading an address needs no query engine, which takes seconds to import.
-    for module in ("checks", "connect", "mapping") if name in __all__ else ():
+    for module in ("checks", "connect", "counting", "mapping") if name in __all__ else ():
         found = import_module(f"tenure.sources.{module}")
         if hasattr(found, name):
             return getattr(found, name)

@@ -26,6 +26,7 @@ from tenure.paths import resolve
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer
+from tenure.sources.counting import count, doing, timed
 from tenure.sources.engine import guarded, keep, named
 from tenure.sources.mapping import load_mapping, map_tables
 from tenure.sources.places import open_catalog
@@ -106,7 +107,11 @@ class Source(Mapping[str, ir.Table]):
             make: Makes the expression, where it is not there yet.
         """
         if key not in self.settled:
-            self.settled[key] = guarded(lambda: kept(make()))
+            with doing("building"):
+                table = make()
+            with doing("running"):
+                self.settled[key] = guarded(lambda: kept(table))
+            count("settled")
         return self.settled[key]
 
     def stage(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
@@ -211,6 +216,7 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
             f"{catalog.url} is a single file, and only a mapping can say how it becomes customers and "
             f"subscriptions. Fix: give a mapping, such as data/mappings/telco.yml."
         )
+    timed(catalog.connection)
     notes: list[str] = []
     found: dict[str, tuple[Raw, Reading]] = {}
     used: set[str] = set()
@@ -274,7 +280,9 @@ def collect(expr: ir.Expr, max_rows: int = 1_000_000) -> pd.DataFrame:
         8
     """
     table = expr.as_table()
-    frame = guarded(lambda: table.limit(max_rows + 1).to_pandas())
+    with doing("running"):
+        frame = guarded(lambda: table.limit(max_rows + 1).to_pandas())
+    count("queries", len(frame))
     if len(frame) > max_rows:
         raise InputError(
             f"The result has more than {max_rows:,} rows, too many to bring out of the engine. "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
 import shutil
 import tempfile
 import uuid
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -205,19 +207,44 @@ def named(engine: Any, table: ir.Table) -> ir.Table:
     """
     if engine.name not in ("duckdb", "postgres"):
         return table
-    name = f"table_{uuid.uuid4().hex[:8]}"
-    if engine.name == "postgres":
-        try:
-            with engine.con.cursor() as cursor:
-                cursor.execute(f"CREATE TEMPORARY VIEW {name} AS {engine.compile(table)}")
-        except Exception as error:
-            if not may_not_write(error):
-                raise
-            return table
-        view = ops.DatabaseTable(name, schema=table.schema(), source=engine)
-        return view.to_expr()
-    # DuckDB tells a timestamp's precision, which the contract does not.
-    return engine.create_view(name, table).op().copy(schema=table.schema()).to_expr()
+    try:
+        return written(engine, "VIEW", table)
+    except Exception as error:
+        if not may_not_write(error):
+            raise
+        return table
+
+
+def written(engine: Any, kind: str, table: ir.Table) -> ir.Table:
+    """Write an expression down in DuckDB or PostgreSQL, as a temporary TABLE or VIEW of this session.
+
+    A table is dropped when nothing uses it any more.
+    """
+    # Ibis's own would have PostgreSQL's text compared by a language, where ours is compared byte by byte.
+    engine._run_pre_execute_hooks(table)
+    name = f"{kind.lower()}_{uuid.uuid4().hex[:8]}"
+    _say(engine, f"CREATE TEMPORARY {kind} {name} AS {engine.compile(table)}")
+    if kind == "TABLE" and engine.name == "postgres":
+        _say(engine, f"ANALYZE {name}")
+    op = ops.DatabaseTable(name, schema=table.schema(), source=engine)
+    if kind == "TABLE":
+        weakref.finalize(op, _forget, engine, name).atexit = False
+    return op.to_expr()
+
+
+def _say(engine: Any, sql: str) -> None:
+    if engine.name == "duckdb":
+        engine.con.execute(sql)
+        return
+    with engine.con.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def _forget(engine: Any, name: str) -> None:
+    # A session that is closed or broken has forgotten it already.
+    with contextlib.suppress(duckdb.Error, OSError):
+        if engine.name == "duckdb" or not (engine.con.closed or engine.con.broken):
+            _say(engine, f"DROP TABLE IF EXISTS {name}")
 
 
 def _literal(path: Path) -> str:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import uuid
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import pyarrow.parquet as pq
 
 from tenure.errors import InputError
 from tenure.paths import resolve
-from tenure.sources.engine import guarded, may_not_write
+from tenure.sources.engine import guarded, may_not_write, written
 
 _NAME = re.compile(r"(?:[A-Za-z_]\w*\.){0,2}[A-Za-z_]\w*")
 _ROWS_AT_ONCE = 250_000
@@ -53,24 +51,7 @@ def kept(table: ir.Table) -> ir.Table:
 
 def _stored(table: ir.Table) -> ir.Table:
     backend: Any = table.get_backend()
-    if backend.name != "postgres":
-        return table.cache()
-    # Ibis would make columns of the database's own collation; ours are compared byte by byte.
-    backend._run_pre_execute_hooks(table)
-    name = f"kept_{uuid.uuid4().hex[:8]}"
-    with backend.con.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE {name} AS {backend.compile(table)}")
-        cursor.execute(f"ANALYZE {name}")
-    op = ops.DatabaseTable(name, schema=table.schema(), source=backend)
-    weakref.finalize(op, _drop, backend, name)
-    return op.to_expr()
-
-
-def _drop(backend: Any, name: str) -> None:
-    """Drop what nothing uses any more; with the connection it is gone anyway."""
-    if not backend.con.closed and not sys.is_finalizing():
-        with backend.con.cursor() as cursor:
-            cursor.execute(f"DROP TABLE IF EXISTS {name}")
+    return written(backend, "TABLE", table) if backend.name in ("duckdb", "postgres") else table.cache()
 
 
 def batches(table: ir.Table) -> pa.RecordBatchReader:

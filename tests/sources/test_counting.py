@@ -1,0 +1,51 @@
+"""What a notebook asks of its engine is counted, and tables that several measures share are made once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pandas as pd
+import pytest
+
+import tenure
+from tenure.measures import revenue, subscriptions
+from tenure.sources import counters
+
+DAY = dt.date(2026, 5, 31)
+
+
+@pytest.fixture
+def source(tmp_path):
+    began = pd.to_datetime(["2026-01-10", "2026-02-20"])
+    people = pd.DataFrame({"customer_id": ["a", "b"], "created_at": began})
+    spans = people.assign(
+        subscription_id=["a", "b"], plan="A", billing_interval="month", unit_amount_minor=1000, currency="EUR",
+        status="active", started_at=began, ended_at=pd.to_datetime([None, "2026-04-01"]),
+    ).drop(columns="created_at")  # fmt: skip
+    people.to_parquet(tmp_path / "customers.parquet")
+    spans.to_parquet(tmp_path / "subscriptions.parquet")
+    return tenure.open_source(tmp_path)
+
+
+def test_queries_rows_and_seconds_are_counted_and_written_down(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENURE_COUNTERS", str(tmp_path / "counters.json"))
+    before = counters()
+    moved = tenure.collect(revenue.mrr_movements(source, as_of=DAY))
+    tenure.collect(revenue.mrr_balances(source, as_of=DAY))
+    after = counters()
+    assert after["queries"] - before["queries"] == 2
+    assert after["rows"] - before["rows"] >= len(moved) == 3
+    assert all(after[what] > before[what] for what in ("building", "compiling", "running"))
+    assert json.loads((tmp_path / "counters.json").read_text()) == after
+
+
+def test_measures_share_what_is_settled(source):
+    for measure in (revenue.mrr_movements, revenue.mrr_balances, revenue.renewals, revenue.revenue_cohorts):
+        tenure.collect(measure(source, as_of=DAY))
+    settled = counters()["settled"]
+    tenure.collect(revenue.customers_by_month(source, as_of=DAY))
+    tenure.collect(subscriptions.life_table(source, as_of=DAY))
+    tenure.collect(subscriptions.new_customers(source, since=DAY, as_of=DAY))
+    # The ledger is there already; spells are settled for the first to ask for them.
+    assert counters()["settled"] == settled + 1
