@@ -383,6 +383,7 @@ case("experiments.assigned_units")(lambda s: experiments.assigned_units(s, **ASK
 case("experiments.currencies")(lambda s: experiments.currencies(s, **ASKED))
 case("experiments.daily_counts")(lambda s: experiments.daily_counts(s, **ASKED))
 case("experiments.outcomes")(_units)
+CASES["experiments.with_margin"] = CASES["experiments.outcomes"]
 case("experiments.integrity")(lambda s: experiments.integrity(_units(s)))
 case("experiments.stay_counts")(
     lambda s: experiments.stay_counts(s, **ASKED, period="week", segments=["channel"])
