@@ -210,6 +210,23 @@ def test_a_run_lists_what_the_last_one_published_otherwise_and_leaves_out_what_i
     assert "past due then has not paid since" in listed
 
 
+def test_yen_are_no_cents(run):
+    """EUR 10.00, EUR 5.00 and JPY 1,000 at 0.006 are 21.00."""
+    yen = project_root().parent / "shared" / "cases" / "yen"
+    if not yen.is_dir():
+        pytest.skip("The case of the yen is not there.")
+    outcome = run(
+        NAME,
+        data=str(yen),
+        as_of="2026-03-31",
+        min_group=1,
+        reporting_currency="EUR",
+        compare_with="tenure",
+        by="",
+    )
+    assert findings(outcome)["mrr.total"]["value"] == 2100
+
+
 BREAK = """
 from tenure.measures import revenue, spans
 whole = revenue.movements
