@@ -106,6 +106,9 @@ def test_months_that_overlap_are_not_judged_unless_the_pairs_are_known():
     paired = Estimate(-0.05, -0.09, -0.01, unit="points")
     assert rates.compared(now, then, "the month before", paired).change == "fell"
     assert rates.compared(now, NOTHING, "the month before").compare is None
+    nobody = rates.Course({}, {})
+    assert not nobody["churn.at_renewal"].known
+    assert not nobody.yearly("churn.at_renewal").known
 
 
 def test_a_target_of_the_month_stands_before_that_of_the_year():

@@ -17,7 +17,7 @@ import pandas as pd
 from tenure.models.rates import Course, compared
 from tenure.parameters import one_of
 from tenure.result import NAN, Estimate, Table
-from tenure.stats.intervals import NOTHING, median_of_counts, paired_means, proportion
+from tenure.stats.intervals import median_of_counts, paired_means, proportion
 from tenure.stats.lifetable import z_value
 
 WINDOWS = {"DAU": 1, "WAU": 7, "MAU": 28}
@@ -176,7 +176,7 @@ def session_course(lengths: pd.DataFrame, month: int, users: Course, *, level: f
         >>> session_course(lengths, 24321, Course({}, {}))["engagement.session"].value
         10.0
     """
-    sticky = [side.get("engagement.stickiness", NOTHING) for side in (users.recent, users.year)]
+    sticky = [users["engagement.stickiness"], users.yearly("engagement.stickiness")]
 
     def at(then: int, users_then: Estimate | None) -> dict[str, Estimate]:
         own, size = lengths[lengths["month"] == then], users_then.n if users_then else None

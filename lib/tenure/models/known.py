@@ -28,7 +28,7 @@ from tenure.models.movements import (
 from tenure.models.rates import Course, retention
 from tenure.policy import MetricPolicy
 from tenure.result import NAN, Estimate, Table, counted
-from tenure.stats.intervals import NOTHING, pooled
+from tenure.stats.intervals import pooled
 
 # The lines beside recurring revenue, in words, and whether they are part of it.
 _LINES = {
@@ -359,7 +359,7 @@ def added(book: Ledger, kept: Course) -> Estimate:
         Its share of what they paid, beside that of a year ago. Cases: "apart" (one retention rose, the other
         fell), "together" and, where a year ago is not known, "not available". Words: reason.
     """
-    gross, net = (kept.year.get(f"mrr.{name}_retention", NOTHING) for name in ("gross", "net"))
+    gross, net = (kept.yearly(f"mrr.{name}_retention") for name in ("gross", "net"))
     if gross.compare is None or net.compare is None:
         return Estimate(NAN, unit="percent", case="not available")
     now = Estimate(net.value - gross.value, n=net.n, of="customer", unit="percent")

@@ -147,6 +147,10 @@ class Course:
         """Return a rate compared with the time before; nothing where there is none."""
         return self.recent.get(name, NOTHING)
 
+    def yearly(self, name: str) -> Estimate:
+        """Return a rate compared with a year ago; nothing where there is none."""
+        return self.year.get(name, NOTHING)
+
 
 def scorecard(course: Course, targets: Mapping[str, float]) -> Table:
     """Put metrics beside what they were, what they were a year ago, and what was aimed for.
@@ -170,7 +174,7 @@ def scorecard(course: Course, targets: Mapping[str, float]) -> Table:
     """
     rows = []
     for name, (metric, better) in METRICS.items():
-        now, old = course[name], course.year.get(name, NOTHING)
+        now, old = course[name], course.yearly(name)
         if not now.known:
             continue
         target = targets.get(name, NAN)
