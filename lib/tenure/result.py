@@ -8,7 +8,7 @@ index cannot disagree.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -252,6 +252,17 @@ class Table:
         ends = {f"{old}{end}": f"{new}{end}" for old, new in names.items() for end in ("", "_low", "_high")}
         units = {names.get(name, name): unit for name, unit in self.units.items()}
         return replace(self, frame=self.frame.rename(columns=ends), units=units)
+
+
+def from_ends(ends: Iterable[float], **about: Any) -> Estimate:
+    """Return an estimate from its value and the two ends of its interval.
+
+    Example:
+        >>> from_ends((0.5, 0.4, 0.6), n=100, of="customer", unit="percent").high
+        0.6
+    """
+    value, low, high = ends
+    return Estimate(value, low, high, **about)
 
 
 def counted(value: float, n: int | None = None, *, of: str = "", unit: str = "count") -> Estimate:

@@ -304,7 +304,7 @@ def _check_values(names: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict
         if name in limits:
             limit = limits[name]
             if not isinstance(limit, tuple):
-                parameters.at_least(name, value, limit)
+                parameters.at_least(name, value, limit)  # type: ignore[arg-type]
             elif isinstance(limit[0], str):
                 parameters.one_of(name, value, limit)
             else:

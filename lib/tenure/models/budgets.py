@@ -14,7 +14,7 @@ from tenure.models.payments import Payments
 from tenure.models.renewals import numbered
 from tenure.models.retention import Cells, Retention, kept_survival
 from tenure.models.value import Valuation, known_rows, limits
-from tenure.result import Estimate, Table
+from tenure.result import Estimate, Table, from_ends
 from tenure.stats.lifetable import Array
 from tenure.stats.lifetime import discount_weights
 
@@ -53,8 +53,8 @@ class ChannelBudgets:
         words["payback"] = Estimate(row["payback"], unit="months")
         ends = (float(row[f"lifetime_ratio{end}"]) for end in ("", "_low", "_high"))
         case = "paid back" if np.isfinite(row["payback"]) else "not paid back"
-        return Estimate(
-            *ends, n=int(row["customers"]), of="acquired customer", unit="ratio", case=case, words=words
+        return from_ends(
+            ends, n=int(row["customers"]), of="acquired customer", unit="ratio", case=case, words=words
         )
 
     def advice(self) -> Estimate:
@@ -134,8 +134,8 @@ class RetentionBudget:
             "kept": Estimate(self.kept, unit="percent"),
         }
         ends = (float(row[f"budget{end}"]) for end in ("", "_low", "_high"))
-        return Estimate(
-            *ends, n=int(row["customers"]), of="customer", unit=self.unit, level=self.level, words=words,
+        return from_ends(
+            ends, n=int(row["customers"]), of="customer", unit=self.unit, level=self.level, words=words,
             case="pays" if row["budget"] > 0 else "does not pay",
         )  # fmt: skip
 
@@ -173,7 +173,7 @@ def retention_budget(
         weight = np.bincount(place, part["customers"].to_numpy(dtype=float))
         placed = fit.place(cells)
         worths, slopes = fit.delta(
-            lambda theta, own=(placed, weight, str(group), str(interval)): _worths(
+            lambda theta, own=(placed, weight, str(group), str(interval)): _worths(  # type: ignore[call-arg, misc]
                 fit, *own, payments, renewals, theta
             )
         )
@@ -181,7 +181,7 @@ def retention_budget(
             payments.profile(str(group), str(interval), max(renewals), name)
             for name in ("relative_error", "revenue")
         )
-        for place, renewal in enumerate(renewals):
+        for place, renewal in enumerate(renewals):  # type: ignore[assignment]
             leave, worth, average = worths[3 * place : 3 * place + 3]
             by_leave, by_worth = slopes[3 * place : 3 * place + 2]
             gain = leave * worth

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models.rates import net_retention
-from tenure.result import NAN, Estimate, Table, counted
+from tenure.result import NAN, Estimate, Table, counted, from_ends
 from tenure.stats.intervals import money_sum, proportion
 from tenure.stats.lifetable import chi2_p, holm, z_value
 from tenure.stats.lifetime import discounted_lifetime, period_rate
@@ -203,7 +203,9 @@ def concentration(
     drawn = [_lorenz(values, sample, top)[2:] for sample in samples]
     ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     gini, share = (
-        Estimate(value, *map(float, ends[:, i]), n=int(n.sum()), of="paying customer", unit=unit, level=level)
+        from_ends(
+            (value, *map(float, ends[:, i])), n=int(n.sum()), of="paying customer", unit=unit, level=level
+        )
         for i, (value, unit) in enumerate(zip(found, ("number", "percent"), strict=True))
     )
     curve = Table(
@@ -325,7 +327,7 @@ def departure_table(departures: pd.DataFrame, months: int) -> pd.DataFrame:
     )
     events = left.sum(axis=1)
     so_far = events.groupby("group").cumsum()
-    start = places.get_level_values("group").map(sizes)
+    start = places.get_level_values("group").map(sizes)  # type: ignore[arg-type]
     last = places.get_level_values("period") == months
     table = left.assign(
         at_risk=start - so_far + events,
@@ -360,8 +362,8 @@ class SegmentValues:
         """Return a segment's value of a column with its interval."""
         row = self.table.frame.set_index("segment").loc[segment]
         ends = (row.get(f"{column}{end}", NAN) for end in ("_low", "_high"))
-        n = int(row["watched" if column in ("churn", "retained") else "customers"])
-        return Estimate(row[column], *ends, n=n, of="customer", unit=self.table.units[column])
+        n = int(row["watched" if column in ("churn", "retained") else "customers"])  # type: ignore[arg-type]
+        return from_ends((row[column], *ends), n=n, of="customer", unit=self.table.units[column])  # type: ignore[arg-type]
 
     @property
     def same_churn(self) -> float:
@@ -397,7 +399,7 @@ class SegmentValues:
         wide = 1 - (1 - level) / (len(rows) * (len(rows) - 1) / 2)
         slow, fast = (churn_of(self.life, name, self.months, level=wide) for name in (calm, restless))
         found = self.of(restless, "churn").saying(name=restless)
-        return found.versus(self.of(calm, "churn"), fast.against(slow, "").difference, f"“{calm}”")
+        return found.versus(self.of(calm, "churn"), fast.against(slow, "").difference, f"“{calm}”")  # type: ignore[arg-type]
 
 
 def segment_values(
@@ -428,7 +430,7 @@ def segment_values(
         kept: What each group's customers of the earlier day paid then and pay now, as from
             `tenure.measures.revenue.retention_moments`.
     """
-    net = {} if kept is None else {row["group"]: net_retention(row) for row in kept.to_dict("records")}
+    net = {} if kept is None else {row["group"]: net_retention(row) for row in kept.to_dict("records")}  # type: ignore[arg-type]
     life = departure_table(departures, months)
     shares = {name: value_share(totals, [name], level=level) for name in totals["segment"]}
     rate, z, rows = period_rate(economics.discount_rate, 1 / 12), z_value(level), []

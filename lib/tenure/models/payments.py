@@ -63,7 +63,7 @@ class Payments:
         """Return the profiles of rows with `model_group` (or group) and `interval`, a row each."""
         name = "model_group" if "model_group" in rows else "group"
         labels, place = numbered(rows, [name, "interval"])
-        return np.array([self.profile(*map(str, key), periods, column) for key in labels.to_numpy()])[place]
+        return np.array([self.profile(*map(str, key), periods, column) for key in labels.to_numpy()])[place]  # type: ignore[arg-type, call-arg]
 
     def level(self, group: str, interval: str, column: str) -> float:
         """Return a column of `levels` for a group."""

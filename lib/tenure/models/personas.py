@@ -172,7 +172,7 @@ def personas(
     features = rule.columns if rule else ["recency", "frequency", "value"]
     known = [name for name in features if pd.to_numeric(sample[name]).notna().any()]
     if rule:
-        points, actions = rule.components(sample), {r["segment"]: advice(r, values.averages) for r in rows}
+        points, actions = rule.components(sample), {r["segment"]: advice(r, values.averages) for r in rows}  # type: ignore[arg-type]
     else:
         points = sample[known].apply(pd.to_numeric).rank(pct=True).fillna(0.5).to_numpy(dtype=float)
         actions = rfm_actions()
@@ -200,7 +200,7 @@ def advice(row: Mapping[str, Any], average: Mapping[str, float]) -> str:
         int(row[f"{name}_low"] > average[name]) - int(row[f"{name}_high"] < average[name])
         for name in ("churn", "arpa")
     )
-    return _ADVICE[*sides]
+    return _ADVICE[*sides]  # type: ignore[index]
 
 
 _ADVICE = {

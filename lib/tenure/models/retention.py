@@ -238,7 +238,8 @@ class Part:
             gradient[levels] += each.sum(axis=1) @ x
             if curved:
                 square[own, own] = (slopes * (bend * times**2).sum(axis=0)) @ slopes.T + derivatives(
-                    lambda q, m=model, w=pull: _baseline(m, q, periods)[1] @ w, theta[own]
+                    lambda q, m=model, w=pull: _baseline(m, q, periods)[1] @ w,  # type: ignore[misc]
+                    theta[own],
                 )
                 square[levels, levels] += (x * (each + bend * (rate * times) ** 2).sum(axis=1)[:, None]).T @ x
                 cross = slopes @ (slope * times + bend * rate * times**2).T @ x
@@ -486,7 +487,7 @@ def _locate(
     known, wanted = (pd.MultiIndex.from_frame(rows[list(keys)].astype(str)) for rows in (groups, cells))
     place = known.get_indexer(wanted)
     if (place < 0).any():
-        missing = " ".join(wanted[int(np.argmin(place))])
+        missing = " ".join(wanted[int(np.argmin(place))])  # type: ignore[arg-type]
         raise InputError(
             f"The retention curves know no group {missing}; they know {spelled(map(' '.join, known))}."
         )

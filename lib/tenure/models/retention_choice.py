@@ -14,7 +14,7 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numbered
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
-from tenure.result import Estimate, Table
+from tenure.result import Estimate, Table, from_ends
 from tenure.stats.lifetable import Array, chi2_p, validate, z_value
 from tenure.stats.lifetime import discount_weights, residual_lifetime
 from tenure.stats.survival import kaplan_meier
@@ -315,7 +315,7 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
         weight, cells = np.bincount(place, part["n"].to_numpy(dtype=float)), fit.place(labels)
         size, rate = terms.periods(named["interval"]) + max(renewals), terms.rate(named["interval"])
 
-        def expected(theta: Array, weight=weight, cells=cells, size=size, rate=rate) -> Array:
+        def expected(theta: Array, weight=weight, cells=cells, size=size, rate=rate) -> Array:  # type: ignore[no-untyped-def]
             curve = weight / weight.sum() @ np.exp(fit.log_survival(cells, size, theta))
             return residual_lifetime(curve, rate)[np.array(renewals) - 1]
 
@@ -353,8 +353,8 @@ class Backtest:
             if happened > 0
             else [np.nan] * 3
         )
-        return Estimate(
-            *off,
+        return from_ends(
+            off,
             n=int(row["n"]),
             of="customer",
             unit="percent",
@@ -516,7 +516,7 @@ def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms, *, smalles
             log_s, known = fit.log_survival(cells, size, theta)[0], len(seen)
             return np.exp(np.r_[seen, seen[-1] + log_s[known:] - log_s[known - 1]])
 
-        value, slopes = fit.delta(lambda theta, weight=weight, curve=curve: curve(theta) @ weight)
+        value, slopes = fit.delta(lambda theta, weight=weight, curve=curve: curve(theta) @ weight)  # type: ignore[misc]
         later = (curve(None) * weight)[::-1].cumsum()[::-1]
         # dS(j)/dh(k) = -S(j) / (1 - h(k)) for j >= k.
         by_hazard = -later[1 : until + 1] / np.maximum(1 - hazard, 1e-12)

@@ -416,10 +416,10 @@ def find_segments(
         rule = _named(rule, active, labels)
         jaccard = clusters.stability(rule.places(y), family, k, y, bootstrap_draws, rng)
         starts = clusters.agreement_of_starts(family, k, y, seed)
-    again = None if earlier is None else refit(earlier, labels, found)
+    again = None if earlier is None else refit(earlier, labels, found)  # type: ignore[assignment]
     indices = {
         "fits that start elsewhere": starts,
-        "a fit of the earlier day": agreement(rule, again, sample),
+        "a fit of the earlier day": agreement(rule, again, sample),  # type: ignore[arg-type]
     }
     sizes = np.bincount(rule.places(whole @ weights), minlength=k)
     return replace(

@@ -124,7 +124,7 @@ def fit_spend(spend: pd.DataFrame, *, unit: str = "number", level: float = 0.95)
         tie = Estimate(np.nan)
     mean = p * g / (q - 1) * scale if q > 1 else np.inf
     slope = np.array([1.0, -q / (q - 1), 1.0]) if q > 1 else np.zeros(3)
-    half = float(np.exp(z_value(level) * np.sqrt(max(slope @ covariance @ slope, 0))))
+    half = float(np.exp(z_value(level) * np.sqrt(max(slope @ covariance @ slope, 0))))  # type: ignore[call-overload]
     return Spend(
         p,
         q,

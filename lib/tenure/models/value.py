@@ -26,7 +26,7 @@ from tenure.models.payments import Payments
 from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, against, bootstrap, resampled_limits
-from tenure.result import Estimate, Table
+from tenure.result import Estimate, Table, from_ends
 from tenure.stats.intervals import proportion
 from tenure.stats.lifetable import Array, spelled, z_value
 from tenure.stats.lifetime import residual_lifetime
@@ -68,7 +68,7 @@ class Valuation:
     def _whole(self, share: float) -> Estimate:
         row = self.by().frame.iloc[0]
         ends = (float(row[f"value{end}"]) / share for end in ("", "_low", "_high"))
-        return Estimate(*ends, n=int(row["customers"]), of=self.of, unit=self.unit, level=self.fit.level)
+        return from_ends(ends, n=int(row["customers"]), of=self.of, unit=self.unit, level=self.fit.level)
 
     def by(self, *columns: str) -> Table:
         """Add up by some columns; none: everybody.
@@ -92,7 +92,7 @@ class Valuation:
         slopes = np.zeros((size, self.slopes.shape[1]))
         np.add.at(slopes, place, self.slopes)
         money = self.rows["value"] * self.rows["relative_error"]
-        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)
+        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)  # type: ignore[arg-type]
         low, high = limits(value, np.sqrt(variance), self.fit.level)
         share = np.where(customers > 0, customers, np.nan)
         table = labels.assign(customers=customers.astype("int64"))
@@ -447,8 +447,8 @@ class UsualFormula:
         ends = sorted((said - end) if high else (end - said) for end in (right.low, right.high))
         size = abs(said - right.value)
         share = Estimate(size / right.value if right.value else np.nan, unit="percent")
-        return Estimate(
-            size, *ends, n=right.n, of="new customer", unit=right.unit, level=right.level,
+        return from_ends(
+            (size, *ends), n=right.n, of="new customer", unit=right.unit, level=right.level,
             case="high" if high else "low" if said <= right.value else "", words={"share": share},
         )  # fmt: skip
 

@@ -89,7 +89,7 @@ def payments(monthly: Any, *, unit: str = "", subtitle: str = "A month, refunds 
     ends = frame.groupby("group")["value"].agg(["first", "last"])
     ends["change"] = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0)
     group = str(ends["change"].abs().idxmax())
-    change = float(ends.loc[group, "change"])
+    change = float(ends.loc[group, "change"])  # type: ignore[arg-type]
     words = {"group": group, "share": fmt.percent(abs(change))}
     takeaway = say(
         "Those who stay with {group} pay {share} more than when they began"
