@@ -511,6 +511,7 @@ class Migration:
         change: What the moves between segments changed in revenue a month; its case: "more" or "less".
         lost: The revenue a month that left.
         came: The revenue a month that came.
+        left: What a place is called for those who are not subscribed.
     """
 
     matrix: pd.DataFrame
@@ -519,6 +520,7 @@ class Migration:
     change: Estimate
     lost: Estimate
     came: Estimate
+    left: str = LEFT
 
     @property
     def between(self) -> Table:

@@ -14,7 +14,6 @@ from tenure.report.words import say
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tenure.models.personas import Personas
 
 # How features read in a sentence, and their unit.
 WORDS: dict[str, tuple[str, str]] = {
@@ -91,7 +90,7 @@ def rule_words(
     return " and ".join(parts)
 
 
-def personas(who: Personas, horizon: int) -> None:
+def personas(who: Any, horizon: int) -> None:
     """Show a card for each segment.
 
     Args:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tenure.models.composition import Concentration, Migration, Representation, SegmentValues
-    from tenure.models.latent import LatentClasses
-    from tenure.models.segments import Segmentation
 
 # Customers who did nothing are no group by use.
 _FIXED = {"no use": MUTED}
@@ -59,7 +56,7 @@ def shares(overview: Table) -> Picture:
     return Picture(draw, title, alt, overview, "Hollow: share of customers, filled: share of revenue")
 
 
-def evidence(groups: Segmentation) -> Picture:
+def evidence(groups: Any) -> Picture:
     """Draw the prediction strength of each family and number of groups, and what one cloud would give."""
     from tenure.stats.clusters import STRENGTH
 
@@ -133,7 +130,7 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
     )
 
 
-def answers(classes: LatentClasses) -> Picture:
+def answers(classes: Any) -> Picture:
     """Draw what each class says: its chance to agree with a statement, or to give an answer."""
     if not classes.structure:
         return Picture.nothing(classes.reason)
@@ -185,7 +182,7 @@ def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
     return figure
 
 
-def unusual(found: Representation) -> Picture:
+def unusual(found: Any) -> Picture:
     """Draw the kinds of customers that are clearly more or less common in a segment than among all."""
     clear = found.clear.head(14).sort_values(["segment", "ratio"], ascending=[True, False])
     if not len(found.table):
@@ -205,7 +202,7 @@ def unusual(found: Representation) -> Picture:
     return replace(drawn, data=found.table)
 
 
-def lorenz(spread: Concentration) -> Picture:
+def lorenz(spread: Any) -> Picture:
     """Draw how revenue is spread over customers, the smallest first."""
     people, value = (spread.curve.frame[name] for name in ("customers", "value"))
     top = spread.top.value
@@ -236,7 +233,7 @@ def lorenz(spread: Concentration) -> Picture:
     )
 
 
-def values(worth: SegmentValues, horizon: int) -> Picture:
+def values(worth: Any, horizon: int) -> Picture:
     """Draw what each segment pays, how it stays and what it is worth, side by side, each on its own scale.
 
     Args:
@@ -299,16 +296,16 @@ def values(worth: SegmentValues, horizon: int) -> Picture:
     return Picture(draw, title, f"By segment: {said}", data, subtitle)
 
 
-def moves(moved: Migration, before: dt.date, after: dt.date) -> Picture:
+def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     """Draw who moved from which segment to which between two days, as bands between two columns."""
-    from tenure.models.composition import LEFT
-
     if not moved.stayed.known:
         return Picture.nothing("Whether anybody moved is not known: there is no earlier day to compare with.")
     matrix = moved.matrix
     sizes = {(a, b): int(n) for a, row in matrix.iterrows() for b, n in row.items() if n > 0}
-    names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != LEFT] + [LEFT]
-    chosen = style.colors(names, {**_FIXED, LEFT: GREY})
+    names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != moved.left] + [
+        moved.left
+    ]
+    chosen = style.colors(names, {**_FIXED, moved.left: GREY})
     totals = [matrix.sum(axis=1).to_dict(), matrix.sum(axis=0).to_dict()]
     stacks = [_stack(names, side, 0.025 * sum(sizes.values())) for side in totals]  # type: ignore[arg-type]
     height = max(top for stack in stacks for _, top in stack.values())
