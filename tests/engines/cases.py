@@ -43,6 +43,7 @@ CASES: dict[str, Case] = {}
 NO_QUERY = {
     "calendar.day_of",
     "experiments.segment_columns",
+    "features.given",
     "features.share_columns",
     "subscriptions.groupings",
     "spans.lenses",
@@ -541,6 +542,14 @@ case("features.first_event")(lambda s: features.first_event(s))
 case("features.first_event: one kind")(lambda s: features.first_event(s, events=["play"]))
 case("features.silent")(
     lambda s: features.silent(s, features.worth(s, as_of=AS_OF, rates=RATES), as_of=AS_OF)
+)
+case("features.silence")(
+    lambda s: features.silence(
+        s,
+        features.worth(s, as_of=AS_OF - dt.timedelta(days=60), rates=RATES),
+        features.worth(s, as_of=AS_OF, rates=RATES),
+        (AS_OF, AS_OF - dt.timedelta(days=60)),
+    )
 )
 case("features.members")(lambda s: features.members(s, as_of=AS_OF, days=90))
 case("features.members: everyone")(lambda s: features.members(s, as_of=AS_OF, days=90, everyone=True))
