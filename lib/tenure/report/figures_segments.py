@@ -307,12 +307,12 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     ]
     chosen = style.colors(names, {**_FIXED, moved.left: GREY})
     totals = [matrix.sum(axis=1).to_dict(), matrix.sum(axis=0).to_dict()]
-    stacks = [_stack(names, side, 0.025 * sum(sizes.values())) for side in totals]  # type: ignore[arg-type]
+    stacks = [_stack(names, side, 0.025 * sum(sizes.values())) for side in totals]
     height = max(top for stack in stacks for _, top in stack.values())
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(max(3.2, 0.7 + 0.42 * len(names)), width=width)
-        _bands(axes, sizes, names, stacks, chosen)  # type: ignore[arg-type]
+        _bands(axes, sizes, names, stacks, chosen)
         for side, (x, ha) in enumerate(((0.0, "right"), (1.0, "left"))):
             there = [name for name in names if totals[side].get(name, 0) > 0]
             for name in there:
