@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import tenure
 from tenure.errors import TenureError
 from tenure.machine import cores, memory
 from tenure.parameters import unknown_name
@@ -186,11 +185,7 @@ class _Run:
         self._lock, self._rendering, self._busy = threading.RLock(), threading.Lock(), threading.Condition()
         self._working, self._stopping = 0, False
         self._versions = graph.versions()
-        self._shared = {
-            "code": graph.code_digest(Path(tenure.__file__).parent),
-            "versions": graph.digest(self._versions),
-            "locale": os.environ.get("TENURE_LOCALE", ""),
-        }
+        self._shared = graph.shared_by_all()
 
     def made_of(self, report: Report) -> dict[str, Any]:
         """What a report is made of; to be asked when what it needs is done."""

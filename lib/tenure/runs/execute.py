@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import re
 import sys
@@ -98,18 +99,27 @@ def execute(
     clock.start()
     began = time.monotonic()
     error: BaseException | None = None
+
+    def run() -> None:
+        from jupyter_core.utils import ensure_event_loop
+
+        try:
+            papermill().execute_notebook(
+                str(path),
+                None,
+                parameters=dict(parameters),
+                engine_name="tenure",
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                resources={"metadata": {"path": str(path.parent)}},
+                execution=execution,
+            )
+        finally:
+            ensure_event_loop().close()  # Jupyter keeps one for each context and leaves it open
+
     try:
-        papermill().execute_notebook(
-            str(path),
-            None,
-            parameters=dict(parameters),
-            engine_name="tenure",
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            resources={"metadata": {"path": str(path.parent)}},
-            execution=execution,
-        )
+        contextvars.Context().run(run)
     except Exception as caught:
         error = caught
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,6 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import tenure
 from tenure.economics import company_fingerprint
 from tenure.errors import InputError
 from tenure.paths import resolve
@@ -58,12 +60,21 @@ def code_digest(package: Path) -> str:
     return digest({path.relative_to(package).as_posix(): digest(path.read_bytes()) for path in files})
 
 
+def shared_by_all() -> dict[str, Any]:
+    """Return what all reports are made of: the library's code, the versions of libraries, the language."""
+    return {
+        "code": code_digest(Path(tenure.__file__).parent),
+        "versions": digest(versions()),
+        "locale": os.environ.get("TENURE_LOCALE", ""),
+    }
+
+
 def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a report is made of, each part as a short text to compare; None: that cannot be known.
 
     Args:
         report: The report.
-        shared: What all reports are made of: the library's code and versions.
+        shared: What all reports are made of, as `shared_by_all` says.
         upstream: Findings of the reports that this one needs, by name.
     """
     values = report.values
