@@ -386,9 +386,7 @@ case("experiments.daily_counts")(lambda s: experiments.daily_counts(s, **ASKED))
 case("experiments.outcomes")(_units)
 CASES["experiments.with_margin"] = CASES["experiments.outcomes"]
 case("experiments.integrity")(lambda s: experiments.integrity(_units(s)))
-case("experiments.stay_counts")(
-    lambda s: experiments.stay_counts(s, **ASKED, period="week", segments=["channel"])
-)
+case("experiments.life_table")(lambda s: experiments.life_table(s, **ASKED, period="week"))
 
 
 @case("experiments.with_segments")

@@ -106,7 +106,7 @@ def test_the_verdict_rests_on_the_arms_and_stands_in_its_own_interval(run, tmp_p
     # The sign that is said is that of the number, and the curve stands beside it.
     assert ("\N{MINUS SIGN}" in found["sentence"]) == (found["value"] < 0)
     said = words_of(ran)
-    assert "A smooth curve through all prices" in said
+    assert "A curve through all prices" in said
     shown = next(
         o["data"]["text/html"]
         for cell in ran.notebook.cells

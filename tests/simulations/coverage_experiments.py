@@ -127,9 +127,8 @@ def sequential(seed: int, replications: int, n: int) -> list[tuple[str, float]]:
             seen["decision to ship"] |= verdict == "ship"
         split = rng.binomial(200, 0.5, LOOKS)
         split = np.column_stack([split, 200 - split])
-        seen["sample ratio"] = (
-            experiments.sequential_sample_ratio(split, concentration=100, alpha=0.05).stopped is not None
-        )
+        looked = experiments.sequential_sample_ratio(split, concentration=100)
+        seen["sample ratio"] = bool((looked["p"] <= 0.05).any())
         for name in names:
             alarms[name] += bool(seen[name])
     return [(f"false alarms in {LOOKS} looks, {k}", v / replications) for k, v in alarms.items()]

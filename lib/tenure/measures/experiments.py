@@ -17,7 +17,8 @@ from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.measures.calendar import Period, day_index, day_of
 from tenure.measures.spans import Tables
-from tenure.measures.subscriptions import duration_counts, spells
+from tenure.measures.subscriptions import life_table as by_group
+from tenure.measures.subscriptions import spells
 from tenure.policy import MetricPolicy
 
 OUTCOMES = ("converted", "revenue", "paid_days", "charges", "refunds")
@@ -363,27 +364,21 @@ def stays_of_units(
     }
 
 
-def stay_counts(
+def life_table(
     source: Tables,
     *,
     experiment: str,
     as_of: dt.date,
     period: Period = "month",
-    segments: Sequence[str] = (),
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count the stays that followed an assignment, by variant and segment.
+    """Count, for each period of the lifetimes that followed an assignment, who was at risk and who left.
 
     Returns:
-        A row a combination of variant, segments, entry, exit, event and cause, with n: what
-        `tenure.measures.subscriptions.duration_counts` gives. `tenure.models.experiments.life_tables`
-        adds them up to a life table of variants, or of a segment's.
-
-    Raises:
-        InputError: A segment is not available.
+        A life table whose groups are the variants; see `tenure.measures.subscriptions.life_table`.
     """
-    tables = stays_of_units(source, experiment=experiment, as_of=as_of, segments=segments)
-    return duration_counts(tables, ["variant", *segments], as_of=as_of, period=period, policy=policy)
+    tables = stays_of_units(source, experiment=experiment, as_of=as_of)
+    return by_group(tables, by="variant", as_of=as_of, period=period, policy=policy)
 
 
 def _midnight_after(day: dt.date) -> dt.datetime:

@@ -1,4 +1,7 @@
-"""A decision on the value of a visitor: what is believed, what waiting would bring, ship or keep."""
+"""A decision on the value of a visitor: what is believed, what waiting would bring, ship or keep.
+
+`unit` is that of values, `level` that at which all intervals hold together.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +46,6 @@ def posterior(
     expected losses are s phi(z) + d Phi(z) of keeping and s phi(z) - d Phi(-z) of shipping.
 
     Args:
-        difference: The estimate.
-        standard_error: Its standard error.
         prior_mean: The prior's mean.
         prior_sd: The prior's standard deviation; infinite for a flat prior.
 
@@ -149,12 +150,11 @@ class Decision:
     def beside(self, other: Decision) -> Estimate:
         """Return another estimate of the same difference, such as a fitted curve's, and whether it agrees.
 
-        Its case is "disagrees" where the other leads to another verdict or lies outside this interval; its
-        word `compared` is the difference here.
+        Its case is "another verdict", "another size" (it lies outside this interval) or "agrees".
         """
         own, its = self.of("difference"), other.of("difference", self.variant)
-        same = other.verdict == self.verdict and own.low <= its.value <= own.high
-        return its.saying("agrees" if same else "disagrees", compared=own)
+        case = "agrees" if own.low <= its.value <= own.high else "another size"
+        return its.saying(case if other.verdict == self.verdict else "another verdict")
 
 
 def decide(
@@ -188,8 +188,6 @@ def decide(
         n: Units of the experiment so far.
         smallest_lift: w as a share of the control's value.
         planned_n: Units at which the intervals should be tightest, if looked at early; None: one look.
-        unit: The unit of values.
-        level: The level at which the intervals hold together.
 
     Raises:
         InputError: `smallest_lift` is negative or `visitors` is not above 0.

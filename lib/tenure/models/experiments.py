@@ -114,8 +114,6 @@ def sample_ratio_by_segment(
 
     Args:
         counts: Columns `variant`, `n` and the segment.
-        segment: The column.
-        planned: As for `sample_ratio`.
 
     Returns:
         A row a value: `segment`, `value`, `n`, `chi2`, `p`, `p_adjusted`.
@@ -134,28 +132,9 @@ def sample_ratio_by_segment(
     return table.assign(p_adjusted=holm(table["p"].to_numpy()))
 
 
-@dataclass(frozen=True, eq=False)
-class SequentialRatio:
-    """A sample ratio test that may be looked at as often as one likes.
-
-    Attributes:
-        p: The p-value, valid at any time: the smallest so far.
-        stopped: The place of the first look at which p was at most alpha; None if there is none.
-        table: A row a look: `n` (so far), `log_bayes_factor`, `p` (smallest so far).
-    """
-
-    p: float
-    stopped: int | None
-    table: pd.DataFrame
-
-
 def sequential_sample_ratio(
-    counts: Array | pd.DataFrame,
-    planned: Sequence[float] = (),
-    *,
-    concentration: float = 10_000.0,
-    alpha: float = SRM_ALPHA,
-) -> SequentialRatio:
+    counts: Array | pd.DataFrame, planned: Sequence[float] = (), *, concentration: float = 10_000.0
+) -> pd.DataFrame:
     """Test the split after every look, without inflating the rate of false alarms.
 
     The Bayes factor of a Dirichlet(k theta0) alternative against the planned shares theta0 is a
@@ -168,32 +147,26 @@ def sequential_sample_ratio(
         counts: A row a look, such as a day, a column a variant: units that came since the last look.
         planned: Shares or weights in the order of the columns; empty for an even split.
         concentration: k: the larger, the smaller the deviations that are looked for.
-        alpha: The rate of false alarms.
+
+    Returns:
+        A row a look: `n` (so far), `log_bayes_factor`, `p` (the smallest so far, valid at any time).
 
     Raises:
         InputError: The plan does not fit.
 
     Example:
-        >>> test = sequential_sample_ratio(np.array([[100, 100], [300, 420]]), concentration=100)
-        >>> test.table["p"].round(4).tolist()
+        >>> looks = np.array([[100, 100], [300, 420]])
+        >>> sequential_sample_ratio(looks, concentration=100)["p"].round(4).tolist()
         [1.0, 0.0027]
     """
     values = np.asarray(counts, dtype=float)
     shares = planned_shares([str(i) for i in range(values.shape[1])], list(planned))
-    so_far = values.cumsum(axis=0)
-    a = concentration * shares
-    log_b = (
-        special.gammaln(a.sum())
-        - special.gammaln(a.sum() + so_far.sum(axis=1))
-        + (special.gammaln(a + so_far) - special.gammaln(a)).sum(axis=1)
-        - (so_far * np.log(shares)).sum(axis=1)
-    )
-    p = np.exp(-np.maximum(np.maximum.accumulate(log_b), 0)) if len(log_b) else np.ones(0)
-    hits = np.flatnonzero(p <= alpha)
-    table = pd.DataFrame({"n": so_far.sum(axis=1).astype(int), "log_bayes_factor": log_b, "p": p})
-    return SequentialRatio(
-        p=float(p[-1]) if len(p) else 1.0, stopped=int(hits[0]) if len(hits) else None, table=table
-    )
+    so_far, a = values.cumsum(axis=0), concentration * shares
+    n = so_far.sum(axis=1)
+    log_b = special.gammaln(a.sum()) - special.gammaln(a.sum() + n)
+    log_b += (special.gammaln(a + so_far) - special.gammaln(a) - so_far * np.log(shares)).sum(axis=1)
+    p = np.exp(-np.maximum.accumulate(np.maximum(log_b, 0)))
+    return pd.DataFrame({"n": n.astype(int), "log_bayes_factor": log_b, "p": p})
 
 
 def side_by_side(compared: Mapping[str, Comparison], order: Iterable[str]) -> Table:

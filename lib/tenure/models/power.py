@@ -1,4 +1,7 @@
-"""The design of an experiment: which effect the units there are can find, and what a smaller one takes."""
+"""The design of an experiment: which effect the units there are can find, and what a smaller one takes.
+
+`alpha` is the two-sided error, `power` the chance to find a difference, `control` what is compared with.
+"""
 
 from __future__ import annotations
 
@@ -71,16 +74,12 @@ def design(
 
     Args:
         sums: Sums by variant.
-        measures: Measures.
-        control: The control.
         weekly_units: Units that come in a week, over all variants.
         smallest_lift: The smallest relative difference that matters.
         life: A life table with a group for each variant (see `tenure.stats.lifetable`); None: without.
         units: Units by variant, whether they subscribed or not, for `life`; None: those of `sums`.
         horizon: Months of the restricted mean; no longer than the control was observed.
         looks: How often results are looked at; more than once needs more units (Pocock).
-        alpha: Two-sided error.
-        power: Chance to find a difference.
 
     Returns:
         A row a measure, `chance to leave` and `months paid by a subscriber`: `measure`, `detectable`

@@ -1,6 +1,8 @@
 """Changes of price for those who are there: commitments, plans by usage, and a price increase.
 
-Prices and money are in minor units; `earned` says what a paid month leaves, `level` is that of the intervals.
+Prices and money are in minor units. `price` is what a month costs today, `rise` what is added, `earned` says
+what a paid month leaves, `horizon` how many months to look ahead, `currency` what written amounts are in
+(empty: they stay as they are), `unit` the unit of money and `level` the intervals' level.
 """
 
 from __future__ import annotations
@@ -56,10 +58,6 @@ def term_discounts(
 
     Args:
         life: The life table of subscribers by the month, in months.
-        earned: What a paid month leaves.
-        price: Price of a month.
-        terms: Months of commitment.
-        level: The intervals' level.
 
     Raises:
         InputError: The life table or an option is not as it should be.
@@ -131,10 +129,6 @@ class UsagePlan:
 def read_plans(plans: Sequence[str], currency: str = "") -> list[UsagePlan]:
     """Read plans such as "hybrid: base 6.99, included 5, rate 0.8, cap 24.99".
 
-    Args:
-        plans: The plans.
-        currency: Of which amounts become minor units; empty: they stay as they are.
-
     Raises:
         InputError: A plan cannot be read.
 
@@ -189,12 +183,9 @@ def usage_bills(
 
     Args:
         usage: A row a kind of customer-month: `units` (used), `paid` (for it, today) and `n` (how many).
-        plans: The plans.
         tolerance: A bill counts as more expensive, or cheaper, if it moves by more than this share.
         months: How many months there may be of one customer. They are alike, so intervals are as wide as if
             all of them were one.
-        unit: The unit of money.
-        level: The intervals' level.
 
     Raises:
         InputError: Units, payments or counts are missing or negative.
@@ -290,11 +281,6 @@ def price_increase(
 
     Args:
         life: The life table of these customers, in months, all as one group.
-        earned: What a paid month leaves.
-        customers: Who is there today.
-        price: What they pay a month.
-        rise: What is added.
-        horizon: Months to look ahead.
         leave: Shares who leave because of it, beside those who would have left anyway.
         waves: In how many parts.
         wave_gap: Months between them.
@@ -432,7 +418,6 @@ def choose_plan(base: pd.DataFrame, plan: str = "") -> pd.Series:
 
     Args:
         base: What `exposed` gives.
-        plan: The plan; empty for the largest.
 
     Raises:
         NotApplicable: No plan is billed by the month.

@@ -1,7 +1,7 @@
 """What people say they would pay: the price meter, stated demand, and choices between offers.
 
-Survey prices are in units of `currency` and become minor units where they are read; `level` is that of the
-intervals.
+Survey prices are in units of `currency` and become minor units where they are read (empty: they stay as they
+are); `level` is that of the intervals, `draws` how many draws or bootstrap samples they are made of.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PriceMeter:
         points: A row a point: `point` (lowest acceptable, indifference, optimal, highest acceptable price)
             and `price` with its interval.
         curves: A row a price: `price` and the shares who find it `too_cheap`, `cheap` (at least), `expensive`
-            (at least), `too_expensive`, and `acceptable` (neither too cheap nor too expensive).
+            (at least), `too_expensive`.
         incoherent: The share who answered out of order and are left out, of all who answered.
         level: The intervals' level.
     """
@@ -75,9 +75,6 @@ def van_westendorp(
     Args:
         answers: Columns `too_cheap`, `cheap`, `expensive`, `too_expensive` and `n` (respondents who gave
             these four).
-        currency: Of the prices; empty: they stay as they are.
-        level: The intervals' level.
-        draws: Bootstrap samples.
 
     Raises:
         InputError: A price is negative or missing.
@@ -124,15 +121,11 @@ def van_westendorp(
         price = _crossing(grid, lines[i], lines[j])
         rows.append({"point": name, "price": price, "price_low": float(low), "price_high": float(high)})
     curves = pd.DataFrame({"price": grid, **dict(zip(QUESTIONS, lines, strict=True))})
-    # Acceptable: above what is too cheap and below what is too expensive.
-    curves["acceptable"] = [
-        float(weight[(kept[:, 0] < p) & (kept[:, 3] > p)].sum() / weight.sum()) for p in grid
-    ]
     unit = _unit(currency)
     left_out = Estimate(1 - float(weight.sum() / n.sum()), n=int(n.sum()), of="person", unit="percent")
     return PriceMeter(
         points=Table(pd.DataFrame(rows), {"price": unit}),
-        curves=Table(curves, {"price": unit, **dict.fromkeys((*QUESTIONS, "acceptable"), "percent")}),
+        curves=Table(curves, {"price": unit, **dict.fromkeys(QUESTIONS, "percent")}),
         incoherent=left_out.saying(coherent=int(weight.sum())),
         level=level,
     )
@@ -164,9 +157,7 @@ def price_meter_by(
 
     Args:
         answers: What `van_westendorp` takes, with a column `group`.
-        currency: Of the prices; empty: they stay as they are.
         smallest: Groups with fewer people are left out.
-        level: The intervals' level.
 
     Returns:
         The points: `group`, `point`, `price` with its interval.
@@ -207,8 +198,6 @@ def gabor_granger(answers: pd.DataFrame, currency: str = "", *, level: float = 0
 
     Args:
         answers: Columns `price`, `n` (asked) and `would_buy`.
-        currency: Of the prices; empty: they stay as they are.
-        level: The intervals' level.
 
     Raises:
         NotApplicable: Fewer than two prices were asked.
@@ -364,8 +353,6 @@ def conjoint(choices: pd.DataFrame, currency: str = "", *, level: float = 0.95) 
     Args:
         choices: A row an offer shown: `respondent`, `task`, `alternative` (0 for none), `chosen` (1 or 0),
             `price` (in minor units), and a column for each further attribute.
-        currency: Of the prices; empty: any unit.
-        level: The intervals' level.
 
     Raises:
         InputError: A task has not exactly one choice.
@@ -492,7 +479,6 @@ def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     Args:
         tasks: Columns `customer_id`, `question` such as "choice 1: price=9.99; term=month | price=7.99;
             term=year | none", and `answer`, the number of the offer chosen, 0 for none.
-        currency: Of which prices become minor units; empty: they stay as they are.
 
     Returns:
         A row an offer shown, as `conjoint` takes it.
@@ -508,49 +494,51 @@ def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     """
     offers = {question: _offers(question) for question in tasks["question"].unique()}
     rows = []
-    for person, question, answer in zip(
-        tasks["customer_id"], tasks["question"], tasks["answer"], strict=True
-    ):
-        shown = offers[question]
-        text = str(answer).strip().lower()
-        chosen = "0" if text == "none" else text
-        if chosen not in {str(offer["alternative"]) for offer in shown}:
+    for person, question, answer in tasks[["customer_id", "question", "answer"]].itertuples(index=False):
+        chosen = str(answer).strip().lower().replace("none", "0")
+        if chosen not in {str(offer["alternative"]) for offer in offers[question]}:
             raise InputError(
                 f"In the table surveys, the answer {answer!r} of customer {person} is no offer of "
-                f"{question!r}: "
-                "give the number of the offer, from 1 on, or 0 for none if that could be chosen."
+                f"{question!r}: give the number of the offer, from 1 on, or 0 for none if there was none."
             )
-        for offer in shown:
-            picked = int(str(offer["alternative"]) == chosen)
-            rows.append({"respondent": person, "task": question, "chosen": picked, **offer})
+        rows += [
+            {
+                "respondent": person,
+                "task": question,
+                "chosen": int(str(offer["alternative"]) == chosen),
+                **offer,
+            }
+            for offer in offers[question]
+        ]
     table = pd.DataFrame(rows)
     return table.assign(price=table["price"] * _minor(currency))
 
 
 def _offers(question: str) -> list[dict[str, object]]:
-    """The offers of a question: alternative, price and attributes."""
+    """The offers of a question: alternative, price and attributes; none of them comes first."""
     _, colon, text = question.partition(":")
     found: list[dict[str, object]] = []
-    names: list[str] = []
     for place, part in enumerate(filter(None, (p.strip() for p in text.split("|"))), start=1):
         if part.lower() == "none":
             found.insert(0, {"alternative": 0, "price": 0.0})
             continue
-        pieces = [pair.partition("=") for pair in part.split(";") if "=" in pair]
-        pairs = {key.strip(): value.strip() for key, _, value in pieces}
-        names = names or [name for name in pairs if name != "price"]
+        pairs = dict(pair.split("=", 1) for pair in part.split(";") if "=" in pair)
+        pairs = {name.strip(): value.strip() for name, value in pairs.items()}
         try:
             price = float(pairs.pop("price"))
         except (KeyError, ValueError):
-            price = float("nan")
-        if not colon or not price >= 0 or set(pairs) != set(names):
+            price = -1.0
+        same = (
+            not found or found[-1]["alternative"] == 0 or {"alternative", "price", *pairs} == set(found[-1])
+        )
+        if not colon or not price >= 0 or not same:
             raise InputError(
                 f"The table surveys has a choice that cannot be read: {question!r}. Write offers like "
                 "'choice 1: price=9.99; term=month | price=7.99; term=year | none', all with the same names."
             )
         found.append({"alternative": place, "price": price, **pairs})
     if found and found[0]["alternative"] == 0:
-        found[0].update(dict.fromkeys(names, ""))
+        found[0] = dict.fromkeys(found[-1], "") | found[0]
     return found
 
 
@@ -565,16 +553,13 @@ def read_offers(offers: Sequence[str], currency: str = "") -> pd.DataFrame:
         [{'offer': 'ours', 'price': 9.99, 'ads': 'no'}]
     """
     rows = []
-    for offer in offers:
-        name = str(offer).partition(":")[0].strip()
-        found = _offers(str(offer))
+    for offer in map(str, offers):
+        name, found = offer.partition(":")[0].strip(), _offers(offer)
         if len(found) != 1 or not name:
             raise InputError(
                 f"The parameter `offers` has the entry {offer!r}: write name: price=9.99; term=month, one "
                 "offer each."
             )
-        rows.append(
-            {"offer": name, **{key: value for key, value in found[0].items() if key != "alternative"}}
-        )
-    table = pd.DataFrame(rows)
+        rows.append({"offer": name, **found[0]})
+    table = pd.DataFrame(rows).drop(columns="alternative")
     return table.assign(price=table["price"] * _minor(currency))

@@ -1,6 +1,7 @@
 """Demand and lifetimes by price, and the price that earns most.
 
-Prices and money are in minor units, or in any unit that `Earnings` takes; `level` is that of the intervals.
+Prices and money are in minor units of `currency`; empty: in any unit. `earned` says what a paid month leaves,
+`level` is that of the intervals, `draws` how many draws they are made of.
 """
 
 from __future__ import annotations
@@ -216,11 +217,6 @@ def hazard_by_price(life: pd.DataFrame, prices: Mapping[str, float]) -> Staying:
 def best_price(value: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
     """Return the price between two that is worth most, and what it is worth.
 
-    Args:
-        value: Worth of a price.
-        low: The lowest price to consider.
-        high: The highest.
-
     Example:
         >>> price, worth = best_price(lambda x: x * (10 - x), 0, 10)
         >>> round(price, 4), round(worth, 4)
@@ -321,14 +317,10 @@ def profit_curve(
     Args:
         demand: Conversion by price.
         staying: Survival by price.
-        earned: What a paid month leaves.
         horizon: Months from 1 up, no more than were observed, plus one.
         low: The lowest price; None: the lowest tested. Beyond the tested ones is extrapolation.
         high: The highest price; None: the highest tested.
         today: Today's price, to compare the best one with; None: it is not compared.
-        currency: That of prices in minor units; empty: they are in any unit.
-        level: The intervals' level.
-        draws: How many draws.
 
     Raises:
         InputError: The horizon was not observed, or the range is empty.
@@ -411,12 +403,9 @@ def price_curve(
     Args:
         offered: Columns `variant`, `price`, `n`, `converted`.
         life: The life table of subscribers, a group for each variant.
-        earned: What a paid month leaves.
         control: The variant with today's price.
         horizon: Months; where less was observed, up to the longest observed.
         extrapolate: How far above the tested prices to look, as a share of the highest.
-        currency: That of prices in minor units; empty: they are in any unit.
-        level: The intervals' level.
 
     Raises:
         NotApplicable: Demand or lifetimes by price cannot be told.
@@ -439,10 +428,7 @@ def normal_draws(rng: np.random.Generator, mean: Array, covariance: Array, draws
     """Draw from a multivariate normal distribution, alike in whatever unit its variables are.
 
     Args:
-        rng: The source of chance.
-        mean: Shape (k,).
         covariance: Shape (k, k).
-        draws: How many.
 
     Returns:
         Shape (draws, k).
@@ -513,7 +499,6 @@ def elasticity_of_two(old: Mapping[str, float], new: Mapping[str, float], *, lev
     Args:
         old: A row of `VisitorValue.table`: price, n, converted, margin, months_of_a_subscriber.
         new: The same at the new price.
-        level: The interval's level.
 
     Returns:
         The elasticity; its words are `even` and `seen`: the relative change of conversion at which the new

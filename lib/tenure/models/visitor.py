@@ -91,44 +91,6 @@ def earnings(
     return Earnings(economics.model_copy(update=costs), currency, rate)
 
 
-def life_tables(counts: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
-    """Add up counts of lifetimes to a life table for each value of a column.
-
-    Args:
-        counts: What `measures.experiments.stay_counts` gives: the column, `entry`, `exit`, `event`, `n`.
-        by: The column whose values become the groups.
-
-    Returns:
-        A life table as `tenure.stats.survival` takes it: `group`, `period`, `at_risk`, `events`,
-        `censored`, `entered`.
-
-    Raises:
-        NotApplicable: Nobody was observed for a whole period.
-
-    Example:
-        >>> counts = pd.DataFrame(dict(variant="a", entry=0, exit=[1, 2], event=[1, 0], n=[3, 7]))
-        >>> life_tables(counts)[["group", "period", "at_risk", "events", "censored"]].to_numpy().tolist()
-        [['a', 1, 10, 3, 0], ['a', 2, 7, 0, 7]]
-    """
-    if counts.empty:
-        raise NotApplicable(
-            "Nobody who was assigned has been subscribed for a whole period yet, so lifetimes cannot be "
-            "compared: wait, or use a shorter period."
-        )
-    leaves = counts.assign(
-        group=counts[by].astype(str),
-        events=counts["n"] * (counts["event"] == 1),
-        censored=counts["n"] * (counts["event"] != 1),
-    )
-    exits = leaves.groupby(["group", "exit"])[["events", "censored"]].sum()
-    entries = leaves[leaves["entry"] > 0].groupby(["group", "entry"])["n"].sum()
-    exits.index.names = entries.index.names = ["group", "period"]
-    table = exits.join(entries.rename("entered"), how="outer").fillna(0).astype("int64").reset_index()
-    change = table["events"] + table["censored"] - table["entered"]
-    table["at_risk"] = change[::-1].groupby(table["group"][::-1]).cumsum()[::-1]
-    return table[["group", "period", "at_risk", "events", "censored", "entered"]]
-
-
 @dataclass(frozen=True, eq=False)
 class VisitorValue:
     """What a visitor is worth up to a horizon, by variant.
@@ -188,12 +150,9 @@ def visitor_value(
     Args:
         counts: Columns `variant`, `n`, `converted` and `price` (of a month).
         life: The life table of subscribers, its `group` being the variant.
-        earned: What a paid month leaves.
         horizon: Months from 1 up.
         tail: For a variant, its curve S(0), S(1), ... from a model, used beyond what was observed; None:
             a variant not observed up to the horizon has no value.
-        currency: That of prices in minor units; empty: they are in any unit.
-        level: The intervals' level.
 
     Returns:
         The values. A variant without conversions is worth 0, without an interval from below.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.charts import bars_with_intervals, forest
-from tenure.report.picture import Picture
+from tenure.report.picture import Picture, listed
 from tenure.report.style import GREY, INK, MUTED
 from tenure.result import Estimate, Table
 
@@ -139,12 +139,10 @@ def _labeled(table: Table, labels: Mapping[str, str]) -> Table:
 
 def _spoken(table: Table, label: str, value: str) -> str:
     """A column in words, for those who do not see the figure."""
-    units = table.units
-    pairs = zip(table.frame[label], table.frame[value], strict=True)
-    return ", ".join(
-        f"{fmt.value(name, units[label]) if label in units else name} {fmt.value(number, units[value])}"
-        for name, number in pairs
-    )
+    names = table.frame[label]
+    if label in table.units:
+        names = names.map(lambda name: fmt.value(name, table.units[label]))
+    return listed(zip(names, table.frame[value], strict=True), table.units[value])
 
 
 def _differences(
@@ -206,23 +204,19 @@ def _draw_differences(
     low, high = min(marks), max(marks)
     room = 0.08 * (high - low or 1)
     axes.set_xlim(low - room, high + room)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
+    style.label_rows(axes, [name for name, _ in rows])
     axes.axvline(0, color=INK, lw=1, zorder=0.6)
     if worthwhile is not None:
         axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
     style.unit_axis(axes.xaxis, unit)
-    axes.set_yticks(range(len(rows)), [style.shorten(name, 28) for name, _ in rows])
     for tick, (_, found) in zip(axes.get_yticklabels(), rows, strict=True):
-        tick.set_color(INK)
         tick.set_weight("bold" if found is None else "normal")
-    if width < 5:
-        sides = (sides[0].partition(" than")[0], sides[1].partition(" than")[0])
+    less, more = (side.partition(" than")[0] if width < 5 else side for side in sides)
     center = (0 - low + room) / (high - low + 2 * room)
     if center > 0.25:
-        style.note(axes, f"\N{LEFTWARDS ARROW} {sides[0]}", (0, 1), (-6, 4), "xaxis", ha="right")
+        style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, 4), "xaxis", ha="right")
     if center < 0.75:
-        style.note(axes, f"{sides[1]} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
+        style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
     return figure
 
 

@@ -6,8 +6,9 @@ them (`tenure.measures.experiments.moments`), so estimates depend neither on the
 were cut into chunks. The closed forms are written out, because on sums they are a few lines each; the tests
 check them against tea-tasting, gbstats and published numbers.
 
-`control` is the variant to compare with, `level` that of the intervals. With `planned_n` intervals are
-confidence sequences that hold however often one looks; None: one look (see `compare`).
+`control` is the variant to compare with, `measure` the column and `unit` its unit, `level` that of the
+intervals. With `planned_n` they are confidence sequences, which hold however often one looks; None: one look
+(see `compare`).
 """
 
 from __future__ import annotations
@@ -177,14 +178,10 @@ def compare(
 
     Args:
         sums: Sums by variant, or by variant and segment.
-        measure: The measure.
-        control: The control.
-        unit: The measure's unit.
         covariate: A column of before the experiment.
         denominator: The measure below the line of a ratio.
         lift: The scale of the relative interval: the logarithm of the ratio of means, or the ratio itself.
         planned_n: Units of both arms for which to be tight.
-        level: The level.
 
     Returns:
         The comparisons. Where an arm has fewer than two units, its comparison is NaN.
@@ -280,7 +277,6 @@ def sequence_half_width(
         variance: Variance of the estimate, times n.
         n: Units so far.
         planned_n: Units at which to be tightest.
-        level: The level.
 
     Example:
         >>> round(float(sequence_half_width(1.0, 10_000, 10_000)) / (1.96 * 0.01), 2)
@@ -306,9 +302,6 @@ def compare_shares(
 
     Args:
         counts: Columns `variant`, `n` and `s_converted` (units that converted).
-        control: The control.
-        planned_n: As for `compare`.
-        level: The level.
 
     Raises:
         InputError: A variant is absent, or more converted than there were.
@@ -411,12 +404,7 @@ def segment_effects(
 
     Args:
         sums: Sums by variant and segment.
-        measure: The measure.
         segment: The column of segments; those in which an arm has fewer than two units are left out.
-        control: The control.
-        variant: The variant.
-        unit: The measure's unit.
-        level: The level.
 
     Raises:
         NotApplicable: Fewer than two segments can be compared.
