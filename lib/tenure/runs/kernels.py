@@ -13,6 +13,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import pkgutil
 import shutil
 import signal
 import subprocess
@@ -45,11 +46,13 @@ PRELOAD = (
     "babel.numbers",
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
-    "tenure.sources.connect",
-    "tenure.measures.subscriptions",
-    "tenure.stats.survival",
-    "tenure.report",
-    "tenure.report.figures",
+    "tenure.workbook",
+    "tenure.sources.checks",
+    *(
+        f"tenure.{room}.{module.name}"
+        for room in ("measures", "stats", "models", "report")
+        for module in pkgutil.iter_modules([str(Path(__file__).parents[1] / room)])
+    ),
 )
 _INLINE = "module://matplotlib_inline.backend_inline"
 
