@@ -18,15 +18,17 @@ BOUND = 1 / 4
 
 CELLS = (
     "import matplotlib.pyplot as plt\nimport numpy as np\nimport pandas as pd\nimport seaborn as sns\n"
-    "import statsmodels.api as sm\nfrom lifelines import KaplanMeierFitter\nfrom tenure import report",
+    "import statsmodels.api as sm\nfrom lifelines import KaplanMeierFitter\nfrom tenure import report\n"
+    "from tenure.result import Estimate, Table",
     "draw = np.random.default_rng(seed)\n"
     "frame = pd.DataFrame({'months': draw.geometric(0.05, 2000), 'left': draw.random(2000) < 0.8})",
     "curve = KaplanMeierFitter().fit(frame.months, frame.left)\n"
-    "report.finding('stay.median', 'Half stay {value}.', value=curve.median_survival_time_, unit='months')",
+    "report.finding('stay.median', 'Half stay {value}.', Estimate(curve.median_survival_time_, unit='months'))",
     "report.table(curve.survival_function_.reset_index().head(12), caption='Survival')",
     "fit = sm.OLS(frame.months, sm.add_constant(frame.left.astype(float))).fit()\nfit.params",
     "figure, axes = plt.subplots()\nsns.histplot(frame.months, ax=axes)\n"
-    "report.figure(figure, alt='How long customers stay, as a histogram')",
+    "report.figure(report.Picture(lambda width: figure, 'Half leave early', 'A histogram of how long customers "
+    "stay', Table(frame.head())))",
 )
 
 

@@ -45,8 +45,8 @@ def stopped() -> Any:
     return executed(
         notebook(
             f"# Does {HOSTILE} hold?",
-            "from tenure import report\nfrom tenure.errors import InputError",
-            'report.finding("price.shown", "{value} saw it.", value=0.5, low=0.4, high=0.6, unit="percent")',
+            "from tenure import report\nfrom tenure.errors import InputError\nfrom tenure.result import Estimate",
+            'report.finding("price.shown", "{value} saw it.", Estimate(0.5, 0.4, 0.6, unit="percent"))',
             "## The prices that were shown",
             f"raise InputError({('The column price of ' + HOSTILE + ' is empty.')!r})",
             'print("never reached")',

@@ -36,7 +36,8 @@ def test_only_the_month_that_still_runs_is_pale(partial):
 
 def test_a_bridge_writes_its_amounts_with_the_same_decimals():
     table = pd.DataFrame({"label": ["before", "new", "after"], "amount": [9_174_200, 20_583, 9_194_783]})
-    words = {text.get_text() for text in figures.waterfall(table, unit="money:EUR").drawn().axes[0].texts}
+    picture = figures.waterfall(Table(table, {"amount": "money:EUR"}))
+    words = {text.get_text() for text in picture.drawn().axes[0].texts}
     assert {"€91,742", "+€206", "€91,948"} <= words
 
 

@@ -11,12 +11,15 @@ import pytest
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 
 from tenure.report import figures, picture, style
+from tenure.result import Table
 
-BARS = pd.DataFrame({"label": ["Basic", "Größe", "日本語"], "value": [0.2, 0.4, 0.3]})
+BARS = Table(
+    pd.DataFrame({"label": ["Basic", "Größe", "日本語"], "value": [0.2, 0.4, 0.3]}), {"value": "percent"}
+)
 
 
 def drawn():
-    return picture.png(figures.bars_with_intervals(BARS, unit="percent", title="What is drawn").drawn())
+    return picture.png(figures.bars_with_intervals(BARS, title="What is drawn").drawn())
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ def test_cells_say_what_they_are():
             "since": pd.to_datetime(["2026-10-31", None]),
         }
     )
-    formats = {"left_within_a_year": "percent", "median": "months", "price": "money:EUR"}
-    page = to_html(frame, caption="Plans", formats=formats)
+    units = {"left_within_a_year": "percent", "median": "months", "price": "money:EUR"}
+    page = to_html(Table(frame, units), caption="Plans")
     assert "<caption>Plans</caption>" in page
     assert page.count('<th scope="col"') == 6
     assert page.count('<th scope="row">') == 2
@@ -71,10 +71,8 @@ def test_missing_values_of_every_kind(dtype):
 def test_mistakes():
     with pytest.raises(InputError, match="no caption"):
         table(pd.DataFrame({"a": [1]}), caption=" ")
-    with pytest.raises(InputError, match="no column 'b' to format; it has a"):
-        table(pd.DataFrame({"a": [1]}), caption="x", formats={"b": "percent"})
     with pytest.raises(InputError, match="no unit"):
-        table(pd.DataFrame({"a": [1]}), caption="x", formats={"a": "percents"})
+        table(Table(pd.DataFrame({"a": [1]}), {"a": "percents"}), caption="x")
 
 
 def test_an_estimate_and_its_interval_stand_in_one_cell(capsys):
@@ -103,10 +101,10 @@ def test_an_estimate_and_its_interval_stand_in_one_cell(capsys):
 
 def test_a_result_is_shown_by_its_table():
     class Fit:
-        table = pd.DataFrame({"share": [0.5], "share_low": [0.25]})
+        table = Table(pd.DataFrame({"share": [0.5], "share_low": [0.25]}), {"share": "percent"})
         notes = ("Few were observed.",)
 
-    page = to_html(Fit(), caption="Shares", formats={"share": "percent"})
+    page = to_html(Fit(), caption="Shares")
     assert page.count('<th scope="col"') == 2
     assert ">25%<" in page
     assert "Few were observed." in page

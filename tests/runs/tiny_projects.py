@@ -27,7 +27,8 @@ from tenure.runs.runbook import read_runbook
 
 FINDING = """
 from tenure import report
-report.finding("some.number", "It is {value}.", value=x, unit="count")
+from tenure.result import Estimate
+report.finding("some.number", "It is {value}.", Estimate(x, unit="count", exact=True))
 """
 
 

@@ -1,8 +1,8 @@
 """Figures of amounts, ratios and series: heat map, forest, bars, line, waterfall.
 
-Each takes a table, a result that has one, or a frame, and the column to draw; an interval is in the columns
+Each takes a table or a result that has one, and the column to draw; an interval is in the columns
 `{name}_low` and `{name}_high`, the unit is the table's. A title is a statement: empty, the figure says what
-stands out. `subtitle` says what is measured; `unit` is for frames, which know none.
+stands out. `subtitle` says what is measured.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
@@ -20,7 +20,7 @@ from tenure.report.picture import Picture, drawn_from, listed
 from tenure.report.style import GREY, INK, MUTED
 from tenure.report.tables import table_of
 from tenure.report.words import say, things
-from tenure.result import Table
+from tenure.result import NAN, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,33 +29,30 @@ if TYPE_CHECKING:
 
 
 def retention_heatmap(
-    matrix: Any, *, unit: str = "", period: str = "month", title: str = "", subtitle: str = ""
+    matrix: Any, *, subtitle: str = "Share still there by months since the start; blank: too young to tell"
 ) -> Picture:
-    """Draw retention by cohort (rows) and age (columns); cells of cohorts that are too young stay blank.
+    """Draw retention by cohort (rows) and age in months (columns), as a share where the table has no unit.
 
     Args:
         matrix: A row for each cohort, named by the index or the first column, and a column for each age; NaN
             where a cohort is too young.
-        unit: The unit of the values; empty: percent.
-        period: The unit of age.
-        title: Empty: the newest cohorts against those a year before.
-        subtitle: Empty: the usual words.
+        subtitle: What is measured.
     """
     import numpy as np
 
     table = table_of(matrix)
-    unit = unit or next(iter(table.units.values()), "percent")
+    unit = next(iter(table.units.values()), "percent")
     frame = table.frame
     if frame.shape[0] == 0 or frame.shape[1] == 0:
         return Picture.nothing(" ".join(table.notes) or "There is nothing to draw.")
     if frame.dtypes.iloc[0].kind not in "fiu":
         frame = frame.set_index(frame.columns[0])
+    frame = frame.rename(columns=str, index=str)
     values = frame.to_numpy(dtype=float)
     rows, columns = values.shape
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low, high = (0.0, 1.0) if low == high else (low, high)
-    names = [str(name) for name in frame.index]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.7 + 0.27 * min(rows, 40), width=width)
@@ -63,29 +60,28 @@ def retention_heatmap(
         words = [fmt.column(line, unit) for line in rounded] if columns <= 14 and rows <= 40 else []
         style.cells(axes, values, words, ["#F6EEFA", "#B98FD0", style.PALETTE[0]], low, high)
         down, across = (range(0, n, max(1, math.ceil(n / most))) for n, most in ((rows, 40), (columns, 13)))
-        axes.set_yticks([k + 0.5 for k in down], [style.shorten(names[k]) for k in down])
-        axes.set_xticks([k + 0.5 for k in across], [str(frame.columns[k]) for k in across])
-        axes.set_xlabel(f"{period.capitalize()}s since the start")
+        axes.set_yticks([k + 0.5 for k in down], [style.shorten(frame.index[k]) for k in down])
+        axes.set_xticks([k + 0.5 for k in across], [frame.columns[k] for k in across])
+        axes.set_xlabel("Months since the start")
         axes.xaxis.set_label_position("top")
         return figure
 
     takeaway = say("No two cohorts can be compared yet")
-    alt = f"Retention by start and age for {things(rows, 'cohort')}; those too young are blank."
     # At the greatest age that two cohorts have reached: the newest, and the one a year before or the first.
-    for column in range(columns):
-        there = np.flatnonzero(np.isfinite(values[:, column]))
+    for age in frame.columns:
+        there = frame[age].dropna()
         if len(there) > 1:
-            new, old, age = there[-1], there[max(0, len(there) - 13)], str(frame.columns[column])
+            old = max(0, len(there) - 13)
             takeaway = say(
                 "After {age}, {now} of {new} are still there, and {before} of {old}",
-                age=fmt.duration(int(age), f"{period}s") if age.isdigit() else age,
-                now=(values[new, column], unit), new=names[new],
-                before=(values[old, column], unit), old=names[old],
+                age=fmt.duration(int(age), "months") if age.isdigit() else age,
+                now=(there.iloc[-1], unit), new=there.index[-1],
+                before=(there.iloc[old], unit), old=there.index[old],
             )  # fmt: skip
-    named = frame.rename(columns=str).rename_axis(str(frame.index.name or "cohort")).reset_index()
-    data = Table(named, dict.fromkeys(map(str, frame.columns), unit))
-    subtitle = subtitle or f"Share still there by {period}s since the start; blank: too young to tell"
-    return Picture(draw, title or takeaway, f"{alt} {takeaway}.", data, subtitle)
+    alt = f"Retention by start and age for {things(rows, 'cohort')}; those too young are blank."
+    named = frame.rename_axis(str(frame.index.name or "cohort")).reset_index()
+    data = Table(named, dict.fromkeys(frame.columns, unit))
+    return Picture(draw, takeaway, f"{alt} {takeaway}.", data, subtitle)
 
 
 def forest(
@@ -114,32 +110,28 @@ def forest(
     names |= {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
     renamed = {old: new for old, new in names.items() if new not in given.frame.columns}
     table = drawn_from(given.pipe(lambda frame: frame.rename(columns=renamed)), "forest", "ratio", "label")
-    lines = _forest_lines(table.frame)
-    known = sorted((line for line in lines if line.ends), key=lambda line: -(line.ratio or 0))
-    clear = [line for line in known if line.clear]
+    rows = rows_of(table.frame, "label", "ratio", above=0)
+    known = sorted((row for row in rows if row.ends), key=lambda row: -row.value)
+    clear = [row for row in known if row.clear(1)]
+
+    def write(row: Row) -> str:
+        if not row.ends:
+            return fmt.ratio(row.value)
+        ends = fmt.interval(row.low, row.high, "ratio")
+        return f"{fmt.ratio(row.value, 2 if row.value < 10 else 1)} ({ends})"
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.9 + 0.29 * len(lines), width=width)
-        style.label_rows(axes, [line.label for line in lines], 30)
-        for place, line in enumerate(lines):
-            axes.get_yticklabels()[place].set_weight("normal" if line.words else "bold")
-            style.note(axes, line.words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
-            if line.ratio is None:
-                continue
-            color = style.PALETTE[0] if line.clear else GREY
-            axes.plot(line.ends, [place] * len(line.ends), color=color, lw=2.2)
-            fill, marker = color if line.clear else "white", "|" if line.reference else "o"
-            axes.plot([line.ratio], [place], marker=marker, ms=7, mec=color, mfc=fill, mew=1.8)
-        _ratio_axis(axes, [1.0, *(mark for line in lines for mark in (line.ratio, *line.ends) if mark)])
+        figure, axes = draw_rows(rows, write, 1, width)
+        _ratio_axis(axes, [1.0, *(mark for row in rows for mark in (row.value, *row.ends) if mark > 0)])
         style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (1, 1), (-6, 4), "xaxis", ha="right")
         style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (1, 1), (6, 4), "xaxis", ha="left")
         return figure
 
     takeaway = say("No interval excludes 1: nothing stands out")
     if clear:
-        top = max(clear, key=lambda line: abs(math.log(line.ratio or 1)))
-        takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=(top.ratio, "ratio"))
-    said = listed([(line.name, line.ratio) for line in known], "ratio")
+        top = max(clear, key=lambda row: abs(math.log(row.value)))
+        takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=(top.value, "ratio"))
+    said = listed([(row.name, row.value) for row in known], "ratio")
     alt = f"Ratios with their intervals, the largest first: {said}."
     columns = ("section", "label", "reference", "n", "events", "ratio", "ratio_low", "ratio_high", "p")
     data = Table(table.frame[style.known(table.frame, *columns)], {"ratio": "ratio", "p": "p"})
@@ -151,8 +143,7 @@ def bars_with_intervals(
     value: str = "value",
     *,
     label: str = "label",
-    unit: str = "",
-    reference: float | None = None,
+    reference: float = NAN,
     reference_label: str = "",
     title: str = "",
     subtitle: str = "",
@@ -163,36 +154,33 @@ def bars_with_intervals(
         rows: Columns `label`, `value` and, where known, its interval.
         value: The column of the values.
         label: The column of the labels.
-        unit: The unit of the values.
         reference: A value to mark by a line across all bars.
         reference_label: What it is.
         title: Empty: the largest and the smallest value.
         subtitle: What is measured.
     """
-    table, unit = _measured(rows, "bars_with_intervals", value, unit, label)
-    bars = table.frame.to_dict("records")
-    named = [(str(row[label]), row[value]) for row in bars]
+    table = drawn_from(rows, "bars_with_intervals", value, label)
+    unit, bars = table.units.get(value, "number"), rows_of(table.frame, label, value)
+    named = [(bar.label, bar.value) for bar in bars]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.55 + 0.36 * len(bars), width=width)
-        style.label_rows(axes, [name for name, _ in named])
-        written = fmt.column([number for _, number in named], unit)
-        for place, row in enumerate(bars):
-            if fmt.missing(row[value]):
+        style.label_rows(axes, [bar.label for bar in bars])
+        written = fmt.column([bar.value for bar in bars], unit)
+        for place, bar in enumerate(bars):
+            if fmt.missing(bar.value):
                 style.note(axes, written[place], (0, place), (4, 0), ha="left", va="center", size=10)
                 continue
-            axes.barh(place, row[value], height=0.62, color=style.PALETTE[3])
-            ends = [float(row.get(f"{value}_{end}", math.nan)) for end in ("low", "high")]
-            ends = [end for end in ends if math.isfinite(end)]
-            if len(ends) == 2:
-                axes.plot(ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
-            far = (max([float(row[value]), 0.0, *ends]), float(place))
+            axes.barh(place, bar.value, height=0.62, color=style.PALETTE[3])
+            if bar.ends:
+                axes.plot(bar.ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
+            far = (max(bar.value, 0.0, *bar.ends), float(place))
             look: dict[str, Any] = {"color": INK, "size": 10, "weight": "bold"}
             style.note(axes, written[place], far, (5, 0), ha="left", va="center", **look)
         style.unit_axis(axes.xaxis, unit)
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="x", length=0)
-        if reference is not None and not fmt.missing(reference):
+        if not fmt.missing(reference):
             axes.axvline(reference, color=INK, lw=1, ls=(0, (3, 2)))
             words = f"{reference_label} {fmt.value(reference, unit)}".strip()
             style.note(axes, words, (reference, 1), (0, 3), "xaxis")
@@ -209,61 +197,47 @@ def bars_with_intervals(
 
 
 def line_with_interval(
-    rows: Any,
-    value: str = "value",
-    *,
-    date: str = "date",
-    group: str = "group",
-    unit: str = "",
-    target: float | None = None,
-    from_zero: bool = True,
-    title: str = "",
-    subtitle: str = "",
+    rows: Any, *, target: float | None = None, from_zero: bool = True, title: str = "", subtitle: str = ""
 ) -> Picture:
     """Draw a value over time, for one or several groups, with its interval.
 
     Args:
-        rows: Columns `date`, `value` and, where known, its interval and `group`.
-        value: The column of the values.
-        date: The column of the days.
-        group: The column of the groups.
-        unit: The unit of the values.
+        rows: Columns date, value and, where known, its interval and group.
         target: What was aimed for, drawn as a dashed line.
         from_zero: Whether the scale begins at zero.
         title: Empty: the first and the last value.
         subtitle: What is measured.
     """
-    table, unit = _measured(rows, "line_with_interval", value, unit, date)
     import pandas as pd
 
-    by = table.frame[group].astype(str) if group in table.frame.columns else "all"
-    frame = table.frame.assign(date=pd.to_datetime(table.frame[date]), group=by)
+    table = drawn_from(rows, "line_with_interval", "value", "date")
+    unit = table.units.get("value", "number")
+    by = table.frame["group"].astype(str) if "group" in table.frame.columns else "all"
+    frame = table.frame.assign(date=pd.to_datetime(table.frame["date"]), group=by)
     frame = frame.sort_values(["group", "date"], kind="stable")
     groups = style.group_names(frame)
 
     def draw(width: float) -> Figure:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+        from matplotlib.dates import date2num
 
         figure, axes = style.new_figure(3.3, width=width)
-        ends = style.lines(axes, frame.assign(at=date2num(frame["date"])), "at", value, style.colors(groups))
-        reach = frame[style.known(frame, value, f"{value}_low", f"{value}_high")].to_numpy(dtype=float)
-        marks = [*reach.ravel().tolist(), math.nan if target is None else target]
+        ends = style.lines(
+            axes, frame.assign(at=date2num(frame["date"])), "at", "value", style.colors(groups)
+        )
+        reach = frame[style.known(frame, "value", "value_low", "value_high")].to_numpy(dtype=float)
+        marks = [*reach.ravel().tolist(), NAN if target is None else target]
         marks = [mark for mark in marks if math.isfinite(mark)]
         low, high = min(marks, default=0.0), max(marks, default=1.0)
         low = min(low, 0.0) if from_zero else low
         room = (high - low or abs(high) or 1.0) * 0.1
         axes.set_ylim(low - (room if low < 0 or not from_zero else 0), high + room)
         style.unit_axis(axes.yaxis, unit)
-        axes.grid(axis="x", visible=False)
-        locator = AutoDateLocator(minticks=3, maxticks=7)
-        axes.xaxis_date()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+        style.date_axis(axes)
         if target is not None and not fmt.missing(target):
             axes.axhline(target, color=MUTED, lw=1.1, ls=(0, (4, 3)))
             # At the end where the lines are further from it.
             begins, ends_at = (
-                min(abs(frame.loc[frame["date"] == day, value] - target), default=0.0)
+                min(abs(frame.loc[frame["date"] == day, "value"] - target), default=0.0)
                 for day in (frame["date"].min(), frame["date"].max())
             )
             place, shift, side = (0, 2, "left") if begins >= ends_at else (1, -2, "right")
@@ -272,7 +246,7 @@ def line_with_interval(
         style.label_ends(axes, ends)
         return figure
 
-    known = frame.dropna(subset=value).groupby("group", sort=False)[[date, value]]
+    known = frame.dropna(subset="value").groupby("group", sort=False)[["date", "value"]]
     takeaway = say("Nothing is known yet")
     said: list[tuple[str, float]] = []
     for name, part in reversed(list(known)):  # the first group's is said
@@ -283,36 +257,25 @@ def line_with_interval(
         takeaway = say(sentence, last=fmt.date(last), start=fmt.date(start), **words)
         said.insert(0, (str(name) if len(groups) > 1 else "", now))
     alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time, ending at {listed(said, unit)}."
-    data = Table(table.frame, {date: "date", **table.units})
+    data = Table(table.frame, {"date": "date", **table.units})
     return Picture(draw, title or takeaway, alt, data, subtitle)
 
 
-def waterfall(
-    rows: Any,
-    amount: str = "amount",
-    *,
-    label: str = "label",
-    unit: str = "",
-    title: str = "",
-    subtitle: str = "",
-) -> Picture:
+def waterfall(rows: Any, *, subtitle: str = "") -> Picture:
     """Draw how a first total becomes a last one by what was added and taken away between.
 
     Args:
-        rows: Columns `label` and `amount`: the first row is the total before, the last the total after, those
+        rows: Columns label and amount: the first row is the total before, the last the total after, those
             between are changes that add up.
-        amount: The column of the amounts.
-        label: The column of the labels.
-        unit: The unit of the amounts.
-        title: Empty: both totals, and the largest change.
         subtitle: What is measured.
 
     Raises:
         InputError: The changes do not lead from the first total to the last.
     """
-    table, unit = _measured(rows, "waterfall", amount, unit, label)
-    labels = [str(name) for name in table.frame[label]]
-    amounts = [float(number) for number in table.frame[amount]]
+    table = drawn_from(rows, "waterfall", "amount", "label")
+    unit = table.units.get("amount", "number")
+    labels = [str(name) for name in table.frame["label"]]
+    amounts = [float(number) for number in table.frame["amount"]]
     if len(amounts) < 2:
         raise InputError("The figure waterfall needs a first and a last total.")
     if abs(sum(amounts[:-1]) - amounts[-1]) > 1e-6 * max(1.0, abs(amounts[-1])):
@@ -357,57 +320,75 @@ def waterfall(
         takeaway = say(moved, most=labels[most], moved=signed[most], **words)
     alt = f"Bridge: {fmt.join(f'{name} {word}' for name, word in zip(labels, signed, strict=True))}."
     subtitle = style.also(subtitle, "the totals' bars do not begin at zero" if cut else "")
-    return Picture(draw, title or takeaway, alt, table, subtitle)
+    return Picture(draw, takeaway, alt, table, subtitle)
 
 
-def _measured(rows: Any, figure: str, value: str, unit: str, *columns: str) -> tuple[Table, str]:
-    """The table of a figure and the unit of what it draws."""
-    table = drawn_from(rows, figure, value, *columns)
-    unit = fmt.check_unit(unit or table.units.get(value, "number"))
-    return Table(table.frame, {**table.units, value: unit}), unit
+class Row(NamedTuple):
+    """A row of a figure: a value with its interval, named at the left; or the heading of a section."""
 
-
-@dataclass(frozen=True)
-class _ForestLine:
     label: str
+    value: float = NAN
+    low: float = NAN
+    high: float = NAN
     section: str = ""
-    ratio: float | None = None
-    ends: tuple[float, ...] = ()
-    words: str = ""
+    heading: bool = False
+
+    @property
+    def ends(self) -> list[float]:
+        """The ends of the interval, if both are known."""
+        return [self.low, self.high] if math.isfinite(self.low + self.high) else []
 
     @property
     def name(self) -> str:
         """What it is called outside its section."""
         return f"{self.label} ({self.section})" if self.section else self.label
 
-    @property
-    def reference(self) -> bool:
-        return self.ratio == 1 and not self.ends
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval excludes 1."""
-        return bool(self.ends) and not self.ends[0] <= 1 <= self.ends[1]
+    def clear(self, zero: float) -> bool:
+        """Whether the interval excludes a value."""
+        return bool(self.ends) and not self.low <= zero <= self.high
 
 
-def _forest_lines(table: pd.DataFrame) -> list[_ForestLine]:
-    lines: list[_ForestLine] = []
+def rows_of(frame: pd.DataFrame, label: str, value: str, *, above: float = -math.inf) -> list[Row]:
+    """Return the rows of a frame, under headings where it has a column section.
+
+    Args:
+        frame: The rows.
+        label: The column that names them.
+        value: The column of the values, with its interval in `{value}_low` and `{value}_high`.
+        above: What is not above it is not available, an interval that does not lie above it is none.
+    """
+    rows: list[Row] = []
     section = ""
-    for row in table.to_dict("records"):
-        if "section" in table.columns and str(row["section"]).replace("_", " ") != section:
+    for row in frame.to_dict("records"):
+        if "section" in row and str(row["section"]).replace("_", " ") != section:
             section = str(row["section"]).replace("_", " ")
-            lines.append(_ForestLine(section))
-        low, ratio, high = row.get("ratio_low"), row["ratio"], row.get("ratio_high")
-        label = str(row["label"])
-        if fmt.missing(ratio) or ratio <= 0:
-            lines.append(_ForestLine(label, section, words=fmt.NOT_AVAILABLE))
-        elif low is None or high is None or fmt.missing(low) or fmt.missing(high) or low <= 0:
-            words = "reference" if ratio == 1 else fmt.ratio(ratio)
-            lines.append(_ForestLine(label, section, float(ratio), words=words))
-        else:
-            words = f"{fmt.ratio(ratio, 2 if ratio < 10 else 1)} ({fmt.interval(low, high, 'ratio')})"
-            lines.append(_ForestLine(label, section, float(ratio), (float(low), float(high)), words))
-    return lines
+            rows.append(Row(section, heading=True))
+        found, low, high = (float(row.get(f"{value}{end}", NAN)) for end in ("", "_low", "_high"))
+        found = found if math.isfinite(found) and found > above else NAN
+        low, high = (low, high) if math.isfinite(found) and low > above else (NAN, NAN)
+        rows.append(Row(str(row[label]), found, low, high, section))
+    return rows
+
+
+def draw_rows(
+    rows: Sequence[Row], write: Callable[[Row], str], zero: float, width: float
+) -> tuple[Figure, Axes]:
+    """Draw rows as dots with their intervals; what its interval tells apart from `zero` is filled."""
+    figure, axes = style.new_figure(0.9 + 0.29 * len(rows), width=width)
+    style.label_rows(axes, [row.label for row in rows], 30)
+    for place, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
+        tick.set_weight("bold" if row.heading else "normal")
+        if row.heading:
+            continue
+        reference = row.value == 1 == zero and not row.ends
+        words = "reference" if reference else fmt.NOT_AVAILABLE if fmt.missing(row.value) else write(row)
+        style.note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
+        color = style.PALETTE[0] if row.clear(zero) else GREY
+        axes.plot(row.ends, [place] * len(row.ends), color=color, lw=2.2)
+        if not fmt.missing(row.value):
+            fill, marker = color if row.clear(zero) else "white", "|" if reference else "o"
+            axes.plot([row.value], [place], marker=marker, ms=7, mec=color, mfc=fill, mew=1.8)
+    return figure, axes
 
 
 def _ratio_axis(axes: Axes, marks: list[float]) -> None:

@@ -57,7 +57,7 @@ def movements_over_time(
     ]
 
     def draw(width: float) -> Figure:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+        from matplotlib.dates import date2num
 
         figure, axes = style.new_figure(4.2 + 0.19 * math.ceil(len(known) / 2), width=width)
         x = [float(date2num(day)) for day in rows["date"]]
@@ -76,11 +76,7 @@ def movements_over_time(
         room = (high - low or 1.0) * 0.1
         axes.set_ylim(low - room * 0.5, high + room * (2.2 if known else 0.5))
         style.unit_axis(axes.yaxis, unit)
-        axes.grid(axis="x", visible=False)
-        axes.xaxis_date()
-        locator = AutoDateLocator(minticks=3, maxticks=7)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+        style.date_axis(axes)
         _annotate(axes, [(float(date2num(day)), day, label) for day, label in known], x[-1] - x[0] or 1.0)
         names = {"other": say("pauses and rates")}
         style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), (say("net"), INK)])

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.charts import bars_with_intervals, forest
+from tenure.report.charts import bars_with_intervals, draw_rows, forest, rows_of
 from tenure.report.picture import Picture, listed
-from tenure.report.style import GREY, INK, MUTED
+from tenure.report.style import INK, MUTED
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: s
     return {name: f"{name} ({fmt.money(prices[name], currency)})" if prices else name for name in names}
 
 
-def arms(compared: Any, labels: Mapping[str, str], *, title: str = "", subtitle: str = "") -> Picture:
+def arms(compared: Any, labels: Mapping[str, str], *, subtitle: str) -> Picture:
     """Draw what each arm of a `Comparison` did."""
     rows = _labeled(compared.arms, labels).pipe(lambda frame: frame.drop(columns="standard_error"))
-    return bars_with_intervals(rows, "value", title=title, subtitle=subtitle)
+    return bars_with_intervals(rows, subtitle=subtitle)
 
 
-def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str = "") -> Picture:
+def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str) -> Picture:
     """Draw the lifts of `experiments.side_by_side`, variant by variant, as ratios to the control."""
 
     def ratios(rows: pd.DataFrame) -> pd.DataFrame:
@@ -66,15 +66,8 @@ def segment_effects(effects: Any, *, title: str) -> Picture:
 
 def willingness_to_pay(worth: Table) -> Picture:
     """Draw what levels of `Conjoint.willingness_to_pay` are worth."""
-    return _differences(
-        worth,
-        "level",
-        "worth",
-        "What people would pay for it",
-        "Against the reference of each attribute",
-        section="attribute",
-        sides=("worth less", "worth more"),
-    )
+    subtitle, sides = "Against the reference of each attribute", ("worth less", "worth more")
+    return _differences(worth, "level", "worth", "What people would pay for it", subtitle, sides=sides)
 
 
 def value_by_price(curve: Any, value: Any) -> Picture:
@@ -152,72 +145,37 @@ def _differences(
     title: str,
     subtitle: str,
     *,
-    section: str = "",
     sides: tuple[str, str] = ("less than the control", "more than the control"),
     worthwhile: float | None = None,
 ) -> Picture:
+    """Differences around 0, with the smallest that is worth a change dashed."""
     if not len(table):
         return Picture.nothing(f"{title}: there is nothing to compare.")
-    rows: list[tuple[str, Estimate | None]] = []
-    unit, heading = table.units[value], ""
-    columns = [value, f"{value}_low", f"{value}_high"]
-    for row in table.frame.to_dict("records"):
-        if section and row[section] != heading:
-            heading = row[section]
-            rows.append((str(heading), None))
-        found, low, high = (float(row[name]) for name in columns)
-        rows.append((str(row[label]), Estimate(found, low, high)))
-    told = table
-    if section:
-        told = table.pipe(lambda frame: frame.assign(**{label: frame[section] + " " + frame[label]}))
-    said = _spoken(told, label, value)
-    alt = f"Differences with their intervals. {title}: {said}."
-    return Picture(
-        lambda width: _draw_differences(rows, unit, sides, worthwhile, width), title, alt, table, subtitle
-    )
+    rows = rows_of(table.frame.rename(columns={"attribute": "section"}), label, value)
+    unit = table.units[value]
 
+    def draw(width: float) -> Figure:
+        figure, axes = draw_rows(rows, lambda row: fmt.value(row.value, unit, signed=True), 0, width)
+        marks = [0.0 if worthwhile is None else worthwhile, *(end for row in rows for end in row.ends)]
+        marks += [0.0, *(row.value for row in rows if row.value == row.value)]
+        room = 0.08 * (max(marks) - min(marks) or 1)
+        low, high = min(marks) - room, max(marks) + room
+        axes.set_xlim(low, high)
+        axes.axvline(0, color=INK, lw=1, zorder=0.6)
+        if worthwhile is not None:
+            axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
+        style.unit_axis(axes.xaxis, unit)
+        less, more = (side.partition(" than")[0] if width < 5 else side for side in sides)
+        center = -low / (high - low)
+        if center > 0.25:
+            style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, 4), "xaxis", ha="right")
+        if center < 0.75:
+            style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
+        return figure
 
-def _draw_differences(
-    rows: Sequence[tuple[str, Estimate | None]],
-    unit: str,
-    sides: tuple[str, str],
-    worthwhile: float | None,
-    width: float,
-) -> Figure:
-    """Rows around 0; one without an estimate is a heading, and what its interval tells from 0 is filled."""
-    figure, axes = style.new_figure(0.9 + 0.31 * len(rows), width=width)
-    marks = [0.0] if worthwhile is None else [0.0, worthwhile]
-    for place, (_, found) in enumerate(rows):
-        if found is None:
-            continue
-        if not found.known:
-            style.note(axes, fmt.NOT_AVAILABLE, (0, place), (5, 0), ha="left", va="center")
-            continue
-        ends = [end for end in (found.low, found.high) if not fmt.missing(end)]
-        clear = len(ends) == 2 and not found.low <= 0 <= found.high
-        color = style.PALETTE[0] if clear else GREY
-        axes.plot(ends, [place] * len(ends), color=color, lw=2.2)
-        axes.plot([found.value], [place], "o", ms=7, mec=color, mfc=color if clear else "white", mew=1.8)
-        marks += [found.value, *ends]
-        words = fmt.value(found.value, unit, signed=True)
-        style.note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK, weight="bold")
-    low, high = min(marks), max(marks)
-    room = 0.08 * (high - low or 1)
-    axes.set_xlim(low - room, high + room)
-    style.label_rows(axes, [name for name, _ in rows])
-    axes.axvline(0, color=INK, lw=1, zorder=0.6)
-    if worthwhile is not None:
-        axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
-    style.unit_axis(axes.xaxis, unit)
-    for tick, (_, found) in zip(axes.get_yticklabels(), rows, strict=True):
-        tick.set_weight("bold" if found is None else "normal")
-    less, more = (side.partition(" than")[0] if width < 5 else side for side in sides)
-    center = (0 - low + room) / (high - low + 2 * room)
-    if center > 0.25:
-        style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, 4), "xaxis", ha="right")
-    if center < 0.75:
-        style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
-    return figure
+    said = [(f"{row.section} {row.label}".strip(), row.value) for row in rows if not row.heading]
+    alt = f"Differences with their intervals. {title}: {listed(said, unit)}."
+    return Picture(draw, title, alt, table, subtitle)
 
 
 def _over_price(

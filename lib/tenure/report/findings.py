@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import FINDING, show
 from tenure.report.words import fill, things
-from tenure.result import NAN, Estimate
+from tenure.result import Estimate
 
 Better = Literal["up", "down"] | None
 Sentence = str | Mapping[str, str]
@@ -25,26 +24,18 @@ _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 class Finding:
     """A number that answers part of a report's question, as it is kept in findings.json.
 
+    Numbers are in `unit`, as an `Estimate` has them; None: not available, or the open end of an interval.
+
     Attributes:
         id: Its name, stable over runs, such as "churn.median_tenure".
-        sentence: The sentence, rendered.
-        value: The value in `unit`; None where it is not available.
-        low: The lower end of its interval; None where unknown or without bound.
-        high: The upper end; None likewise.
-        unit: The unit, as an `Estimate` has it.
         level: The interval's confidence level.
-        n: How many things the value rests on.
-        of: What they are, one of them: "customer".
+        n: How many things the value rests on; `of` is one of them: "customer".
         exact: Whether it is counted, not estimated.
-        compare: What it is compared with, in the same unit.
-        compare_label: What that is, such as "the year before".
-        difference: Value less comparison, in the same unit.
-        difference_low: The lower end of the difference's interval.
-        difference_high: The upper end of it.
+        compare_label: What `compare` is, such as "the year before".
+        difference: Value less comparison.
         better: Which direction is good.
-        target: What was aimed for, in the same unit.
         verdict: "better", "worse", "higher", "lower" or "no clear change" against `compare`; "" without one.
-        lead: Whether it stands before the others where findings are listed.
+        lead: Whether it comes before the others where findings are listed.
         shown: Value, interval, comparison, difference, target and count as readers see them.
     """
 
@@ -100,30 +91,25 @@ def make_finding(
     if better not in ("up", "down", None):
         raise InputError(f"The finding {id} has better={better!r}; it may be 'up', 'down' or None.")
     fmt.check_unit(estimate.unit)
-    than = estimate.compare
-    moved = estimate.difference
-    numbers = {
-        name: _plain(id, name, number)
-        for name, number in {
-            "value": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "compare": than and than.value,
-            "difference": moved and moved.value,
-            "difference_low": moved and moved.low,
-            "difference_high": moved and moved.high,
-            "target": target,
-        }.items()
+    than, moved, who = estimate.compare, estimate.difference, f"The finding {id}"
+    given = {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "compare": than and than.value,
+        "difference": moved and moved.value,
+        "difference_low": moved and moved.low,
+        "difference_high": moved and moved.high,
+        "target": target,
     }
+    numbers = {name: _plain(who, name, number) for name, number in given.items()}
     if numbers["low"] is not None and numbers["high"] is not None and numbers["low"] > numbers["high"]:
         raise InputError(
-            f"The finding {id} has an interval upside down: {estimate.low} to {estimate.high}; swap its ends."
+            f"{who} has an interval upside down: {estimate.low} to {estimate.high}; swap its ends."
         )
-    shown = _shown(estimate, target)
-    slots = {"level": fmt.percent(estimate.level), **shown, "n": estimate.n, **estimate.words, **words}
     return Finding(
         id=id,
-        sentence=fill(choose(sentence, estimate, f"The finding {id}"), slots, f"The finding {id}"),
+        sentence=_said(sentence, estimate, who, words, target),
         unit=estimate.unit,
         level=estimate.level,
         n=None if estimate.n is None else int(estimate.n),
@@ -133,7 +119,7 @@ def make_finding(
         better=better,
         verdict=estimate.verdict(better),
         lead=lead,
-        shown=shown,
+        shown=_shown(estimate, target),
         **numbers,
     )
 
@@ -141,40 +127,38 @@ def make_finding(
 def finding(
     id: str,
     sentence: Sentence,
-    estimate: Estimate | None = None,
+    estimate: Estimate,
     *,
     better: Better = None,
     target: Any = None,
     lead: bool = False,
     **words: Any,
 ) -> None:
-    """Say what was found: shows a line for people and keeps a record for machines.
+    """Say what was found: show a line to people and keep a record for machines.
 
     Args:
         id: A name that stays the same over runs, such as "churn.median_tenure"; once in a notebook.
         sentence: A whole sentence, or a set of whole sentences by case: the estimate's own case where a model
             has set one; else "not available", "rose", "fell" or "no clear change" where it was compared;
             else, and for every case that is not in the set, "known". Slots: {value} {low} {high} {interval}
-            {n} {compare} {compare_label} {difference} {change} (the difference without its sign) {size} (the
-            value without its sign) {target}, the estimate's own words, and `words`; ``{n:customer}`` counts.
-        estimate: The number.
+            {level} {n} {compare} {compare_label} {difference} {change} (the difference without its sign)
+            {size} (the value without its sign) {target}, the estimate's own words, and `words`;
+            ``{n:customer}`` counts.
         better: Which direction is good; None for neither.
         target: What was aimed for, in the same unit.
-        lead: Whether it stands before the others in the report's *In short*.
+        lead: Whether it comes before the others in the report's *In short*.
         **words: Further slots: texts, numbers, dates, estimates.
 
     Raises:
         InputError: The id, the unit, the interval, a case or a slot is not as it should be.
     """
-    if estimate is None:
-        estimate, words = _from_numbers(words)
     found = make_finding(id, sentence, estimate, better=better, target=target, lead=lead, **words)
     record = asdict(found)
     details = describe(record)
+    small = f"<br><small>{html.escape(details)}</small>" if details else ""
     page = (
-        f'<p style="border-left:3px solid currentColor;padding-left:.8em">{html.escape(found.sentence)}'
-        + (f"<br><small>{html.escape(details)}</small>" if details else "")
-        + "</p>"
+        '<p style="border-left:3px solid currentColor;padding-left:.8em">'
+        f"{html.escape(found.sentence)}{small}</p>"
     )
     plain = found.sentence + (f" [{details}]" if details else "")
     show({"text/plain": plain, "text/html": page, FINDING: record})
@@ -190,13 +174,11 @@ def text(sentence: Sentence, estimate: Estimate | None = None, **words: Any) -> 
         5.1% left.
     """
     if estimate is not None:
-        words = {**_shown(estimate, None), "n": estimate.n, **estimate.words, **words}
-        sentence = choose(sentence, estimate, "The text")
-    elif not isinstance(sentence, str):
-        raise InputError(
-            "The text has sentences by case and no estimate to choose one by; pass the estimate."
-        )
-    filled = fill(sentence, words, "The text")
+        filled = _said(sentence, estimate, "The text", words)
+    elif isinstance(sentence, str):
+        filled = fill(sentence, words, "The text")
+    else:
+        raise InputError("The text has sentences by case, but no estimate to choose one by: pass it.")
     if filled:
         show({"text/plain": filled, "text/html": f"<p>{html.escape(filled)}</p>"})
 
@@ -208,14 +190,12 @@ def choose(sentence: Sentence, estimate: Estimate, who: str) -> str:
         InputError: There is none for it.
 
     Example:
-        >>> choose({"known": "{value} left.", "not available": "Nobody knows."}, Estimate(NAN), "It")
+        >>> choose({"known": "{value} left.", "not available": "Nobody knows."}, Estimate(float("nan")), "It")
         'Nobody knows.'
     """
     if isinstance(sentence, str):
         return sentence
-    case = estimate.case or estimate.change or "known"
-    if not estimate.case and not estimate.known:
-        case = "not available"
+    case = estimate.case or (estimate.change or "known" if estimate.known else "not available")
     if case not in sentence and estimate.known:
         case = "known"
     if case not in sentence:
@@ -249,10 +229,8 @@ def describe_comparison(record: Mapping[str, Any]) -> str:
     """Say how a finding compares: "worse than 4.6% in the month before"."""
     if record.get("compare") is None:
         return ""
-    against = record["shown"]["compare"]
-    label = record.get("compare_label")
+    against, label, verdict = record["shown"]["compare"], record.get("compare_label"), record.get("verdict")
     against = f"{against} ({label})" if label else against
-    verdict = record.get("verdict")
     if verdict in ("better", "worse", "higher", "lower"):
         return f"{verdict} than {against}"
     return f"{verdict} from {against}" if verdict else f"compared with {against}"
@@ -287,7 +265,8 @@ def read_findings(notebook: Any) -> list[dict[str, Any]]:
                 f"The finding {record['id']} is said twice in this notebook; give one another id."
             )
         seen.add(record["id"])
-    return [_as_dict(record) for record in sorted(records, key=lambda record: not record.get("lead"))]
+    plain = [{**record, "shown": dict(record["shown"])} for record in records]
+    return sorted(plain, key=lambda record: not record.get("lead"))
 
 
 def outputs(notebook: Any) -> Iterable[Mapping[str, Any]]:
@@ -297,12 +276,19 @@ def outputs(notebook: Any) -> Iterable[Mapping[str, Any]]:
             yield output.get("data", {})
 
 
+def _said(
+    sentence: Sentence, estimate: Estimate, who: str, words: Mapping[str, Any], target: Any = None
+) -> str:
+    """The sentence for the estimate's case, with its slots filled."""
+    about = {"level": fmt.percent(estimate.level), **_shown(estimate, target), "n": estimate.n}
+    return fill(choose(sentence, estimate, who), {**about, **estimate.words, **words}, who)
+
+
 def _shown(estimate: Estimate, target: Any) -> dict[str, str]:
     unit, moved, than = estimate.unit, estimate.difference, estimate.compare
-    size = abs(estimate.value) if estimate.known else None
     return {
         "value": fmt.value(estimate.value, unit),
-        "size": fmt.value(size, unit),
+        "size": fmt.value(abs(estimate.value), unit),
         "low": fmt.value(estimate.low, unit),
         "high": fmt.value(estimate.high, unit),
         "interval": fmt.interval(estimate.low, estimate.high, unit),
@@ -315,47 +301,12 @@ def _shown(estimate: Estimate, target: Any) -> dict[str, str]:
     }
 
 
-def _plain(id: str, name: str, number: Any) -> float | int | None:
-    """Return a number that JSON can hold, None if it is missing."""
+def _plain(who: str, name: str, number: Any) -> float | int | None:
+    """A number that JSON can hold; None if it is missing."""
     if fmt.missing(number):
         return None
     try:
         exact = float(number)
     except (TypeError, ValueError):
-        raise InputError(f"The finding {id} has {name}={number!r}, which is not a number.") from None
-    if not math.isfinite(exact):
-        return None
+        raise InputError(f"{who} has {name}={number!r}, which is not a number.") from None
     return int(number) if exact.is_integer() and not isinstance(number, float) else exact
-
-
-def _from_numbers(given: dict[str, Any]) -> tuple[Estimate, dict[str, Any]]:
-    """An estimate from the separate numbers of workbooks that have not moved to estimates yet."""
-
-    def number(name: str) -> float:
-        value = given.pop(name, None)
-        return NAN if fmt.missing(value) else value
-
-    names = ("value", "low", "high", "compare", "compare_low", "compare_high")
-    value, low, high, *than = (number(name) for name in names)
-    one = Estimate(
-        value,
-        low,
-        high,
-        n=None if fmt.missing(given.get("n")) else given["n"],
-        unit=given.pop("unit"),
-        level=given.pop("level", 0.95),
-        exact=math.isnan(low) and math.isnan(high),
-        sample="now",
-    )
-    label = given.pop("compare_label", "")
-    given.pop("n", None)
-    if math.isnan(than[0]):
-        return one, given
-    exact = math.isnan(than[1]) and math.isnan(than[2])
-    return one.against(
-        replace(one, value=than[0], low=than[1], high=than[2], exact=exact, sample="then"), label
-    ), given
-
-
-def _as_dict(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in record.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.display import FIGURE, show
-from tenure.report.tables import folded, table_of, to_html
+from tenure.report.tables import table_of
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 # A figure is this many CSS pixels wide; its picture has twice as many.
 FIGURE_WIDTH = 720
-DATA_ROWS = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,32 +109,6 @@ def listed(values: Iterable[tuple[Any, Any]], unit: str, most: int = 6) -> str:
     numbers = fmt.column([value for _, value in pairs], unit)
     said = [f"{name} {number}".strip() for (name, _), number in zip(pairs, numbers, strict=True)]
     return fmt.join(said) if len(said) <= most else f"{', '.join(said[:3])} … {', '.join(said[-3:])}"
-
-
-def show_picture(
-    picture: Picture, caption: str = "", alt: str = "", data: Any = None, formats: Any = None
-) -> None:
-    """Show a picture with its title, alternative text and data; see :func:`tenure.report.figure`."""
-    if picture.draw is None:
-        return show({"text/plain": picture.empty, "text/html": f"<p>{html.escape(picture.empty)}</p>"})
-    title, subtitle = html.escape(picture.title), html.escape(picture.subtitle)
-    heading = f"<p><strong>{title}</strong>{'<br>' if subtitle else ''}{subtitle}</p>"
-    show({"text/plain": f"{picture.title}\n{picture.subtitle}".strip(), "text/html": heading, FIGURE: {}})
-    drawing, width, height = png(picture.drawn())
-    alt = " ".join((alt or picture.alt).split())
-    about = {"title": picture.title, "subtitle": picture.subtitle, "alt": alt, "caption": caption}
-    show(
-        {"text/plain": f"Figure: {alt}", "image/png": drawing},
-        {"image/png": {**about, "width": width, "height": height}},
-    )
-    return show_data(picture.data if data is None else data, formats)
-
-
-def show_data(data: Any, formats: Any = None) -> None:
-    """Show a figure's data, folded."""
-    words, frame = "Data behind this figure", table_of(data).frame
-    page = folded(words, to_html(data, caption=words, formats=formats, max_rows=DATA_ROWS))
-    show({"text/plain": f"{words}: {len(frame)} rows", "text/html": page})
 
 
 def png(figure: Figure) -> tuple[str, int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -145,50 +144,18 @@ def shorten(label: Any, width: int = 18) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + " …"
 
 
-def key(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
+def key(figure: Figure, entries: Iterable[tuple[str, str]]) -> None:
     """Write what each color stands for above the axes."""
-    headline(figure, "", "", entries)
-
-
-def headline(figure: Figure, title: str, subtitle: str, key: Sequence[tuple[str, str]] = ()) -> None:
-    """Write the title, what is shown and a key of colors above the axes, wrapped to the figure's width."""
     width, height = figure.get_size_inches()
-    top = 0.06
-    for words, size, weight, color in ((title, 13, "bold", INK), (subtitle, 10, "normal", MUTED)):
-        for line in _wrap(figure, words, size, weight, (width - 0.12) * figure.dpi):
-            figure.text(
-                0.06 / width,
-                1 - top / height,
-                line,
-                size=size,
-                weight=weight,
-                color=color,
-                ha="left",
-                va="top",
-            )
-            top += size * 1.32 / 72
-        top += 0.05 if words else 0
-    left, renderer = 0.06, figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    for name, color in key:
-        written = figure.text(
-            left / width,
-            1 - top / height,
-            "\N{EN DASH} " + shorten(name, 30),
-            size=10,
-            weight="bold",
-            color=on_white(color),
-            va="top",
-        )
-        left += written.get_window_extent(renderer).width / figure.dpi + 0.18
-    top += 0.24 if key else 0
+    left, edge = 0.06, 0.04
+    for name, color in entries:
+        words = "\N{EN DASH} " + shorten(name, 30)
+        look: dict[str, Any] = {"size": 10, "weight": "bold", "color": on_white(color), "va": "top"}
+        written = figure.text(left / width, 1 - 0.06 / height, words, **look)
+        left += written.get_window_extent().width / figure.dpi + 0.18
     engine: Any = figure.get_layout_engine()
-    if engine is not None:
-        edge = 0.04
-        engine.set(
-            rect=(edge / width, edge / height, 1 - 2 * edge / width, 1 - (top + 0.02 + edge) / height),
-            w_pad=0.02,
-            h_pad=0.02,
-        )
+    rect = (edge / width, edge / height, 1 - 2 * edge / width, 1 - (0.32 + edge) / height)
+    engine.set(rect=rect, w_pad=0.02, h_pad=0.02)
 
 
 def panels(count: int, height: float, *, across: int = 3, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
@@ -213,7 +180,7 @@ def lines(
     by: str = "group",
     step: bool = False,
 ) -> list[tuple[str, float, float, str]]:
-    """Draw a line for each group, with its interval where the rows have one; return where the lines end.
+    """Draw a line for each group, with its interval where the rows have one.
 
     Args:
         axes: Where.
@@ -231,7 +198,8 @@ def lines(
     for group, color in chosen.items():
         part = rows[rows[by] == group]
         band(axes, part, x, name, color, step=step)
-        axes.plot(part[x], part[name], color=color, drawstyle=STEPS[step], dashes=dashes(group))
+        dashes: Any = (3, 1.6) if group == "other" else (None, None)
+        axes.plot(part[x], part[name], color=color, drawstyle=STEPS[step], dashes=dashes)
         for end in part[part[name].notna()].tail(1).to_dict("records"):
             ends.append((group, float(end[x]), float(end[name]), color))
     return ends
@@ -241,7 +209,7 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     """Write each line's name beside its end, moved apart where names would overlap; not that of everybody.
 
     Args:
-        axes: The axes, with its limits set.
+        axes: The axes, with their limits set.
         labels: For each line its name, the x and y of its end, and its color.
         size: Size of the text in points.
     """
@@ -260,22 +228,13 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     right = max(x for _, x, _, _ in labels)
     beside: Any = axes.transData + ScaledTranslation(8 / 72, 0, figure.dpi_scale_trans)
     for (name, x, y, color), point, place in zip(ordered, points, places, strict=True):
+        line = {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 1, "shrinkB": 2}
         moved = abs(place - point[1]) > 2 * scale
         axes.annotate(
-            shorten(name),
-            xy=(x, y),
-            xytext=(right, (place - point[1]) / scale),
-            textcoords=(beside, "offset points"),
-            color=on_white(color),
-            size=size,
-            weight="bold",
-            ha="left",
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 1, "shrinkB": 2}
-            if moved
-            else None,
-        )
+            shorten(name), (x, y), (right, (place - point[1]) / scale), textcoords=(beside, "offset points"),
+            color=on_white(color), size=size, weight="bold", ha="left", va="center", annotation_clip=False,
+            arrowprops=line if moved else None,
+        )  # fmt: skip
 
 
 def unit_axis(axis: Axis, unit: str, bins: int = 5) -> None:
@@ -291,6 +250,17 @@ def unit_axis(axis: Axis, unit: str, bins: int = 5) -> None:
 
     axis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(UnitFormatter())
+
+
+def date_axis(axes: Axes) -> None:
+    """Write dates along the axis, as few as needed."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=7)
+    axes.xaxis_date()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    axes.grid(axis="x", visible=False)
 
 
 def label_rows(axes: Axes, labels: Iterable[Any], width: int = 28) -> None:
@@ -368,11 +338,6 @@ def group_names(frame: pd.DataFrame) -> list[str]:
     return sorted(frame["group"].unique(), key=lambda name: (name == "other", name))
 
 
-def dashes(group: str) -> Any:
-    """Return a line's dashes: "other" is dashed, groups are not."""
-    return (3, 1.6) if group == "other" else (None, None)
-
-
 def note(
     axes: Axes,
     words: str,
@@ -412,12 +377,6 @@ def also(subtitle: str, remark: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def finish(figure: Figure) -> Figure:
-    """Make ticks and their labels now, while the theme is on."""
-    figure.draw_without_rendering()
-    return figure
-
-
 def band(
     axes: Axes, part: pd.DataFrame, x: str, name: str, color: str, *, step: bool = False, bars: bool = False
 ) -> None:
@@ -430,17 +389,6 @@ def band(
     else:
         held: Any = "post" if step else None
         axes.fill_between(part[x], part[low], part[high], step=held, color=color, alpha=0.14, lw=0)
-
-
-def _wrap(figure: Figure, words: str, size: float, weight: str, width: float) -> list[str]:
-    if not words:
-        return []
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    probe = figure.text(0, 0, " ".join(words.split()), size=size, weight=weight)
-    extent = probe.get_window_extent(renderer).width
-    probe.remove()
-    letters = max(12, int(len(words) * width / max(extent, 1.0) * 0.97))
-    return textwrap.wrap(words, letters, break_long_words=True)
 
 
 def _luminance(rgb: tuple[float, float, float]) -> float:

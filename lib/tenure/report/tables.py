@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
@@ -14,8 +14,6 @@ from tenure.result import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Format = str | Callable[[Any], str]
 
 # Tables of up to so many rows are not cut when printed.
 BRIEF = 15
@@ -37,19 +35,11 @@ def table_of(result: Any) -> Table:
     return Table(result)
 
 
-def table(
-    result: Any,
-    *,
-    caption: str,
-    fold: bool = False,
-    note: str = "",
-    max_rows: int = 25,
-    formats: Mapping[str, Format] | None = None,
-) -> None:
+def table(result: Any, *, caption: str, fold: bool = False, note: str = "", max_rows: int = 25) -> None:
     """Show a small table that everyone can read.
 
     Columns `x`, `x_low` and `x_high` (or `value`, `low` and `high`) are an estimate and its interval; they
-    stand in one cell.
+    share a cell.
 
     Args:
         result: A table, a result that has one, or a frame. The first column names the rows; a named index
@@ -58,16 +48,14 @@ def table(
         fold: Whether it is closed until a reader opens it.
         note: A remark below the table, before the table's own.
         max_rows: How many rows to show; a line says how many more there are.
-        formats: For a column of a plain frame: a unit, "date", "month", "p" or a function of the value.
 
     Raises:
-        InputError: The caption is empty, or `formats` names a column the frame has not.
+        InputError: The caption is empty, or a column has a unit that there is not.
     """
-    shown = table_of(result)
-    page = to_html(shown, caption=caption, formats=formats, note=note, max_rows=max_rows)
+    page = to_html(result, caption=caption, note=note, max_rows=max_rows)
     if fold:
         page = folded(caption, page)
-    show({"text/plain": f"{caption}\n{shown.frame.head(max_rows)}", "text/html": page})
+    show({"text/plain": f"{caption}\n{table_of(result).frame.head(max_rows)}", "text/html": page})
 
 
 def folded(summary: str, page: str) -> str:
@@ -75,14 +63,7 @@ def folded(summary: str, page: str) -> str:
     return f'<details class="data"><summary>{html.escape(summary)}</summary>{page}</details>'
 
 
-def to_html(
-    result: Any,
-    *,
-    caption: str,
-    note: str = "",
-    max_rows: int = 25,
-    formats: Mapping[str, Format] | None = None,
-) -> str:
+def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) -> str:
     """Return the table's HTML; the parameters are those of :func:`table`.
 
     Example:
@@ -92,51 +73,39 @@ def to_html(
         >>> '<th scope="row">&lt;b&gt;</th>' in page, "5% (4% to 6%)" in page
         (True, True)
     """
-    if not caption or not caption.strip():
+    if not caption.strip():
         raise InputError("The table has no caption; say in a few words what it shows.")
     given = table_of(result)
-    frame = (
-        given.frame.reset_index()
-        if any(name is not None for name in given.frame.index.names)
-        else given.frame
-    )
+    frame = given.frame
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    absent = [name for name in formats or {} if name not in frame.columns]
-    if absent:
-        raise InputError(
-            f"The table {caption!r} has no column {absent[0]!r} to format; it has {', '.join(frame.columns)}."
-        )
-    units = _units(frame, {**{str(name): unit for name, unit in given.units.items()}, **(formats or {})})
+    units = _units(frame, given.units)
     shown = frame.head(max_rows)
-    merged = [name for name in frame.columns if _ends(frame, name, units)]
-    hidden = {end for name in merged for end in _ends(frame, name, units)}
-    columns = [name for name in frame.columns if name not in hidden]
-    kinds = [_is_numeric(frame[name], units.get(name)) for name in columns]
-    cells = [
-        with_interval(
-            shown[name],
-            shown[_ends(frame, name, units)[0]],
-            shown[_ends(frame, name, units)[1]],
-            str(units[name]),
-        )
-        if name in merged
+    ends = {name: _ends(frame, name, units) for name in frame.columns}
+    hidden = sorted({end for pair in ends.values() for end in pair})
+    columns = frame.columns.drop(hidden)
+    numeric = [_is_numeric(frame[name], units.get(name)) for name in columns]
+    texts = [
+        _with_interval(zip(*(shown[part] for part in (name, *ends[name])), strict=True), units[name])
+        if ends[name]
         else _column(shown[name], units.get(name))
         for name in columns
     ]
     head = "".join(
-        f'<th scope="col"{_align(numeric)}>{html.escape(_title(name, units.get(name)))}</th>'
-        for name, numeric in zip(columns, kinds, strict=True)
+        f'<th scope="col"{_align(right)}>{html.escape(_title(name, units.get(name)))}</th>'
+        for name, right in zip(columns, numeric, strict=True)
     )
     body = "".join(
-        "<tr>" + "".join(_cell(cells[j][i], kinds[j], j == 0) for j in range(len(columns))) + "</tr>"
-        for i in range(len(shown))
+        f'<tr><th scope="row">{html.escape(first)}</th>{"".join(map(_cell, rest, numeric[1:]))}</tr>'
+        for first, *rest in zip(*texts, strict=True)
     )
     remarks = []
     if len(frame) > len(shown):
         remarks.append(say("{n:more row} not shown.", n=len(frame) - len(shown)))
     if len(frame) == 0:
         remarks.append(say("There are no rows."))
-    if merged and shown[sorted(hidden)].notna().to_numpy().any():
+    if hidden and shown[hidden].notna().to_numpy().any():
         remarks.append(say("In parentheses: the 95% interval."))
     remarks += [remark for remark in (note, *given.notes) if remark]
     label = html.escape(f"Table: {caption}", quote=True)
@@ -149,31 +118,29 @@ def to_html(
     )
 
 
-def with_interval(values: Any, lows: Any, highs: Any, unit: str) -> list[str]:
-    """Return a column of estimates, each with its interval behind it, all with the same decimals.
+def _with_interval(estimates: Iterable[Sequence[Any]], unit: str) -> list[str]:
+    """A column of estimates, each with its interval behind it, all with the same decimals.
 
     Example:
-        >>> with_interval([0.05, 0.2], [0.04, 0.2], [0.06, 0.2], "percent")
+        >>> _with_interval([(0.05, 0.04, 0.06), (0.2, 0.2, 0.2)], "percent")
         ['5% (4% to 6%)', '20%']
-        >>> with_interval([14.2, None], [13, 20], [None, None], "months")
+        >>> _with_interval([(14.2, 13, None), (None, 20, None)], "months")
         ['14.2 (13.0 or more)', 'not available (20.0 or more)']
     """
-    rows = list(zip(values, lows, highs, strict=True))
-    alike = iter(fmt.column([number for row in rows for number in row], unit))
+    rows = list(estimates)
+    written = fmt.column([number for row in rows for number in row], unit)
     texts = []
-    for value, low, high in rows:
-        words, first, last = next(alike), next(alike), next(alike)
-        if (fmt.missing(low) and fmt.missing(high)) or value == low == high:
-            texts.append(words)
-        else:
-            ends = fmt.between(*("" if fmt.missing(k) else word for k, word in ((low, first), (high, last))))
-            texts.append(f"{words} ({ends})")
+    for k, (value, *ends) in enumerate(rows):
+        words, *limits = written[3 * k : 3 * k + 3]
+        known = ["" if fmt.missing(end) else text for end, text in zip(ends, limits, strict=True)]
+        sure = not any(known) or value == ends[0] == ends[1]
+        texts.append(words if sure else f"{words} ({fmt.between(*known)})")
     return texts
 
 
-def _units(frame: pd.DataFrame, units: Mapping[str, Format]) -> dict[str, Format]:
+def _units(frame: pd.DataFrame, units: Mapping[str, str]) -> dict[str, str]:
     """The columns' units; the ends of an interval have that of its middle."""
-    known = {name: unit for name, unit in units.items() if name in frame.columns}
+    known = {str(name): unit for name, unit in units.items() if str(name) in frame.columns}
     for name, unit in list(known.items()):
         for end in (f"{name}_low", f"{name}_high", *(("low", "high") if name == "value" else ())):
             if end in frame.columns:
@@ -181,46 +148,42 @@ def _units(frame: pd.DataFrame, units: Mapping[str, Format]) -> dict[str, Format
     return known
 
 
-def _ends(frame: pd.DataFrame, name: str, units: Mapping[str, Format]) -> list[str]:
+def _ends(frame: pd.DataFrame, name: str, units: Mapping[str, str]) -> list[str]:
     """The columns of an estimate's interval, where its unit is known; none where it has no interval."""
-    ends = [f"{name}_low", f"{name}_high"]
-    if name == "value" and not set(ends) <= set(frame.columns):
-        ends = ["low", "high"]
-    return ends if isinstance(units.get(name), str) and set(ends) <= set(frame.columns) else []
+    for ends in ([f"{name}_low", f"{name}_high"], ["low", "high"] if name == "value" else []):
+        if ends and name in units and set(ends) <= set(frame.columns):
+            return ends
+    return []
 
 
-def _title(name: str, format_: Format | None) -> str:
-    """Return a column's head: its name, and the unit where the cells do not say it."""
+def _title(name: str, unit: str | None) -> str:
+    """A column's heading: its name, and the unit where the cells do not say it."""
     words = name.replace("_", " ")
-    if format_ in ("days", "weeks", "months", "years", "points") and str(format_) not in words:
-        words += f" ({format_})"
+    if unit in ("days", "weeks", "months", "years", "points") and unit not in words:
+        words += f" ({unit})"
     return words[:1].upper() + words[1:]
 
 
-def _is_numeric(column: pd.Series, format_: Format | None) -> bool:
+def _is_numeric(column: pd.Series, unit: str | None) -> bool:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     if is_bool_dtype(column):
         return False
-    return is_numeric_dtype(column) or (isinstance(format_, str) and format_ not in ("date", "month"))
+    return is_numeric_dtype(column) or unit not in (None, "date", "month")
 
 
-def _column(column: pd.Series, format_: Format | None) -> list[str]:
-    from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+def _column(column: pd.Series, unit: str | None) -> list[str]:
+    from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype
 
-    if isinstance(format_, str) and format_ not in _WRITERS:
-        return fmt.column(column, format_)
-    if format_ is None and is_numeric_dtype(column) and not is_bool_dtype(column):
-        return fmt.column(column, "number")
-    write: Callable[[Any], str]
-    if callable(format_):
-        return [format_(value) for value in column]
-    if format_:
-        write = _WRITERS[format_]
+    if unit is None and _is_numeric(column, unit):
+        unit = "number"
+    if unit is not None and unit not in _WRITERS:
+        return fmt.column(column, unit)
+    write: Callable[[Any], str] = fmt.date if is_datetime64_any_dtype(column) else str
+    if unit is not None:
+        write = _WRITERS[unit]
     elif is_bool_dtype(column):
         write = _yes_no
-    else:
-        write = fmt.date if is_datetime64_any_dtype(column) else str
     return [fmt.NOT_AVAILABLE if fmt.missing(value) else write(value) for value in column]
 
 
@@ -245,9 +208,7 @@ def _align(numeric: bool, short: bool = False) -> str:
     return ' class="word" style="text-align:left"' if short else ' style="text-align:left"'
 
 
-def _cell(text: str, numeric: bool, first: bool) -> str:
-    if first:
-        return f'<th scope="row">{html.escape(text)}</th>'
+def _cell(text: str, numeric: bool) -> str:
     if text == fmt.NOT_AVAILABLE:
         return f'<td{_align(numeric)} aria-label="{text}">–</td>'
     return f"<td{_align(numeric, short=len(text) <= 14)}>{html.escape(text)}</td>"
