@@ -15,6 +15,7 @@ from report_sample import HOSTILE, notebook
 from tenure import report
 from tenure.errors import InputError
 from tenure.report import exporter
+from tenure.report.words import things
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -52,6 +53,7 @@ def test_each_finding_has_its_number_interval_and_comparison(page, ran):
         words = card.get_text(" ", strip=True)
         assert record["sentence"] in words
         assert record["shown"]["interval"] in words
+        assert f"based on {things(record['n'], record['of'])}" in words
         if record["compare"] is not None:
             assert record["verdict"] in words
             assert record["compare_label"] in words

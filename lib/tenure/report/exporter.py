@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
-from tenure.report.findings import describe_comparison, describe_target, read_findings
+from tenure.report.findings import (
+    describe_comparison,
+    describe_evidence,
+    describe_target,
+    read_findings,
+)
 from tenure.report.terms import TERMS, terms_in
 from tenure.sources.address import redact
 
@@ -114,9 +119,7 @@ def slug(words: str, taken: dict[str, int]) -> str:
 def card(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page shows of a finding: its number, words and the geometry of its interval."""
     value, unit = _split(record["shown"]["value"])
-    interval = ""
-    if record.get("low") is not None or record.get("high") is not None:
-        interval = f"{fmt.percent(record.get('level', 0.95))} interval {record['shown']['interval']}"
+    interval, count = describe_evidence(record)
     return {
         "id": record["id"],
         "anchor": "finding-" + record["id"].replace(".", "-").replace("_", "-"),
@@ -125,7 +128,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
         "unit": unit,
         "available": record.get("value") is not None,
         "interval": interval,
-        "n": record["shown"]["n"] if record.get("n") is not None else "",
+        "count": count,
         "against": describe_comparison(record).removeprefix(record.get("verdict", "")).strip(),
         "verdict": record.get("verdict", ""),
         "mark": {

@@ -211,18 +211,18 @@ def describe(record: Mapping[str, Any]) -> str:
         >>> describe(asdict(make_finding("a.b", "{value}", life)))
         '95% interval 2 to 4 months · based on 1,200 customers'
     """
-    shown = record.get("shown", {})
-    parts = []
+    parts = (*describe_evidence(record), describe_comparison(record), describe_target(record))
+    return " · ".join(filter(None, parts))
+
+
+def describe_evidence(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Say a finding's interval, and how many of what it is based on; "" for what is not known."""
+    shown, of, interval, count = record.get("shown", {}), record.get("of"), "", ""
     if record.get("low") is not None or record.get("high") is not None:
-        parts.append(f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}")
+        interval = f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}"
     if record.get("n") is not None:
-        of = record.get("of") or ""
-        parts.append(f"based on {things(record['n'], of) if of else shown['n']}")
-    if record.get("compare") is not None:
-        parts.append(describe_comparison(record))
-    if record.get("target") is not None:
-        parts.append(describe_target(record))
-    return " · ".join(parts)
+        count = f"based on {things(record['n'], of) if of else shown['n']}"
+    return interval, count
 
 
 def describe_comparison(record: Mapping[str, Any]) -> str:
