@@ -36,6 +36,7 @@ class Economics(BaseModel):
         cost_to_serve: What serving a customer costs a month besides the margin.
         discount_rate: What money a year from now is worth less than today's.
         horizon_months: How far ahead the worth of keeping or acquiring a customer is counted.
+        spend_lag: Days from spending on acquisition to a first payment.
         fiscal_year_start: The month in which the fiscal year begins.
         time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
         origin: The file they come from; empty: none, all are defaults.
@@ -60,6 +61,7 @@ class Economics(BaseModel):
     cost_to_serve: float = Field(default=0.0, ge=0)
     discount_rate: float = Field(default=0.1, ge=0, le=1)
     horizon_months: int = Field(default=24, ge=1, le=600)
+    spend_lag: int = Field(default=7, ge=0, le=365)
     fiscal_year_start: int = Field(default=1, ge=1, le=12)
     time_zone: str = ""
     origin: str = Field(default="", exclude=True)

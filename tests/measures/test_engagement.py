@@ -81,7 +81,7 @@ def test_users_of_a_day_a_week_and_four_weeks_are_counted_once():
     both = [who for who in mine if mine[who] and past[who]]
     assert then["users_now"].sum() == len(both)
     assert (then["active_days"] * then["days_now"]).sum() == sum(past[who] * mine[who] for who in both)
-    sticky = activity.stickiness_course(days)["engagement.stickiness"]
+    sticky = activity.stickiness_by_window(days)["engagement.stickiness"]
     month = found.tail(28)
     assert sticky.value == pytest.approx(month["DAU"].mean() / month["MAU"].iloc[-1])
 
@@ -171,11 +171,10 @@ def test_silent_payers_are_those_who_pay_and_have_not_used_it_for_four_weeks():
     assert set(found["back"]) == {0, 28}
     assert then.loc["within 7 days", ["customers", "paying_now", "silent_now"]].tolist() == [1, 1, 1]
     assert then.loc["never", ["customers", "paying_now", "silent_now"]].tolist() == [3, 3, 1]
-    euros = ({"EUR": 1.0}, "EUR")
-    quiet = activity.silence(found, engagement.SILENCE, *euros).frame
-    assert quiet["customers"].tolist() == [1, 1, 1, 1, 1]
-    assert quiet["a_month"].tolist() == [1000] * 5
-    share = activity.silent_course(found, engagement.SILENCE, *euros)["engagement.silent_payers"]
+    last_use = activity.silence(found, engagement.SILENCE, {"EUR": 1.0}, "EUR")
+    assert last_use.frame["customers"].tolist() == [1, 1, 1, 1, 1]
+    assert last_use.frame["per_month"].tolist() == [1000] * 5
+    share = activity.silent_payers(found, last_use, "EUR")["engagement.silent_payers"]
     assert (share.value, share.n) == (0.6, 5)
 
 

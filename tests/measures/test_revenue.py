@@ -624,19 +624,17 @@ def test_the_bridge_to_another_policy_adds_up_and_ends_at_a_ledger_that_does(dem
     fx = tenure.collect(revenue.month_rates(demo, as_of=last))
     asked = restatement.policies_between("chartmogul_like", "stripe_like")
     # Under every policy on the way the movements must lead to balances that are counted without them.
-    told = restatement.told(
-        *(
-            pd.concat(
-                [tenure.collect(measure(demo, as_of=last, policy=rules)).assign(policy=digest)
-                 for digest, rules in asked.items()]
-            )
-            for measure in (revenue.mrr_movements, revenue.mrr_balances)
-        ),
-        fx, asked, currency="EUR", month=month,
+    both = (
+        pd.concat(
+            [tenure.collect(measure(demo, as_of=last, policy=rules)).assign(policy=digest)
+             for digest, rules in asked.items()]
+        )
+        for measure in (revenue.mrr_movements, revenue.mrr_balances)
     )  # fmt: skip
-    bridge = restatement.policy_bridge("chartmogul_like", "stripe_like", told)
+    ends = "chartmogul_like", "stripe_like"
+    bridge = restatement.policy_bridge(*ends, *both, fx, currency="EUR", month=month)
     steps = bridge.table.frame
-    ends = [told.frame.loc[policy.named(name).digest()] for name in ("chartmogul_like", "stripe_like")]
+    ends = [bridge.named.frame.set_index("rules").loc[name] for name in ends]
     assert bridge.gap.value == ends[1]["MRR"] - ends[0]["MRR"] == bridge.path.frame["amount"].iloc[1:-1].sum()
     for name in ("MRR", "customers", "churned", "logo_churn"):
         assert steps[name].iloc[[0, -1]].tolist() == [end[name] for end in ends]

@@ -8,7 +8,8 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from tenure.errors import InputError
-from tenure.models.cohorts import cohort_label, fold_levels, matrix, newest
+from tenure.models.cohorts import fold_levels, matrix, newest
+from tenure.models.months import month_label, quarter_label
 
 JANUARY = 2023 * 12
 
@@ -22,11 +23,10 @@ def triangle(cohorts, ages, stayed, size=200):
     return pd.DataFrame(rows)
 
 
-def test_labels_of_months_quarters_and_years():
-    assert cohort_label(2024 * 12 + 11) == "2024-12"
-    assert cohort_label(2024 * 12, "quarter") == "2024 Q1"
-    assert cohort_label(2024 * 12 + 9, "quarter") == "2024 Q4"
-    assert cohort_label(2024 * 12, "year") == "2024"
+def test_labels_of_months_and_quarters():
+    assert month_label(2024 * 12 + 11) == "2024-12"
+    assert quarter_label(2024 * 12) == "2024 Q1"
+    assert quarter_label(2024 * 12 + 9) == "2024 Q4"
 
 
 def test_an_immature_cell_is_missing_and_an_empty_one_is_zero():

@@ -11,7 +11,8 @@ import pytest
 
 from tenure.economics import Economics
 from tenure.errors import InputError
-from tenure.models import engagement, payback, rates
+from tenure.models import engagement, metrics, payback, rates
+from tenure.models.metrics import Metrics
 from tenure.result import Estimate, counted
 from tenure.stats.intervals import NOTHING, money_share, proportion
 
@@ -63,58 +64,62 @@ def test_retention_agrees_with_a_bootstrap_over_customers():
         assert (found.low, found.high) == pytest.approx(np.quantile(boot, [0.025, 0.975]), abs=0.004)
 
 
+NOW = 2026 * 12 + 9
+
+
 def month(events, n, at):
     return proportion(events, n, of="customer", sample=(at, at))
 
 
 def test_the_scorecard_judges_by_intervals_and_targets():
-    now, before, ago = month(50, 1000, 10), month(60, 1000, 9), month(100, 1000, -2)
-    course = rates.Course.of(
-        {"churn.monthly": now, "mrr.quick_ratio": NOTHING, "mrr.arpa": counted(101, 9)},
-        {"churn.monthly": before, "mrr.arpa": counted(100, 9)},
-        {"churn.monthly": ago},
+    october = {
+        "churn.monthly": month(50, 1000, NOW), "mrr.quick_ratio": NOTHING, "mrr.arpa": counted(101, 9)
+    }  # fmt: skip
+    september = {"churn.monthly": month(60, 1000, NOW - 1), "mrr.arpa": counted(100, 9)}
+    known = Metrics.of(
+        {NOW: october, NOW - 1: september, NOW - 12: {"churn.monthly": month(100, 1000, NOW - 12)}}, NOW
     )
-    card = rates.scorecard(course, {"churn.monthly": 0.06})
+    card = metrics.scorecard(known, {"churn.monthly": 0.06})
     rows = card.frame.set_index("metric")
     assert rows.loc["Logo churn", ["against_before", "against_year_ago", "met"]].tolist() == [
         "no clear change", "better", "yes",
     ]  # fmt: skip
     # What is counted has no interval: any difference is one. What is not known has no row.
-    assert rows.loc["Revenue a customer", ["against_before", "against_year_ago"]].tolist() == ["better", ""]
+    arpa = rows.loc["Revenue per customer (ARPA)", ["against_before", "against_year_ago"]]
+    assert arpa.tolist() == ["better", ""]
     assert "Quick ratio" not in rows.index
-    found = rates.shifts(card)
+    found = metrics.shifts(card)
     assert (found.value, found.n, found.words["which"]) == (1, 1, ["Logo churn (better)"])
-    assert (
-        rates.shifts(rates.scorecard(rates.Course.of({"churn.monthly": now}, {}, {}), {})).case == "unknown"
-    )
+    alone = Metrics.of({NOW: {"churn.monthly": month(50, 1000, NOW)}}, NOW)
+    assert metrics.shifts(metrics.scorecard(alone, {})).case == "unknown"
 
 
 def test_card_and_scorecard_agree_where_an_end_is_open():
     """A share of revenue that fell to nothing has no upper end: not clear in either."""
-    now = replace(money_share(0, 0, 100_000, 0), sample=(10, 10))
-    then = replace(money_share(1_000, 50 * 20**2, 100_000, 50), sample=(9, 9))
-    course = rates.Course.of({"mrr.contraction": now}, {"mrr.contraction": then}, {})
-    assert course["mrr.contraction"].verdict("down") == "no clear change"
-    assert rates.scorecard(course, {}).frame["against_before"].tolist() == ["no clear change"]
+    now = replace(money_share(0, 0, 100_000, 0), sample=(NOW, NOW))
+    then = replace(money_share(1_000, 50 * 20**2, 100_000, 50), sample=(NOW - 1, NOW - 1))
+    known = Metrics.of({NOW: {"mrr.contraction": now}, NOW - 1: {"mrr.contraction": then}}, NOW)
+    assert known["mrr.contraction"].verdict("down") == "no clear change"
+    assert metrics.scorecard(known, {}).frame["against_before"].tolist() == ["no clear change"]
 
 
 def test_months_that_overlap_are_not_judged_unless_the_pairs_are_known():
     now, then = (replace(month(k, 1000, m), sample=(m - 11, m)) for k, m in ((50, 12), (100, 11)))
-    assert rates.compared(now, then, "the month before").change == ""
-    assert rates.compared(now, then, "the month before").compare == then
-    assert rates.compared(now, replace(then, sample=(-11, 0)), "a year ago").change == "fell"
+    assert metrics.compared(now, then, "the month before").change == ""
+    assert metrics.compared(now, then, "the month before").compare == then
+    assert metrics.compared(now, replace(then, sample=(-11, 0)), "a year ago").change == "fell"
     paired = Estimate(-0.05, -0.09, -0.01, unit="points")
-    assert rates.compared(now, then, "the month before", paired).change == "fell"
-    assert rates.compared(now, NOTHING, "the month before").compare is None
-    nobody = rates.Course({}, {})
+    assert metrics.compared(now, then, "the month before", paired).change == "fell"
+    assert metrics.compared(now, NOTHING, "the month before").compare is None
+    nobody = Metrics({}, {})
     assert not nobody["churn.at_renewal"].known
     assert not nobody.yearly("churn.at_renewal").known
 
 
-def test_a_target_of_the_month_stands_before_that_of_the_year():
+def test_a_target_of_the_month_takes_precedence_over_that_of_the_year():
     goals = pd.DataFrame({"metric": ["a"], "period": ["2025"], "target": [1.0]})
-    assert rates.targets_of(goals, 24321) == {}
-    assert rates.targets_of(None, 24321) == {}
+    assert metrics.targets_of(goals, 24321) == {}
+    assert metrics.targets_of(None, 24321) == {}
 
 
 def test_active_users_equal_a_count_of_distinct_users():
@@ -169,7 +174,7 @@ def test_payback_and_value_are_those_of_the_law_the_cohorts_follow():
     assert row["ltv"] == pytest.approx(800 * sum(0.9**k for k in range(24)))
     # 800 + 720 + 648 = 2168 covers 2000 in the third month.
     assert row[["payback", "payback_low", "payback_high"]].tolist() == [3, 3, 3]
-    ratio = found.course["acquisition.ltv_cac"]
+    ratio = found.metrics["acquisition.ltv_cac"]
     assert (ratio.value, ratio.case) == (pytest.approx(row["ltv"] / 2000), "")
     shuffled = payback.unit_economics(
         cohorts.sample(frac=1, random_state=1), spend.sample(frac=1, random_state=1), FACTS, until=29, **EURO
@@ -194,7 +199,7 @@ def test_customers_who_cost_nothing_are_counted_and_said():
     rows = found.table.frame.set_index("channel")
     assert rows.loc[payback.ALL, "ratio"] == pytest.approx(2 * rows.loc[payback.PAID, "ratio"])
     assert math.isnan(rows.loc["organic", "ratio"])
-    one = found.course["acquisition.ltv_cac"]
+    one = found.metrics["acquisition.ltv_cac"]
     assert one.case == "some cost nothing"
     assert one.words["paid"].value == pytest.approx(rows.loc[payback.PAID, "ratio"])
     assert one.words["horizon"].value == 24
@@ -206,11 +211,11 @@ def test_payback_that_was_not_reached_is_open_and_young_cohorts_do_not_count_as_
     cohorts = make_cohorts(months=6)
     found = payback.unit_economics(cohorts, spent(6, 500_000), FACTS, until=5, **EURO)
     assert found.horizon == 4
-    back = found.course["acquisition.payback"]
+    back = found.metrics["acquisition.payback"]
     assert (back.value, back.case) == (math.inf, "not reached")
     assert found.curve.frame["margin"].iloc[3] == pytest.approx(800 * sum(0.9**k for k in range(4)))
     matrix = payback.revenue_matrix(cohorts, until=5, factors={"EUR": 1.0}).frame
-    assert matrix.loc["0-06", 0] == 1
+    assert matrix.loc[5, ["cohort", "0"]].tolist() == ["0-06", 1]
     assert matrix.isna().to_numpy().sum() == 15
 
 
@@ -223,13 +228,13 @@ def test_what_a_customer_cost_and_brought_is_known_as_it_stood_earlier():
         cohorts[cohorts["month"] <= 17], spend[spend["month"] <= 17], FACTS, until=17, horizon=12, **EURO
     )
     for name in ("acquisition.ltv_cac", "acquisition.payback"):
-        assert now.course.year[name].compare.value == alone.course[name].value
+        assert now.metrics.year[name].compare.value == alone.metrics[name].value
     # So old an age had been observed of too few cohorts: no margin to compare, but when the cost was covered is known.
     young = payback.unit_economics(cohorts, spend, FACTS, until=20, horizon=12, **EURO)
-    assert young.course.year["acquisition.ltv_cac"].compare is None
-    assert young.course.year["acquisition.payback"].compare.value == 3
+    assert young.metrics.year["acquisition.ltv_cac"].compare is None
+    assert young.metrics.year["acquisition.payback"].compare.value == 3
     young = payback.unit_economics(cohorts, spend, FACTS, until=12, horizon=12, **EURO)
-    assert young.course.year["acquisition.payback"].compare is None
+    assert young.metrics.year["acquisition.payback"].compare is None
 
 
 def test_the_same_cohorts_are_compared_with_themselves():
@@ -240,7 +245,7 @@ def test_the_same_cohorts_are_compared_with_themselves():
     for column in ("change_minor", "change_paying"):
         cohorts[column] *= size[cohorts["cohort"]]
     found = payback.unit_economics(cohorts, spent(30, 100_000), FACTS, until=29, horizon=12, **EURO)
-    one = found.course["acquisition.ltv_cac"]
+    one = found.metrics["acquisition.ltv_cac"]
     width = one.high - one.low
     assert one.difference.high - one.difference.low < 0.7 * width
     assert one.difference.low <= one.difference.value <= one.difference.high
@@ -248,9 +253,9 @@ def test_the_same_cohorts_are_compared_with_themselves():
 
 def test_what_cannot_be_said_of_cost_says_why():
     nothing = payback.unit_economics(make_cohorts(), None, FACTS, until=29, **EURO)
-    assert nothing.course["acquisition.ltv_cac"].words["why"].startswith("The data has no table of spend")
+    assert nothing.metrics["acquisition.ltv_cac"].words["why"].startswith("The data has no table of spend")
     assert nothing.slowest().case == "not available"
-    assert not payback.cost_course(None, pd.DataFrame(), 24321, **EURO).recent
+    assert not payback.cost_per_customer(None, pd.DataFrame(), 24321, **EURO).recent
     young = payback.unit_economics(make_cohorts(months=2), spent(2, 1), FACTS, until=1, **EURO)
     assert "3 months of new customers" in young.why
     none = payback.unit_economics(make_cohorts()[:0], spent(2, 1), FACTS, until=1, **EURO)
@@ -263,19 +268,20 @@ def test_users_who_are_in_both_windows_are_compared_with_themselves():
         {"window": ["now", "now", "before"], "active_days": [7, 14, 7], "users": [90, 10, 100],
          "users_now": [90, 10, 100], "days_now": [630, 140, 770]}
     )  # fmt: skip
-    one = engagement.stickiness_course(days)["engagement.stickiness"]
+    one = engagement.stickiness_by_window(days)["engagement.stickiness"]
     assert one.change == "rose"
     assert one.difference.value == pytest.approx(70 / 28 / 100)
-    assert "engagement.stickiness" in engagement.stickiness_course(days).year
+    assert "engagement.stickiness" in engagement.stickiness_by_window(days).year
     # Of a hundred payers twenty are silent, ten of them were 28 days ago; nobody else was.
     quiet = pd.DataFrame(
         {"back": [0, 0, 28, 28], "last_use": ["a", "c", "a", "c"], "currency": "EUR", "mrr_minor": 100,
          "customers": [80, 20, 90, 10], "paying_now": [80, 20, 90, 10], "silent_now": [0, 20, 10, 10]}
     )  # fmt: skip
-    course = engagement.silent_course(quiet, ["a", "b", "c"], {"EUR": 1.0}, "EUR")
-    silent = course["engagement.silent_payers"]
+    last_use = engagement.silence(quiet, ["a", "b", "c"], {"EUR": 1.0}, "EUR")
+    found = engagement.silent_payers(quiet, last_use, "EUR")
+    silent = found["engagement.silent_payers"]
     assert (silent.value, silent.change, silent.words["silent"]) == (0.2, "rose", 20)
-    assert course.year["engagement.silent_payers"].compare is None
+    assert found.year["engagement.silent_payers"].compare is None
     alone = proportion(20, 100, sample=1).against(proportion(10, 100, sample=2), "").difference
     assert silent.difference.low > alone.low
 

@@ -13,14 +13,15 @@ from tenure.measures.subscriptions import group_column, spells
 from tenure.policy import MetricPolicy
 
 
-def spend(source: Tables, *, as_of: dt.date, lag_days: int = 0) -> ir.Table:
+def spend(source: Tables, *, as_of: dt.date, lag_days: int) -> ir.Table:
     """Add up acquisition spend by month and channel.
 
     Args:
         source: Contract tables with spend.
         as_of: The last day of the data.
-        lag_days: Days from spending to a first payment: money spent on a day counts in the month in which
-            the customers it won are expected to pay. Money whose customers are yet to come is left out.
+        lag_days: Days from spending to a first payment (`tenure.economics.Economics.spend_lag`): money spent
+            on a day counts in the month in which the customers it won are expected to pay. Money whose
+            customers are yet to come is left out.
 
     Returns:
         A row a month, channel and currency: month (index), channel, currency, amount_minor.

@@ -1,7 +1,7 @@
-"""Who is active how often, from counts of user-days, and who pays in silence.
+"""Who is active how often, from counts of user-days, and who pays without using the service.
 
-Silent is who pays and has not used the service for 28 days. Users of one window are users of another, too:
-the change of a share or a mean is estimated from pairs (`tenure.stats.intervals.paired_means`).
+Silent customers pay and have not used the service for 28 days. Users of one window are often users of
+another, too: the change of a share or a mean is estimated from pairs (`tenure.stats.intervals.paired_means`).
 """
 
 from __future__ import annotations
@@ -14,38 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tenure.models.rates import Course, compared
-from tenure.parameters import one_of
-from tenure.result import NAN, Estimate, Table
+from tenure.models.metrics import Metrics, compared
+from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.intervals import median_of_counts, paired_means, proportion
 from tenure.stats.lifetable import z_value
 
 WINDOWS = {"DAU": 1, "WAU": 7, "MAU": 28}
-_EARLIER = ("before", "year ago")
-_WINDOW_LABELS = {"before": "the 28 days before", "year ago": "a year ago"}
+_DAYS = WINDOWS["MAU"]
 _MOMENTS = ["n", "sum", "squares", "both", "both_now", "both_then", "products"]
-
-
-def value_events(kinds: pd.DataFrame | None, wanted: Sequence[str] = ()) -> list[str]:
-    """Return the events that count as use: those asked for, else those that say something was consumed.
-
-    Args:
-        kinds: As from `tenure.measures.engagement.event_kinds`; None: the data has no events.
-        wanted: The events asked for.
-
-    Raises:
-        InputError: There is no such event.
-
-    Example:
-        >>> kinds = pd.DataFrame({"event": ["play", "login"], "n": 9, "with_value": [9, 0]})
-        >>> value_events(kinds), value_events(kinds, ["login"])
-        (['play'], ['login'])
-    """
-    if kinds is None:
-        return []
-    if wanted:
-        return [one_of("value_events", event, kinds["event"]) for event in wanted]
-    return kinds.loc[kinds["with_value"] > 0, "event"].tolist() or kinds["event"].tolist()
 
 
 def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame:
@@ -58,17 +34,16 @@ def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame
         last: The last day.
 
     Returns:
-        A row a day: day, DAU, WAU, MAU.
+        A row per day: day, DAU, WAU, MAU.
 
     Example:
         >>> counts = pd.DataFrame({"day": [0, 2, 2], "gap": [2, 28, 28], "users": [1, 1, 1]})
         >>> active_users(counts, first=0, last=3).values.tolist()
         [[0, 1, 1, 1], [1, 0, 1, 1], [2, 2, 2, 2], [3, 0, 2, 2]]
     """
-    start = min(first, int(counts["day"].min())) if len(counts) else first
     kept = counts[counts["day"] <= last]
-    begin = kept["day"].to_numpy(dtype=int) - start
-    users = kept["users"].to_numpy(dtype=float)
+    start = min([first, *kept["day"].astype(int)])
+    begin, users = kept["day"].to_numpy(dtype=int) - start, kept["users"].to_numpy(dtype=float)
     table = {"day": np.arange(first, last + 1)}
     for name, window in WINDOWS.items():
         steps = np.zeros(last - start + 2)
@@ -79,16 +54,42 @@ def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame
     return pd.DataFrame(table)
 
 
-def stickiness(days: Any, users: Any, *, window: int = 28, level: float = 0.95) -> Estimate:
-    """Estimate stickiness: mean daily over monthly active users, both of the same days.
+def weekly(counts: pd.DataFrame, last: dt.date, *, weeks: int = 55) -> Table:
+    """Count active users once a week, as `tenure.report.figures.line_with_interval` draws them.
 
-    It is the mean number of active days of those who were active at all, over the days there are; so its
-    interval is that of a mean over users.
+    Days of the week differ, so daily users are a mean of the seven days up to it.
+
+    Args:
+        counts: As from `tenure.measures.engagement.active_days`.
+        last: The last day.
+        weeks: How many weeks.
+
+    Returns:
+        A row per week and window: date, group (DAU, WAU or MAU), value.
+
+    Example:
+        >>> counts = pd.DataFrame({"day": range(60), "gap": 1, "users": 7})
+        >>> weekly(counts, dt.date(1970, 2, 28), weeks=1).frame.tail(3)["value"].tolist()
+        [7.0, 7.0, 7.0]
+    """
+    end = (last - dt.date(1970, 1, 1)).days
+    daily = active_users(counts, first=end - 7 * weeks, last=end)
+    daily = daily.assign(DAU=daily["DAU"].rolling(7, min_periods=7).mean()).dropna(subset="DAU")
+    kept = daily[(end - daily["day"]) % 7 == 0]
+    long = kept.melt("day", var_name="group", value_name="value")
+    date = pd.Timestamp(0) + pd.to_timedelta(long["day"], unit="D")
+    return Table(long.assign(date=date)[["date", "group", "value"]], {"date": "date", "value": "count"})
+
+
+def stickiness(days: Any, users: Any, *, level: float = 0.95) -> Estimate:
+    """Estimate stickiness: mean daily over monthly active users, both of the same 28 days.
+
+    It is the mean number of active days of those who were active at all, over 28; so its interval is that of
+    a mean over users.
 
     Args:
         days: Numbers of active days.
         users: How many users were active on so many days.
-        window: How many days there are.
         level: Level of the interval.
 
     Example:
@@ -96,24 +97,22 @@ def stickiness(days: Any, users: Any, *, window: int = 28, level: float = 0.95) 
         >>> sticky.value, round(sticky.low, 3), round(sticky.high, 3)
         (0.5, 0.477, 0.523)
     """
-    days_, users_ = np.asarray(days, dtype=float), np.asarray(users, dtype=float)
-    n = users_.sum() if len(users_) else 0.0
-    about: dict[str, Any] = {"n": int(n), "of": "user", "unit": "percent", "level": level}
+    days, users = np.asarray(days, dtype=float), np.asarray(users, dtype=float)
+    n = users.sum()
+    nobody = Estimate(NAN, n=int(n), of="user", unit="percent", level=level)
     if n < 2:
-        return Estimate(NAN, **about)
-    center = (days_ * users_).sum() / n
-    half = z_value(level) * np.sqrt((users_ * (days_ - center) ** 2).sum() / (n - 1) / n)
-    ends = np.clip([center - half, center + half], 0.0, window) / window
-    return Estimate(float(center) / window, *ends.tolist(), **about)
+        return nobody
+    center = (days * users).sum() / n
+    half = z_value(level) * np.sqrt((users * (days - center) ** 2).sum() / (n - 1) / n)
+    low, high = (np.clip([center - half, center + half], 0.0, _DAYS) / _DAYS).tolist()
+    return replace(nobody, value=float(center) / _DAYS, low=low, high=high)
 
 
-def stickiness_course(days: pd.DataFrame, *, window: int = 28, level: float = 0.95) -> Course:
-    """Compare stickiness with that of the window before and of a year ago, user by user.
+def stickiness_by_window(days: pd.DataFrame) -> Metrics:
+    """Compare stickiness with that of the 28 days before and of a year ago, user by user.
 
     Args:
         days: As from `tenure.measures.engagement.days_used`.
-        window: How many days a window has.
-        level: Level of the intervals.
 
     Returns:
         engagement.stickiness.
@@ -121,28 +120,24 @@ def stickiness_course(days: pd.DataFrame, *, window: int = 28, level: float = 0.
     Example:
         >>> days = pd.DataFrame({"window": "now", "active_days": [7, 21], "users": 10, "users_now": 10,
         ...                      "days_now": [70, 210]})
-        >>> stickiness_course(days)["engagement.stickiness"].value
+        >>> stickiness_by_window(days)["engagement.stickiness"].value
         0.5
     """
-    parts = {name: days[days["window"] == name] for name in ("now", *_EARLIER)}
-    values = {
-        name: stickiness(part["active_days"], part["users"], window=window, level=level)
-        for name, part in parts.items()
-    }
-
-    share = days["active_days"] / window
-    now = days["days_now"] / window
+    share, now = days["active_days"] / _DAYS, days["days_now"] / _DAYS
     moments = days.assign(
         n=days["users"], sum=share * days["users"], squares=share**2 * days["users"],
         both=days["users_now"], both_now=now, both_then=share * days["users_now"], products=share * now,
     )  # fmt: skip
-    return _paired("engagement.stickiness", values, moments.groupby("window")[_MOMENTS].sum(), _WINDOW_LABELS)
+    parts = {name: days[days["window"] == name] for name in ("now", "before", "year ago")}
+    values = {name: stickiness(part["active_days"], part["users"]) for name, part in parts.items()}
+    labels = {"before": "the 28 days before", "year ago": "a year ago"}
+    return _paired("engagement.stickiness", values, moments.groupby("window")[_MOMENTS].sum(), labels)
 
 
 def _paired(
     name: str, values: Mapping[Any, Estimate], moments: pd.DataFrame, labels: Mapping[Any, str]
-) -> Course:
-    """Compare the first of several estimates with the others, by who is in both."""
+) -> Metrics:
+    """Compare the first of several estimates with the two others, by who is in both."""
     now = next(iter(values))
     sides = []
     for then, label in labels.items():
@@ -152,10 +147,10 @@ def _paired(
             paired = paired_means((n, total, squares), tuple(rest[:3]), tuple(rest[3:]), unit="points")
             one = compared(one, values[then], label, paired)
         sides.append({name: one})
-    return Course(*sides)
+    return Metrics(*sides)
 
 
-def session_course(lengths: pd.DataFrame, month: int, users: Course, *, level: float = 0.95) -> Course:
+def session_length(lengths: pd.DataFrame, month: int, used: Metrics) -> Metrics:
     """Estimate the median length of a month's sessions, in minutes, beside that of earlier months.
 
     Sessions of one user are alike, so the interval rests on users, not on sessions. The same users are in
@@ -165,43 +160,35 @@ def session_course(lengths: pd.DataFrame, month: int, users: Course, *, level: f
     Args:
         lengths: As from `tenure.measures.engagement.sessions`.
         month: The month.
-        users: As from `stickiness_course`: how many users each window had.
-        level: Level of the intervals.
+        used: As from `stickiness_by_window`: how many users each window had.
 
     Returns:
         engagement.session; nothing where there was no session.
 
     Example:
         >>> lengths = pd.DataFrame({"month": 24321, "minutes": [10, 30], "sessions": [5, 4]})
-        >>> session_course(lengths, 24321, Course({}, {}))["engagement.session"].value
+        >>> session_length(lengths, 24321, Metrics({}, {}))["engagement.session"].value
         10.0
     """
-    sticky = [users["engagement.stickiness"], users.yearly("engagement.stickiness")]
-
-    def at(then: int, users_then: Estimate | None) -> dict[str, Estimate]:
-        own, size = lengths[lengths["month"] == then], users_then.n if users_then else None
-        one = median_of_counts(own["minutes"], own["sessions"], size or None, level=level, of="user")
-        return {"engagement.session": replace(one, sample=(then, then))}
-
-    now, before, ago = (
-        at(month, sticky[0]),
-        at(month - 1, sticky[0].compare),
-        at(month - 12, sticky[1].compare),
-    )
-    return Course.of(now, before, ago, month=month)
+    recent, year = used["engagement.stickiness"], used.yearly("engagement.stickiness")
+    found = {}
+    for then, users in ((month, recent), (month - 1, recent.compare), (month - 12, year.compare)):
+        own, size = lengths[lengths["month"] == then], users.n if users else None
+        one = median_of_counts(own["minutes"], own["sessions"], size or None, of="user", sample=(then, then))
+        found[then] = {"engagement.session": one}
+    return Metrics.of(found, month)
 
 
-def adoption(use: pd.DataFrame, *, level: float = 0.95) -> Table:
+def adoption(use: pd.DataFrame) -> Table:
     """Estimate the share of users that each feature reaches, and whether that has changed within a year.
 
     Users of today and of a year ago are partly the same and alike, so that a change called clear is one.
 
     Args:
         use: As from `tenure.measures.engagement.feature_use`: window, feature ("" for all), users.
-        level: Level of the intervals.
 
     Returns:
-        A row a feature, the most used first: label, value with its limits, users, before, year_ago and
+        A row per feature, the most used first: label, value with its limits, users, before, year_ago and
         since_then ("rose", "fell", "no clear change" or, without a year ago, "").
 
     Example:
@@ -209,13 +196,14 @@ def adoption(use: pd.DataFrame, *, level: float = 0.95) -> Table:
         >>> adoption(use).frame[["label", "value", "since_then"]].values.tolist()
         [['live events', 0.4, '']]
     """
+    windows = ["now", "before", "year ago"]
     wide = use.pivot_table(index="feature", columns="window", values="users", aggfunc="sum", fill_value=0)
-    wide = wide.reindex(columns=["now", *_EARLIER], fill_value=0).astype(int)
-    rows = []
+    wide = wide.reindex(columns=windows, fill_value=0).astype(int)
+    rows, users = [], wide.loc[""].to_dict()
     for feature, *counts in wide.drop(index="", errors="ignore").itertuples():
         now, before, ago = (
-            proportion(count, int(whole), level=level, of="user", sample=name)
-            for count, (name, whole) in zip(counts, wide.loc[""].items(), strict=True)
+            proportion(count, int(users[window]), of="user", sample=window)
+            for count, window in zip(counts, windows, strict=True)
         )
         rows.append(
             {
@@ -244,34 +232,11 @@ def adoption_moved(adopted: Table) -> Estimate:
     rows = adopted.frame
     more, fewer = (rows.loc[rows["since_then"] == way, "label"].tolist() for way in ("rose", "fell"))
     case = "both" if more and fewer else "more" if more else "fewer" if fewer else "none"
-    words = {"more": more, "fewer": fewer}
-    return Estimate(float(len(more) + len(fewer)), unit="count", exact=True, case=case, words=words)
-
-
-def consumption(use: pd.DataFrame) -> Table:
-    """Say what was consumed by category in hours.
-
-    Args:
-        use: As from `tenure.measures.engagement.content_use`.
-
-    Returns:
-        A row a category: category, hours, share, users, hours_a_user, times, pieces.
-
-    Example:
-        >>> use = pd.DataFrame({"category": ["Film"], "users": [2], "pieces": [3], "times": [4],
-        ...                     "seconds": [7200]})
-        >>> consumption(use).frame[["hours", "hours_a_user"]].values.tolist()
-        [[2.0, 1.0]]
-    """
-    hours = use["seconds"] / 3600
-    share = hours / max(hours.sum(), 1e-12)
-    frame = use.assign(hours=hours, share=share, hours_a_user=hours / use["users"])
-    columns = ["category", "hours", "share", "users", "hours_a_user", "times", "pieces"]
-    return Table(frame[columns], {"share": "percent"})
+    return counted(len(more) + len(fewer)).saying(case, more=more, fewer=fewer)
 
 
 def silence(quiet: pd.DataFrame, order: Sequence[str], factors: Mapping[str, float], currency: str) -> Table:
-    """Add paying customers of the last day up by their last use, over currencies.
+    """Count paying customers of the last day by their last use, over currencies.
 
     Args:
         quiet: As from `tenure.measures.engagement.silent_payers`.
@@ -280,7 +245,7 @@ def silence(quiet: pd.DataFrame, order: Sequence[str], factors: Mapping[str, flo
         currency: The reporting currency.
 
     Returns:
-        A row a last use, all of them: last_use, customers, a_month.
+        A row for each of `order`: last_use, customers, per_month (what they pay).
 
     Example:
         >>> quiet = pd.DataFrame({"back": 0, "last_use": ["never"], "currency": "EUR", "customers": 2,
@@ -289,70 +254,61 @@ def silence(quiet: pd.DataFrame, order: Sequence[str], factors: Mapping[str, flo
         [0, 2]
     """
     own = quiet[quiet["back"] == 0]
-    own = own.assign(a_month=own["mrr_minor"] * own["currency"].map(dict(factors)).astype(float))
-    sums = own.groupby("last_use")[["customers", "a_month"]].sum()
+    own = own.assign(per_month=own["mrr_minor"] * own["currency"].map(dict(factors)).astype(float))
+    sums = own.groupby("last_use")[["customers", "per_month"]].sum()
     sums = sums.reindex(pd.Index(order, name="last_use"), fill_value=0).reset_index()
-    return Table(sums, {"a_month": f"money:{currency}"})
+    return Table(sums, {"per_month": f"money:{currency}"})
 
 
-def silent_course(
-    quiet: pd.DataFrame,
-    order: Sequence[str],
-    factors: Mapping[str, float],
-    currency: str,
-    *,
-    level: float = 0.95,
-) -> Course:
+def silent_payers(quiet: pd.DataFrame, last_use: Table, currency: str) -> Metrics:
     """Estimate the share of paying customers who are silent, beside earlier days, customer by customer.
 
     Args:
-        quiet: As from `tenure.measures.engagement.silent_payers`.
-        order: As for `silence`.
-        factors: As for `silence`.
-        currency: As for `silence`.
-        level: Level of the intervals.
+        quiet: As for `silence`.
+        last_use: As from `silence`.
+        currency: The reporting currency.
 
     Returns:
-        engagement.silent_payers. Words: silent (how many) and a_month (what they pay).
+        engagement.silent_payers. Words: silent (how many) and per_month (what they pay).
 
     Example:
         >>> quiet = pd.DataFrame({"back": 0, "last_use": ["a", "b", "c"], "currency": "EUR", "mrr_minor": 9,
         ...     "customers": [60, 20, 20], "paying_now": [60, 20, 20], "silent_now": [0, 0, 20]})
-        >>> silent_course(quiet, ["a", "b", "c"], {"EUR": 1.0}, "EUR")["engagement.silent_payers"].value
+        >>> by_use = silence(quiet, ["a", "b", "c"], {"EUR": 1.0}, "EUR")
+        >>> silent_payers(quiet, by_use, "EUR")["engagement.silent_payers"].value
         0.2
     """
-    silent = quiet["last_use"].isin(order[2:]).astype(int)
+    idle = last_use.frame.iloc[2:]
+    silent = quiet["last_use"].isin(idle["last_use"]).astype(int)
     moments = quiet.assign(
         n=quiet["customers"], sum=silent * quiet["customers"], squares=silent * quiet["customers"],
         both=quiet["paying_now"], both_now=quiet["silent_now"], both_then=silent * quiet["paying_now"],
         products=silent * quiet["silent_now"],
     ).groupby("back")[_MOMENTS].sum()  # fmt: skip
     moments = moments.reindex([0, 28, 364], fill_value=0)
-    idle = silence(quiet, order, factors, currency).frame.iloc[2:]
     words = {
         "silent": int(idle["customers"].sum()),
-        "a_month": Estimate(float(idle["a_month"].sum()), unit=f"money:{currency}", exact=True),
+        "per_month": counted(idle["per_month"].sum(), unit=f"money:{currency}"),
     }
     values = {
-        back: proportion(int(row["sum"]), int(row["n"]), level=level, of="customer", words=words)
+        back: proportion(int(row["sum"]), int(row["n"]), of="customer", words=words)
         for back, row in moments.iterrows()
     }
     return _paired("engagement.silent_payers", values, moments, {28: "28 days before", 364: "a year ago"})
 
 
-def returning(counts: pd.DataFrame, *, days: Sequence[int], level: float = 0.95) -> Table:
+def returning(counts: pd.DataFrame, *, days: Sequence[int]) -> Table:
     """Estimate the share of new users who come back, on a day and on that day or later.
 
     N-day retention asks who is active on exactly that day; unbounded (or rolling) retention who is active on
-    it or on any later day that was observed. One number cannot stand for both.
+    it or on any later day that was observed. The two differ widely.
 
     Args:
         counts: As from `tenure.measures.engagement.return_days`: age, users, last; all observed equally long.
         days: Days since the first use, from 1.
-        level: Level of the intervals.
 
     Returns:
-        A row a day: days_since_the_first_use, new_users, N-day and unbounded, with their limits.
+        A row per day: days_since_the_first_use, new_users, N-day and unbounded, with their limits.
 
     Example:
         >>> counts = pd.DataFrame({"age": [0, 1, 5], "users": [3, 1, 1], "last": [1, 1, 1]})
@@ -364,37 +320,10 @@ def returning(counts: pd.DataFrame, *, days: Sequence[int], level: float = 0.95)
     size = int(seen["users"].get(0, 0))
     rows = []
     for day in days:
-        on = proportion(int(seen["users"].get(day, 0)), size, level=level)
-        later = proportion(int(seen["last"][seen.index >= day].sum()), size, level=level)
+        on = proportion(int(seen["users"].get(day, 0)), size)
+        later = proportion(int(seen["last"][seen.index >= day].sum()), size)
         rows.append((day, size, on.value, on.low, on.high, later.value, later.low, later.high))
     ends = [f"{name}{end}" for name in ("N-day", "unbounded") for end in ("", "_low", "_high")]
     frame = pd.DataFrame(rows, columns=["days_since_the_first_use", "new_users", *ends])
     note = "New users of a quarter, observed for 28 days. N-day: on that very day; unbounded: on it or later."
     return Table(frame, dict.fromkeys(("N-day", "unbounded"), "percent"), (note,))
-
-
-def weekly(counts: pd.DataFrame, last: dt.date, *, weeks: int = 55) -> Table:
-    """Count active users once a week, as `figures.line_with_interval` draws them.
-
-    Days of the week differ, so daily users are a mean of the seven days up to it.
-
-    Args:
-        counts: As from `tenure.measures.engagement.active_days`.
-        last: The last day.
-        weeks: How many weeks.
-
-    Returns:
-        A row a week and window: date, group (DAU, WAU or MAU), value.
-
-    Example:
-        >>> counts = pd.DataFrame({"day": range(60), "gap": 1, "users": 7})
-        >>> weekly(counts, dt.date(1970, 2, 28), weeks=1).frame.tail(3)["value"].tolist()
-        [7.0, 7.0, 7.0]
-    """
-    end = (last - dt.date(1970, 1, 1)).days
-    daily = active_users(counts, first=end - 7 * weeks, last=end)
-    daily = daily.assign(DAU=daily["DAU"].rolling(7, min_periods=7).mean()).dropna(subset="DAU")
-    kept = daily[(end - daily["day"]) % 7 == 0]
-    long = kept.melt("day", var_name="group", value_name="value")
-    date = pd.Timestamp(0) + pd.to_timedelta(long["day"], unit="D")
-    return Table(long.assign(date=date)[["date", "group", "value"]], {"date": "date", "value": "count"})

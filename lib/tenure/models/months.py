@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 
 def month_label(month: int) -> str:
@@ -14,6 +15,17 @@ def month_label(month: int) -> str:
     """
     year, number = divmod(int(month), 12)
     return f"{year}-{number + 1:02d}"
+
+
+def quarter_label(month: int) -> str:
+    """Return the name of a month's quarter.
+
+    Example:
+        >>> quarter_label(24291)
+        '2024 Q2'
+    """
+    year, number = divmod(int(month), 12)
+    return f"{year} Q{number // 3 + 1}"
 
 
 def month_date(month: int) -> dt.date:
@@ -28,7 +40,7 @@ def month_date(month: int) -> dt.date:
 
 
 def month_slot(month: int) -> tuple[dt.date, str]:
-    """Return a month as a slot of a sentence takes it.
+    """Return a month as a sentence's slot takes it.
 
     Example:
         >>> month_slot(24321)
@@ -59,11 +71,12 @@ def month_ends(as_of: dt.date) -> list[dt.date]:
     return [month_date(month + 1 - back) - dt.timedelta(days=1) for back in (0, 1, 12)]
 
 
-def month_of(day: str) -> int:
+def month_of(day: Any) -> int:
     """Return the index of the month of a day.
 
     Example:
         >>> month_of("2026-10-31")
         24321
     """
-    return int(day[:4]) * 12 + int(day[5:7]) - 1
+    year, month, _day = str(day).split("-")
+    return int(year) * 12 + int(month) - 1

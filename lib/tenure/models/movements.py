@@ -1,11 +1,13 @@
 """Recurring revenue as a ledger: what it was, what moved it, what it is, and that this adds up.
 
-The movements come from `tenure.measures.revenue.mrr_movements`, the balances they must lead to from
-`mrr_balances`, which counts them anew. Amounts are whole minor units throughout; months are indices counted
-from January of year 0.
+Movements come from `tenure.measures.revenue.mrr_movements`; the balances that they must lead to, from
+`mrr_balances`, which counts them independently. Amounts are whole minor units; a month is an index counted
+from January of year 0; `rates` are exchange rates (currency, month, rate), `currency` the reporting currency.
 
-What is summed or counted (revenue, customers, revenue a customer) is known exactly. Rates rest on chance, and
-their `sample` is the months in which what they count could happen (see `tenure.models.rates`).
+A customer past due counts until the grace is over, and is then lost from the day on which paid service ended.
+The newest month therefore still holds customers whom earlier months have given up by now. To compare months
+fairly, each is counted from the data as it was known at that month's end (`as_known`); what has been revised
+since is a number of its own (`revised`).
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ import pandas as pd
 
 from tenure import money
 from tenure.errors import NotApplicable, TenureError
-from tenure.models.months import month_date, month_label
-from tenure.result import NAN, Estimate, Table
+from tenure.models.metrics import Metrics
+from tenure.models.months import month_date, month_label, month_of, month_slot
+from tenure.policy import MetricPolicy
+from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.intervals import (
     NOTHING,
     money_share,
@@ -36,8 +40,8 @@ LOSSES = ("contraction", "churn")
 KINDS = (*GAINS, *LOSSES, "resume", "pause", "transfer", "fx")
 CAUSES = ("voluntary", "involuntary", "unknown")
 
-_WORDS = {"fx": "exchange rates", "pause": "paused", "resume": "pause over"}
-GAIN_WORDS = {
+_WORDS = {"fx": "exchange rates", "pause": "paused", "resume": "resumed"}
+_GAIN_WORDS = {
     "subscription_added": "further subscriptions",
     "term_change": "switches to more expensive terms",
     "plan_change": "switches to more expensive plans",
@@ -46,26 +50,11 @@ GAIN_WORDS = {
     "discount_change": "discounts that ended",
     "usage": "more usage",
 }
-_PLACE = ["month", "currency", "group"]
+_SUMS = ["amount_minor", "customers"]
 
 
 class IdentityError(TenureError):
     """The movements of a month do not lead from one balance to the next; the sentence shows where."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What the identity of movements was checked on, and held for.
-
-    Attributes:
-        months: How many months.
-        cells: How many balances, over months, currencies and groups.
-        customers: The customers at the end.
-    """
-
-    months: int
-    cells: int
-    customers: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +62,10 @@ class Ledger:
     """Revenue by month in one currency.
 
     Attributes:
-        lines: A row a month, group, kind and reason: month, group, kind, reason, amount_minor, customers, n,
-            squares. The kind `fx` is what exchange rates did to the balance of the month before.
-        balances: A row a month and group: month, group, opening, closing (minor units),
-            customers_before, customers.
+        lines: A row per month, group, kind and reason: month, group, kind, reason, amount_minor, customers,
+            n, squares. The kind `fx` is what exchange rates did to the balance of the month before.
+        balances: A row per month and group: month, group, opening, closing (minor units), customers_before,
+            customers.
         currency: The currency of all amounts.
     """
 
@@ -91,12 +80,13 @@ class Ledger:
 
     @cached_property
     def flow(self) -> pd.DataFrame:
-        """Its months laid out by `roll_forward`, where it is not split by group."""
-        return roll_forward(self)
+        """A row per month of a ledger that is not split by group, as `roll_forward` returns it."""
+        return roll_forward(self.lines, self.balances, "month")
 
     def at(self, month: int) -> dict[str, float]:
         """Return a month of `flow`; zeros where there is none."""
-        return _row(self.flow, month)
+        row = self.flow.reindex([month], fill_value=0).iloc[0]
+        return {str(name): float(value) for name, value in row.items()}
 
 
 def check_identity(
@@ -105,69 +95,56 @@ def check_identity(
     customers: pd.DataFrame | None = None,
     *,
     example: Callable[[], pd.DataFrame] | None = None,
-) -> Identity:
+) -> int:
     """Refuse movements that do not lead from each month's balance to the next, to the minor unit.
 
-    Checked are the revenue and the customers of every month, currency and group, and the customers over
-    all of them: ``MRR_now = MRR_before + all movements`` and ``customers_now = customers_before + new +
+    The revenue and the customers of every month, currency and group are checked, and the customers over all
+    of them: ``MRR_now = MRR_before + all movements`` and ``customers_now = customers_before + new +
     reactivated - churned``, with transfers between groups.
 
     Args:
         movements: Columns month, currency, group, amount_minor, customers, logos.
         balances: Columns month, currency, group, mrr_minor, customers, counted without the movements.
         customers: Columns month and customers: each counted once, over all currencies and groups.
-        example: Asked only where something does not add up: the customers it does not add up for, the
-            smallest difference first (`tenure.measures.revenue.mismatches`).
+        example: Called only where something does not add up: returns the customers that it does not add up
+            for, the smallest difference first (`tenure.measures.revenue.mismatches`).
 
     Returns:
-        What was checked.
+        The number of months checked.
 
     Raises:
         IdentityError: Something does not add up; the sentence names the smallest example.
 
     Example:
         >>> moved = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
-        ...                       "kind": ["new", "churn"], "amount_minor": [100, -40],
-        ...     "customers": [2, -1], "logos": [2, -1]})
+        ...     "amount_minor": [100, -40], "customers": [2, -1], "logos": [2, -1]})
         >>> stood = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
-        ...                       "mrr_minor": [100, 60], "customers": [2, 1]})
-        >>> check_identity(moved, stood).months
+        ...     "mrr_minor": [100, 60], "customers": [2, 1]})
+        >>> check_identity(moved, stood)
         2
     """
-    columns = {"amount_minor": "mrr_minor", "customers": "customers"}
     if movements.empty and balances.empty:
-        return Identity(0, 0, 0)
+        return 0
     months = pd.concat([movements["month"], balances["month"]]).astype(int)
     span = range(months.min(), months.max() + 1)
-    moved = _spread(movements, list(columns), span).cumsum()
-    counted = _spread(balances, list(columns.values()), span)
-    stood = counted.reindex(
-        columns=pd.MultiIndex.from_tuples([(columns[at[0]], at[1], at[2]) for at in moved.columns]),
-        fill_value=0,
-    )
-    more = sorted(set(counted.columns) - set(stood.columns))
-    if more:
-        currency, group = more[0][1], more[0][2]
-        raise IdentityError(
-            f"The revenue of {group} in {currency} has a balance that no movement ever led to: "
-            "this is an error of the data or the engine, please report it."
-        )
-    off = moved.to_numpy() - stood.to_numpy()
-    if off.any():
-        raise IdentityError(_violation(moved, stood, off, example))
-    total = 0
+    moved, stood = _spread(movements, _SUMS, span).cumsum().align(
+        _spread(balances.rename(columns={"mrr_minor": "amount_minor"}), _SUMS, span), fill_value=0
+    )  # fmt: skip
+    off = (moved - stood).abs().T.melt(ignore_index=False, var_name="month")
+    off = off[off["value"] > 0].sort_values("value", kind="stable")
+    if len(off):
+        place, month = off.index[0], off["month"].iloc[0]
+        sums = [int(frame.loc[month, place]) for frame in (stood, moved)]
+        raise IdentityError(_violation(month, place, sums, example() if example else None))
     if customers is not None:
-        heads = customers.groupby("month")["customers"].sum().reindex(span, fill_value=0)
-        said = movements.groupby("month")["logos"].sum().reindex(span, fill_value=0).cumsum()
-        wrong = heads.index[heads.to_numpy() != said.to_numpy()]
-        if len(wrong):
-            month = wrong[0]
+        there = customers.groupby("month")["customers"].sum().reindex(span, fill_value=0)
+        led_to = movements.groupby("month")["logos"].sum().reindex(span, fill_value=0).cumsum()
+        for month in there.index[there != led_to]:
             raise IdentityError(
-                f"At the end of {month_label(month)} there are {heads[month]} customers, but those new, "
-                f"back and gone since the beginning add up to {said[month]}: please report this."
+                f"At the end of {month_label(month)} there are {there[month]} customers, but those who came, "
+                f"came back and left since the beginning add up to {led_to[month]}: please report this."
             )
-        total = int(heads.iloc[-1])
-    return Identity(len(span), int(stood.size // 2), total)
+    return len(span)
 
 
 def ledger(
@@ -185,7 +162,7 @@ def ledger(
 
     Args:
         movements: As from `tenure.measures.revenue.mrr_movements`.
-        rates: Columns currency, month, rate, as `tenure.money.factors_by_month` takes them.
+        rates: Exchange rates; None: there are none.
         currency: The reporting currency.
         until: The last month.
 
@@ -196,14 +173,13 @@ def ledger(
     Example:
         >>> moved = pd.DataFrame({"month": [1, 2], "currency": "USD", "group": "all",
         ...     "kind": ["new", "churn"], "reason": ["", "voluntary"], "amount_minor": [1000, -400],
-        ...     "customers": [2, -1],
-        ...     "logos": [2, -1], "n": [2, 1], "squares": [5e5, 1.6e5]})
+        ...     "customers": [2, -1], "logos": [2, -1], "n": [2, 1], "squares": [5e5, 1.6e5]})
         >>> rates = pd.DataFrame({"currency": "USD", "month": [1, 2], "rate": [0.9, 0.8]})
         >>> book = ledger(moved, rates, currency="EUR", until=2)
         >>> book.lines[["month", "kind", "amount_minor"]].values.tolist()
         [[1, 'new', 900], [2, 'churn', -360], [2, 'fx', -60]]
-        >>> book.balances["closing"].tolist()
-        [900, 480]
+        >>> book.flow[["opening", "churn", "fx", "closing", "churned"]].values.tolist()
+        [[0, 0, 0, 900, 0], [900, -360, -60, 480, 1]]
     """
     if movements.empty:
         raise NotApplicable(
@@ -211,91 +187,80 @@ def ledger(
         )
     frame = movements[movements["month"] <= until]
     months = range(int(movements["month"].min()), until + 1)
-    used = sorted(frame["currency"].unique())
-    factors = money.factors_by_month(rates, used, currency, months)
-    groups = sorted(frame["group"].unique())
-    heads = "logos" if groups == ["all"] else "customers"
+    factors = money.factors_by_month(rates, sorted(frame["currency"].unique()), currency, months)
+    # A customer with two currencies is one customer; with two groups, one of each.
+    if set(frame["group"]) == {"all"}:
+        frame = frame.assign(customers=frame["logos"])
 
-    native = _spread(frame, ["amount_minor", heads], months).cumsum()
-    places = native["amount_minor"].columns
-    value = (native["amount_minor"] * factors[places.get_level_values("currency")].to_numpy()).T
-    closing = np.floor(value.groupby(level="group").sum().T + 0.5).astype(np.int64)
-    count = native[heads].T.groupby(level="group").sum().T
-    book = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "month": months,
-                    "group": group,
-                    "opening": np.r_[0, closing[group].iloc[:-1]],
-                    "closing": closing[group].to_numpy(),
-                    "customers_before": np.r_[0, count[group].iloc[:-1]],
-                    "customers": count[group].to_numpy(),
-                }
-            )
-            for group in groups
-        ],
-        ignore_index=True,
-    )
+    native = _spread(frame, _SUMS, months).cumsum()
+    amounts, people = (native[[name]].droplevel(0, axis=1) for name in _SUMS)
+    value = amounts.mul(factors, level="currency").T.groupby(level="group").sum().T
+    closing = (value + 0.5).floordiv(1).astype("int64")
+    customers = people.T.groupby(level="group").sum().T
+    parts: dict[str, pd.DataFrame] = {
+        "opening": closing.shift(1).fillna(0).astype("int64"),
+        "closing": closing,
+        "customers_before": customers.shift(1).fillna(0).astype("int64"),
+        "customers": customers,
+    }
+    balances = pd.concat(
+        pd.DataFrame({"group": group, **{name: part[group] for name, part in parts.items()}})
+        for group in closing.columns
+    ).reset_index()
 
-    before = factors.shift(1).fillna(factors.iloc[:1])
-    row = before.index.get_indexer(pd.Index(frame["month"]))
-    rate = before.to_numpy()[row, before.columns.get_indexer(pd.Index(frame["currency"]))]
-    lines = frame.assign(
-        customers=frame[heads], value=frame["amount_minor"] * rate, squares=frame["squares"] * rate**2
+    before = factors.shift(1).fillna(factors.iloc[:1]).reset_index()
+    lines = frame.merge(before.melt("month", var_name="currency", value_name="rate"), how="left")
+    lines = lines.assign(
+        value=lines["amount_minor"] * lines["rate"], squares=lines["squares"] * lines["rate"] ** 2
     )
     keys = ["month", "group", "kind", "reason"]
     lines = lines.groupby(keys, as_index=False)[["value", "customers", "n", "squares"]].sum()
     lines["amount_minor"] = np.floor(lines["value"] + 0.5).astype(np.int64)
-    said = lines.groupby(["month", "group"])["amount_minor"].sum()
-    moved = book.set_index(["month", "group"])
-    rest = moved["closing"] - moved["opening"] - said.reindex(moved.index, fill_value=0)
+    moved = lines.groupby(["group", "month"])["amount_minor"].sum()
+    ends = balances.set_index(["group", "month"])
+    rest = (ends["closing"] - ends["opening"]).sub(moved, fill_value=0)
     fx = rest[rest != 0].rename("amount_minor").reset_index()
     fx = fx.assign(kind="fx", reason="", customers=0, n=0, squares=0.0)
     lines = pd.concat([lines, fx], ignore_index=True)
-    lines["place"] = lines["kind"].map({kind: place for place, kind in enumerate(KINDS)})
-    lines = lines.sort_values(["month", "group", "place", "reason"], ignore_index=True)
-    columns = [*keys, "amount_minor", "customers", "n", "squares"]
-    whole = dict.fromkeys(("month", "amount_minor", "customers", "n"), "int64")
-    return Ledger(lines[columns].astype(whole), book, currency)
+    lines = lines.astype(dict.fromkeys(("month", "amount_minor", "customers", "n"), "int64"))
+    lines["kind"] = pd.Categorical(lines["kind"], KINDS)
+    lines = lines.sort_values(["month", "group", "kind", "reason"], ignore_index=True)
+    lines = lines.astype({"kind": str})[[*keys, "amount_minor", "customers", "n", "squares"]]
+    return Ledger(lines, balances, currency)
 
 
-def roll_forward(book: Ledger, *, group: str = "all") -> pd.DataFrame:
-    """Lay a ledger out with a row a month: opening, each kind, closing, and customers.
+def roll_forward(lines: pd.DataFrame, balances: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Lay lines and balances out with a row per month, or per group of one month.
+
+    Args:
+        lines: Those of a `Ledger`.
+        balances: Its balances, one row per value of `by`.
+        by: "month" or "group".
 
     Returns:
-        Indexed by month: opening, a column for each of KINDS, closing, customers_before, new_customers,
-        reactivated, churned (positive), moved (customers from and to other groups), customers, and
-        gain_squares, loss_squares, churn_squares, squares.
-
-    Example:
-        >>> moved = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
-        ...     "kind": ["new", "churn"], "reason": ["", "voluntary"], "amount_minor": [1000, -400],
-        ...     "customers": [2, -1],
-        ...     "logos": [2, -1], "n": [2, 1], "squares": [5e5, 1.6e5]})
-        >>> flow = roll_forward(ledger(moved, currency="EUR", until=3))
-        >>> flow[["opening", "new", "churn", "closing", "churned"]].values.tolist()
-        [[0, 1000, 0, 1000, 0], [1000, 0, -400, 600, 1], [600, 0, 0, 600, 0]]
+        Indexed by month or group: opening, each of KINDS, closing, customers_before, new_customers, churned
+        (positive) and customers.
     """
-    own = book.lines[book.lines["group"] == group]
-    flow = book.balances[book.balances["group"] == group].set_index("month").drop(columns="group")
 
     def by_kind(column: str) -> pd.DataFrame:
-        wide = own.pivot_table(index="month", columns="kind", values=column, aggfunc="sum", fill_value=0)
-        return wide.reindex(index=flow.index, columns=list(KINDS), fill_value=0)
+        wide = lines.pivot_table(index=by, columns="kind", values=column, aggfunc="sum", fill_value=0)
+        return wide.reindex(index=flow.index, columns=list(KINDS), fill_value=0).astype("int64")
 
-    amounts, heads, squares = by_kind("amount_minor"), by_kind("customers"), by_kind("squares")
-    flow = pd.concat([flow[["opening"]], amounts.astype("int64"), flow.drop(columns="opening")], axis=1)
-    return flow.assign(
-        new_customers=heads["new"].astype("int64"),
-        reactivated=heads["reactivation"].astype("int64"),
-        churned=-heads["churn"].astype("int64"),
-        moved=heads["transfer"].astype("int64"),
-        gain_squares=squares[list(GAINS)].sum(axis=1),
-        loss_squares=squares[list(LOSSES)].sum(axis=1),
-        churn_squares=squares["churn"],
-        squares=squares[[*GAINS, *LOSSES, "pause", "resume"]].sum(axis=1),
-    )
+    flow = balances.set_index(by)[["opening", "closing", "customers_before", "customers"]]
+    people = by_kind("customers")
+    return flow.join(by_kind("amount_minor")).assign(new_customers=people["new"], churned=-people["churn"])
+
+
+def as_known(movements: pd.DataFrame, rates: pd.DataFrame | None, currency: str) -> dict[int, Ledger]:
+    """Return for each of several months the ledger as it was known at its end.
+
+    Args:
+        movements: As from `tenure.measures.revenue.mrr_movements`, asked `on` the months' last days.
+        rates: Exchange rates.
+        currency: The reporting currency.
+    """
+    parts = {month_of(day): part for day, part in movements.groupby("on")}
+    return {month: ledger(part, rates, currency=currency, until=month) for month, part in parts.items()}
 
 
 def effective_customers(balances: pd.DataFrame, factors: Mapping[str, float]) -> dict[int, float]:
@@ -323,12 +288,12 @@ def effective_customers(balances: pd.DataFrame, factors: Mapping[str, float]) ->
 def month_rates(
     book: Ledger,
     month: int,
-    *,
-    churn_base: str = "start",
+    policy: MetricPolicy = MetricPolicy(),
     effective: Mapping[int, float] | None = None,
+    *,
     level: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Estimate a month's rates from the ledger, by the names of `tenure.models.rates.METRICS`.
+    """Estimate a month's rates from the ledger, by the names of `tenure.models.metrics.LABELS`.
 
     Customers are those with a subscription, paying or paused. Churn by cause adds up to logo churn: what is
     unknown stays unknown.
@@ -336,7 +301,7 @@ def month_rates(
     Args:
         book: The ledger, not split by group.
         month: The month.
-        churn_base: Divide churned customers by those at the "start", or by "start_and_new".
+        policy: Says whether churned customers are divided by those at the start, or new ones are added.
         effective: As from `effective_customers`; None: as if all customers paid the same.
         level: Level of the intervals.
 
@@ -348,45 +313,41 @@ def month_rates(
     Example:
         >>> moved = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
         ...     "kind": ["new", "churn"], "reason": ["", "voluntary"], "amount_minor": [1000, -400],
-        ...     "customers": [2, -1],
-        ...     "logos": [2, -1], "n": [2, 1], "squares": [5e5, 1.6e5]})
+        ...     "customers": [2, -1], "logos": [2, -1], "n": [2, 1], "squares": [5e5, 1.6e5]})
         >>> found = month_rates(ledger(moved, currency="EUR", until=2), 2)
         >>> found["churn.monthly"].value, found["mrr.churn"].value, found["churn.voluntary"].value
         (0.5, 0.4, 0.5)
     """
     if month not in book.flow.index:
         return {}
-    row = book.at(month)
-    about: dict[str, Any] = {"level": level, "sample": (month, month)}
+    row, own = book.at(month), book.lines[book.lines["month"] == month]
+    squares = own.groupby("kind")["squares"].sum().reindex(KINDS, fill_value=0.0)
+    about: dict[str, Any] = {"of": "customer", "sample": (month, month), "level": level}
     opening, before, after = row["opening"], int(row["customers_before"]), int(row["customers"])
-    base = before + (int(row["new_customers"]) if churn_base == "start_and_new" else 0)
-    net = sum(row[kind] for kind in (*GAINS, *LOSSES, "pause", "resume"))
-    new = money_sum(net, row["squares"], after, of="customer", unit=book.unit, **about)
-    lost = book.lines[(book.lines["month"] == month) & (book.lines["kind"] == "churn")]
-    causes = {"monthly": int(row["churned"]), **(-lost.groupby("reason")["customers"].sum()).to_dict()}
+    base = before + (int(row["new_customers"]) if policy.churn_base == "start_and_new" else 0)
+    gained, lost = (sum(row[kind] for kind in kinds) for kinds in (GAINS, LOSSES))
+    gain_squares, loss_squares = squares[list(GAINS)].sum(), squares[list(LOSSES)].sum()
+    net = gained + lost + row["pause"] + row["resume"]
+    all_squares = gain_squares + loss_squares + squares["pause"] + squares["resume"]
+    new = money_sum(net, all_squares, after, unit=book.unit, **about)
+    churned = own[own["kind"] == "churn"]
+    causes = {"monthly": int(row["churned"]), **(-churned.groupby("reason")["customers"].sum()).to_dict()}
+    size = (effective or {}).get(month - 1, before)
     return {
         "mrr.net_new": new.saying("gain" if net >= 0 else "loss"),
         "mrr.growth": new.scaled(1 / opening, "percent") if opening else NOTHING,
         **{
-            f"churn.{cause}": proportion(min(causes.get(cause, 0), base), base, of="customer", **about)
+            f"churn.{cause}": proportion(min(causes.get(cause, 0), base), base, **about)
             for cause in ("monthly", *CAUSES)
         },
-        "mrr.churn": weighted_share(
-            -row["churn"], opening, (effective or {}).get(month - 1, before), before, of="customer", **about
-        ),
-        "mrr.contraction": money_share(
-            -row["contraction"], row["loss_squares"] - row["churn_squares"], opening, before,
-            of="customer", **about,
-        ),
-        "mrr.quick_ratio": quick_ratio(
-            sum(row[kind] for kind in GAINS), row["gain_squares"],
-            -sum(row[kind] for kind in LOSSES), row["loss_squares"], after, of="customer", **about,
-        ),
-    }  # fmt: skip
+        "mrr.churn": weighted_share(-row["churn"], opening, size, before, **about),
+        "mrr.contraction": money_share(-row["contraction"], squares["contraction"], opening, before, **about),
+        "mrr.quick_ratio": quick_ratio(gained, gain_squares, -lost, loss_squares, after, **about),
+    }
 
 
 def group_table(book: Ledger, month: int, *, level: float = 0.95) -> Table:
-    """Lay out a month by group, with the share of each group's customers that left.
+    """Lay out a month by group, with the share of each group's customers who left.
 
     Args:
         book: A ledger that is split by group.
@@ -394,35 +355,36 @@ def group_table(book: Ledger, month: int, *, level: float = 0.95) -> Table:
         level: Level of the intervals.
 
     Returns:
-        A row a group, the largest first: group, opening, gained (new and back), grown (expansion less
+        A row per group, the largest first: group, opening, gained (new and back), grown (expansion less
         contraction), churn, transfer, other (pauses and exchange rates), closing, left with its limits, and
         customers (at the start).
     """
-    rows = []
-    for group in sorted(book.balances["group"].unique()):
-        row = _row(roll_forward(book, group=group), month)
-        n = int(row["customers_before"])
-        left = proportion(min(int(row["churned"]), n), n, level=level)
-        rows.append(
-            {
-                "group": group,
-                "opening": row["opening"],
-                "gained": row["new"] + row["reactivation"],
-                "grown": row["expansion"] + row["contraction"],
-                "churn": row["churn"],
-                "transfer": row["transfer"],
-                "other": row["pause"] + row["resume"] + row["fx"],
-                "closing": row["closing"],
-                "left": left.value,
-                "left_low": left.low,
-                "left_high": left.high,
-                "customers": n,
-            }
-        )
-    frame = pd.DataFrame(rows).sort_values("closing", ascending=False, kind="stable", ignore_index=True)
-    amounts = ("opening", "gained", "grown", "churn", "transfer", "other", "closing")
+    lines, balances = (part[part["month"] == month] for part in (book.lines, book.balances))
+    flow = roll_forward(lines, balances, "group")
+    n = flow["customers_before"].astype(int)
+    left = [
+        proportion(min(churned, size), size, level=level)
+        for churned, size in zip(flow["churned"], n, strict=True)
+    ]
+    frame = pd.DataFrame(
+        {
+            "opening": flow["opening"],
+            "gained": flow["new"] + flow["reactivation"],
+            "grown": flow["expansion"] + flow["contraction"],
+            "churn": flow["churn"],
+            "transfer": flow["transfer"],
+            "other": flow["pause"] + flow["resume"] + flow["fx"],
+            "closing": flow["closing"],
+        }
+    )
+    units = {**dict.fromkeys(map(str, frame), book.unit), "left": "percent"}
+    frame = frame.assign(
+        left=[one.value for one in left], left_low=[one.low for one in left],
+        left_high=[one.high for one in left], customers=n,
+    )  # fmt: skip
+    frame = frame.sort_values("closing", ascending=False, kind="stable").reset_index()
     note = "Gained: new and back. Grown: expansion less contraction. Other: pauses and exchange rates."
-    return Table(frame, {**dict.fromkeys(amounts, book.unit), "left": "percent"}, (note,))
+    return Table(frame, units, (note,))
 
 
 def furthest_apart(groups: Table) -> Estimate:
@@ -467,21 +429,18 @@ def fold_groups(movements: pd.DataFrame, *, min_group: int, most: int = 8) -> pd
         >>> fold_groups(moved, min_group=10)["group"].tolist()
         ['a', 'other']
     """
-    heads = movements.pivot_table(
+    sizes = movements.pivot_table(
         index="month", columns="group", values="customers", aggfunc="sum", fill_value=0
     )
-    largest = heads.cumsum().max().sort_values(ascending=False, kind="stable")
+    largest = sizes.cumsum().max().sort_values(ascending=False, kind="stable")
     kept = largest.index[largest >= min_group][:most]
     folded = movements.assign(group=movements["group"].where(movements["group"].isin(kept), "other"))
-    keys = [*_PLACE, "kind", "reason"]
+    keys = ["month", "currency", "group", "kind", "reason"]
     return folded.groupby(keys, as_index=False)[["amount_minor", "customers", "logos", "n", "squares"]].sum()
 
 
 def reasons(book: Ledger, month: int) -> Table:
-    """List what moved revenue in a month, and why, in words.
-
-    Returns:
-        A row a kind and reason: kind, reason, amount, movements.
+    """List what moved revenue in a month, and why, in words: kind, reason, amount, movements.
 
     Example:
         >>> moved = pd.DataFrame({"month": [1], "currency": "EUR", "group": "all", "kind": "expansion",
@@ -490,12 +449,10 @@ def reasons(book: Ledger, month: int) -> Table:
         >>> reasons(ledger(moved, currency="EUR", until=1), 1).frame.values.tolist()
         [['expansion', 'plan change', 900, 2]]
     """
-    own = book.lines[book.lines["month"] == month].rename(
-        columns={"amount_minor": "amount", "n": "movements"}
-    )
+    own = book.lines[book.lines["month"] == month].reset_index(drop=True)
     own = own.assign(kind=own["kind"].replace(_WORDS), reason=own["reason"].str.replace("_", " "))
-    columns = ["kind", "reason", "amount", "movements"]
-    return Table(own[columns].reset_index(drop=True), {"amount": book.unit})
+    table = Table(own[["kind", "reason", "amount_minor", "n"]], {"amount_minor": book.unit})
+    return table.renamed(amount_minor="amount", n="movements")
 
 
 def bridge(book: Ledger, month: int) -> Table:
@@ -519,51 +476,100 @@ def bridge(book: Ledger, month: int) -> Table:
 
 
 def story(book: Ledger, months: int) -> Table:
-    """Lay out what was gained and lost in the last months.
+    """Lay out what was gained and lost in the last months: date, GAINS, LOSSES and other, the rest."""
+    flow = book.flow.tail(months)
+    frame = flow[[*GAINS, *LOSSES]].assign(other=flow[["pause", "resume", "transfer", "fx"]].sum(axis=1))
+    units = {"date": "month", **dict.fromkeys(map(str, frame), book.unit)}
+    frame.insert(0, "date", [month_date(month) for month in flow.index])
+    return Table(frame.reset_index(drop=True), units)
+
+
+def revised(books: Mapping[int, Ledger], month: int) -> Estimate:
+    """Return what the month before has lost or gained since it was known at its own end.
+
+    Args:
+        books: As from `as_known`.
+        month: The newest month.
 
     Returns:
-        A row a month: date, new, reactivation, expansion, contraction, churn and other, the rest.
+        The change of its recurring revenue. Cases: "lower", "higher", "none" and, where there is no month
+        before, "unknown". Words: month, then (what it was at its own end), customers (by how many there are
+        now fewer or more).
+
+    Example:
+        >>> moved = pd.DataFrame({"on": ["2026-10-31", "2026-09-30"], "month": 24320, "currency": "EUR",
+        ...     "group": "all", "kind": "new", "reason": "", "amount_minor": [900, 1000],
+        ...     "customers": [9, 10], "logos": [9, 10], "n": [9, 10], "squares": 1.0})
+        >>> found = revised(as_known(moved, None, "EUR"), 24321)
+        >>> found.value, found.case, found.words["customers"]
+        (-100.0, 'lower', 1)
     """
-    flow = book.flow.tail(months)
-    rest = flow[["pause", "resume", "transfer", "fx"]].sum(axis=1)
-    frame = flow[[*GAINS, *LOSSES]].assign(other=rest)
-    frame.insert(0, "date", [month_date(month) for month in flow.index])
-    units = dict.fromkeys((*GAINS, *LOSSES, "other"), book.unit)
-    return Table(frame.reset_index(drop=True), {"date": "month", **units})
+    if month - 1 not in books or month - 1 not in books[month].flow.index:
+        return Estimate(NAN, case="unknown")
+    was, now = (books[known].at(month - 1) for known in (month - 1, month))
+    change, unit = now["closing"] - was["closing"], books[month].unit
+    words = {
+        "month": month_slot(month - 1),
+        "then": counted(was["closing"], unit=unit),
+        "customers": abs(int(now["customers"] - was["customers"])),
+    }
+    case = "lower" if change < 0 else "higher" if change > 0 else "none"
+    return counted(change, int(was["customers"]), of="customer", unit=unit).saying(case, **words)
 
 
-def _row(flow: pd.DataFrame, month: int) -> dict[str, float]:
-    """A month of a ledger; zeros where it has none."""
-    if month not in flow.index:
-        return dict.fromkeys(flow.columns, 0.0)
-    return {str(name): float(value) for name, value in flow.loc[[month]].iloc[0].items()}
+def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
+    """Return what customers of a year ago have added to what they paid: net less gross retention.
+
+    Gross and net retention can move apart only by it. Where they do, a sentence says so and names the reason
+    of expansion whose share of the revenue at the beginning of the twelve months has changed most.
+
+    Args:
+        book: The ledger as known now.
+        month: The month.
+        kept: Gross and net retention of the month, beside that of a year ago.
+
+    Returns:
+        Its share of what they paid, beside that of a year ago. Cases: "apart" (one retention rose, the other
+        fell), "together" and, where a year ago is not known, "not available". Words: reason.
+    """
+    gross, net = (kept.yearly(f"mrr.{name}_retention") for name in ("gross", "net"))
+    if gross.compare is None or net.compare is None:
+        return Estimate(NAN, unit="percent", case="not available")
+    now = Estimate(net.value - gross.value, n=net.n, of="customer", unit="percent")
+    then = Estimate(net.compare.value - gross.compare.value, unit="percent")
+    shares = [_expansion(book, last) for last in (month, month - 12)]
+    change = shares[0].sub(shares[1], fill_value=0.0)
+    reason = _GAIN_WORDS.get(str(change.abs().idxmax()), "") if len(change) else ""
+    apart = {gross.change, net.change} == {"rose", "fell"}
+    found = now.versus(then, Estimate(now.value - then.value, unit="points"), "a year ago")
+    return found.saying("apart" if apart else "together", reason=reason or "other changes")
+
+
+def _expansion(book: Ledger, month: int) -> pd.Series:
+    """Expansion of twelve months by reason, over the revenue at their beginning."""
+    own = book.lines[(book.lines["kind"] == "expansion") & book.lines["month"].between(month - 11, month)]
+    opening = book.flow["opening"].get(month - 11, 0)
+    sums = own.groupby("reason")["amount_minor"].sum()
+    return sums / opening if opening else sums.iloc[:0].astype(float)
 
 
 def _spread(frame: pd.DataFrame, values: list[str], months: Sequence[int]) -> pd.DataFrame:
-    """A row a month, a column for each value, currency and group; 0 where there is nothing."""
+    """A row per month, a column for each value, currency and group; 0 where there is nothing."""
     wide = frame.pivot_table(
         index="month", columns=["currency", "group"], values=values, aggfunc="sum", fill_value=0
     )
     return wide.reindex(list(months), fill_value=0).astype("int64")
 
 
-def _violation(
-    moved: pd.DataFrame, stood: pd.DataFrame, off: np.ndarray, example: Callable[[], pd.DataFrame] | None
-) -> str:
-    rows, columns = np.nonzero(off)
-    size = np.abs(off[rows, columns])
-    at = np.lexsort((columns, rows, size))[0]
-    name, currency, group = moved.columns[columns[at]]
-    month = month_label(moved.index[rows[at]])
-    what = "customers" if name == "customers" else f"minor units of {currency}"
-    balance, said = (int(frame.to_numpy()[rows[at], columns[at]]) for frame in (stood, moved))
+def _violation(month: int, place: Any, sums: list[int], example: pd.DataFrame | None) -> str:
+    (column, currency, group), (balance, led_to) = place, sums
+    what = "customers" if column == "customers" else f"minor units of {currency}"
     sentence = (
-        f"The movements do not add up: at the end of {month} group {group!r} in {currency} has "
-        f"{balance} {what}, but its movements lead to {said}."
+        f"The movements do not add up: at the end of {month_label(month)} group {group!r} in {currency} has "
+        f"{balance} {what}, but its movements lead to {led_to}."
     )
-    found = example() if example is not None else None
-    if found is not None and len(found):
-        first = found.iloc[0]
+    if example is not None and len(example):
+        first = example.iloc[0]
         sentence += (
             f" The smallest example is customer {first['customer_id']} in {month_label(first['month'])}: "
             f"the balance changes by {first['balance_minor']}, the movements say {first['moved_minor']}."

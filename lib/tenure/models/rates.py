@@ -1,25 +1,25 @@
-"""The business's rates: revenue retention, satisfaction, the cost of acquiring a customer, and the scorecard.
+"""The business's rates: what is counted at a month's end, renewals, retention, satisfaction, trials, CAC.
 
-An estimate's `sample` is the pair of months (first, last) in which what it counts could happen. Rates over
-disjoint months are independent given who was there at the start of each: whoever leaves in October was still
-there at its beginning, whatever September did. So `compared` judges them by both their intervals. What looks
-back a year shares eleven months with the same a month earlier: there the number stands without a verdict, and
-the verdict is that against a year ago.
+Customers are those with a subscription: *paying* (recurring revenue above 0; those *past due* within the
+grace are among them) or *paused* (no revenue now). `answers` and the like are as the measures return them,
+asked `on` the last days of several months where a function compares months; `rates` are exchange rates.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tenure import money
 from tenure.errors import InputError
-from tenure.models.months import month_slot
-from tenure.result import NAN, Estimate, Table
+from tenure.models.metrics import Metrics
+from tenure.models.months import month_of
+from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.intervals import (
     NOTHING,
     effective_number,
@@ -30,217 +30,193 @@ from tenure.stats.intervals import (
 )
 from tenure.stats.lifetable import check_level, z_value
 
-Better = Literal["up", "down"] | None
-
-# How metrics are called in a scorecard, and which way is good.
-METRICS: dict[str, tuple[str, Better]] = {
-    "mrr.total": ("Recurring revenue", "up"),
-    "mrr.committed": ("Committed revenue", "up"),
-    "mrr.trials": ("Trial revenue", "up"),
-    "customers.paying": ("Paying customers", "up"),
-    "mrr.arpa": ("Revenue a customer", "up"),
-    "mrr.growth": ("Growth of revenue", "up"),
-    "mrr.quick_ratio": ("Quick ratio", "up"),
-    "churn.monthly": ("Logo churn", "down"),
-    "churn.voluntary": ("Voluntary churn", "down"),
-    "churn.involuntary": ("Involuntary churn", "down"),
-    "mrr.churn": ("Revenue churn", "down"),
-    "mrr.contraction": ("Contraction", "down"),
-    "churn.at_renewal": ("At-renewal churn", "down"),
-    "mrr.gross_retention": ("Gross retention", "up"),
-    "mrr.net_retention": ("Net retention", "up"),
-    "trials.conversion": ("Trial conversion", "up"),
-    "acquisition.cac": ("CAC", "down"),
-    "acquisition.ltv_cac": ("LTV:CAC", "up"),
-    "acquisition.payback": ("Payback", "down"),
-    "engagement.stickiness": ("Stickiness", "up"),
-    "engagement.session": ("Session, minutes", None),
-    "engagement.silent_payers": ("Silent payers", "down"),
-    "nps.score": ("Net promoter score", "up"),
-    "nps.response_rate": ("Response rate", "up"),
+# The lines of revenue on a day, in words, and whether they are part of recurring revenue.
+_LINES = {
+    "mrr": ("recurring revenue", "yes"),
+    "leaving": ("cancelled, served until the term ends", "yes"),
+    "committed": ("committed revenue", "yes"),
+    "past_due": ("past due, within its grace", "yes"),
+    "trial": ("running trials, at their price", "no"),
+    "paused": ("paused", "no"),
+    "usage": ("usage, mean of three months", "no"),
 }
 
 
-def compared(now: Estimate, then: Estimate, label: str, paired: Estimate | None = None) -> Estimate:
-    """Compare a rate with the same of other months.
+def customers_and_revenue(
+    customers: pd.DataFrame, lines: pd.DataFrame, rates: pd.DataFrame | None, *, currency: str
+) -> Metrics:
+    """Count paying customers and revenue at the ends of months.
+
+    Revenue per customer (ARPA) is recurring revenue over paying customers, both counted, at the newest
+    month's exchange rates throughout.
 
     Args:
-        now: The rate, with its months as `sample`.
-        then: The same of other months.
-        label: What that is, such as "the month before".
-        paired: The difference, where a model has estimated it from those who are in both.
+        customers: As from `tenure.measures.revenue.customers_by_month`.
+        lines: As from `tenure.measures.revenue.revenue_lines`.
+        rates: Exchange rates.
+        currency: The reporting currency.
 
     Returns:
-        The rate; without a verdict where the months overlap and no paired difference is known, and without a
-        comparison where one of the two is not known.
+        mrr.total, customers.paying, customers.paused, mrr.arpa, mrr.committed (recurring revenue without
+        that of customers who have cancelled) and mrr.trials, all counted.
 
     Example:
-        >>> october, september = (Estimate(x, x - 0.01, x + 0.01, unit="percent", sample=(m, m))
-        ...                       for x, m in ((0.08, 10), (0.05, 9)))
-        >>> compared(october, september, "the month before").change
-        'rose'
-        >>> year = replace(september, sample=(9, 20))
-        >>> compared(october, year, "the year").change, compared(october, year, "the year").compare.value
-        ('', 0.05)
+        >>> people = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "customers": 4, "paying": 3})
+        >>> paid = pd.DataFrame({"on": "2026-10-31", "line": "mrr", "currency": ["EUR", "JPY", "KWD"],
+        ...                      "customers": 1, "amount_minor": 1000})
+        >>> rates = pd.DataFrame({"currency": ["EUR", "JPY", "KWD"], "month": 24321, "rate": [1, 0.006, 3]})
+        >>> found = customers_and_revenue(people, paid, rates, currency="EUR")
+        >>> found["mrr.arpa"].value.__round__(), found["customers.paused"].value
+        (633, 1.0)
     """
-    if not (now.known and then.known):
-        return now
-    if paired is not None:
-        return now.versus(then, paired, label)
-    if now.exact and then.exact:
-        return now.against(then, label)
-    mine, other = now.sample, then.sample
-    if isinstance(mine, tuple) and isinstance(other, tuple) and (other[1] < mine[0] or mine[1] < other[0]):
-        return now.against(then, label)
-    return replace(now, compare=then, compare_label=label, difference=None)
+    used = sorted({*lines["currency"], currency})
+    constant = money.factors_at(rates, used, currency, month_of(max(customers["on"])))
+    unit = f"money:{currency}"
+
+    def estimate(part: pd.DataFrame, month: int) -> dict[str, Estimate]:
+        row, own = part[part["month"] == month], lines[lines["on"] == part["on"].iloc[0]]
+        paying, everybody = (int(row[name].sum()) for name in ("paying", "customers"))
+        if not paying:
+            return {}
+        sums, revenue = _amounts(own, rates, currency, month), own[own["line"] == "mrr"]
+        steady = float((revenue["amount_minor"] * revenue["currency"].map(constant)).sum())
+        amounts = {
+            "mrr.total": (np.floor(sums["amount"]["mrr"] + 0.5), paying),
+            "mrr.arpa": (steady / paying, paying),
+            "mrr.committed": (sums["amount"]["committed"], int(sums["customers"]["mrr"])),
+            "mrr.trials": (sums["amount"]["trial"], int(sums["customers"]["trial"])),
+        }
+        return {
+            **{name: counted(value, n, of="customer", unit=unit) for name, (value, n) in amounts.items()},
+            "customers.paying": counted(paying, paying, of="customer"),
+            "customers.paused": counted(everybody - paying, everybody, of="customer").saying(
+                "some" if everybody > paying else "none"
+            ),
+        }
+
+    return Metrics.as_known(customers, estimate)
 
 
-@dataclass(frozen=True)
-class Course:
-    """Rates of the last month beside what they were.
-
-    Attributes:
-        recent: By the names of METRICS, each compared with the time before.
-        year: The same, each compared with a year ago.
-    """
-
-    recent: Mapping[str, Estimate]
-    year: Mapping[str, Estimate]
-
-    @classmethod
-    def of(
-        cls,
-        now: Mapping[str, Estimate],
-        before: Mapping[str, Estimate],
-        ago: Mapping[str, Estimate],
-        label: str = "the month before",
-        month: int | None = None,
-    ) -> Course:
-        """Compare rates with those before and with those of a year ago, as `compared` does.
-
-        Args:
-            now: The rates.
-            before: Those before.
-            ago: Those of a year ago.
-            label: What those before are.
-            month: The month of the rates, for their sentences to name as {month}.
-
-        Example:
-            >>> month = {m: Estimate(0.05, 0.04, 0.06, unit="percent", sample=(m, m)) for m in (9, 10)}
-            >>> Course.of({"churn": month[10]}, {"churn": month[9]}, {})["churn"].change
-            'no clear change'
-        """
-        said: dict[str, Any] = {} if month is None else {"month": month_slot(month)}
-        rates = {name: one.saying(**said) for name, one in now.items()}
-        return cls(
-            *(
-                {name: compared(one, then.get(name, NOTHING), words) for name, one in rates.items()}
-                for then, words in ((before, label), (ago, "a year ago"))
-            )
-        )
-
-    def __or__(self, other: Course) -> Course:
-        """Return the rates of both."""
-        return Course({**self.recent, **other.recent}, {**self.year, **other.year})
-
-    def __getitem__(self, name: str) -> Estimate:
-        """Return a rate compared with the time before; nothing where there is none."""
-        return self.recent.get(name, NOTHING)
-
-    def yearly(self, name: str) -> Estimate:
-        """Return a rate compared with a year ago; nothing where there is none."""
-        return self.year.get(name, NOTHING)
-
-
-def scorecard(course: Course, targets: Mapping[str, float]) -> Table:
-    """Put metrics beside what they were, what they were a year ago, and what was aimed for.
+def line_table(lines: pd.DataFrame, rates: pd.DataFrame | None, *, currency: str) -> Table:
+    """List recurring revenue on the last day, what it consists of, and what is not part of it.
 
     Args:
-        course: The metrics, by the keys of METRICS.
-        targets: What was aimed for, by the same keys.
+        lines: As from `tenure.measures.revenue.revenue_lines`.
+        rates: Exchange rates.
+        currency: The reporting currency.
 
     Returns:
-        A row a metric that is known, in the order of METRICS: metric, unit, now, low, high, counted, n, of,
-        before, against_before, year_ago, against_year_ago ("better", "worse", "higher", "lower", "no clear
-        change" or, where it cannot be judged, ""), target and met ("yes", "no" or "").
+        A row per line: line, per_month, customers (NaN for committed revenue, which is a difference) and
+        in_recurring_revenue, whether it is part of it.
 
     Example:
-        >>> now = Estimate(0.05, 0.04, 0.06, n=900, of="customer", unit="percent", sample=(10, 10))
-        >>> then = replace(now, value=0.08, low=0.07, high=0.09, sample=(9, 9))
-        >>> course = Course.of({"churn.monthly": now}, {}, {"churn.monthly": then})
-        >>> card = scorecard(course, {"churn.monthly": 0.045}).frame
-        >>> card[["metric", "against_before", "against_year_ago", "met"]].values.tolist()
-        [['Logo churn', '', 'better', 'no']]
+        >>> lines = pd.DataFrame({"on": "2026-10-31", "line": ["mrr", "leaving"], "currency": "EUR",
+        ...                       "customers": [3, 1], "amount_minor": [900, 200]})
+        >>> line_table(lines, None, currency="EUR").frame["per_month"].tolist()
+        [900.0, 200.0, 700.0, 0.0, 0.0, 0.0, 0.0]
     """
-    rows = []
-    for name, (metric, better) in METRICS.items():
-        now, old = course[name], course.yearly(name)
-        if not now.known:
-            continue
-        target = targets.get(name, NAN)
-        met = now.value >= target if better == "up" else now.value <= target
-        rows.append(
-            {
-                "metric": metric,
-                "unit": now.unit,
-                "now": now.value,
-                "low": now.low,
-                "high": now.high,
-                "counted": now.exact,
-                "n": now.n,
-                "of": now.of,
-                "before": now.compare.value if now.compare else NAN,
-                "against_before": now.verdict(better),
-                "year_ago": old.compare.value if old.compare else NAN,
-                "against_year_ago": old.verdict(better),
-                "target": target,
-                "met": "" if math.isnan(target) or not better else "yes" if met else "no",
-            }
-        )
-    return Table(pd.DataFrame(rows))
-
-
-def shifts(card: Table) -> Estimate:
-    """Count the rates that have changed within a year by more than chance, of those that can be judged.
-
-    What is counted has no chance, and is not among them. Words: which (the metrics, each with its verdict);
-    case: "some", "none" or, where nothing can be judged, "unknown".
-
-    Example:
-        >>> rows = {"metric": ["a", "b"], "counted": False, "against_year_ago": ["better", "no clear change"]}
-        >>> found = shifts(Table(pd.DataFrame(rows)))
-        >>> found.value, found.n, found.words["which"]
-        (1.0, 2, ['a (better)'])
-    """
-    rows = card.frame
-    rows = rows[~rows["counted"].astype(bool) & (rows["against_year_ago"] != "")]
-    moved = rows[rows["against_year_ago"] != "no clear change"]
-    which = [f"{row.metric} ({row.against_year_ago})" for row in moved.itertuples()]
-    case = "some" if which else "none" if len(rows) else "unknown"
-    return Estimate(
-        float(len(moved)), n=len(rows), of="rate", unit="count", exact=True, case=case, words={"which": which}
+    day = max(lines["on"])
+    sums = _amounts(lines[lines["on"] == day], rates, currency, month_of(day)).reset_index(names="line")
+    frame = sums.rename(columns={"amount": "per_month"}).assign(
+        line=[words for words, _ in _LINES.values()],
+        in_recurring_revenue=[part for _, part in _LINES.values()],
     )
+    note = "Committed revenue is recurring revenue without that of customers who have cancelled."
+    return Table(frame, {"per_month": f"money:{currency}", "customers": "count"}, (note,))
 
 
-def targets_of(targets: pd.DataFrame | None, month: int) -> dict[str, float]:
-    """Return what was aimed for in a month, by metric; the year's target where the month has none.
+def _amounts(lines: pd.DataFrame, rates: pd.DataFrame | None, currency: str, month: int) -> pd.DataFrame:
+    """The lines of one day over currencies, at a month's rates: amount, and customers where it is a count."""
+    factors = money.factors_at(rates, sorted({*lines["currency"], currency}), currency, month)
+    rows = lines.assign(amount=lines["amount_minor"] * lines["currency"].map(factors).astype(float))
+    sums = rows.groupby("line")[["amount", "customers"]].sum().reindex(list(_LINES), fill_value=0)
+    sums = sums.astype(float)
+    sums.loc["committed"] = (sums["amount"]["mrr"] - sums["amount"]["leaving"], NAN)
+    return sums
+
+
+def renewals(due: pd.DataFrame, month: int, *, level: float = 0.95) -> dict[str, Estimate]:
+    """Estimate, for each term, the share that was not renewed within a year.
+
+    Args:
+        due: As from `tenure.measures.revenue.renewals`.
+        month: The last month of the year.
+        level: Level of the intervals.
+
+    Returns:
+        By term (such as "1 year" or "3 months"), those of years first, then those with most renewals.
 
     Example:
-        >>> goals = pd.DataFrame({"metric": ["a", "a", "b"], "period": ["2026", "2026-10", "2026"],
-        ...                       "target": [1.0, 2.0, 3.0]})
-        >>> targets_of(goals, 24321)
-        {'a': 2.0, 'b': 3.0}
+        >>> due = pd.DataFrame({"month": [12, 24], "billing": "1 year", "due": [10, 20], "lost": [4, 10]})
+        >>> renewals(due, 24)["1 year"].value, renewals(due, 12)["1 year"].value
+        (0.5, 0.4)
     """
-    found: dict[str, float] = {}
-    if targets is None:
-        return found
-    for period in (f"{month // 12}", f"{month // 12}-{month % 12 + 1:02d}"):
-        own = targets[targets["period"].astype(str) == period]
-        found |= dict(zip(own["metric"].astype(str), own["target"].astype(float), strict=True))
-    return found
+    year = due[due["month"].between(month - 11, month)]
+    sums = year.groupby("billing")[["lost", "due"]].sum()
+    order = sorted(sums.index, key=lambda term: (not term.endswith("year"), -sums["due"][term], term))
+    return {
+        term if term.startswith("1 ") else f"{term}s": proportion(
+            int(sums["lost"][term]), int(sums["due"][term]),
+            level=level, of="renewal", sample=(month - 11, month),
+        )
+        for term in order
+    }  # fmt: skip
 
 
-def gross_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimate:
+def at_renewal(terms: Metrics) -> Metrics:
+    """Return the renewals of the first term as churn.at_renewal; nothing where no term was due.
+
+    Words: term, such as "1-year".
+
+    Args:
+        terms: Metrics of `renewals`.
+    """
+    for name in terms.recent:
+        term = name.removesuffix("s").replace(" ", "-")
+        sides = (terms.recent, terms.year)
+        return Metrics(*({"churn.at_renewal": side[name].saying(term=term)} for side in sides))
+    return Metrics({}, {})
+
+
+def renewal_table(terms: Metrics) -> Table:
+    """List renewals by term: term, due, not_renewed with its limits, year_before.
+
+    Args:
+        terms: Metrics of `renewals`.
+    """
+    rows = [
+        (term, one.n, one.value, one.low, one.high, one.compare.value if one.compare else NAN)
+        for term, one in terms.year.items()
+    ]
+    columns = ["term", "due", "not_renewed", "not_renewed_low", "not_renewed_high", "year_before"]
+    return Table(pd.DataFrame(rows, columns=columns), dict.fromkeys(columns[2::3], "percent"))
+
+
+def retention(moments: pd.DataFrame, month: int, *, level: float = 0.95) -> dict[str, Estimate]:
+    """Estimate gross and net revenue retention over the twelve months to a month's end.
+
+    Args:
+        moments: As from `tenure.measures.revenue.retention_moments`, not split by group.
+        month: The month.
+        level: Level of the intervals.
+
+    Returns:
+        mrr.gross_retention and mrr.net_retention; NaN where nobody paid a year ago.
+
+    Example:
+        >>> nothing = pd.DataFrame(columns=["month"])
+        >>> [estimate.n for estimate in retention(nothing, 24321).values()]
+        [0, 0]
+    """
+    rows = moments[moments["month"] == month].to_dict("records")
+    estimators = {"mrr.gross_retention": gross_retention, "mrr.net_retention": net_retention}
+    return {
+        name: replace(estimate(rows[0], level=level), sample=(month - 11, month)) if rows else NOTHING
+        for name, estimate in estimators.items()
+    }
+
+
+def gross_retention(moments: Mapping[Any, Any], *, level: float = 0.95) -> Estimate:
     """Estimate gross revenue retention: of what customers paid then, the share they still pay.
 
     What a customer pays counts up to what the same customer paid then, so it never passes 100 %. The
@@ -263,12 +239,12 @@ def gross_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estim
     return weighted_share(float(moments["kept"]), then, size, n, level=level, of="customer")
 
 
-def net_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimate:
+def net_retention(moments: Mapping[Any, Any], *, level: float = 0.95) -> Estimate:
     """Estimate net revenue retention: what the same customers pay now over what they paid then.
 
-    It is gross retention and, on top, what was added; its interval is made from both of theirs (Zou and
-    Donner 2008), that of what was added from the variance of a ratio of means (Cochran 1977, section 6.5),
-    symmetric on the logarithm.
+    It is gross retention plus what was added, of which the share is a / t for sums a and t over customers of
+    what they added and paid then. Its interval is made from both intervals (Zou and Donner 2008), that of a
+    share added from the variance of a ratio of means (Cochran 1977, section 6.5), symmetric on the logarithm.
 
     Args:
         moments: A row of `tenure.measures.revenue.retention_moments`.
@@ -282,53 +258,19 @@ def net_retention(moments: Mapping[str, Any], *, level: float = 0.95) -> Estimat
         (1.0, 0.882, 1.143)
     """
     kept = gross_retention(moments, level=level)
-    if not kept.known:
+    if not kept.known or moments["added"] <= 0:
         return kept
-    added, error = _added(moments)
+    n, then = int(moments["n"]), float(moments["paid_then"])
+    added = float(moments["added"]) / then
     value = kept.value + added
-    if added <= 0:
-        return kept
-    if math.isnan(error):
+    if n < 2:
         return replace(kept, value=value, low=NAN, high=NAN)
-    factor = math.exp(z_value(level) * error / added)
+    variance = float(moments["var_added"]) - 2 * added * float(moments["cov_added"])
+    variance += added**2 * float(moments["var_then"])
+    factor = math.exp(z_value(level) * math.sqrt(max(variance, 0.0) * n) / then / added)
     low = value - math.hypot(kept.value - kept.low, added - added / factor)
     high = value + math.hypot(kept.high - kept.value, added * factor - added)
     return replace(kept, value=value, low=low, high=high)
-
-
-def _added(moments: Mapping[str, Any]) -> tuple[float, float]:
-    """What was added over what was paid then, and the ratio's standard error."""
-    n, then = int(moments["n"]), float(moments["paid_then"])
-    ratio = float(moments["added"]) / then
-    if n < 2:
-        return ratio, NAN
-    variance = float(moments["var_added"]) - 2 * ratio * float(moments["cov_added"])
-    variance += ratio**2 * float(moments["var_then"])
-    return ratio, math.sqrt(max(variance, 0.0) * n) / then
-
-
-def retention(
-    moments: pd.DataFrame, month: int, *, back: int = 12, level: float = 0.95
-) -> dict[str, Estimate]:
-    """Return gross and net revenue retention of a month; NaN where nobody paid so long ago.
-
-    Args:
-        moments: As from `tenure.measures.revenue.retention_moments`, not split by group.
-        month: The month.
-        back: How many months were looked back.
-        level: Level of the intervals.
-
-    Example:
-        >>> nothing = pd.DataFrame(columns=["month"])
-        >>> [estimate.n for estimate in retention(nothing, 24321).values()]
-        [0, 0]
-    """
-    rows: list[dict[str, Any]] = moments[moments["month"] == month].to_dict("records")  # type: ignore[assignment]
-    estimators = {"mrr.gross_retention": gross_retention, "mrr.net_retention": net_retention}
-    return {
-        name: replace(estimate(rows[0], level=level), sample=(month - back + 1, month)) if rows else NOTHING
-        for name, estimate in estimators.items()
-    }
 
 
 def net_promoter_score(promoters: int, passives: int, detractors: int, *, level: float = 0.95) -> Estimate:
@@ -337,6 +279,9 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, *, level:
     The interval is the adjusted Wald's: three answers are added, three quarters of one each to promoters
     and detractors, and it is kept within -100 and 100 (Rocks 2016, "Interval estimation for the net
     promoter score").
+
+    Raises:
+        InputError: A count is negative.
 
     Example:
         >>> score = net_promoter_score(50, 30, 20)
@@ -347,13 +292,13 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, *, level:
     if min(promoters, passives, detractors) < 0:
         raise InputError("Promoters, passives and detractors are counts and must not be negative.")
     n = promoters + passives + detractors
-    about: dict[str, Any] = {"n": int(n), "of": "answer", "unit": "score", "level": level}
+    score = Estimate(NAN, n=int(n), of="answer", unit="score", level=level)
     if n == 0:
-        return Estimate(NAN, **about)
+        return score
     up, down = (promoters + 0.75) / (n + 3), (detractors + 0.75) / (n + 3)
     half = z_value(level) * math.sqrt((up + down - (up - down) ** 2) / (n + 3))
     low, high = np.clip([100 * (up - down - half), 100 * (up - down + half)], -100.0, 100.0).tolist()
-    return Estimate(100 * (promoters - detractors) / n, low, high, **about)
+    return replace(score, value=100 * (promoters - detractors) / n, low=low, high=high)
 
 
 def satisfaction(answers: pd.DataFrame | None, *, level: float = 0.95) -> dict[int, dict[str, Estimate]]:
@@ -375,15 +320,17 @@ def satisfaction(answers: pd.DataFrame | None, *, level: float = 0.95) -> dict[i
     """
     found = {}
     for row in [] if answers is None else answers.astype({"month": int}).to_dict("records"):
-        month = row["month"]
+        month, sample = row["month"], (row["month"], row["month"])
         score = net_promoter_score(row["promoters"], row["passives"], row["detractors"], level=level)
-        replied = proportion(int(row["answered"]), int(row["sent"]), level=level, of="survey")
-        both = {"nps.score": score, "nps.response_rate": replied}
-        found[month] = {name: replace(one, sample=(month, month)) for name, one in both.items()}
+        replied = proportion(int(row["answered"]), int(row["sent"]), level=level, of="survey", sample=sample)
+        found[month] = {
+            "nps.score": replace(score, sample=sample),
+            "nps.response_rate": replied,
+        }
     return found
 
 
-def trials(counts: pd.DataFrame, month: int, *, level: float = 0.95) -> Course:
+def trials(counts: pd.DataFrame, month: int, *, level: float = 0.95) -> Metrics:
     """Estimate the share of trials begun in the last three months that led to a payment.
 
     Args:
@@ -399,17 +346,16 @@ def trials(counts: pd.DataFrame, month: int, *, level: float = 0.95) -> Course:
         >>> trials(counts, 24321)["trials.conversion"].value
         0.4
     """
-
-    def at(last: int) -> dict[str, Estimate]:
+    found = {}
+    for last in (month, month - 3, month - 12):
         own = counts[counts["month"].between(last - 2, last)]
-        about = {"of": "trial", "sample": (last - 2, last)}
-        return {"trials.conversion": pooled(own, "converted", "ripe", level=level, **about)}  # type: ignore[arg-type]
-
-    return Course.of(at(month), at(month - 3), at(month - 12), "the three months before", month)
+        share = pooled(own, "converted", "ripe", level=level, of="trial", sample=(last - 2, last))
+        found[last] = {"trials.conversion": share}
+    return Metrics.of(found, month, back=3, label="the three months before")
 
 
 def acquisition_cost(spend: float, customers: int, *, level: float = 0.95, unit: str = "number") -> Estimate:
-    """Estimate what it costs to acquire a customer: money spent over customers acquired.
+    """Estimate what it costs to acquire a customer (CAC): money spent over customers acquired.
 
     The money is known; how many customers it brings is chance (exact Poisson limits of the count).
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
-from tenure.models.cohorts import cohort_label
+from tenure.models.months import quarter_label
 from tenure.money import minor_exponent
 from tenure.result import Estimate, Table
 from tenure.stats.lifetable import CAUSES, Array, spelled
@@ -224,7 +224,7 @@ def by_quarter(counts: pd.DataFrame) -> pd.DataFrame:
         >>> by_quarter(pd.DataFrame({"cohort": [2024 * 12 + 4]}))["quarter"].tolist()
         ['2024 Q2']
     """
-    quarters = {month: cohort_label(month // 3 * 3, "quarter") for month in counts["cohort"].unique()}
+    quarters = {month: quarter_label(month) for month in counts["cohort"].unique()}
     return counts.assign(quarter=counts["cohort"].map(quarters))
 
 

@@ -30,12 +30,12 @@ _COLORS = {
 
 
 def movements_over_time(
-    story: Any, *, annotations: pd.DataFrame | None = None, partial: bool = False
+    story: Any, annotations: pd.DataFrame | None = None, *, partial: bool = False
 ) -> Picture:
     """Draw what revenue gained and lost in each month as bars up and down, and the sum as a line.
 
     Args:
-        story: As from `tenure.models.movements.story`: a row a month with date, new, reactivation, expansion,
+        story: As from `tenure.models.movements.story`: by month date, new, reactivation, expansion,
             contraction, churn and other (pauses and exchange rates), signed.
         annotations: What happened (date, label); numbered in the picture and named below.
         partial: Whether the last month still runs; its bars are pale.
@@ -130,7 +130,7 @@ def churn_by_group(groups: Table, apart: Estimate, everybody: Estimate) -> Pictu
 
 
 def retention_lines(lines: Table) -> Picture:
-    """Draw gross and net revenue retention over the months, as from `tenure.models.known.retention_lines`."""
+    """Draw gross and net revenue retention by month, lines "net" and "gross" of `metrics.trend`."""
     if len(lines) == 0:
         return Picture.nothing(say("Revenue retention can be drawn once customers have paid for a year."))
     last = lines.frame.groupby("group", sort=False)[["value"]].last()["value"]
@@ -150,7 +150,7 @@ def active_users(weekly: Table) -> Picture:
 
 
 def score_line(lines: Table, target: float | None = None) -> Picture:
-    """Draw a score over the months, as from `tenure.models.known.trend`, beside what was aimed for."""
+    """Draw a score over the months, as from `tenure.models.metrics.trend`, beside its target."""
     if len(lines) == 0:
         return Picture.nothing(say("There is no score to draw yet."))
     subtitle = say("Net promoter score by month of the question (shaded: 95% interval)")
@@ -158,7 +158,7 @@ def score_line(lines: Table, target: float | None = None) -> Picture:
 
 
 def revenue_left(cohorts: Table) -> Picture:
-    """Draw what cohorts still pay of their first month, as from `tenure.models.payback.revenue_matrix`."""
+    """Draw which share of their first month's revenue cohorts still pay, as from `payback.revenue_matrix`."""
     if len(cohorts) == 0:
         return Picture.nothing(say("No cohort has been observed from its first month yet."))
     subtitle = say("Share of the first month's revenue by starting month; blank: too young to tell")

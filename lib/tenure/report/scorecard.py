@@ -15,7 +15,7 @@ def scorecard(card: Any, *, caption: str) -> None:
     """Show metrics with their intervals, comparisons and targets, each in its unit.
 
     Args:
-        card: As from `tenure.models.rates.scorecard`: metric, unit, now, low, high, counted (whether it has
+        card: As from `tenure.models.metrics.scorecard`: metric, unit, now, low, high, counted (whether it has
             no interval), n, of, before, against_before, year_ago, against_year_ago, target, met.
         caption: What the table shows.
     """
