@@ -203,11 +203,11 @@ def test_a_run_lists_what_the_last_one_published_otherwise_and_leaves_out_what_i
         .isin(["new", "balance"])
         .all()
     )
-    assert "than the run of Jul 31, 2026 published them" in words
-    listed = words[words.index("than the run of") :]
+    assert "differ from what the run of Jul 31, 2026 published" in words
+    listed = words[words.index("differ from what the run of") :]
     assert "€123" in listed
     assert "added, changed or removed since" in listed
-    assert "past due then has not paid since" in listed
+    assert "past due then have not paid since" in listed
 
 
 def test_yen_are_no_cents(run):
