@@ -271,6 +271,7 @@ def open_workbook(
         "start_to": days["start_to"],
         "observed_from": source.observed_from,
         "policy": policy,
+        "lag_days": economics.spend_lag,
         **{name: names[name] for name in ("period", "min_group") if name in names},
     }
     wanted = names.get("reporting_currency", "") or economics.currency or currency
