@@ -236,7 +236,7 @@ def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money:
         if inside != outside:  # rare things differ in how rare they are, which the middle does not show
             lines.append(
                 f"{words[:1].upper() + words[1:]}: {inside} against {outside} of others "
-                f"(effect {fmt.number(row['g'], 1, signed=True)}, "
+                f"(effect {fmt.value(row['g'], 'number', digits=1, signed=True)}, "
                 f"{fmt.interval(round(row['g_low'], 1), round(row['g_high'], 1), 'number')})"
             )
     return lines[:_TRAITS]
@@ -248,7 +248,7 @@ def _common(common: pd.DataFrame, name: str) -> list[str]:
     mine = common[(common["segment"] == name) & (common["ratio_low"] > 1)]
     mine = mine.sort_values("ratio", ascending=False, kind="stable").head(_TRAITS)
     return [
-        f"{str(row['characteristic']).replace('_', ' ')}: {row['level']} {fmt.ratio(row['ratio'])} "
+        f"{str(row['characteristic']).replace('_', ' ')}: {row['level']} {fmt.value(row['ratio'], 'ratio')} "
         f"({fmt.interval(row['ratio_low'], row['ratio_high'], 'ratio')})"
         for row in mine.to_dict("records")
     ]

@@ -74,7 +74,7 @@ def retention_heatmap(
             old = max(0, len(there) - 13)
             takeaway = say(
                 "After {age}, {now} of {new} are still there, and {before} of {old}",
-                age=fmt.duration(int(age), "months") if age.isdigit() else age,
+                age=fmt.value(int(age), "months") if age.isdigit() else age,
                 now=(there.iloc[-1], unit), new=there.index[-1],
                 before=(there.iloc[old], unit), old=there.index[old],
             )  # fmt: skip
@@ -116,9 +116,9 @@ def forest(
 
     def write(row: Row) -> str:
         if not row.ends:
-            return fmt.ratio(row.value)
+            return fmt.value(row.value, "ratio")
         ends = fmt.interval(row.low, row.high, "ratio")
-        return f"{fmt.ratio(row.value, 2 if row.value < 10 else 1)} ({ends})"
+        return f"{fmt.value(row.value, 'ratio', digits=2 if row.value < 10 else 1)} ({ends})"
 
     def draw(width: float) -> Figure:
         figure, axes = draw_rows(rows, write, 1, width)
@@ -405,4 +405,4 @@ def _ratio_axis(axes: Axes, marks: list[float]) -> None:
     axes.axvline(1, color=INK, lw=1, zorder=0.6)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.ratio(tick)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.value(tick, "ratio")))

@@ -88,7 +88,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     at = int(reached[min(1, len(reached) - 1)])
     there = known[known["period"] == at].sort_values("survival", ascending=False, kind="stable")
     shares = list(zip(there["group"], there["survival"], strict=True))
-    (first, most), (last, least), time = shares[0], shares[-1], fmt.duration(at, life.unit)
+    (first, most), (last, least), time = shares[0], shares[-1], fmt.value(at, life.unit)
     if len(shares) > 1:
         takeaway = say(
             "After {time}, {most} of {first} are still there and {least} of {last}",
@@ -98,7 +98,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     else:
         takeaway = say("{share} are still there after {time}", share=(most, "percent"), time=time)
         marks = known[known["period"].isin([1, at // 2, at])]
-        path = [(fmt.duration(row.period, life.unit), row.survival) for row in marks.itertuples()]
+        path = [(fmt.value(row.period, life.unit), row.survival) for row in marks.itertuples()]
         alt = f"Survival curve: share still there after {listed(path, 'percent')}."
     subtitle = f"Share still subscribed by {life.unit} since the start"
     return _picture(draw, title or takeaway, alt, life, "survival", subtitle)
@@ -195,7 +195,7 @@ def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = 
     sentence = _LOST.get(cause, "{share} are lost to {cause} within {time}")
     if several:
         sentence = "Most are lost in {group}: {share} within {time} ({cause})"
-    time = fmt.duration(life.last, life.unit)
+    time = fmt.value(life.last, life.unit)
     takeaway = say(sentence, group=group, cause=cause, share=(share, "percent"), time=time)
     said = [(f"{one} {why}" if several else why, part) for (one, why), part in reached.items()]
     alt = f"Share of new subscribers lost by cause within {time}: {listed(said, 'percent', 9)}."
@@ -253,7 +253,7 @@ def _axes(
     if first and 1 not in ticks:
         ticks.insert(0, 1)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.count(round(tick))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.value(round(tick), "count")))
     axes.set_xlim(first - (0.4 if first else 0), last + (0.4 if first else 0.15))
     unit = life.unit.capitalize()
     axes.set_xlabel(f"{unit.removesuffix('s')} of the subscription" if first else f"{unit} since the start")
@@ -265,7 +265,9 @@ def _at_risk(axes: Axes, frame: pd.DataFrame, groups: Sequence[str], chosen: Map
     counts = frame.set_index(["group", "period"])["at_risk"].to_dict()
     ticks = [int(tick) for tick in axes.get_xticks()]
     numbers = {(g, tick): counts.get((g, tick + 1)) for g in groups for tick in ticks}
-    words = {key: "" if fmt.missing(number) else fmt.count(number) for key, number in numbers.items()}
+    words = {
+        key: "" if fmt.missing(number) else fmt.value(number, "count") for key, number in numbers.items()
+    }
     aside = 8 + 2.7 * max(len(words[group, ticks[0]]) for group in groups)
     style.note(axes, "Still observed", (0, 0), (-aside, -40), "xaxis", ha="right", va="center")
     for place, group in enumerate(groups):

@@ -5,26 +5,20 @@ from __future__ import annotations
 import ast
 import copy
 import datetime as dt
+import html
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
-from tenure.report.findings import (
-    describe_comparison,
-    describe_evidence,
-    describe_target,
-    read_findings,
-)
+from tenure.report.findings import evidence, read_findings
 from tenure.report.terms import TERMS, terms_in
 from tenure.sources.address import redact
-
-if TYPE_CHECKING:
-    from nbconvert.exporters import HTMLExporter
 
 _TEMPLATES = Path(__file__).parent
 _SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
@@ -40,13 +34,10 @@ def render(notebook: Any, *, run: Mapping[str, Any] | None = None) -> str:
         run: How it was made, shown at the end: any of "started", "finished" (ISO times), "seconds", "data",
             "fingerprint", "commit", "parameters" (dict), "versions" (dict) and further words.
 
-    Returns:
-        The page.
-
     Raises:
         InputError: A figure has no alternative text, or a finding is said twice.
     """
-    return _export(notebook, run or {}, failure=None)
+    return _export(notebook, run or {}, None)
 
 
 def render_failure(
@@ -55,7 +46,7 @@ def render_failure(
     sentence: str,
     *,
     run: Mapping[str, Any] | None = None,
-    state: str = "failed",
+    state: Literal["failed", "not applicable"] = "failed",
 ) -> str:
     """Render the page of a report that could not be made, with all that was made before it stopped.
 
@@ -64,18 +55,12 @@ def render_failure(
         name: The report's name, for where the notebook has no title.
         sentence: Why it stopped, for people.
         run: As for :func:`render`.
-        state: "failed" or "not applicable".
-
-    Returns:
-        The page.
+        state: What became of it.
     """
     import nbformat
 
-    if state not in ("failed", "not applicable"):
-        raise InputError(f"A report's state may be 'failed' or 'not applicable', not {state!r}.")
-    node = notebook if notebook is not None else nbformat.v4.new_notebook()
-    failure = {"name": name, "sentence": redact(sentence), "state": state}
-    return _export(node, run or {}, failure=failure)
+    node = nbformat.v4.new_notebook() if notebook is None else notebook
+    return _export(node, run or {}, {"name": name, "sentence": redact(sentence), "state": state})
 
 
 def parameters(notebook: Any) -> list[dict[str, Any]]:
@@ -98,28 +83,14 @@ def parameters(notebook: Any) -> list[dict[str, Any]]:
     ]
 
 
-def slug(words: str, taken: dict[str, int]) -> str:
-    """Return an id for a heading, unlike those taken; the same headings give the same ids.
-
-    Example:
-        >>> taken = {}
-        >>> slug("Who leaves, and when?", taken), slug("Who leaves, and when?", taken)
-        ('who-leaves-and-when', 'who-leaves-and-when-2')
-    """
-    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
-    base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "section"
-    name, number = base, 1
-    while name in taken:
-        number += 1
-        name = f"{base}-{number}"
-    taken[name] = 1
-    return name
-
-
 def card(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page shows of a finding: its number, words and the geometry of its interval."""
-    value, unit = _split(record["shown"]["value"])
-    interval, count = describe_evidence(record)
+    shown, verdict = record["shown"]["value"], record.get("verdict", "")
+    # A number stands apart from the word behind it: "14.2 months".
+    number, _, word = shown.rpartition(" ")
+    value, unit = (number, word) if re.search(r"\d$", number) and word.isalpha() else (shown, "")
+    up, down = ("▲", "▼") if record.get("better") != "down" else ("▼", "▲")
+    marks = {"better": up, "worse": down, "higher": "▲", "lower": "▼", "no clear change": "≈"}
     return {
         "id": record["id"],
         "anchor": "finding-" + record["id"].replace(".", "-").replace("_", "-"),
@@ -127,18 +98,9 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
         "value": value,
         "unit": unit,
         "available": record.get("value") is not None,
-        "interval": interval,
-        "count": count,
-        "against": describe_comparison(record).removeprefix(record.get("verdict", "")).strip(),
-        "verdict": record.get("verdict", ""),
-        "mark": {
-            "better": "▲" if record.get("better") == "up" else "▼",
-            "worse": "▼" if record.get("better") == "up" else "▲",
-            "higher": "▲",
-            "lower": "▼",
-            "no clear change": "≈",
-        }.get(record.get("verdict", ""), ""),
-        "target": describe_target(record),
+        **evidence(record),
+        "verdict": verdict,
+        "mark": marks.get(verdict, ""),
         "bar": _bar(record),
     }
 
@@ -151,62 +113,49 @@ def stylesheet() -> str:
 def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, Any]]:
     """Return the lines of *How this was made*: a label and its words."""
     papermill = (notebook or {}).get("metadata", {}).get("papermill", {})
-    labels = {"id": "Run", "seconds": "Took", "fingerprint": "Data fingerprint"}
+    labels = {"id": "Run", "run": "Run", "seconds": "Took", "fingerprint": "Data fingerprint"}
     order = ("id", "started", "finished", "seconds", "data", "fingerprint", "notebook", "commit", "versions")
-    facts = {
-        **dict.fromkeys(order),
-        "started": papermill.get("start_time"),
-        "seconds": papermill.get("duration"),
-        **{"id" if name == "run" else name: fact for name, fact in run.items() if name != "parameters"},
-    }
+    own = {"started": papermill.get("start_time"), "seconds": papermill.get("duration")}
+    facts = {**dict.fromkeys(order), **own, **{"id" if name == "run" else name: run[name] for name in run}}
     lines = []
     for name, fact in facts.items():
-        if fact is None or fact == "" or fact == {}:
+        if fact is None or fact == "" or fact == {} or name == "parameters":
             continue
         if isinstance(fact, Mapping):
             words = [f"{key} {redact(_words(item))}" for key, item in fact.items()]
         elif name in ("started", "finished"):
             words = [moment(fact)]
+        elif name == "seconds":
+            words = [f"{fmt.value(float(fact), 'number')} seconds"]
         else:
-            words = [f"{fmt.number(float(fact))} seconds" if name == "seconds" else redact(_words(fact))]
+            words = [redact(_words(fact))]
         lines.append({"label": labels.get(name, name.replace("_", " ").capitalize()), "words": words})
     return lines
 
 
 def _export(notebook: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) -> str:
     import nbformat
-
-    node = copy.deepcopy(nbformat.from_dict(notebook))
-    exporter = _exporter()
-    node.metadata["report"] = _page(node, run, failure)
-    page, _ = exporter.from_notebook_node(node)
-    return page
-
-
-def _exporter() -> HTMLExporter:
-    """Make the exporter: nbconvert's, with our template, and escaping by default."""
     from nbconvert.exporters import HTMLExporter
     from traitlets.config import Config
 
-    class ReportExporter(HTMLExporter):
-        def _create_environment(self) -> Any:
-            environment = super()._create_environment()
-            environment.autoescape = True
-            return environment
-
+    node = copy.deepcopy(nbformat.from_dict(notebook))
+    node.metadata["report"] = _page(node, run, failure)
     priority = ["image/png", "text/html", "text/markdown", "text/latex", "text/plain"]
-    return ReportExporter(
+    exporter = HTMLExporter(
         template_name="template",
         extra_template_basedirs=[str(_TEMPLATES)],
         config=Config({"NbConvertBase": {"display_data_priority": priority}}),
     )
+    exporter.environment.autoescape = True
+    page, _ = exporter.from_notebook_node(node)
+    return page
 
 
 def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) -> dict[str, Any]:
     """Prepare the cells for the template and return what the page shows around them."""
     # Ids of the template's own.
-    own = "main contents in-short what-happened warnings left-out glossary how-this-was-made"
-    taken = dict.fromkeys(own.split(), 1)
+    taken = {"main", "contents", "in-short", "what-happened", "warnings", "left-out", "glossary"}
+    taken.add("how-this-was-made")
     headings: list[dict[str, Any]] = []
     title, lead = "", ""
     try:
@@ -225,7 +174,13 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
                 lead, source = _first_paragraph(source)
             cell.metadata["page"] = _markdown(source, taken, headings, cell.get("attachments", {}))
         elif cell.cell_type == "code":
-            _prepare_code(cell, parts, node)
+            tags = {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", []))
+            cell.metadata["hide"] = bool(tags) or not cell.source.strip()
+            cell.metadata["source"] = redact(cell.source)
+            # Records are taken out of the outputs; what readers see stays in place.
+            cell["outputs"] = [
+                output for output in cell.get("outputs", []) if _keeps(output, cell, parts, node)
+            ]
     _describe_figures(node, failure is not None)
     name = str(failure["name"]) if failure else str(node.metadata.get("title", "Report"))
     terms = [(term, TERMS[term]) for term in sorted(set(parts["terms"]), key=str.lower)]
@@ -247,21 +202,15 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     }
 
 
-def _prepare_code(cell: Any, parts: dict[str, Any], node: Any) -> None:
-    """Take the records out of a cell's outputs, and leave in place what readers see there."""
-    tags = cell.metadata.get("tags", [])
-    cell.metadata["hide"] = "parameters" in tags or "injected-parameters" in tags or not cell.source.strip()
-    cell.metadata["source"] = redact(cell.source)
-    cell["outputs"] = [output for output in cell.get("outputs", []) if _keeps(output, cell, parts, node)]
-
-
 def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
     """Prepare an output for the template; say whether readers see anything of it where it stands."""
+    from nbconvert.filters import strip_ansi
+
     if output.output_type == "stream":
-        output["text"] = redact(_clean_terminal(output.text))
+        output["text"] = redact(strip_ansi(output.text))
         return bool(output.name != "stderr")
     if output.output_type == "error":
-        output["traceback"] = [redact(_clean_terminal(line)) for line in output.traceback]
+        output["traceback"] = [redact(strip_ansi(line)) for line in output.traceback]
         first = not cell.metadata.get("error")
         cell.metadata["error"] = True
         return first
@@ -288,7 +237,7 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
     elif "text/html" in data and "image/png" not in data:
         data["text/html"] = _safe(data["text/html"])
     elif "text/markdown" in data:
-        output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], {}, [], {})}
+        output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], set(), [], {})}
     return True
 
 
@@ -302,31 +251,29 @@ def _readable(node: Any) -> str:
 
 
 def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Where the report stopped, and why."""
     if failure is None:
         return None
-    found: dict[str, Any] = {**failure, "where": "", "source": "", "traceback": "", "anchor": ""}
     heading = ""
     for number, cell in enumerate(node.cells, start=1):
         if cell.cell_type == "markdown":
-            for line in cell.source.splitlines():
-                if re.match(r"#{2,3} ", line):
-                    heading = _plain_text(line.lstrip("#").strip())
-        for output in cell.get("outputs", []) if cell.cell_type == "code" else []:
+            for line in re.findall(r"^#{2,3} (.*)$", cell.source, re.MULTILINE):
+                heading = f", in “{_plain_text(line)}”"
+        for output in cell.get("outputs", []):
             if output.output_type == "error":
-                found["where"] = f"cell {number}" + (f", in “{heading}”" if heading else "")
-                found["source"] = cell.metadata.get("source", "")
-                found["traceback"] = "\n".join(output.get("traceback", []))
-                return found
-    return found
+                where = {"where": f"cell {number}{heading}", "source": cell.metadata.source}
+                return {**failure, **where, "traceback": "\n".join(output.traceback)}
+    return {**failure, "where": ""}
 
 
 def _describe_figures(node: Any, failed: bool) -> None:
     """Refuse a picture without words; where the report failed anyhow, say only that it has none."""
+    pictures = ("image/png", "image/svg+xml", "image/jpeg", "image/gif")
     for cell in node.cells:
         for output in cell.get("outputs", []):
-            for media in ("image/png", "image/svg+xml", "image/jpeg", "image/gif"):
-                about = output.get("metadata", {}).get(media) or {}
-                if media not in output.get("data", {}) or str(about.get("alt", "")).strip():
+            for media in set(pictures) & set(output.get("data", {})):
+                about = output.metadata.get(media) or {}
+                if str(about.get("alt", "")).strip():
                     continue
                 if not failed:
                     first = next((line for line in cell.source.splitlines() if line.strip()), "")
@@ -337,7 +284,23 @@ def _describe_figures(node: Any, failed: bool) -> None:
                 output.metadata[media] = {**about, "alt": "A figure without description"}
 
 
-def _markdown(source: str, taken: dict[str, int], headings: list[dict[str, Any]], attachments: Any) -> str:
+def _slug(words: str, taken: set[str]) -> str:
+    """An id for a heading, unlike those taken; the same headings give the same ids.
+
+    Example:
+        >>> taken = set()
+        >>> _slug("Who leaves, and when?", taken), _slug("Who leaves, and when?", taken)
+        ('who-leaves-and-when', 'who-leaves-and-when-2')
+    """
+    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "section"
+    names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name
+
+
+def _markdown(source: str, taken: set[str], headings: list[dict[str, Any]], attachments: Any) -> str:
     """Return Markdown as HTML: tags are shown, formulas are MathML, headings have ids and begin at h2."""
     from latex2mathml.converter import convert
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -345,7 +308,7 @@ def _markdown(source: str, taken: dict[str, int], headings: list[dict[str, Any]]
     class Renderer(IPythonRenderer):
         def heading(self, text: str, level: int, **_: Any) -> str:
             words = _plain_text(re.sub(r"<[^>]+>", "", text))
-            name = slug(words, taken)
+            name = _slug(words, taken)
             level = max(2, level)
             headings.append({"id": name, "words": words, "level": level})
             return f'<h{level} id="{name}">{text}</h{level}>\n'
@@ -405,9 +368,9 @@ def _safe(page: str) -> str:
         "a abbr b br caption code dd details div dl dt em h3 h4 i li ol p pre small span strong sub summary "
         "sup table tbody td tfoot th thead tr ul svg line polyline"
     )
-    kept = {"class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href"}
-    # Lines of a small curve: numbers only, nothing that could fetch or run.
-    drawn = {
+    attributes = {
+        "*": {"class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href"},
+        # Lines of a small curve: numbers only, nothing that could fetch or run.
         "svg": {"viewBox", "preserveAspectRatio"},
         "line": {"x1", "x2", "y1", "y2"},
         "polyline": {"points"},
@@ -416,7 +379,7 @@ def _safe(page: str) -> str:
         page,
         tags=set(allowed.split()),
         clean_content_tags={"style", "script"},
-        attributes={"*": kept, **drawn},
+        attributes=attributes,
         url_schemes={"http", "https", "mailto"},
         link_rel=None,
     )
@@ -439,15 +402,7 @@ def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:
     return {name: round(100 * (mark - start) / span, 2) for name, mark in place.items() if mark is not None}
 
 
-def _split(shown: str) -> tuple[str, str]:
-    """Part a number from the word behind it: "14.2 months"."""
-    number, _, word = shown.rpartition(" ")
-    return (number, word) if re.search(r"\d$", number) and word.isalpha() else (shown, "")
-
-
 def _plain_text(words: str) -> str:
-    import html
-
     return html.unescape(re.sub(r"[*_`]", "", words)).strip()
 
 
@@ -459,10 +414,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
-
-
-def _clean_terminal(words: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", words)
 
 
 def moment(value: Any) -> str:

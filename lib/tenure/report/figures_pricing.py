@@ -75,7 +75,7 @@ def value_by_price(curve: Any, value: Any) -> Picture:
     months, best, naive = curve.horizon, curve.best, curve.cost_of_naive.words["naive"]
     marks = [("best", best.value), ("churn ignored", naive.value)]
     dots = value.table.frame.dropna(subset="value")
-    title = f"A visitor is worth most at {fmt.shown(best)}, within {fmt.duration(months, 'months')}"
+    title = f"A visitor is worth most at {fmt.shown(best)}, within {fmt.value(months, 'months')}"
     alt = f"{title}; with churn ignored the best price seems to be {fmt.shown(naive)}. Value by price: "
     ends = dots[["price", "value", "value_low", "value_high"]].set_axis(["x", "y", "low", "high"], axis=1)
     lines = {"value": "with churn", "value_churn_ignored": "churn ignored"}

@@ -76,13 +76,13 @@ def evidence(groups: Any) -> Picture:
             axes.plot(part["k"], part["cloud"], color=color, lw=1.2, ls=(0, (2, 2)), alpha=0.75)
             ends.append((name, float(part["k"].iloc[-1]), float(part["strength"].iloc[-1]), color))
         axes.axhline(STRENGTH, color=MUTED, lw=1, ls=(0, (4, 3)))
-        words = f"asked for: {fmt.number(STRENGTH)}"
+        words = f"asked for: {fmt.value(STRENGTH, 'number')}"
         style.note(axes, words, (1, STRENGTH), (0, 3), "yaxis", ha="right")
         if groups.k > 1:
             row = table[(table["family"] == groups.family) & (table["k"] == groups.k)]
             place = (float(groups.k), float(row["strength"].iloc[0]))
             axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6)
-            words = f"chosen: {fmt.count(groups.k)}"
+            words = f"chosen: {fmt.value(groups.k, 'count')}"
             style.note(axes, words, place, (0, 10), color=INK, weight="bold")
         axes.set_ylim(0, 1.12)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -96,7 +96,9 @@ def evidence(groups: Any) -> Picture:
     title = say("The most groups that are surely found again: {k}", k=groups.k)
     if groups.k < 2:
         title = say("No number of groups is surely found again")
-    said = "; ".join(f"{row.family} {row.k}: {fmt.number(row.strength)}" for row in table.itertuples())
+    said = "; ".join(
+        f"{row.family} {row.k}: {fmt.value(row.strength, 'number')}" for row in table.itertuples()
+    )
     return Picture(
         draw,
         title,
@@ -120,7 +122,9 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
     strongest = grid.abs().max(axis=1).sort_values(ascending=False).index[:16]
     grid = grid.loc[strongest, list(dict.fromkeys(profile["segment"]))]
     top = profile.dropna(subset=["g"]).sort_values("g").groupby("segment").tail(2)
-    said = fmt.join(f"{row.segment}: {row.trait} {fmt.score(row.g, signed=True)}" for row in top.itertuples())
+    said = fmt.join(
+        f"{row.segment}: {row.trait} {fmt.value(row.g, 'score', signed=True)}" for row in top.itertuples()
+    )
     return Picture(
         lambda width: _heatmap(grid, "score", width),
         say("What sets the groups apart"),
@@ -223,7 +227,7 @@ def lorenz(spread: Any) -> Picture:
         axes.set_xlabel("Share of customers, from those who pay least")
         return figure
 
-    words = {"top": fmt.percent(top), "gini": fmt.number(spread.gini.value)}
+    words = {"top": fmt.percent(top), "gini": fmt.value(spread.gini.value, "number")}
     return Picture(
         draw,
         say("The tenth of customers who pay most bring {top} of the revenue", **words),
@@ -320,7 +324,7 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
                 axes.bar(x + (0.015 if side == 0 else -0.015), high - low, 0.03, low, color=chosen[name])
             places = style.spread([sum(stacks[side][n]) / 2 for n in there], height * 0.062, 0, height)
             for name, place in zip(there, places, strict=True):
-                words = f"{style.shorten(name, 26)}  {fmt.count(totals[side][name])}"
+                words = f"{style.shorten(name, 26)}  {fmt.value(totals[side][name], 'count')}"
                 color, shift = style.on_white(chosen[name]), (-5 if side == 0 else 5, 0)
                 style.note(axes, words, (x, place), shift, ha=ha, va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
@@ -332,7 +336,7 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
 
     most = moved.gains.frame.nlargest(5, "customers")
     said = fmt.join(
-        f"“{row.before}” to “{row.after}” {fmt.count(row.customers)}" for row in most.itertuples()
+        f"“{row.before}” to “{row.after}” {fmt.value(row.customers, 'count')}" for row in most.itertuples()
     )
     return Picture(
         draw,

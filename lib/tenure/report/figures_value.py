@@ -50,7 +50,7 @@ def projection(curves: Any, *, subtitle: str = "Share of customers by months sin
 
     ends = frame[frame["month"] == frame.groupby("group")["month"].transform("max")]
     shares = sorted(zip(ends["group"], ends["fitted"], strict=True), key=lambda end: -end[1])
-    time = fmt.duration(last, "months")
+    time = fmt.value(last, "months")
     words = {"time": time, "share": fmt.percent(shares[0][1]), "group": shares[0][0]}
     takeaway = say("After {time} {share} of {group} are expected to be there still", **words)
     alt = f"Share of customers still there, observed and fitted. After {time}: {listed(shares, 'percent')}."
@@ -196,7 +196,7 @@ def _months(axes: Axes, last: float) -> None:
 
     step = next((step for step in (1, 3, 6, 12, 24, 36, 60) if last / step <= 6), 120)
     axes.xaxis.set_major_locator(FixedLocator([float(k) for k in range(0, int(last) + 1, step)]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.count(round(tick))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.value(round(tick), "count")))
     axes.tick_params(axis="x", labelcolor=MUTED)
     axes.set_xlim(0, last)
     axes.grid(axis="x", visible=False)

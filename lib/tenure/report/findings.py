@@ -211,41 +211,32 @@ def describe(record: Mapping[str, Any]) -> str:
         >>> describe(asdict(make_finding("a.b", "{value}", life)))
         '95% interval 2 to 4 months · based on 1,200 customers'
     """
-    parts = (*describe_evidence(record), describe_comparison(record), describe_target(record))
-    return " · ".join(filter(None, parts))
+    parts = evidence(record)
+    compared = f"{record.get('verdict', '')} {parts['against']}".strip()
+    return " · ".join(part for part in (parts["interval"], parts["count"], compared, parts["target"]) if part)
 
 
-def describe_evidence(record: Mapping[str, Any]) -> tuple[str, str]:
-    """Say a finding's interval, and how many of what it is based on; "" for what is not known."""
-    shown, of, interval, count = record.get("shown", {}), record.get("of"), "", ""
+def evidence(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a finding rests on, in words: its interval, n, what it is compared with, and its target."""
+    shown: Mapping[str, str] = record["shown"]
+    value, better, target = (record.get(name) for name in ("value", "better", "target"))
+    parts = dict.fromkeys(("interval", "count", "against", "target"), "")
     if record.get("low") is not None or record.get("high") is not None:
-        interval = f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}"
+        parts["interval"] = f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}"
     if record.get("n") is not None:
-        count = f"based on {things(record['n'], of) if of else shown['n']}"
-    return interval, count
-
-
-def describe_comparison(record: Mapping[str, Any]) -> str:
-    """Say how a finding compares: "worse than 4.6% in the month before"."""
-    if record.get("compare") is None:
-        return ""
-    against, label, verdict = record["shown"]["compare"], record.get("compare_label"), record.get("verdict")
-    against = f"{against} ({label})" if label else against
-    if verdict in ("better", "worse", "higher", "lower"):
-        return f"{verdict} than {against}"
-    return f"{verdict} from {against}" if verdict else f"compared with {against}"
-
-
-def describe_target(record: Mapping[str, Any]) -> str:
-    """Say whether a finding meets its target."""
-    target, value, better = record.get("target"), record.get("value"), record.get("better")
-    if target is None:
-        return ""
-    words = f"target {record['shown']['target']}"
-    if value is None or better is None:
-        return words
-    met = value >= target if better == "up" else value <= target
-    return f"{words} {'met' if met else 'missed'}"
+        n = things(record["n"], record["of"]) if record.get("of") else shown["n"]
+        parts["count"] = f"based on {n}"
+    if record.get("compare") is not None:
+        clear = {"no clear change": "from", "": "compared with"}.get(record.get("verdict", ""), "than")
+        label = f" ({record['compare_label']})" if record.get("compare_label") else ""
+        parts["against"] = f"{clear} {shown['compare']}{label}"
+    if target is not None:
+        parts["target"] = f"target {shown['target']}"
+        if value is not None and better is not None:
+            parts["target"] += (
+                " met" if (value >= target if better == "up" else value <= target) else " missed"
+            )
+    return parts
 
 
 def read_findings(notebook: Any) -> list[dict[str, Any]]:
@@ -292,7 +283,7 @@ def _shown(estimate: Estimate, target: Any) -> dict[str, str]:
         "low": fmt.value(estimate.low, unit),
         "high": fmt.value(estimate.high, unit),
         "interval": fmt.interval(estimate.low, estimate.high, unit),
-        "n": fmt.count(estimate.n),
+        "n": fmt.value(estimate.n, "count"),
         "compare": fmt.value(than and than.value, unit),
         "compare_label": estimate.compare_label,
         "difference": fmt.value(moved.value, moved.unit, signed=True) if moved else fmt.NOT_AVAILABLE,

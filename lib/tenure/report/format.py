@@ -5,7 +5,7 @@ All functions are pure: a value in, a string out. What is missing (None, NaN, Na
 else it is English. Shares ("percent") and their differences ("points") are fractions, money minor units.
 
 Example:
-    >>> percent(0.0512), money(123_456_789, "EUR"), duration(14.23, "months")
+    >>> percent(0.0512), money(123_456_789, "EUR"), value(14.23, "months")
     ('5.1%', '€1.23M', '14.2 months')
     >>> interval(0.048, 0.055, "percent"), interval(11.0, float("inf"), "months")
     ('4.8% to 5.5%', '11 months or more')
@@ -77,95 +77,22 @@ def missing(value: Any) -> bool:
         return False
 
 
-def percent(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
+def percent(fraction: Any, *, signed: bool = False) -> str:
     """Format a fraction as a percentage: one decimal, two below one percent.
 
     Example:
         >>> percent(0.0512), percent(1), percent(0.00512), percent(-0.3), percent(0.00002)
         ('5.1%', '100%', '0.51%', '−30%', '<0.01%')
     """
-    return _value(value, "percent", signed=signed, digits=digits)
-
-
-def points(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
-    """Format a difference of two fractions as percentage points.
-
-    Example:
-        >>> points(0.012), points(-0.0035, signed=True), points(0.01)
-        ('1.2 points', '−0.35 points', '1 point')
-    """
-    return _value(value, "points", signed=signed, digits=digits)
-
-
-def count(value: Any, *, signed: bool = False) -> str:
-    """Format a number of things.
-
-    Example:
-        >>> count(12345), count(-3), count(2.5)
-        ('12,345', '−3', '2.5')
-    """
-    return _value(value, "count", signed=signed)
-
-
-def number(value: Any, digits: int | None = None, *, signed: bool = False) -> str:
-    """Format a plain number to three significant digits or all its whole ones; two below one.
-
-    Example:
-        >>> number(1234.56), number(12.34), number(1.234), number(0.01234), number(7)
-        ('1,235', '12.3', '1.23', '0.012', '7')
-    """
-    return _value(value, "number", signed=signed, digits=digits)
-
-
-def ratio(value: Any, digits: int | None = None) -> str:
-    """Format one quantity as a multiple of another.
-
-    Example:
-        >>> ratio(1.8), ratio(0.654), ratio(12.34), ratio(2)
-        ('1.8×', '0.65×', '12.3×', '2×')
-    """
-    return _value(value, "ratio", digits=digits)
-
-
-def score(value: Any, *, signed: bool = False) -> str:
-    """Format a score such as an NPS.
-
-    Example:
-        >>> score(30.04), score(-12.26)
-        ('30', '−12.3')
-    """
-    return _value(value, "score", signed=signed)
-
-
-def duration(value: Any, unit: str) -> str:
-    """Format a length of time in days, weeks, months or years.
-
-    Example:
-        >>> duration(14.23, "months"), duration(1, "month"), duration(0.55, "years"), duration(140.2, "days")
-        ('14.2 months', '1 month', '0.55 years', '140 days')
-    """
-    units = {**{unit: unit for unit in _DURATIONS}, **{unit.removesuffix("s"): unit for unit in _DURATIONS}}
-    if unit not in units:
-        raise InputError(f"There is no unit of time {unit!r}; use one of {', '.join(_DURATIONS)}.")
-    return _value(value, units[unit])
-
-
-def currency_exponent(currency: str) -> int:
-    """Return how many decimals ISO 4217 gives the currency's minor unit.
-
-    Example:
-        >>> currency_exponent("EUR"), currency_exponent("JPY"), currency_exponent("KWD")
-        (2, 0, 3)
-    """
-    return minor_exponent(_currency(currency))
+    return value(fraction, "percent", signed=signed)
 
 
 def money(minor: Any, currency: str, *, compact: bool | None = None, digits: int | None = None) -> str:
-    r"""Format an amount in minor units: with cents below a thousand, in short from a million on.
+    r"""Format an amount in minor units of an ISO 4217 currency: with cents below a thousand.
 
     Args:
-        minor: The amount in minor units (cents).
-        currency: The ISO 4217 code.
+        minor: The amount.
+        currency: The currency.
         compact: Whether to shorten thousands and millions; None: from a million on.
         digits: Decimals to show; None: by size.
 
@@ -242,23 +169,20 @@ def interval(low: Any, high: Any, unit: str) -> str:
     ends = [low, high]
     places = _places(ends, unit)
     if unit == "percent":
-        if all(_whole(_round(_decimal(end) * 100, places)) for end in ends):
+        if all(_whole(_round(_scaled(end, unit), places)) for end in ends):
             places = 0
         # Nothing and all are so exactly.
-        exact = [0 if _decimal(end) in (0, 1) else places for end in ends]
+        exact = [0 if end in (0, 1) else places for end in ends]
         return between(
             *(_sign(_body(end, unit, k, keep=True), end) for end, k in zip(ends, exact, strict=True))
         )
-    if unit == "points":
-        return between(_sign(_body(low, unit, places), low), _points(high, places))
-    if unit in _DURATIONS:
-        return between(_sign(_body(low, unit, places), low), _duration(high, unit, places))
     if unit.startswith("money:"):
-        currency = unit[6:]
-        return between(*(_money(end, currency, *_money_style(ends, currency)) for end in ends))
-    if unit == "ratio":
-        return between(*(ratio(end, places) for end in ends))
-    return between(value(low, unit), value(high, unit))
+        style = _money_style(ends, unit[6:])
+        return between(*(_money(end, unit[6:], *style) for end in ends))
+    if unit == "points" or unit in _DURATIONS:  # the word behind the second end alone
+        return between(_sign(_body(low, unit, places), low), _worded(high, unit, places))
+    digits = places if unit == "ratio" else None
+    return between(value(low, unit, digits=digits), value(high, unit, digits=digits))
 
 
 def between(low: str, high: str) -> str:
@@ -275,22 +199,14 @@ def between(low: str, high: str) -> str:
     return say("{low} to {high}", low=low, high=high) if low else say("{high} or less", high=high)
 
 
-def estimate(best: Any, low: Any, high: Any, unit: str) -> str:
-    """Format a value with its interval behind it, if it has one.
-
-    Example:
-        >>> estimate(1014, 945, 1088, "money:EUR"), estimate(7, 7, None, "months"), estimate(2, 2, 2, "days")
-        ('€10.14 (€9.45 to €10.88)', '7 months (7 months or more)', '2 days')
-    """
-    sure = best == low == high or (missing(low) and missing(high))
-    return value(best, unit) if sure else f"{value(best, unit)} ({interval(low, high, unit)})"
-
-
-def value(value: Any, unit: str, *, signed: bool = False, digits: int | None = None) -> str:
+def value(number: Any, unit: str, *, signed: bool = False, digits: int | None = None) -> str:
     """Format a value by the name of its unit: one of UNITS, or "money:" and an ISO 4217 code.
 
+    A duration has one decimal below 100 and two below 1, a number three significant digits or all its whole
+    ones, a ratio two decimals below 10.
+
     Args:
-        value: The value: a fraction for "percent" and "points", minor units for "money:EUR".
+        number: The value: a fraction for "percent" and "points", minor units for "money:EUR".
         unit: The unit.
         signed: Whether a plus is shown.
         digits: Decimals to show, zeros too; None: by size.
@@ -299,59 +215,56 @@ def value(value: Any, unit: str, *, signed: bool = False, digits: int | None = N
         InputError: There is no such unit.
 
     Example:
-        >>> value(0.051, "percent"), value(1999, "money:EUR"), value(None, "count")
-        ('5.1%', '€19.99', 'not available')
+        >>> value(0.051, "percent"), value(-0.0035, "points"), value(0.01, "points"), value(1999, "money:EUR")
+        ('5.1%', '−0.35 points', '1 point', '€19.99')
+        >>> value(14.23, "months"), value(1, "months"), value(140.2, "days"), value(0.55, "years")
+        ('14.2 months', '1 month', '140 days', '0.55 years')
+        >>> value(1234.56, "number"), value(1.234, "number"), value(0.01234, "number"), value(2.5, "count")
+        ('1,235', '1.23', '0.012', '2.5')
+        >>> value(0.654, "ratio"), value(12.34, "ratio"), value(-12.26, "score"), value(None, "count")
+        ('0.65×', '12.3×', '−12.3', 'not available')
     """
     check_unit(unit)
-    if missing(value):
+    if missing(number):
         return NOT_AVAILABLE
     if unit.startswith("money:"):
-        return _sign(money(value, unit[6:], digits=digits), value, signed)
-    places, keep = _places([value], unit) if digits is None else digits, digits is not None
-    if unit in _DURATIONS:
-        return _sign(_duration(value, unit, places), value, signed)
-    if unit == "points":
-        return _points(value, places, keep, signed)
+        return _sign(money(number, unit[6:], digits=digits), number, signed)
+    places, keep = _places([number], unit) if digits is None else digits, digits is not None
+    if unit in _DURATIONS or unit == "points":
+        return _worded(number, unit, places, keep, signed)
     if unit == "percent":
         smallest = Decimal(1).scaleb(-places - 2)
-        if value and abs(_decimal(value)) < smallest / 2:
-            return ("<" if value > 0 else ">−") + _body(smallest, unit, places, keep=True)
-        places, keep = 0 if not keep and _whole(_round(_scaled(value, unit), places)) else places, True
-    return _sign(_body(value, unit, places, keep), value, signed and unit != "ratio")
+        if number and abs(_decimal(number)) < smallest / 2:
+            return ("<" if number > 0 else ">−") + _body(smallest, unit, places, keep=True)
+        places, keep = 0 if not keep and _whole(_round(_scaled(number, unit), places)) else places, True
+    return _sign(_body(number, unit, places, keep), number, signed and unit != "ratio")
 
 
-def shown(value: Any) -> str:
+def shown(slot: Any) -> str:
     """Return what a slot of a sentence shows, whatever it is: an estimate is shown without its interval.
 
     Example:
         >>> shown("Basic"), shown(1234), shown(dt.date(2026, 10, 31)), shown(["a", "b"])
         ('Basic', '1,234', 'Oct 31, 2026', 'a and b')
-        >>> shown((14.2, "months")), shown(Estimate(0.05, unit="percent")), shown(None)
-        ('14.2 months', '5%', 'not available')
-        >>> shown((dt.date(2026, 10, 1), "month"))
-        'Oct 2026'
+        >>> june = dt.date(2026, 6, 1)
+        >>> shown((14.2, "months")), shown(Estimate(0.05, unit="percent")), shown((june, "month"))
+        ('14.2 months', '5%', 'Jun 2026')
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Estimate):
-        value = (value.value, value.unit)
-    if isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], str):
-        return date(*value) if isinstance(value[0], dt.date) else _value(*value)
-    if isinstance(value, list | tuple):
-        return join(shown(one) for one in value)
-    return date(value) if isinstance(value, dt.date) else number(value)
-
-
-_value = value
+    if isinstance(slot, str):
+        return slot
+    if isinstance(slot, Estimate):
+        return value(slot.value, slot.unit)
+    if isinstance(slot, tuple) and len(slot) == 2 and not isinstance(slot[0], str):
+        return date(*slot) if isinstance(slot[0], dt.date) else value(*slot)
+    if isinstance(slot, list | tuple):
+        return join(shown(one) for one in slot)
+    return date(slot) if isinstance(slot, dt.date) else value(slot, "number")
 
 
 def column(values: Iterable[Any], unit: str, *, compact: bool = False) -> list[str]:
     """Format the values of a column or an axis alike: the same decimals, and no word behind a duration.
 
-    Args:
-        values: The values.
-        unit: Their unit.
-        compact: Whether to shorten thousands and millions of money.
+    `compact` shortens thousands and millions of money.
 
     Example:
         >>> column([0.3, 0.412, None], "percent"), column([12, 14.5], "months")
@@ -385,7 +298,7 @@ def _alike_money(known: list[Any], currency: str, compact: bool) -> Callable[[An
     shorten, digits = _money_style(known, currency, compact)
     if compact:
         largest = max((abs(_decimal(value)) for value in known), default=Decimal(0))
-        shorten = largest.scaleb(-currency_exponent(currency)) >= 10_000
+        shorten = largest.scaleb(-minor_exponent(currency)) >= 10_000
         # As few decimals as keep different amounts apart.
         for digits in range(3):
             written = {_money(value, currency, shorten, digits, tidy=False) for value in known}
@@ -475,11 +388,8 @@ def _places(values: Sequence[Any], unit: str) -> int:
         return 2 if largest < 10 else 1 if largest < 100 else 0
     if unit == "score":
         return 1
-    return (
-        0
-        if largest >= 100 or all(_whole(_decimal(value)) for value in values)
-        else _significant_places(largest)
-    )
+    whole = largest >= 100 or all(_whole(_decimal(value)) for value in values)
+    return 0 if whole else _significant_places(largest)
 
 
 def _significant_places(exact: Decimal) -> int:
@@ -510,28 +420,25 @@ def _shaped(pattern: Any, exact: Decimal, places: int, keep: bool, currency: str
     return str(own.apply(exact, _locale(), currency=currency, currency_digits=False))
 
 
-def _points(value: Any, places: int, keep: bool = False, signed: bool = False) -> str:
-    from tenure.report.words import say
-
-    text = _sign(_body(value, "points", places, keep), value, signed)
-    one = abs(_round(_scaled(value, "points"), places)) == 1
-    return say("{number} point" if one else "{number} points", number=text)
-
-
-def _duration(value: Any, unit: str, places: int) -> str:
+def _worded(value: Any, unit: str, places: int, keep: bool = False, signed: bool = False) -> str:
+    """A duration or a difference of percentages, with the word behind it."""
     from babel.units import format_unit
 
-    kind = unit.removesuffix("s")
+    from tenure.report.words import say
+
+    rounded = _round(_scaled(value, unit), places)
+    if unit == "points":
+        text = _sign(_body(value, unit, places, keep), value, signed)
+        return say("{number} point" if abs(rounded) == 1 else "{number} points", number=text)
     if abs(value) >= _HUGE:
-        return _sign(f"{float(value):.1e} {kind}s", value)
-    rounded = _round(_decimal(value), places)
+        return _sign(f"{float(value):.1e} {unit}", value, signed)
     rounded = rounded.quantize(Decimal(1)) if _whole(rounded) else rounded.normalize()
     # Where the long form is the short one, as in Italian, Babel knows only the short one.
     for length in ("long", "short"):
-        text = format_unit(rounded, f"duration-{kind}", length=length, locale=_locale())
+        text = format_unit(rounded, f"duration-{unit.removesuffix('s')}", length=length, locale=_locale())
         if "duration" not in text:
             break
-    return _sign(text, value)
+    return _sign(text, value, signed)
 
 
 def _currency(code: str) -> str:
@@ -543,7 +450,8 @@ def _currency(code: str) -> str:
 def _money_style(
     values: Iterable[Any], currency: str, compact: bool | None = None, digits: int | None = None
 ) -> tuple[bool, int]:
-    exponent = currency_exponent(currency)
+    """Whether amounts are shortened, and their decimals."""
+    exponent = minor_exponent(_currency(currency))
     largest = max((abs(_decimal(value)).scaleb(-exponent) for value in values), default=Decimal(0))
     if compact is None:
         compact = largest >= 1_000_000
@@ -555,7 +463,7 @@ def _money_style(
 def _money(minor: Any, currency: str, compact: bool, digits: int, tidy: bool = True) -> str:
     from babel.numbers import format_compact_currency
 
-    amount = _decimal(minor).scaleb(-currency_exponent(currency))
+    amount = _decimal(minor).scaleb(-minor_exponent(currency))
     if abs(minor) >= _HUGE:
         return _sign(f"{currency} {float(amount):.1e}", minor)
     if compact and _shortens(amount):

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from tenure.money import minor_exponent
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, HEADER, show
 from tenure.report.picture import Picture, png
@@ -103,7 +104,7 @@ def method(book: Any) -> None:
     units |= dict.fromkeys(("fee_fixed", "cost_to_serve"), f"money:{book.currency}")
     rows = []
     for name, value in facts.model_dump(exclude={"name", "logo", "accent"}).items():
-        minor = 10 ** fmt.currency_exponent(book.currency) if units.get(name, "").startswith("money") else 1
+        minor = 10 ** minor_exponent(book.currency) if units.get(name, "").startswith("money") else 1
         written = fmt.value(value * minor, units[name]) if name in units else str(value)
         source = "company.yml" if name in facts.given else "default"
         rows.append((name, written, "this notebook" if name in facts.overridden else source))

@@ -79,7 +79,7 @@ def things(n: Any, noun: str, language: str = "en") -> str:
     whole = int(exact) if float(exact).is_integer() else exact
     forms = NOUNS.get(language, {}).get(noun) or _regular(noun)
     form = forms.get(fmt.plural_category(whole, language), forms["other"])
-    return f"{fmt.number(exact)} {form}"
+    return f"{fmt.value(exact, 'number')} {form}"
 
 
 def _regular(noun: str) -> dict[str, str]:
