@@ -229,8 +229,6 @@ def test_what_does_not_apply_is_no_failure(pages):
     assert "This report does not apply to the data" in words
     assert "There is no table surveys." in words
     assert "could not be finished" not in words
-    with pytest.raises(InputError, match="state"):
-        report.render_failure(None, "x", "y", state="odd")
 
 
 def test_a_failure_with_a_bare_figure_is_shown_still():
