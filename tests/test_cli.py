@@ -259,6 +259,10 @@ def test_check_speaks_and_fails(capfd: pytest.CaptureFixture[str], tmp_path: Pat
     status, out, _ = call(capfd, "check", str(tmp_path), "--json")
     assert status == 1
     assert json.loads(out)
+    (tmp_path / "company.yml").write_text("time_zone: Mars\n")
+    status, _, err = call(capfd, "check", str(tmp_path))
+    assert status == 1
+    assert err.startswith("company.yml: time_zone is 'Mars'; a time zone is written like Europe/Rome")
     status, _, err = call(capfd, "check", str(tmp_path / "nowhere"))
     assert status == 1
     assert len(err.strip().splitlines()) == 1

@@ -103,6 +103,19 @@ def test_every_question_is_asked_with_one_scope(names, capsys):
     assert book.factors() == {"EUR": 1.0}
 
 
+def test_days_and_months_are_those_of_the_companys_zone(names, tmp_path, capsys):
+    file = tmp_path / "company" / "company.yml"
+    file.write_text("time_zone: Asia/Kolkata\n")
+    assert tenure.open_workbook(names()).source.time_zone == "Asia/Kolkata"
+    assert "Time zone: Asia/Kolkata" in capsys.readouterr().out
+    file.write_text("time_zone: UTC\n")
+    assert tenure.open_workbook(names()).source.time_zone == "UTC"
+    assert "Time zone" not in capsys.readouterr().out
+    file.write_text("time_zone: Mars\n")
+    with pytest.raises(InputError, match=r"^company\.yml: time_zone is 'Mars'; a time zone is written like"):
+        tenure.open_workbook(names())
+
+
 def test_the_horizon_is_a_parameter_or_the_companys(names, tmp_path):
     (tmp_path / "company" / "company.yml").write_text("horizon_months: 12\nmargin: 0.5\n")
     assert tenure.open_workbook(names()).horizon == 12

@@ -136,10 +136,11 @@ def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
     import json
 
     import tenure
+    from tenure.economics import read_economics
     from tenure.parameters import optional_date
     from tenure.sources import checks
 
-    source = tenure.open_source(data, mapping)
+    source = tenure.open_source(data, mapping, read_economics(data=data).time_zone)
     report = checks.check(source, as_of=optional_date("as-of", as_of))
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, default=str))

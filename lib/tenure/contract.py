@@ -5,7 +5,8 @@ values it may take. Opening a source, mapping, checking, the demo company and ``
 read it from here.
 
 Conventions: money is an integer number of minor units (cents) beside an ISO 4217 currency; times are
-UTC without a zone; the end of an interval is exclusive; ids are strings.
+UTC and become the clock's of the company's zone when a source is opened; the end of an interval is exclusive;
+ids are strings.
 """
 
 from __future__ import annotations

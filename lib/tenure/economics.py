@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tenure.errors import InputError
 from tenure.money import minor_exponent
@@ -20,6 +20,15 @@ from tenure.paths import project_root, resolve
 from tenure.settings import read_settings
 
 FILE = "company.yml"
+
+
+def known_zone(name: str) -> str:
+    """Return the name of a time zone, which may be empty; ValueError where there is none."""
+    try:
+        ZoneInfo(name or "UTC")
+    except (ValueError, OSError, KeyError):
+        raise ValueError("a time zone is written like Europe/Rome") from None
+    return name
 
 
 class Economics(BaseModel):
@@ -63,19 +72,10 @@ class Economics(BaseModel):
     horizon_months: int = Field(default=24, ge=1, le=600)
     spend_lag: int = Field(default=7, ge=0, le=365)
     fiscal_year_start: int = Field(default=1, ge=1, le=12)
-    time_zone: str = ""
+    time_zone: Annotated[str, AfterValidator(known_zone)] = ""
     origin: str = Field(default="", exclude=True)
     given: tuple[str, ...] = Field(default=(), exclude=True)
     overridden: tuple[str, ...] = Field(default=(), exclude=True)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name or "UTC")
-        except (ValueError, OSError, KeyError):
-            raise ValueError("a time zone is written like Europe/Rome") from None
-        return name
 
     def discount(self, months: Any) -> Any:
         """Return what money so many months from now is worth today: (1 + rate)^(-months / 12)."""

@@ -250,7 +250,7 @@ def open_workbook(
     economics = read_economics(names.get("company", ""), data).overriding(
         {name: names[name] for name in Economics.model_fields if name in parameters.declared(names)}
     )
-    source = open_source(data, mapping)
+    source = open_source(data, mapping, economics.time_zone)
     source.require(*needs)
     if dated and not source.dated:
         raise NotApplicable("This question needs real dates, and this data knows only durations.")
@@ -284,6 +284,7 @@ def open_workbook(
         as_of=as_of,
         source=source.url,
         company=economics.name,
+        time_zone=source.time_zone if source.time_zone != "UTC" else "",
         groups=by,
         currency=currency,
         policy=names.get("policy", ""),

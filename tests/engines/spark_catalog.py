@@ -37,6 +37,19 @@ def complaint(run: Callable[[], object]) -> str:
     return ""
 
 
+def by_zone(url: str, scratch: Path) -> list[dict[str, int]]:
+    """Starts and events by the day of a zone, of times that were written in UTC and in another zone."""
+    mapping = scratch / "kolkata.yml"
+    mapping.write_text("time_zone: Asia/Kolkata\n")
+    found = []
+    for rules, zone in (("", "Europe/Rome"), (mapping, "UTC"), (mapping, "Europe/Rome")):
+        source = tenure.open_source(url, rules, zone)
+        for table, column in (("subscriptions", "started_at"), ("events", "occurred_at")):
+            days = source[table].group_by(day=_[column].date().cast("string")).agg(n=_.count())
+            found.append({row.day: int(row.n) for row in tenure.collect(days).itertuples()})
+    return found
+
+
 if __name__ == "__main__":
     folder, scratch = map(Path, sys.argv[1:])
     settings = f"spark.sql.warehouse.dir={scratch}/warehouse&spark.driver.maxResultSize=4m&{SMALL}"
@@ -63,6 +76,7 @@ if __name__ == "__main__":
                 "tables": list(source),
                 "attributes": source.attributes,
                 "last_day": str(source.last_day()),
+                "by_zone": by_zone(f"spark://local?folder={folder}", scratch),
                 "counts": [int(count) for count in counts],
                 "refused": refused,
                 "no database": said("spark://local/nowhere"),

@@ -96,11 +96,18 @@ tables:
     money: {unit_amount_minor: {from: price, unit: major}}
 """
     )
-    source = tenure.open_source(postgres.replace("/company", "/crm"), mapping)
-    rows = tenure.collect(source["subscriptions"])
-    assert set(rows["unit_amount_minor"]) == {1250}
-    assert set(rows["started_at"]) == {dt.datetime(2024, 3, 30, 23, 30)}
-    assert tenure.collect(source["customers"])["other"].str.len().tolist() == [36] * 5
+    started = {
+        "": dt.datetime(2024, 3, 31, 0, 30),
+        "UTC": dt.datetime(2024, 3, 30, 23, 30),
+        "Asia/Kolkata": dt.datetime(2024, 3, 31, 5, 0),
+    }
+    for zone, clock in started.items():
+        source = tenure.open_source(postgres.replace("/company", "/crm"), mapping, zone)
+        rows = tenure.collect(source["subscriptions"])
+        assert set(rows["unit_amount_minor"]) == {1250}
+        assert set(rows["started_at"]) == {clock}
+        assert tenure.collect(source["customers"])["other"].str.len().tolist() == [36] * 5
+        source.connection.disconnect()
 
 
 def test_text_is_compared_byte_by_byte(source, admin):

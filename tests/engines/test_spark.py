@@ -13,6 +13,7 @@ import pytest
 import tenure
 from engines import servers
 from engines.conftest import TESTS
+from engines.spark_catalog import by_zone
 from tenure.errors import InputError
 
 
@@ -36,6 +37,10 @@ def test_a_database_of_the_catalog_is_a_folder_of_tables(found, company):
     assert found["tables"] == list(files)
     assert found["attributes"] == list(files.attributes)
     assert found["last_day"] == str(files.last_day())
+
+
+def test_days_are_those_of_a_zone(found, company, tmp_path):
+    assert found["by_zone"] == by_zone(str(company), tmp_path)
 
 
 def test_results_are_written_as_a_table_and_as_files(found):

@@ -101,19 +101,29 @@ def refusal(*arguments) -> str:
 
 
 def test_columns_values_constants_money_and_times(shop, mapping):
-    source = open_source(shop, mapping(RULES))
+    rules = mapping(RULES)
+    source = open_source(shop, rules)
     customers = collect(source["customers"].order_by("customer_id"))
     assert customers["customer_id"].tolist() == ["1", "2", "3", "4"]
     assert customers["gender"].tolist() == ["male", "female", "x", "unknown"]
     assert customers["town"].tolist() == ["Rome", "Lyon", None, "Bari"]
-    # Rome is one hour ahead of UTC in winter and two in summer, which began at 2 o'clock on 31 March.
+    # The days are Rome's, whose zone is the only one that the mapping names.
+    assert source.time_zone == "Europe/Rome"
     assert customers["created_at"].astype(str).tolist() == [
+        "2024-03-31 01:30:00", "2024-03-31 03:30:00", "2024-10-27 01:30:00", "2024-01-15 00:00:00",
+    ]  # fmt: skip
+    # Rome is one hour ahead of UTC in winter and two in summer, which began at 2 o'clock on 31 March.
+    instants = open_source(shop, rules, "UTC")
+    assert collect(instants["customers"].order_by("customer_id"))["created_at"].astype(str).tolist() == [
         "2024-03-31 00:30:00", "2024-03-31 01:30:00", "2024-10-26 23:30:00", "2024-01-14 23:00:00",
     ]  # fmt: skip
     spans = collect(source["subscriptions"].order_by("subscription_id"))
     assert spans["unit_amount_minor"].tolist() == [999, 1990, 7, 123456789]
     # A day without a time of day stays that day; a time with an offset is absolute.
     assert spans["started_at"].astype(str).tolist() == [
+        "2024-04-01 00:00:00", "2024-07-01 12:00:00", "2024-11-01 12:00:00", "2024-07-01 09:00:00",
+    ]  # fmt: skip
+    assert collect(instants["subscriptions"].order_by("subscription_id"))["started_at"].astype(str).tolist() == [
         "2024-04-01 00:00:00", "2024-07-01 10:00:00", "2024-11-01 11:00:00", "2024-07-01 07:00:00",
     ]  # fmt: skip
     assert spans["ended_at"].notna().tolist() == [False, True, False, False]
@@ -561,7 +571,7 @@ def test_a_mapping_may_say_only_what_the_data_as_a_whole_is_like(write, mapping)
         }
     )
     place = write({"customers": customers, "subscriptions": subscriptions}, "csv")
-    source = open_source(place, mapping({"observed_from": "2024-01-01", "time_zone": "Europe/Rome"}))
+    source = open_source(place, mapping({"observed_from": "2024-01-01", "time_zone": "Europe/Rome"}), "UTC")
     assert source.observed_from == dt.date(2024, 1, 1)
     for table, column in (("customers", "created_at"), ("subscriptions", "started_at")):
         assert collect(source[table])[column].item() == pd.Timestamp("2024-07-01 10:00:00")

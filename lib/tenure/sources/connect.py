@@ -10,10 +10,11 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -41,8 +42,8 @@ _NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test"}
 class Source(Mapping[str, ir.Table]):
     """Contract tables, as Ibis tables of the engine that holds them.
 
-    Every column of the contract is there with the contract's type; ids are text, times are UTC without
-    a zone. A table that is absent or has no rows is not in the mapping.
+    Every column of the contract is there with the contract's type; ids are text, times are what the clocks
+    of the company's zone showed. A table that is absent or has no rows is not in the mapping.
 
     Attributes:
         tables: The tables by their contract name.
@@ -54,6 +55,7 @@ class Source(Mapping[str, ir.Table]):
         notes: What was left aside while opening, a sentence each.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
         mark: Changes when the data changes; None where that cannot be known.
+        time_zone: The zone in which the company counts days.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
     """
 
@@ -66,6 +68,7 @@ class Source(Mapping[str, ir.Table]):
     notes: tuple[str, ...] = ()
     snapshot_day: dt.date | None = None
     mark: str | None = None
+    time_zone: str = "UTC"
     settled: dict[Hashable, ir.Table] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ir.Table:
@@ -145,7 +148,8 @@ class Source(Mapping[str, ir.Table]):
     @cached_property
     def _days(self) -> tuple[dt.date, dt.date]:
         spans = self["subscriptions"]
-        tomorrow = _midnight(dt.date.today() + dt.timedelta(days=1))
+        today = dt.datetime.now(ZoneInfo(self.time_zone)).date()
+        tomorrow = _midnight(today + dt.timedelta(days=1))
         starts = spans.started_at
         # PostgreSQL and DuckDB know infinite times, Python does not.
         starts = starts.between(_midnight(dt.date(1, 1, 1)), _midnight(dt.date(9999, 1, 1))).ifelse(
@@ -176,7 +180,7 @@ class Source(Mapping[str, ir.Table]):
         return found["first"].date(), last.date()
 
 
-def open_source(data: str | Path, mapping: str | Path = "") -> Source:
+def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "") -> Source:
     r"""Open data as contract tables.
 
     Args:
@@ -187,6 +191,8 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
             root.
         mapping: A YAML file that turns other columns into the contract's; see
             data/mappings/example.yml. Empty: the columns are the contract's already.
+        time_zone: The zone in which the company counts days; empty: the one that the mapping names, else
+            UTC.
 
     Returns:
         The source.
@@ -217,6 +223,9 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
             f"subscriptions. Fix: give a mapping, such as data/mappings/telco.yml."
         )
     timed(catalog.connection)
+    zone = time_zone or (plan.zone if plan else "") or "UTC"
+    if plan is not None and plan.snapshot:
+        zone = "UTC"  # its dates are made of durations
     notes: list[str] = []
     found: dict[str, tuple[Raw, Reading]] = {}
     used: set[str] = set()
@@ -224,7 +233,7 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
         found, used = map_tables(plan, catalog, notes)
     for name in catalog.names:
         if name in BY_NAME and name not in found and name not in used:
-            found[name] = (catalog.open(name), Reading(time_zone=plan.time_zone if plan else ""))
+            found[name] = (catalog.open(name), Reading(time_zone=(plan.time_zone if plan else "") or "UTC"))
     for name, report in plan.published.items() if plan else ():
         found[name] = (Raw(published_table(catalog.connection, report, name)), Reading())
     _note_strays(catalog, found, used, notes)
@@ -245,6 +254,7 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
                 )
             notes.append(f"{contract.name}: the table has no rows and counts as absent.")
             continue
+        reading = replace(reading, reporting_zone=zone)
         build = partial(_build, raw, reading, contract, catalog.connection, notes)
         tables[contract.name] = guarded(build, contract.name)
         if contract.attributes:
@@ -261,7 +271,8 @@ def open_source(data: str | Path, mapping: str | Path = "") -> Source:
         observed_from=plan.observed_from if plan else None,
         notes=tuple(notes),
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
-        mark=_mark(address, mapping),
+        mark=_mark(address, mapping, zone),
+        time_zone=zone,
     )
 
 
@@ -305,11 +316,11 @@ def fingerprint(data: str | Path, mapping: str | Path = "") -> str | None:
     return _mark(Address.read(data), mapping)
 
 
-def _mark(address: Address, mapping: str | Path) -> str | None:
+def _mark(address: Address, mapping: str | Path, zone: str = "UTC") -> str | None:
     mark = address.mark()
     if mark is None:
         return None
-    digest = hashlib.sha256(mark.encode())
+    digest = hashlib.sha256(f"{mark} {zone}".encode())
     if str(mapping) and resolve(mapping).is_file():
         digest.update(resolve(mapping).read_bytes())
         for name, report in load_mapping(mapping).published.items():

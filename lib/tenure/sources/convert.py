@@ -17,6 +17,7 @@ from tenure.contract import Column, Table
 from tenure.errors import InputError
 from tenure.money import EXPONENTS
 from tenure.parameters import nearest
+from tenure.sources.zones import moved
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
@@ -35,11 +36,6 @@ _IN_WORDS = {
 }
 
 
-@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.Timestamp("UTC")))
-def _at_time_zone(zone, local):
-    """Read a local time in its zone; DuckDB and PostgreSQL both have it."""
-
-
 @ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.string, dt.string), dt.timestamp))
 def _try_strptime(text, format):
     """Read a time written in a format; null where it cannot be (DuckDB)."""
@@ -52,7 +48,8 @@ class Reading:
     Attributes:
         origin: Their name of a column, by ours, where it differs.
         formats: How times are written in a text column (strftime codes), by column.
-        time_zone: The zone of times without one; empty for UTC.
+        time_zone: The zone of times without one.
+        reporting_zone: The zone in which the company counts days: its clocks are the ones we read.
         major: Money columns given in major units (19.99) instead of minor ones (1999).
         blank_is_null: Whether blank text counts as absent.
         mapped: Columns whose values were mapped, so that an unknown value is refused at once.
@@ -61,7 +58,8 @@ class Reading:
 
     origin: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
-    time_zone: str = ""
+    time_zone: str = "UTC"
+    reporting_zone: str = "UTC"
     major: frozenset[str] = frozenset()
     blank_is_null: bool = False
     mapped: frozenset[str] = frozenset()
@@ -372,20 +370,23 @@ def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
     if given.is_date():
         return value.cast("timestamp"), None, says, fix
     if given.is_timestamp():
-        local = given.timezone is None and reading.time_zone
-        return _utc(value, reading.time_zone) if local else value.cast("timestamp"), None, says, fix
+        origin = reading.time_zone if given.timezone is None else "UTC"
+        return moved(value.cast("timestamp"), origin, reading.reporting_zone), None, says, fix
     if given.is_string():
         text = value.strip()
         if format:
             time = _try_strptime(text, format)
-            absolute = ibis.literal("%z" in format or not {"%H", "%I", "%c", "%X"} & _codes(format))
+            absolute = ibis.literal("%z" in format)
+            day = ibis.literal(not {"%H", "%I", "%c", "%X"} & _codes(format))
         else:
             readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
             time = readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
-            absolute = text.re_search(_ZONED) | text.re_search(_DATE_ALONE)
+            absolute, day = text.re_search(_ZONED), text.re_search(_DATE_ALONE)
         bad = value.notnull() & time.isnull()
-        if reading.time_zone:
-            time = absolute.ifelse(time, _utc(time, reading.time_zone))
+        zone = reading.reporting_zone
+        if zone != "UTC" or reading.time_zone != "UTC":
+            local, given_zone = moved(time, reading.time_zone, zone), moved(time, "UTC", zone)
+            time = ibis.cases((day, time), (absolute, given_zone), else_=local)
         return time, bad, says, fix
     if given.is_numeric():
         return None, None, "which says neither its unit nor its zero", "write times as timestamps"
@@ -400,7 +401,8 @@ def _to_date(value: ir.Value, column: Column, reading: Reading) -> _Read:
     if given.is_date():
         return value, None, says, fix
     if given.is_timestamp():
-        return value.cast("timestamp").date(), None, says, fix
+        zone = "UTC" if given.timezone is None else reading.reporting_zone
+        return moved(value.cast("timestamp"), "UTC", zone).date(), None, says, fix
     if given.is_string():
         text = value.strip()
         if format:
@@ -417,10 +419,6 @@ def _unblank(text: ir.Value, reading: Reading) -> ir.Value:
 
 def _codes(format: str) -> set[str]:
     return {format[i : i + 2] for i in range(len(format) - 1) if format[i] == "%"}
-
-
-def _utc(local: ir.Value, zone: str) -> ir.Value:
-    return _at_time_zone(zone, local.cast("timestamp")).cast("timestamp")
 
 
 def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading) -> InputError:

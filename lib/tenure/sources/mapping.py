@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tenure import settings
 from tenure.contract import BY_NAME, Column, Table
+from tenure.economics import known_zone
 from tenure.errors import InputError
 from tenure.parameters import nearest
 from tenure.paths import resolve
@@ -37,16 +37,8 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float | dt.date) else value
 
 
-def _zone(name: Any) -> Any:
-    try:
-        ZoneInfo(str(name or "UTC"))
-    except (ValueError, OSError, KeyError):
-        raise ValueError("a time zone is written like Europe/Rome") from None
-    return name
-
-
 _Text = Annotated[str, BeforeValidator(_text)]
-_Zone = Annotated[str, BeforeValidator(_zone)]
+_Zone = Annotated[str, AfterValidator(known_zone)]
 _Scalar = bool | int | float | dt.datetime | dt.date | str | None
 
 
@@ -114,7 +106,7 @@ class Mapping(_Keys):
 
     Attributes:
         observed_from: Customers who left before this day are not in the data.
-        time_zone: The zone of times without one, for all tables.
+        time_zone: The zone of times without one, for all tables; the company's, where company.yml names none.
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
         published: Contract tables that a report has published, with the report; they replace ours.
@@ -125,6 +117,12 @@ class Mapping(_Keys):
     tables: dict[str, TableMapping] = {}
     snapshot: Snapshot | None = None
     published: dict[str, str] = {}
+
+    @property
+    def zone(self) -> str:
+        """The only zone that it names, for all tables or for some; empty: it names none, or several."""
+        zones = {self.time_zone, *(plan.time_zone for plan in self.tables.values())} - {""}
+        return zones.pop() if len(zones) == 1 else ""
 
 
 class _Loader(settings.Loader):
@@ -361,7 +359,7 @@ def _reading(plan: TableMapping, contracts: tuple[Table, ...], place: str, zone:
     return Reading(
         origin=plan.columns | {name: money.origin for name, money in plan.money.items()},
         formats=plan.formats,
-        time_zone=plan.time_zone or zone,
+        time_zone=plan.time_zone or zone or "UTC",
         major=frozenset(name for name, money in plan.money.items() if money.unit == "major"),
         blank_is_null=plan.blank is None,
         mapped=frozenset(plan.values) & known,

@@ -24,6 +24,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
 from ibis.common.exceptions import TableNotFound
 
 from tenure.errors import InputError
@@ -164,7 +166,7 @@ def _table(connection: Any, database: str, shown: str, name: str) -> Raw:
     *elsewhere, table = name.split(".")
     place = ".".join(elsewhere) or database or None
     try:
-        return Raw(guarded(lambda: connection.table(table, database=place), name))
+        return Raw(guarded(lambda: _instants(connection, connection.table(table, database=place)), name))
     except TableNotFound:
         raise InputError(f"{shown} has no table {name!r}. Fix: correct its name.") from None
 
@@ -192,9 +194,16 @@ def _folder(connection: Any, folder: str, shown: str) -> Catalog:
         view = f"files_{uuid.uuid4().hex[:8]}"
         read = session.read.options(**options).parquet
         guarded(lambda: read(f"{root}/{places[name]}").createOrReplaceTempView(view), name)
-        return Raw(connection.table(view))
+        return Raw(_instants(connection, connection.table(view)))
 
     return Catalog(connection, shown, tuple(sorted(places)), open_table)
+
+
+def _instants(connection: Any, table: ir.Table) -> ir.Table:
+    """Have Ibis know which of Spark's timestamps are instants, and which are times without a zone."""
+    kinds = connection._session.sql(connection.compile(table.limit(0))).dtypes
+    instants = [name for name, kind in kinds if kind == "timestamp"]
+    return table.mutate(**{name: table[name].cast(dt.Timestamp("UTC")) for name in instants})
 
 
 def _bare(path: str) -> str:
