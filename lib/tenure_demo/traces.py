@@ -1,4 +1,4 @@
-"""What the simulated company's customers leave behind: visits, plays, answers, requests, points.
+"""What the simulated company's customers leave behind: visits, plays, points, referrals.
 
 Every function takes a chunk's customers and their ledger and returns one or two contract tables as
 arrays ready to be written, each from a random stream of its own.
@@ -14,18 +14,15 @@ import pyarrow as pa
 import yaml
 
 from tenure_demo import company, lives
+from tenure_demo.charges import Ledger
 from tenure_demo.company import DAY, HOUR, Array, Window
-from tenure_demo.lives import NEVER, Chunk, Ledger, People, Spells, choose
+from tenure_demo.lives import NEVER, Chunk, People, Spells, choose
 
 HABITS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("habits.yml").read_text(encoding="utf-8"))
 
-CATEGORIES, PLATFORMS, EVENTS, FEATURES, TOPICS, EXIT_REASONS, LIKERT, VIEWING, PRICE_QUESTIONS, BUY_AT = (
-    tuple(HABITS[names])
-    for names in (
-        "categories", "platforms", "events", "features", "topics", "exit_reasons", "likert", "viewing",
-        "price_questions", "buy_at",
-    )
-)  # fmt: skip
+CATEGORIES, PLATFORMS, EVENTS, FEATURES = (
+    tuple(HABITS[names]) for names in ("categories", "platforms", "events", "features")
+)
 TASTE, SESSIONS, MINUTES, WEEKEND, ON_PLATFORM, ON_FEATURE, EVENING, AFTERNOON, SEASON, FADE = (
     np.array(HABITS[habit])
     for habit in (
@@ -33,13 +30,6 @@ TASTE, SESSIONS, MINUTES, WEEKEND, ON_PLATFORM, ON_FEATURE, EVENING, AFTERNOON, 
         "season", "fade",
     )
 )  # fmt: skip
-AGREES, WATCHES, PRICE_MEDIANS = (
-    np.array(HABITS[answer]) for answer in ("agrees", "watches", "price_medians")
-)
-PRICE_SPREAD = HABITS["price_spread"]
-OFFERS = tuple(tuple(pair) for pair in HABITS["offers"])
-BUYING, PER_UNIT, WORTH = HABITS["buying"], HABITS["per_unit"], HABITS["worth"]
-OFFER_QUESTIONS = tuple(f"choice {k}: {' | '.join(pair)} | none" for k, pair in enumerate(OFFERS, start=1))
 ADJECTIVES, NOUNS, CONTENTS = HABITS["adjectives"], HABITS["nouns"], HABITS["contents"]
 CRM_SEGMENTS = tuple(HABITS["crm_segments"])
 
@@ -202,7 +192,7 @@ def payments_table(chunk: Chunk, people: People, ids: Array, ledger: Ledger) -> 
     names, rows = subscription_ids(ids, columns["customer"], np.maximum(columns["code"], 1))
     return pa.table(
         {
-            "payment_id": pa.array(_numbered(chunk, b"p", len(order))).cast(pa.string()),
+            "payment_id": pa.array(numbered_in(chunk, b"p", len(order))).cast(pa.string()),
             "customer_id": strings(ids, columns["customer"]),
             "subscription_id": strings(names, rows, columns["code"] == 0),
             "attempted_at": times(columns["at"]),
@@ -214,7 +204,8 @@ def payments_table(chunk: Chunk, people: People, ids: Array, ledger: Ledger) -> 
     )
 
 
-def _numbered(chunk: Chunk, prefix: bytes, size: int) -> Array:
+def numbered_in(chunk: Chunk, prefix: bytes, size: int) -> Array:
+    """Number the rows of a chunk, so that no other chunk uses the same ids."""
     return lives.numbered(prefix, chunk.number * 1_000_000 + 1, size)
 
 
@@ -372,7 +363,7 @@ def visits_table(chunk: Chunk, people: People, ids: Array, away: Array) -> tuple
     who = np.concatenate([np.arange(size), np.zeros(total - size, dtype=np.int64)])
     variant = np.concatenate([people.variant, away, np.full(int(more.sum()), -1)])
     order = np.lexsort((np.arange(total), seen))
-    visitor = _numbered(chunk, b"v", total)
+    visitor = numbered_in(chunk, b"v", total)
     becomes = (np.arange(total) < size)[order]
     visits = pa.table(
         {
@@ -397,203 +388,6 @@ def visits_table(chunk: Chunk, people: People, ids: Array, away: Array) -> tuple
         }
     )
     return visits, assignments
-
-
-def contacts_table(
-    people: People, ids: Array, retention: lives.Campaign, winback: lives.Campaign
-) -> pa.Table:
-    """The contract's `contacts` of both campaigns."""
-    customer = np.concatenate([winback.customer, retention.customer])
-    treated = np.concatenate([winback.treated, retention.treated])
-    campaign = np.repeat([0, 1], [len(winback.customer), len(retention.customer)])
-    order = np.lexsort((ids[customer], campaign))
-    customer, treated, campaign = customer[order], treated[order], campaign[order]
-    at = np.where(campaign == 0, company.WINBACK_AT, company.RETENTION_AT)
-    return pa.table(
-        {
-            "campaign": strings((company.WINBACK, company.RETENTION), campaign),
-            "customer_id": strings(ids, customer),
-            "arm": strings(("control", "treatment"), treated.astype(int)),
-            "contacted_at": times(at),
-            "channel": strings(("email", "push"), campaign),
-            "cost_minor": whole(np.where(treated, np.where(campaign == 0, 35, 20), 0)),
-            "incentive_minor": whole(np.where(treated, np.where(campaign == 0, 800, 300), 0)),
-        }
-    )
-
-
-def surveys_table(
-    chunk: Chunk, people: People, ids: Array, spells: Spells, ledger: Ledger
-) -> tuple[pa.Table, Any]:
-    """The contract's `surveys`, and the recommendation scores of everybody who was asked.
-
-    Returns:
-        The table, and counts for the truth: rows are promoters, passives, detractors, columns all who
-        were asked and all who answered.
-    """
-    rng = chunk.stream("surveys")
-    end = chunk.window.end
-    rows: list[dict[str, Array]] = []
-
-    asks = (ledger.month % 6 == 2) & (spells.code == 1)[ledger.spell] & ~ledger.paused
-    asks &= (ledger.plan < company.SPORTS) & ~people.test[ledger.customer]
-    who, sent = ledger.customer[asks], ledger.begin[asks] + 5 * DAY
-    shown = sent < ledger.stop[asks]
-    who, sent = who[shown], sent[shown]
-    opinion = people.satisfaction[who]
-    liking = 7.7 + 1.5 * opinion + 0.7 * rng.standard_normal(len(who))
-    score = np.clip(np.round(liking), 0, 10)
-    answers = rng.random(len(who)) < 1 / (1 + np.exp(1.0 - 0.35 * opinion))
-    late = sent + (rng.exponential(1.5, len(who)) * DAY).astype(np.int64) + 120
-    answers &= late < end
-    rows.append(_answers(who, 0, 0, sent, np.where(answers, late, NEVER), score))
-    kind = np.where(score >= 9, 0, np.where(score >= 7, 1, 2))
-    scores = np.stack([np.bincount(kind, minlength=3), np.bincount(kind[answers], minlength=3)], axis=1)
-
-    final = np.flatnonzero((spells.code != 2) & (spells.end < end) & (spells.start < spells.end))
-    final = final[(spells.cause[final] != lives.INVOLUNTARY) & (spells.plan[final] < company.SPORTS)]
-    who, sent = spells.customer[final], spells.end[final] + 2 * HOUR
-    final, who, sent = final[sent < end], who[sent < end], sent[sent < end]
-    weights = np.array(
-        [[0.30, 0.34, 0.20, 0.08, 0.08], [0.58, 0.12, 0.12, 0.06, 0.12], [0.28, 0.20, 0.36, 0.10, 0.06]]
-    )
-    reason = choose(rng, weights, people.latent[who])
-    late = sent + (rng.exponential(1.0, len(who)) * DAY).astype(np.int64) + 120
-    answers = (rng.random(len(who)) < 0.34) & (late < end)
-    rows.append(_answers(who, 1, 1, sent, np.where(answers, late, NEVER), None, reason))
-
-    for survey, when, share in ((2, company.PSYCHOGRAPHIC_SURVEY, 0.6), (3, company.PRICE_SURVEY, 0.35)):
-        there = (
-            (spells.code == 1)
-            & (spells.start <= when)
-            & (spells.end > when + DAY)
-            & (spells.plan < company.SPORTS)
-        )
-        asked = np.flatnonzero(there & (rng.random(len(spells)) < share))
-        who = spells.customer[asked]
-        responds = rng.random(len(who)) < 0.46
-        late = when + (rng.exponential(2.0, len(who)) * DAY).astype(np.int64) + 120
-        sent = np.full(len(who), when)
-        latent = people.latent[who]
-        if survey == 2:
-            for item in range(len(LIKERT)):
-                agrees = rng.random(len(who)) < AGREES[latent, item]
-                score = np.where(
-                    agrees,
-                    4 + (rng.random(len(who)) < 0.45),
-                    1 + choose(rng, np.array([2, 3, 4.0]), len(who)),
-                )
-                answers = responds & (rng.random(len(who)) >= 0.07)
-                rows.append(
-                    _answers(who, 2, 2 + item, sent, np.where(answers, late, NEVER), score.astype(float))
-                )
-            answers = responds & (rng.random(len(who)) >= 0.07)
-            viewing = choose(rng, WATCHES, latent)
-            question = 2 + len(LIKERT)
-            rows.append(_answers(who, 2, question, sent, np.where(answers, late, NEVER), None, 10 + viewing))
-        else:
-            level = rng.standard_normal(len(who)) * PRICE_SPREAD
-            muddled = rng.random(len(who)) < 0.05
-            named = np.array([PRICE_MEDIANS[latent, q] for q in range(4)])
-            named = named * np.exp(level + rng.standard_normal(named.shape) * 0.06)
-            named = np.where(muddled, named[::-1], np.sort(named, axis=0))
-            for item in range(4):
-                cents = np.round(named[item] * 2) / 2
-                question = 3 + len(LIKERT) + item
-                rows.append(_answers(who, 3, question, sent, np.where(responds, late, NEVER), cents))
-            asked_at = sent, np.where(responds, late, NEVER)
-            question = 3 + len(LIKERT) + len(PRICE_QUESTIONS)
-            reserved = PRICE_MEDIANS[latent, 2] * np.exp(level)
-            for item, price in enumerate(BUY_AT):
-                rows.append(_answers(who, 3, question + item, *asked_at, (price <= reserved).astype(float)))
-            question, choices = question + len(BUY_AT), chunk.stream("choices")
-            for item, pair in enumerate(OFFERS):
-                utility = np.array([0.0, *map(_utility, pair)]) + choices.gumbel(
-                    size=(len(who), 1 + len(pair))
-                )
-                first_word = 10 + len(VIEWING)
-                chosen = first_word + utility.argmax(axis=1)
-                rows.append(_answers(who, 3, question + item, *asked_at, None, chosen))
-
-    columns = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    order = np.lexsort((columns["question"], columns["sent"], ids[columns["customer"]]))
-    columns = {name: values[order] for name, values in columns.items()}
-    silent = columns["at"] >= NEVER
-    buys = [f"buy at {price}" for price in BUY_AT]
-    questions = ("recommend", "reason", *LIKERT, "viewing", *PRICE_QUESTIONS, *buys, *OFFER_QUESTIONS)
-    words = [*EXIT_REASONS, *([""] * (10 - len(EXIT_REASONS))), *VIEWING, "0", "1", "2"]
-    table = pa.table(
-        {
-            "customer_id": strings(ids, columns["customer"]),
-            "survey": strings(("nps", "exit", "psychographic", "price"), columns["survey"]),
-            "question": strings(questions, columns["question"]),
-            "sent_at": times(columns["sent"]),
-            "answered_at": times(columns["at"]),
-            "score": pa.array(columns["score"], mask=silent | np.isnan(columns["score"])),
-            "answer": strings(words, np.maximum(columns["answer"], 0), silent | (columns["answer"] < 0)),
-        }
-    )
-    return table, scores
-
-
-def _utility(offer: str) -> float:
-    """What an offer of the price survey is worth, against none of them."""
-    pairs = offer.split("; ")
-    price = float(pairs[0].removeprefix("price="))
-    return BUYING + PER_UNIT * (price - sum(WORTH.get(pair, 0.0) for pair in pairs[1:]))
-
-
-def _answers(
-    who: Array,
-    survey: int,
-    question: int,
-    sent: Array,
-    at: Array,
-    score: Array | None,
-    answer: Array | None = None,
-) -> dict[str, Array]:
-    size = len(who)
-    return {
-        "customer": who,
-        "survey": np.full(size, survey),
-        "question": np.full(size, question),
-        "sent": sent,
-        "at": at,
-        "score": np.full(size, np.nan) if score is None else score,
-        "answer": np.full(size, -1) if answer is None else answer,
-    }
-
-
-def tickets_table(chunk: Chunk, people: People, ids: Array, spells: Spells, ledger: Ledger) -> pa.Table:
-    """The contract's `tickets`: more by the dissatisfied, and a wave on the day of the outage."""
-    rng = chunk.stream("tickets")
-    end = chunk.window.end
-    base = np.flatnonzero((spells.code != 2)[ledger.spell] & (ledger.plan < company.SPORTS))
-    rate = 0.055 * np.exp(-0.35 * people.satisfaction[ledger.customer[base]])
-    row = np.repeat(base, rng.poisson(rate))
-    span = ledger.stop[row] - ledger.begin[row]
-    at = ledger.begin[row] + (rng.random(len(row)) * span).astype(np.int64)
-    topic = choose(rng, np.array([0.30, 0.28, 0.22, 0.12, 0.08]), len(row))
-    hit = np.flatnonzero((ledger.begin <= company.OUTAGE) & (ledger.stop > company.OUTAGE + DAY))
-    hit = hit[(spells.code != 2)[ledger.spell[hit]] & (rng.random(len(hit)) < 0.03)]
-    customer = np.concatenate([ledger.customer[row], ledger.customer[hit]])
-    at = np.concatenate([at, company.OUTAGE + 15 * HOUR + rng.integers(0, 9 * HOUR, len(hit))])
-    topic = np.concatenate([topic, np.ones(len(hit), dtype=np.int64)])
-    closed = at + (rng.lognormal(2.6, 1.1, len(at)) * HOUR).astype(np.int64) + 300
-    closed = np.where(closed < end, closed, NEVER)
-    mood = 3.6 + 0.8 * people.satisfaction[customer] + rng.standard_normal(len(at))
-    rated = (rng.random(len(at)) < 0.4) & (closed < NEVER)
-    order = np.lexsort((topic, at, ids[customer]))
-    return pa.table(
-        {
-            "ticket_id": pa.array(_numbered(chunk, b"k", len(at))).cast(pa.string()),
-            "customer_id": strings(ids, customer[order]),
-            "opened_at": times(at[order]),
-            "closed_at": times(closed[order]),
-            "topic": strings(TOPICS, topic[order]),
-            "satisfaction": whole(np.clip(np.round(mood), 1, 5)[order], ~rated[order]),
-        }
-    )
 
 
 def points_table(

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tenure_demo import company, traces
+from tenure_demo import answers, company, traces
 from tenure_demo.company import Array, Window
 
 FOREVER = 1_200
@@ -304,8 +304,8 @@ def _psychographic() -> dict[str, Any]:
         **{
             name: {
                 "share": float(company.CLASS_SHARE[number]),
-                "agrees": dict(zip(traces.LIKERT, traces.AGREES[number].tolist(), strict=True)),
-                "viewing": dict(zip(traces.VIEWING, traces.WATCHES[number].tolist(), strict=True)),
+                "agrees": dict(zip(answers.LIKERT, answers.AGREES[number].tolist(), strict=True)),
+                "viewing": dict(zip(answers.VIEWING, answers.WATCHES[number].tolist(), strict=True)),
             }
             for number, name in enumerate(company.CLASSES)
         },
@@ -317,20 +317,20 @@ def _price_research() -> dict[str, Any]:
         "notes": "Van Westendorp answers in units of the customer's currency: medians by latent class, "
         "log-normal with the spread given, rounded to halves; one in twenty answers in reverse order.",
         "medians": {
-            name: dict(zip(traces.PRICE_QUESTIONS, traces.PRICE_MEDIANS[number].tolist(), strict=True))
+            name: dict(zip(answers.PRICE_QUESTIONS, answers.PRICE_MEDIANS[number].tolist(), strict=True))
             for number, name in enumerate(company.CLASSES)
         },
-        "log_spread": round(float(np.hypot(traces.PRICE_SPREAD, 0.06)), 6),
+        "log_spread": round(float(np.hypot(answers.PRICE_SPREAD, 0.06)), 6),
         "incoherent_share": 0.05,
         "would_buy": {
             "notes": "Shares who would buy at a price: those whose own 'expensive' is not below it.",
-            **{str(price): round(_would_buy(price), 6) for price in traces.BUY_AT},
+            **{str(price): round(_would_buy(price), 6) for price in answers.BUY_AT},
         },
         "willingness_to_pay": {
             "notes": "Worth in units of currency, of offers in the choices; a multinomial logit with the "
             "coefficient of price given.",
-            "price_coefficient": traces.PER_UNIT,
-            **traces.WORTH,
+            "price_coefficient": answers.PER_UNIT,
+            **answers.WORTH,
         },
     }
 
@@ -339,7 +339,7 @@ def _would_buy(price: float) -> float:
     """The share of those asked whose price for "expensive" is at least so high."""
     from scipy.special import ndtr
 
-    distance = np.log(traces.PRICE_MEDIANS[:, 2] / price) / traces.PRICE_SPREAD
+    distance = np.log(answers.PRICE_MEDIANS[:, 2] / price) / answers.PRICE_SPREAD
     return float(company.CLASS_SHARE @ ndtr(distance))
 
 

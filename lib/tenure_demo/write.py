@@ -53,7 +53,7 @@ import pyarrow.parquet as pq
 
 from tenure.errors import InputError
 from tenure.machine import cores
-from tenure_demo import company, lives, traces
+from tenure_demo import answers, charges, company, lives, traces
 from tenure_demo.company import DAY, Array, Window
 from tenure_demo.truth import make_truth
 
@@ -231,9 +231,9 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
     ids = lives.identifiers(chunk.seed, chunk.number * CHUNK + np.arange(chunk.customers))
     retention = lives.live_first(chunk, people)
     spells, winback = lives.make_spells(chunk, people)
-    ledger = lives.make_ledger(chunk, spells)
+    ledger = charges.make_ledger(chunk, spells)
     visits, assignments = traces.visits_table(chunk, people, ids, away)
-    surveys, scores = traces.surveys_table(chunk, people, ids, spells, ledger)
+    surveys, scores = answers.surveys_table(chunk, people, ids, spells, ledger)
     points, moved = traces.points_table(chunk, people, ids, spells, ledger)
     referrals = traces.referrals_table(chunk, people, ids, spells, ledger)
     tables = {
@@ -242,10 +242,10 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         "payments": traces.payments_table(chunk, people, ids, ledger),
         "events": traces.events_table(chunk, people, ids, spells, ledger, contents),
         "surveys": surveys,
-        "tickets": traces.tickets_table(chunk, people, ids, spells, ledger),
+        "tickets": answers.tickets_table(chunk, people, ids, spells, ledger),
         "visits": visits,
         "assignments": assignments,
-        "contacts": traces.contacts_table(people, ids, retention, winback),
+        "contacts": answers.contacts_table(people, ids, retention, winback),
         "points": points,
         "referrals": referrals,
         "segments": traces.segments_table(chunk, people, ids),
