@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenure.economics import Economics, company_file, company_fingerprint, read_economics
+from tenure.economics import Economics, company_file, read_economics
 from tenure.errors import InputError
 
 
@@ -52,7 +52,9 @@ def test_a_parameter_overrides_and_an_empty_one_does_not(project):
         ("time_zone: Mars\n", "a time zone is written like Europe/Rome"),
         ("accent: red\n", "accent is 'red'"),
         ("horizon_months: 0\n", "horizon_months is 0"),
-        ("fiscal_year_start: 13\n", "fiscal_year_start is 13"),
+        ("fiscal_year_start: 4\n", "fiscal_year_start: there is no such key"),
+        ("logo: none.png\n", "logo: there is no file none.png beside it"),
+        ("logo: company.yml\n", "logo: company.yml is not a PNG, JPEG or SVG picture"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(project, text, words):
@@ -74,10 +76,16 @@ def test_a_named_file_must_be_there(project):
         company_file("mine.yml")
 
 
-def test_the_fingerprint_changes_with_the_file(project):
-    before = company_fingerprint("", "data/mine")
-    (project / "data" / "company.yml").write_text("margin: 0.5\n")
-    assert company_fingerprint("", "data/mine") not in ("", before)
+def test_a_change_of_the_logo_is_a_change_of_the_company(project):
+    (project / "data" / "company.yml").write_text("logo: mark.svg\n")
+    (project / "data" / "mark.svg").write_text("<svg/>")
+    assert read_economics().logo == "data:image/svg+xml;base64,PHN2Zy8+"
+    before = repr(read_economics())
+    (project / "data" / "mark.svg").write_text("<svg></svg>")
+    assert repr(read_economics()) != before
+    (project / "data" / "mark.svg").write_bytes(bytes(300_000))
+    with pytest.raises(InputError, match=r"logo: mark\.svg is larger than 200 kB"):
+        read_economics()
 
 
 def test_what_is_left_of_revenue():

@@ -6,7 +6,7 @@ name overrides one, and the report says so; what neither says has a default, whi
 
 from __future__ import annotations
 
-import hashlib
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from tenure.paths import project_root, resolve
 from tenure.settings import read_settings
 
 FILE = "company.yml"
+_PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml"}
 
 
 def known_zone(name: str) -> str:
@@ -36,8 +37,8 @@ class Economics(BaseModel):
 
     Attributes:
         name: The company's name.
-        logo: A picture beside company.yml, shown on each report; empty: none.
-        accent: The reports' accent color, such as #1f5fa8; empty: the usual one.
+        logo: A picture at the head of each report, as a data URL; in company.yml a file beside it.
+        accent: The color of a line at the head of each report, such as #1f5fa8; empty: no line.
         currency: The currency to report in; empty: that of the exchange rates, else of most revenue.
         margin: Share of revenue left when the service is paid for, before payment fees.
         fee_share: Share of each charge that the payment provider keeps.
@@ -46,7 +47,6 @@ class Economics(BaseModel):
         discount_rate: What money a year from now is worth less than today's.
         horizon_months: How far ahead the worth of keeping or acquiring a customer is counted.
         spend_lag: Days from spending on acquisition to a first payment.
-        fiscal_year_start: The month in which the fiscal year begins.
         time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
         origin: The file they come from; empty: none, all are defaults.
         given: Which were given by the file or a parameter; the others are defaults.
@@ -71,7 +71,6 @@ class Economics(BaseModel):
     discount_rate: float = Field(default=0.1, ge=0, le=1)
     horizon_months: int = Field(default=24, ge=1, le=600)
     spend_lag: int = Field(default=7, ge=0, le=365)
-    fiscal_year_start: int = Field(default=1, ge=1, le=12)
     time_zone: Annotated[str, AfterValidator(known_zone)] = ""
     origin: str = Field(default="", exclude=True)
     given: tuple[str, ...] = Field(default=(), exclude=True)
@@ -166,15 +165,26 @@ def read_economics(company: str = "", data: str = "") -> Economics:
     facts = read_settings(file, Economics)
     root = project_root()
     shown = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
-    return facts.model_copy(update={"origin": shown, "given": tuple(sorted(facts.model_fields_set))})
+    known = {
+        "origin": shown,
+        "given": tuple(sorted(facts.model_fields_set)),
+        "logo": _picture(file, facts.logo),
+    }
+    return facts.model_copy(update=known)
 
 
-def company_fingerprint(company: str = "", data: str = "") -> str:
-    """Return a text that changes when the company's file does.
-
-    Example:
-        >>> company_fingerprint() == company_fingerprint()
-        True
-    """
-    file = company_file(company, data)
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+def _picture(file: Path, logo: str) -> str:
+    """The logo that a company's file names, as a page holds it."""
+    if not logo:
+        return ""
+    place, kind = file.parent / logo, _PICTURES.get(Path(logo).suffix.lower())
+    problem = ""
+    if not place.is_file():
+        problem = f"there is no file {logo} beside it. Fix: put it there, or correct its name."
+    elif kind is None:
+        problem = f"{logo} is not a PNG, JPEG or SVG picture. Fix: name one."
+    elif place.stat().st_size > 200_000:
+        problem = f"{logo} is larger than 200 kB, and every page holds it. Fix: make it smaller."
+    if problem:
+        raise InputError(f"{file.name}: logo: {problem}")
+    return f"data:image/{kind};base64,{base64.b64encode(place.read_bytes()).decode()}"

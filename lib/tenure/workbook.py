@@ -288,6 +288,8 @@ def open_workbook(
         groups=by,
         currency=currency,
         policy=names.get("policy", ""),
+        logo=economics.logo,
+        accent=economics.accent,
     )
     report.checks(found)
     left_out = book.ask(subscriptions.exclusions)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from report_sample import notebook
 
 from tenure import report
@@ -28,6 +29,20 @@ def test_the_method_shows_policy_economics_and_where_they_are_from(capsys):
     assert rows["discount_rate"] == ["12.5%", "this", "notebook"]
     assert rows["horizon_months"] == ["24", "months", "default"]
     assert "logo" not in rows
+
+
+def test_the_head_shows_the_companys_logo_and_color():
+    record = {"facts": [], "logo": "data:image/png;base64,AA==", "accent": "#1f5fa8"}
+    node = notebook("# Who leaves?", "…")
+    node.cells[1].outputs = [
+        nbformat.v4.new_output("display_data", {"text/plain": "", display.HEADER: record})
+    ]
+    head = BeautifulSoup(report.render(node), "html.parser").header
+    assert head["style"] == "border-top: .4rem solid #1f5fa8"
+    assert head.img["src"] == record["logo"]
+    plain = BeautifulSoup(report.render(notebook("# Who leaves?", "…")), "html.parser").header
+    assert plain.img is None
+    assert "style" not in plain.attrs
 
 
 def test_terms_are_found_in_their_plural_and_by_their_longest_name():

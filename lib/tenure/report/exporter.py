@@ -164,7 +164,8 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
         if failure is None:
             raise
         records = []
-    parts: dict[str, Any] = {"facts": [], "subtitle": "", "warnings": [], "exclusions": [], "terms": []}
+    parts: dict[str, Any] = {"facts": [], "warnings": [], "exclusions": [], "terms": []}
+    parts |= dict.fromkeys(("subtitle", "logo", "accent"), "")
     for cell in node.cells:
         if cell.cell_type == "markdown":
             source = cell.source
@@ -187,7 +188,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     return {
         "title": title or name,
         "lead": _markdown(lead, taken, [], {}) if lead else "",
-        "subtitle": parts["subtitle"],
+        **{name: parts[name] for name in ("subtitle", "logo", "accent")},
         "facts": parts["facts"],
         "cards": records[:CARDS],
         "more": records[CARDS:],
@@ -218,7 +219,8 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
     if FIGURE in data:  # its words stand with the picture
         return False
     if HEADER in data:
-        parts["subtitle"] = data[HEADER].get("subtitle") or parts["subtitle"]
+        for name in ("subtitle", "logo", "accent"):
+            parts[name] = data[HEADER].get(name) or parts[name]
         parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]
         return False
     if GLOSSARY in data:

@@ -39,7 +39,14 @@ def figure(picture: Picture, *, caption: str = "") -> None:
 
 
 def header(
-    *, as_of: Any = None, subtitle: str = "", period: str = "", source: str = "", **facts: Any
+    *,
+    as_of: Any = None,
+    subtitle: str = "",
+    period: str = "",
+    source: str = "",
+    logo: str = "",
+    accent: str = "",
+    **facts: Any,
 ) -> None:
     """Say what stands at the top of the page: the day, the period, the data and further facts.
 
@@ -48,13 +55,15 @@ def header(
         subtitle: The question in one line.
         period: The period that is reported on, in words.
         source: Where the data came from, without a password.
+        logo: A picture as a data URL.
+        accent: The color of a line above it, such as #1f5fa8.
         **facts: Further facts; `reporting_currency="EUR"` reads "Reporting currency: EUR".
     """
     named = {"As of": "" if as_of is None else fmt.date(as_of), "Period": period, "Data": source}
     named |= {name.replace("_", " ").capitalize(): str(fact) for name, fact in facts.items()}
     pairs = [[name, fact] for name, fact in named.items() if fact]
     said = [*([subtitle] if subtitle else []), *(f"{name}: {fact}" for name, fact in pairs)]
-    _lines(said, {HEADER: {"subtitle": subtitle, "facts": pairs}})
+    _lines(said, {HEADER: {"subtitle": subtitle, "facts": pairs, "logo": logo, "accent": accent}})
 
 
 def checks(report: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tenure
-from tenure.economics import company_fingerprint
+from tenure.economics import read_economics
 from tenure.errors import InputError
 from tenure.paths import resolve
 from tenure.runs.runbook import Report
@@ -84,7 +84,7 @@ def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str
     company: str | None = ""
     try:
         mark = Address.read(data).mark() if data else ""
-        company = company_fingerprint(str(values.get("company") or ""), data)
+        company = digest(repr(read_economics(str(values.get("company") or ""), data)))
     except InputError:
         mark = None  # the notebook will say why
     return {
