@@ -95,7 +95,7 @@ def worths(name=HOSTILE, **changed):
     units |= dict.fromkeys(("share", "value_share", "churn", "retained"), "percent")
     life = pd.DataFrame({"group": name, "period": [1, 2], "at_risk": [10, 9], "events": [1, 1]})
     life = life.assign(censored=[0, 8])
-    return composition.SegmentValues(Table(frame, units), life, 6, {"arpa": 950.0}, {})
+    return composition.SegmentValues(Table(frame, units), life, 6, {"arpa": 950.0})
 
 
 DRAWN = {
@@ -181,7 +181,7 @@ def someone():
     return Personas(
         worth,
         effects,
-        rules={HOSTILE: PlainRule(HOSTILE, conditions, sure, sure)},
+        rules={HOSTILE: PlainRule(conditions, sure, sure)},
         typical=pd.DataFrame({"customer_id": [HOSTILE], "platform_1": [0.5]}, index=[HOSTILE]),
         common=pd.DataFrame(),
         actions={HOSTILE: "Do this."},

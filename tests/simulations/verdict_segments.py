@@ -21,6 +21,7 @@ import tenure
 from tenure.measures import features
 from tenure.models import latent, segments
 from tenure.paths import project_root
+from tenure.stats import clusters
 
 LABELS = {f"category_{i}": ("category", name) for i, name in enumerate("abcd", 1)}
 FEATURES = ["events_a_month", "minutes", "weekend", "daytime", "trend", *LABELS]
@@ -77,7 +78,7 @@ WORLDS: dict[str, Callable[[np.random.Generator, int], tuple[pd.DataFrame, np.nd
 def agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Adjusted Rand index of two labelings."""
     pairs = pd.DataFrame({"segment": a, "other": b, "n": 1})
-    return segments.rand_index(pairs.groupby(["segment", "other"]).sum().reset_index())
+    return clusters.rand_index(pairs.groupby(["segment", "other"]).sum().reset_index())
 
 
 def verdicts(samples: int, sizes: tuple[int, ...], seed: int) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""What segments are made of and what they are worth: representation, concentration, churn, moves.
+"""What segments consist of and what they are worth: representation, concentration, churn, moves.
 
-`totals` has a row a segment, as `tenure.measures.features.segment_totals` returns them: segment, customers,
-paying, value_minor (what they pay a month), value_var (its sample variance over the paying) and, where known,
-active_days_a_month and active_days_a_month_var. `level` is that of the intervals.
+`totals` has a row per segment, as `tenure.measures.features.segment_totals` returns them: segment, customers,
+paying, value_minor (what they pay per month), value_var (its sample variance over the paying) and, where
+known, active_days_a_month and active_days_a_month_var. `level` is that of the intervals.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ Array = NDArray[Any]
 
 LEFT = "not subscribed"
 
-# Described where they are known, and never used to choose whom to address.
-# A column is one of them where a part of its name is: birth_year, age_group, customer_gender.
+_PLACE = ["characteristic", "level", "segment"]
+
+# Described where they are known, and never used to target anybody. A column is protected where a part of its
+# name is: birth_year, age_group, customer_gender.
 PROTECTED = frozenset(
     {
         "gender", "sex", "sexual", "age", "birth", "birthday", "birthdate", "dob", "ethnicity", "ethnic",
@@ -50,15 +52,15 @@ def is_protected(name: str) -> bool:
     return not PROTECTED.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
-# --- what they are made of ----------------------------------------------------------------------------
+# --- what they consist of ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """What each segment is made of, against all customers.
+    """What each segment consists of, against all customers.
 
     Attributes:
-        table: A row a characteristic, level and segment: characteristic, level, segment, n, share, base,
+        table: A row per characteristic, level and segment: characteristic, level, segment, n, share, base,
             ratio with its interval, p, p_adjusted; the largest differences first.
     """
 
@@ -80,11 +82,11 @@ class Representation:
         case = "nothing" if not len(self.table) else "none" if self.clear.empty else "clear"
         if len(self.usable) < len(self.clear):
             case = "clear, protected"
-        return replace(counted(len(self.clear), len(self.table), of="comparison"), case=case)
+        return counted(len(self.clear), len(self.table), of="comparison").saying(case)
 
 
 def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 30) -> Representation:
-    """Compare what each segment is made of with what all customers are made of.
+    """Compare the customers of each segment with all customers, characteristic by characteristic.
 
     The ratio is the share of a level inside the segment over its share among everybody: 1 is as among
     everybody, 2 twice as many. Its interval is the delta method's on the logarithm for multinomial counts,
@@ -93,6 +95,7 @@ def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 
 
     Args:
         *counts: Columns characteristic, level, segment and n.
+        level: Level of the intervals.
         min_group: Levels and segments with fewer customers are left out.
 
     Example:
@@ -104,18 +107,17 @@ def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 
     """
     units = {"share": "percent", "base": "percent", "ratio": "ratio", "p": "p", "p_adjusted": "p"}
     parts = [
-        _ratios(name, part, level, min_group)
+        _ratios(name, rows, level, min_group)
         for some in counts
-        for name, part in some.groupby("characteristic")
+        for name, rows in some.groupby("characteristic")
     ]
     if not parts:
-        empty = ["characteristic", "level", "segment", "n", "share", "base", "ratio", "p", "p_adjusted"]
-        return Representation(Table(pd.DataFrame(columns=empty), units))
+        return Representation(Table(pd.DataFrame(columns=[*_PLACE, "n", *units]), units))
     found = pd.concat(parts, ignore_index=True)
     found["p_adjusted"] = holm(found["p"].to_numpy(dtype=float))
     found["distance"] = -np.abs(np.log(found["ratio"].astype(float).clip(lower=0.01)))
-    found = found.sort_values(["distance", "characteristic", "level", "segment"], ignore_index=True)
-    return Representation(Table(found.drop(columns="distance"), units))
+    found = found.sort_values(["distance", *_PLACE], ignore_index=True).drop(columns="distance")
+    return Representation(Table(found, units))
 
 
 def _ratios(name: Any, counts: pd.DataFrame, level: float, min_group: int) -> pd.DataFrame:
@@ -300,42 +302,35 @@ def departure_table(departures: pd.DataFrame, months: int) -> pd.DataFrame:
     """Turn counts of who churned in which month into a life table that starts at a day.
 
     Args:
-        departures: Columns segment, month (missing: still there), cause and n.
+        departures: Columns segment, month (missing: still there) and n.
         months: Whole months that were observed.
 
     Returns:
-        A life table as `tenure.stats.survival` takes it, a row a segment and month.
+        A life table as `tenure.stats.survival` takes it, a row per segment and month.
 
     Example:
-        >>> counts = pd.DataFrame({"segment": "a", "month": [1, 3, None],
-        ...                        "cause": ["voluntary", "unknown", None], "n": [5, 5, 90]})
+        >>> counts = pd.DataFrame({"segment": "a", "month": [1, 3, None], "n": [5, 5, 90]})
         >>> departure_table(counts, 3)[["period", "at_risk", "events", "censored"]].values.tolist()
         [[1, 100, 5, 0], [2, 95, 0, 0], [3, 95, 5, 90]]
     """
-    if departures.empty:
-        return pd.DataFrame(columns=["group", "period", "at_risk", "events", "censored"])
-    # Who churned after the last whole month was there throughout it.
-    month = pd.to_numeric(departures["month"]).astype(float)
-    rows = departures.assign(period=month.where(month <= months), cause=departures["cause"].fillna("unknown"))
-    sizes = rows.groupby("segment")["n"].sum()
-    places = pd.MultiIndex.from_product([sizes.index, range(1, months + 1)], names=["group", "period"])
-    left = rows.pivot_table(index=["segment", "period"], columns="cause", values="n", aggfunc="sum")
-    left = (
-        left.reindex(places, columns=["voluntary", "involuntary", "unknown"], fill_value=0)
-        .fillna(0)
-        .astype(int)
+    # A customer who churned after the last whole month was there throughout it.
+    month = pd.to_numeric(departures["month"]).astype(float).fillna(np.inf).clip(upper=months + 1)
+    wide = departures.assign(period=month.astype(int)).pivot_table(
+        index="segment", columns="period", values="n", aggfunc="sum", fill_value=0
     )
-    events = left.sum(axis=1)
-    so_far = events.groupby("group").cumsum()
-    start = places.get_level_values("group").map(sizes)  # type: ignore[arg-type]
-    last = places.get_level_values("period") == months
-    table = left.assign(
-        at_risk=start - so_far + events,
-        events=events,
-        censored=np.where(last, start - so_far, 0),
-        entered=0,
+    wide = wide.reindex(columns=range(1, months + 2), fill_value=0)
+    counts = wide.to_numpy(dtype=int)
+    at_risk = counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # those who churned in the month or later, or never
+    stayed = np.where(np.arange(1, months + 1) == months, at_risk[:, 1:], 0)
+    return pd.DataFrame(
+        {
+            "group": np.repeat(wide.index, months),
+            "period": np.tile(np.arange(1, months + 1), len(wide)),
+            "at_risk": at_risk[:, :-1].ravel(),
+            "events": counts[:, :-1].ravel(),
+            "censored": stayed.ravel(),
+        }
     )
-    return table.reset_index()
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,27 +338,18 @@ class SegmentValues:
     """What each segment pays, how fast it churns, and what a customer in it is worth.
 
     Attributes:
-        table: A row a segment, the largest first: segment, customers, share, value_minor, watched (at the
-            earlier day) and, with intervals, value_share, arpa, churn (a month), active_days (a month),
-            retained and worth. NaN where unknown.
+        table: A row per segment, the largest first: segment, customers, share, value_minor, watched (how many
+            were there on the earlier day) and, with intervals, value_share, arpa, churn (per month),
+            active_days (per month), retained and worth. NaN where unknown.
         life: The life table by segment since the earlier day.
         months: Months observed.
-        averages: arpa and churn of all of them together.
-        shares: By segment its share of the revenue.
+        averages: arpa and churn of all of them together, and paying, how many pay.
     """
 
     table: Table
     life: pd.DataFrame
     months: int
     averages: Mapping[str, float]
-    shares: Mapping[str, Estimate]
-
-    def of(self, segment: str, column: str) -> Estimate:
-        """Return a segment's value of a column with its interval."""
-        row = self.table.frame.set_index("segment").loc[segment]
-        ends = (row.get(f"{column}{end}", NAN) for end in ("_low", "_high"))
-        n = int(row["watched" if column in ("churn", "retained") else "customers"])  # type: ignore[arg-type]
-        return from_ends((row[column], *ends), n=n, of="customer", unit=self.table.units[column])  # type: ignore[arg-type]
 
     @property
     def same_churn(self) -> float:
@@ -382,9 +368,10 @@ class SegmentValues:
         Its case is "one segment" where there is nothing to compare.
         """
         top = self.table.frame.sort_values("value_share").iloc[-1]
-        words = {"name": top["segment"], "share": Estimate(top["share"], unit="percent")}
+        n = int(self.averages["paying"])
+        found = self.table.estimate(top["segment"], "value_share", n=n, of="paying customer")
         case = "one segment" if len(self.table) == 1 else ""
-        return self.shares[top["segment"]].saying(case, **words)
+        return found.saying(case, name=top["segment"], share=Estimate(top["share"], unit="percent"))
 
     def fastest_leaving(self, *, level: float = 0.95) -> Estimate:
         """The churn of the segment that leaves fastest, compared with that of the one that leaves slowest.
@@ -395,11 +382,15 @@ class SegmentValues:
         rows = self.table.frame.dropna(subset=["churn"]).sort_values("churn", kind="stable")
         if len(rows) < 2:
             return Estimate(NAN, unit="percent")
-        calm, restless = rows["segment"].iloc[[0, -1]]
         wide = 1 - (1 - level) / (len(rows) * (len(rows) - 1) / 2)
-        slow, fast = (churn_of(self.life, name, self.months, level=wide) for name in (calm, restless))
-        found = self.of(restless, "churn").saying(name=restless)
-        return found.versus(self.of(calm, "churn"), fast.against(slow, "").difference, f"“{calm}”")  # type: ignore[arg-type]
+        calm, restless = rows["segment"].iloc[[0, -1]]
+        slow, fast = (churn_of(self.life, name, self.months, level=level) for name in (calm, restless))
+        low, high = (churn_of(self.life, name, self.months, level=wide) for name in (calm, restless))
+        judged = high.against(low, f"“{calm}”")
+        return replace(
+            fast.saying(name=restless), compare=slow, compare_label=judged.compare_label,
+            difference=judged.difference,
+        )  # fmt: skip
 
 
 def segment_values(
@@ -411,17 +402,16 @@ def segment_values(
     horizon: int,
     currency: str,
     kept: pd.DataFrame | None = None,
-    level: float = 0.95,
 ) -> SegmentValues:
-    """Put together what each segment pays, how fast it churns and what a customer in it is worth.
+    """Estimate what each segment pays, how fast it churns and what a customer in it is worth.
 
-    The worth in brief is what is left of what a customer pays a month (`Economics.left_of`) over `horizon`
+    The worth in brief is what is left of what a customer pays per month (`Economics.left_of`) over `horizon`
     months of the constant churn c observed, discounted: sum over t of (1 - c)^t / (1 + d)^(t/12). Churn falls
     with tenure, so it is on the low side. Its interval joins those of churn and of what they pay by the
     method of variance estimates recovery (Zou and Donner 2008).
 
     Args:
-        totals: A row a segment.
+        totals: A row per segment.
         departures: Who churned since the earlier day, as `departure_table` takes it.
         economics: Margin, fees and discount rate.
         months: Months observed.
@@ -430,50 +420,50 @@ def segment_values(
         kept: What each group's customers of the earlier day paid then and pay now, as from
             `tenure.measures.revenue.retention_moments`.
     """
-    net = {} if kept is None else {row["group"]: net_retention(row) for row in kept.to_dict("records")}  # type: ignore[arg-type]
+    net = {} if kept is None else {row["group"]: net_retention(row) for row in kept.to_dict("records")}
     life = departure_table(departures, months)
-    shares = {name: value_share(totals, [name], level=level) for name in totals["segment"]}
-    rate, z, rows = period_rate(economics.discount_rate, 1 / 12), z_value(level), []
+    rate, z, rows = period_rate(economics.discount_rate, 1 / 12), z_value(0.95), []
     for row in totals.to_dict("records"):
         name, n, paying = row["segment"], int(row["customers"]), int(row["paying"])
         arpa = row["value_minor"] / paying if paying else NAN
         error = z * float(np.sqrt(row["value_var"] / paying)) if paying > 1 else NAN
         active, spread = (row.get(f"active_days_a_month{end}", NAN) for end in ("", "_var"))
         days = z * float(np.sqrt(spread / n)) if n > 1 else NAN
-        churn = churn_of(life, name, months, level=level)
+        churn = churn_of(life, name, months)
         left, pays = (economics.left_of(amount, currency, months=1) for amount in (arpa, arpa + error))
         worth, most, least = (
             left * discounted_lifetime((1 - c) ** np.arange(horizon), rate)
             for c in (churn.value, churn.low, churn.high)
         )
         pays = worth * (pays - left) / left
-        rows.append(
-            {"segment": name, "customers": n, "share": n / totals["customers"].sum()}
-            | {"value_minor": int(row["value_minor"])}
-            | _ends("value_share", shares[name])
-            | _ends("arpa", Estimate(arpa, arpa - error, arpa + error))
-            | {"watched": churn.n}
-            | _ends("churn", churn)
-            | _ends("active_days", Estimate(active, active - days, active + days))
-            | _ends(
-                "worth",
-                Estimate(worth, worth - np.hypot(worth - least, pays), worth + np.hypot(most - worth, pays)),
-            )
-            | _ends("retained", net.get(name, Estimate(NAN)))
-        )
-    unit = f"money:{currency}"
-    units = {"share": "percent", "value_minor": unit, "value_share": "percent", "arpa": unit}
-    units |= {"churn": "percent", "active_days": "number", "worth": unit, "retained": "percent"}
-    paying = int(totals["paying"].sum())
+        share = n / totals["customers"].sum()
+        found = {"segment": name, "customers": n, "share": share, "value_minor": int(row["value_minor"])}
+        found["watched"] = churn.n
+        for column, one in {
+            "value_share": value_share(totals, [name]),
+            "arpa": Estimate(arpa, arpa - error, arpa + error),
+            "churn": churn,
+            "active_days": Estimate(active, active - days, active + days),
+            "worth": Estimate(
+                worth, worth - np.hypot(worth - least, pays), worth + np.hypot(most - worth, pays)
+            ),
+            "retained": net.get(name, Estimate(NAN)),
+        }.items():
+            found |= {column: one.value, f"{column}_low": one.low, f"{column}_high": one.high}
+        rows.append(found)
+    unit, paying = f"money:{currency}", int(totals["paying"].sum())
+    units = dict.fromkeys(("share", "value_share", "churn", "retained"), "percent")
+    units |= {**dict.fromkeys(("value_minor", "arpa", "worth"), unit), "active_days": "number"}
     averages = {
         "arpa": float(totals["value_minor"].sum() / paying) if paying else NAN,
         "churn": churn_of(life, None, months).value,
+        "paying": paying,
     }
-    return SegmentValues(Table(pd.DataFrame(rows), units), life, months, averages, shares)
+    return SegmentValues(Table(pd.DataFrame(rows), units), life, months, averages)
 
 
 def churn_of(life: pd.DataFrame, segment: str | None, months: int, *, level: float = 0.95) -> Estimate:
-    """Return the churn a month of a segment, or of all: 1 - S^(1/m), with S the share still there at the end.
+    """Return the monthly churn of a segment, or of all: 1 - S^(1/m), with S the share still there at the end.
 
     Args:
         life: As from `departure_table`.
@@ -492,10 +482,6 @@ def churn_of(life: pd.DataFrame, segment: str | None, months: int, *, level: flo
     return replace(lost, **dict(zip(("value", "low", "high"), ends, strict=True)))
 
 
-def _ends(name: str, estimate: Estimate) -> dict[str, float]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
 # --- who moved ----------------------------------------------------------------------------------------
 
 
@@ -506,12 +492,12 @@ class Migration:
     Attributes:
         matrix: A row for each earlier segment, a column for each later one: customers.
         stayed: Of those subscribed at both days, the share in the same segment.
-        gains: A row a move between different places, the weightiest first: before, after, customers and
+        gains: A row per move between different places, the largest change first: before, after, customers and
             change_minor with its interval.
-        change: What the moves between segments changed in revenue a month; its case: "more" or "less".
-        lost: The revenue a month that left.
-        came: The revenue a month that came.
-        left: What a place is called for those who are not subscribed.
+        change: What the moves between segments changed in monthly revenue; its case: "more" or "less".
+        lost: The monthly revenue of customers who left.
+        came: The monthly revenue of customers who came.
+        left: The place of those who are not subscribed.
     """
 
     matrix: pd.DataFrame
@@ -535,12 +521,10 @@ class Migration:
         return Table(rows, dict.fromkeys(map(str, rows), "percent"))
 
 
-def migration(
-    moves: pd.DataFrame, currency: str, order: Sequence[str] = (), *, level: float = 0.95
-) -> Migration:
-    """Read who moved from which segment to which.
+def migration(moves: pd.DataFrame, currency: str, order: Sequence[str] = ()) -> Migration:
+    """Count who moved from which segment to which, and what that changed.
 
-    A sum of changes is as uncertain as its squares say, were the same customers to decide again by chance.
+    Each customer's change is chance, so a sum of changes varies by the sum of their squares.
 
     Args:
         moves: Columns before, after, customers, then_minor, now_minor and change_squares.
@@ -568,7 +552,7 @@ def migration(
     )
     columns = ordered({*matrix.columns, LEFT})
     matrix = matrix.reindex(index=ordered(matrix.index), columns=columns, fill_value=0).astype(int)
-    half = z_value(level) * np.sqrt(moves["change_squares"].astype(float))
+    half = z_value(0.95) * np.sqrt(moves["change_squares"].astype(float))
     change = (moves["now_minor"] - moves["then_minor"]).astype(float)
     ends = {"change_minor": change, "change_minor_low": change - half, "change_minor_high": change + half}
     moved = moves.assign(**ends)[moves["before"] != moves["after"]]
@@ -581,14 +565,12 @@ def migration(
             return Estimate(NAN, unit=unit)
         value, squares = float(change[part].sum()), float(moves.loc[part, "change_squares"].sum())
         case, n = "more" if value >= 0 else "less", int(people[part].sum())
-        return money_sum(value, squares, n, level=level, of="customer", unit=unit, case=case)
+        return money_sum(value, squares, n, of="customer", unit=unit, case=case)
 
     gains = moved.sort_values("change_minor", key=lambda c: -c.abs(), kind="stable", ignore_index=True)
     return Migration(
         matrix=matrix,
-        stayed=proportion(
-            int(people[there & same].sum()), int(people[there].sum()), level=level, of="customer"
-        ),
+        stayed=proportion(int(people[there & same].sum()), int(people[there].sum()), of="customer"),
         gains=Table(gains[["before", "after", "customers", *ends]], {"change_minor": unit}),
         change=total(there & ~same),
         lost=total(moves["after"] == LEFT).scaled(-1.0),
@@ -596,11 +578,11 @@ def migration(
     )
 
 
-def moved_worth(moved: Migration, values: SegmentValues, *, level: float = 0.95) -> Estimate:
-    """Say what moves between segments changed in what customers are worth.
+def moved_worth(moved: Migration, values: SegmentValues) -> Estimate:
+    """Estimate what moves between segments changed in what customers are worth.
 
-    Whoever moved counts as worth what customers of the new segment are, no longer what those of the old one
-    are: the sum over segments of (came - went) times a customer's worth, where moves into and out of
+    Customers who moved are taken to be worth what customers of the new segment are, no longer what those of
+    the old one are: the sum over segments of (came - went) times a customer's worth. Moves into and out of
     segments of unknown worth are left out. It assumes that the move is lasting.
 
     Args:
@@ -611,17 +593,17 @@ def moved_worth(moved: Migration, values: SegmentValues, *, level: float = 0.95)
     Returns:
         The change; n is the customers who moved; its case: "raised", "lowered" or "nobody".
     """
-    known = values.table.frame.dropna(subset=["worth", "worth_low", "worth_high"]).set_index("segment")
+    ends = ["worth", "worth_low", "worth_high"]
+    known = values.table.frame.dropna(subset=ends).set_index("segment")[ends]
     moves = moved.gains.frame
     inside = moves[moves["before"].isin(known.index) & moves["after"].isin(known.index)]
     came, went = (inside.groupby(side)["customers"].sum() for side in ("after", "before"))
     net = came.reindex(known.index, fill_value=0) - went.reindex(known.index, fill_value=0)
-    value, *ends = ((net * known[end]).to_numpy(dtype=float) for end in ("worth", "worth_low", "worth_high"))
-    low, high = np.minimum(*ends), np.maximum(*ends)
+    value, one, other = known.mul(net, axis=0).to_numpy(dtype=float).T
     total, n = float(value.sum()), int(inside["customers"].sum())
-    below, above = (float(np.sqrt(((value - end) ** 2).sum())) for end in (low, high))
+    below, above = (
+        float(np.linalg.norm(value - end)) for end in (np.minimum(one, other), np.maximum(one, other))
+    )
     case = "nobody" if not n else "raised" if total >= 0 else "lowered"
     unit = values.table.units["worth"]
-    return Estimate(
-        total, total - below, total + above, n=n, of="customer", unit=unit, level=level, case=case
-    )
+    return Estimate(total, total - below, total + above, n=n, of="customer", unit=unit, case=case)

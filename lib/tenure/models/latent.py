@@ -7,7 +7,7 @@ Each class has its own chances of every answer, and answers are independent with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from tenure.stats.newton import minimize
 
 Array = NDArray[Any]
 
-_LEAST = 100
-_PER_NUMBER = 10
+_LEAST = 100  # answers to look for groups among
+_PER_NUMBER = 10  # answers for each number that is estimated
+_RARE = 0.02  # a word given by a smaller share is *other*
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Items:
     """Answers as numbers.
 
     Attributes:
-        codes: A row a customer who answered, a column a question: 0, 1, ...; NaN where not answered.
+        codes: A row per customer who answered, a column per question: 0, 1, ...; NaN where not answered.
         levels: For each question what its codes mean.
     """
 
@@ -40,13 +41,12 @@ class Items:
     levels: Mapping[str, tuple[str, ...]]
 
 
-def encode(answers: pd.DataFrame, questions: pd.DataFrame, *, rare: float = 0.02) -> Items:
+def encode(answers: pd.DataFrame, questions: pd.DataFrame) -> Items:
     """Turn answers into few levels: on a scale of four or more the top two agree, and rare words are other.
 
     Args:
         answers: customer_id and, for the i-th question from 1, score_i and answer_i.
-        questions: A row a question, in that order: question, answered, scores, least, most.
-        rare: Words given by a smaller share are *other*.
+        questions: A row per question, in that order: question, answered, scores, least, most.
 
     Example:
         >>> answers = pd.DataFrame({"customer_id": ["a", "b", "c"], "score_1": [5, 1, None],
@@ -61,7 +61,7 @@ def encode(answers: pd.DataFrame, questions: pd.DataFrame, *, rare: float = 0.02
         score, given = pd.to_numeric(answers[f"score_{place}"]), answers[f"answer_{place}"]
         if row["scores"] * 2 < row["answered"]:
             shares = given.map(given.value_counts(normalize=True))
-            given = given.where(given.isna() | shares.ge(rare), "other")
+            given = given.where(given.isna() | shares.ge(_RARE), "other")
             names = tuple(sorted(given.dropna().unique()))
             column = given.map({value: float(code) for code, value in enumerate(names)})
         elif row["most"] - row["least"] >= 3:
@@ -77,6 +77,10 @@ def encode(answers: pd.DataFrame, questions: pd.DataFrame, *, rare: float = 0.02
     return Items(frame[frame.notna().any(axis=1)], levels)
 
 
+def _nothing() -> Table:
+    return Table(pd.DataFrame())
+
+
 @dataclass(frozen=True, eq=False)
 class LatentClasses:
     """Classes of people who answer alike.
@@ -85,22 +89,22 @@ class LatentClasses:
         reason: Why there are as many, or why none were looked for; a sentence.
         n: Customers who answered.
         k: The chosen number; 0: none were looked for.
-        evidence: A row a number of classes: k, log_likelihood, parameters, bic, entropy.
-        entropy: Relative entropy, from 0 (nobody can be told) to 1 (everybody can).
-        classes: A row a class, the largest first: segment and share with its interval.
-        profile: A row a question, answer and class: question, answer, segment, chance, base.
+        evidence: A row per number of classes: k, log_likelihood, parameters, bic, entropy.
+        entropy: Relative entropy, from 0 (nobody can be assigned) to 1 (everybody can, with certainty).
+        classes: A row per class, the largest first: segment and share with its interval.
+        profile: A row per question, answer and class: question, answer, segment, chance, base.
         members: customer_id, segment and chance (of being in it).
-        errors: Chances to be taken for class b when being of class a; rows a, columns b.
+        errors: Chances that a member of class a is assigned to class b; rows a, columns b.
         missing: The share of answers that are missing.
     """
 
     reason: str
     n: int = 0
     k: int = 0
-    evidence: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    evidence: Table = field(default_factory=_nothing)
     entropy: float = NAN
-    classes: Table = field(default_factory=lambda: Table(pd.DataFrame()))
-    profile: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    classes: Table = field(default_factory=_nothing)
+    profile: Table = field(default_factory=_nothing)
     members: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["customer_id", "segment"]))
     errors: Array = field(default_factory=lambda: np.ones((1, 1)))
     missing: float = NAN
@@ -117,24 +121,22 @@ class LatentClasses:
             case = "one class" if self.k else "not available"
             return Estimate(NAN, n=self.n, of="respondent", unit="count", case=case)
         first = self.classes.frame.iloc[0]
-        words = {"name": first["segment"], "share": Estimate(first["share"], unit="percent")}
-        found = counted(self.k, self.n, of="respondent")
-        return replace(found, case="classes", words=words)
+        share = Estimate(first["share"], unit="percent")
+        return counted(self.k, self.n, of="respondent").saying("classes", name=first["segment"], share=share)
 
 
-def find_classes(items: Items, *, most: int = 6, starts: int = 4, seed: int = 0) -> LatentClasses:
+def find_classes(items: Items, *, most: int = 6, starts: int = 4) -> LatentClasses:
     """Find classes of people who answer alike.
 
     Args:
         items: The answers, as `encode` returns them.
         most: The most classes to try.
         starts: Random starts of each fit.
-        seed: The random seed.
     """
     codes, n = items.codes, len(items.codes)
     if len(codes.columns) < 2:
         return LatentClasses(
-            "Fewer than two questions of the survey got different answers: no groups can be told.", n
+            "Fewer than two questions of the survey got different answers: no groups can be found.", n
         )
     if n < _LEAST:
         return LatentClasses(
@@ -148,7 +150,7 @@ def find_classes(items: Items, *, most: int = 6, starts: int = 4, seed: int = 0)
     for k in range(1, most + 1):
         model = StepMix(
             k, measurement="categorical_nan", n_init=starts if k > 1 else 1, max_iter=1000, abs_tol=1e-6,
-            random_state=seed, progress_bar=0,
+            random_state=0, progress_bar=0,
         )  # fmt: skip
         with one_thread():
             fits[k] = model.fit(codes)
@@ -191,8 +193,8 @@ def find_classes(items: Items, *, most: int = 6, starts: int = 4, seed: int = 0)
     )
 
 
-def class_covariates(found: LatentClasses, characteristics: pd.DataFrame, *, level: float = 0.95) -> Table:
-    """Relate classes to characteristics, allowing for people being put into the wrong class.
+def class_covariates(found: LatentClasses, characteristics: pd.DataFrame) -> Table:
+    """Relate classes to characteristics, allowing for people being assigned to the wrong class.
 
     The third of three steps, adjusted by maximum likelihood (Vermunt 2010): a multinomial logit of the true
     class, of which the assigned one is an imperfect reading with known errors. Standard errors are robust
@@ -203,11 +205,10 @@ def class_covariates(found: LatentClasses, characteristics: pd.DataFrame, *, lev
         characteristics: Text columns, indexed by customer_id; the commonest level is the reference. They
             are taken in order, as long as ten customers answered for each number that is estimated; protected
             ones are left out.
-        level: Level of the intervals.
 
     Returns:
-        A row a class (but the largest, the reference class) and level: segment, characteristic, level, ratio
-        (of the odds against the reference class and level) with its interval, p, p_adjusted; surest first.
+        A row per class (but the largest, the reference class) and level: segment, characteristic, level,
+        ratio (of the odds against the reference class and level) with its interval, p, p_adjusted; by p.
         Notes name the characteristics for which too few answered, or say why there are no rows.
     """
     if not found.structure:
@@ -229,7 +230,7 @@ def class_covariates(found: LatentClasses, characteristics: pd.DataFrame, *, lev
     names = found.classes.frame["segment"].tolist()
     seen = found.members["segment"].map({name: place for place, name in enumerate(names)}).to_numpy()[known]
     beta, covariance = _third_step(x, seen, found.errors)
-    estimate, z = beta[:, 1:].ravel(), z_value(level)
+    estimate, z = beta[:, 1:].ravel(), z_value(0.95)
     variance = np.diag(covariance).reshape(beta.shape)[:, 1:].ravel()
     error = np.sqrt(np.maximum(variance, 0.0))
     rows = [(segment, name, value) for segment in names[1:] for name, value in levels]

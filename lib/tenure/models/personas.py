@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.models.composition import SegmentValues, is_protected
-from tenure.models.segments import OTHER, Array, Labels, Rule, effects, rfm_actions
+from tenure.models.segments import OTHER, RFM_SEGMENTS, Array, Labels, Rule, effects
 from tenure.result import Estimate
 from tenure.stats.intervals import proportion
 
@@ -27,7 +27,7 @@ class Condition:
     threshold: float
 
     def holds(self, frame: pd.DataFrame) -> Array:
-        """Say for each customer whether it holds; where the feature is missing, it does not."""
+        """Return for each customer whether it holds; where the feature is missing, it does not."""
         values = pd.to_numeric(frame[self.feature]).to_numpy(dtype=float, na_value=np.nan)
         with np.errstate(invalid="ignore"):
             return values > self.threshold if self.above else values <= self.threshold
@@ -38,13 +38,11 @@ class PlainRule:
     """A rule of at most three conditions that finds a segment.
 
     Attributes:
-        segment: The segment.
         conditions: All must hold.
         precision: Of those for whom they hold, the share in the segment.
         recall: Of the segment, the share for whom they hold.
     """
 
-    segment: str
     conditions: tuple[Condition, ...]
     precision: Estimate
     recall: Estimate
@@ -53,14 +51,14 @@ class PlainRule:
 def plain_rules(
     sample: pd.DataFrame, segments: Array, features: Sequence[str], *, seed: int = 0
 ) -> dict[str, PlainRule]:
-    """Find for each segment two or three conditions that tell its members from others.
+    """Find for each segment up to three conditions that tell its members from others.
 
-    A decision tree of depth three is grown for each segment on half of the sample; of its branches the one
-    with the best F1 is taken, its thresholds rounded to two digits, and judged on the other half, which it
-    has not seen. Protected characteristics are not offered to the tree.
+    A decision tree of depth three is grown for each segment on half of the sample. Of its branches, with
+    thresholds rounded to two digits, the one with the best F1 is taken and tested on the other half, which
+    the tree has not seen. Protected characteristics are not offered to the tree.
 
     Args:
-        sample: A row a customer.
+        sample: A row per customer.
         segments: The segment of each row.
         features: Columns that the rule may use.
         seed: The random seed.
@@ -82,6 +80,7 @@ def plain_rules(
     # A missing value holds no condition, so the tree may not split by it: it sees the middle one instead.
     values = known.fillna(known.median()).fillna(0.0).to_numpy()
     half = np.random.default_rng(seed).permutation(len(sample)) % 2 == 0
+    train, test = sample[half], sample[~half]
     rules = {}
     for segment in sorted(set(segments)):
         mine = segments == segment
@@ -92,29 +91,23 @@ def plain_rules(
             max_depth=3, min_samples_leaf=leaf, class_weight="balanced", random_state=seed
         )
         tree.fit(values[half], mine[half])
-        train, test = sample[half], sample[~half]
-        best = max(
-            (_simplified(branch) for branch in _branches(tree, allowed)),
-            key=lambda conditions: (_f1(conditions, train, mine[half]), -len(conditions)),
-            default=(),
-        )
-        if not best or _f1(best, train, mine[half]) == 0:
-            continue
-        hit = _hold(best, test)
-        true = int((hit & mine[~half]).sum())
-        rules[str(segment)] = PlainRule(
-            str(segment),
-            best,
-            precision=proportion(true, int(hit.sum()), of="customer"),
-            recall=proportion(true, int(mine[~half].sum()), of="customer"),
-        )
+        scored = [(_f1(rule, train, mine[half]), rule) for rule in _branches(tree.tree_, allowed)]
+        best, conditions = max(scored, key=lambda pair: (pair[0], -len(pair[1])), default=(0.0, ()))
+        if best > 0:
+            hit = _hold(conditions, test)
+            true, there = int((hit & mine[~half]).sum()), int(mine[~half].sum())
+            rules[str(segment)] = PlainRule(
+                conditions,
+                precision=proportion(true, int(hit.sum()), of="customer"),
+                recall=proportion(true, there, of="customer"),
+            )
     return rules
 
 
 def medoids(points: Array, segments: Array) -> dict[str, int]:
     """Return for each segment the row of its most typical member: the one nearest to the others on average.
 
-    Up to 500 members, drawn evenly, stand for the others.
+    The others are represented by up to 500 members, drawn evenly.
 
     Example:
         >>> medoids(np.array([[0.0], [1.0], [2.0], [9.0]]), np.array(["a", "a", "a", "b"]))
@@ -166,26 +159,27 @@ def personas(
             customer is; None: segments by recency, frequency and value, described by these.
         common: What is more common among their members.
     """
-    rows = values.table.frame.to_dict("records")
-    names = [row["segment"] for row in rows]
+    names = values.table.frame["segment"]
     segments = np.where(sample["segment"].isin(names), sample["segment"], OTHER)
     features = rule.columns if rule else ["recency", "frequency", "value"]
     known = [name for name in features if pd.to_numeric(sample[name]).notna().any()]
     if rule:
-        points, actions = rule.components(sample), {r["segment"]: advice(r, values.averages) for r in rows}  # type: ignore[arg-type]
+        points = rule.components(sample)
+        rows = values.table.frame.to_dict("records")
+        actions = {str(row["segment"]): advice(row, values.averages) for row in rows}
     else:
         points = sample[known].apply(pd.to_numeric).rank(pct=True).fillna(0.5).to_numpy(dtype=float)
-        actions = rfm_actions()
+        actions = {name: action for name, (_who, action) in RFM_SEGMENTS.items()}
     places = medoids(points, segments)
     typical = sample.iloc[list(places.values())].set_index(pd.Index(places, name="segment"))
     table, rules = effects(sample, segments, known), plain_rules(sample, segments, known)
     return Personas(values, table, rules, typical, common, actions, labels)
 
 
-def advice(row: Mapping[str, Any], average: Mapping[str, float]) -> str:
-    """Recommend what to do for a segment, from how fast it leaves and what it pays against the average.
+def advice(row: Mapping[Any, Any], average: Mapping[str, float]) -> str:
+    """Recommend what to do for a segment, by how fast it leaves and what it pays against the average.
 
-    Only differences that the intervals bear out count.
+    Only differences that their intervals support count.
 
     Args:
         row: churn_low, churn_high, arpa_low and arpa_high of the segment.
@@ -194,21 +188,21 @@ def advice(row: Mapping[str, Any], average: Mapping[str, float]) -> str:
     Example:
         >>> advice({"churn_low": 0.06, "churn_high": 0.08, "arpa_low": 1200, "arpa_high": 1300},
         ...        {"churn": 0.04, "arpa": 1000})
-        'Keep: they pay more than others and leave sooner, so effort to hold them pays first here.'
+        'Keep: they pay more than others and leave sooner, so effort to keep them pays most here.'
     """
-    sides = (
+    churn, arpa = (
         int(row[f"{name}_low"] > average[name]) - int(row[f"{name}_high"] < average[name])
         for name in ("churn", "arpa")
     )
-    return _ADVICE[*sides]  # type: ignore[index]
+    return _ADVICE[churn, arpa]
 
 
 _ADVICE = {
-    (1, 1): "Keep: they pay more than others and leave sooner, so effort to hold them pays first here.",
+    (1, 1): "Keep: they pay more than others and leave sooner, so effort to keep them pays most here.",
     (1, 0): "Keep: they leave sooner than others; find out what they miss and test one remedy.",
     (1, -1): "Automate: they leave sooner and pay less; use cheap reminders and yearly terms, not discounts.",
     (0, 1): "Look after: they pay more than others; watch their use and act when it falls.",
-    (0, 0): "Treat as everybody: they neither pay nor leave differently from the average.",
+    (0, 0): "Treat like everybody: they neither pay nor leave differently from the average.",
     (0, -1): "Grow: they pay less than others without leaving sooner; offer what the next plan adds.",
     (-1, 1): "Thank: they pay more and stay longer; ask them to refer, and do not discount.",
     (-1, 0): "Build on: they stay longer than others; offer yearly terms and ask them to refer.",
@@ -216,31 +210,22 @@ _ADVICE = {
 }
 
 
-def _branches(tree: Any, features: Sequence[str]) -> list[tuple[Condition, ...]]:
-    nodes = tree.tree_
+def _branches(nodes: Any, features: Sequence[str]) -> list[tuple[Condition, ...]]:
+    """The conditions that lead to each node of a tree but its root."""
     found: list[tuple[Condition, ...]] = []
 
-    def walk(node: int, path: tuple[Condition, ...]) -> None:
+    def walk(node: int, path: dict[tuple[str, bool], float]) -> None:
         if path:
-            found.append(path)
+            found.append(tuple(Condition(*place, float(f"{t:.2g}")) for place, t in path.items()))
         if nodes.children_left[node] < 0:
             return
         feature, threshold = features[nodes.feature[node]], float(nodes.threshold[node])
-        walk(nodes.children_left[node], (*path, Condition(feature, False, threshold)))
-        walk(nodes.children_right[node], (*path, Condition(feature, True, threshold)))
+        # Further down a threshold is always stricter than those above it on the same side.
+        walk(nodes.children_left[node], {**path, (feature, False): threshold})
+        walk(nodes.children_right[node], {**path, (feature, True): threshold})
 
-    walk(0, ())
+    walk(0, {})
     return found
-
-
-def _simplified(path: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """One condition a feature and direction, the strictest, with a threshold of two digits."""
-    kept: dict[tuple[str, bool], float] = {}
-    for condition in path:
-        key = (condition.feature, condition.above)
-        stricter = max if condition.above else min
-        kept[key] = stricter(kept.get(key, condition.threshold), condition.threshold)
-    return tuple(Condition(feature, above, float(f"{t:.2g}")) for (feature, above), t in kept.items())
 
 
 def _hold(conditions: Sequence[Condition], frame: pd.DataFrame) -> Array:

@@ -4,14 +4,14 @@ RFM scores come from quantile edges, which are frozen so that a later run can sc
 Segments by use are fitted on a sample, tested against data in which there is nothing to find, and handed over
 as plain numbers: the query engine applies them to everybody (`tenure.measures.features.assigned`).
 
-A `sample` has a row a customer: events, and columns of `FEATURES` and of `labels`, which maps a column that
+A `sample` has a row per customer: events, and columns of `FEATURES` and of `labels`, which maps a column that
 holds a share to its kind and level (`tenure.measures.features.share_columns`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from tenure.stats.lifetable import z_value
 Array = NDArray[Any]
 Labels = Mapping[str, tuple[str, str]]
 
-# Customers without any event in the days looked at; "silent" are those who pay and had none for 28 days.
+# Customers without any event in the days looked at; "silent" customers pay and had none for 28 days.
 NO_USE, OTHER = "no use", "other"
 
 # How a column of `tenure.measures.features.usage` is read: its transform, and its words for more and less.
@@ -49,33 +49,21 @@ _LEAST = 60
 # --- recency, frequency, value ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class RfmSegment:
-    """A segment of the RFM map: its name, who is in it, and what to do."""
-
-    name: str
-    meaning: str
-    action: str
-
-
-RFM_SEGMENTS: tuple[RfmSegment, ...] = (
-    RfmSegment(
-        "champions",
-        "used it recently, use it often, pay much",
-        "Ask them to refer; show what is new first.",
+# The segments of the RFM map: who is in each, and what to do.
+RFM_SEGMENTS: dict[str, tuple[str, str]] = {
+    "champions": (
+        "used it recently, use it often, pay much", "Ask them to refer; show what is new first."
     ),
-    RfmSegment("loyal", "use it often, pay less than champions", "Offer the next plan or the yearly term."),
-    RfmSegment("growing", "used it recently, now and then", "Show what regular users do next."),
-    RfmSegment("paying for little", "pay much, use it little", "Fit the plan to the use before they do."),
-    RfmSegment("casual", "used it recently, seldom, pay little", "Help to a second habit."),
-    RfmSegment("slipping", "use has become rare", "Remind with what is new for them."),
-    RfmSegment(
-        "must not lose", "used it often and pay much, but not recently", "Call or write in person now."
-    ),
-    RfmSegment("at risk", "used it or pay well, but not recently", "Win back with a reason to return."),
-    RfmSegment("drowsy", "little use, none recently, pay little", "Send one cheap reminder."),
-    RfmSegment("asleep", "no use for long, pay little", "Spend nothing; make leaving and returning easy."),
-)
+    "loyal": ("use it often, pay less than champions", "Offer the next plan or the yearly term."),
+    "growing": ("used it recently, now and then", "Show what regular users do next."),
+    "paying for little": ("pay much, use it little", "Fit the plan to the use before they do."),
+    "casual": ("used it recently, seldom, pay little", "Help them to a second habit."),
+    "slipping": ("use has become rare", "Remind them with what is new for them."),
+    "must not lose": ("used it often and pay much, but not recently", "Call or write in person now."),
+    "at risk": ("used it or pay well, but not recently", "Win back with a reason to return."),
+    "drowsy": ("little use, none recently, pay little", "Send one cheap reminder."),
+    "asleep": ("no use for long, pay little", "Spend nothing; make leaving and returning easy."),
+}  # fmt: skip
 
 
 def rfm_cells() -> dict[str, str]:
@@ -104,11 +92,6 @@ def _rfm_name(r: int, f: int, m: int) -> str:
     if m >= 4:
         return "paying for little"
     return "casual" if r >= 4 else "slipping"
-
-
-def rfm_actions() -> dict[str, str]:
-    """Return what to do for each RFM segment."""
-    return {part.name: part.action for part in RFM_SEGMENTS}
 
 
 def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float, ...]]:
@@ -149,13 +132,12 @@ def rfm_overview(totals: pd.DataFrame) -> Table:
     Args:
         totals: Columns segment, customers and value_minor.
     """
-    about = {part.name: part for part in RFM_SEGMENTS}
-    names = [about[name] for name in totals["segment"]]
+    about = totals["segment"].map(RFM_SEGMENTS)
     frame = totals[["segment", "customers"]].assign(
         share=totals["customers"] / totals["customers"].sum(),
         value_share=totals["value_minor"] / max(totals["value_minor"].sum(), 1),
-        who=[part.meaning for part in names],
-        what_to_do=[part.action for part in names],
+        who=about.str[0],
+        what_to_do=about.str[1],
     )
     return Table(frame, {"share": "percent", "value_share": "percent"})
 
@@ -254,10 +236,8 @@ class Rule:
             weights = np.asarray(rule["weights"], dtype=float)
             segments = tuple(dict(s) for s in rule["segments"])
             features = tuple(dict(f) for f in rule["features"])
-            fits = weights.shape[0] == len(features) and all(
-                len(s["linear"]) == weights.shape[1] and s["name"] for s in segments
-            )
-            if not fits or not segments:
+            shape = len(features), len(segments[0]["linear"])
+            if weights.shape != shape or any(len(s["linear"]) != shape[1] or not s["name"] for s in segments):
                 raise ValueError
             return cls(features, float(rule["clip"]), weights, segments)
         except (KeyError, TypeError, ValueError, IndexError):
@@ -265,6 +245,10 @@ class Rule:
                 "The frozen segmentation cannot be read: its numbers do not fit together. "
                 "Fix: use the file segmentation.json as a run published it."
             ) from None
+
+
+def _nothing() -> Table:
+    return Table(pd.DataFrame())
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,10 +261,9 @@ class Segmentation:
         rule: The fitted rule; None where there is no structure.
         family: The chosen family.
         k: The chosen number of groups.
-        evidence: A row a family and number of groups, as `tenure.stats.clusters.evidence` returns them.
-        components: How many components vary more than in shuffled data, and their share of the variance.
-        nulls: A row a kind of data without groups: compared_with, found, expected, highest_of_all, p.
-        stability: A row a segment: segment, customers, overlap (mean Jaccard over bootstrap samples),
+        evidence: A row per family and number of groups, as `tenure.stats.clusters.evidence` returns them.
+        nulls: A row per kind of data without groups: compared_with, found, expected, highest_of_all, p.
+        stability: A row per segment: segment, customers, overlap (mean Jaccard over bootstrap samples),
             at_least (its 5 % quantile), verdict.
         agreement: How far other fits agree with it, by the adjusted Rand index: those that start elsewhere,
             and one made of customers of an earlier day.
@@ -292,11 +275,10 @@ class Segmentation:
     rule: Rule | None = None
     family: str = ""
     k: int = 1
-    evidence: Table = field(default_factory=lambda: Table(pd.DataFrame()))
-    components: tuple[int, float] = (0, 0.0)
-    nulls: Table = field(default_factory=lambda: Table(pd.DataFrame()))
-    stability: Table = field(default_factory=lambda: Table(pd.DataFrame()))
-    agreement: Table = field(default_factory=lambda: Table(pd.DataFrame()))
+    evidence: Table = field(default_factory=_nothing)
+    nulls: Table = field(default_factory=_nothing)
+    stability: Table = field(default_factory=_nothing)
+    agreement: Table = field(default_factory=_nothing)
     largest: tuple[str, float] = ("", NAN)
 
     @property
@@ -306,10 +288,8 @@ class Segmentation:
             return Estimate(NAN, n=self.n, of="customer", unit="count", case="no structure")
         stable = int((self.stability.frame["verdict"] == "stable").sum())
         name, share = self.largest
-        return replace(
-            counted(self.k, self.n, of="customer"),
-            case="groups",
-            words={"stable": counted(stable), "name": name, "share": Estimate(share, unit="percent")},
+        return counted(self.k, self.n, of="customer").saying(
+            "groups", stable=counted(stable), name=name, share=Estimate(share, unit="percent")
         )
 
 
@@ -324,15 +304,15 @@ def find_segments(
     bootstrap_draws: int = 20,
     seed: int = 0,
 ) -> Segmentation:
-    """Look for groups in how customers use the product, and say how sure they are.
+    """Look for groups in how customers use the product, and test how certain they are.
 
     1. Features are transformed, scaled robustly (median and interquartile range), cut at 4 scales and
        brought to equal variance; what hardly varies is left out.
     2. Components are kept as far as they vary more than in shuffled data (Horn's parallel analysis 1965).
     3. Family and number of groups: the most groups whose prediction strength (Tibshirani and Walther 2005)
        is at least 0.85 by a standard error, and closer to 1 than to that of one normal cloud; at equal
-       number the stronger family. Between any two groups there must be a gap: along the line that tells them
-       apart best, customers lie as no single heap would have it; else fewer groups are tried.
+       number the stronger family. Between any two groups there must be a gap: along the line that separates
+       them best, customers are distributed as no single cluster would be; else fewer groups are tried.
     4. The fit is compared with the same fit on two kinds of data without groups: each feature shuffled by
        itself, and one cloud with the same distributions and correlations of features (a Gaussian copula).
        If either does as well in more than 5 of 100 cases, the verdict is that there is no structure.
@@ -376,7 +356,7 @@ def find_segments(
     whole = _scaled(active, features, _CLIP)
     few = whole[rng.permutation(n)[:sample_size]]
     with clusters.one_thread():
-        weights, share = clusters.components(few, rng)
+        weights, _share = clusters.components(few, rng)
         size = weights.shape[1]
         if size == 0:
             return Segmentation(
@@ -386,23 +366,15 @@ def find_segments(
             )
         y = few @ weights
         evidence = clusters.evidence(y, most, seed)
-        again = clusters.choices(evidence)
-        family, k = next(
-            (
-                choice
-                for choice in again
-                if clusters.all_apart(y, clusters.fit(*choice, y, seed, starts=5).predict(y))
-            ),
-            ("", 1),
-        )
-        found = Segmentation("", n, evidence=Table(evidence), components=(size, share))
-        if k < 2:
-            reason = (
-                "Groups that are found again merge into each other without a gap: there is no structure."
-                if again
-                else "No division into groups was found again in another half of the customers."
-            )
-            return replace(found, reason=reason)
+        choices = clusters.choices(evidence)
+        found = Segmentation("", n, evidence=Table(evidence))
+        for family, k in choices:
+            if clusters.all_apart(y, clusters.fit(family, k, y, seed, starts=5).predict(y)):
+                break
+        else:
+            merged = "Groups that are found again merge into each other without a gap: there is no structure."
+            none = "No division into groups was found again in another half of the customers."
+            return replace(found, reason=merged if choices else none)
         nulls = clusters.nulls(few, size, family, k, null_draws, rng)
         found = replace(found, family=family, k=k, nulls=Table(nulls, {"p": "p"}))
         worst = nulls.sort_values("p", kind="stable").iloc[-1]
@@ -412,22 +384,32 @@ def find_segments(
                 "there is no structure."
             )
             return replace(found, reason=reason)
-        rule = _fitted(family, k, whole, features, weights, seed)
-        rule = _named(rule, active, labels)
+        rule = _named(_fitted(family, k, whole, features, weights, seed), active, labels)
         jaccard = clusters.stability(rule.places(y), family, k, y, bootstrap_draws, rng)
         starts = clusters.agreement_of_starts(family, k, y, seed)
-    again = None if earlier is None else refit(earlier, labels, found)  # type: ignore[assignment]
+    past = None if earlier is None else refit(earlier, labels, found)
     indices = {
         "fits that start elsewhere": starts,
-        "a fit of the earlier day": agreement(rule, again, sample),  # type: ignore[arg-type]
+        "a fit of the earlier day": agreement(rule, past, sample),
     }
     sizes = np.bincount(rule.places(whole @ weights), minlength=k)
+    overlap = jaccard.mean(axis=0)
+    levels = [overlap >= clusters.STABLE, overlap >= clusters.PATTERN]
+    stability = pd.DataFrame(
+        {
+            "segment": rule.names,
+            "customers": sizes,
+            "overlap": overlap,
+            "at_least": np.quantile(jaccard, 0.05, axis=0),
+            "verdict": np.select(levels, ["stable", "a pattern"], "doubtful"),
+        }
+    )
     return replace(
         found,
         reason="Each of them is found again in other halves of the customers, and neither shuffled data nor "
         "one cloud without groups does as well.",
         rule=rule,
-        stability=Table(_stability(rule.names, sizes, jaccard)),
+        stability=Table(stability),
         agreement=Table(pd.DataFrame({"fit": indices.keys(), "adjusted_Rand_index": indices.values()})),
         largest=(rule.names[0], sizes[0] / n),
     )
@@ -458,7 +440,7 @@ def agreement(rule: Rule | None, other: Rule | None, sample: pd.DataFrame) -> fl
 
 
 def has_history(first: pd.DataFrame, before: dt.date, days: int) -> bool:
-    """Say whether use was recorded early enough to see how customers used the product by an earlier day.
+    """Return whether use was recorded early enough to see how customers used the product by an earlier day.
 
     It was if the first event of all lies before the days looked at, or not more than a month after the first
     subscription.
@@ -474,14 +456,14 @@ def has_history(first: pd.DataFrame, before: dt.date, days: int) -> bool:
 
 
 def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
-    """Check that frozen cut points were made the way that this run looks at its customers.
+    """Check that frozen cut points were made with the parameters of this run.
 
     Args:
         frozen: What an earlier run froze; empty where nothing is used again.
-        **given: What this run has: days, currency.
+        **given: The parameters of this run: days, currency.
 
     Raises:
-        InputError: One of them is not what it was.
+        InputError: One of them has changed.
 
     Example:
         >>> check_frozen({"days": 180, "currency": "EUR"}, days=180, currency="EUR")
@@ -498,19 +480,20 @@ def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
 def effects(
     frame: pd.DataFrame, segments: Array, columns: Sequence[str], *, level: float = 0.95
 ) -> pd.DataFrame:
-    """Say how each segment differs from everybody else, feature by feature.
+    """Measure how each segment differs from everybody else, feature by feature.
 
     The size of a difference is Hedges' g: the difference of the means in pooled standard deviations,
     corrected for small samples (Hedges 1981), with the interval g +- z sqrt((a + b) / ab + g^2 / 2(a + b))
     for groups of a and b customers. (statsmodels' interval divides by 2(a + b - 3.94).)
 
     Args:
-        frame: A row a customer.
+        frame: A row per customer.
         segments: The segment of each row.
         columns: The features; missing values are left out.
+        level: Level of the intervals.
 
     Returns:
-        A row a segment and feature: segment, feature, inside and outside (medians), g, g_low, g_high, n.
+        A row per segment and feature: segment, feature, inside and outside (medians), g, g_low, g_high, n.
 
     Example:
         >>> frame = pd.DataFrame({"use": [1.0, 2, 3, 7, 8, 9]})
@@ -524,21 +507,13 @@ def effects(
     values, z, parts = frame[list(columns)].astype(float), z_value(level), []
     for segment in sorted(set(segments)):
         ours, others = values[segments == segment], values[segments != segment]
-        a, b = ours.count().to_numpy(dtype=float), others.count().to_numpy(dtype=float)
-        moments = [
-            f(part).to_numpy() for part in (ours, others) for f in (pd.DataFrame.mean, pd.DataFrame.std)
-        ]
-        known = (a > 1) & (b > 1) & (moments[1] + moments[3] > 0)
-        g, error = np.full((2, len(a)), np.nan)
-        one, spread, other, other_spread = (moment[known] for moment in moments)
-        n, m = a[known], b[known]
-        g[known] = effectsize_smd(one, spread, n, other, other_spread, m)[0]
-        error[known] = np.sqrt((n + m) / (n * m) + g[known] ** 2 / (2 * (n + m)))
-        part = pd.DataFrame(
-            {"feature": list(columns), "g": g, "g_low": g - z * error, "g_high": g + z * error}
-        )
-        medians = {"inside": ours.median().to_numpy(), "outside": others.median().to_numpy()}
-        parts.append(part.assign(segment=segment, n=a.astype(int), **medians))
+        a, b = ours.count().astype(float), others.count().astype(float)
+        means = (ours.mean(), ours.std(), a, others.mean(), others.std(), b)
+        g = effectsize_smd(*means)[0].where(ours.std() + others.std() > 0)
+        error = z * np.sqrt((a + b) / (a * b) + g**2 / (2 * (a + b)))
+        part = {"inside": ours.median(), "outside": others.median()}
+        part |= {"g": g, "g_low": g - error, "g_high": g + error, "n": a.astype(int)}
+        parts.append(pd.DataFrame({"segment": segment, **part}).rename_axis("feature").reset_index())
     order = ["segment", "feature", "inside", "outside", "g", "g_low", "g_high", "n"]
     return pd.concat(parts, ignore_index=True)[order]
 
@@ -589,17 +564,6 @@ def _score_functions(model: Any, family: str) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _stability(names: Sequence[str], sizes: Array, jaccard: Array) -> pd.DataFrame:
-    mean = jaccard.mean(axis=0)
-    said = np.where(
-        mean >= clusters.STABLE, "stable", np.where(mean >= clusters.PATTERN, "a pattern", "doubtful")
-    )
-    low = np.quantile(jaccard, 0.05, axis=0)
-    return pd.DataFrame(
-        {"segment": names, "customers": sizes, "overlap": mean, "at_least": low, "verdict": said}
-    )
-
-
 def _named(rule: Rule, frame: pd.DataFrame, labels: Labels) -> Rule:
     """Name each segment by the two features that set it apart most; no two have the same name."""
     places = rule.places(rule.components(frame))
@@ -610,7 +574,7 @@ def _named(rule: Rule, frame: pd.DataFrame, labels: Labels) -> Rule:
         mine = mine[mine["size"] > 0.2].sort_values(["size", "feature"], ascending=[False, True])
         found_words = (_word(r["feature"], r["g"], labels) for r in mine.to_dict("records"))
         words = list(dict.fromkeys(word for word in found_words if word))
-        # Who uses it little uses little of it: of the two words the plainer one is enough.
+        # Customers who use it little use little of it: of the two words the plainer one is enough.
         for plain, other in (("light use", "narrow use"), ("heavy use", "broad use")):
             if plain in words and other in words:
                 words.remove(plain)
@@ -623,18 +587,18 @@ def _named(rule: Rule, frame: pd.DataFrame, labels: Labels) -> Rule:
     return replace(rule, segments=tuple({**segment, "name": name} for segment, name in named))
 
 
-def _in_order(labels: Labels) -> Any:
-    """What is looked at first, then with what, then how."""
+def _in_order(labels: Labels) -> Callable[[str], int]:
+    """Sort words by what is looked at, then with what, then how."""
     kinds = {level.replace("_", " "): kind for kind, level in labels.values()}
     order = {"category": 0, "feature": 1, "platform": 2}
     return lambda word: order.get(kinds.get(word, ""), 3)
 
 
 def _word(feature: str, g: float, labels: Labels) -> str:
+    """What a difference in a feature is called; nothing where few of a share says nothing."""
     if feature in labels:
         return labels[feature][1].replace("_", " ") if g > 0 else ""
-    _transform, more, less = FEATURES[feature]
-    return more if g > 0 else less
+    return FEATURES[feature][1 if g > 0 else 2]
 
 
 _TRANSFORMS = {
