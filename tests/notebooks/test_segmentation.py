@@ -116,7 +116,7 @@ def test_there_is_a_card_for_each_segment_with_all_that_it_should_say(published)
     assert set(page) == {name.lower() for name in summary["segment"]}
     for text in page.values():
         for words in (
-            "customers, ", "% of the revenue", "Still there after 6 months", "Pay a month", "Leave a month",
+            "customers, ", "% of the revenue", "Still there after 6 months", "Pay per month", "Leave per month",
             "Revenue kept", "Worth over 24 months", "What sets them apart", "(effect ", "A typical member",
             "Customer c", "How to find them", "Of those, ", "are in the segment; the rule finds", "What to do",
         ):  # fmt: skip
@@ -125,7 +125,7 @@ def test_there_is_a_card_for_each_segment_with_all_that_it_should_say(published)
         assert "gender" not in text
         assert "age:" not in text
     assert "household: family" in page["kids, tablet"]
-    assert "Events a month at most" in page["no use"]
+    assert "Events per month at most" in page["no use"]
 
 
 def test_the_churn_curves_run_by_the_published_segments(published, kernels, demo):

@@ -191,7 +191,7 @@ def someone():
 
 def test_a_card_says_who_what_sets_apart_how_to_find_and_what_to_do(persona):
     page = persona()
-    assert "120 customers, 40% of all, pay €1,200 a month, 50% of the revenue" in page
+    assert "120 customers, 40% of all, pay €1,200 per month, 50% of the revenue" in page
     assert "€10.00" in page
     assert "40% against 10% of others (effect +2.0, 1.8 to 2.2)" in page
     assert "Trend" not in page  # its interval holds zero

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 # How features read in a sentence, and their unit.
 WORDS: dict[str, tuple[str, str]] = {
-    "events_a_month": ("events a month", "number"),
-    "active_days_a_month": ("active days a month", "number"),
+    "events_a_month": ("events per month", "number"),
+    "active_days_a_month": ("active days per month", "number"),
     "minutes": ("minutes at a time", "number"),
     "weekend": ("use at weekends", "percent"),
     "daytime": ("use from 6 to 18 o'clock", "percent"),
     "trend": ("trend of use", "number"),
     "breadth": ("kinds of use", "number"),
     "tenure_days": ("days subscribed", "count"),
-    "tickets_a_year": ("support requests a year", "number"),
+    "tickets_a_year": ("support requests per year", "number"),
     "recency": ("days since the last use", "count"),
     "frequency": ("active days", "count"),
 }
@@ -44,7 +44,7 @@ def feature_words(name: str, labels: Mapping[str, tuple[str, str]], money: str =
         kind, level = labels[name]
         return f"{_SHARE_OF.get(kind, kind)} {level.replace('_', ' ')}", "percent"
     if name == "value":
-        return "pay a month", money
+        return "pay per month", money
     return WORDS.get(name, (name.replace("_", " "), "number"))
 
 
@@ -109,7 +109,7 @@ def personas(who: Any, horizon: int) -> None:
             {
                 "name": name[:1].upper() + name[1:],
                 "size": say(
-                    "{n:customer}, {share} of all, pay {paid} a month, {part} of the revenue",
+                    "{n:customer}, {share} of all, pay {paid} per month, {part} of the revenue",
                     n=int(row["customers"]),
                     share=fmt.percent(row["share"]),
                     paid=fmt.value(row["value_minor"], money),
@@ -203,8 +203,8 @@ def _curve(entry: Mapping[str, Any]) -> str:
 
 def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str, str, str]]:
     named = (
-        ("Pay a month", "arpa", money),
-        ("Leave a month", "churn", "percent"),
+        ("Pay per month", "arpa", money),
+        ("Leave per month", "churn", "percent"),
         ("Revenue kept", "retained", "percent"),
         (f"Worth over {horizon} months", "worth", money),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tenure.report import charts, style
 from tenure.report import format as fmt
 from tenure.report.cards import worded
-from tenure.report.picture import Picture
+from tenure.report.picture import Picture, listed
 from tenure.report.style import GREY, INK, MUTED
 from tenure.report.words import say
 from tenure.result import Table
@@ -29,11 +29,7 @@ _FIXED = {"no use": MUTED}
 
 
 def shares(overview: Table) -> Picture:
-    """Draw each segment's share of customers and of revenue as dots on one line, with their gap between them.
-
-    Args:
-        overview: Columns segment, share and value_share.
-    """
+    """Draw each segment's share of customers and of revenue: segment, share and value_share of a table."""
     rows = overview.frame.to_dict("records")
 
     def draw(width: float) -> Figure:
@@ -44,7 +40,7 @@ def shares(overview: Table) -> Picture:
             axes.plot([a, b], [place, place], color=color, lw=3, alpha=0.55)
             axes.plot(a, place, "o", ms=8, mfc="white", mec=MUTED, mew=1.6)
             axes.plot(b, place, "o", ms=8, color=color)
-        _label_rows(axes, overview.frame["segment"], 28)
+        style.label_rows(axes, overview.frame["segment"])
         axes.set_xlim(left=0)
         style.unit_axis(axes.xaxis, "percent")
         return figure
@@ -63,20 +59,18 @@ def evidence(groups: Any) -> Picture:
     table = groups.evidence.frame
     if table.empty:
         return Picture.nothing(groups.reason)
-    families = sorted(table["family"].unique())
-    chosen = style.colors(families)
+    chosen = style.colors(table["family"])
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(3.1, width=width)
-        ends = []
-        for name in families:
-            part, color = table[table["family"] == name], chosen[name]
+        ends = style.lines(axes, table, "k", "strength", chosen, by="family")
+        for name, color in chosen.items():
+            part = table[table["family"] == name]
             spread = part["standard_error"]
-            axes.errorbar(part["k"], part["strength"], yerr=spread, color=color, lw=2, marker="o", ms=5)
+            axes.errorbar(part["k"], part["strength"], spread, color=color, fmt="o", ms=5, elinewidth=2)
             axes.plot(part["k"], part["cloud"], color=color, lw=1.2, ls=(0, (2, 2)), alpha=0.75)
-            ends.append((name, float(part["k"].iloc[-1]), float(part["strength"].iloc[-1]), color))
         axes.axhline(STRENGTH, color=MUTED, lw=1, ls=(0, (4, 3)))
-        words = f"asked for: {fmt.value(STRENGTH, 'number')}"
+        words = f"required: {fmt.value(STRENGTH, 'number')}"
         style.note(axes, words, (1, STRENGTH), (0, 3), "yaxis", ha="right")
         if groups.k > 1:
             row = table[(table["family"] == groups.family) & (table["k"] == groups.k)]
@@ -93,18 +87,16 @@ def evidence(groups: Any) -> Picture:
         style.label_ends(axes, ends)
         return figure
 
-    title = say("The most groups that are surely found again: {k}", k=groups.k)
+    title = say("The most groups that are reliably found again: {k}", k=groups.k)
     if groups.k < 2:
-        title = say("No number of groups is surely found again")
-    said = "; ".join(
-        f"{row.family} {row.k}: {fmt.value(row.strength, 'number')}" for row in table.itertuples()
-    )
+        title = say("No number of groups is reliably found again")
+    strengths = [(f"{row.family} {row.k}", row.strength) for row in table.itertuples()]
     return Picture(
         draw,
         title,
-        f"Prediction strength by family and number of groups: {said}",
+        f"Prediction strength by family and number of groups: {listed(strengths, 'number', 99)}",
         Table(table.rename(columns={"k": "groups", "cloud": "in one cloud"})),
-        "How surely each number of groups is found again; dotted: in one cloud without groups",
+        "How reliably each number of groups is found again; dotted: in one cloud without groups",
     )
 
 
@@ -156,33 +148,26 @@ def answers(classes: Any) -> Picture:
 def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
     """Colored cells with numbers in them: scores both ways from zero, shares from light to dark."""
     import numpy as np
-    from matplotlib.colors import LinearSegmentedColormap
 
     values, both = grid.to_numpy(dtype=float), unit == "score"
     rows, columns = values.shape
     most = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
     # Beyond three standard deviations more color would only pale the rest.
     high = min(most, 3.0) if both else most
-    low = -high if both else 0.0
     tints = ["#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8"] if both else ["#FBF8FD", "#C9A6DD"]
-    shades = LinearSegmentedColormap.from_list("segments", [*tints, style.PALETTE[0]])
     heads = [textwrap.wrap(str(name), max(8, 64 // columns)) or [""] for name in grid.columns]
     figure, axes = style.new_figure(0.4 + 0.17 * max(map(len, heads)) + 0.29 * rows, width=width)
-    cells = np.ma.masked_invalid(values)
-    axes.pcolormesh(cells, cmap=shades, vmin=low, vmax=high, edgecolors="white", linewidth=2)
-    words = [fmt.column(row, unit) for row in values.tolist()]
-    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
-        value = values[row, column]
-        color = style.ink_on(shades((value - low) / (high - low))[:3])
-        label = ("+" if both and value > 0 else "") + words[row][column]
-        axes.text(column + 0.5, row + 0.5, label, ha="center", va="center", size=9.5, color=color)
-    axes.set_ylim(rows, 0)
+    words = [
+        [
+            f"+{word}" if both and value > 0 else word
+            for word, value in zip(fmt.column(row, unit), row, strict=True)
+        ]
+        for row in values.tolist()
+    ]
+    style.cells(axes, values, words, [*tints, style.PALETTE[0]], -high if both else 0.0, high)
     axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 34) for name in grid.index])
     axes.set_xticks([column + 0.5 for column in range(columns)], ["\n".join(head) for head in heads])
-    axes.xaxis.tick_top()
-    axes.tick_params(axis="both", length=0, labelcolor=INK)
-    axes.grid(False)
-    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="both", labelcolor=INK)
     return figure
 
 
@@ -238,20 +223,20 @@ def lorenz(spread: Any) -> Picture:
 
 
 def values(worth: Any, horizon: int) -> Picture:
-    """Draw what each segment pays, how it stays and what it is worth, side by side, each on its own scale.
+    """Draw what each segment pays, how it stays and what it is worth, each on a scale of its own.
 
     Args:
-        worth: What each segment pays and is worth; columns of which nothing is known are left out.
+        worth: As from `tenure.models.composition.segment_values`; columns without a value are left out.
         horizon: Months that the worth counts.
     """
     table, units = worth.table.frame, worth.table.units
     names = {
         "value_share": "Share of revenue",
-        "arpa": "Pay a month",
-        "churn": "Leave a month",
+        "arpa": "Pay per month",
+        "churn": "Leave per month",
         "retained": f"Revenue kept in {worth.months} months",
         "worth": f"Worth over {horizon} months",
-        "active_days": "Active days a month",
+        "active_days": "Active days per month",
     }
     shown = [column for column in names if table[column].notna().any()]
     if len(table) < 2 or not shown:
@@ -264,17 +249,15 @@ def values(worth: Any, horizon: int) -> Picture:
         height = 0.2 + down * (0.55 + 0.27 * len(rows))
         figure, grid = style.new_figure(height, down, across, width=width, sharey=True, squeeze=False)
         for axes, column in zip(grid.flat, shown, strict=False):
-            for at, row in enumerate(rows):
-                value, low, high = (row[f"{column}{end}"] for end in ("", "_low", "_high"))
-                color = chosen[str(row["segment"])]
-                if not (fmt.missing(low) or fmt.missing(high)):
-                    axes.plot([low, high], [at, at], color=color, lw=2.4, alpha=0.75)
-                axes.plot(value, at, "o", ms=6.5, color=color)
+            places, hues = range(len(rows)), [chosen[str(name)] for name in table["segment"]]
+            ends = table[f"{column}_low"], table[f"{column}_high"]
+            axes.hlines(places, *ends, colors=hues, lw=2.4, alpha=0.75)
+            axes.scatter(table[column], places, s=42, c=hues, zorder=3)
             average = worth.averages.get(column)
             if not fmt.missing(average):
                 axes.axvline(average, color=INK, lw=1, ls=(0, (3, 2)), zorder=0.6)
             axes.set_title(names[column], loc="left", size=10, weight="bold", pad=4)
-            _label_rows(axes, table["segment"], 24)
+            style.label_rows(axes, table["segment"], 24)
             axes.margins(x=0.12)
             style.unit_axis(axes.xaxis, units[column], 3)
         for axes in grid.flat[len(shown) :]:
@@ -284,8 +267,8 @@ def values(worth: Any, horizon: int) -> Picture:
         return figure
 
     said = fmt.join(
-        f"{row['segment']}: {fmt.value(row['arpa'], units['arpa'])} a month, "
-        f"{fmt.percent(row['churn'])} leave a month"
+        f"{row['segment']}: {fmt.value(row['arpa'], units['arpa'])} per month, "
+        f"{fmt.percent(row['churn'])} leave per month"
         for row in rows
     )
     data = Table(table.rename(columns={"value_minor": "MRR"}), {**units, "MRR": units["value_minor"]})
@@ -305,27 +288,26 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     if not moved.stayed.known:
         return Picture.nothing("Whether anybody moved is not known: there is no earlier day to compare with.")
     matrix = moved.matrix
-    sizes = {(a, b): int(n) for a, row in matrix.iterrows() for b, n in row.items() if n > 0}
-    names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != moved.left] + [
-        moved.left
-    ]
+    names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != moved.left]
+    names.append(moved.left)
     chosen = style.colors(names, {**_FIXED, moved.left: GREY})
-    totals = [matrix.sum(axis=1).to_dict(), matrix.sum(axis=0).to_dict()]
-    stacks = [_stack(names, side, 0.025 * sum(sizes.values())) for side in totals]
+    sizes = matrix.reindex(index=names, columns=names, fill_value=0)
+    totals = [sizes.sum(axis=1), sizes.sum()]
+    stacks = [_stack(side, 0.025 * float(side.sum())) for side in totals]
     height = max(top for stack in stacks for _, top in stack.values())
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(max(3.2, 0.7 + 0.42 * len(names)), width=width)
-        _bands(axes, sizes, names, stacks, chosen)
-        for side, (x, ha) in enumerate(((0.0, "right"), (1.0, "left"))):
-            there = [name for name in names if totals[side].get(name, 0) > 0]
-            for name in there:
-                low, high = stacks[side][name]
-                axes.bar(x + (0.015 if side == 0 else -0.015), high - low, 0.03, low, color=chosen[name])
-            places = style.spread([sum(stacks[side][n]) / 2 for n in there], height * 0.062, 0, height)
-            for name, place in zip(there, places, strict=True):
-                words = f"{style.shorten(name, 26)}  {fmt.value(totals[side][name], 'count')}"
-                color, shift = style.on_white(chosen[name]), (-5 if side == 0 else 5, 0)
+        _bands(axes, sizes, stacks, chosen)
+        for stack, side, x, inwards, ha in zip(
+            stacks, totals, (0, 1), (1, -1), ("right", "left"), strict=True
+        ):
+            for name, (low, high) in stack.items():
+                axes.bar(x + 0.015 * inwards, high - low, 0.03, low, color=chosen[name])
+            places = style.spread([sum(ends) / 2 for ends in stack.values()], height * 0.062, 0, height)
+            for name, place in zip(stack, places, strict=True):
+                words = f"{style.shorten(name, 26)}  {fmt.value(side[name], 'count')}"
+                color, shift = style.on_white(chosen[name]), (-5 * inwards, 0)
                 style.note(axes, words, (x, place), shift, ha=ha, va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
         axes.set_ylim(height * 1.02, -height * 0.09)
@@ -335,57 +317,43 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
         return figure
 
     most = moved.gains.frame.nlargest(5, "customers")
-    said = fmt.join(
-        f"“{row.before}” to “{row.after}” {fmt.value(row.customers, 'count')}" for row in most.itertuples()
-    )
+    went = [(f"“{row.before}” to “{row.after}”", row.customers) for row in most.itertuples()]
     return Picture(
         draw,
         say("Where the customers of each segment went"),
-        f"Customers who moved between segments, the most: {said}",
+        f"Customers who moved between segments, the most: {listed(went, 'count')}",
         Table(matrix.reset_index()),
         "Each band is as thick as the number of customers who went that way",
     )
 
 
-def _label_rows(axes: Axes, names: Iterable[Any], width: int) -> None:
-    """Rows from top to bottom, named at the left."""
-    labels = [style.shorten(name, width) for name in names]
-    axes.set_ylim(len(labels) - 0.5, -0.6)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.tick_params(axis="y", labelcolor=INK)
-    axes.grid(axis="y", visible=False)
-
-
 def _bands(
     axes: Axes,
-    sizes: Mapping[tuple[str, str], int],
-    names: Sequence[str],
+    sizes: pd.DataFrame,
     stacks: Sequence[Mapping[str, tuple[float, float]]],
     colors: Mapping[str, str],
 ) -> None:
+    """A band for each pair of places, as thick as the number of customers, in the color it comes from."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    spent = [dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)]
+    start, end = ({name: low for name, (low, _) in stack.items()} for stack in stacks)
     codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY]
-    for name in names:
-        for other in names:
-            size = sizes.get((name, other), 0)
-            if not size:
-                continue
-            a, b = stacks[0][name][0] + spent[0][name], stacks[1][other][0] + spent[1][other]
-            spent[0][name] += size
-            spent[1][other] += size
+    for name, row in sizes.iterrows():
+        for other, size in row[row > 0].items():
+            a, b = start[str(name)], end[str(other)]
+            start[str(name)], end[str(other)] = a + size, b + size
             upper = [(0.03, a), (0.5, a), (0.5, b), (0.97, b)]
             lower = [(0.97, b + size), (0.5, b + size), (0.5, a + size), (0.03, a + size)]
             path = Path([*upper, *lower, (0.03, a)], codes)
             alpha = 0.22 if name == other else 0.5
-            axes.add_patch(PathPatch(path, fc=colors[name], ec="none", alpha=alpha))
+            axes.add_patch(PathPatch(path, fc=colors[str(name)], ec="none", alpha=alpha))
 
 
-def _stack(names: Sequence[str], sizes: Mapping[str, int], gap: float) -> dict[str, tuple[float, float]]:
+def _stack(sizes: pd.Series, gap: float) -> dict[str, tuple[float, float]]:
+    """Where each place with customers begins and ends, one below another."""
     places, at = {}, 0.0
-    for name in names:
-        places[name] = (at, at + sizes.get(name, 0))
-        at += sizes.get(name, 0) + (gap if sizes.get(name, 0) > 0 else 0.0)
+    for name, size in sizes[sizes > 0].items():
+        places[str(name)] = (at, at + size)
+        at += size + gap
     return places
