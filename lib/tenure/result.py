@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tenure.errors import InputError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
+T = TypeVar("T")
 
 Change = Literal["rose", "fell", "no clear change", ""]
 
@@ -237,8 +238,7 @@ class Table:
         if not (found := self.frame[names == row].to_dict("records")):
             known = ", ".join(map(str, names))
             raise InputError(f"There is no {self.frame.columns[0]} {row!r}; there are {known}.")
-        value, low, high = (float(found[0].get(column + end, NAN)) for end in ("", "_low", "_high"))
-        return Estimate(value, low, high, unit=self.units.get(column, "number"), **about)
+        return from_row(found[0], column, unit=self.units.get(column, "number"), **about)
 
     def renamed(self, **names: str) -> Table:
         """Return the table with columns renamed, old name to new, each with its interval and unit.
@@ -263,6 +263,27 @@ def from_ends(ends: Iterable[float], **about: Any) -> Estimate:
     """
     value, low, high = ends
     return Estimate(value, low, high, **about)
+
+
+def from_row(row: Mapping[Any, Any] | pd.Series, column: str, **about: Any) -> Estimate:
+    """Return the estimate that a row of a table holds: a column with the ends of its interval.
+
+    Example:
+        >>> from_row({"churn": 0.5, "churn_low": 0.4, "churn_high": 0.6}, "churn", unit="percent").high
+        0.6
+    """
+    value, low, high = (float(row.get(column + end, NAN)) for end in ("", "_low", "_high"))
+    return Estimate(value, low, high, **about)
+
+
+def interval(column: str, value: T, low: T, high: T) -> dict[str, T]:
+    """Return an estimate and the ends of its interval as columns of a table.
+
+    Example:
+        >>> interval("churn", 0.5, 0.4, 0.6)
+        {'churn': 0.5, 'churn_low': 0.4, 'churn_high': 0.6}
+    """
+    return {column: value, f"{column}_low": low, f"{column}_high": high}
 
 
 def counted(value: float, n: int | None = None, *, of: str = "", unit: str = "count") -> Estimate:

@@ -151,7 +151,7 @@ def test_calibration_and_totals_hold_what_happens():
     assert total.value == pytest.approx(2 * fit.expected_purchases(rows, 20.0).sum())
     assert total.low < total.value < total.high
     assert total.words["alive"].value == pytest.approx(fit.probability_alive(rows).mean())
-    rivals = purchases.compare_purchases(rows, rows, 20.0, models=("bgnbd", "mbgnbd")).frame
+    rivals = purchases.compare_purchases(rows, 20.0, models=("bgnbd", "mbgnbd")).frame
     assert rivals.loc[0, "model"] == "BG/NBD"
     again, table = purchases.backtest(rows, 20.0, "bgnbd", models=("bgnbd", "mbgnbd"))
     assert again.error == backtest.error
@@ -250,7 +250,7 @@ def test_data_that_cannot_tell_get_one_clear_sentence():
 
 def test_a_model_whose_parameters_run_away_is_left_out(monkeypatch):
     rows, two = buyers("bgnbd", 2_000, 20.0, seed=3), ("bgnbd", "mbgnbd")
-    assert len(purchases.compare_purchases(rows, rows, 20.0, models=two)) == 2
+    assert len(purchases.compare_purchases(rows, 20.0, models=two)) == 2
     real = purchases.minimize
 
     def away(loss, start, **options):
@@ -258,11 +258,12 @@ def test_a_model_whose_parameters_run_away_is_left_out(monkeypatch):
             raise np.linalg.LinAlgError("Eigenvalues did not converge")
         return real(loss, start, **options)
 
-    monkeypatch.setitem(purchases._STARTS, "mbgnbd", ((0.51, 1.0, 0.8, 2.5),))
+    elsewhere = purchases.MODELS["mbgnbd"]._replace(starts=((0.51, 1.0, 0.8, 2.5),))
+    monkeypatch.setitem(purchases.MODELS, "mbgnbd", elsewhere)
     monkeypatch.setattr(purchases, "minimize", away)
-    assert purchases.compare_purchases(rows, rows, 20.0, models=two).frame["model"].tolist() == ["BG/NBD"]
+    assert purchases.compare_purchases(rows, 20.0, models=two).frame["model"].tolist() == ["BG/NBD"]
     assert purchases.likeliest_purchases(rows, models=two).model == "bgnbd"
-    with pytest.raises(NotApplicable, match="cannot tell the parameters of the MBG/NBD model"):
+    with pytest.raises(NotApplicable, match="do not determine the parameters of the MBG/NBD model"):
         purchases.likeliest_purchases(rows, models=("mbgnbd",))
 
 

@@ -338,7 +338,7 @@ def test_the_semi_parametric_lifetime_is_the_observed_one_with_a_fitted_tail():
 def test_projection_shows_the_observed_curve_and_no_more():
     stays = company(np.random.default_rng(31), 2_000)
     fit = fit_retention(life_table(stays), "sbg")
-    table = choice.projection(fit, stays, months=60).frame
+    table = choice.projection(fit, stays).frame
     part = table[table["group"] == "a"]
     life = life_table(stays[stays["group"] == "a"], ["group"])
     curve = np.cumprod(1 - life["events"] / life["at_risk"])

@@ -253,3 +253,19 @@ def test_the_intervals_hold_the_truth_in_simulated_companies(monkeypatch):
             held[name] += found.loc[name, "worth_low"] <= value <= found.loc[name, "worth_high"]
     # With 500 runs a true coverage of 95% gives 93% to 97% nineteen times in twenty; three at once.
     assert all(0.92 <= count / runs <= 0.98 for count in held.values()), held
+
+
+def test_groups_are_levers_of_their_own_at_their_own_prices():
+    life = life_table([100, 60], [40, 30])
+    gone = pd.concat([churned([30, 20], [1000, 1000]).assign(group="ads"),
+                      churned([6, 10], [500, 500]).assign(group="web"),
+                      churned([4, 0], [9000, 9000]).assign(group="unknown")])  # fmt: skip
+    lost = losses(life, gone, 3, starters=1)
+    found = by_lever(worth.of_groups(lost, gone, {"EUR": 1.0}), kept=0.5)
+    assert found.index.tolist() == ["ads", "web"]
+    assert found["churned"].tolist() == [50, 16]
+    assert found["share"].tolist() == pytest.approx([50 / 70, 16 / 70])
+    for name, reached, price in (("ads", [30, 20], 1000), ("web", [6, 10], 500)):
+        expected = looped([0.4, 0.5], np.array(reached) / [100, 60], [price] * 2, 3, 0.5)
+        assert found.loc[name, "worth"] == pytest.approx(expected)
+    assert worth.of_groups(lost, gone.assign(group="unknown"), {"EUR": 1.0}).reached == {}

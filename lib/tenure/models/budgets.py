@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.payback import UnitEconomics
 from tenure.models.payments import Payments
-from tenure.models.renewals import numbered
+from tenure.models.renewals import Terms, numbered
 from tenure.models.retention import Cells, Retention, kept_survival
-from tenure.models.value import Valuation, known_rows, limits
-from tenure.result import Estimate, Table, from_ends
+from tenure.models.value import Valuation, known_rows
+from tenure.result import NAN, Estimate, Table, from_row, interval
+from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array
 from tenure.stats.lifetime import discount_weights
 
@@ -38,23 +40,20 @@ class ChannelBudgets:
     observed: int
 
     def weakest(self) -> Estimate:
-        """The least lifetime ratio of channels with a cost; its case says whether the cost was earned back.
+        """The least lifetime ratio of channels with a cost; words: channel, payback, observed.
 
-        Cases: "paid back", "not paid back" within the months observed, and "no cost"; words: channel,
-            payback,
-        observed.
+        Its case is "paid back" (the cost), "not paid back" within the months observed, or "no cost".
         """
         rows = self.table.frame.dropna(subset="lifetime_ratio")
-        observed = Estimate(self.observed, unit="months")
         if rows.empty:
-            return Estimate(np.nan, unit="ratio", case="no cost")
+            return Estimate(NAN, unit="ratio", case="no cost")
         row = rows.iloc[-1]
-        words = {"channel": str(row["channel"]), "observed": observed}
-        words["payback"] = Estimate(row["payback"], unit="months")
-        ends = (float(row[f"lifetime_ratio{end}"]) for end in ("", "_low", "_high"))
+        months = {"payback": row["payback"], "observed": self.observed}
+        words = {name: Estimate(number, unit="months") for name, number in months.items()}
         case = "paid back" if np.isfinite(row["payback"]) else "not paid back"
-        return from_ends(
-            ends, n=int(row["customers"]), of="acquired customer", unit="ratio", case=case, words=words
+        about = {"n": int(row["customers"]), "of": "acquired customer", "unit": "ratio"}
+        return from_row(
+            row, "lifetime_ratio", case=case, words={"channel": str(row["channel"]), **words}, **about
         )
 
     def advice(self) -> Estimate:
@@ -62,31 +61,27 @@ class ChannelBudgets:
         rows = self.table.frame.dropna(subset="lifetime_ratio")
         over = rows.loc[rows["cost"] > rows["most"], "channel"].tolist()
         case = "spend less" if over else "room" if len(rows) else "no cost"
-        words = {"channels": over, "target": Estimate(self.target, unit="ratio")}
+        words = {"channels": over, "best": "".join(rows["channel"][:1])}
         return Estimate(
-            len(over), unit="count", case=case, words={**words, "best": "".join(rows["channel"][:1])}
+            len(over), unit="count", case=case, words={**words, "target": Estimate(self.target, unit="ratio")}
         )
 
 
 def channel_budgets(economics: UnitEconomics, new: Valuation, *, target: float) -> ChannelBudgets:
-    """Set what a new customer of each channel is worth over a lifetime against what acquiring one costs.
+    """Compare what a new customer of each channel is worth over a lifetime with what acquiring one costs.
 
     Args:
-        economics: Cost and payback by channel, as `tenure.models.payback.unit_economics` gives them.
-        new: New customers by channel, as `tenure.models.value.value_new` gives them.
+        economics: Cost and payback by channel, as from `tenure.models.payback.unit_economics`.
+        new: New customers by channel, as from `tenure.models.value.value_new`.
         target: The ratio of worth to cost that is aimed for, such as 3.
 
     Raises:
         NotApplicable: No channel has both customers and a worth.
     """
-    columns = [
-        "channel",
-        "customers",
-        *(f"{x}{end}" for x in ("cac", "payback") for end in ("", "_low", "_high")),
-    ]
-    costs = economics.table.frame[columns].rename(columns=lambda name: name.replace("cac", "cost"))
-    worth = new.by("channel").frame[["channel", "each", "each_low", "each_high"]]
-    table = costs.merge(worth.rename(columns=lambda name: name.replace("each", "worth")), on="channel")
+    costs = economics.table.renamed(cac="cost").frame.set_index(["channel", "customers"])
+    costs = costs.filter(regex="^(cost|payback)(_low|_high)?$").reset_index()
+    worth = new.by("channel").renamed(each="worth").frame.set_index("channel").filter(like="worth")
+    table = costs.merge(worth.reset_index(), on="channel")
     if table.empty:
         raise NotApplicable(
             "No channel has both customers and a worth, so none can be compared with its cost."
@@ -113,29 +108,26 @@ class RetentionBudget:
             offered), `budget_naive` (with the average value), and `needed` (the share kept that makes an
             incentive of a tenth of the interval's revenue worth its cost; above 1: it cannot pay).
         kept: The share of those about to leave who are kept.
-        unit: The unit of money.
         level: Level of the intervals.
     """
 
     table: Table
     kept: float
-    unit: str
     level: float
 
     def largest(self, renewal: int = 1) -> Estimate:
         """The largest budget at a renewal; words: group, kept, needed, and naive (for average customers)."""
-        rows = self.table.frame
+        rows, unit = self.table.frame, self.table.units["budget"]
         row = rows[rows["renewal"] == renewal].sort_values("budget").iloc[-1]
         words = {
             "group": str(row["group"]),
-            "naive": Estimate(row["budget_naive"], unit=self.unit),
-            "times": Estimate(row["budget_naive"] / row["budget"] if row["budget"] else np.nan, unit="ratio"),
+            "naive": Estimate(row["budget_naive"], unit=unit),
+            "times": Estimate(row["budget_naive"] / row["budget"] if row["budget"] else NAN, unit="ratio"),
             "needed": Estimate(row["needed"], unit="percent"),
             "kept": Estimate(self.kept, unit="percent"),
         }
-        ends = (float(row[f"budget{end}"]) for end in ("", "_low", "_high"))
-        return from_ends(
-            ends, n=int(row["customers"]), of="customer", unit=self.unit, level=self.level, words=words,
+        return from_row(
+            row, "budget", n=int(row["customers"]), of="customer", unit=unit, level=self.level, words=words,
             case="pays" if row["budget"] > 0 else "does not pay",
         )  # fmt: skip
 
@@ -146,7 +138,7 @@ def retention_budget(
     """Estimate the largest incentive worth offering to everybody who is about to decide on a renewal.
 
     An incentive that keeps the share `kept` of those who would have chosen to leave is worth, for each
-    customer it is offered to, kept x chance to leave x what a kept customer brings. Whoever is kept is more
+    customer it is offered to, kept x chance to leave x what a kept customer brings. Kept customers are more
     inclined to leave later than those who renew by themselves, so they are worth less (see
     `retention.kept_survival`); taking them for average customers pays too much.
 
@@ -164,75 +156,50 @@ def retention_budget(
         raise InputError(
             f"`kept` must be a share of those about to leave, above 0 and at most 1; it is {kept!r}."
         )
-    rows = known_rows(fit, intake)
+    rows, terms, last = known_rows(fit, intake), payments.terms, max(renewals)
     found = []
-    for (group, interval), part in rows.groupby(["model_group", "interval"]):
-        cells, place = numbered(
-            part.drop(columns="group").rename(columns={"model_group": "group"}), fit.cells
-        )
-        weight = np.bincount(place, part["customers"].to_numpy(dtype=float))
-        placed = fit.place(cells)
-        worths, slopes = fit.delta(
-            lambda theta, own=(placed, weight, str(group), str(interval)): _worths(  # type: ignore[call-arg, misc]
-                fit, *own, payments, renewals, theta
-            )
-        )
-        error, revenue = (
-            payments.profile(str(group), str(interval), max(renewals), name)
-            for name in ("relative_error", "revenue")
-        )
-        for place, renewal in enumerate(renewals):  # type: ignore[assignment]
-            leave, worth, average = worths[3 * place : 3 * place + 3]
-            by_leave, by_worth = slopes[3 * place : 3 * place + 2]
-            gain = leave * worth
-            spread = fit.standard_errors(kept * (by_leave * worth + leave * by_worth)[None])
-            low, high = limits(
+    for (group, length), part in rows.groupby(["model_group", "interval"]):
+        named = part.drop(columns="group").rename(columns={"model_group": "group"})
+        cells, place = numbered(named, fit.cells)
+        weight, placed = np.bincount(place, part["customers"].to_numpy(dtype=float)), fit.place(cells)
+        pays = payments.profile(group, length, terms.periods(length) + last)
+        error = payments.profile(group, length, last, "relative_error")
+        revenue = payments.profile(group, length, last, "revenue")
+        worths, slopes = fit.delta(partial(_worths, fit, placed, weight, pays, terms, length, renewals))
+        slopes = slopes.reshape(len(renewals), 3, -1)
+        for renewal, worth, (by_leave, by_value, _) in zip(
+            renewals, worths.reshape(-1, 3), slopes, strict=True
+        ):
+            leave, value, average = worth
+            gain = leave * value
+            spread = fit.standard_errors(kept * (by_leave * value + leave * by_value)[None])
+            low, high = log_limits(
                 np.array([kept * gain]), np.hypot(spread, kept * gain * error[renewal]), fit.level
             )
             found.append(
-                {
-                    "group": group,
-                    "interval": interval,
-                    "renewal": renewal,
-                    "customers": int(weight.sum()),
-                    "leave": leave,
-                    "kept_value": worth,
-                    "average_value": average,
-                    "budget": kept * gain,
-                    "budget_low": low[0],
-                    "budget_high": high[0],
-                    "budget_naive": kept * leave * average,
-                    "needed": 0.1 * revenue[renewal] / gain if gain > 0 else np.nan,
-                }
-            )
-    unit = payments.terms.unit
-    units = dict.fromkeys(("kept_value", "average_value", "budget", "budget_naive"), unit)
+                {"group": group, "interval": length, "renewal": renewal, "customers": int(weight.sum()),
+                 "leave": leave, "kept_value": value, "average_value": average,
+                 **interval("budget", kept * gain, low[0], high[0]), "budget_naive": kept * leave * average,
+                 "needed": 0.1 * revenue[renewal] / gain if gain > 0 else NAN}
+            )  # fmt: skip
+    units = dict.fromkeys(("kept_value", "average_value", "budget", "budget_naive"), terms.unit)
     units |= {"leave": "percent", "needed": "percent", "customers": "count"}
-    return RetentionBudget(Table(pd.DataFrame(found), units), kept, unit, fit.level)
+    return RetentionBudget(Table(pd.DataFrame(found), units), kept, fit.level)
 
 
 def _worths(
-    fit: Retention,
-    cells: Cells,
-    weight: Array,
-    group: str,
-    interval: str,
-    payments: Payments,
-    renewals: Sequence[int],
-    theta: Array,
-) -> Array:
-    """For each renewal: chance to leave by choice, value of those kept, value of those who renew."""
-    terms = payments.terms
-    size = terms.periods(interval)
-    money = payments.profile(group, interval, size + max(renewals))
-    discount = discount_weights(size + 1, terms.rate(interval))
+    fit: Retention, cells: Cells, weight: Array, pays: Array, terms: Terms, length: str,
+    renewals: Sequence[int], theta: Array,
+) -> Array:  # fmt: skip
+    """For each renewal: the chance to leave by choice, the value of those kept, that of those who renew."""
+    size, found = terms.periods(length), []
+    discount = discount_weights(size + 1, terms.rate(length))
     rates = fit.part_rates(cells, max(renewals) + size, theta)
     log_s = -np.sum(list(rates.values()), axis=0)
     choice, failing = (rates.get(name, np.zeros_like(log_s)) for name in ("choice", "failure"))
-    found = []
     for renewal in renewals:
         span = slice(renewal, renewal + size + 1)
-        pays = money[span] * discount
+        due = pays[span] * discount
         there = weight * np.exp(log_s[:, renewal - 1])
         leave = there * -np.expm1(choice[:, renewal - 1] - choice[:, renewal])
         stay = _kept_curves(fit, cells, theta, renewal, size)
@@ -241,8 +208,8 @@ def _worths(
         staying = there @ renews[:, 0]
         found += [
             leave.sum() / there.sum(),
-            leave @ (stay @ pays) / leave.sum() if leave.sum() > 0 else np.nan,
-            there @ (renews @ pays) / staying if staying > 0 else np.nan,
+            leave @ (stay @ due) / leave.sum() if leave.sum() > 0 else NAN,
+            there @ (renews @ due) / staying if staying > 0 else NAN,
         ]
     return np.array(found, dtype=float)
 

@@ -47,23 +47,19 @@ class Payments:
         """
         if (group, interval) not in self._profiles:
             raise InputError(f"There are no payments of group {group} with interval {interval}.")
-        values = self._profiles[group, interval][column][: periods + 1]
+        values = self._profiles[group, interval][column].to_numpy(float)[: periods + 1]
         return np.concatenate([values, np.full(periods + 1 - len(values), values[-1])])
 
     @cached_property
-    def _profiles(self) -> dict[tuple[str, str], dict[str, Array]]:
-        return {
-            (str(group), str(interval)): {
-                name: part[name].to_numpy(float) for name in ("revenue", "margin", "relative_error")
-            }
-            for (group, interval), part in self.table.sort_values("tenure").groupby(list(KEYS))
-        }
+    def _profiles(self) -> dict[tuple[str, str], pd.DataFrame]:
+        groups = self.table.sort_values("tenure").groupby(list(KEYS))
+        return {(str(group), str(length)): part for (group, length), part in groups}
 
     def at(self, rows: pd.DataFrame, periods: int, column: str = "margin") -> Array:
-        """Return the profiles of rows with `model_group` (or group) and `interval`, a row each."""
-        name = "model_group" if "model_group" in rows else "group"
-        labels, place = numbered(rows, [name, "interval"])
-        return np.array([self.profile(*map(str, key), periods, column) for key in labels.to_numpy()])[place]  # type: ignore[arg-type, call-arg]
+        """Return the profiles of rows with `model_group` and `interval`, a row each."""
+        labels, place = numbered(rows, ["model_group", "interval"])
+        keys = zip(labels["model_group"].astype(str), labels["interval"].astype(str), strict=True)
+        return np.array([self.profile(*key, periods, column) for key in keys])[place]
 
     def level(self, group: str, interval: str, column: str) -> float:
         """Return a column of `levels` for a group."""
@@ -71,21 +67,19 @@ class Payments:
         return float(rows.loc[(rows["group"] == group) & (rows["interval"] == interval), column].iloc[0])
 
     def monthly(self) -> Table:
-        """Return what a customer who is still there pays a month, by months since the start.
+        """Return what a customer who is still there pays per month, by months since the start.
 
         Returns:
             A row for each row of `table`: `group` (with the interval, where a group has several), `month`,
             `customers` and `value` (net of refunds; a yearly payment counts a twelfth).
         """
-        rows = self.table
-        kinds = rows[["group", "interval"]].drop_duplicates()
-        several = rows["group"].isin(kinds.loc[kinds["group"].duplicated(), "group"])
-        months = rows["interval"].map(interval_years) * 12
-        found = pd.DataFrame(
-            {"group": rows["group"].where(~several, rows["group"] + ", " + rows["interval"])}
-        )
-        found["month"], found["customers"] = rows["tenure"] * months, rows["customers"]
-        found["value"] = rows["revenue"] / months
+        rows, months = self.table, self.table["interval"].map(interval_years) * 12
+        several = rows.groupby("group")["interval"].transform("nunique") > 1
+        found = rows[["group", "customers"]].assign(
+            group=rows["group"].where(~several, rows["group"] + ", " + rows["interval"]),
+            month=rows["tenure"] * months,
+            value=rows["revenue"] / months,
+        )[["group", "month", "customers", "value"]]
         return Table(found, {"month": "months", "customers": "count", "value": self.terms.unit})
 
 
@@ -103,13 +97,12 @@ def payments_by_tenure(
     Neighboring tenures are taken together until their mean rests on enough customers.
 
     Args:
-        paid: Columns group, interval, currency, tenure, payers, charges, paid_minor, refunded_minor,
-            squares, as `tenure.measures.value.paid_by_tenure` gives them.
+        paid: As from `tenure.measures.value.paid_by_tenure`.
         begun: Columns group, interval, currency, first, last, n: n customers began the intervals from
             `first` to `last`.
         terms: Margin, fees and currencies.
         base: Today's customers (model_group, interval, tenure, currency, customers, billed_minor): where
-            nothing was paid, everybody is taken to pay once an interval what they are billed.
+            nothing was paid, everybody is assumed to pay what they are billed, once an interval.
         smallest: The fewest customers behind a mean.
         precision: The standard error that a mean may have at most, as a share of it.
 
@@ -132,42 +125,38 @@ def payments_by_tenure(
         raise NotApplicable("Nobody is subscribed on the last day, so there is nobody to value.")
     if base is not None and (paid is None or not paid["paid_minor"].sum()):
         paid, begun = _bills(base)
-        notes = ("There are no payments for subscriptions: everybody is taken to pay what they are billed.",)
-    assert paid is not None
-    assert begun is not None
+        notes = (
+            "There are no payments for subscriptions: everybody is assumed to pay what they are billed.",
+        )
+    if paid is None or begun is None:
+        raise NotApplicable("Nobody paid or began a billing interval, so there is no mean payment.")
     begun, _ = terms.converted(begun)
     if begun.empty:
         raise NotApplicable("Nobody began a billing interval in that time, so there is no mean payment.")
     keys = list(KEYS)
-    money, rate = terms.converted(paid)
-    money = money.assign(
-        gross=money["paid_minor"] * rate,
-        back=money["refunded_minor"] * rate,
-        squares=money["squares"] * rate**2,
+    money, rate = terms.converted(
+        paid.assign(gross=paid["paid_minor"], back=paid["refunded_minor"]), "gross", "back"
     )
+    money["squares"] *= rate**2
     sums = money.groupby([*keys, "tenure"])[["payers", "charges", "gross", "back", "squares"]].sum()
     table = customers_by_tenure(begun).join(sums).fillna(0.0).reset_index()
     table["net"] = table["gross"] - table["back"]
     months = table["customers"] * table["interval"].map(interval_years) * 12
     table["kept"] = terms.contribution(table["gross"], table["back"], table["charges"], months)
-    whole = table.groupby(keys, as_index=False)[
-        ["customers", "charges", "gross", "back", "net", "kept"]
-    ].sum()
+    whole = table.groupby(keys, as_index=False).sum()
     out = whole["gross"].where(whole["gross"] != 0)
-    facts = terms.economics
-    fees = facts.margin * whole["gross"] - terms.contribution(whole["gross"], 0.0, whole["charges"])
+    margin = terms.economics.margin * whole["gross"]
     levels = whole[keys].assign(
         intervals=whole["customers"].astype("int64"),
         revenue=whole["net"] / whole["customers"],
         margin=whole["kept"] / whole["customers"],
         refunded=whole["back"] / out,
-        fees=fees / out,
+        fees=(margin - terms.contribution(whole["gross"], 0.0, whole["charges"])) / out,
     )
     rows = []
-    for key, part in table.groupby(keys):
-        named = dict(zip(keys, map(str, key), strict=True))
-        mine = (begun["group"] == named["group"]) & (begun["interval"] == named["interval"])
-        rows.append(_by_tenure(part, begun[mine], smallest, precision).assign(**named))
+    for (group, length), part in table.groupby(keys):
+        mine = begun[(begun["group"] == group) & (begun["interval"] == length)]
+        rows.append(_by_tenure(part, mine, smallest, precision).assign(group=group, interval=length))
     columns = [*keys, "tenure", "customers", "revenue", "margin", "relative_error"]
     units = {"intervals": "count", "revenue": terms.unit, "margin": terms.unit}
     units |= {"refunded": "percent", "fees": "percent"}
@@ -175,7 +164,7 @@ def payments_by_tenure(
 
 
 def customers_by_tenure(begun: pd.DataFrame) -> pd.DataFrame:
-    """Spread stays over the intervals that they began: customers, by group, interval and tenure.
+    """Count those who began each interval: customers, by group, interval and tenure.
 
     Example:
         >>> begun = pd.DataFrame({"group": "a", "interval": "1 month", "first": [0, 1], "last": [1, 2],
@@ -184,9 +173,8 @@ def customers_by_tenure(begun: pd.DataFrame) -> pd.DataFrame:
         [5, 8, 3]
     """
     lasts = (begun["last"] - begun["first"] + 1).to_numpy(dtype=int)
-    rows = begun.loc[begun.index.repeat(lasts)].reset_index(drop=True)
-    since = np.arange(len(rows)) - np.repeat(np.cumsum(lasts) - lasts, lasts)
-    rows = rows.assign(tenure=rows["first"].to_numpy(dtype=int) + since)
+    rows = begun.loc[begun.index.repeat(lasts)]
+    rows = rows.assign(tenure=rows["first"] + rows.groupby(level=0).cumcount())
     counts = rows.groupby([*KEYS, "tenure"])["n"].sum().to_frame("customers")
     return counts[counts["customers"] > 0]
 

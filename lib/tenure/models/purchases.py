@@ -15,6 +15,9 @@ in `tenure.models.spend`.
                before each with a beta chance (gamma, delta); t_x and T count chances (Fader, Hardie and
                Shang 2010)
 =============  =======================================================================================
+
+`model` is one of these and `models` several; `time` is how far to look ahead, and `later` a column of the
+purchases that customers made in the time after.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,28 +34,21 @@ from scipy import special
 from tenure.errors import InputError, NotApplicable
 from tenure.models.retention_choice import Backtest, against
 from tenure.models.spend import correlation
-from tenure.result import Estimate, Table
+from tenure.result import Estimate, Table, interval
+from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array, check_level, spelled, z_value
 from tenure.stats.newton import derivatives, minimize
 
-MODELS: Mapping[str, tuple[str, ...]] = {
-    "bgnbd": ("r", "alpha", "a", "b"),
-    "mbgnbd": ("r", "alpha", "a", "b"),
-    "pareto": ("r", "alpha", "s", "beta"),
-    "bgbb": ("alpha", "beta", "gamma", "delta"),
-}
-NAMES: Mapping[str, str] = {
-    "bgnbd": "BG/NBD",
-    "mbgnbd": "MBG/NBD",
-    "pareto": "Pareto/NBD",
-    "bgbb": "BG/BB",
-}
 # Of one-off purchases at any time; BG/BB is for chances that are counted.
 CONTINUOUS = ("bgnbd", "mbgnbd", "pareto")
 
-_COUNTS = ("frequency", "recency", "T", "n")
+_COUNTS = ["frequency", "recency", "T"]
 _BOUND = 12.0
+# Many counts have one hill to climb; few may have several.
 _MANY = 3_000
+
+Likelihood = Callable[[Array], tuple[float, Array]]
+Parameters = tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,33 +73,32 @@ class Purchasing:
     customers: int
     level: float
 
-    def values(self) -> tuple[float, ...]:
+    def values(self) -> Parameters:
         """The parameters in the order of `MODELS`."""
         return tuple(float(value) for value in np.exp(self.estimate))
 
     def probability_alive(self, counts: pd.DataFrame) -> Array:
-        """The chance that customers with these counts will ever buy again unless prevented: still there."""
+        """The chance that customers with these counts are still there, and so may buy again."""
         return _alive(self.model, self.values(), *_columns(counts))
 
     def expected_purchases(self, counts: pd.DataFrame, time: float) -> Array:
         """How many purchases customers with these counts will make in a time to come."""
-        return _EXPECTED[self.model](self.values(), *_columns(counts), float(time))
+        return MODELS[self.model].expected(self.values(), *_columns(counts), float(time))
 
     def purchases_of_new(self, time: float | Array) -> Array:
         """How many purchases a customer makes within a time after the first, E[X(t)]."""
-        return _NEW[self.model](self.values(), np.atleast_1d(np.asarray(time, dtype=float)))
+        return MODELS[self.model].new(self.values(), np.atleast_1d(np.asarray(time, dtype=float)))
 
     def scores(self, counts: pd.DataFrame, time: float) -> pd.DataFrame:
         """Counts with probability_alive and expected_purchases, to score customers by."""
         alive, ahead = self.probability_alive(counts), self.expected_purchases(counts, time)
-        return counts[[*_COUNTS[:3]]].assign(probability_alive=alive, expected_purchases=ahead)
+        return counts[_COUNTS].assign(probability_alive=alive, expected_purchases=ahead)
 
     def total(self, counts: pd.DataFrame, time: float, *, each: float = 1.0, unit: str = "count") -> Estimate:
         """Estimate what all customers will buy in a time to come; the interval is that of the expectation.
 
         Args:
             counts: With n, how many customers.
-            time: How far to look ahead.
             each: What a purchase counts for.
             unit: The unit of that.
 
@@ -112,25 +108,20 @@ class Purchasing:
         columns, n = _columns(counts), counts["n"].to_numpy(dtype=float)
 
         def purchases(theta: Array) -> Array:
-            return np.atleast_1d(
-                each * (n @ _EXPECTED[self.model](tuple(np.exp(theta)), *columns, float(time)))
-            )
+            ahead = MODELS[self.model].expected(tuple(np.exp(theta)), *columns, float(time))
+            return np.atleast_1d(each * (n @ ahead))
 
-        value, slope = float(purchases(self.estimate)[0]), derivatives(purchases, self.estimate)[0]
-        error = np.sqrt(max(slope @ self.covariance @ slope, 0.0))
-        half = float(np.exp(z_value(self.level) * error / value)) if value > 0 else 1.0
-        alive = Estimate(float(self.probability_alive(counts) @ n / n.sum()), unit="percent")
-        return Estimate(
-            value, value / half, value * half, n=int(n.sum()), of="customer", unit=unit, level=self.level,
-            words={"alive": alive},
-        )  # fmt: skip
+        value, slope = purchases(self.estimate), derivatives(purchases, self.estimate)[0]
+        low, high = log_limits(value, np.sqrt(max(slope @ self.covariance @ slope, 0.0)), self.level)
+        words = {"alive": Estimate(float(self.probability_alive(counts) @ n / n.sum()), unit="percent")}
+        ends = (float(end[0]) for end in (value, low, high))
+        return Estimate(*ends, int(n.sum()), "customer", unit, self.level, words=words)
 
     def backtest(self, test: pd.DataFrame, time: float, *, most: int = 7) -> Backtest:
         """Compare a customer's purchases predicted and made, by how often customers had bought before.
 
         Args:
-            test: Grouped counts with later, the purchases made in the time after.
-            time: That time.
+            test: Grouped counts with later.
             most: Higher frequencies are taken together.
         """
         x = np.minimum(test["frequency"].to_numpy(dtype=int), most)
@@ -143,16 +134,17 @@ class Purchasing:
         def compared(place: Array) -> pd.DataFrame:
             size = np.bincount(place, n)
             kept = np.flatnonzero(size > 0)
-            each = [np.bincount(place, values)[kept] / size[kept] for values in (mean * n, later)]
-            spread = np.bincount(place, variance * n)[kept] / size[kept] ** 2
-            table = against(size[kept], each[0], spread, each[1], self.level)
+            sums = (np.bincount(place, values)[kept] for values in (mean * n, variance * n, later))
+            size = size[kept]
+            expected, spread, bought = (
+                total / over for total, over in zip(sums, (size, size**2, size), strict=True)
+            )
+            table = against(size, expected, spread, bought, self.level)
             return table.assign(frequency=[f"{k}" if k < most else f"{most} or more" for k in kept])
 
         table = compared(x)[["frequency", "n", "expected", "expected_low", "expected_high", "happened"]]
         units = {"n": "count", "expected": "number", "happened": "number"}
-        return Backtest(
-            Table(table, units), compared(np.zeros(len(x), dtype=int)).iloc[0], "number", self.level
-        )
+        return Backtest(Table(table, units), compared(np.zeros(len(x), dtype=int)).iloc[0], self.level)
 
 
 def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 0.95) -> Purchasing:
@@ -193,36 +185,27 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
         value, slope = likelihood(q)
         return -value / n.sum(), -slope / n.sum()
 
-    # Many counts have one hill to climb; few may have several.
-    starts = _STARTS[model][: 1 if len(n) > _MANY else None]
+    starts = MODELS[model].starts[: 1 if len(n) > _MANY else None]
     try:
         with np.errstate(all="ignore"):
             found = [minimize(loss, np.log(start), bound=_BOUND) for start in starts]
     except np.linalg.LinAlgError:
         raise NotApplicable(
-            f"The purchases of {n.sum():,.0f} customers cannot tell the parameters of the {NAMES[model]} "
-            "model: they run away."
+            f"The purchases of {n.sum():,.0f} customers do not determine the parameters of the "
+            f"{MODELS[model].name} model: they run away."
         ) from None
     theta, square = found[0]
     for other in found[1:]:
         theta, square = other if loss(other[0])[0] < loss(theta)[0] - 1e-10 else (theta, square)
     covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
     estimate = theta.copy()
-    estimate[list(_TIMES[model])] -= np.log(scale)
-    error = z_value(level) * np.sqrt(np.maximum(np.diag(covariance), 0))
+    estimate[list(MODELS[model].times)] -= np.log(scale)
+    half = z_value(level) * np.sqrt(np.maximum(np.diag(covariance), 0))
     with np.errstate(over="ignore"):
-        ends = {
-            f"value{end}": np.exp(estimate + by * error) for end, by in (("", 0), ("_low", -1), ("_high", 1))
-        }
-    return Purchasing(
-        model,
-        Table(pd.DataFrame({"parameter": MODELS[model], **ends}), {"value": "number"}),
-        estimate,
-        covariance,
-        float(-loss(theta)[0] * n.sum() + (x @ n) * np.log(scale)),
-        int(n.sum()),
-        level,
-    )
+        ends = interval("value", *(np.exp(end) for end in (estimate, estimate - half, estimate + half)))
+    parameters = Table(pd.DataFrame({"parameter": MODELS[model].parameters, **ends}), {"value": "number"})
+    log_likelihood = float(-loss(theta)[0] * n.sum() + (x @ n) * np.log(scale))
+    return Purchasing(model, parameters, estimate, covariance, log_likelihood, int(n.sum()), level)
 
 
 def likeliest_purchases(counts: pd.DataFrame, *, models: tuple[str, ...] = CONTINUOUS) -> Purchasing:
@@ -246,38 +229,32 @@ def _fitted(counts: pd.DataFrame, models: tuple[str, ...]) -> list[Purchasing]:
     return found
 
 
-def compare_purchases(
-    train: pd.DataFrame, test: pd.DataFrame, time: float, *, models: tuple[str, ...] = CONTINUOUS
-) -> Table:
+def compare_purchases(counts: pd.DataFrame, time: float, *, models: tuple[str, ...] = CONTINUOUS) -> Table:
     """Fit each model to the purchases up to a day, and ask how well it predicted those after it.
 
     Args:
-        train: Grouped counts up to the day.
-        test: The same rows with `later`, the purchases that these customers made in the time after.
-        time: That time.
-        models: The models to try.
+        counts: Grouped counts up to the day, with later.
 
     Returns:
-        A row a model, the likeliest first: `model`, `log_likelihood` (on `train`), `expected` and `bought`
-        (purchases predicted and made), `error` (expected / bought - 1), `correlation` (of both by row,
-        weighted by customers).
+        A row a model, the likeliest first: `model`, `log_likelihood`, `expected` and `bought` (purchases
+        predicted and made), `error` (expected / bought - 1), `correlation` (of both by row, weighted by
+        customers).
 
     Raises:
         NotApplicable: No model could be fitted.
     """
-    rows, bought = [], test["later"].sum()
-    n, later = test["n"].to_numpy(dtype=float), test["later"].to_numpy(dtype=float)
-    for fit in _fitted(train, models):
-        each = fit.expected_purchases(test, time)
+    rows, bought = [], counts["later"].sum()
+    n, later = counts["n"].to_numpy(dtype=float), counts["later"].to_numpy(dtype=float)
+    for fit in _fitted(counts, models):
+        each = fit.expected_purchases(counts, time)
         off = float(each @ n) / bought - 1 if bought else np.nan
         tied = correlation(each, later / n, n)
-        rows.append((NAMES[fit.model], fit.log_likelihood, float(each @ n), bought, off, tied))
+        rows.append((MODELS[fit.model].name, fit.log_likelihood, float(each @ n), bought, off, tied))
     columns = ["model", "log_likelihood", "expected", "bought", "error", "correlation"]
-    units = {"log_likelihood": "number", "expected": "count", "bought": "count", "error": "percent"}
-    table = pd.DataFrame(rows, columns=columns).sort_values(
-        "log_likelihood", ascending=False, ignore_index=True
-    )
-    return Table(table, {**units, "correlation": "number"})
+    units = dict.fromkeys(("log_likelihood", "correlation"), "number") | {"error": "percent"}
+    units |= dict.fromkeys(("expected", "bought"), "count")
+    table = pd.DataFrame(rows, columns=columns).sort_values("log_likelihood", ascending=False)
+    return Table(table.reset_index(drop=True), units)
 
 
 def backtest(
@@ -286,22 +263,18 @@ def backtest(
     """Judge a model, and its rivals, by purchases that were made after a day; None where it cannot be fitted.
 
     Args:
-        counts: Grouped counts up to the day, with later, the purchases in the time after.
-        time: That time.
+        counts: Grouped counts up to the day, with later.
         model: The model that is judged.
         models: Those that it is compared with.
     """
     try:
-        fit, rivals = fit_purchases(counts, model), compare_purchases(counts, counts, time, models=models)
+        fit, rivals = fit_purchases(counts, model), compare_purchases(counts, time, models=models)
     except NotApplicable:
         return None, Table(pd.DataFrame())
     return fit.backtest(counts, time), rivals
 
 
 # --- BG/NBD and MBG/NBD ---------------------------------------------------------------------------------
-
-Likelihood = Callable[[Array], tuple[float, Array]]
-Parameters = tuple[float, ...]
 
 
 def _bg_terms(p: Parameters, x: Array, tx: Array, T: Array, *, modified: bool) -> tuple[Array, Array]:
@@ -429,33 +402,49 @@ def _bgbb_new(p: Parameters, time: Array) -> Array:
     return alpha / (alpha + beta) * np.array(stays) / special.beta(gamma, delta)
 
 
-# --- tables of the models, and helpers --------------------------------------------------------------------
+# --- the models, and helpers ------------------------------------------------------------------------------
 
-_TERMS: Mapping[str, Callable[..., tuple[Array, Array]]] = {
-    "bgnbd": partial(_bg_terms, modified=False),
-    "mbgnbd": partial(_bg_terms, modified=True),
-    "pareto": _pareto_terms,
-    "bgbb": _bgbb_terms,
-}
-_EXPECTED: Mapping[str, Callable[..., Array]] = {
-    "bgnbd": partial(_bg_expected, modified=False),
-    "mbgnbd": partial(_bg_expected, modified=True),
-    "pareto": _pareto_expected,
-    "bgbb": _bgbb_expected,
-}
-_NEW: Mapping[str, Callable[..., Array]] = {
-    "bgnbd": partial(_bg_new, modified=False),
-    "mbgnbd": partial(_bg_new, modified=True),
-    "pareto": _pareto_new,
-    "bgbb": _bgbb_new,
-}
-_STARTS: Mapping[str, tuple[tuple[float, ...], ...]] = {
-    "bgnbd": ((0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)),
-    "mbgnbd": ((0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)),
-    "pareto": ((0.6, 2.0, 0.6, 2.5), (1.0, 5.0, 1.5, 8.0)),
-    "bgbb": ((1.0, 1.0, 1.0, 3.0), (0.5, 2.0, 0.3, 2.0)),
-}
-_TIMES: Mapping[str, tuple[int, ...]] = {"bgnbd": (1,), "mbgnbd": (1,), "pareto": (1, 3), "bgbb": ()}
+
+class Model(NamedTuple):
+    """A model of purchases.
+
+    Attributes:
+        name: Its name.
+        parameters: The names of its parameters.
+        terms: The logarithms of the two terms of the likelihood: still there at T, or stopped before.
+        expected: The purchases to expect of customers with some counts in a time to come.
+        new: The same of a new customer.
+        starts: Where the search for the likeliest parameters begins.
+        times: The places of the parameters that are measured in time.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    terms: Callable[..., tuple[Array, Array]]
+    expected: Callable[..., Array]
+    new: Callable[..., Array]
+    starts: tuple[tuple[float, ...], ...]
+    times: tuple[int, ...]
+
+
+def _bg(name: str, modified: bool) -> Model:
+    functions = (partial(function, modified=modified) for function in (_bg_terms, _bg_expected, _bg_new))
+    starts = (0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)
+    return Model(name, ("r", "alpha", "a", "b"), *functions, starts, (1,))
+
+
+MODELS: Mapping[str, Model] = {
+    "bgnbd": _bg("BG/NBD", modified=False),
+    "mbgnbd": _bg("MBG/NBD", modified=True),
+    "pareto": Model(
+        "Pareto/NBD", ("r", "alpha", "s", "beta"), _pareto_terms, _pareto_expected, _pareto_new,
+        ((0.6, 2.0, 0.6, 2.5), (1.0, 5.0, 1.5, 8.0)), (1, 3),
+    ),
+    "bgbb": Model(
+        "BG/BB", ("alpha", "beta", "gamma", "delta"), _bgbb_terms, _bgbb_expected, _bgbb_new,
+        ((1.0, 1.0, 1.0, 3.0), (0.5, 2.0, 0.3, 2.0)), (),
+    ),
+}  # fmt: skip
 
 
 def _likelihood(model: str, x: Array, tx: Array, T: Array, n: Array) -> Likelihood:
@@ -467,7 +456,7 @@ def _likelihood(model: str, x: Array, tx: Array, T: Array, n: Array) -> Likeliho
 
     def value(theta: Array) -> Array:
         p = np.exp(theta)
-        found = n @ np.logaddexp(*_TERMS[model](tuple(p), x, tx, T))
+        found = n @ np.logaddexp(*MODELS[model].terms(tuple(p), x, tx, T))
         if model == "pareto":
             base = special.gammaln(p[0] + frequency) - special.gammaln(p[0])
             found += size @ (base + p[0] * theta[1] + p[2] * theta[3])
@@ -478,45 +467,37 @@ def _likelihood(model: str, x: Array, tx: Array, T: Array, n: Array) -> Likeliho
 
 def _alive(model: str, p: Parameters, x: Array, tx: Array, T: Array) -> Array:
     """The chance to be still there, for BG/BB at chance T + 1."""
-    there, stopped = _TERMS[model](p, x, tx, T)
+    there, stopped = MODELS[model].terms(p, x, tx, T)
     next_one = (p[3] + T) / (p[2] + p[3] + T) if model == "bgbb" else 1.0
     return np.asarray(next_one / (1 + np.exp(np.minimum(stopped - there, 700))))
 
 
 def _columns(counts: pd.DataFrame) -> tuple[Array, Array, Array]:
-    x, tx, T = (counts[name].to_numpy(dtype=float) for name in _COUNTS[:3])
+    x, tx, T = (counts[name].to_numpy(dtype=float) for name in _COUNTS)
     return x, tx, T
 
 
 def _checked(counts: pd.DataFrame, *, whole: bool) -> pd.DataFrame:
-    absent = [name for name in _COUNTS if name not in counts.columns]
+    absent = [name for name in (*_COUNTS, "n") if name not in counts.columns]
     if absent:
         raise InputError(
-            f"The purchases have no column {spelled(absent)}; they have {spelled(map(str, counts.columns))}: "
+            f"The purchases have no column {spelled(absent)}; they have {spelled(counts.columns)}: "
             "make them with measures.purchases.grouped_counts."
         )
     counts = counts[counts["n"] > 0]
     if counts.empty:
         raise NotApplicable("Nobody has bought anything, so there is nothing to say about purchases.")
     x, tx, T = _columns(counts)
-    bad = ~(
-        np.isfinite(tx)
-        & np.isfinite(T)
-        & (x >= 0)
-        & (x == np.round(x))
-        & (tx >= 0)
-        & (tx <= T)
-        & (T > 0)
-        & ((x > 0) | (tx == 0))
-    )
+    good = np.isfinite(tx) & np.isfinite(T) & (x >= 0) & (x == np.round(x))
+    bad = ~(good & (tx >= 0) & (tx <= T) & (T > 0) & ((x > 0) | (tx == 0)))
     if whole:
         bad |= (x > tx) | (tx != np.round(tx)) | (np.round(T) != T)
     if bad.any():
-        example = counts.iloc[int(np.flatnonzero(bad)[0])][list(_COUNTS[:3])].to_dict()
+        example = counts.iloc[int(np.flatnonzero(bad)[0])][_COUNTS].to_dict()
         raise InputError(
             f"{int(bad.sum())} of {len(counts)} rows of purchases contradict themselves, such as {example}: "
             "frequency counts purchases after the first, and 0 <= recency <= T, with recency 0 for those who "
             "bought once."
         )
     # Equal customers are one row: that is what makes a million of them cheap.
-    return counts.groupby(list(_COUNTS[:3]))["n"].sum().reset_index()
+    return counts.groupby(_COUNTS)["n"].sum().reset_index()

@@ -43,12 +43,12 @@ def interval_years(interval: str) -> float:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms on which payments to come are valued.
+    """The terms on which future payments are valued.
 
     Attributes:
-        economics: Margin, fees, cost to serve and the discount rate a year.
+        economics: Margin, fees, cost to serve and the yearly discount rate.
         currency: The reporting currency.
-        factors: What a minor unit of each currency is in the reporting currency's; others are left out.
+        factors: Its minor units for a minor unit of each currency; others are left out.
         years: A lifetime: payments count up to so many years from now.
 
     Raises:
@@ -86,21 +86,20 @@ class Terms:
         """The terms, as slots of a sentence."""
         facts = self.economics
         shares = {"margin": facts.margin, "fee_share": facts.fee_share, "discount_rate": facts.discount_rate}
-        said = {name: Estimate(value, unit="percent") for name, value in shares.items()}
+        shares["monthly"] = self.rate("1 month")
         fixed = Estimate(facts.fee_fixed * 10 ** minor_exponent(self.currency), unit=self.unit)
-        monthly = Estimate(self.rate("1 month"), unit="percent")
-        years = Estimate(self.years, unit="years")
-        return {**said, "fee_fixed": fixed, "monthly": monthly, "currency": self.currency, "years": years}
+        said: dict[str, Any] = {name: Estimate(value, unit="percent") for name, value in shares.items()}
+        return said | {
+            "fee_fixed": fixed,
+            "currency": self.currency,
+            "years": Estimate(self.years, unit="years"),
+        }
 
     def rates(self, used: Sequence[str]) -> Table:
         """What one of each other currency counts as; where that is not known, its customers are left out."""
         others = sorted(set(used) - {self.currency})
         worth = [self.factors.get(name, np.nan) * 10 ** minor_exponent(name) for name in others]
         return Table(pd.DataFrame({"currency": others, "counts_as": worth}), {"counts_as": self.unit})
-
-    def rows(self) -> pd.DataFrame:
-        """The factors as rows: currency and factor."""
-        return pd.DataFrame(self.factors.items(), columns=["currency", "factor"])
 
     def converted(self, rows: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, pd.Series]:
         """The rows whose currency has a rate, with columns in the reporting one; and the factor of each."""
@@ -115,7 +114,7 @@ class Terms:
             paid: What was paid, in minor units of the reporting currency; a number or a column.
             refunded: What of it was refunded; its fees are lost.
             charges: In how many charges it was paid.
-            months: For how many months of service, which costs something to give.
+            months: For how many months of service.
 
         Example:
             >>> facts = Economics(margin=0.5, fee_share=0.02, fee_fixed=0.25)
@@ -162,9 +161,8 @@ def life_table(stays: pd.DataFrame, by: Sequence[str] = KEYS) -> pd.DataFrame:
             "choose a later as-of date or a wider window."
         )
     labels, place = numbered(rows, by)
-    cause = (
-        rows["cause"].where(rows["cause"].isin(CAUSES[:2]), "unknown").where(rows["event"] == 1, "censored")
-    )
+    cause = rows["cause"].where(rows["cause"].isin(CAUSES[:2]), "unknown")
+    cause = cause.where(rows["event"] == 1, "censored")
     grid = pd.MultiIndex.from_product([labels.index, range(1, int(rows["exit"].max()) + 1)])
 
     def count(column: str, which: pd.Series) -> pd.Series:
@@ -183,7 +181,7 @@ def life_table(stays: pd.DataFrame, by: Sequence[str] = KEYS) -> pd.DataFrame:
 
 
 def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
-    """Say which groups are large enough for a curve of their own, and which join others.
+    """Find the groups that are large enough for a curve of their own, and those that join others.
 
     Groups with fewer than `smallest` customers, or in which nobody left, are *other* among those with the
     same billing interval; where even these are too few, they join the largest group of the interval.
@@ -224,8 +222,7 @@ def by_quarter(counts: pd.DataFrame) -> pd.DataFrame:
         >>> by_quarter(pd.DataFrame({"cohort": [2024 * 12 + 4]}))["quarter"].tolist()
         ['2024 Q2']
     """
-    quarters = {month: quarter_label(month) for month in counts["cohort"].unique()}
-    return counts.assign(quarter=counts["cohort"].map(quarters))
+    return counts.assign(quarter=counts["cohort"].map(quarter_label))
 
 
 def across(table: Table, column: str, value: str) -> Table:
@@ -245,11 +242,7 @@ def across(table: Table, column: str, value: str) -> Table:
 
 
 def numbered(rows: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, Array]:
-    """Number the combinations of some columns in order.
-
-    Args:
-        rows: A table.
-        by: Columns of it; none: all rows together.
+    """Number the combinations of some columns in order; no columns: all rows together.
 
     Returns:
         The combinations, a row each, and for each row of the table its place there.

@@ -1,9 +1,10 @@
 """How long customers on a contract will stay: retention curves that reach beyond what was observed.
 
-A customer can leave at each renewal k = 1, 2, ... of the billing interval. Counts of those at risk and of
-those who left are all that the likelihood needs, whatever the number of customers, with customers who are
-still there and customers observed only from later on counted exactly:
-LL = sum over k of d_k log h(k) + (n_k - d_k) log(1 - h(k)), with h(k) the chance to leave at renewal k.
+A customer can leave at each renewal k = 1, 2, ... of the billing interval. The likelihood needs no more than
+the counts of those at risk, n_k, and of those who left, d_k; customers who are still there, and those
+observed only from later on, are counted exactly. With h(k) the chance to leave at renewal k,
+
+    LL = sum over k of d_k log h(k) + (n_k - d_k) log(1 - h(k)).
 
 =============  =======================================================================================
 `geometric`    the same chance for everybody, always: h = theta
@@ -20,14 +21,15 @@ these models, and of one for failures, whose chance is constant. Characteristics
 discrete time exactly: S(k | x) = S(k) to the power exp(x b), with the same b in all groups.
 
 Shared arguments: a `life` table is by renewal, as `renewals.life_table` makes it, with the columns that
-identify a group (its keys) and those of characteristics; `cells` are rows of keys and characteristics.
+identify a group (its keys) and those of characteristics; `cells` are rows of keys and characteristics;
+`model` is one of `MODELS`, and its `parameters` are theta; alpha and beta; or gamma, delta and c.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
@@ -63,11 +65,6 @@ _SAME = 0.01
 def survival(model: str, parameters: Sequence[float] | Array, periods: int) -> Array:
     """Return the share still there after 0, 1, ..., `periods` renewals.
 
-    Args:
-        model: One of `MODELS`.
-        parameters: theta; alpha and beta; or gamma, delta and c.
-        periods: How many renewals.
-
     Example:
         >>> survival("sbg", [0.6681, 3.8061], 9)[8:].round(3).tolist()
         [0.46, 0.436]
@@ -79,21 +76,12 @@ def survival(model: str, parameters: Sequence[float] | Array, periods: int) -> A
 
 
 def kept_survival(model: str, parameters: Sequence[float] | Array, renewal: int, periods: int) -> Array:
-    """Return how those who leave by choice at a renewal would have stayed, had they been kept at it.
+    """Return the share still there 0, 1, ..., `periods` renewals after the one at which they were kept.
 
-    Whoever leaves is more inclined to leave than those who stay, so a customer kept by an incentive is worth
-    less than one who renews by themselves. For the shifted beta-geometric model their chance is
-    beta(alpha + 1, beta + renewal - 1) distributed; for the beta-discrete-Weibull model the same argument
+    Customers who leave by choice are more inclined to leave than those who stay, so a customer kept by an
+    incentive is worth less than one who renews unprompted. For the shifted beta-geometric model their chance
+    is beta(alpha + 1, beta + renewal - 1) distributed; for the beta-discrete-Weibull model the same argument
     gives a ratio of differences of beta functions.
-
-    Args:
-        model: One of `MODELS`.
-        parameters: As for `survival`.
-        renewal: The renewal at which they leave, from 1 up.
-        periods: How many renewals after it.
-
-    Returns:
-        The share still there 0, 1, ..., `periods` renewals after the one at which they were kept.
 
     Example:
         >>> kept = kept_survival("sbg", [1.0, 9.0], 1, 2)
@@ -153,17 +141,19 @@ def _baseline(model: str, q: Array, periods: int) -> tuple[Array, Array]:
     return -np.diff(log_s), -np.diff(slopes, axis=1)
 
 
+def _pulled(model: str, periods: int, pull: Array, q: Array) -> Array:
+    """The derivatives of the rates, weighted."""
+    return _baseline(model, q, periods)[1] @ pull
+
+
 def binomial(rate: Array, left: Array, stayed: Array) -> tuple[Array, Array, Array]:
     """log-likelihood, 1 - h = exp(-rate), and two derivatives by the rate; 0 where nobody was there."""
-    safe = np.maximum(rate, 1e-300)
+    safe, some = np.maximum(rate, 1e-300), left > 0
     with np.errstate(over="ignore"):
         odds = 1 / np.expm1(safe)
-        value = np.where(left > 0, left * np.log(-np.expm1(-safe)), 0.0) - stayed * rate
-        return (
-            value,
-            np.where(left > 0, left * odds, 0.0) - stayed,
-            np.where(left > 0, -left * odds * (1 + odds), 0.0),
-        )
+        value = np.where(some, left * np.log(-np.expm1(-safe)), 0.0) - stayed * rate
+        slope = np.where(some, left * odds, 0.0) - stayed
+        return value, slope, np.where(some, -left * odds * (1 + odds), 0.0)
 
 
 # --- fitted curves ------------------------------------------------------------------------------------
@@ -237,10 +227,8 @@ class Part:
             gradient[own] = slopes @ pull
             gradient[levels] += each.sum(axis=1) @ x
             if curved:
-                square[own, own] = (slopes * (bend * times**2).sum(axis=0)) @ slopes.T + derivatives(
-                    lambda q, m=model, w=pull: _baseline(m, q, periods)[1] @ w,  # type: ignore[misc]
-                    theta[own],
-                )
+                square[own, own] = (slopes * (bend * times**2).sum(axis=0)) @ slopes.T
+                square[own, own] += derivatives(partial(_pulled, model, periods, pull), theta[own])
                 square[levels, levels] += (x * (each + bend * (rate * times) ** 2).sum(axis=1)[:, None]).T @ x
                 cross = slopes @ (slope * times + bend * rate * times**2).T @ x
                 square[own, levels], square[levels, own] = cross, cross.T
@@ -296,11 +284,13 @@ class Retention:
         """The parameters: the keys, `part`, `parameter` and `value` with its interval."""
         z, rows = z_value(self.level), []
         for part in self.parts:
-            error = np.sqrt(np.maximum(np.diag(part.covariance), 0))
-            for g, key in enumerate(self.groups[list(self.keys)].itertuples(index=False)):
-                place, model = part.places[g], part.models[g]
+            half = z * np.sqrt(np.maximum(np.diag(part.covariance), 0))
+            for key, model, at in zip(
+                self.groups[list(self.keys)].to_numpy(), part.models, part.places, strict=True
+            ):
                 if model:
-                    ends = (_natural(model, part.estimate[place] + s * z * error[place]) for s in (0, -1, 1))
+                    free = part.estimate[at]
+                    ends = (_natural(model, end) for end in (free, free - half[at], free + half[at]))
                     rows += [(*key, part.name, *row) for row in zip(MODELS[model], *ends, strict=True)]
         columns = [*self.keys, "part", "parameter", "value", "value_low", "value_high"]
         return Table(pd.DataFrame(rows, columns=columns), {"value": "number"})
@@ -321,11 +311,7 @@ class Retention:
         return Table(pd.DataFrame(rows, columns=columns), {"ratio": "ratio"})
 
     def place(self, cells: pd.DataFrame | Cells) -> Cells:
-        """Find the group and the levels of each row of `cells` once, to use them many times.
-
-        Raises:
-            InputError: A group or a level was not there when the curves were fitted.
-        """
+        """Find the group and the levels of each row of `cells`, which must be known, for repeated use."""
         if isinstance(cells, Cells):
             return cells
         return _locate(cells, self.keys, self.groups, self.covariates)
@@ -390,12 +376,12 @@ def fit_retention(
     Each group has parameters of its own; characteristics multiply the hazard by the same ratio in all groups.
     Gradient and second derivatives are exact; several starts are made. In a group whose hazard does not fall
     with tenure, the shifted beta-geometric model has no estimate (alpha and beta grow without bound while
-    the curve becomes geometric), so the group gets the geometric model, which is said in `notes`.
+    the curve becomes geometric), so the group gets the geometric model, as `notes` report.
 
     Args:
         life: A life table: `period`, `at_risk`, `events`, `censored`, perhaps `entered`, and with `apart`
             also `involuntary`.
-        model: The model of choice: geometric, sbg or bdw.
+        model: The model of choice.
         covariates: Characteristics, as columns of text.
         apart: Whether failed payments (involuntary) get a constant hazard of their own.
         keys: The columns that identify a group; None: `group` and, where it is there, `interval`.
@@ -427,7 +413,7 @@ def fit_retention(
     groups = numbered(cells, keys)[0]
     start = start if start is not None and groups.equals(start.groups[list(keys)]) else None
     levels = {name: _levels(cells[name], counts.at_risk) for name in covariates}
-    levels |= dict(start.covariates) if start else {}
+    levels |= start.covariates if start else {}
     placed = _locate(cells, keys, groups, levels)
     per_group = [
         [rows[placed.group == g].sum(axis=0) for rows in (counts.at_risk, counts.events)]
@@ -435,7 +421,12 @@ def fit_retention(
     ]
     names = [" ".join(map(str, key)) for key in groups.itertuples(index=False)]
     _identify(names, per_group, model)
-    failed = _failed(counts, apart)
+    if apart and "involuntary" not in counts.causes:
+        raise InputError(
+            "The life table has no column involuntary, so failed payments cannot have a separate hazard: "
+            "pass apart=False."
+        )
+    failed = counts.causes["involuntary"] if apart else np.zeros_like(counts.events)
     events = {"choice": counts.events - failed, "failure": failed}
     remaining, parts, notes, total = counts.at_risk, [], [], 0.0
     for name in PARTS:
@@ -487,7 +478,7 @@ def _locate(
     known, wanted = (pd.MultiIndex.from_frame(rows[list(keys)].astype(str)) for rows in (groups, cells))
     place = known.get_indexer(wanted)
     if (place < 0).any():
-        missing = " ".join(wanted[int(np.argmin(place))])  # type: ignore[arg-type]
+        missing = " ".join(wanted.to_list()[int(np.argmin(place))])
         raise InputError(
             f"The retention curves know no group {missing}; they know {spelled(map(' '.join, known))}."
         )
@@ -507,17 +498,6 @@ def _levels(column: pd.Series, at_risk: Array) -> tuple[str, ...]:
     """The levels of a characteristic, the most frequent first: it is the reference."""
     weight = pd.Series(at_risk.sum(axis=1)).groupby(column.to_numpy()).sum()
     return tuple(weight.sort_values(ascending=False, kind="stable").index)
-
-
-def _failed(counts: Counts, apart: bool) -> Array:
-    if not apart:
-        return np.zeros_like(counts.events)
-    if "involuntary" not in counts.causes:
-        raise InputError(
-            "The life table has no column involuntary, so failed payments cannot have a separate hazard: "
-            "pass apart=False."
-        )
-    return counts.causes["involuntary"]
 
 
 def _identify(names: Sequence[str], counts: Sequence[Sequence[Array]], model: str) -> None:

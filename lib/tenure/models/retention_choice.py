@@ -1,12 +1,15 @@
 """Which retention curve, which characteristics, and how well they predict: contests, backtests, resampling.
 
-`stays`, `life` and `fit` are as in `tenure.models.retention` and `tenure.models.renewals`.
+`stays`, `life` and `fit` are as in `tenure.models.retention` and `tenure.models.renewals`; `covariates` are
+characteristics, as columns of the counts, and `by` columns to report by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,12 +17,15 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numbered
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
-from tenure.result import Estimate, Table, from_ends
+from tenure.result import NAN, Estimate, Table, interval
+from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array, chi2_p, validate, z_value
 from tenure.stats.lifetime import discount_weights, residual_lifetime
 from tenure.stats.survival import kaplan_meier
 
 _COUNTS = ["at_risk", "events", "censored", "entered"]
+# Fewer at risk than this, and the observed curve gives way to the fitted one.
+_FEWEST = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,57 +52,45 @@ class Contest:
         return list(rows.loc[rows["close"] & ~rows["chosen"], "model"])
 
 
-def compare_models(
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    *,
-    models: Sequence[str] = tuple(MODELS),
-    covariates: Sequence[str] = (),
-) -> Contest:
+def compare_models(train: pd.DataFrame, test: pd.DataFrame, *, covariates: Sequence[str] = ()) -> Contest:
     """Fit each model to some counts, and ask how well it predicted others.
 
     The counts of `test` are those of held-out cohorts, or what happened to everybody after the last day of
-    `train`. A model's score is the log-likelihood of who left and who stayed: it rewards chances that were
-    right, neither too bold nor too timid.
+    `train`. Each model is tried with failed payments together and, where causes are known, separate. Its
+    score is the log-likelihood of who left and who stayed: it rewards chances that were right, neither too
+    bold nor too timid.
 
     One model is chosen. Of those that the test cannot tell from the best (their lag is within 1.96 of its
-    standard errors; Vuong 1989), one with a separate involuntary hazard is preferred, because failures
-    strike everybody alike and go on for ever, while choice sorts the inclined to leave out: models that
-    agree in what was observed differ in the tail. After that, fewer parameters are preferred.
+    standard errors; Vuong 1989), one with a separate involuntary hazard is preferred: payments of all kinds
+    of customers fail, and go on failing, whereas choice removes those inclined to leave, so models that agree
+    in what was observed differ in the tail. After that, fewer parameters are preferred.
 
     Args:
         train: A life table to fit to.
         test: A life table of other customers or of a later time, with the same columns.
-        models: The models to try; each with failed payments together and, where causes are known, separate.
-        covariates: Characteristics, as columns of both tables.
 
     Raises:
         NotApplicable: No model could be fitted.
     """
-    rows, chances, reason, n = [], [], "", np.zeros(0)
-    for apart in [False, True] if _causes_known(train) else [False]:
-        for model in models:
-            try:
-                fit = fit_retention(train, model, covariates=covariates, apart=apart)
-            except NotApplicable as why:
-                reason = str(why)
-                continue
-            known = fit.known(test)
-            cells, place = numbered(known, fit.cells)
-            rates = -np.diff(fit.log_survival(cells, int(known["period"].max())), axis=1)
-            rate = rates[place, known["period"].to_numpy(dtype=int) - 1]
-            n, left = known["at_risk"].to_numpy(dtype=float), known["events"].to_numpy(dtype=float)
-            score = float(binomial(rate, left, n - left)[0].sum())
-            expected = float(-np.expm1(-rate) @ n)
-            rows.append((model, apart, fit.label, score, expected, left.sum(), len(fit.estimate)))
-            chances.append(rate)
-    if not rows:
+    separate = [False, True] if _causes_known(train) else [False]
+    fits, reason = _fitted(train, ((model, apart) for apart in separate for model in MODELS), covariates)
+    if not fits:
         raise NotApplicable(reason)
+    rows, rates, n = [], [], np.zeros(0)
+    for fit in fits:
+        known = fit.known(test)
+        cells, place = numbered(known, fit.cells)
+        rate = -np.diff(fit.log_survival(cells, int(known["period"].max())), axis=1)
+        rate = rate[place, known["period"].to_numpy(dtype=int) - 1]
+        n, left = known["at_risk"].to_numpy(dtype=float), known["events"].to_numpy(dtype=float)
+        score, expected = float(binomial(rate, left, n - left)[0].sum()), float(-np.expm1(-rate) @ n)
+        rows.append((fit.model, fit.apart, fit.label, score, expected, left.sum(), len(fit.estimate)))
+        rates.append(rate)
     names = ["name", "apart", "model", "score", "expected", "left", "parameters"]
     table = pd.DataFrame(rows, columns=names)
-    best = chances[int(np.argmax(table["score"].to_numpy()))]
+    best = rates[int(np.argmax(table["score"].to_numpy()))]
     table["lag"] = table["score"].max() - table["score"]
-    table["lag_error"] = [_score_error(rate, best, n) for rate in chances]
+    table["lag_error"] = [_score_error(rate, best, n) for rate in rates]
     table["error"] = table["expected"] / table["left"].where(table["left"] > 0) - 1
     table["close"] = table["lag"] <= 1.96 * table["lag_error"] + 1e-9
     close = table[table["close"]].sort_values(["apart", "parameters", "lag"], ascending=[False, True, True])
@@ -104,16 +98,13 @@ def compare_models(
     columns = ["model", "score", "lag", "lag_error", "expected", "left", "error", "close", "chosen"]
     units = dict.fromkeys(("score", "lag", "lag_error"), "number")
     units |= {"expected": "count", "left": "count", "error": "percent"}
-    return Contest(
-        Table(table.sort_values("score", ascending=False, ignore_index=True)[columns], units),
-        str(close["name"].iloc[0]),
-        bool(close["apart"].iloc[0]),
-    )
+    table = table.sort_values("score", ascending=False, ignore_index=True)[columns]
+    return Contest(Table(table, units), str(close["name"].iloc[0]), bool(close["apart"].iloc[0]))
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The curves that were chosen, and what spoke for them.
+    """The chosen curves, and the evidence for them.
 
     Attributes:
         fit: The curves, fitted to all that is known.
@@ -131,19 +122,15 @@ class Choice:
 
     def others(self) -> list[Retention]:
         """Other curves than the chosen ones, fitted to the same counts."""
-        chosen, found, names = (self.fit.model, self.fit.apart), [], list(self.fit.covariates)
+        chosen = self.fit.model, self.fit.apart
         tried = [
             ("bdw", chosen[1]),
             ("geometric", chosen[1]),
             ("sbg", False),
             ("sbg", _causes_known(self.life)),
         ]
-        for model, apart in dict.fromkeys(other for other in tried if other != chosen):
-            try:
-                found.append(fit_retention(self.life, model, covariates=names, apart=apart))
-            except NotApplicable:
-                continue
-        return found
+        kinds = dict.fromkeys(kind for kind in tried if kind != chosen)
+        return _fitted(self.life, kinds, list(self.fit.covariates))[0]
 
 
 def choose_fit(
@@ -156,8 +143,6 @@ def choose_fit(
     """Choose a model by what it would have predicted, and fit it to all that is known.
 
     Args:
-        stays: Counts of stays.
-        covariates: Characteristics, as columns of the counts.
         before: Counts as they were known on an earlier day; None: then the likeliest model is taken.
         after: What happened after that day.
 
@@ -179,6 +164,37 @@ def choose_fit(
     return Choice(fit, past, contest, life, (*(() if contest else (why,)), *fit.notes))
 
 
+def likeliest_model(life: pd.DataFrame, *, covariates: Sequence[str] = ()) -> tuple[str, bool]:
+    """Choose a model where there is no later time to judge it by: the least Bayesian information criterion.
+
+    Returns:
+        The model, and whether failed payments are separate: wherever causes are known.
+
+    Raises:
+        NotApplicable: No model could be fitted.
+    """
+    known = _causes_known(life)
+    fits, reason = _fitted(life, product(MODELS, [known]), covariates)
+    if not fits:
+        raise NotApplicable(reason)
+    penalty = np.log(max(life["events"].sum(), 2))
+    found = min((penalty * len(fit.estimate) - 2 * fit.log_likelihood, fit.model) for fit in fits)
+    return found[1], known
+
+
+def _fitted(
+    life: pd.DataFrame, kinds: Iterable[tuple[str, bool]], covariates: Sequence[str]
+) -> tuple[list[Retention], str]:
+    """The models, with failures separate or not, that could be fitted; and why another could not."""
+    found, reason = [], ""
+    for model, apart in kinds:
+        try:
+            found.append(fit_retention(life, model, covariates=covariates, apart=apart))
+        except NotApplicable as why:
+            reason = str(why)
+    return found, reason
+
+
 def _causes_known(life: pd.DataFrame) -> bool:
     return "involuntary" in life and bool(0 < life["involuntary"].sum() < life["events"].sum())
 
@@ -190,33 +206,8 @@ def _score_error(rate: Array, best: Array, n: Array) -> float:
     return float(np.sqrt((n * middle * (1 - middle) * (np.log(h / g) + (rate - best)) ** 2).sum()))
 
 
-def likeliest_model(
-    life: pd.DataFrame, *, models: Sequence[str] = tuple(MODELS), covariates: Sequence[str] = ()
-) -> tuple[str, bool]:
-    """Choose a model where there is no later time to judge it by: the least Bayesian information criterion.
-
-    Returns:
-        The model, and whether failed payments are separate: wherever causes are known.
-
-    Raises:
-        NotApplicable: No model could be fitted.
-    """
-    known, found, reason = _causes_known(life), [], ""
-    for model in models:
-        try:
-            fit = fit_retention(life, model, covariates=covariates, apart=known)
-        except NotApplicable as why:
-            reason = str(why)
-            continue
-        penalty = np.log(max(life["events"].sum(), 2)) * len(fit.estimate)
-        found.append((penalty - 2 * fit.log_likelihood, model))
-    if not found:
-        raise NotApplicable(reason)
-    return min(found)[1], known
-
-
-def choose_covariates(stays: pd.DataFrame, *, model: str = "sbg", most: int = 3) -> tuple[list[str], Table]:
-    """Choose the characteristics that tell who stays longer, by the Bayesian information criterion.
+def choose_covariates(stays: pd.DataFrame) -> tuple[list[str], Table]:
+    """Choose up to three characteristics that tell who stays longer, by the Bayesian information criterion.
 
     Each is tried alone beside the groups, with the same groups in all: twice the gain in log-likelihood is
     compared with the number of levels less one times the logarithm of the number of churned customers
@@ -225,8 +216,6 @@ def choose_covariates(stays: pd.DataFrame, *, model: str = "sbg", most: int = 3)
     Args:
         stays: Counts of stays by each characteristic in turn (name and level), as
             `tenure.measures.value.split_counts` gives them.
-        model: The model of choice.
-        most: At most so many are chosen.
 
     Returns:
         The chosen ones, the strongest first, and a row for each tried: `covariate`, `levels`, `chi2`, `p`,
@@ -237,9 +226,9 @@ def choose_covariates(stays: pd.DataFrame, *, model: str = "sbg", most: int = 3)
         life = life_table(part, [*KEYS, "level"])
         try:
             if alone is None:
-                alone = fit_retention(life.groupby([*KEYS, "period"], as_index=False)[_COUNTS].sum(), model)
+                alone = fit_retention(life.groupby([*KEYS, "period"], as_index=False)[_COUNTS].sum())
             own = life[[*KEYS, "level", "period", *_COUNTS]]
-            fit = fit_retention(own, model, covariates=["level"], start=alone)
+            fit = fit_retention(own, covariates=["level"], start=alone)
         except NotApplicable:
             continue
         freedom = len(fit.covariates["level"]) - 1
@@ -248,7 +237,7 @@ def choose_covariates(stays: pd.DataFrame, *, model: str = "sbg", most: int = 3)
         rows.append((name, freedom + 1, chi2, chi2_p(chi2, freedom), gain))
     table = pd.DataFrame(rows, columns=["covariate", "levels", "chi2", "p", "gain"])
     table = table.sort_values(["gain", "covariate"], ascending=[False, True], ignore_index=True)
-    table["chosen"] = (table["gain"] > 0) & (np.arange(len(table)) < most)
+    table["chosen"] = (table["gain"] > 0) & (table.index < 3)
     units = {"levels": "count", "chi2": "number", "p": "p", "gain": "number"}
     return list(table.loc[table["chosen"], "covariate"]), Table(table, units)
 
@@ -256,40 +245,34 @@ def choose_covariates(stays: pd.DataFrame, *, model: str = "sbg", most: int = 3)
 # --- what was observed, and what is predicted -----------------------------------------------------------
 
 
-def projection(fit: Retention, stays: pd.DataFrame, *, months: int = 0) -> Table:
+def projection(fit: Retention, stays: pd.DataFrame) -> Table:
     """Put what was observed beside what the curves predict, by group, over months since the start.
 
-    Args:
-        fit: Retention curves.
-        stays: The counts of stays that they were fitted to.
-        months: How far to look; 0: twice as far as was observed, three years at least.
+    It looks twice as far ahead as was observed, and three years at least.
 
     Returns:
         A row for each group and renewal: `group` (with the interval, where a group has several), `month`,
         `fitted` (the mean of its customers' curves), and `seen`, `seen_low`, `seen_high` (Kaplan and
         Meier's; NaN beyond what was observed).
     """
-    rows, months = [], months or max(2 * int(fit.groups["last_period"].max()), 36)
+    rows, months = [], max(2 * int(fit.groups["last_period"].max()), 36)
     several = fit.groups["group"].duplicated(keep=False)
-    for key, twice in zip(fit.groups[list(KEYS)].to_dict("records"), several, strict=True):
-        mine = stays[(stays["group"] == key["group"]) & (stays["interval"] == key["interval"])]
-        length = interval_years(key["interval"]) * 12
-        periods = max(int(np.floor(months / length + 1e-9)), 1)
+    for (group, length), twice in zip(fit.groups[list(KEYS)].to_numpy(), several, strict=True):
+        mine = stays[(stays["group"] == group) & (stays["interval"] == length)]
+        each = interval_years(length) * 12
+        periods = max(int(np.floor(months / each + 1e-9)), 1)
         starts = mine[mine["entry"] == 0] if (mine["entry"] == 0).any() else mine
         cells, place = numbered(starts, fit.cells)
         weight = np.bincount(place, starts["n"].to_numpy(dtype=float))
-        table = pd.DataFrame({"month": np.arange(periods + 1) * length})
-        table["fitted"] = weight / weight.sum() @ fit.curves(cells, periods)
-        life = life_table(mine, KEYS).drop(columns=list(KEYS))
-        seen = kaplan_meier(life, level=fit.level).table.frame.set_index("period").reindex(range(periods + 1))
-        table[["seen", "seen_low", "seen_high"]] = seen[
-            ["survival", "survival_low", "survival_high"]
-        ].to_numpy()
-        table.insert(0, "group", f"{key['group']}, {key['interval']}" if twice else key["group"])
+        seen = kaplan_meier(life_table(mine, KEYS).drop(columns=list(KEYS)), level=fit.level).table.frame
+        seen = seen.set_index("period").filter(like="survival").reindex(range(periods + 1))
+        table = seen.rename(columns=lambda name: name.replace("survival", "seen")).reset_index(drop=True)
+        table.insert(0, "fitted", weight / weight.sum() @ fit.curves(cells, periods))
+        table.insert(0, "month", np.arange(periods + 1) * each)
+        table.insert(0, "group", f"{group}, {length}" if twice else group)
         rows.append(table)
-    return Table(
-        pd.concat(rows, ignore_index=True), {"month": "months", "fitted": "percent", "seen": "percent"}
-    )
+    units = {"month": "months", "fitted": "percent", "seen": "percent"}
+    return Table(pd.concat(rows, ignore_index=True), units)
 
 
 def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Sequence[int]) -> Table:
@@ -299,8 +282,6 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
     of it, so that the lifetime to expect grows.
 
     Args:
-        fit: Retention curves.
-        stays: The counts of stays that they were fitted to.
         terms: Discount rate and years.
         renewals: The renewals that customers are about to decide on, from 1 up.
 
@@ -314,16 +295,17 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
         labels, place = numbered(part, fit.cells)
         weight, cells = np.bincount(place, part["n"].to_numpy(dtype=float)), fit.place(labels)
         size, rate = terms.periods(named["interval"]) + max(renewals), terms.rate(named["interval"])
-
-        def expected(theta: Array, weight=weight, cells=cells, size=size, rate=rate) -> Array:  # type: ignore[no-untyped-def]
-            curve = weight / weight.sum() @ np.exp(fit.log_survival(cells, size, theta))
-            return residual_lifetime(curve, rate)[np.array(renewals) - 1]
-
-        value, slopes = fit.delta(expected)
-        half = np.exp(z_value(fit.level) * fit.standard_errors(slopes) / value)
-        table = pd.DataFrame({**named, "renewal": list(renewals), "n": int(weight.sum()), "value": value})
-        tables.append(table.assign(value_low=value / half, value_high=value * half))
+        value, slopes = fit.delta(partial(_residual, fit, cells, weight, size, rate))
+        at = np.array(renewals) - 1
+        value, error = value[at], fit.standard_errors(slopes[at])
+        ends = interval("value", value, *log_limits(value, error, fit.level))
+        tables.append(pd.DataFrame({**named, "renewal": list(renewals), "n": int(weight.sum()), **ends}))
     return Table(pd.concat(tables, ignore_index=True), {"value": "number", "n": "count"})
+
+
+def _residual(fit: Retention, cells: Cells, weight: Array, size: int, rate: float, theta: Array) -> Array:
+    """Residual lifetimes of a mixture of customers, at each renewal."""
+    return residual_lifetime(weight / weight.sum() @ np.exp(fit.log_survival(cells, size, theta)), rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,32 +317,63 @@ class Backtest:
             `expected_low`, `expected_high` (where it should lie, by chance and by the uncertainty of the
             curves), `happened` and `error` (expected / happened - 1).
         total: One row of all.
-        unit: The unit of what is compared.
         level: Level of the ranges.
     """
 
     table: Table
     total: pd.Series
-    unit: str
     level: float
 
     @property
     def error(self) -> Estimate:
         """How far the prediction was off: above 0, too high; its case is "high" or "low"."""
         row, happened = self.total, float(self.total["happened"])
-        off = (
-            [float(row[f"expected{end}"]) / happened - 1 for end in ("", "_low", "_high")]
-            if happened > 0
-            else [np.nan] * 3
-        )
-        return from_ends(
-            off,
-            n=int(row["n"]),
-            of="customer",
-            unit="percent",
-            level=self.level,
-            case="low" if off[0] < 0 else "high",
-        )
+        happened = happened if happened > 0 else NAN
+        off = (float(row[f"expected{end}"]) / happened - 1 for end in ("", "_low", "_high"))
+        found = Estimate(*off, n=int(row["n"]), of="customer", unit="percent", level=self.level)
+        return found.saying("low" if found.value < 0 else "high")
+
+
+def backtest(
+    fit: Retention,
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    expected: Callable[[Array], Array],
+    variance: Callable[[Array, int], Array],
+    happened: pd.DataFrame,
+    unit: str,
+) -> Backtest:
+    """Compare what curves predicted for rows of like customers with what happened.
+
+    Args:
+        rows: With `by` and n, how many customers.
+        expected: Takes parameters of the curves; returns what is predicted for each row.
+        variance: Takes the sum that each row belongs to, and how many sums there are; returns the sums'
+            variances, apart from that of the curves.
+        happened: With `by` and `happened`, what is to be added up.
+        unit: The unit of what is compared.
+    """
+
+    def compared(by: Sequence[str]) -> pd.DataFrame:
+        labels, where = numbered(rows, by)
+        size = len(labels)
+        value, slopes = fit.delta(lambda theta: np.bincount(where, expected(theta), size))
+        spread = variance(where, size) + fit.standard_errors(slopes) ** 2
+        found = happened.groupby(list(by))["happened"].sum() if by else happened["happened"].agg(["sum"])
+        found = labels.join(found, on=list(by))["happened"].fillna(0.0) if by else found
+        table = against(np.bincount(where, rows["n"], size), value, spread, found.to_numpy(float), fit.level)
+        return pd.concat([labels, table], axis=1)
+
+    units = {"n": "count", "expected": unit, "happened": unit, "error": "percent"}
+    return Backtest(Table(compared(by), units), compared(()).iloc[0], fit.level)
+
+
+def against(n: Array, expected: Array, variance: Array, happened: Array, level: float) -> pd.DataFrame:
+    """Return a backtest's columns from expectations, their variances and what happened."""
+    half = z_value(level) * np.sqrt(variance)
+    ends = interval("expected", expected, np.maximum(expected - half, 0), expected + half)
+    error = expected / np.where(happened > 0, happened, np.nan) - 1
+    return pd.DataFrame({"n": n.astype("int64"), **ends, "happened": happened, "error": error})
 
 
 def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> Backtest:
@@ -370,7 +383,6 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
         fit: Curves fitted to what was known earlier.
         stays: Counts of stays observed from `entry` on, with `ripe` (the renewals that had passed by the
             last day).
-        by: Columns of `stays` to report by.
     """
     rows = fit.known(stays[(stays["exit"] > stays["entry"]) & (stays["ripe"] > stays["entry"])])
     unlike, place = numbered(rows, fit.cells)
@@ -383,57 +395,29 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
         return np.exp(log_s[place, ripe] - log_s[place, entry])
 
     share = chance(fit.estimate)
-    stayed = n * (rows["event"].to_numpy(dtype=int) == 0)
+    happened = rows.assign(happened=n * (rows["event"].to_numpy(dtype=int) == 0))
 
-    def compared(by: Sequence[str]) -> pd.DataFrame:
-        labels, where = numbered(rows, by)
-        size = len(labels)
-        expected, slopes = fit.delta(lambda theta: np.bincount(where, n * chance(theta), size))
-        variance = np.bincount(where, n * share * (1 - share), size) + fit.standard_errors(slopes) ** 2
-        table = against(
-            np.bincount(where, n, size), expected, variance, np.bincount(where, stayed, size), fit.level
-        )
+    def variance(where: Array, size: int) -> Array:
+        return np.bincount(where, n * share * (1 - share), size)
+
+    found = backtest(fit, rows, by, lambda theta: n * chance(theta), variance, happened, "count")
+    for table in (found.table.frame, found.total):
         table["expected_high"] = np.minimum(table["expected_high"], table["n"])
-        return pd.concat([labels, table], axis=1)
-
-    units = {"n": "count", "expected": "count", "happened": "count", "error": "percent"}
-    return Backtest(Table(compared(by), units), compared(()).iloc[0], "count", fit.level)
-
-
-def against(n: Array, expected: Array, variance: Array, happened: Array, level: float) -> pd.DataFrame:
-    """Lay out a backtest's columns from expectations, their variances and what happened."""
-    half = z_value(level) * np.sqrt(variance)
-    return pd.DataFrame(
-        {
-            "n": n.astype("int64"),
-            "expected": expected,
-            "expected_low": np.maximum(expected - half, 0),
-            "expected_high": expected + half,
-            "happened": happened,
-            "error": expected / np.where(happened > 0, happened, np.nan) - 1,
-        }
-    )
+    return found
 
 
 # --- intervals by resampling, and without a model ------------------------------------------------------
 
 
 def bootstrap(
-    stays: pd.DataFrame,
-    fit: Retention,
-    function: Callable[[Retention], Array],
-    *,
-    draws: int = 200,
-    seed: int = 0,
+    stays: pd.DataFrame, fit: Retention, function: Callable[[Retention], Array], *, draws: int = 200
 ) -> Array:
     """Resample customers, fit again and apply a function: a check on the intervals of the likelihood.
 
     Args:
-        stays: The counts of stays that `fit` was made from.
         fit: The fitted curves; the same model is fitted to each sample.
         function: Takes curves and returns values.
-        draws: How many samples.
-        seed: Seed of the samples.
+        draws: How many samples, with a fixed seed.
 
     Returns:
         The values, a row a sample in which the curves could be fitted.
@@ -441,9 +425,8 @@ def bootstrap(
     Raises:
         NotApplicable: Hardly any sample could be fitted.
     """
-    rng = np.random.default_rng(seed)
+    rng, found = np.random.default_rng(0), []
     n = stays["n"].to_numpy(dtype=np.int64)
-    found = []
     for _ in range(draws):
         sample = stays.assign(n=rng.multinomial(n.sum(), n / n.sum()))
         life = life_table(sample[sample["n"] > 0], fit.cells)
@@ -478,17 +461,16 @@ def resampled_limits(value: float, draws: Array, level: float = 0.95) -> tuple[f
     return value / half, value * half
 
 
-def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms, *, smallest: int = 30) -> Table:
+def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms) -> Table:
     """Estimate discounted lifetimes from Kaplan and Meier's curves, continued by the fitted ones.
 
-    As far as at least `smallest` customers were at risk, the observed curve is taken as it is; beyond, the
-    fitted one is attached to its end. So the model matters only for the tail, whose share is given.
+    As far as at least 30 customers were at risk, the observed curve is taken as it is; beyond, the fitted one
+    is attached to its end. So the model matters only for the tail, whose share is given.
 
     Args:
         life: The life table by group, without characteristics.
         fit: Curves fitted to it, without characteristics.
         terms: Discount rate and years.
-        smallest: The fewest at risk for which the observed curve is used.
 
     Returns:
         A row a group: the keys, `value`, `value_low`, `value_high` (discounted lifetime of a new customer, in
@@ -505,26 +487,35 @@ def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms, *, smalles
         mine = np.logical_and.reduce([life[name].astype(str) == value for name, value in key.items()])
         counts = validate(life.loc[mine, ["period", *_COUNTS]])
         size, cells = terms.periods(key["interval"]), fit.place(pd.DataFrame([key]))
-        enough = counts.at_risk[0] >= smallest
+        enough = counts.at_risk[0] >= _FEWEST
         until = min(len(enough) if enough.all() else int(np.argmin(enough)), size)
         n, d = counts.at_risk[0, :until], counts.events[0, :until]
         hazard, weight = d / n, discount_weights(size + 1, terms.rate(key["interval"]))
         seen = np.r_[0.0, np.cumsum(np.log1p(-np.minimum(hazard, 1 - 1e-12)))]
-
-        def curve(theta: Array | None, cells: Cells = cells, seen: Array = seen, size: int = size) -> Array:
-            """S that is known up to the end of `seen`, and fitted from there on."""
-            log_s, known = fit.log_survival(cells, size, theta)[0], len(seen)
-            return np.exp(np.r_[seen, seen[-1] + log_s[known:] - log_s[known - 1]])
-
-        value, slopes = fit.delta(lambda theta, weight=weight, curve=curve: curve(theta) @ weight)  # type: ignore[misc]
-        later = (curve(None) * weight)[::-1].cumsum()[::-1]
+        curves, slopes = fit.delta(partial(_continued, fit, cells, seen, size))
+        value = float(curves @ weight)
+        later = (curves * weight)[::-1].cumsum()[::-1]
         # dS(j)/dh(k) = -S(j) / (1 - h(k)) for j >= k.
         by_hazard = -later[1 : until + 1] / np.maximum(1 - hazard, 1e-12)
-        variance = fit.standard_errors(slopes)[0] ** 2 + (by_hazard**2 * hazard * (1 - hazard) / n).sum()
-        half = np.exp(z_value(fit.level) * np.sqrt(variance) / value[0])
-        tail = later[until + 1] / value[0] if until < size else 0.0
+        variance = fit.standard_errors((weight @ slopes)[None]) ** 2
+        variance += (by_hazard**2 * hazard * (1 - hazard) / n).sum()
+        low, high = log_limits(np.array([value]), np.sqrt(variance), fit.level)
+        tail = later[until + 1] / value if until < size else 0.0
         alone = float(fit.curves(cells, size)[0] @ weight)
-        rows.append((*key.values(), value[0], value[0] / half, value[0] * half, tail, until + 1, alone))
-    columns = [*fit.keys, "value", "value_low", "value_high", "tail", "tail_from", "model"]
+        rows.append(
+            {
+                **key,
+                **interval("value", value, low[0], high[0]),
+                "tail": tail,
+                "tail_from": until + 1,
+                "model": alone,
+            }
+        )
     units = {"value": "number", "tail": "percent", "tail_from": "count", "model": "number"}
-    return Table(pd.DataFrame(rows, columns=columns), units)
+    return Table(pd.DataFrame(rows), units)
+
+
+def _continued(fit: Retention, cells: Cells, seen: Array, size: int, theta: Array) -> Array:
+    """S whose logarithm is known up to the end of `seen`, and fitted from there on."""
+    log_s, known = fit.log_survival(cells, size, theta)[0], len(seen)
+    return np.exp(np.r_[seen, seen[-1] + log_s[known:] - log_s[known - 1]])

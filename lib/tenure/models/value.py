@@ -1,6 +1,6 @@
 """What customers are worth: margin times retention, discounted, from fitted curves and small tables of money.
 
-Times are counted in billing intervals. A customer pays at the start of each; whoever has passed k renewals
+Times are counted in billing intervals. A customer pays at the start of each; one who has passed k renewals
 (tenure k) pays next at renewal k + 1. With S the retention curve, m(j) the margin expected of a customer who
 is there in the interval after renewal j, and v = 1 / (1 + d) the discount factor of an interval,
 
@@ -10,7 +10,7 @@ is there in the interval after renewal j, and v = 1 / (1 + d) the discount facto
 Intervals come from the curvature of the likelihood (the delta method on the logarithm), with the uncertainty
 of the mean payment beside that of retention. Rows are of `group`, `interval`, the characteristics of the
 curves, and what else they are to be added up by; `model_group`, where there is one, names the group whose
-curve holds.
+curve holds. `fit` are the curves, `payments` what customers pay by tenure, for the groups of the curves.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from tenure.errors import InputError, NotApplicable
 from tenure.models.payments import Payments
 from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
-from tenure.models.retention_choice import Backtest, Choice, against, bootstrap, resampled_limits
-from tenure.result import Estimate, Table, from_ends
-from tenure.stats.intervals import proportion
+from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
+from tenure.result import NAN, Estimate, Table, from_row, interval
+from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array, spelled, z_value
 from tenure.stats.lifetime import residual_lifetime
 
 _CURVE = ["model_group", "interval"]
-_EACH = ["each", "each_low", "each_high"]
 _SUBSCRIBED = "subscribed customer"
 
 
@@ -58,23 +57,23 @@ class Valuation:
     @property
     def total(self) -> Estimate:
         """What all of them are worth together."""
-        return self._whole(1)
+        return self._whole("value")
 
     @property
     def each(self) -> Estimate:
         """What one of them is worth."""
-        return self._whole(max(float(self.rows["customers"].sum()), 1.0))
+        return self._whole("each")
 
-    def _whole(self, share: float) -> Estimate:
+    def _whole(self, column: str) -> Estimate:
         row = self.by().frame.iloc[0]
-        ends = (float(row[f"value{end}"]) / share for end in ("", "_low", "_high"))
-        return from_ends(ends, n=int(row["customers"]), of=self.of, unit=self.unit, level=self.fit.level)
+        n = int(row["customers"])
+        return from_row(row, column, n=n, of=self.of, unit=self.unit, level=self.fit.level)
 
     def by(self, *columns: str) -> Table:
         """Add up by some columns; none: everybody.
 
         Returns:
-            A row each, the most valuable first: `columns`, `customers`, `value` (of all) and `each` (of a
+            A row each, the most valuable first: `columns`, `customers`, `value` (of all) and `each` (per
             customer), with their limits.
 
         Raises:
@@ -92,34 +91,31 @@ class Valuation:
         slopes = np.zeros((size, self.slopes.shape[1]))
         np.add.at(slopes, place, self.slopes)
         money = self.rows["value"] * self.rows["relative_error"]
-        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)  # type: ignore[arg-type]
-        low, high = limits(value, np.sqrt(variance), self.fit.level)
-        share = np.where(customers > 0, customers, np.nan)
-        table = labels.assign(customers=customers.astype("int64"))
-        for name, over in (("value", 1.0), ("each", share)):
-            table[name], table[f"{name}_low"], table[f"{name}_high"] = value / over, low / over, high / over
+        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)
+        ends = value, *log_limits(value, np.sqrt(variance), self.fit.level)
+        each = (end / np.where(customers > 0, customers, np.nan) for end in ends)
+        table = labels.assign(
+            customers=customers.astype("int64"), **interval("value", *ends), **interval("each", *each)
+        )
         table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
         return Table(table, {"customers": "count", "value": self.unit, "each": self.unit})
 
     def largest(self, by: str) -> Estimate:
         """The share of the value that the most valuable group holds; words: group, customers (its share)."""
         rows, whole = self.by(by).frame, self.total
-        share = float(rows["value"].iloc[0]) / whole.value if whole.value else np.nan
-        customers = Estimate(rows["customers"].iloc[0] / whole.n if whole.n else np.nan, unit="percent")
+        share = float(rows["value"].iloc[0]) / whole.value if whole.value else NAN
+        customers = Estimate(rows["customers"].iloc[0] / whole.n if whole.n else NAN, unit="percent")
         words = {"group": str(rows[by].iloc[0]), "customers": customers}
         return Estimate(share, n=int(rows["customers"].iloc[0]), of=_SUBSCRIBED, unit="percent", words=words)
 
     def scores(self, keys: Sequence[str]) -> pd.DataFrame:
         """Return multipliers of a customer's discounted bill, with limits, and stays_a_year, by `keys`."""
-        value = self.rows["value"].to_numpy(dtype=float)
+        value, unit = (self.rows[name].to_numpy(dtype=float) for name in ("value", "waited_minor"))
         error = np.hypot(self.fit.standard_errors(self.slopes), value * self.rows["relative_error"])
-        ends = {
-            "multiplier": value,
-            **dict(zip(("low", "high"), limits(value, error, self.fit.level), strict=True)),
-        }
-        unit = self.rows["waited_minor"].to_numpy(dtype=float)
+        low, high = log_limits(value, error, self.fit.level)
         shares = {
-            name: np.divide(end, unit, out=np.zeros_like(value), where=unit > 0) for name, end in ends.items()
+            name: np.divide(end, unit, out=np.zeros_like(value), where=unit > 0)
+            for name, end in {"multiplier": value, "low": low, "high": high}.items()
         }
         return self.rows[list(keys)].assign(**shares, stays_a_year=self.rows["stays_a_year"])
 
@@ -131,7 +127,7 @@ def side_by_side(today: Valuation, new: Valuation, by: str = "group") -> Table:
         A row each: `by`, `customers`, `value` (of all of today's) with its limits, `each_today` and
         `each_new_customer`.
     """
-    table = today.by(by).frame.drop(columns=_EACH[1:]).rename(columns={"each": "each_today"})
+    table = today.by(by).frame.drop(columns=["each_low", "each_high"]).rename(columns={"each": "each_today"})
     fresh = new.by(by).frame[[by, "each"]].rename(columns={"each": "each_new_customer"})
     units = dict.fromkeys(("value", "each_today", "each_new_customer"), today.unit)
     return Table(table.merge(fresh, on=by, how="left"), {"customers": "count", **units})
@@ -152,12 +148,12 @@ class Movement:
 
 
 def movement(moved: pd.DataFrame, before: Valuation, after: Valuation) -> Movement:
-    """Say how the value of the customer base moved, by the same curves and payments on both days.
+    """Return how the value of the customer base moved, by the same curves and payments on both days.
 
     What makes both values too high or too low cancels out of the change.
 
     Args:
-        moved: What `tenure.measures.value.movement` gives.
+        moved: As from `tenure.measures.value.movement`.
         before: The earlier customers' values.
         after: The later customers' values, by the same curves.
     """
@@ -171,30 +167,14 @@ def movement(moved: pd.DataFrame, before: Valuation, after: Valuation) -> Moveme
     money = float((sums[1].sub(sums[0], fill_value=0.0) ** 2).sum())
     half = z_value(after.fit.level) * float(np.sqrt(after.fit.standard_errors(slopes[None])[0] ** 2 + money))
     steps = ["before", "new", "lost", "revalued", "after"]
-    return Movement(
-        Table(pd.DataFrame({"label": steps, "amount": row[steps].to_numpy(float)}), {"amount": after.unit}),
-        Estimate(
-            change,
-            change - half,
-            change + half,
-            n=after.total.n,
-            of=_SUBSCRIBED,
-            unit=after.unit,
-            level=after.fit.level,
-            case="rose" if change > half else "fell" if change < -half else "no clear change",
-            words={"came": int(row["customers_new"]), "left": int(row["customers_lost"])},
-        ),
-    )
-
-
-def limits(value: Array, error: Array, level: float) -> tuple[Array, Array]:
-    """Return limits on the scale of the logarithm; where a value is not above 0, on its own."""
-    z = z_value(level)
-    positive = value > 0
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        factor = np.exp(np.where(positive, np.minimum(z * error / np.where(positive, value, 1), 700), 0))
-    low = np.where(positive, value / factor, value - z * error)
-    return low, np.where(positive, value * factor, value + z * error)
+    bridge = pd.DataFrame({"label": steps, "amount": row[steps].to_numpy(float)})
+    found = Estimate(
+        change, change - half, change + half,
+        n=after.total.n, of=_SUBSCRIBED, unit=after.unit, level=after.fit.level,
+        case="rose" if change > half else "fell" if change < -half else "no clear change",
+        words={"came": int(row["customers_new"]), "left": int(row["customers_lost"])},
+    )  # fmt: skip
+    return Movement(Table(bridge, {"amount": after.unit}), found)
 
 
 def value_base(
@@ -202,15 +182,13 @@ def value_base(
 ) -> Valuation:
     """Value today's customers from today on: the residual value of the customer base.
 
-    Each customer follows the payments and the retention of their group from their own tenure on; who is
+    Each customer follows the payments and the retention of their group from their own tenure on; one who is
     billed more than others of the group pays more in proportion. Payments already made do not count; the
     next one is discounted by the wait for it.
 
     Args:
-        fit: Retention curves.
         base: With tenure, currency, customers, billed_minor and waited_minor (the bills, discounted by the
             wait for the next one), as `tenure.measures.value.base_counts` gives them.
-        payments: Payments by tenure, for the groups of the curves.
         with_errors: False leaves the derivatives out, which are most of the work; values are then all that
             counts, as in a bootstrap.
 
@@ -243,9 +221,7 @@ def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valua
     """Value new customers from their first payment on, before what it cost to acquire them.
 
     Args:
-        fit: Retention curves.
         intake: With customers, as `tenure.measures.value.intake` gives them.
-        payments: Payments by tenure.
     """
     rows = known_rows(fit, intake)
     engine = _Engine(fit, rows, payments, 0)
@@ -281,7 +257,7 @@ def _relative_errors(payments: Payments, rows: pd.DataFrame, tenure: Array | int
     return payments.at(rows, int(tenures.max()), "relative_error")[np.arange(len(rows)), tenures]
 
 
-def _money_variance(rows: pd.DataFrame, group: str, money: Array, place: Array) -> Array:
+def _money_variance(rows: pd.DataFrame, group: str, money: Array | pd.Series, place: Array) -> Array:
     """The variance of sums of money: payments of one group move together, those of others do not."""
     sums = pd.Series(np.asarray(money)).groupby([place, rows[group].to_numpy(), rows["interval"].to_numpy()])
     return (sums.sum() ** 2).groupby(level=0).sum().to_numpy()
@@ -295,11 +271,11 @@ class _Engine:
         self.fit, self.oldest, self.size, terms = fit, oldest, len(cells), payments.terms
         self.parts, self.first, self.v = [], np.zeros(len(cells)), np.zeros(len(cells))
         for key, part in cells.groupby("interval"):
-            interval, at = str(key), part.index.to_numpy()
-            within, rate = terms.periods(interval), terms.rate(interval)
+            length, at = str(key), part.index.to_numpy()
+            within, rate = terms.periods(length), terms.rate(length)
             money = payments.at(part, within + oldest + 1)
             placed = fit.place(part.rename(columns={"model_group": "group"}))
-            self.parts.append((at, placed, interval, within, money, rate))
+            self.parts.append((at, placed, length, within, money, rate))
             self.first[at], self.v[at] = money[:, 0], 1 / (1 + rate)
 
     def residual(self, theta: Array) -> Array:
@@ -311,10 +287,10 @@ class _Engine:
         return found
 
     def stays_a_year(self, tenure: Array) -> Array:
-        """The chance of each row's customers to be there a year on."""
+        """The chance that each row's customers are still there a year on."""
         found = np.zeros(len(tenure))
-        for at, cells, interval, *_ in self.parts:
-            ahead = max(round(1 / interval_years(interval)), 1)
+        for at, cells, length, *_ in self.parts:
+            ahead = max(round(1 / interval_years(length)), 1)
             log_s = self.fit.log_survival(cells, self.oldest + ahead)
             mine = np.isin(self.cell, at)
             row = np.searchsorted(at, self.cell[mine])
@@ -357,23 +333,15 @@ def expected_payments(
     chance = n * ((there(fit.estimate) * squares).sum(axis=1) - mean**2)
     money = n * mean * _relative_errors(payments, rows, entry[:, 0] + 1)
     got, _ = terms.converted(paid, "paid_minor", "refunded_minor")
-    got = got.assign(paid=got["paid_minor"] - got["refunded_minor"])
 
-    def compared(by: Sequence[str]) -> pd.DataFrame:
-        labels, where = numbered(rows, by)
-        size = len(labels)
-        expected, slopes = fit.delta(
-            lambda theta: np.bincount(where, n * (there(theta) * pays).sum(axis=1), size)
-        )
-        variance = np.maximum(np.bincount(where, chance, size), 0) + fit.standard_errors(slopes) ** 2
-        variance += _money_variance(rows, "model_group", money, where)
-        sums = got.groupby(list(by))["paid"].sum() if by else pd.Series([got["paid"].sum()])
-        happened = labels.join(sums, on=list(by))["paid"].fillna(0.0).to_numpy() if by else sums.to_numpy()
-        table = against(np.bincount(where, n, size), expected, variance, happened, fit.level)
-        return pd.concat([labels, table], axis=1)
+    def variance(where: Array, size: int) -> Array:
+        by_chance = np.maximum(np.bincount(where, chance, size), 0)
+        return by_chance + _money_variance(rows, "model_group", money, where)
 
-    units = {"n": "count", "expected": terms.unit, "happened": terms.unit, "error": "percent"}
-    return Backtest(Table(compared(by), units), compared(()).iloc[0], terms.unit, fit.level)
+    return backtest(
+        fit, rows, by, lambda theta: n * (there(theta) * pays).sum(axis=1), variance,
+        got.assign(happened=got["paid_minor"] - got["refunded_minor"]), terms.unit,
+    )  # fmt: skip
 
 
 def cohort_values(brought: pd.DataFrame, to_come: pd.DataFrame, terms: Terms) -> Table:
@@ -394,18 +362,13 @@ def cohort_values(brought: pd.DataFrame, to_come: pd.DataFrame, terms: Terms) ->
     margin = terms.contribution(known["paid_minor"], known["refunded_minor"], known["charges"])
     sums = known.assign(so_far=margin).groupby("cohort", as_index=False)[["customers", "so_far"]].sum()
     names = {"customers": "still_on", "value": "to_come", "low": "to_come_low", "high": "to_come_high"}
-    table = sums.merge(to_come.rename(columns=names), on="cohort", how="left").fillna(
-        dict.fromkeys(names.values(), 0)
-    )
+    table = sums.merge(to_come.rename(columns=names), on="cohort", how="left")
+    table = table.fillna(dict.fromkeys(names.values(), 0)).astype({"still_on": "int64"})
     table["each"] = (table["so_far"] + table["to_come"]) / table["customers"]
     table = by_quarter(table.sort_values("cohort", ignore_index=True))
     columns = ["quarter", "customers", "still_on", "so_far", "to_come", "to_come_low", "to_come_high", "each"]
-    units = {
-        "customers": "count",
-        "still_on": "count",
-        **dict.fromkeys(("so_far", "to_come", "each"), terms.unit),
-    }
-    return Table(table[columns].astype({"still_on": "int64"}), units)
+    units = dict.fromkeys(("customers", "still_on"), "count")
+    return Table(table[columns], units | dict.fromkeys(("so_far", "to_come", "each"), terms.unit))
 
 
 # --- the formula that everyone uses ---------------------------------------------------------------------
@@ -413,7 +376,7 @@ def cohort_values(brought: pd.DataFrame, to_come: pd.DataFrame, terms: Terms) ->
 
 @dataclass(frozen=True, eq=False)
 class UsualFormula:
-    """What the usual formulas say of new customers, beside what retention says.
+    """What the usual formulas give for new customers, beside their value by retention.
 
     - `formula`: margin / churn (ARPA x margin / churn), the margin of an average interval over the share
       who leave in one, discounting nothing: it assumes that everybody leaves at the average rate for ever.
@@ -421,7 +384,7 @@ class UsualFormula:
     - `duration`: margin times the mean duration of those who have left, most of whom left early.
 
     Attributes:
-        table: A row a group and interval: `group`, `interval`, `customers`, `churn` (an interval), `margin`,
+        table: A row a group and interval: `group`, `interval`, `customers`, `churn` (per interval), `margin`,
             the three of one customer, `right` with its limits (what a customer is worth) and `error`
             (formula / right - 1).
         new: The new customers, valued by retention.
@@ -432,7 +395,7 @@ class UsualFormula:
 
     @property
     def error(self) -> Estimate:
-        """How much too much or too little margin / churn says of all of them; its case is "high" or "low"."""
+        """How far margin / churn is off for all of them; its case is "high" or "low", its word the share."""
         return self._off("formula")
 
     @property
@@ -443,13 +406,12 @@ class UsualFormula:
     def _off(self, column: str) -> Estimate:
         rows, right = self.table.frame, self.new.total
         said = float((rows[column] * rows["customers"]).sum(skipna=False))
-        high = said > right.value
-        ends = sorted((said - end) if high else (end - said) for end in (right.low, right.high))
-        size = abs(said - right.value)
-        share = Estimate(size / right.value if right.value else np.nan, unit="percent")
-        return from_ends(
-            (size, *ends), n=right.n, of="new customer", unit=right.unit, level=right.level,
-            case="high" if high else "low" if said <= right.value else "", words={"share": share},
+        sign = 1 if said > right.value else -1
+        size, *ends = (sign * (said - end) for end in (right.value, right.low, right.high))
+        share = Estimate(size / right.value if right.value else NAN, unit="percent")
+        return Estimate(
+            size, *sorted(ends), n=right.n, of="new customer", unit=right.unit, level=right.level,
+            case="high" if sign > 0 else "low" if said <= right.value else "", words={"share": share},
         )  # fmt: skip
 
 
@@ -458,21 +420,23 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
 
     Args:
         life: A life table by group and interval.
-        payments: Payments by tenure.
-        new: What `value_new` gives.
+        new: As from `value_new`.
     """
     rows, terms = [], payments.terms
     for row in new.by(*_CURVE).frame.to_dict("records"):
         key = str(row["model_group"]), str(row["interval"])
         own = life[(life["group"] == key[0]) & (life["interval"] == key[1])]
         left, rate, margin = int(own["events"].sum()), terms.rate(key[1]), payments.level(*key, "margin")
-        churn = proportion(left, int(own["at_risk"].sum()))
-        mean = float((own["events"] * own["period"]).sum()) / left if left else np.nan
-        discounted = margin * (1 + rate) / (rate + churn.value) if rate + churn.value else np.nan
-        said = (margin / churn.value if churn.value else np.nan, discounted, margin * mean)
-        rows.append((*key, row["customers"], churn.value, margin, *said, *(row[name] for name in _EACH)))
-    names = ["group", "interval", "customers", "churn", "margin", "formula", "formula_discounted", "duration"]
-    table = pd.DataFrame(rows, columns=[*names, "right", "right_low", "right_high"])
+        churn = left / own["at_risk"].sum() if len(own) else NAN
+        said = {
+            "formula": margin / churn if churn else NAN,
+            "formula_discounted": margin * (1 + rate) / (rate + churn) if rate + churn else NAN,
+            "duration": margin * float((own["events"] * own["period"]).sum()) / left if left else NAN,
+        }
+        right = interval("right", row["each"], row["each_low"], row["each_high"])
+        known = dict(zip(("group", "interval"), key, strict=True)) | {"customers": row["customers"]}
+        rows.append(known | {"churn": churn, "margin": margin} | said | right)
+    table = pd.DataFrame(rows)
     table["error"] = table["formula"] / table["right"].where(table["right"] != 0) - 1
     units = dict.fromkeys(("margin", "formula", "formula_discounted", "duration", "right"), terms.unit)
     return UsualFormula(Table(table, {**units, "churn": "percent", "error": "percent"}), new)
@@ -484,7 +448,6 @@ def other_models(choice: Choice, base: pd.DataFrame, payments: Payments, worth: 
     Args:
         choice: The choice of curves.
         base: As for `value_base`.
-        payments: Payments by tenure.
         worth: The value by the chosen curves.
 
     Returns:
@@ -509,7 +472,6 @@ def resampled_total(
         worth: The value by the chosen curves.
         stays: The counts of stays that they were fitted to.
         base: What `worth` was made from.
-        payments: Payments by tenure.
         draws: How many samples.
     """
     keys = [*_CURVE, *worth.fit.covariates, "tenure", "currency"]

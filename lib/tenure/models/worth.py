@@ -1,26 +1,27 @@
-"""What it is worth to keep customers who would have churned: the one place that says so.
+"""What it is worth to keep customers who would have churned: the one place where it is estimated.
 
 Every report that advises asks here, so that they rank alike. The population is the customers who started in
 the last 12 months (a thousand new ones where dates are not known); a customer who is kept goes on paying
 their own price for as long as others of that age stay; the money is margin within one horizon, discounted
 to the start of the subscription. Levers overlap, so they are ranked and never added up.
+
+Intervals come from resampled counts of each period (multinomial) and resampled mean prices, with a fixed
+seed; they speak of sampling, not of whether a lever works. `factors` are minor units of the reporting
+currency for a minor unit of each, `economics` the company's margin, fees and discount rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tenure.economics import Economics
 from tenure.errors import InputError
-from tenure.result import NAN, Estimate, Table
-
-Array = NDArray[Any]
+from tenure.result import NAN, Estimate, Table, interval
+from tenure.stats.lifetable import Array
 
 # Months in a period of life.
 MONTHS = {"month": 1.0, "week": 12 / 52, "day": 12 / 365}
@@ -33,7 +34,7 @@ class Churned:
 
     Attributes:
         events: How many.
-        price: What one of them paid a month: the mean, in minor units.
+        price: What one of them paid per month: the mean, in minor units.
         error: The standard error of that mean.
     """
 
@@ -43,7 +44,7 @@ class Churned:
 
     def within(self, periods: Array) -> Churned:
         """Return those of some periods, the others as nobody."""
-        return Churned(np.where(periods, self.events, 0.0), self.price, self.error)
+        return replace(self, events=np.where(periods, self.events, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,17 @@ class Losses:
     currency: str
     notes: tuple[str, ...] = ()
 
+    def told(self, ends: tuple[float, float, float], n: int | None = None, **words: object) -> Estimate:
+        """Return a worth that rests on n churned customers; words: starters, horizon and others.
+
+        Its case is "dated" where the population is the customers who started in the last 12 months, "undated"
+        where it is a thousand new ones, and "none" where there is no worth.
+        """
+        case = "none" if np.isnan(ends[0]) else "dated" if self.dated else "undated"
+        words |= {"starters": self.starters, "horizon": Estimate(len(self.at_risk), unit=f"{self.period}s")}
+        unit = f"money:{self.currency}"
+        return Estimate(*ends, n=n, of="churned customer", unit=unit, case=case, words=words)
+
 
 def losses(
     life: pd.DataFrame,
@@ -82,15 +94,14 @@ def losses(
     renewals: tuple[int, ...] = (),
     period: str = "month",
 ) -> Losses:
-    """Lay out who churned and what they paid, by period of life and lever.
+    """Count who churned and what they paid, by period of life and lever.
 
     Args:
         life: The life table of everybody, as from `tenure.measures.subscriptions.life_table`.
-        churned: Who churned and what they paid, as from `tenure.measures.subscriptions.churned_value`.
+        churned: Who churned and what they paid, as from `tenure.measures.subscriptions.churned_value`;
+            customers who paid in a currency without a rate count at the others' price, as a note says.
         horizon: Whole periods of life that count.
         starters: Customers who started in the last 12 months; None: a thousand, as dates are not known.
-        factors: Minor units of `currency` for a minor unit of each currency; customers who paid in others are
-            counted at the price of the rest, and a note says so.
         currency: The reporting currency.
         renewals: The periods of life in which terms end, which a lever of its own can reach.
         period: The unit of a period: day, week or month.
@@ -107,8 +118,7 @@ def losses(
     events = rows["events"].loc[1:horizon].to_numpy(float)
 
     place = np.arange(1, horizon + 1)
-    everybody = _churned(churned, place, factors)
-    everybody = Churned(events, everybody.price, everybody.error)
+    everybody = replace(_churned(churned, place, factors), events=events)
     reached = {
         f"customers who leave in their first {period}": everybody.within(place == 1),
         "customers who leave at a renewal": everybody.within(np.isin(place, renewals)),
@@ -116,12 +126,8 @@ def losses(
             churned[churned["cause"] == "involuntary"], place, factors
         ),
     }
-    others = sorted(set(churned["currency"]) - set(factors))
-    notes = (
-        (f"There is no exchange rate for {', '.join(others)}: who paid in it counts at the others' price.",)
-        if others
-        else ()
-    )
+    others = ", ".join(sorted(set(churned["currency"]) - set(factors)))
+    note = f"There is no exchange rate for {others}: customers who paid in it count at the others' price."
     return Losses(
         at_risk,
         everybody,
@@ -130,7 +136,7 @@ def losses(
         starters is not None,
         period,
         currency,
-        notes,
+        (note,) if others else (),
     )
 
 
@@ -140,7 +146,6 @@ def of_groups(lost: Losses, churned: pd.DataFrame, factors: Mapping[str, float])
     Args:
         lost: As from `losses`.
         churned: As for `losses`, with a column group; "unknown" is no lever.
-        factors: As for `losses`.
     """
     place = np.arange(1, len(lost.at_risk) + 1)
     groups = churned[churned["group"] != "unknown"].groupby("group")
@@ -155,17 +160,17 @@ def _churned(rows: pd.DataFrame, place: Array, factors: Mapping[str, float]) -> 
         monthly=(rows["monthly_minor"] * rate).fillna(0.0),
         squares=(rows["squares"] * rate**2).fillna(0.0),
     )
-    sums = (
-        paid.groupby("period")[["customers", "known", "monthly", "squares"]]
-        .sum()
-        .reindex(place, fill_value=0)
-    )
+    sums = paid.groupby("period")[["customers", "known", "monthly", "squares"]].sum()
+    sums = sums.reindex(place, fill_value=0)
     events, n, total, squares = (sums[name].to_numpy(float) for name in sums)
-    nobody = np.zeros(len(place))
-    price = np.divide(total, n, out=nobody.copy(), where=n > 0)
-    spread = np.divide(squares - n * price**2, n - 1, out=nobody.copy(), where=n > 1)
-    error = np.sqrt(np.divide(np.maximum(spread, 0.0), n, out=nobody.copy(), where=n > 0))
-    return Churned(events, price, error)
+    price = _ratio(total, n)
+    spread = np.where(n > 1, _ratio(squares - n * price**2, n - 1), 0.0)
+    return Churned(events, price, np.sqrt(_ratio(np.maximum(spread, 0.0), n)))
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """A ratio, 0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,44 +181,25 @@ class Levers:
         table: A row a lever, the one worth most first: `lever`, `churned` (observed, within the horizon),
             `share` (of all who churned within it), `worth` with its limits (minor units).
         losses: What it was made from.
-        economics: The company's economics.
-        kept: The share of those reached who are kept.
     """
 
     table: Table
     losses: Losses
-    economics: Economics
-    kept: float
 
     def best(self) -> Estimate:
-        """The lever worth most, with its worth; its case is "none" where no lever has any worth.
-
-        Words: lever, starters, horizon; the case is "dated" where the population is the customers who started
-        in the last 12 months, and "undated" where it is a thousand new ones.
-        """
-        told = self.losses
-        unit = f"money:{told.currency}"
-        horizon = Estimate(len(told.at_risk), unit=f"{told.period}s")
-        if self.table.frame.empty or self.table.frame["worth"].iloc[0] <= 0:
-            return Estimate(NAN, unit=unit, case="none", words={"horizon": horizon})
-        top = self.table.frame.iloc[0]
-        return Estimate(
-            top["worth"],
-            top["worth_low"],
-            top["worth_high"],
-            n=int(top["churned"]),
-            of="churned customer",
-            unit=unit,
-            case="dated" if told.dated else "undated",
-            words={"lever": top["lever"], "starters": told.starters, "horizon": horizon},
-        )
+        """The lever worth most (its word `lever`), with its worth; as from `Losses.told`."""
+        for row in self.table.frame.head(1).to_dict("records"):
+            if row["worth"] > 0:
+                ends = row["worth"], row["worth_low"], row["worth_high"]
+                return self.losses.told(ends, row["churned"], lever=row["lever"])
+        return self.losses.told((NAN, NAN, NAN))
 
 
 def of_keeping(lost: Losses, economics: Economics, *, kept: float = 0.1, level: float = 0.95) -> Levers:
     """Estimate the worth of keeping a share of those whom each lever reaches.
 
-    With e of the n at risk in period k reached by a lever, the hazard falls by kept e/n. One who is kept pays
-    their own price p_k on, for V_k expected and discounted periods within the horizon,
+    With e of the n at risk in period k reached by a lever, the hazard falls by kept e/n. A customer who is
+    kept pays their own price p_k on, for V_k expected and discounted periods within the horizon,
 
         V_k = sum over j > k of v(j - 1) S(j - 1) / S(k),
 
@@ -223,12 +209,8 @@ def of_keeping(lost: Losses, economics: Economics, *, kept: float = 0.1, level: 
 
     where S' is survival with the lever and m what is left of a price (`Economics.left_of`, with a charge a
     month). With one price for all and no discount this is the rise in expected paid periods, times the price.
-    Intervals come from resampled counts of each period (multinomial) and resampled mean prices, with a fixed
-    seed; they speak of sampling, not of whether a lever works.
 
     Args:
-        lost: As from `losses`.
-        economics: Margin, fees and discount rate.
         kept: The share of those reached who are kept: 0.1 is one in ten.
         level: Level of the intervals.
 
@@ -246,90 +228,78 @@ def of_keeping(lost: Losses, economics: Economics, *, kept: float = 0.1, level: 
     """
     if not 0 <= kept <= 1:
         raise InputError(f"`kept` must lie between 0 and 1, such as 0.1 for one in ten; it is {kept!r}.")
-    rng = np.random.default_rng(0)
-    all_events = lost.churned.events
-    rows = []
+    rng, everybody, rows = np.random.default_rng(0), lost.churned.events, []
     for name, some in lost.reached.items():
-        share = np.divide(some.events, all_events, out=np.zeros_like(all_events), where=all_events > 0)
-        events, price = _draws(lost.at_risk, all_events, some, rng)
-        own = rng.binomial(events.astype(int), share)
-        value = _worth(lost, economics, all_events, some.events, some.price, kept)
-        drawn = _worth(lost, economics, events, own, price, kept)
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-        rows.append((name, int(some.events.sum()), some.events.sum() / all_events.sum(), value, low, high))
-    columns = ["lever", "churned", "share", "worth", "worth_low", "worth_high"]
-    frame = pd.DataFrame(rows, columns=columns)
+        events, price = _draws(lost, some, rng)
+        share = _ratio(some.events, everybody)
+        reached = np.vstack([some.events, rng.binomial(events[1:].astype(int), share)])
+        ends = _limits(_worth(lost, economics, events, reached * kept, price), level)
+        churned = some.events.sum()
+        rows.append(
+            {
+                "lever": name,
+                "churned": int(churned),
+                "share": churned / everybody.sum(),
+                **interval("worth", *ends),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=["lever", "churned", "share", "worth", "worth_low", "worth_high"])
     frame = frame.sort_values(["worth", "lever"], ascending=[False, True], ignore_index=True)
     units, notes = {"share": "percent", "worth": f"money:{lost.currency}"}, list(lost.notes)
     near = frame["lever"][1:][frame["worth_high"][1:] >= frame["worth_low"].iloc[:1].max()]
     if len(near):
         notes.append(f"Not clearly worth less than the first: {', '.join(near)}.")
-    return Levers(Table(frame, units, notes), lost, economics, kept)
+    return Levers(Table(frame, units, notes), lost)
 
 
 def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -> Estimate:
-    """Estimate the worth of a point less churn a month, all hazards falling in proportion.
+    """Estimate the worth of a point less churn per month, all hazards falling in proportion.
 
     The average churn is (1 - S(h)) / (S(0) + ... + S(h - 1)); where it is under two points a month, a tenth
     of a point is taken off. The worth is that of `of_keeping`, reaching everybody alike.
 
-    Args:
-        lost: As from `losses`.
-        economics: Margin, fees and discount rate.
-        level: Level of the interval.
-
     Returns:
-        The worth; words: step (in points a month), starters, horizon; cases as for `Levers.best`, and "none"
-        where churn is too low to take anything off.
+        The worth, as from `Losses.told`; word: step (in points a month). It has none where churn is too low
+        to take anything off.
     """
-    horizon = Estimate(len(lost.at_risk), unit=f"{lost.period}s")
-    unit, words = f"money:{lost.currency}", {"starters": lost.starters, "horizon": horizon}
-    n, some = lost.at_risk, lost.churned
-    average = _average_churn(n, some.events)
+    average = float(_average_churn(lost.churned.events / np.maximum(lost.at_risk, 1)))
     for points in (0.01, 0.001):
         step = points * MONTHS[lost.period]
         if average > 2 * step:
             break
     else:
-        return Estimate(NAN, unit=unit, case="none", words=words)
-    events, price = _draws(n, some.events, some, np.random.default_rng(0))
-    kept = _share_kept(n, some.events, step)
-    value = _worth(lost, economics, some.events, some.events, some.price, kept)
-    drawn = _worth(lost, economics, events, events, price, _share_kept(n, events, step))
-    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(
-        float(value),
-        low,
-        high,
-        n=int(some.events.sum()),
-        of="churned customer",
-        unit=unit,
-        case="dated" if lost.dated else "undated",
-        words={**words, "step": Estimate(points, unit="points")},
-    )
+        return lost.told((NAN, NAN, NAN))
+    events, price = _draws(lost, lost.churned, np.random.default_rng(0))
+    kept = _share_kept(_ratio(events, lost.at_risk), step)
+    ends = _limits(_worth(lost, economics, events, events * kept, price), level)
+    return lost.told(ends, int(lost.churned.events.sum()), step=Estimate(points, unit="points"))
 
 
-def _draws(n: Array, d: Array, some: Churned, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Resampled churned customers and mean prices, a row a draw."""
-    chance = np.divide(d, n, out=np.zeros_like(d), where=n > 0)
-    events = rng.binomial(n.astype(int), chance, (_DRAWS, len(n)))
-    return events, np.maximum(rng.normal(some.price, some.error, (_DRAWS, len(n))), 0.0)
+def _draws(lost: Losses, some: Churned, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Churned customers and mean prices as observed, and resampled: a row each."""
+    n, d = lost.at_risk, lost.churned.events
+    events = rng.binomial(n.astype(int), _ratio(d, n), (_DRAWS, len(n)))
+    prices = np.maximum(rng.normal(some.price, some.error, (_DRAWS, len(n))), 0.0)
+    return np.vstack([d, events]), np.vstack([some.price, prices])
 
 
-def _worth(
-    lost: Losses, economics: Economics, d: Array, reached: Array, price: Array, kept: float | Array
-) -> Any:
-    n, months = lost.at_risk, MONTHS[lost.period]
-    hazard, fewer = (np.divide(rows, n, out=np.zeros(np.shape(rows)), where=n > 0) for rows in (d, reached))
-    fewer = fewer * (kept if np.ndim(kept) == 0 else np.asarray(kept)[:, None])
-    before = _survival(hazard - fewer)[..., :-1]
+def _limits(values: Array, level: float) -> tuple[float, float, float]:
+    """The first value, with the quantiles of the others."""
+    low, high = np.nanquantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
+    return float(values[0]), float(low), float(high)
+
+
+def _worth(lost: Losses, economics: Economics, d: Array, kept: Array, price: Array) -> Array:
+    """The worth of keeping some of those who churn, a row a draw."""
+    hazard, fewer, months = _ratio(d, lost.at_risk), _ratio(kept, lost.at_risk), MONTHS[lost.period]
+    before = _survival(hazard - fewer)[:, :-1]
     # V_k backwards: v(k) for the period after k, which one who is kept pays for sure, then those who stay.
-    discount = economics.discount(months * np.arange(hazard.shape[-1] + 1))
+    discount = economics.discount(months * np.arange(hazard.shape[1] + 1))
     ahead = np.zeros(hazard.shape)
-    for k in range(hazard.shape[-1] - 2, -1, -1):
-        ahead[..., k] = discount[k + 1] + (1 - hazard[..., k + 1]) * ahead[..., k + 1]
+    for k in range(hazard.shape[1] - 2, -1, -1):
+        ahead[:, k] = discount[k + 1] + (1 - hazard[:, k + 1]) * ahead[:, k + 1]
     left = economics.left_of(price * months, lost.currency, charges=months, months=months)
-    return lost.starters * (before * fewer * np.where(price > 0, left, 0.0) * ahead).sum(axis=-1)
+    return lost.starters * (before * fewer * np.where(price > 0, left, 0.0) * ahead).sum(axis=1)
 
 
 def _survival(hazard: Array) -> Array:
@@ -338,19 +308,17 @@ def _survival(hazard: Array) -> Array:
     return np.concatenate([start, np.cumprod(1 - hazard, axis=-1)], axis=-1)
 
 
-def _average_churn(n: Array, d: Array, kept: float | Array = 0.0) -> Any:
-    share = (1 - kept) if np.ndim(kept) == 0 else (1 - np.asarray(kept))[:, None]
-    curve = _survival(share * np.divide(d, n, out=np.zeros(np.shape(d)), where=n > 0))
+def _average_churn(hazard: Array) -> Array:
+    curve = _survival(hazard)
     return (1 - curve[..., -1]) / curve[..., :-1].sum(axis=-1)
 
 
-def _share_kept(n: Array, d: Array, step: float) -> Any:
-    """The share of all churned customers to keep so that the average churn falls by a step; by bisection."""
-    aim = _average_churn(n, d) - step
-    low, high = np.zeros(np.shape(aim)), np.ones(np.shape(aim))
+def _share_kept(hazard: Array, step: float) -> Array:
+    """The share of churned customers to keep so that the average churn falls by a step; by bisection."""
+    aim = _average_churn(hazard)[:, None] - step
+    low, high = np.zeros(aim.shape), np.ones(aim.shape)
     for _ in range(50):
         middle = (low + high) / 2
-        above = _average_churn(n, d, middle if np.ndim(aim) else float(middle)) > aim
+        above = _average_churn(hazard * (1 - middle))[:, None] > aim
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    found = np.where(aim > 0, (low + high) / 2, NAN)
-    return found if np.ndim(aim) else float(found)
+    return np.where(aim > 0, (low + high) / 2, NAN)

@@ -87,6 +87,21 @@ def wilson(share: Any, n: Any, level: float) -> tuple[Array, Array]:
     return np.minimum(low, share)[()], np.maximum(high, share)[()]
 
 
+def log_limits(value: Array, error: Array, level: float) -> tuple[Array, Array]:
+    """Return limits from standard errors on the scale of the logarithm; of what is not above 0, on its own.
+
+    Example:
+        >>> low, high = log_limits(np.array([100.0]), np.array([10.0]), 0.95)
+        >>> low.round(1).tolist(), high.round(1).tolist()
+        ([82.2], [121.7])
+    """
+    z, positive = z_value(level), value > 0
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        factor = np.exp(np.where(positive, np.minimum(z * error / np.where(positive, value, 1), 700), 0))
+    low = np.where(positive, value / factor, value - z * error)
+    return low, np.where(positive, value * factor, value + z * error)
+
+
 def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Estimate:
     """Estimate how a share has changed among the same customers, for `Estimate.versus`.
 
