@@ -81,8 +81,6 @@ LINDON_MALEK = {"seed": 1, "true": (0.1, 0.3, 0.6), "null": (0.1, 0.4, 0.5), "k"
 NEWCOMBE = ((56, 70), (48, 80), (0.0524, 0.3339))
 
 # Sample sizes at 80 % power and 5 % error: G*Power / statsmodels (t test), Cohen's arcsine, Schoenfeld.
-SIZE_OF_MEANS = {0.5: 63.7656, 0.2: 393.4057}
-SIZE_OF_SHARES = (0.10, 0.12, 3834.6)
 SCHOENFELD = {0.5: 65.35, 0.7: 246.79, 0.8: 630.52, 0.9: 2828.21}
 # False alarms of looking 1, 5, 10, 20 times at 5 %: Armitage, McPherson & Rowe (1969).
 PEEKING = {1: 0.050, 5: 0.142, 10: 0.193, 20: 0.248}

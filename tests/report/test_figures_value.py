@@ -8,6 +8,7 @@ import pytest
 
 from tenure.errors import InputError
 from tenure.report import figures_value
+from tenure.result import Table
 
 MONTHS = np.arange(25)
 RETENTION = pd.DataFrame(
@@ -41,10 +42,10 @@ VALUES = pd.DataFrame(
 
 DRAWN = {
     "projection": lambda: figures_value.projection(RETENTION),
-    "payments": lambda: figures_value.payments(PAYMENTS, unit="money:EUR"),
-    "calibration": lambda: figures_value.calibration(PREDICTED, "quarter", unit="count"),
+    "payments": lambda: figures_value.payments(Table(PAYMENTS, {"value": "money:EUR"})),
+    "calibration": lambda: figures_value.calibration(Table(PREDICTED, {"expected": "count"}), "quarter"),
     "right_and_wrong": lambda: figures_value.right_and_wrong(
-        VALUES, "a formula", "retention", unit="money:EUR"
+        Table(VALUES, {"right": "money:EUR"}), "a formula", "retention"
     ),
 }
 SAID = {
@@ -97,7 +98,7 @@ def test_nothing_is_cut_off_and_no_labels_of_an_axis_overlap(figure):
 
 def test_what_lies_outside_its_range_is_named():
     assert any("outside the range" in text for text in words(DRAWN["calibration"]().drawn()))
-    inside = figures_value.calibration(PREDICTED[:1], "quarter", unit="count")
+    inside = figures_value.calibration(Table(PREDICTED[:1], {"expected": "count"}), "quarter")
     assert not any("outside the range" in text for text in words(inside.drawn()))
 
 
@@ -111,9 +112,9 @@ def test_payments_hold_from_the_last_age_on():
 @pytest.mark.parametrize(
     ("draw", "words_"),
     [
-        (lambda: figures_value.payments(PAYMENTS[:0], unit="money:EUR"), "has no rows"),
+        (lambda: figures_value.payments(PAYMENTS[:0]), "has no rows"),
         (lambda: figures_value.projection(RETENTION.drop(columns="seen")), "needs the column seen"),
-        (lambda: figures_value.payments(PAYMENTS, unit="euro"), "euro"),
+        (lambda: figures_value.payments(Table(PAYMENTS, {"value": "euro"})), "euro"),
     ],
 )
 def test_tables_that_cannot_be_drawn_are_refused(draw, words_):

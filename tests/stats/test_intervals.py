@@ -12,12 +12,6 @@ from tenure.result import Estimate, counted
 from tenure.stats import intervals
 
 
-def test_a_rate_over_another_time():
-    # definitions.md: 10 % a quarter is 3.451 % a month and 34.39 % a year.
-    assert round(intervals.rescale(0.10, 1 / 3), 5) == 0.03451
-    assert round(intervals.rescale(0.10, 4), 4) == 0.3439
-
-
 @pytest.mark.parametrize(("events", "n"), [(0, 10), (1, 10), (40, 1000), (10, 10), (123, 4567)])
 def test_shares_and_their_changes_agree_with_statsmodels(events, n):
     from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -35,16 +29,15 @@ def test_poisson_limits_agree_with_the_exact_test():
     from scipy.stats import poisson
 
     for events in (0, 1, 7, 250):
-        rate = intervals.poisson_rate(events, 100.0)
-        assert poisson.cdf(events, rate.high * 100) == pytest.approx(0.025)
-        assert events == 0 or poisson.sf(events - 1, rate.low * 100) == pytest.approx(0.025)
+        low, high = intervals.poisson_limits(events, 0.95)
+        assert poisson.cdf(events, high) == pytest.approx(0.025)
+        assert events == 0 or poisson.sf(events - 1, low) == pytest.approx(0.025)
 
 
 def test_what_cannot_be_had_is_missing_and_never_nothing():
     assert math.isnan(intervals.proportion(0, 0).value)
     assert math.isnan(intervals.money_share(0, 0, 0, 0).value)
     assert math.isnan(intervals.quick_ratio(100, 10, 0, 0, 5).value)
-    assert math.isnan(intervals.poisson_rate(0, 0).value)
     assert math.isnan(intervals.weighted_share(0, 0, 0, 0).value)
 
 

@@ -16,7 +16,7 @@ from scipy import stats
 from reference import survival as published
 from simulations import coverage_survival as simulation
 from tenure.errors import InputError
-from tenure.stats.hazards import hazard, renewal_spikes, smoothed_hazard
+from tenure.stats.hazards import hazard
 from tenure.stats.incidence import cumulative_incidence
 from tenure.stats.lifetable import CAUSES, greenwood, holm, log_log_band, product_limit, validate
 from tenure.stats.logrank import _lifelines, _statistic, log_rank
@@ -176,7 +176,7 @@ def test_nothing_depends_on_the_order_of_rows_or_on_empty_periods(people, random
             cumulative_incidence(other).table.frame, cumulative_incidence(life).table.frame
         )
         pd.testing.assert_frame_equal(hazard(other).table.frame, hazard(life).table.frame)
-        pd.testing.assert_frame_equal(renewal_spikes(other).frame, renewal_spikes(life).frame)
+        pd.testing.assert_frame_equal(hazard(other).neighbors().frame, hazard(life).neighbors().frame)
         pd.testing.assert_frame_equal(
             restricted_mean(other, 4).table.frame, restricted_mean(life, 4).table.frame
         )
@@ -257,7 +257,7 @@ def test_the_curve_on_counts_is_lifelines_on_the_rows(late):
     for name, rows in people.groupby("group"):
         how = {"event_observed": rows["cause"] != "", "entry": rows["entry"] if late else None}
         theirs = KaplanMeierFitter().fit(rows["exit"], **how)
-        ours, fitter = curves.group(name).rows.set_index("period"), curves.fitter(name)
+        ours, fitter = curves.group(name).rows.set_index("period"), curves.fitters[name]
         at = theirs.survival_function_.index.astype(int)
         np.testing.assert_allclose(ours.loc[at, "survival"], theirs.survival_function_.iloc[:, 0], rtol=1e-12)
         ends = theirs.confidence_interval_[theirs.survival_function_.iloc[:, 0].between(0, 1, "neither")]
@@ -321,7 +321,7 @@ def test_before_the_first_event_the_lower_limit_is_exact():
     clopper_pearson = stats.binomtest(40, 40).proportion_ci(0.95, method="exact").low
     assert table["survival_low"].iloc[2] == pytest.approx(clopper_pearson)
     assert table["survival_high"].tolist() == [1, 1, 1]
-    assert kaplan_meier(life).fitter("all").confidence_interval_.eq(1).all(axis=None), "lifelines has none"
+    assert kaplan_meier(life).fitters["all"].confidence_interval_.eq(1).all(axis=None), "lifelines has none"
     median = kaplan_meier(life).everybody.median()
     assert not median.known
     assert median.case == "not reached"
@@ -334,7 +334,7 @@ def test_once_all_have_left_the_upper_limit_stays():
     last, before = (curves.table.frame.iloc[row] for row in (2, 1))
     ends = ["survival", "survival_low", "survival_high"]
     assert last[ends].tolist() == [0, 0, before["survival_high"]]
-    assert curves.fitter("all").confidence_interval_.iloc[2].tolist() == [0, 0], (
+    assert curves.fitters["all"].confidence_interval_.iloc[2].tolist() == [0, 0], (
         "lifelines takes it for certain"
     )
     beyond = curves.everybody.at(9)
@@ -436,9 +436,9 @@ def test_a_curve_nobody_was_there_to_begin_says_so():
         lambda: kaplan_meier(GOOD).everybody.percentile(50),
         lambda: restricted_mean(GOOD, 0),
         lambda: restricted_mean(GOOD, 2.5),
-        lambda: smoothed_hazard(GOOD, bandwidth=0),
-        lambda: renewal_spikes(GOOD, neighbors=0),
-        lambda: renewal_spikes(GOOD, smallest_ratio=0.5),
+        lambda: hazard(GOOD).smooth(0),
+        lambda: hazard(GOOD).neighbors(0),
+        lambda: hazard(GOOD).neighbors(smallest_ratio=0.5),
         lambda: hazard(GOOD, cause="typo"),
         lambda: log_rank(GOOD, strata="typo"),
         lambda: log_rank(GOOD, cause="typo"),
@@ -873,7 +873,7 @@ def test_lifelines_variance_of_the_restricted_mean_is_that_of_one_subscriber():
     from lifelines.utils import restricted_mean_survival_time
 
     curves = kaplan_meier(life_table(waltons()))
-    mean, variance = restricted_mean_survival_time(curves.fitter("miR-137"), t=10, return_variance=True)
+    mean, variance = restricted_mean_survival_time(curves.fitters["miR-137"], t=10, return_variance=True)
     ours = restricted_mean(life_table(waltons()), 10).table.frame.set_index("group").loc["miR-137"]
     assert mean == pytest.approx(ours["mean"], rel=1e-9)
     assert math.sqrt(variance) > 5 * ours["standard_error"]
@@ -901,9 +901,9 @@ def test_smoothing_keeps_a_constant_and_follows_a_slope():
     n = np.array([2**k for k in range(12, 0, -1)])
     life = pd.DataFrame({"period": range(1, 13), "at_risk": n, "events": n // 2, "censored": 0})
     life.loc[11, ["events", "censored"]] = [1, 1]
-    np.testing.assert_allclose(smoothed_hazard(life, bandwidth=4).table.frame["hazard"], 0.5)
-    pd.testing.assert_frame_equal(smoothed_hazard(life, bandwidth=1).table.frame, hazard(life).table.frame)
-    wide, narrow = (smoothed_hazard(life, bandwidth=b).table.frame for b in (3, 1))
+    np.testing.assert_allclose(hazard(life).smooth(4).table.frame["hazard"], 0.5)
+    pd.testing.assert_frame_equal(hazard(life).smooth(1).table.frame, hazard(life).table.frame)
+    wide, narrow = (hazard(life).smooth(b).table.frame for b in (3, 1))
     width = [table["hazard_high"] - table["hazard_low"] for table in (wide, narrow)]
     assert (width[0] < width[1]).all()
 
@@ -913,7 +913,7 @@ def test_intervals_of_the_smoothed_hazard_hold_a_constant_hazard():
     leaving = simulation.durations(rng, np.full(12, 0.05), (1500, 200))
     exits, event = np.minimum(leaving, 12), leaving <= 12
     life = simulation.life_table(exits, event, np.zeros_like(exits), event)
-    table = smoothed_hazard(life, bandwidth=4).table.frame
+    table = hazard(life).smooth(4).table.frame
     at = table[table["period"] == 6]
     assert 0.935 <= simulation.covered(at["hazard_low"], at["hazard_high"], 0.05) <= 0.965
     assert at["hazard"].mean() == pytest.approx(0.05, abs=0.001)
@@ -965,7 +965,7 @@ def test_a_slight_bump_among_millions_is_no_spike():
     at_risk = [n - sum(events[:k]) for k in range(5)]
     censored = [0, 0, 0, 0, at_risk[-1] - events[-1]]
     life = pd.DataFrame({"period": range(1, 6), "at_risk": at_risk, "events": events, "censored": censored})
-    found = renewal_spikes(life).frame.set_index("period").loc[3]
+    found = hazard(life).neighbors().frame.set_index("period").loc[3]
     assert found["p_adjusted"] < 1e-6
     assert not found["spike"]
 
@@ -974,7 +974,7 @@ def test_spike_p_values_are_fishers():
     at_risk, events = [100, 90, 60, 50], [5, 20, 4, 3]
     censored = [5, 10, 6, 47]
     life = pd.DataFrame({"period": range(1, 5), "at_risk": at_risk, "events": events, "censored": censored})
-    ours = renewal_spikes(life, neighbors=1).frame.set_index("period").loc[2, "p"]
+    ours = hazard(life).neighbors(1).frame.set_index("period").loc[2, "p"]
     sides = [
         stats.fisher_exact([[20, 70], [d, n - d]], alternative="greater").pvalue
         for d, n in ((5, 100), (4, 60))

@@ -21,7 +21,7 @@ import pandas as pd
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.result import NAN, Estimate, Table, interval
-from tenure.stats.lifetable import Array
+from tenure.stats.lifetable import Array, ratio
 
 # Months in a period of life.
 MONTHS = {"month": 1.0, "week": 12 / 52, "day": 12 / 365}
@@ -163,14 +163,9 @@ def _churned(rows: pd.DataFrame, place: Array, factors: Mapping[str, float]) -> 
     sums = paid.groupby("period")[["customers", "known", "monthly", "squares"]].sum()
     sums = sums.reindex(place, fill_value=0)
     events, n, total, squares = (sums[name].to_numpy(float) for name in sums)
-    price = _ratio(total, n)
-    spread = np.where(n > 1, _ratio(squares - n * price**2, n - 1), 0.0)
-    return Churned(events, price, np.sqrt(_ratio(np.maximum(spread, 0.0), n)))
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    """A ratio, 0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
+    price = ratio(total, n, 0.0)
+    spread = np.where(n > 1, ratio(squares - n * price**2, n - 1, 0.0), 0.0)
+    return Churned(events, price, np.sqrt(ratio(np.maximum(spread, 0.0), n, 0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +226,7 @@ def of_keeping(lost: Losses, economics: Economics, *, kept: float = 0.1, level: 
     rng, everybody, rows = np.random.default_rng(0), lost.churned.events, []
     for name, some in lost.reached.items():
         events, price = _draws(lost, some, rng)
-        share = _ratio(some.events, everybody)
+        share = ratio(some.events, everybody, 0.0)
         reached = np.vstack([some.events, rng.binomial(events[1:].astype(int), share)])
         ends = _limits(_worth(lost, economics, events, reached * kept, price), level)
         churned = some.events.sum()
@@ -270,7 +265,7 @@ def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -
     else:
         return lost.told((NAN, NAN, NAN))
     events, price = _draws(lost, lost.churned, np.random.default_rng(0))
-    kept = _share_kept(_ratio(events, lost.at_risk), step)
+    kept = _share_kept(ratio(events, lost.at_risk, 0.0), step)
     ends = _limits(_worth(lost, economics, events, events * kept, price), level)
     return lost.told(ends, int(lost.churned.events.sum()), step=Estimate(points, unit="points"))
 
@@ -278,7 +273,7 @@ def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -
 def _draws(lost: Losses, some: Churned, rng: np.random.Generator) -> tuple[Array, Array]:
     """Churned customers and mean prices as observed, and resampled: a row each."""
     n, d = lost.at_risk, lost.churned.events
-    events = rng.binomial(n.astype(int), _ratio(d, n), (_DRAWS, len(n)))
+    events = rng.binomial(n.astype(int), ratio(d, n, 0.0), (_DRAWS, len(n)))
     prices = np.maximum(rng.normal(some.price, some.error, (_DRAWS, len(n))), 0.0)
     return np.vstack([d, events]), np.vstack([some.price, prices])
 
@@ -291,7 +286,7 @@ def _limits(values: Array, level: float) -> tuple[float, float, float]:
 
 def _worth(lost: Losses, economics: Economics, d: Array, kept: Array, price: Array) -> Array:
     """The worth of keeping some of those who churn, a row a draw."""
-    hazard, fewer, months = _ratio(d, lost.at_risk), _ratio(kept, lost.at_risk), MONTHS[lost.period]
+    hazard, fewer, months = ratio(d, lost.at_risk, 0.0), ratio(kept, lost.at_risk, 0.0), MONTHS[lost.period]
     before = _survival(hazard - fewer)[:, :-1]
     # V_k backwards: v(k) for the period after k, which one who is kept pays for sure, then those who stay.
     discount = economics.discount(months * np.arange(hazard.shape[1] + 1))

@@ -1,7 +1,7 @@
 """Figures over the life of a subscription: survival, hazard, cumulative incidence.
 
 Each takes a result or its table, with a row for each group and period; the column `period` has the unit that
-its table says, else months. `until` is the last period to draw; an empty `title` is what stands out.
+its table says, else months. `until` is the last period to draw; None: all.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     Args:
         curves: Columns group, period, at_risk, survival and its interval; survival after each completed
             period, as a fraction. Every curve starts at 1 in period 0.
-        until: The last period to draw; None: all.
         title: A statement; empty: how many are still there at the end.
     """
     life = _life(curves, "survival", "survival", until)
@@ -104,17 +103,13 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     return _picture(draw, title or takeaway, alt, life, "survival", subtitle)
 
 
-def hazard(
-    rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None, title: str = ""
-) -> Picture:
+def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None) -> Picture:
     """Draw by group the share of those still there who leave in each period, and mark peaks.
 
     Args:
         rate: Columns group, period, hazard (a fraction) and its interval.
         peaks: Columns group and period: periods to mark; None: nobody has looked for any.
-        until: The last period to draw; None: all.
         smooth: Columns group, period and hazard, smoothed: drawn as lines, the shares of `rate` as dots.
-        title: A statement; empty: the peak, or that there is none.
     """
     life = _life(rate, "hazard", "hazard", until)
     rows, line = life.rows, "hazard"
@@ -132,9 +127,7 @@ def hazard(
         if line == "smooth":
             for group, part in rows.groupby("group"):
                 style.band(axes, part, "period", "hazard", chosen[str(group)], bars=True)
-                axes.plot(
-                    part["period"], part["hazard"], "o", ms=3.2, mew=0, color=chosen[str(group)], alpha=0.55
-                )
+                _dots(axes, part, "hazard", 3.2, chosen[str(group)])
         ends = style.lines(axes, rows, "period", line, chosen)
         _axes(axes, life, data=rows[["hazard", line]], first=1)
         _mark_peaks(axes, marked, chosen, life.unit)
@@ -158,16 +151,16 @@ def hazard(
     )
     subtitle = f"Of those still subscribed, the share who leave in each {kind}"
     subtitle += "; dots as observed, lines smoothed" if line == "smooth" else ""
-    return _picture(draw, title or takeaway, alt, life, "hazard", subtitle)
+    return _picture(draw, takeaway, alt, life, "hazard", subtitle)
 
 
-def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = "") -> Picture:
+def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
     """Draw for each cause the share of customers it has taken by each period, a panel for each group.
+
+    The title is how many were lost to failed payments or, if none were, to the main cause.
 
     Args:
         causes: Columns group, period, cause, incidence (a fraction) and its interval.
-        until: The last period to draw; None: all.
-        title: A statement; empty: how many were lost to failed payments or, if none were, to the main cause.
     """
     life = _life(causes, "cumulative_incidence", "incidence", until, "cause")
     rows, several = life.rows, len(life.groups) > 1
@@ -200,7 +193,7 @@ def cumulative_incidence(causes: Any, *, until: int | None = None, title: str = 
     said = [(f"{one} {why}" if several else why, part) for (one, why), part in reached.items()]
     alt = f"Share of new subscribers lost by cause within {time}: {listed(said, 'percent', 9)}."
     subtitle = f"Share lost to each cause by {life.unit} since the start"
-    return _picture(draw, title or takeaway, alt, life, "incidence", subtitle)
+    return _picture(draw, takeaway, alt, life, "incidence", subtitle)
 
 
 def _life(result: Any, figure: str, name: str, until: int | None, *columns: str) -> _Life:
@@ -283,9 +276,9 @@ def _marked(rows: pd.DataFrame, peaks: Any) -> list[tuple[float, str, int]]:
     """Each peak's hazard, group and period."""
     if peaks is None or not len(peaks):
         return []
-    values = rows.dropna(subset="hazard").set_index(["group", "period"])["hazard"].to_dict()
-    found = zip(table_of(peaks).frame["group"].astype(str), table_of(peaks).frame["period"], strict=True)
-    return [(values[key], key[0], int(key[1])) for key in found if key in values]
+    found = table_of(peaks).frame[["group", "period"]].astype({"group": str})
+    found = found.merge(rows.dropna(subset="hazard"), on=["group", "period"])
+    return list(zip(found["hazard"], found["group"], map(int, found["period"]), strict=True))
 
 
 def _mark_peaks(
@@ -319,12 +312,16 @@ def _panels(life: _Life, name: str, line: str, width: float) -> Figure:
             axes.plot(other["period"], other[line], color=LINE, lw=0.8, drawstyle=style.STEPS[step])
         part = rows[rows["group"] == group]
         if line != name:
-            axes.plot(part["period"], part[name], "o", ms=2.4, mew=0, color=color, alpha=0.55)
+            _dots(axes, part, name, 2.4, color)
         style.lines(axes, part, "period", line, {group: color}, step=step)
         data = None if step else rows[style.known(rows, line, name)]
         _axes(axes, life, top=1.0, data=data, first=0 if step else 1)
         _panel_title(axes, group)
     return figure
+
+
+def _dots(axes: Axes, part: pd.DataFrame, name: str, size: float, color: str) -> None:
+    axes.plot(part["period"], part[name], "o", ms=size, mew=0, color=color, alpha=0.55)
 
 
 def _panel_title(axes: Axes, group: str) -> None:

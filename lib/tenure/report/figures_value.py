@@ -1,4 +1,7 @@
-"""Figures of what customers are worth: curves beyond what was observed, payments, and backtests."""
+"""Figures of what customers are worth: curves beyond what was observed, payments, and backtests.
+
+Each takes a result or its table; where the table names no unit, values are plain numbers.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def projection(curves: Any, *, subtitle: str = "Share of customers by months since the start") -> Picture:
+def projection(curves: Any) -> Picture:
     """Draw retention as observed and as fitted, a panel a group, over months since the start.
 
     Args:
         curves: Columns group, month, fitted and seen (NaN where nobody was observed) with its interval, as
-            `tenure.models.retention_choice.projection` gives them.
-        subtitle: What is measured.
+            from `tenure.models.retention_choice.projection`.
     """
     table = drawn_from(curves, "projection", "seen", "group", "month", "fitted")
     frame = table.frame.assign(group=table.frame["group"].astype(str))
     groups, last = style.group_names(frame), float(frame["month"].max())
+    blue, amber = style.PALETTE[0], style.PALETTE[3]
 
     def draw(width: float) -> Figure:
         figure, grid = style.panels(len(groups), 1.75, width=width)
@@ -36,16 +39,14 @@ def projection(curves: Any, *, subtitle: str = "Share of customers by months sin
             edge = float(known["month"].max()) if len(known) else 0.0
             style.band(axes, known, "month", "seen", GREY, bars=True)
             axes.plot(known["month"], known["seen"], "o", ms=3.4, mew=0, color=INK)
-            axes.plot(part["month"], part["fitted"], color=style.PALETTE[0], lw=1.8)
+            axes.plot(part["month"], part["fitted"], color=blue, lw=1.8)
             if edge < last:
-                axes.axvspan(edge, last, color=style.PALETTE[3], alpha=0.13, lw=0)
+                axes.axvspan(edge, last, color=amber, alpha=0.13, lw=0)
             axes.set_title(style.shorten(group, 24), loc="left", size=10, weight="bold", pad=4)
             axes.set_ylim(0, 1.02)
             _months(axes, last)
             style.unit_axis(axes.yaxis, "percent", bins=4)
-        style.key(
-            figure, [("observed", INK), ("fitted", style.PALETTE[0]), ("shaded: predicted", style.PALETTE[3])]
-        )
+        style.key(figure, [("observed", INK), ("fitted", blue), ("shaded: predicted", amber)])
         return figure
 
     ends = frame[frame["month"] == frame.groupby("group")["month"].transform("max")]
@@ -55,25 +56,22 @@ def projection(curves: Any, *, subtitle: str = "Share of customers by months sin
     takeaway = say("After {time} {share} of {group} are expected to be there still", **words)
     alt = f"Share of customers still there, observed and fitted. After {time}: {listed(shares, 'percent')}."
     data = Table(frame, {"month": "months", "fitted": "percent", "seen": "percent"})
-    return Picture(draw, takeaway, alt, data, subtitle)
+    return Picture(draw, takeaway, alt, data, "Share of customers by months since the start")
 
 
-def payments(monthly: Any, *, unit: str = "", subtitle: str = "A month, refunds taken off") -> Picture:
+def payments(monthly: Any) -> Picture:
     """Draw what customers who are still there pay, by months since the start, a line a group.
 
     Args:
-        monthly: Columns group, month and value, as `tenure.models.payments.Payments.monthly` gives them; the
-            last value of a group holds from there on.
-        unit: The unit of the values, where the table does not say it.
-        subtitle: What is measured.
+        monthly: Columns group, month and value, as from `tenure.models.payments.Payments.monthly`; the last
+            value of a group holds from there on.
     """
     import pandas as pd
 
     table = drawn_from(monthly, "payments", "value", "group", "month")
-    unit = fmt.check_unit(unit or table.units.get("value", "number"))
+    unit = fmt.check_unit(table.units.get("value", "number"))
     frame = table.frame.assign(group=table.frame["group"].astype(str))
     chosen, last = style.colors(frame["group"]), max(float(frame["month"].max()), 12.0)
-    # The last value of a group holds from there on.
     oldest = frame.sort_values("month").groupby("group", as_index=False).last().assign(month=last)
     frame = pd.concat([frame, oldest]).sort_values(["group", "month"], kind="stable", ignore_index=True)
 
@@ -87,34 +85,28 @@ def payments(monthly: Any, *, unit: str = "", subtitle: str = "A month, refunds 
         return figure
 
     ends = frame.groupby("group")["value"].agg(["first", "last"])
-    ends["change"] = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0)
-    group = str(ends["change"].abs().idxmax())
-    change = float(ends.loc[group, "change"])  # type: ignore[arg-type]
-    words = {"group": group, "share": fmt.percent(abs(change))}
-    takeaway = say(
-        "Those who stay with {group} pay {share} more than when they began"
-        if change >= 0
-        else "Those who stay with {group} pay {share} less than when they began",
-        **words,
-    )
+    changes = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0).to_dict()
+    group, change = max(changes.items(), key=lambda pair: abs(pair[1]))
+    sentence = "Those who stay with {group} pay {share} more than when they began"
+    if change < 0:
+        sentence = "Those who stay with {group} pay {share} less than when they began"
+    takeaway = say(sentence, group=group, share=fmt.percent(abs(change)))
     first, later = (listed(ends[name].items(), unit) for name in ("first", "last"))
-    alt = f"Payment a month by months since the start. At first: {first}. Later: {later}."
-    return Picture(draw, takeaway, alt, Table(table.frame, {"value": unit, **table.units}), subtitle)
+    alt = f"Payment per month by months since the start. At first: {first}. Later: {later}."
+    return Picture(draw, takeaway, alt, table, "Per month, refunds taken off")
 
 
-def calibration(backtest: Any, label: str, *, title: str = "", subtitle: str = "", unit: str = "") -> Picture:
+def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
     """Draw what was predicted, with its range, beside what happened, a line a row.
 
     Args:
         backtest: Columns `label`, expected with its range, and happened, as
             `tenure.models.retention_choice.Backtest` has them.
         label: The column that names the rows.
-        title: A statement; empty: in how many rows it lay within the range.
         subtitle: What is measured.
-        unit: The unit of the values, where the table does not say it.
     """
     table = drawn_from(backtest, "calibration", "expected", label, "happened")
-    unit = fmt.check_unit(unit or table.units.get("expected", "number"))
+    unit = fmt.check_unit(table.units.get("expected", "number"))
     rows = table.frame.to_dict("records")
     inside = [row["expected_low"] <= row["happened"] <= row["expected_high"] for row in rows]
 
@@ -126,38 +118,34 @@ def calibration(backtest: Any, label: str, *, title: str = "", subtitle: str = "
             axes.plot(ends, [place, place], color=style.PALETTE[3], lw=7, alpha=0.45, solid_capstyle="butt")
             axes.plot([row["expected"]], [place], marker="|", ms=11, mew=2.2, color=style.PALETTE[0])
             axes.plot([row["happened"]], [place], marker="o", ms=6.5, mew=1.6, mec=edge, mfc=fill)
-        low = min(min(float(row["expected_low"]), float(row["happened"])) for row in rows)
         style.label_rows(axes, [row[label] for row in rows])
-        axes.set_xlim(left=min(low, 0.0))
+        axes.set_xlim(left=min(0.0, float(table.frame[["expected_low", "happened"]].min().min())))
         style.unit_axis(axes.xaxis, unit)
         key = [("predicted, with its 95% range", style.PALETTE[0]), ("what happened", INK)]
         style.key(figure, key if all(inside) else [*key, ("outside the range", style.PALETTE[4])])
         return figure
 
-    words = {"held": sum(inside), "all": len(rows)}
-    takeaway = title or say(
-        "What happened lies within the range of what was predicted in {held} of {all}", **words
-    )
+    takeaway = say(
+        "What happened lies within the range of what was predicted in {held} of {all}",
+        held=sum(inside), all=len(rows),
+    )  # fmt: skip
     expected, happened = (
         listed(((row[label], row[name]) for row in rows), unit) for name in ("expected", "happened")
     )
     alt = f"What was predicted and what happened. Predicted: {expected}. Happened: {happened}."
-    units = {"expected": unit, "happened": unit, **table.units}
-    return Picture(draw, takeaway, alt, Table(table.frame, units), subtitle)
+    return Picture(draw, takeaway, alt, table, subtitle)
 
 
-def right_and_wrong(values: Any, wrong: str, right: str, *, unit: str = "", subtitle: str = "") -> Picture:
-    """Draw for each group what a shortcut says and what is right, with its interval.
+def right_and_wrong(values: Any, wrong: str, right: str) -> Picture:
+    """Draw for each group what a shortcut gives and what is right, with its interval.
 
     Args:
         values: Columns group, wrong and right with its interval.
         wrong: What the shortcut is called.
         right: What the right answer is called.
-        unit: The unit of the values, where the table does not say it.
-        subtitle: What is measured.
     """
     table = drawn_from(values, "right_and_wrong", "right", "group", "wrong")
-    unit = fmt.check_unit(unit or table.units.get("right", "number"))
+    unit = fmt.check_unit(table.units.get("right", "number"))
     rows = table.frame.to_dict("records")
 
     def draw(width: float) -> Figure:
@@ -178,17 +166,13 @@ def right_and_wrong(values: Any, wrong: str, right: str, *, unit: str = "", subt
     takeaway = say("{right} says otherwise than {wrong}", right=right, wrong=wrong)
     if known:
         far = max(known, key=lambda row: abs(row["wrong"] / row["right"] - 1))
-        share = fmt.percent(abs(far["wrong"] / far["right"] - 1))
-        low = far["wrong"] < far["right"]
-        sentence = (
-            "{wrong} is {share} too low for {group}" if low else "{wrong} is {share} too high for {group}"
-        )
-        takeaway = say(sentence, wrong=wrong, share=share, group=far["group"])
+        off = far["wrong"] / far["right"] - 1
+        sentence = "{wrong} is {share} too high for {group}"
+        if off < 0:
+            sentence = "{wrong} is {share} too low for {group}"
+        takeaway = say(sentence, wrong=wrong, share=fmt.percent(abs(off)), group=far["group"])
     said = [listed(((row["group"], row[name]) for row in rows), unit) for name in ("wrong", "right")]
-    alt = f"{wrong}: {said[0]}. {right}: {said[1]}."
-    return Picture(
-        draw, takeaway, alt, Table(table.frame, {"right": unit, "wrong": unit, **table.units}), subtitle
-    )
+    return Picture(draw, takeaway, f"{wrong}: {said[0]}. {right}: {said[1]}.", table, "")
 
 
 def _months(axes: Axes, last: float) -> None:

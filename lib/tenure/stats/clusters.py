@@ -1,8 +1,10 @@
-"""Groups in points: how many there are, whether they are there at all, and how surely.
+"""Groups in points: how many there are, whether they are real, and how surely.
 
 k-means and Gaussian mixtures (scikit-learn) are fitted to a matrix y, a row a point and a column a component.
-Groups count as there if they are found again in other points (prediction strength), if there is a gap between
+Groups count as real if they are found again in other points (prediction strength), if there is a gap between
 any two, and if neither shuffled data nor one cloud without groups does as well.
+
+`family` is one of `FAMILIES`, `k` a number of groups and `own` the group of each point, from 0 to k - 1.
 """
 
 from __future__ import annotations
@@ -13,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import special
 
-Array = NDArray[Any]
+from tenure.stats.lifetable import Array, ratio
 
 FAMILIES = ("k-means", "Gaussian mixture")
 # Prediction strength from which on groups count as found again (Tibshirani and Walther 2005: 0.8 to 0.9).
@@ -72,8 +73,7 @@ def components(z: Array, rng: np.random.Generator, draws: int = 10) -> tuple[Arr
 
 def standardized(z: Array) -> tuple[Array, Array]:
     """Return columns of mean 0 and variance 1, and the standard deviations (1 where nothing varies)."""
-    spread = z.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, 1.0)
+    spread = np.where(z.std(axis=0) > 1e-9, z.std(axis=0), 1.0)
     return (z - z.mean(axis=0)) / spread, spread
 
 
@@ -109,12 +109,14 @@ def prediction_strength(family: str, k: int, y: Array, seed: int) -> float:
     first, second = y[order[:half]], y[order[half:]]
     theirs = fit(family, k, first, seed, starts=5).predict(second)
     own = fit(family, k, second, seed, starts=5).predict(second)
-    shares = []
-    for group in range(k):
-        counts = np.bincount(theirs[own == group]).astype(float)
-        n = counts.sum()
-        shares.append(float((counts * (counts - 1)).sum() / (n * (n - 1))) if n > 1 else 0.0)
-    return min(shares)
+    both = _crossed(own, theirs, k)
+    n = both.sum(axis=1)
+    return float(ratio((both * (both - 1)).sum(axis=1), n * (n - 1), 0.0).min())
+
+
+def _crossed(own: Array, other: Array, k: int) -> Array:
+    """How many points are in each of two ways of k groups."""
+    return np.bincount(own * k + other, minlength=k * k).reshape(k, k).astype(float)
 
 
 def choices(evidence: pd.DataFrame) -> list[tuple[str, int]]:
@@ -191,12 +193,8 @@ def clarity(z: Array, size: int, family: str, k: int, seed: int) -> float:
     unit, _spread = standardized(z)
     _values, vectors = np.linalg.eigh(np.cov(unit.T))
     y = unit @ vectors[:, ::-1][:, :size]
-    found = fit(family, k, y, seed, starts=4).predict(y)
-    sizes = np.bincount(found, minlength=k).astype(float)
-    sums = np.zeros((k, size))
-    np.add.at(sums, found, y)
-    between = float((sums**2).sum(axis=1) @ (1 / np.maximum(sizes, 1)))
-    total = float((y**2).sum())
+    groups = pd.DataFrame(y).groupby(fit(family, k, y, seed, starts=4).predict(y))
+    between, total = float((groups.mean() ** 2).sum(axis=1) @ groups.size()), float((y**2).sum())
     return between / total if total > 0 else 0.0
 
 
@@ -232,18 +230,13 @@ def nulls(z: Array, size: int, family: str, k: int, draws: int, rng: np.random.G
 def stability(own: Array, family: str, k: int, y: Array, draws: int, rng: np.random.Generator) -> Array:
     """Return the Jaccard similarity of each group with the nearest one of bootstrap samples (Hennig 2007).
 
-    Args:
-        own: The group of each point, from 0 to k - 1.
-
-    Returns:
-        A row a sample, a column a group.
+    It has a row a sample and a column a group.
     """
     found = np.zeros((draws, k))
     for draw in range(draws):
         rows = rng.integers(0, len(y), len(y))
         other = fit(family, k, y[rows], draw, starts=3).predict(y)
-        table = np.zeros((k, k))
-        np.add.at(table, (own, other), 1)
+        table = _crossed(own, other, k)
         either = table.sum(axis=1)[:, None] + table.sum(axis=0)[None, :] - table
         found[draw] = (table / np.maximum(either, 1)).max(axis=1)
     return found

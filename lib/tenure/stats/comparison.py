@@ -1,14 +1,15 @@
 """Means and shares of an experiment's arms compared, on sums alone.
 
 A table of *sums* has a row for each variant, or for each variant and segment: `n`, for a column a its sum
-`s_a` and sum of squares `q_a`, and for a pair of columns the sum of their products `c_a_b`. The engine makes
-them (`tenure.measures.experiments.moments`), so estimates depend neither on the order of rows nor on how they
-were cut into chunks. The closed forms are written out, because on sums they are a few lines each; the tests
-check them against tea-tasting, gbstats and published numbers.
+`s_a` and sum of squares `q_a`, and for a pair of columns the sum of their products `c_a_b`. The engine
+computes them (`tenure.measures.experiments.moments`), so estimates depend neither on the order of rows nor
+on how they were cut into chunks. The closed forms are written out, because on sums they are a few lines each;
+the tests check them against tea-tasting, gbstats and published numbers.
 
 `control` is the variant to compare with, `measure` the column and `unit` its unit, `level` that of the
-intervals. With `planned_n` they are confidence sequences, which hold however often one looks; None: one look
-(see `compare`).
+intervals; `covariate` is a column of before the experiment, `denominator` the measure below the line of a
+ratio. With `planned_n`, the units of both arms for which to be tight, intervals are confidence sequences,
+which hold however often one looks; None: one look (see `compare`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.result import Estimate, Table
+from tenure.result import Estimate, Table, interval
 from tenure.stats.intervals import wilson
 from tenure.stats.lifetable import Array, check_level, chi2_p, holm, spelled, z_value
 
@@ -43,8 +44,6 @@ class Arms(NamedTuple):
     """Each variant's mean, the control first; NaN where it cannot be had.
 
     Attributes:
-        names: The variants.
-        n: Units.
         mean: Means, adjusted or divided: see `compare`.
         variance: Variance of a unit's contribution, so that the mean's is variance / n.
     """
@@ -178,10 +177,7 @@ def compare(
 
     Args:
         sums: Sums by variant, or by variant and segment.
-        covariate: A column of before the experiment.
-        denominator: The measure below the line of a ratio.
         lift: The scale of the relative interval: the logarithm of the ratio of means, or the ratio itself.
-        planned_n: Units of both arms for which to be tight.
 
     Returns:
         The comparisons. Where an arm has fewer than two units, its comparison is NaN.
@@ -216,35 +212,29 @@ def compare(
         # Adjusted means have moved from the raw one that the lift divides by.
         lift_low, lift_high = (np.expm1(end) * above[0] / divisor for end in ends[:2])
     half = special.stdtrit(np.maximum(arms.n - 1, 1), 0.5 + level / 2) * arms.error
+    columns = interval("difference", difference, low, high) | {"standard_error": error, "p": p}
+    columns |= interval("lift", lifts, lift_low, lift_high)
     return _comparison(
-        arms,
-        (arms.mean - half, arms.mean + half),
-        {"difference": difference, "difference_low": low, "difference_high": high, "standard_error": error}
-        | {"p": p, "lift": lifts, "lift_low": lift_low, "lift_high": lift_high},
-        unit,
-        level,
-        planned_n is not None,
+        arms, (arms.mean - half, arms.mean + half), columns, unit, level, planned_n is not None
     )
 
 
 def _comparison(
     arms: Arms, limits: tuple[Array, Array], columns: dict[str, Array], unit: str, level: float, always: bool
 ) -> Comparison:
-    value, n = {"value": arms.mean, "value_low": limits[0], "value_high": limits[1]}, arms.n.astype(int)
+    n, gap = arms.n.astype(int), "points" if unit == "percent" else unit
     compared = {"variant": arms.names[1:], "n": n[1:], "control_n": n[0]}
     compared |= {"control": arms.mean[0], "value": arms.mean[1:], **columns}
-    gap = "points" if unit == "percent" else unit
     units = {"n": "count", "control_n": "count", "control": unit, "value": unit, "difference": gap}
     units |= {"standard_error": gap, "p": "p", "p_adjusted": "p", "lift": "percent"}
-    singles = pd.DataFrame({"variant": arms.names, "n": n, **value, "standard_error": arms.error})
-    return Comparison(
-        table=Table(pd.DataFrame({**compared, "p_adjusted": holm(columns["p"])}), units),
-        arms=Table(singles, units),
-        control=arms.names[0],
-        unit=unit,
-        level=level,
-        always_valid=always,
-    )
+    singles = {
+        "variant": arms.names,
+        "n": n,
+        **interval("value", arms.mean, *limits),
+        "standard_error": arms.error,
+    }
+    table = Table(pd.DataFrame({**compared, "p_adjusted": holm(columns["p"])}), units)
+    return Comparison(table, Table(pd.DataFrame(singles), units), arms.names[0], unit, level, always)
 
 
 def _welch_df(arms: Arms) -> Array:
@@ -271,12 +261,9 @@ def _interval(
 def sequence_half_width(
     variance: Array | float, n: Array | float, planned_n: float, level: float = 0.95
 ) -> Array:
-    """Return half the width of an asymptotic confidence sequence; see `compare`.
+    """Return half the width of an asymptotic confidence sequence after n units; see `compare`.
 
-    Args:
-        variance: Variance of the estimate, times n.
-        n: Units so far.
-        planned_n: Units at which to be tightest.
+    `variance` is that of the estimate, times n.
 
     Example:
         >>> round(float(sequence_half_width(1.0, 10_000, 10_000)) / (1.96 * 0.01), 2)
@@ -329,15 +316,13 @@ def compare_shares(
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:]))
     z = np.divide(np.abs(gap), spread, out=np.full(len(gap), np.nan), where=spread > 0)
     lift = _ratio_of_shares((p[0], low[0], high[0]), (p[1:], low[1:], high[1:]))
-    found = {
-        "difference": gap,
-        "difference_low": gap - np.hypot(p[1:] - low[1:], high[0] - p[0]),
-        "difference_high": gap + np.hypot(high[1:] - p[1:], p[0] - low[0]),
-        "standard_error": np.hypot(arms.error[0], arms.error[1:]),
-        "p": 2 * special.ndtr(-z),
-    }
-    found |= dict(zip(("lift", "lift_low", "lift_high"), lift, strict=True))
-    return _comparison(arms, (low, high), found, "percent", level, False)
+    lower, upper = (
+        gap - np.hypot(p[1:] - low[1:], high[0] - p[0]),
+        gap + np.hypot(high[1:] - p[1:], p[0] - low[0]),
+    )
+    found = interval("difference", gap, lower, upper)
+    found |= {"standard_error": np.hypot(arms.error[0], arms.error[1:]), "p": 2 * special.ndtr(-z)}
+    return _comparison(arms, (low, high), found | interval("lift", *lift), "percent", level, False)
 
 
 def _ratio_of_shares(below: tuple[float, float, float], above: tuple[Array, Array, Array]) -> list[Array]:
@@ -367,9 +352,7 @@ class SegmentEffects:
             `standard_error`, `p`, `p_adjusted` (Holm).
         overall: The mean of the effects that they are shrunk towards.
         spread: The standard deviation of true effects between segments.
-        chi2: Cochran's statistic of no interaction.
-        df: Its degrees of freedom.
-        p: Its p-value.
+        chi2: Cochran's statistic of no interaction, with `df` degrees of freedom and the p-value `p`.
     """
 
     table: Table
@@ -431,18 +414,7 @@ def segment_effects(
     shrunk = mean + kept * (effect - mean)
     half = z_value(level) * np.sqrt(kept * error**2 + (1 - kept) ** 2 / total.sum())
     names = ["segment", "n", "difference", "difference_low", "difference_high", "standard_error", "p"]
-    table = table[names].assign(
-        p_adjusted=holm(table["p"].to_numpy()),
-        shrunk=shrunk,
-        shrunk_low=shrunk - half,
-        shrunk_high=shrunk + half,
-    )
+    table = table[names].assign(p_adjusted=holm(table["p"].to_numpy()))
+    table = table.assign(**interval("shrunk", shrunk, shrunk - half, shrunk + half))
     units = {**found.units, "shrunk": found.units["difference"]}
-    return SegmentEffects(
-        table=Table(table, units),
-        overall=float(mean),
-        spread=float(np.sqrt(between)),
-        chi2=q,
-        df=df,
-        p=chi2_p(q, df),
-    )
+    return SegmentEffects(Table(table, units), float(mean), float(np.sqrt(between)), q, df, chi2_p(q, df))

@@ -63,7 +63,7 @@ def risk_sets(frame: pd.DataFrame, covariates: list[str], x: Array, strata: Sequ
 
 
 def profile(part: Stratum, beta: Array) -> tuple[float, Array, Array, Array]:
-    """Log-likelihood, score and information, the baseline being at its best for `beta`.
+    """Log-likelihood, score and information, with the baseline that is likeliest for `beta`.
 
     The baseline a_t is solved for by Fisher scoring in each period on its own. With s the derivative of the
     log-likelihood by the linear predictor and w its expected information, the score is X' s and the

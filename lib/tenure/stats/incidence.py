@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.result import NAN, Estimate, Table, counted
+from tenure.result import NAN, Estimate, Table, counted, from_row
 from tenure.stats.lifetable import (
     CAUSES,
     Array,
@@ -27,6 +27,7 @@ from tenure.stats.lifetable import (
     log_log_band,
     long_table,
     product_limit,
+    ratio,
     spelled,
     validate,
 )
@@ -55,11 +56,9 @@ class CumulativeIncidence:
         return _of(self.counts.together(), self.period, self.level)
 
     def share(self, cause: str, horizon: int) -> Estimate:
-        """Return the share of everybody that is lost to a cause within a horizon.
+        """Return the share of everybody that is lost to a cause within a horizon of so many periods.
 
-        Args:
-            cause: One of the causes.
-            horizon: Periods; where nobody was observed so long, as long as they were.
+        Where nobody was observed so long, the horizon is as long as they were.
 
         Returns:
             The share; words: horizon, and for each cause its share; case: "known", "none" where nobody was
@@ -75,17 +74,13 @@ class CumulativeIncidence:
         rows, last = self.everybody.table.frame, int(self.counts.last.max())
         n = int((self.counts.events + self.counts.censored).sum())
         words = {"horizon": counted(min(horizon, last), unit=f"{self.period}s")}
-        shares = {
-            str(row["cause"]): Estimate(
-                row["incidence"], row["incidence_low"], row["incidence_high"],
-                n=n, of="customer", unit="percent", level=self.level,
-            )
-            for row in rows[rows["period"] == min(horizon, last)].to_dict("records")
-        }  # fmt: skip
+        about = {"n": n, "of": "customer", "unit": "percent"}
+        ends = rows[rows["period"] == min(horizon, last)].to_dict("records")
+        shares = {str(row["cause"]): from_row(row, "incidence", level=self.level, **about) for row in ends}
         left = {name: events.sum() for name, events in self.counts.causes.items()}
         known = sum(events for name, events in left.items() if name != "unknown")
         case = "known" if left[cause] else "none" if known else "unknown"
-        found = Estimate(NAN, unit="percent", n=n, of="customer") if case == "unknown" else shares[cause]
+        found = Estimate(NAN, **about) if case == "unknown" else shares[cause]
         return found.saying(case, **words, **shares)
 
 
@@ -133,7 +128,7 @@ def _of(counts: Counts, period: str, level: float) -> CumulativeIncidence:
         incidence, variance = _incidence(counts, events)
         # Where the cause has taken everybody, 1 - F is 0 and the band stays where it was.
         rest = np.where(incidence > 1 - 1e-12, 0, 1 - incidence)
-        relative = np.divide(variance, rest**2, out=np.zeros_like(rest), where=rest > 0)
+        relative = ratio(variance, rest**2, 0.0)
         low, high = log_log_band(rest, relative, counts.at_risk, level)
         columns = {
             "at_risk": counts.at_risk,
@@ -147,8 +142,8 @@ def _of(counts: Counts, period: str, level: float) -> CumulativeIncidence:
         part.insert(1, "cause", cause)
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
-    order = table["group"].map({name: place for place, name in enumerate(counts.groups)})
-    table = table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    order = pd.Categorical(table["group"], counts.groups)
+    table = table.iloc[np.argsort(order.codes, kind="stable")].reset_index(drop=True)
     units = {"period": f"{period}s", "at_risk": "count", "events": "count", "incidence": "percent"}
     return CumulativeIncidence(Table(table, units | {"standard_error": "points"}), counts, period, level)
 

@@ -1,9 +1,8 @@
 """Rates, means, sums, ratios and medians with their intervals.
 
-Each estimate says its value, its interval, its unit and what it rests on. What cannot be had (a share of
-nobody, a ratio to nothing) is NaN, never 0. What an estimate knows besides its numbers is handed through by
-name: `of` (what n counts: "customer"), `unit`, `sample` (which things were drawn), `case` and `words`, as
-`tenure.result.Estimate` describes them. `level` is the interval's level.
+What is unavailable (a share of nobody, a ratio to nothing) is NaN, never 0. What an estimate knows besides
+its numbers is handed through by name: `of` (what n counts: "customer"), `unit`, `sample` (which things were
+drawn), `case` and `words`, as `tenure.result.Estimate` describes them. `level` is the interval's level.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ def log_limits(value: Array, error: Array, level: float) -> tuple[Array, Array]:
 
 
 def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate how a share has changed among the same customers, for `Estimate.versus`.
+    """Estimate how a share has changed among the same n customers, for `Estimate.versus`.
 
     Only those who differ tell of a change. The interval is the adjusted Wald's, one added to either count
     (Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37).
@@ -111,7 +110,6 @@ def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Es
     Args:
         now: How many have it now, and had it not then.
         then: How many had it then, and have it not now.
-        n: How many there are in all, the same now and then.
 
     Raises:
         InputError: More customers differ than there are.
@@ -135,13 +133,8 @@ def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Es
 def nested_difference(part: Estimate, rest: Estimate, share: float) -> Estimate:
     """Estimate how a part differs from the whole that contains it, for `Estimate.versus`.
 
-    The whole is the part and the rest, which are independent: part less whole is (1 - share) times part less
-    rest.
-
-    Args:
-        part: The part's estimate.
-        rest: That of the others, in the same unit; each names a sample of its own.
-        share: The part's share of the whole.
+    The whole is the part and the rest, which are independent and each name a sample of their own: part less
+    whole is (1 - share) times part less rest, with the part's share of the whole.
 
     Example:
         >>> basic = proportion(40, 500, sample="Basic")
@@ -152,23 +145,6 @@ def nested_difference(part: Estimate, rest: Estimate, share: float) -> Estimate:
     """
     difference = part.against(rest, "").difference
     return Estimate(NAN, unit=part.unit) if difference is None else difference.scaled(1 - share)
-
-
-def poisson_rate(events: int, exposure: float, *, level: float = 0.95, **about: Unpack[About]) -> Estimate:
-    """Estimate events per unit of exposure, such as a customer-month, exactly (Garwood 1936).
-
-    Example:
-        >>> rate = poisson_rate(10, 200)
-        >>> round(rate.value, 3), round(rate.low, 4), round(rate.high, 4)
-        (0.05, 0.024, 0.092)
-    """
-    check_level(level)
-    if events < 0 or exposure < 0:
-        raise InputError(f"`events` ({events}) and `exposure` ({exposure}) must not be negative.")
-    if exposure == 0:
-        return Estimate(NAN, n=int(events), level=level, **about)
-    low, high = poisson_limits(events, level)
-    return Estimate(events / exposure, low / exposure, high / exposure, n=int(events), level=level, **about)
 
 
 def poisson_limits(events: int, level: float) -> tuple[float, float]:
@@ -183,30 +159,14 @@ def poisson_limits(events: int, level: float) -> tuple[float, float]:
     return low, float(stats.chi2.ppf(1 - tail, 2 * events + 2) / 2)
 
 
-def rescale(rate: float, periods: float) -> float:
-    """Return a churn rate over another length of time, ``1 - (1 - rate) ** periods``.
-
-    Example:
-        >>> round(rescale(0.10, 1 / 3), 5), round(rescale(0.10, 4), 4)
-        (0.03451, 0.3439)
-    """
-    return 1 - (1 - rate) ** periods
-
-
 def weighted_share(
     amount: float, base: float, effective: float, n: int, *, level: float = 0.95, **about: Unpack[About]
 ) -> Estimate:
-    """Estimate the share of an amount that was lost, or kept, where customers weigh differently.
+    """Estimate the share of a base that was lost, or kept, where customers weigh differently.
 
-    The interval is Wilson's for as many customers of equal weight as tell as much: the effective number
-    ``(sum of weights)^2 / sum of squared weights`` (Kish 1965). It allows for what the sample may not show,
-    that a large customer could have left.
-
-    Args:
-        amount: What was lost or kept, between 0 and the base.
-        base: What could have been.
-        effective: The effective number of customers.
-        n: The number of customers.
+    The interval is Wilson's for as many customers of equal weight as carry the same information: the
+    effective number ``(sum of weights)^2 / sum of squared weights`` of n customers (Kish 1965). It allows
+    for what the sample may not show, that a large customer could have left.
 
     Example:
         >>> lost = weighted_share(5_000, 100_000, 400, 1_000)
@@ -235,7 +195,7 @@ def effective_number(n: float, total: float, variance: float) -> float:
 def money_share(
     amount: float, squares: float, base: float, n: int, *, level: float = 0.95, **about: Unpack[About]
 ) -> Estimate:
-    """Estimate the share of an amount that moved, such as the revenue that churned.
+    """Estimate the share of a base that n customers moved, such as the revenue that churned.
 
     Each customer's leaving is chance, so the lost amount varies by the sum of the squared amounts times
     the share that stayed; the interval is symmetric on the logarithm.
@@ -243,8 +203,6 @@ def money_share(
     Args:
         amount: What moved, positive.
         squares: Sum over customers of its squares.
-        base: What could have moved.
-        n: How many moved.
 
     Returns:
         The share; NaN where the base is 0. Where nothing moved there is no upper end.
@@ -283,14 +241,13 @@ def quick_ratio(
     gains: float, gain_squares: float, losses: float, loss_squares: float, n: int, *,
     level: float = 0.95, **about: Unpack[About],
 ) -> Estimate:  # fmt: skip
-    """Estimate how many times what was lost has been gained.
+    """Estimate how many times what was lost has been gained, by n movements.
 
     Args:
         gains: New, reactivated and expanded revenue.
         gain_squares: Sum over movements of its squares.
         losses: Churned and contracted revenue, positive.
         loss_squares: Sum of its squares.
-        n: How many movements.
 
     Returns:
         The ratio with an interval symmetric on the logarithm; NaN where nothing was lost.

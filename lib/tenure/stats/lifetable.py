@@ -50,11 +50,11 @@ class Counts:
 
     Attributes:
         groups: The groups' names, in order.
-        at_risk: Subscribers at risk, shape (groups, K).
-        events: Those who left, shape (groups, K).
-        censored: Those last seen still on, shape (groups, K).
-        entered: Those first observed after the period, shape (groups, K).
-        causes: The events by cause, each of shape (groups, K).
+        at_risk: Subscribers at risk.
+        events: Those who left.
+        censored: Those last seen still on.
+        entered: Those first observed after the period.
+        causes: The events by cause.
         last: The last period in which each group was observed, shape (groups,).
     """
 
@@ -94,10 +94,10 @@ class Counts:
 
 
 def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
-    """Check a life table and spread it over all its periods.
+    """Check a life table, in any order of rows, and spread it over all its periods.
 
     Args:
-        life: The life table, in any order of rows.
+        life: The life table.
         causes: Columns that split the events by cause; together they must make up `events`.
 
     Returns:
@@ -145,9 +145,8 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
         )
 
     shape = (len(names), int(period.max()))
-    spread = {}
+    spread = {column: np.zeros(shape) for column in numbers}
     for column, values in numbers.items():
-        spread[column] = np.zeros(shape)
         spread[column][row, period - 1] = values
     entered = spread.get("entered", np.zeros(shape))
     leaving = spread["events"] + spread["censored"] - entered
@@ -168,24 +167,17 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
             f"in group {names[where]!r} period {when + 1}: check that nobody leaves before they enter."
         )
     if causes:
-        by_cause = np.sum([spread[cause] for cause in causes], axis=0)
-        if (by_cause != spread["events"]).any():
-            where, when = (int(i[0]) for i in np.nonzero(by_cause != spread["events"]))
+        off = np.sum([spread[cause] for cause in causes], axis=0) != spread["events"]
+        if off.any():
+            where, when = (int(i[0]) for i in np.nonzero(off))
             raise InputError(
                 f"The causes {spelled(causes)} do not add up to events in the life table, as in group "
                 f"{names[where]!r} period {when + 1}: name every cause, with one for unknown."
             )
     here = (at_risk > 0) | (spread["events"] > 0)
     last = np.where(here.any(axis=1), shape[1] - here[:, ::-1].argmax(axis=1), 0)
-    return Counts(
-        groups=names,
-        at_risk=at_risk,
-        events=spread["events"],
-        censored=spread["censored"],
-        entered=entered,
-        causes={cause: spread[cause] for cause in causes},
-        last=last,
-    )
+    by_cause = {cause: spread[cause] for cause in causes}
+    return Counts(names, at_risk, spread["events"], spread["censored"], entered, by_cause, last)
 
 
 def group_names(life: pd.DataFrame) -> tuple[tuple[str, ...], Array]:
@@ -229,12 +221,17 @@ def check_level(level: float) -> None:
         raise InputError(f"`level` must lie between 0 and 1, such as 0.95; it is {level!r}.")
 
 
+def check_whole(name: str, value: int, example: int) -> None:
+    """Refuse a number of periods that is no whole one from 1 up."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(
+            f"`{name}` must be a whole number of periods from 1 up, such as {example}; it is {value!r}."
+        )
+
+
 def check_horizon(horizon: int) -> None:
     """Refuse a horizon that is no whole number of periods from 1 up."""
-    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-        raise InputError(
-            f"`horizon` must be a whole number of periods from 1 up, such as 24; it is {horizon!r}."
-        )
+    check_whole("horizon", horizon, 24)
 
 
 def check_period(period: str) -> None:
@@ -265,6 +262,22 @@ def holm(p: Array) -> Array:
     return adjusted
 
 
+def ratio(part: Array, whole: Array, empty: float = np.nan) -> Array:
+    """Return a ratio, `empty` where the whole is not above 0.
+
+    Example:
+        >>> ratio(np.array([1.0, 2.0]), np.array([4.0, 0.0]))
+        array([0.25,  nan])
+    """
+    out = np.full(np.broadcast(part, whole).shape, empty)
+    return np.divide(part, whole, out=out, where=np.asarray(whole) > 0)
+
+
+def hazards(counts: Counts) -> Array:
+    """Events over numbers at risk, shape (groups, K); 0 where nobody was at risk."""
+    return ratio(counts.events, counts.at_risk, 0.0)
+
+
 def product_limit(counts: Counts) -> Array:
     """The product-limit estimate S(k), shape (groups, K)."""
     return np.cumprod(1 - hazards(counts), axis=1)
@@ -273,10 +286,7 @@ def product_limit(counts: Counts) -> Array:
 def greenwood(counts: Counts) -> Array:
     """The terms d / (n (n - d)) of Greenwood's sum; NaN where everybody left."""
     n, d = counts.at_risk, counts.events
-    terms = np.zeros_like(n)
-    np.divide(d, n * (n - d), out=terms, where=(d > 0) & (n > d))
-    terms[(d > 0) & (n == d)] = np.nan
-    return terms
+    return np.where(d > 0, ratio(d, n * (n - d)), 0.0)
 
 
 def log_log_band(
@@ -310,13 +320,6 @@ def known_ends(survival: Array, low: Array, high: Array, at_risk: Array, level: 
     return low, high
 
 
-def hazards(counts: Counts) -> Array:
-    """Events over numbers at risk, shape (groups, K); 0 where nobody was at risk."""
-    return np.divide(
-        counts.events, counts.at_risk, out=np.zeros_like(counts.events), where=counts.at_risk > 0
-    )
-
-
 def long_table(
     counts: Counts, columns: Mapping[str, Array], *, start: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
@@ -337,14 +340,12 @@ def long_table(
 
 def group_table(counts: Counts) -> pd.DataFrame:
     """A row for each group: `group`, `n`, `events`, `censored`, `entered`, `last_period`."""
-    totals = {
-        "n": counts.events.sum(axis=1) + counts.censored.sum(axis=1),
-        "events": counts.events.sum(axis=1),
-        "censored": counts.censored.sum(axis=1),
-        "entered": counts.entered.sum(axis=1),
-        "last_period": counts.last,
-    }
-    return pd.DataFrame({"group": counts.groups, **{k: v.astype("int64") for k, v in totals.items()}})
+    tables = {"events": counts.events, "censored": counts.censored, "entered": counts.entered}
+    totals = pd.DataFrame({name: table.sum(axis=1) for name, table in tables.items()})
+    totals.insert(0, "n", totals["events"] + totals["censored"])
+    totals = totals.assign(last_period=counts.last).astype("int64")
+    totals.insert(0, "group", counts.groups)
+    return totals
 
 
 def quadratic_form(score: Array, covariance: Array) -> tuple[float, int]:

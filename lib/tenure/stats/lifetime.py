@@ -3,6 +3,9 @@
 S(t) is the share still there after t periods and m(t) the amount that whoever is there pays at the start of
 the period that follows, so that S(0) m(0) is the first payment. Later amounts are worth v^t today, with
 v = 1 / (1 + rate).
+
+`survival` is S(0), S(1), ..., one curve or one a row; what lies beyond does not count. `amounts` are m(0),
+m(1), ..., of the same shape, or 1 to count payments. `rate` is the discount rate per period.
 """
 
 from __future__ import annotations
@@ -10,9 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from tenure.stats.lifetable import Array, ratio
 
 
 def period_rate(yearly_rate: float, years: float) -> float:
@@ -36,12 +38,7 @@ def discount_weights(periods: int, rate: float) -> Array:
 
 
 def discounted_lifetime(survival: Any, rate: float, amounts: Any = 1.0) -> Any:
-    """Return the discounted expected lifetime (DEL) of somebody new: the sum over t >= 0 of S(t) m(t) v^t.
-
-    Args:
-        survival: S(0), S(1), ...; what lies beyond does not count. One curve a row, or one.
-        rate: Discount rate a period.
-        amounts: m(0), m(1), ..., alike; 1 counts payments.
+    """Return the discounted expected lifetime (DEL) of a new customer: the sum over t >= 0 of S(t) m(t) v^t.
 
     Example:
         >>> round(discounted_lifetime([0.5**t for t in range(60)], 0.1), 3)
@@ -60,9 +57,6 @@ def residual_lifetime(survival: Any, rate: float, amounts: Any = 1.0, *, within:
     E(n) = S(n) / S(n - 1) (m(n) + v E(n + 1)).
 
     Args:
-        survival: S(0), S(1), ...; what lies beyond does not count. One curve a row, or one.
-        rate: Discount rate a period.
-        amounts: m(0), m(1), ..., alike; 1 counts payments.
         within: Count only so many payments from each renewal on; None: all.
 
     Returns:
@@ -76,7 +70,7 @@ def residual_lifetime(survival: Any, rate: float, amounts: Any = 1.0, *, within:
     """
     survival = np.asarray(survival, dtype=float)
     amounts = np.broadcast_to(np.asarray(amounts, dtype=float), survival.shape)
-    renewed = _share(survival[..., 1:], survival[..., :-1])
+    renewed = ratio(survival[..., 1:], survival[..., :-1], 0.0)
     values, later = np.zeros_like(renewed), np.zeros(survival.shape[:-1])
     size, v = renewed.shape[-1], 1.0 / (1.0 + rate)
     for n in range(size - 1, -1, -1):
@@ -84,10 +78,6 @@ def residual_lifetime(survival: Any, rate: float, amounts: Any = 1.0, *, within:
         values[..., n] = later
     if within is not None and within < size:
         # Less what lies beyond, for whoever is still there then.
-        there = _share(survival[..., within:-1], survival[..., : size - within])
+        there = ratio(survival[..., within:-1], survival[..., : size - within], 0.0)
         values[..., : size - within] -= there * values[..., within:] * v**within
     return values
-
-
-def _share(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

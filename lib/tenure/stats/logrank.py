@@ -10,7 +10,7 @@ import pandas as pd
 
 from tenure.errors import InputError
 from tenure.result import NAN, Table
-from tenure.stats.lifetable import Array, chi2_p, group_names, holm, quadratic_form, spelled, validate
+from tenure.stats.lifetable import Array, chi2_p, group_names, holm, quadratic_form, ratio, spelled, validate
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,11 @@ def log_rank(life: pd.DataFrame, *, cause: str | None = None, strata: str | None
     d (n - d) / (n - 1) (delta_gh n_g / n - n_g n_h / n^2), which is exact with ties (Mantel 1966). Late
     entrants count from their entry on.
 
-    Of all groups together it is lifelines' test where nobody enters late and there are no strata, which
-    lifelines does not know, and this closed form elsewhere; of pairs it is Mantel and Haenszel's test of
+    For all groups together it is lifelines' test where nobody enters late and there are no strata, which
+    lifelines does not know, and this closed form elsewhere; for pairs it is Mantel and Haenszel's test of
     statsmodels, which is the same.
 
     Args:
-        life: A life table of groups (see `tenure.stats.lifetable`).
         cause: Count only those who left for this cause, a column of `life`; the others are censored. It
             compares rates among those still there, and does not say which group has lost more to the cause
             in the end, since a group that loses many to one cause has fewer left to lose to another.
@@ -94,22 +93,13 @@ def log_rank(life: pd.DataFrame, *, cause: str | None = None, strata: str | None
     ]
     compared = pd.DataFrame(pairs, columns=["group", "against", "chi2", "p"]).astype({"p": float})
     compared["p_adjusted"] = holm(compared["p"].to_numpy())
-    observed = sum(d.sum(axis=1) for _, d in slices)
-    expected = sum(_expected(at_risk, d).sum(axis=1) for at_risk, d in slices)
-    table = pd.DataFrame(
-        {
-            "group": names,
-            "n": n.astype("int64"),
-            "observed": observed.astype("int64"),
-            "expected": expected,
-            "ratio": np.divide(observed, expected, out=np.full(len(names), NAN), where=expected > 0),
-        }
-    )
+    table = pd.DataFrame({"group": names, "n": n.astype("int64")})
+    table["observed"] = sum(d.sum(axis=1) for _, d in slices).astype("int64")
+    table["expected"] = sum(_expected(at_risk, d).sum(axis=1) for at_risk, d in slices)
+    table["ratio"] = ratio(table["observed"], table["expected"])
     units = {"n": "count", "observed": "count", "expected": "number", "ratio": "ratio"}
-    return LogRank(
-        chi2, df, chi2_p(chi2, df), Table(table, units),
-        Table(compared, {"chi2": "number", "p": "p", "p_adjusted": "p"}),
-    )  # fmt: skip
+    pairs = Table(compared, {"chi2": "number", "p": "p", "p_adjusted": "p"})
+    return LogRank(chi2, df, chi2_p(chi2, df), Table(table, units), pairs)
 
 
 def _lifelines(at_risk: Array, events: Array) -> tuple[float, int]:
@@ -136,7 +126,7 @@ def _statistic(slices: list[tuple[Array, Array]]) -> tuple[float, int]:
     for at_risk, events in slices:
         n, d = at_risk.sum(axis=0), events.sum(axis=0)
         difference += (events - _expected(at_risk, events)).sum(axis=1)
-        factor = np.divide(d * (n - d), (n - 1) * n * n, out=np.zeros_like(n), where=n > 1)
+        factor = ratio(d * (n - d), (n - 1) * n * n, 0.0)
         covariance = covariance + np.diag((at_risk * factor * n).sum(axis=1)) - (at_risk * factor) @ at_risk.T
     return quadratic_form(difference, covariance)
 
@@ -156,5 +146,4 @@ def _pair(slices: list[tuple[Array, Array]]) -> tuple[float, float]:
 
 
 def _expected(at_risk: Array, events: Array) -> Array:
-    n = at_risk.sum(axis=0)
-    return at_risk * np.divide(events.sum(axis=0), n, out=np.zeros_like(n), where=n > 0)
+    return at_risk * ratio(events.sum(axis=0), at_risk.sum(axis=0), 0.0)

@@ -1,4 +1,8 @@
-"""The size of an experiment: how many units, which effect they can find, and the price of looking early."""
+"""The size of an experiment: which effect it can find, and the price of looking early.
+
+Sample sizes of means and shares are those of `statsmodels.stats.power`. `alpha` is the two-sided error of a
+single look, and `power` the chance to find the effect.
+"""
 
 from __future__ import annotations
 
@@ -6,72 +10,23 @@ import numpy as np
 from scipy import optimize, special
 
 from tenure.errors import InputError
-
-
-def sample_size_means(
-    effect_size: float, *, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
-) -> float:
-    """Return the units an arm needs for a standardized difference, by the t test (statsmodels).
-
-    Args:
-        effect_size: Difference over standard deviation.
-        alpha: Two-sided error.
-        power: Chance to find the difference.
-        ratio: Units of the other arm for each of this one.
-
-    Example:
-        >>> round(sample_size_means(0.5), 4)
-        63.7656
-    """
-    from statsmodels.stats.power import TTestIndPower
-
-    return float(TTestIndPower().solve_power(effect_size, power=power, alpha=alpha, ratio=ratio))
-
-
-def sample_size_shares(
-    control: float, variant: float, *, alpha: float = 0.05, power: float = 0.8, ratio: float = 1.0
-) -> float:
-    """Return the units an arm needs to tell two shares apart, on the arcsine scale (Cohen 1988).
-
-    n = (z_alpha/2 + z_power)^2 (1 + 1/ratio) / h^2 with h = 2 asin sqrt(p1) - 2 asin sqrt(p0).
-
-    Example:
-        >>> round(sample_size_shares(0.10, 0.12), 1)
-        3834.6
-    """
-    h = 2 * np.arcsin(np.sqrt(variant)) - 2 * np.arcsin(np.sqrt(control))
-    return float(z_sum(alpha, power) ** 2 * (1 + 1 / ratio) / h**2)
-
-
-def schoenfeld_events(
-    hazard_ratio: float, *, alpha: float = 0.05, power: float = 0.8, share: float = 0.5
-) -> float:
-    """Return the events needed to find a hazard ratio (Schoenfeld 1981).
-
-    Args:
-        hazard_ratio: The ratio to find.
-        alpha: Two-sided error.
-        power: Chance to find it.
-        share: Share of units in one of the two arms.
-
-    Example:
-        >>> round(schoenfeld_events(0.5), 2)
-        65.35
-    """
-    return float(z_sum(alpha, power) ** 2 / (share * (1 - share) * np.log(hazard_ratio) ** 2))
+from tenure.result import NAN
 
 
 def detectable_hazard_ratio(
     events: float, *, alpha: float = 0.05, power: float = 0.8, share: float = 0.5
 ) -> float:
-    """Return the smallest hazard ratio above 1 that so many events find; the inverse of `schoenfeld_events`.
+    """Return the smallest hazard ratio above 1 that so many events find (Schoenfeld 1981).
+
+    log ratio = (z_(1 - alpha/2) + z_power) / sqrt(share (1 - share) events), with the share of units in one
+    of the two arms.
 
     Example:
-        >>> round(detectable_hazard_ratio(schoenfeld_events(1.25)), 2)
-        1.25
+        >>> round(detectable_hazard_ratio(65.35), 2)
+        2.0
     """
     if not events > 0:
-        return float("nan")
+        return NAN
     return float(np.exp(z_sum(alpha, power) / np.sqrt(share * (1 - share) * events)))
 
 
@@ -91,7 +46,6 @@ def peeking_error(
     Args:
         looks: How many looks, from 1 up.
         critical: The critical value c at each look; None: the one of a single look at `alpha`.
-        alpha: Two-sided error of a single look.
         drift: Expected value of the statistic at the last look; 0: there is no difference.
 
     Returns:

@@ -33,7 +33,7 @@ import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.result import NAN, Estimate, Table
+from tenure.result import NAN, Estimate, Table, from_row
 from tenure.stats import grouped
 from tenure.stats.lifetable import (
     Array,
@@ -52,7 +52,7 @@ _COUNTS = ("entry", "exit", "event", "n")
 _ENDS = {"": 0, "_low": -1, "_high": 1}
 _KEYS = ["covariate", "level"]
 
-Transform = Literal["km", "rank", "identity", "log"]
+Transform = Literal["km", "identity"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +62,15 @@ class HazardRatios:
     Attributes:
         table: A row for each level of a covariate, or for a number: `covariate`, `level` (empty for a
             number), `reference`, `n`, `events`, `coefficient`, `standard_error`, `hazard_ratio` with its
-            interval (1 for the reference), `z`, `p`. NaN where it cannot be estimated; `notes` says why.
+            interval (1 for the reference), `z`, `p`. NaN where it cannot be estimated, as `notes` explain.
         tests: A row for each covariate: `covariate`, `chi2`, `df`, `p` (Wald's test of all its levels).
         n: Subscribers.
         events: Those who left.
-        log_likelihood: The log-likelihood, but for a constant.
-        log_likelihood_null: The same with all hazard ratios 1.
-        chi2: The likelihood ratio statistic, with `df` degrees of freedom and the p-value `p`.
         asked: Reference levels, strata, `period` and `level`, as asked for.
         notes: What a reader should know, in sentences.
         covariance: Covariance of the estimated coefficients, in the order of `table`.
+        log_likelihood: The log-likelihood, up to a constant; `log_likelihood_null` with all hazard ratios 1.
+        chi2: The likelihood ratio statistic, with `df` degrees of freedom and the p-value `p`.
         empty: Why there is nothing to compare; empty where there is.
     """
 
@@ -109,8 +108,8 @@ class HazardRatios:
             return nothing.saying("none clear")
         top = clear.iloc[int(clear["coefficient"].abs().to_numpy().argmax())]
         against = rows.loc[rows["reference"] & (rows["covariate"] == top["covariate"]), "level"]
-        value, low, high = (float(top[f"hazard_ratio{end}"]) for end in _ENDS)
-        found = Estimate(value, low, high, int(top["n"]), "customer", "ratio", self.asked.level)
+        about = {"of": "customer", "unit": "ratio", "level": self.asked.level}
+        found = from_row(top, "hazard_ratio", n=int(top["n"]), **about)
         words = {"kind": top["level"], "reference": next(iter(against), ""), "period": self.asked.period}
         return found.saying("clear" if top["level"] else "clear number", name=top["covariate"], **words)
 
@@ -128,7 +127,7 @@ class HazardRatios:
         `hazard_ratios(strata=...)` to adjust for it without a hazard ratio of its own.
 
         Args:
-            transform: The scale g of time: "km" 1 - S(t-) of everybody together, "rank", "identity" or "log".
+            transform: The scale g of time: "km", 1 - S(t-) of everybody together, or "identity".
 
         Returns:
             A row for each covariate and one for "all together": `covariate`, `chi2`, `df`, `p`, `p_adjusted`
@@ -145,8 +144,8 @@ class HazardRatios:
         events = np.concatenate([part.events.sum(axis=1) for part in self._sets])
         g = _time_scale(self._frame, times, events, transform)
         g = g - np.average(g, weights=events)
-        estimates = self.table.frame.set_index(["covariate", "level"])["coefficient"]
-        beta = np.array([estimates[(column.covariate, column.level)] for column in self._columns])
+        beta = pd.DataFrame([(column.covariate, column.level) for column in self._columns], columns=_KEYS)
+        beta = beta.merge(self.table.frame, on=_KEYS, how="left")["coefficient"].to_numpy(float)
         finite = ~np.isnan(beta)
         scores, informations = [], []
         for part in self._sets:
@@ -174,7 +173,7 @@ class HazardRatios:
     def changing(self) -> Table:
         """Return early and late hazard ratios of the covariates whose ratios change with age.
 
-        These are the ones whose adjusted p-value in `proportionality` is below 1 less the intervals' level.
+        Their adjusted p-value in `proportionality` is below 1 less the intervals' level.
         """
         drift = self.proportionality().frame.iloc[:-1]
         names = drift.loc[drift["p_adjusted"] < 1 - self.asked.level, "covariate"]
@@ -212,19 +211,19 @@ class HazardRatios:
             raise NotApplicable(self.empty)
         if at is None:
             share = left["_n"].cumsum() / left["_n"].sum()
-            at = float(left["_exit"].to_numpy()[int((share >= 0.5).to_numpy().argmax())])
-            last = float(left["_exit"].max())
-            if at >= last and (left["_exit"] < last).any():
-                at = float(left.loc[left["_exit"] < last, "_exit"].max())
+            half, last = left.loc[share >= 0.5, "_exit"].iloc[0], left["_exit"].max()
+            before = left.loc[left["_exit"] < last, "_exit"]
+            at = float(before.max() if half == last and len(before) else half)
         if not (left["_exit"] <= at).any() or not (left["_exit"] > at).any():
             raise InputError(
                 f"`at` is {at:g}, but people left only from {left['_exit'].min():g} to "
                 f"{left['_exit'].max():g}: somebody must have left both up to it and after it."
             )
-        early, late = frame[frame["_entry"] < at].copy(), frame[frame["_exit"] > at].copy()
-        early["_event"] = early["_event"].where(early["_exit"] <= at, 0)
-        early["_exit"] = early["_exit"].clip(upper=at)
-        late["_entry"] = late["_entry"].clip(lower=at)
+        early, late = frame[frame["_entry"] < at], frame[frame["_exit"] > at]
+        early = early.assign(
+            _event=early["_event"].where(early["_exit"] <= at, 0), _exit=early["_exit"].clip(upper=at)
+        )
+        late = late.assign(_entry=late["_entry"].clip(lower=at))
 
         reference = dict(asked.reference)
         covariates = list(dict.fromkeys(self.table.frame["covariate"]))
@@ -246,10 +245,14 @@ class HazardRatios:
         rows = pd.concat([part.reset_index()[_KEYS] for part in shown]).drop_duplicates()
         rows = rows.sort_values("covariate", key=lambda names: names.map(covariates.index), kind="stable")
         now, then = (part.reindex(pd.MultiIndex.from_frame(rows)) for part in shown)
-        result = pd.DataFrame(index=now.index)
-        for name, part in (("early", now), ("late", then)):
-            for end in _ENDS:
-                result[name + end] = part[f"hazard_ratio{end}"]
+        names = ("early", "late")
+        parts = [
+            part.filter(like="hazard_ratio").rename(
+                columns=lambda name, new=new: name.replace("hazard_ratio", new)
+            )
+            for new, part in zip(names, (now, then), strict=True)
+        ]
+        result = pd.concat(parts, axis="columns")
         change = then["coefficient"] - now["coefficient"]
         error = np.hypot(now["standard_error"], then["standard_error"])
         for end, sign in _ENDS.items():
@@ -258,8 +261,8 @@ class HazardRatios:
         result["p_adjusted"] = holm(result["p"].to_numpy())
         units = dict.fromkeys(("early", "late", "ratio"), "ratio") | {"p": "p", "p_adjusted": "p"}
         notes = [f"Early is up to {asked.period} {at:g}."]
-        for name, fit in zip(("Early", "Late"), fits, strict=True):
-            notes += [f"{name}: {note}" for note in fit.notes]
+        for name, fit in zip(names, fits, strict=True):
+            notes += [f"{name.capitalize()}: {note}" for note in fit.notes]
         return Table(result.reset_index(), units, tuple(notes))
 
 
@@ -309,7 +312,6 @@ def hazard_ratios(
     level only.
 
     Args:
-        counts: A table of counts (see the head of this module).
         covariates: Columns to compare; None: all but those of the counts and strata.
         reference: Reference levels, as {covariate: level}.
         strata: Columns whose values have baselines of their own, for those that fail `proportionality`.
@@ -349,12 +351,10 @@ def hazard_ratios(
         return _fit(frame, covariates, how)
     except NotApplicable as why:
         columns = [*_KEYS, "reference", "n", "events", *(f"hazard_ratio{end}" for end in _ENDS)]
+        table = Table(pd.DataFrame(columns=columns), {}, (str(why),))
         tests = Table(pd.DataFrame(columns=["covariate", "chi2", "df", "p"]))
-        return HazardRatios(
-            table=Table(pd.DataFrame(columns=columns), {}, (str(why),)), tests=tests, empty=str(why),
-            n=int(frame["_n"].sum()), events=int((frame["_n"] * frame["_event"]).sum()),
-            asked=how, notes=(str(why),), covariance=np.empty((0, 0)),
-        )  # fmt: skip
+        n, events = int(frame["_n"].sum()), int((frame["_n"] * frame["_event"]).sum())
+        return HazardRatios(table, tests, n, events, how, (str(why),), np.empty((0, 0)), empty=str(why))
 
 
 def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRatios:
@@ -402,8 +402,7 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
     spread = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
     spread[spread == 0] = 1.0
     sets = grouped.risk_sets(used, covariates, (x - mean) / spread, asked.strata)
-    information = grouped.total(sets, np.zeros(len(columns)))[2]
-    chosen = grouped.independent(information)
+    chosen = grouped.independent(grouped.total(sets, np.zeros(len(columns)))[2])
     for place in np.flatnonzero(~chosen):
         if len(levels.get(columns[place].covariate, (0, 0))) > 1:
             name = columns[place].name
@@ -430,36 +429,20 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
     chi2 = 2 * (log_likelihood - log_likelihood_null)
     units = {"hazard_ratio": "ratio", "n": "count", "events": "count", "p": "p"}
     return HazardRatios(
-        table=Table(table, units, tuple(notes)),
-        tests=Table(_wald_tests(covariates, columns, coefficient, covariance), {"p": "p"}),
-        n=int(total["n"]),
-        events=int(total["events"]),
-        asked=asked,
-        notes=tuple(notes),
-        covariance=covariance,
-        log_likelihood=log_likelihood,
-        log_likelihood_null=log_likelihood_null,
-        chi2=chi2,
-        df=len(columns),
-        p=chi2_p(chi2, len(columns)),
-        _sets=[replace(part, x=part.x * scale) for part in sets],
-        _columns=columns,
-        _frame=used,
-    )
+        Table(table, units, tuple(notes)),
+        Table(_wald_tests(covariates, columns, coefficient, covariance), {"p": "p"}),
+        int(total["n"]), int(total["events"]), asked, tuple(notes), covariance,
+        log_likelihood, log_likelihood_null, chi2, len(columns), chi2_p(chi2, len(columns)),
+        _sets=[replace(part, x=part.x * scale) for part in sets], _columns=columns, _frame=used,
+    )  # fmt: skip
 
 
 def _coefficient_table(
     rows: list[dict[str, object]], columns: list[_Column], coefficient: Array, error: Array, level: float
 ) -> pd.DataFrame:
-    estimates = pd.DataFrame(
-        {
-            "covariate": [column.covariate for column in columns],
-            "level": [column.level for column in columns],
-            "coefficient": coefficient,
-            "standard_error": error,
-        }
-    )
-    table = pd.DataFrame(rows).merge(estimates, on=["covariate", "level"], how="left")
+    estimates = pd.DataFrame([(column.covariate, column.level) for column in columns], columns=_KEYS)
+    estimates = estimates.assign(coefficient=coefficient, standard_error=error)
+    table = pd.DataFrame(rows).merge(estimates, on=_KEYS, how="left")
     table.loc[table["reference"].astype(bool), "coefficient"] = 0.0
     half = z_value(level) * table["standard_error"]
     with np.errstate(over="ignore"):
@@ -485,18 +468,13 @@ def _wald_tests(
 def _time_scale(used: pd.DataFrame, times: Array, events: Array, transform: str) -> Array:
     if transform == "identity":
         return times
-    if transform == "log":
-        return np.log(times)
+    if transform != "km":
+        raise InputError(f"`transform` must be km or identity; it is {transform!r}.")
     unique, place = np.unique(times, return_inverse=True)
-    tied = np.bincount(place, weights=events)
-    if transform == "rank":
-        return (np.cumsum(tied) - tied + (tied + 1) / 2)[place]
-    if transform == "km":
-        n, start, end = (used[c].to_numpy(dtype=float) for c in ("_n", "_entry", "_exit"))
-        at_risk = np.array([n[(start < t) & (end >= t)].sum() for t in unique])
-        after = np.cumprod(1 - tied / at_risk)
-        return (1 - np.r_[1.0, after[:-1]])[place]
-    raise InputError(f"`transform` must be one of km, rank, identity, log; it is {transform!r}.")
+    n, start, end = (used[c].to_numpy(dtype=float) for c in ("_n", "_entry", "_exit"))
+    at_risk = np.array([n[(start < t) & (end >= t)].sum() for t in unique])
+    after = np.cumprod(1 - np.bincount(place, weights=events) / at_risk)
+    return (1 - np.r_[1.0, after[:-1]])[place]
 
 
 def _read(counts: pd.DataFrame, covariates: Sequence[str], strata: Sequence[str]) -> pd.DataFrame:

@@ -4,19 +4,19 @@ The life table is described in `tenure.stats.lifetable`. With d events among n a
 survival curve S(k) estimates P(T > k), the share that stays for more than k periods.
 
 Curves come from lifelines' Kaplan-Meier fitter, which a result hands over. It takes the life table as it is:
-its counts are weights, and those who enter late weigh minus one until they enter, so that the fitter's
-numbers at risk are right too (lifelines' own `entry` counts a late entrant at risk a period too early).
-Closed forms stand where lifelines has none or is wrong on counts: it knows no limit where S is still 1 or has
-come to 0, its log-rank test knows no late entry, and its variance of the restricted mean is that of one
-subscriber. `tests/stats` shows each.
+its counts are weights, and late entrants weigh minus one until they enter, so that the fitter's numbers at
+risk are right too (lifelines' own `entry` counts a late entrant at risk a period too early). Closed forms
+are kept where lifelines has none or is wrong on counts: it knows no limit where S is still 1 or has come to
+0, its log-rank test knows no late entry, and its variance of the restricted mean is that of one subscriber.
+`tests/stats` shows each.
 
 `level` is the level of intervals, which hold for a period each and are no band for a whole curve. `period` is
-the unit of a period of life: "day", "week" or "month".
+the unit of a period of life: "day", "week" or "month". A `horizon` is a number of whole periods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -27,17 +27,15 @@ import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError
-from tenure.result import NAN, Estimate, Table, counted
+from tenure.result import NAN, Estimate, Table, counted, from_row, interval
 from tenure.stats.lifetable import (
     A_YEAR,
-    Array,
     Counts,
     check_horizon,
     check_level,
     check_period,
     greenwood,
     group_table,
-    hazards,
     holm,
     known_ends,
     long_table,
@@ -110,18 +108,14 @@ class Curve:
             )
         row = self.rows.iloc[min(int(time), self.last)]
         there = time <= self.last or row["survival"] == 0
-        ends = [float(row[f"survival{end}"]) if there else NAN for end in ("", "_low", "_high")]
-        return self._estimate(ends, "percent", time=self._duration(time))
+        return self._estimate(row if there else {}, "survival", "percent", time=self._duration(time))
 
     def percentile(self, left: float) -> Estimate:
-        """Return the period by which the share `left` has left.
+        """Return the period by which the share `left` has left, such as 0.25 for the first quarter.
 
         The first period k with S(k) <= 1 - left; its limits are the first periods in which the lower and
         the upper limit of S come that low (Brookmeyer and Crowley 1982). Where the curve, or its upper
         limit, does not come that low while it is observed, there is no value.
-
-        Args:
-            left: A share between 0 and 1: 0.25 asks when the first quarter had left.
 
         Returns:
             A number of periods; case: "reached" or "not reached"; words: observed, the longest observed.
@@ -131,11 +125,13 @@ class Curve:
         """
         if not 0 < left < 1:
             raise InputError(f"`left` must lie between 0 and 1, such as 0.5 for the median; it is {left!r}.")
-        ends = []
-        for column in ("survival", "survival_low", "survival_high"):
-            hits = np.flatnonzero(self.rows[column].to_numpy() <= 1 - left + _ROUNDING)
-            ends.append(float(self.rows["period"].iloc[hits[0]]) if len(hits) else NAN)
-        found = self._estimate(ends, f"{self.period}s", observed=self._duration(self.last))
+        low_enough = self.rows.filter(regex="^survival").to_numpy() <= 1 - left + _ROUNDING
+        ends = np.where(
+            low_enough.any(axis=0), self.rows["period"].to_numpy()[low_enough.argmax(axis=0)], NAN
+        )
+        found = self._estimate(
+            interval("period", *ends), "period", f"{self.period}s", observed=self._duration(self.last)
+        )
         return found.saying("reached" if found.known else "not reached")
 
     def median(self) -> Estimate:
@@ -143,20 +139,15 @@ class Curve:
         return self.percentile(0.5)
 
     def restricted_mean(self, horizon: int) -> Estimate:
-        """Return the mean number of periods within a horizon (see the function of this name).
+        """Return the mean number of periods within a horizon, as `restricted_mean`; words: horizon.
 
-        Args:
-            horizon: Periods; where the curve was not observed so long, it is as long as it was.
-
-        Returns:
-            A number of periods; words: horizon.
+        Where the curve was not observed so long, the horizon is as long as it was.
         """
         check_horizon(horizon)
         gone = self.rows["survival"].iloc[-1] == 0
         horizon = horizon if gone else min(horizon, max(self.last, 1))
         row = _restricted_means(self.counts, horizon, self.level).iloc[0]
-        ends = [float(row[end]) for end in ("mean", "mean_low", "mean_high")]
-        return self._estimate(ends, f"{self.period}s", horizon=self._duration(horizon))
+        return self._estimate(row, "mean", f"{self.period}s", horizon=self._duration(horizon))
 
     def naive_mean(self) -> Estimate:
         """Return the mean tenure of those who left, which counts only those who have gone already.
@@ -166,7 +157,7 @@ class Curve:
 
         Returns:
             A number of periods; words: share, of those who have not left; case: "nobody left", "all left"
-            (then it is no naive figure) or none.
+            (it is then the true mean) or none.
         """
         events, k = self.counts.events[0], self.counts.periods
         left = self.events
@@ -184,10 +175,12 @@ class Curve:
     def _duration(self, periods: int) -> Estimate:
         return counted(periods, unit=f"{self.period}s")
 
-    def _estimate(self, ends: Sequence[float], unit: str, **words: Estimate) -> Estimate:
-        value, low, high = ends
+    def _estimate(
+        self, row: Mapping[Any, Any] | pd.Series, column: str, unit: str, **words: Estimate
+    ) -> Estimate:
         sample = None if self.name == "everybody" else self.name
-        return Estimate(value, low, high, self.n, "customer", unit, self.level, sample=sample, words=words)
+        about = {"n": self.n, "of": "customer", "unit": unit, "level": self.level, "sample": sample}
+        return from_row(row, column, **about, words=words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,10 +226,6 @@ class SurvivalCurves:
         counts = self.counts.only(self.counts.groups.index(name))
         return Curve(name, rows.reset_index(drop=True), counts, self.period, self.level)
 
-    def fitter(self, name: str) -> KaplanMeierFitter:
-        """Return lifelines' fitter of a group, to go on in its own words."""
-        return self.fitters[name]
-
     def cumulative_hazard(self, name: str) -> NelsonAalenFitter:
         """Return lifelines' Nelson-Aalen fitter of a group: the sum over periods of events over at risk.
 
@@ -258,27 +247,20 @@ class SurvivalCurves:
     def overview(self, horizon: int) -> Table:
         """Return how long each group stays, the longest first.
 
-        Args:
-            horizon: Periods within which the mean is taken, at most.
-
         Returns:
-            A row for each group: `group`, `customers`, `left`, `median` and `mean` with their intervals.
+            A row for each group: `group`, `customers`, `left`, `median` and `mean` (within the horizon, at
+            most) with their intervals.
         """
         mean = self.restricted_mean(horizon)
         medians = [self.group(name).median() for name in self.counts.groups]
-        frame = pd.DataFrame(
-            {
-                "group": self.counts.groups,
-                "customers": self.groups["n"],
-                "left": self.groups["events"],
-                "median": [one.value for one in medians],
-                "median_low": [one.low for one in medians],
-                "median_high": [one.high for one in medians],
-                **{name: mean.table.frame[name] for name in ("mean", "mean_low", "mean_high")},
-            }
-        ).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
-        units = {"median": f"{self.period}s", "mean": f"{self.period}s"}
-        units |= {"customers": "count", "left": "count"}
+        ends = zip(*((one.value, one.low, one.high) for one in medians), strict=True)
+        frame = self.groups.rename(columns={"n": "customers", "events": "left"})[
+            ["group", "customers", "left"]
+        ]
+        frame = frame.assign(**interval("median", *ends)).join(mean.table.frame.filter(regex="^mean"))
+        frame = frame.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+        units = dict.fromkeys(("median", "mean"), f"{self.period}s")
+        units |= dict.fromkeys(("customers", "left"), "count")
         note = f"The mean is within {mean.horizon} {self.period}s; a value without a number was not reached."
         return Table(frame, units, (note, *mean.notes))
 
@@ -303,12 +285,6 @@ def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.
     With late entrants the curve is right if those who enter late are like those of the same age who are
     already there.
 
-    Args:
-        life: A life table (see the head of `tenure.stats.lifetable`).
-
-    Returns:
-        The curves of the groups and of everybody, with values at given periods, medians and means.
-
     Raises:
         InputError: The life table, `period` or `level` is not as it should be.
 
@@ -332,15 +308,8 @@ def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.
     table, fitters = _curves(counts, level)
     units = {"period": f"{period}s", "survival": "percent", "standard_error": "points"}
     units |= dict.fromkeys(("at_risk", "events", "censored"), "count")
-    return SurvivalCurves(
-        table=Table(table, units, late_start_notes(counts)),
-        groups=group_table(counts),
-        counts=counts,
-        fitters=fitters,
-        period=period,
-        level=level,
-        notes=late_start_notes(counts),
-    )
+    notes = late_start_notes(counts)
+    return SurvivalCurves(Table(table, units), group_table(counts), counts, fitters, period, level, notes)
 
 
 def _fit(fitter: Any, counts: Counts, row: int) -> Any:
@@ -374,7 +343,7 @@ def _curves(counts: Counts, level: float) -> tuple[pd.DataFrame, dict[str, Kapla
         "survival_low": low,
         "survival_high": high,
     }
-    start = dict.fromkeys(columns, 0.0) | {"survival": 1.0, "survival_low": 1.0, "survival_high": 1.0}
+    start = dict.fromkeys(columns, 0.0) | interval("survival", 1.0, 1.0, 1.0)
     return long_table(counts, columns, start=start), fitters
 
 
@@ -416,8 +385,8 @@ class RestrictedMean:
         """Compare all pairs of groups.
 
         Returns:
-            A row for each pair: `group`, `against`, `difference` (periods more in the group than in that it
-            is compared with), `standard_error`, `difference_low`, `difference_high`, `p` (normal),
+            A row for each pair: `group`, `against`, `difference` (how many periods more than the group that
+            it is compared with), `standard_error`, `difference_low`, `difference_high`, `p` (normal),
             `p_adjusted` (Holm). A group in which nobody left adds to the error as far as its exact lower
             limit lies below its mean.
         """
@@ -440,9 +409,8 @@ class RestrictedMean:
             "p": p,
             "p_adjusted": holm(p),
         }
-        unit = f"{self.period}s"
-        units = {"difference": unit, "standard_error": unit, "p": "p", "p_adjusted": "p"}
-        return Table(pd.DataFrame(columns), units)
+        units = dict.fromkeys(("difference", "standard_error"), f"{self.period}s")
+        return Table(pd.DataFrame(columns), units | {"p": "p", "p_adjusted": "p"})
 
     def widest_difference(self) -> Estimate:
         """Return how much longer customers stay in the group that stays longest than in the shortest.
@@ -508,19 +476,13 @@ def restricted_mean(
 
     The area under the step function S from 0 to the horizon h, that is S(0) + S(1) + ... + S(h - 1). Its
     variance is the sum over periods j < h of A_j^2 d_j / (n_j (n_j - d_j)), A_j being the area from j to h
-    (Uno et al. 2014; R package survRM2).
+    (Uno et al. 2014; R package survRM2). Where nobody left, there is no standard error, and the lower limit
+    is the exact one of the survival curve.
 
-    What it means: since S drops at the *end* of the period in which somebody leaves, this is the mean
-    number of periods *begun*, the periods paid for where payment is in advance. Integer days with the
-    event on the day itself are the usual restricted mean. For stays measured continuously and rounded up
-    to whole months it is about half a month too long for each who leaves.
-
-    Args:
-        horizon: Whole periods from 1 up.
-
-    Returns:
-        A mean for each group, with differences between groups. Where nobody left, there is no standard
-        error, and the lower limit is the exact one of the survival curve.
+    Since S drops at the *end* of the period in which somebody leaves, this is the mean number of periods
+    *begun*, the periods paid for where payment is in advance. Integer days with the event on the day itself
+    are the usual restricted mean. For stays measured continuously and rounded up to whole months it is about
+    half a month too long for each customer who leaves.
 
     Raises:
         InputError: The life table, `horizon` or `level` is not as it should be.
@@ -550,34 +512,23 @@ def _restricted_mean(counts: Counts, horizon: int, period: str, level: float) ->
 
 
 def _restricted_means(counts: Counts, horizon: int, level: float) -> pd.DataFrame:
-    value, variance = _area(counts, horizon)
+    curve = np.ones((len(counts.groups), horizon))
+    observed = product_limit(counts)
+    for k in range(1, horizon):
+        curve[:, k] = observed[:, min(k, observed.shape[1]) - 1]
+    short = (counts.last < horizon - 1) & (observed[:, -1] > 0)
+    right = np.where(short[:, None], np.nan, curve)[:, ::-1].cumsum(axis=1)[:, ::-1]
+    terms = np.nan_to_num(greenwood(counts))[:, : horizon - 1]
+    value, variance = right[:, 0], (right[:, 1 : 1 + terms.shape[1]] ** 2 * terms).sum(axis=1)
+
     events = counts.events[:, : horizon - 1].sum(axis=1)
     error = np.where(events > 0, np.sqrt(variance), np.nan)
     half = z_value(level) * error
-    low, high = np.maximum(value - half, 1), np.minimum(value + half, horizon)
+    early = np.where(counts.at_risk > 0, counts.at_risk, np.inf)[:, : max(horizon - 1, 1)].min(axis=1)
+    exact = 1 + (horizon - 1) * ((1 - level) / 2) ** (1 / early)
     untouched = (events == 0) & ~np.isnan(value)
-    if untouched.any():
-        early = np.where(counts.at_risk > 0, counts.at_risk, np.inf)[:, : max(horizon - 1, 1)].min(axis=1)
-        exact = 1 + (horizon - 1) * ((1 - level) / 2) ** (1 / early)
-        low, high = np.where(untouched, exact, low), np.where(untouched, horizon, high)
+    low = np.where(untouched, exact, np.maximum(value - half, 1))
+    high = np.where(untouched, horizon, np.minimum(value + half, horizon))
     columns = {"mean": value, "standard_error": error, "mean_low": low, "mean_high": high}
     n = group_table(counts)["n"]
     return pd.DataFrame({"group": counts.groups, "n": n, "events": events.astype("int64"), **columns})
-
-
-def _curve_to(counts: Counts, hazards: Array, horizon: int) -> Array:
-    """S(0), ..., S(horizon - 1) from hazards; NaN for a group not watched that long, unless all have left."""
-    width = max(horizon - 1, hazards.shape[1])
-    padded = np.zeros((len(hazards), width))
-    padded[:, : hazards.shape[1]] = hazards
-    curve = np.hstack([np.ones((len(hazards), 1)), np.cumprod(1 - padded, axis=1)])[:, :horizon]
-    short = (counts.last < horizon - 1) & (product_limit(counts)[:, -1] > 0)
-    return np.where(short[:, None], np.nan, curve)
-
-
-def _area(counts: Counts, horizon: int) -> tuple[Array, Array]:
-    """The restricted mean and its variance, each of shape (groups,)."""
-    curve = _curve_to(counts, hazards(counts), horizon)
-    right = curve[:, ::-1].cumsum(axis=1)[:, ::-1]
-    terms = np.nan_to_num(greenwood(counts))[:, : horizon - 1]
-    return right[:, 0], (right[:, 1 : 1 + terms.shape[1]] ** 2 * terms).sum(axis=1)
