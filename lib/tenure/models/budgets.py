@@ -158,7 +158,8 @@ def retention_budget(
         )
     rows, terms, last = known_rows(fit, intake), payments.terms, max(renewals)
     found = []
-    for (group, length), part in rows.groupby(["model_group", "interval"]):
+    for key, part in rows.groupby(["model_group", "interval"]):
+        group, length = map(str, key)
         named = part.drop(columns="group").rename(columns={"model_group": "group"})
         cells, place = numbered(named, fit.cells)
         weight, placed = np.bincount(place, part["customers"].to_numpy(dtype=float)), fit.place(cells)

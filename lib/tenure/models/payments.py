@@ -154,7 +154,8 @@ def payments_by_tenure(
         fees=(margin - terms.contribution(whole["gross"], 0.0, whole["charges"])) / out,
     )
     rows = []
-    for (group, length), part in table.groupby(keys):
+    for key, part in table.groupby(keys):
+        group, length = map(str, key)
         mine = begun[(begun["group"] == group) & (begun["interval"] == length)]
         rows.append(_by_tenure(part, mine, smallest, precision).assign(group=group, interval=length))
     columns = [*keys, "tenure", "customers", "revenue", "margin", "relative_error"]

@@ -34,7 +34,7 @@ from scipy import special
 from tenure.errors import InputError, NotApplicable
 from tenure.models.retention_choice import Backtest, against
 from tenure.models.spend import correlation
-from tenure.result import Estimate, Table, interval
+from tenure.result import Estimate, Table, from_ends, interval
 from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array, check_level, spelled, z_value
 from tenure.stats.newton import derivatives, minimize
@@ -115,7 +115,7 @@ class Purchasing:
         low, high = log_limits(value, np.sqrt(max(slope @ self.covariance @ slope, 0.0)), self.level)
         words = {"alive": Estimate(float(self.probability_alive(counts) @ n / n.sum()), unit="percent")}
         ends = (float(end[0]) for end in (value, low, high))
-        return Estimate(*ends, int(n.sum()), "customer", unit, self.level, words=words)
+        return from_ends(ends, n=int(n.sum()), of="customer", unit=unit, level=self.level, words=words)
 
     def backtest(self, test: pd.DataFrame, time: float, *, most: int = 7) -> Backtest:
         """Compare a customer's purchases predicted and made, by how often customers had bought before.
@@ -428,9 +428,11 @@ class Model(NamedTuple):
 
 
 def _bg(name: str, modified: bool) -> Model:
-    functions = (partial(function, modified=modified) for function in (_bg_terms, _bg_expected, _bg_new))
-    starts = (0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)
-    return Model(name, ("r", "alpha", "a", "b"), *functions, starts, (1,))
+    return Model(
+        name, ("r", "alpha", "a", "b"), partial(_bg_terms, modified=modified),
+        partial(_bg_expected, modified=modified), partial(_bg_new, modified=modified),
+        ((0.5, 1.0, 0.8, 2.5), (1.0, 5.0, 0.3, 3.0)), (1,),
+    )  # fmt: skip
 
 
 MODELS: Mapping[str, Model] = {

@@ -17,7 +17,7 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numbered
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
-from tenure.result import NAN, Estimate, Table, interval
+from tenure.result import NAN, Estimate, Table, from_ends, interval
 from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array, chi2_p, validate, z_value
 from tenure.stats.lifetime import discount_weights, residual_lifetime
@@ -330,7 +330,7 @@ class Backtest:
         row, happened = self.total, float(self.total["happened"])
         happened = happened if happened > 0 else NAN
         off = (float(row[f"expected{end}"]) / happened - 1 for end in ("", "_low", "_high"))
-        found = Estimate(*off, n=int(row["n"]), of="customer", unit="percent", level=self.level)
+        found = from_ends(off, n=int(row["n"]), of="customer", unit="percent", level=self.level)
         return found.saying("low" if found.value < 0 else "high")
 
 
@@ -502,17 +502,10 @@ def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms) -> Table:
         low, high = log_limits(np.array([value]), np.sqrt(variance), fit.level)
         tail = later[until + 1] / value if until < size else 0.0
         alone = float(fit.curves(cells, size)[0] @ weight)
-        rows.append(
-            {
-                **key,
-                **interval("value", value, low[0], high[0]),
-                "tail": tail,
-                "tail_from": until + 1,
-                "model": alone,
-            }
-        )
+        rows.append((*key.values(), value, low[0], high[0], tail, until + 1, alone))
+    columns = [*fit.keys, "value", "value_low", "value_high", "tail", "tail_from", "model"]
     units = {"value": "number", "tail": "percent", "tail_from": "count", "model": "number"}
-    return Table(pd.DataFrame(rows), units)
+    return Table(pd.DataFrame(rows, columns=columns), units)
 
 
 def _continued(fit: Retention, cells: Cells, seen: Array, size: int, theta: Array) -> Array:

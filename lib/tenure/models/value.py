@@ -26,7 +26,7 @@ from tenure.models.payments import Payments
 from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
-from tenure.result import NAN, Estimate, Table, from_row, interval
+from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
 from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import Array, spelled, z_value
 from tenure.stats.lifetime import residual_lifetime
@@ -409,8 +409,8 @@ class UsualFormula:
         sign = 1 if said > right.value else -1
         size, *ends = (sign * (said - end) for end in (right.value, right.low, right.high))
         share = Estimate(size / right.value if right.value else NAN, unit="percent")
-        return Estimate(
-            size, *sorted(ends), n=right.n, of="new customer", unit=right.unit, level=right.level,
+        return from_ends(
+            (size, *sorted(ends)), n=right.n, of="new customer", unit=right.unit, level=right.level,
             case="high" if sign > 0 else "low" if said <= right.value else "", words={"share": share},
         )  # fmt: skip
 

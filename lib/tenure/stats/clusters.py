@@ -194,8 +194,8 @@ def clarity(z: Array, size: int, family: str, k: int, seed: int) -> float:
     _values, vectors = np.linalg.eigh(np.cov(unit.T))
     y = unit @ vectors[:, ::-1][:, :size]
     groups = pd.DataFrame(y).groupby(fit(family, k, y, seed, starts=4).predict(y))
-    between, total = float((groups.mean() ** 2).sum(axis=1) @ groups.size()), float((y**2).sum())
-    return between / total if total > 0 else 0.0
+    between = groups.size().to_numpy() @ (groups.mean().to_numpy() ** 2).sum(axis=1)
+    return float(between / (y**2).sum()) if y.any() else 0.0
 
 
 def nulls(z: Array, size: int, family: str, k: int, draws: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ class CumulativeIncidence:
         rows, last = self.everybody.table.frame, int(self.counts.last.max())
         n = int((self.counts.events + self.counts.censored).sum())
         words = {"horizon": counted(min(horizon, last), unit=f"{self.period}s")}
-        about = {"n": n, "of": "customer", "unit": "percent"}
+        about: dict[str, Any] = {"n": n, "of": "customer", "unit": "percent"}
         ends = rows[rows["period"] == min(horizon, last)].to_dict("records")
         shares = {str(row["cause"]): from_row(row, "incidence", level=self.level, **about) for row in ends}
         left = {name: events.sum() for name, events in self.counts.causes.items()}

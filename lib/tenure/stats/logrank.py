@@ -96,10 +96,10 @@ def log_rank(life: pd.DataFrame, *, cause: str | None = None, strata: str | None
     table = pd.DataFrame({"group": names, "n": n.astype("int64")})
     table["observed"] = sum(d.sum(axis=1) for _, d in slices).astype("int64")
     table["expected"] = sum(_expected(at_risk, d).sum(axis=1) for at_risk, d in slices)
-    table["ratio"] = ratio(table["observed"], table["expected"])
+    table["ratio"] = table["observed"] / table["expected"].where(table["expected"] > 0)
     units = {"n": "count", "observed": "count", "expected": "number", "ratio": "ratio"}
-    pairs = Table(compared, {"chi2": "number", "p": "p", "p_adjusted": "p"})
-    return LogRank(chi2, df, chi2_p(chi2, df), Table(table, units), pairs)
+    told = Table(compared, {"chi2": "number", "p": "p", "p_adjusted": "p"})
+    return LogRank(chi2, df, chi2_p(chi2, df), Table(table, units), told)
 
 
 def _lifelines(at_risk: Array, events: Array) -> tuple[float, int]:

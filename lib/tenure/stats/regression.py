@@ -144,8 +144,8 @@ class HazardRatios:
         events = np.concatenate([part.events.sum(axis=1) for part in self._sets])
         g = _time_scale(self._frame, times, events, transform)
         g = g - np.average(g, weights=events)
-        beta = pd.DataFrame([(column.covariate, column.level) for column in self._columns], columns=_KEYS)
-        beta = beta.merge(self.table.frame, on=_KEYS, how="left")["coefficient"].to_numpy(float)
+        named = pd.DataFrame([(column.covariate, column.level) for column in self._columns], columns=_KEYS)
+        beta = named.merge(self.table.frame, on=_KEYS, how="left")["coefficient"].to_numpy(float)
         finite = ~np.isnan(beta)
         scores, informations = [], []
         for part in self._sets:
@@ -245,14 +245,9 @@ class HazardRatios:
         rows = pd.concat([part.reset_index()[_KEYS] for part in shown]).drop_duplicates()
         rows = rows.sort_values("covariate", key=lambda names: names.map(covariates.index), kind="stable")
         now, then = (part.reindex(pd.MultiIndex.from_frame(rows)) for part in shown)
-        names = ("early", "late")
-        parts = [
-            part.filter(like="hazard_ratio").rename(
-                columns=lambda name, new=new: name.replace("hazard_ratio", new)
-            )
-            for new, part in zip(names, (now, then), strict=True)
-        ]
-        result = pd.concat(parts, axis="columns")
+        names, result = ("early", "late"), pd.DataFrame(index=now.index)
+        for name, part in zip(names, (now, then), strict=True):
+            result[[f"{name}{end}" for end in _ENDS]] = part[[f"hazard_ratio{end}" for end in _ENDS]]
         change = then["coefficient"] - now["coefficient"]
         error = np.hypot(now["standard_error"], then["standard_error"])
         for end, sign in _ENDS.items():
