@@ -34,6 +34,26 @@ def minor_exponent(currency: str) -> int:
     return EXPONENTS.get(currency, 2)
 
 
+def minor_units(currency: str) -> int:
+    """Return the minor units of one of a currency; 1 without a currency: amounts stay as they are.
+
+    Example:
+        >>> minor_units("EUR"), minor_units("JPY"), minor_units("")
+        (100, 1, 1)
+    """
+    return 10 ** minor_exponent(currency) if currency else 1
+
+
+def unit_of(currency: str) -> str:
+    """Return the unit of amounts: money or, without a currency, plain numbers.
+
+    Example:
+        >>> unit_of("EUR"), unit_of("")
+        ('money:EUR', 'number')
+    """
+    return f"money:{currency}" if currency else "number"
+
+
 def factor(rate: float, source: str, target: str) -> float:
     """Return minor units of the target currency for one minor unit of the source.
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,16 +18,10 @@ from tenure.stats.comparison import sequence_half_width
 from tenure.stats.lifetable import Array, check_level, z_value
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """What is believed of a difference.
+class Posterior(NamedTuple):
+    """What is believed of a difference: its mean and standard deviation, and the chance that it is above 0.
 
-    Attributes:
-        mean: Its mean.
-        sd: Its standard deviation.
-        chance: The probability that it is above 0.
-        loss_ship: What shipping loses on average: E[max(-difference, 0)].
-        loss_keep: What keeping loses on average: E[max(difference, 0)].
+    `loss_ship` is what shipping loses on average, E[max(-difference, 0)]; `loss_keep` E[max(difference, 0)].
     """
 
     mean: float
@@ -43,11 +37,8 @@ def posterior(
     """Return the posterior of a difference with a normal likelihood and prior.
 
     With d the mean and s the standard deviation of the posterior, z = d/s: the chance is Phi(z) and the
-    expected losses are s phi(z) + d Phi(z) of keeping and s phi(z) - d Phi(-z) of shipping.
-
-    Args:
-        prior_mean: The prior's mean.
-        prior_sd: The prior's standard deviation; infinite for a flat prior.
+    expected losses are s phi(z) + d Phi(z) of keeping and s phi(z) - d Phi(-z) of shipping. An infinite
+    `prior_sd` is a flat prior.
 
     Example:
         >>> found = posterior(0.040816, 0.147253)
@@ -67,14 +58,9 @@ def posterior(
 
 
 def chance_to_be_best(means: Array, errors: Array) -> Array:
-    """Return each arm's probability to have the largest mean, the arms being independent and normal.
+    """Return each arm's probability of the largest mean, by Gauss-Hermite quadrature.
 
-    Args:
-        means: Means, shape (arms,).
-        errors: Standard errors, shape (arms,).
-
-    Returns:
-        Probabilities that sum to 1, by Gauss-Hermite quadrature.
+    The arms are independent and normal; means and standard errors have the shape (arms,).
 
     Example:
         >>> chance_to_be_best(np.array([0.0, 0.0]), np.array([1.0, 1.0])).round(3).tolist()
@@ -98,31 +84,27 @@ class Decision:
     """Whether to ship, to keep or to keep running.
 
     Attributes:
-        variant: The variant to ship, or the one that comes nearest to it.
+        variant: The variant to ship, or the one that is nearest to it.
         case: Why: "ship" (its interval lies above no difference), "keep running" (the data allow for a gain
             worth a change, and for none), and for keeping the control "too small" (even the top of the
             interval is less than a change is worth) or "unlikely" (a gain worth a change is not to be
             expected, and making sure costs more than it is worth).
-        table: A row a variant other than the control: `variant`, `difference` (of a visitor's value) with its
-            interval, `chance` (to be better than the control), `chance_worthwhile` (by what is worth a
+        table: A row per variant other than the control: `variant`, `difference` (of a visitor's value) with
+            its interval, `chance` (of being better than the control), `chance_worthwhile` (by what is worth a
             change), `loss_ship` and `loss_keep` (expected, over all visitors of the planning horizon),
             `waiting` (what waiting brings over them, net), `more` (units to wait for), `needed` (further
-            units until the interval would leave 0 if the difference stays as it is) and `case`.
+            units until the interval would exclude 0 if the difference stays as it is) and `verdict`.
         worthwhile: The smallest difference of a visitor's value that is worth a change.
-        visitors: Those of the planning horizon.
         n: Units of the experiment.
         level: The level at which the intervals hold together.
-        always_valid: Whether they hold at any number of looks.
     """
 
     variant: str
     case: Case
     table: Table
     worthwhile: Estimate
-    visitors: float
     n: int
     level: float
-    always_valid: bool
 
     @property
     def verdict(self) -> str:
@@ -184,7 +166,7 @@ def decide(
     Args:
         differences: Columns `variant`, `difference`, `standard_error` (of a visitor's value).
         control_value: A visitor's value under the control.
-        visitors: Visitors of the planning horizon, V.
+        visitors: V.
         n: Units of the experiment so far.
         smallest_lift: w as a share of the control's value.
         planned_n: Units at which the intervals should be tightest, if looked at early; None: one look.
@@ -201,7 +183,7 @@ def decide(
     check_level(level)
     if smallest_lift < 0 or not visitors > 0:
         raise InputError(
-            f"`smallest_lift` must be from 0 up and `visitors` above 0; they are {smallest_lift!r} and "
+            f"`smallest_lift` must be at least 0 and `visitors` above 0; they are {smallest_lift!r} and "
             f"{visitors!r}."
         )
     known = differences.dropna(subset=["difference", "standard_error"])
@@ -217,8 +199,9 @@ def decide(
     for variant, difference, error in zip(
         known["variant"], known["difference"], known["standard_error"], strict=True
     ):
-        looks = None if planned_n is None else float(sequence_half_width(error**2 * n, n, planned_n, each))
-        half = z_value(each) * error if looks is None else looks
+        half = z_value(each) * error
+        if planned_n is not None:
+            half = float(sequence_half_width(error**2 * n, n, planned_n, each))
         belief, net = posterior(difference, error), posterior(difference - worthwhile, error)
         waiting, more = _waiting(net, visitors, n)
         case = "keep running"
@@ -229,23 +212,12 @@ def decide(
         elif net.mean <= 0 and waiting <= 0:
             case = "unlikely"
         needed = n * max((half / difference) ** 2 - 1, 0) if difference > 0 else NAN
-        rows.append(
-            {
-                "variant": str(variant),
-                "difference": float(difference),
-                "difference_low": float(difference - half),
-                "difference_high": float(difference + half),
-                "chance": belief.chance,
-                "chance_worthwhile": net.chance,
-                "loss_ship": belief.loss_ship * visitors,
-                "loss_keep": belief.loss_keep * visitors,
-                "waiting": waiting,
-                "more": more,
-                "needed": needed,
-                "verdict": _VERDICTS.get(case, case),
-                "case": case,
-            }
-        )
+        found = {"difference": difference, "difference_low": difference - half}
+        found |= {"difference_high": difference + half, "chance": belief.chance}
+        found |= {"chance_worthwhile": net.chance, "loss_ship": belief.loss_ship * visitors}
+        found |= {"loss_keep": belief.loss_keep * visitors, "waiting": waiting, "more": more}
+        verdict = {"needed": needed, "verdict": _VERDICTS.get(case, case), "case": case}
+        rows.append({"variant": str(variant)} | found | verdict)
     table = pd.DataFrame(rows)
     rank = table["case"].map({"ship": 2, "keep running": 1}).fillna(0)
     order = table.assign(rank=rank).sort_values(["rank", "difference"], ascending=False, kind="stable")
@@ -256,10 +228,8 @@ def decide(
         case=order["case"].iloc[0],
         table=Table(table.drop(columns="case"), units | dict.fromkeys(("more", "needed"), "count")),
         worthwhile=Estimate(float(worthwhile), unit=unit, exact=True),
-        visitors=visitors,
         n=int(n),
         level=level,
-        always_valid=planned_n is not None,
     )
 
 

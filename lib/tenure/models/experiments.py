@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
 from tenure.errors import InputError
-from tenure.result import Table
+from tenure.result import NAN, Table
 from tenure.stats.comparison import Comparison
 from tenure.stats.lifetable import Array, chi2_p, holm, spelled
 
 SRM_ALPHA = 0.001
 
 
-@dataclass(frozen=True, eq=False)
-class SampleRatio:
-    """A test of whether units were split as planned.
+class SampleRatio(NamedTuple):
+    """A test of whether units were split as planned: Pearson's statistic and its p-value.
 
-    Attributes:
-        chi2: Pearson's statistic.
-        df: Its degrees of freedom.
-        p: Its p-value.
-        table: A row a variant: `variant`, `n`, `expected`, `share`, `planned`.
+    The table has a row per variant: `variant`, `n`, `share`, `planned`.
     """
 
     chi2: float
-    df: int
     p: float
     table: pd.DataFrame
 
-    def mismatch(self, alpha: float = SRM_ALPHA) -> bool:
-        """Whether the split is not what was planned."""
-        return bool(self.p < alpha)
 
-
-def planned_shares(variants: Sequence[str], planned: Mapping[str, float] | Sequence[float] = ()) -> Array:
+def _planned_shares(variants: Sequence[str], planned: Mapping[str, float] | Sequence[float] = ()) -> Array:
     """Return the planned share of each variant; equal ones where none are given.
 
     Raises:
         InputError: The plan does not fit the variants or has a share that is not positive.
 
     Example:
-        >>> planned_shares(["a", "b"], {"a": 3, "b": 1}).tolist()
+        >>> _planned_shares(["a", "b"], {"a": 3, "b": 1}).tolist()
         [0.75, 0.25]
     """
     if not planned:
@@ -67,24 +57,16 @@ def planned_shares(variants: Sequence[str], planned: Mapping[str, float] | Seque
     return values / values.sum()
 
 
-def sample_ratio(
-    counts: pd.DataFrame,
-    planned: Mapping[str, float] | Sequence[float] = (),
-    *,
-    correction: bool = False,
-) -> SampleRatio:
+def sample_ratio(counts: pd.DataFrame, planned: Mapping[str, float] | Sequence[float] = ()) -> SampleRatio:
     """Test whether units were split over the variants as planned.
 
-    Pearson's chi-squared against the planned shares. A split that is not as planned means that units
-    were lost or added in some arms, and then no comparison can be trusted, however large.
+    Pearson's chi-squared against the planned shares; NaN where there is only one variant or no unit. A split
+    that is not as planned means that units were lost or added in some arms, and then no comparison can be
+    trusted, however large.
 
     Args:
         counts: Columns `variant` and `n`.
         planned: Shares or weights by variant, or in the order of `counts`; empty for an even split.
-        correction: Take half a unit off each deviation (Yates), for two arms.
-
-    Returns:
-        The test; chi-squared is NaN where there is only one variant or no unit.
 
     Raises:
         InputError: The plan does not fit the variants.
@@ -94,17 +76,13 @@ def sample_ratio(
         0.000802
     """
     names, n = counts["variant"].astype(str).tolist(), counts["n"].to_numpy(dtype=float)
-    shares = planned_shares(names, planned)
+    shares = _planned_shares(names, planned)
     expected = n.sum() * shares
-    away = np.abs(n - expected)
-    away = np.maximum(away - 0.5, 0) if correction else away
     known = len(n) > 1 and n.sum() > 0
-    chi2, df = (float((away**2 / expected).sum()), len(n) - 1) if known else (float("nan"), 0)
+    chi2 = float(((n - expected) ** 2 / expected).sum()) if known else NAN
     share = n / n.sum() if n.sum() else np.full(len(n), np.nan)
-    table = pd.DataFrame(
-        {"variant": names, "n": n.astype(int), "expected": expected, "share": share, "planned": shares}
-    )
-    return SampleRatio(chi2=chi2, df=df, p=chi2_p(chi2, df), table=table)
+    table = pd.DataFrame({"variant": names, "n": n.astype(int), "share": share, "planned": shares})
+    return SampleRatio(chi2, chi2_p(chi2, len(n) - 1), table)
 
 
 def sample_ratio_by_segment(
@@ -116,19 +94,11 @@ def sample_ratio_by_segment(
         counts: Columns `variant`, `n` and the segment.
 
     Returns:
-        A row a value: `segment`, `value`, `n`, `chi2`, `p`, `p_adjusted`.
+        A row per value: `value`, `p`, `p_adjusted`.
     """
     wide = counts.pivot_table(index=segment, columns="variant", values="n", aggfunc="sum", fill_value=0)
     tests = [sample_ratio(row.rename("n").reset_index(), planned) for _, row in wide.iterrows()]
-    table = pd.DataFrame(
-        {
-            "segment": segment,
-            "value": wide.index.astype(str),
-            "n": wide.sum(axis=1).astype(int).to_numpy(),
-            "chi2": [test.chi2 for test in tests],
-            "p": [test.p for test in tests],
-        }
-    )
+    table = pd.DataFrame({"value": wide.index.astype(str), "p": [test.p for test in tests]})
     return table.assign(p_adjusted=holm(table["p"].to_numpy()))
 
 
@@ -144,15 +114,12 @@ def sequential_sample_ratio(
     (Lindon & Malek 2022, "Anytime-valid inference for multinomial count data").
 
     Args:
-        counts: A row a look, such as a day, a column a variant: units that came since the last look.
+        counts: A row per look, such as a day, a column per variant: units that came since the last look.
         planned: Shares or weights in the order of the columns; empty for an even split.
         concentration: k: the larger, the smaller the deviations that are looked for.
 
     Returns:
-        A row a look: `n` (so far), `log_bayes_factor`, `p` (the smallest so far, valid at any time).
-
-    Raises:
-        InputError: The plan does not fit.
+        A row per look: `n` (so far), `log_bayes_factor`, `p` (the smallest so far, valid at any time).
 
     Example:
         >>> looks = np.array([[100, 100], [300, 420]])
@@ -160,7 +127,7 @@ def sequential_sample_ratio(
         [1.0, 0.0027]
     """
     values = np.asarray(counts, dtype=float)
-    shares = planned_shares([str(i) for i in range(values.shape[1])], list(planned))
+    shares = _planned_shares([str(i) for i in range(values.shape[1])], list(planned))
     so_far, a = values.cumsum(axis=0), concentration * shares
     n = so_far.sum(axis=1)
     log_b = special.gammaln(a.sum()) - special.gammaln(a.sum() + n)
@@ -177,7 +144,7 @@ def side_by_side(compared: Mapping[str, Comparison], order: Iterable[str]) -> Ta
         order: The variants in the order they are shown.
 
     Returns:
-        A row a variant and measure: `variant`, `measure`, `control`, `value`, `difference` and `lift` with
+        A row per variant and measure: `variant`, `measure`, `control`, `value`, `difference` and `lift` with
         their intervals, `p`, `p_adjusted`.
     """
     parts = [one.table.frame.assign(measure=name.replace("_", " ")) for name, one in compared.items()]

@@ -1,11 +1,11 @@
 """Whether an experiment can be believed at all: checked before any effect is looked at.
 
-`facts` is what `tenure.measures.experiments.integrity` gives: a row a variant.
+`facts` is what `tenure.measures.experiments.integrity` gives: a row per variant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ class Integrity:
     """The checks of an experiment.
 
     Attributes:
-        table: A row a check: `check`, `result` ("passed", "look" or "failed"), `what` (what was found, in a
+        table: A row per check: `check`, `result` ("passed", "look" or "failed"), `what` (what was found, in a
             sentence) and `p` (NaN where there is no test).
         failed: The sentences of failed checks: no effect should be believed.
     """
@@ -43,11 +43,7 @@ class Integrity:
 
 
 def choose_experiment(listed: Sequence[str], experiment: str = "") -> str:
-    """Return the experiment asked for, or the latest where none is named.
-
-    Args:
-        listed: The experiments there are, the latest first.
-        experiment: The one asked for; empty for the latest.
+    """Return the experiment asked for or, where none is named, the first of those there are: the latest.
 
     Raises:
         NotApplicable: There is none.
@@ -126,11 +122,6 @@ def variant_prices(facts: pd.DataFrame) -> dict[str, int]:
 def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, float]) -> None:
     """Refuse an experiment that cannot be compared: no control, one arm, a misspelt variant.
 
-    Args:
-        facts: A row a variant.
-        control: The control.
-        planned: The planned split; empty for an even one.
-
     Raises:
         InputError: The control or the plan names a variant that has no units, or units are in a variant
             that the plan does not name.
@@ -177,10 +168,9 @@ def check_integrity(
     planned: Mapping[str, float] | None = None,
     segments: Sequence[str] = (),
 ) -> Integrity:
-    """Check the split, the assignments, the prices charged and the time before, in this order.
+    """Check the split, the assignments, the time before and the prices charged, in this order.
 
     Args:
-        facts: A row a variant.
         daily: What `measures.experiments.daily_counts` gives.
         moments: Sums by variant and `segments`, with the columns pre_revenue and observed_days.
         control: The control.
@@ -194,8 +184,11 @@ def check_integrity(
         *_money_checks(facts),
     ]
     table = pd.DataFrame(rows, columns=["check", "result", "what", "p"])
-    failed = table.loc[table["result"] == "failed", "what"]
-    return Integrity(Table(table, {"p": "p"}), tuple(failed))
+    return Integrity(Table(table, {"p": "p"}), tuple(table.loc[table["result"] == "failed", "what"]))
+
+
+def _check(name: str, what: str, failed: object = False, look: object = False, p: float = NAN) -> Check:
+    return name, "failed" if failed else "look" if look else "passed", what, p
 
 
 def _split_checks(
@@ -204,93 +197,75 @@ def _split_checks(
     moments: pd.DataFrame,
     planned: dict[str, float],
     segments: Sequence[str],
-) -> list[Check]:
+) -> Iterator[Check]:
     counts = facts.rename(columns={"units": "n"})[["variant", "n"]]
     names = counts["variant"].tolist()
     ratio = sample_ratio(counts, planned)
-    away = (ratio.table["share"] - ratio.table["planned"]).abs().to_numpy()
+    away = (ratio.table["share"] - ratio.table["planned"]).abs().fillna(0)
     at = ratio.table.iloc[int(away.argmax())]
     off = f"{at['variant']} has {at['share']:.2%} of units where {at['planned']:.2%} were planned."
+    yield _check("sample ratio", off, ratio.p < SRM_ALPHA, p=ratio.p)
     wide = daily.pivot_table(index="day", columns="variant", values="n", fill_value=0)
     wide = wide.reindex(columns=names, fill_value=0)
-    running = sequential_sample_ratio(wide.to_numpy(), ratio.table["planned"].tolist())
-    out = running.index[running["p"] <= SRM_ALPHA]
-    late = (
-        "On no day of the experiment was the split out of line."
-        if not len(out)
-        else f"The split was out of line from day {out[0] + 1} of the experiment on."
-    )
-    rows: list[Check] = [
-        ("sample ratio", _failed(ratio.mismatch()), off, ratio.p),
-        ("sample ratio on any day", _failed(len(out)), late, float(running["p"].min())),
-    ]
+    running = sequential_sample_ratio(wide.to_numpy(), ratio.table["planned"].tolist())["p"]
+    out = running.index[running <= SRM_ALPHA]
+    late = "On no day of the experiment was the split out of line."
+    if len(out):
+        late = f"The split was out of line from day {out[0] + 1} of the experiment on."
+    yield _check("sample ratio on any day", late, len(out), p=float(running.min()))
     plan = {name: planned.get(name, 1) for name in names} if planned else {}
     for segment in segments:
         split = sample_ratio_by_segment(moments, segment, plan)
         for worst in split.dropna(subset="p_adjusted").nsmallest(1, "p_adjusted").to_dict("records"):
             what = f"Of {len(split)} values, {worst['value']} is furthest from the plan."
             p = float(worst["p_adjusted"])
-            rows.append((f"sample ratio by {segment}", _failed(p < SRM_ALPHA), what, p))
-    return rows
+            yield _check(f"sample ratio by {segment}", what, p < SRM_ALPHA, p=p)
 
 
-def _assignment_checks(facts: pd.DataFrame) -> list[Check]:
+def _assignment_checks(facts: pd.DataFrame) -> Iterator[Check]:
     total = facts.sum(numeric_only=True)
+    total["immature"] = total["units"] - total["ripe"]
+    n = total.map("{:,.0f}".format)
     crossed = total["crossed"] / total["units"]
+    several = f"{n['crossed']} units were put into several variants; they count in their first."
+    yield _check("one variant each", several, crossed > MOST_CROSSED, crossed)
+    again = f"{n['repeated']} units were assigned more than once."
+    yield _check("assigned once", again, look=total["repeated"])
+    shared = f"{n['shared']} units share their customer with another unit."
+    yield _check("one unit per customer", shared, look=total["shared"])
     mischarged = total["charged_otherwise"] / total["converted"] if total["converted"] else 0.0
-    immature = total["units"] - total["ripe"]
-    several = f"{total['crossed']:,.0f} units were put into several variants; they count in their first."
-    again = f"{total['repeated']:,.0f} units were assigned more than once."
-    shared = f"{total['shared']:,.0f} units share their customer with another unit."
-    otherwise = (
-        f"{total['charged_otherwise']:,.0f} of {total['converted']:,.0f} subscribers began at another price "
-        "than the one they were shown."
-    )
-    lately = (
-        f"{immature:,.0f} of {total['units']:,.0f} units were assigned too lately for the whole window; they "
-        "do not count in the effects."
-    )
-    return [
-        ("one variant each", _failed(crossed > MOST_CROSSED, crossed), several, NAN),
-        ("assigned once", _failed(False, total["repeated"]), again, NAN),
-        ("one unit for each customer", _failed(False, total["shared"]), shared, NAN),
-        ("price charged as assigned", _failed(mischarged > MOST_MISCHARGED, mischarged), otherwise, NAN),
-        ("old enough to count", _failed(False, immature), lately, NAN),
-    ]
+    otherwise = f"{n['charged_otherwise']} of {n['converted']} subscribers began at another price"
+    otherwise += " than the one they were shown."
+    yield _check("price charged as assigned", otherwise, mischarged > MOST_MISCHARGED, mischarged)
+    lately = f"{n['immature']} of {n['units']} units were assigned too recently for the whole window; they"
+    yield _check("old enough to count", f"{lately} do not count in the effects.", look=total["immature"])
 
 
-def _before_checks(moments: pd.DataFrame, control: str) -> list[Check]:
+def _before_checks(moments: pd.DataFrame, control: str) -> Iterator[Check]:
     sums = add_up(moments)
-    rows: list[Check] = []
     for measure, name, words in (
         ("pre_revenue", "alike before the experiment", "Revenue before the assignment"),
         ("observed_days", "observed for as long", "The time since the assignment"),
     ):
         if sums[f"q_{measure}"].sum() == 0:
-            what = "No unit paid anything before it was assigned, so there is nothing to compare."
-            rows.append((name, "passed", what, NAN))
+            yield _check(
+                name, "No unit paid anything before it was assigned, so there is nothing to compare."
+            )
             continue
         effects = compare(sums, measure, control=control).table.frame
         p = float(np.nanmin(effects["p_adjusted"].to_numpy(dtype=float), initial=1.0))
-        worst = effects.iloc[int(effects["difference"].abs().fillna(0).to_numpy().argmax())]
+        worst = effects.iloc[int(effects["difference"].abs().fillna(0).argmax())]
         what = f"{words} differs most in {worst['variant']}, by {worst['lift']:+.1%}."
-        rows.append((name, _failed(p < SRM_ALPHA, p < 0.05), what, p))
-    return rows
+        yield _check(name, what, p < SRM_ALPHA, p < 0.05, p)
 
 
-def _money_checks(facts: pd.DataFrame) -> list[Check]:
+def _money_checks(facts: pd.DataFrame) -> Iterator[Check]:
     revenue, refunds = facts["revenue"].sum(), facts["refunds"].sum()
     share = refunds / (revenue + refunds) if revenue + refunds > 0 else 0.0
-    back = f"{share:.1%} of what was charged in the window was given back; revenue is net of it."
+    back = f"{share:.1%} of what was charged in the window was refunded; revenue is net of it."
+    yield _check("refunds", back, look=share > 0.05)
     currencies = sorted({*facts["lowest_currency"].dropna(), *facts["highest_currency"].dropna()} - {""})
-    several = len(currencies) > 1
-    added = f"Amounts of {' and '.join(currencies)} are converted, each at its rate of the last month."
-    alone = f"All amounts are in {currencies[0]}." if currencies else "Nothing was charged."
-    return [
-        ("refunds", _failed(False, share > 0.05), back, NAN),
-        ("one currency", _failed(False, several), added if several else alone, NAN),
-    ]
-
-
-def _failed(failed: object, look: object = False) -> str:
-    return "failed" if failed else "look" if look else "passed"
+    words = f"All amounts are in {currencies[0]}." if currencies else "Nothing was charged."
+    if len(currencies) > 1:
+        words = f"Amounts of {' and '.join(currencies)} are converted, each at its rate of the last month."
+    yield _check("one currency", words, look=len(currencies) > 1)

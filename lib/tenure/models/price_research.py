@@ -15,7 +15,7 @@ from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.pricing import arc_elasticity, normal_draws
-from tenure.money import minor_exponent
+from tenure.money import minor_units, unit_of
 from tenure.result import Estimate, Table
 from tenure.stats.intervals import wilson
 from tenure.stats.lifetable import Array, check_level, spelled, z_value
@@ -26,7 +26,6 @@ SEED = 20260
 
 # --- what people say ---------------------------------------------------------------------------------
 
-
 QUESTIONS = ("too_cheap", "cheap", "expensive", "too_expensive")
 
 
@@ -35,11 +34,11 @@ class PriceMeter:
     """Van Westendorp's price sensitivity meter.
 
     Attributes:
-        points: A row a point: `point` (lowest acceptable, indifference, optimal, highest acceptable price)
+        points: A row per point: `point` (lowest acceptable, indifference, optimal, highest acceptable price)
             and `price` with its interval.
-        curves: A row a price: `price` and the shares who find it `too_cheap`, `cheap` (at least), `expensive`
-            (at least), `too_expensive`.
-        incoherent: The share who answered out of order and are left out, of all who answered.
+        curves: A row per price: `price` and the shares who find it `too_cheap`, `cheap` (at least),
+            `expensive` (at least), `too_expensive`.
+        incoherent: The share who answered out of order and are left out; its word `coherent` counts the rest.
         level: The intervals' level.
     """
 
@@ -73,8 +72,7 @@ def van_westendorp(
     are percentiles of a bootstrap of respondents.
 
     Args:
-        answers: Columns `too_cheap`, `cheap`, `expensive`, `too_expensive` and `n` (respondents who gave
-            these four).
+        answers: A column for each of `QUESTIONS`, and `n` (respondents who gave these four).
 
     Raises:
         InputError: A price is negative or missing.
@@ -90,7 +88,7 @@ def van_westendorp(
         )
     n = answers["n"].to_numpy(dtype=float)
     coherent = (np.diff(values, axis=1) >= 0).all(axis=1)
-    kept, weight = values[coherent] * _minor(currency), n[coherent]
+    kept, weight = values[coherent] * minor_units(currency), n[coherent]
     if weight.sum() < 30:
         raise NotApplicable(
             f"The price meter needs 30 coherent answers or more; there are {weight.sum():.0f}."
@@ -100,43 +98,31 @@ def van_westendorp(
     grid = np.unique(kept)
     below = [np.searchsorted(grid, kept[:, k]) for k in range(4)]
 
-    def shares(w: Array) -> Array:
-        """Shape (4, prices): falling shares for the cheap ones, rising ones for the expensive ones."""
-        lines = []
-        for k in range(4):
-            at = np.bincount(below[k], weights=w, minlength=len(grid))
-            upto = np.cumsum(at)
-            lines.append((w.sum() - upto + at if k < 2 else upto) / w.sum())
-        return np.array(lines)
+    def shares(w: Array) -> dict[str, Array]:
+        """By question, falling shares for the cheap ones and rising ones for the expensive ones."""
+        at = [np.bincount(places, weights=w, minlength=len(grid)) for places in below]
+        rising = [np.cumsum(one) for one in at]
+        lines = [w.sum() - rising[k] + at[k] if k < 2 else rising[k] for k in range(4)]
+        return {question: line / w.sum() for question, line in zip(QUESTIONS, lines, strict=True)}
+
+    def crossings(lines: dict[str, Array]) -> list[float]:
+        return [_crossing(grid, lines[falling], lines[rising]) for falling, rising in _POINTS.values()]
 
     lines = shares(weight)
     rng = np.random.default_rng(SEED)
     samples = rng.multinomial(int(weight.sum()), weight / weight.sum(), size=draws)
-    sampled = [shares(w.astype(float)) for w in samples]
-    rows = []
-    for name, (falling, rising) in _POINTS.items():
-        i, j = QUESTIONS.index(falling), QUESTIONS.index(rising)
-        found = np.array([_crossing(grid, s[i], s[j]) for s in sampled])
-        low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
-        price = _crossing(grid, lines[i], lines[j])
-        rows.append({"point": name, "price": price, "price_low": float(low), "price_high": float(high)})
-    curves = pd.DataFrame({"price": grid, **dict(zip(QUESTIONS, lines, strict=True))})
-    unit = _unit(currency)
+    sampled = [crossings(shares(w.astype(float))) for w in samples]
+    low, high = np.nanquantile(sampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    points = {"point": list(_POINTS), "price": crossings(lines), "price_low": low, "price_high": high}
+    curves = pd.DataFrame({"price": grid, **lines})
+    unit = unit_of(currency)
     left_out = Estimate(1 - float(weight.sum() / n.sum()), n=int(n.sum()), of="person", unit="percent")
     return PriceMeter(
-        points=Table(pd.DataFrame(rows), {"price": unit}),
+        points=Table(pd.DataFrame(points), {"price": unit}),
         curves=Table(curves, {"price": unit, **dict.fromkeys(QUESTIONS, "percent")}),
         incoherent=left_out.saying(coherent=int(weight.sum())),
         level=level,
     )
-
-
-def _minor(currency: str) -> int:
-    return 10 ** minor_exponent(currency) if currency else 1
-
-
-def _unit(currency: str) -> str:
-    return f"money:{currency}" if currency else "number"
 
 
 def _crossing(grid: Array, falling: Array, rising: Array) -> float:
@@ -173,7 +159,7 @@ def price_meter_by(
     if not parts:
         raise NotApplicable(f"No group has {smallest} people or more who answered the price meter.")
     names = ["group", "point", "price", "price_low", "price_high"]
-    return Table(pd.concat(parts, ignore_index=True)[names], {"price": _unit(currency)})
+    return Table(pd.concat(parts, ignore_index=True)[names], {"price": unit_of(currency)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +167,8 @@ class StatedDemand:
     """Stated demand at a few prices (Gabor and Granger).
 
     Attributes:
-        table: A row a price: `price`, `n`, `would_buy`, `share` with its interval, `smoothed` (never rising),
-            `revenue` (per person asked) with its interval, `elasticity` (from the price before).
+        table: A row per price: `price`, `n`, `would_buy`, `share` with its interval, `smoothed` (never
+            rising), `revenue` (per person asked) with its interval, `elasticity` (from the price before).
         best: The share at the price with the largest revenue; its word `price` is which.
     """
 
@@ -213,14 +199,14 @@ def gabor_granger(answers: pd.DataFrame, currency: str = "", *, level: float = 0
     table = table[table["n"] > 0].reset_index(drop=True)
     if len(table) < 2:
         raise NotApplicable(f"Stated demand needs two prices or more; {len(table)} was asked about.")
-    price, n = table["price"].to_numpy(dtype=float) * _minor(currency), table["n"].to_numpy(dtype=float)
+    price, n = table["price"].to_numpy(dtype=float) * minor_units(currency), table["n"].to_numpy(dtype=float)
     share = table["would_buy"].to_numpy() / n
     low, high = wilson(share, n, level)
     smoothed = optimize.isotonic_regression(share, weights=n, increasing=False).x
     columns = {"price": price, "share": share, "share_low": low, "share_high": high, "smoothed": smoothed}
     columns |= {"revenue": price * smoothed, "revenue_low": price * low, "revenue_high": price * high}
     table = table.assign(**columns, elasticity=np.r_[np.nan, arc_elasticity(price, smoothed)])
-    unit, top = _unit(currency), int(table["revenue"].argmax())
+    unit, top = unit_of(currency), int(table["revenue"].argmax())
     found = Table(table, {"price": unit, "share": "percent", "smoothed": "percent", "revenue": unit})
     words = {"price": Estimate(float(price[top]), unit=unit)}
     about = {"n": int(n[top]), "of": "person", "level": level, "words": words}
@@ -235,12 +221,10 @@ class Conjoint:
     """A multinomial logit of choices between offers.
 
     Attributes:
-        table: A row a term: `attribute`, `level`, `coefficient` with its interval, `standard_error`, `p`.
+        table: A row per term: `attribute`, `level`, `coefficient` with its interval, `standard_error`, `p`.
         covariance: Of the coefficients, over tasks of one respondent together.
         log_likelihood: At the estimate.
-        null_log_likelihood: With all offers alike.
-        tasks: Choices made.
-        respondents: By so many.
+        respondents: How many people chose.
         level: The intervals' level.
         levels: The levels of each attribute, the reference first.
         outside: Whether there was the choice of none.
@@ -250,8 +234,6 @@ class Conjoint:
     table: pd.DataFrame
     covariance: Array
     log_likelihood: float
-    null_log_likelihood: float
-    tasks: int
     respondents: int
     level: float
     levels: Mapping[str, tuple[str, ...]]
@@ -263,14 +245,14 @@ class Conjoint:
         """The coefficients, in the order of the table."""
         return self.table["coefficient"].to_numpy()
 
-    def willingness_to_pay(self, *, draws: int = DRAWS) -> Table:
+    def willingness_to_pay(self) -> Table:
         """Return what each level is worth, in money, against the reference of its attribute.
 
         -coefficient / coefficient of price, with percentiles over draws of the coefficients (Krinsky and
         Robb 1986).
 
         Returns:
-            A row a level: `attribute`, `level`, `reference`, `worth` with its interval.
+            A row per level: `attribute`, `level`, `reference`, `worth` with its interval.
 
         Raises:
             NotApplicable: Price does not clearly lower the appeal, so no level has a worth in money.
@@ -281,13 +263,13 @@ class Conjoint:
                 "said in money: ask more people, or show prices that differ more."
             )
         terms = self.table.index[~self.table["attribute"].isin(["price", "none"])]
-        sampled = self._draws(draws)
+        sampled = self._draws()
         low, high = self._limits(-sampled[:, terms] / sampled[:, :1])
         rows = self.table.loc[terms, ["attribute", "level"]].reset_index(drop=True)
         rows["reference"] = [self.levels[attribute][0] for attribute in rows["attribute"]]
         worth = -self.coefficients[terms] / self.coefficients[0]
         rows = rows.assign(worth=worth, worth_low=low, worth_high=high)
-        return Table(rows, {"worth": _unit(self.currency)})
+        return Table(rows, {"worth": unit_of(self.currency)})
 
     def most_telling(self) -> Estimate:
         """Return the worth of the level that moves people most; its words say which."""
@@ -297,15 +279,14 @@ class Conjoint:
         about = {"n": self.respondents, "of": "person", "level": self.level, "words": words}
         return Table(top, table.units).estimate(words["attribute"], "worth", **about)
 
-    def shares(self, offers: pd.DataFrame, *, draws: int = DRAWS) -> Table:
-        """Simulate which share each offer would be chosen by.
+    def shares(self, offers: pd.DataFrame) -> Table:
+        """Simulate which share of people would choose each offer.
 
         Args:
-            offers: A row an offer: `offer` (its name), `price` (in minor units) and the attributes.
-            draws: Draws of the coefficients for the intervals.
+            offers: A row per offer: `offer` (its name), `price` (in minor units) and the attributes.
 
         Returns:
-            A row an offer, and one for "none" where that could be chosen: `offer`, `share` with its interval.
+            A row per offer, and "none" where that could be chosen: `offer`, `share` with its interval.
 
         Raises:
             InputError: An attribute or a level is unknown.
@@ -314,13 +295,13 @@ class Conjoint:
         if self.outside:
             design = np.column_stack([design, np.zeros(len(design))])
             design = np.vstack([design, np.r_[np.zeros(design.shape[1] - 1), 1]])
-        low, high = self._limits(special.softmax(self._draws(draws) @ design.T, axis=1))
+        low, high = self._limits(special.softmax(self._draws() @ design.T, axis=1))
         table = {"offer": [*map(str, offers["offer"]), *(["none"] if self.outside else [])]}
         table |= {"share": special.softmax(design @ self.coefficients), "share_low": low, "share_high": high}
         return Table(pd.DataFrame(table), {"share": "percent"})
 
-    def _draws(self, draws: int) -> Array:
-        return normal_draws(np.random.default_rng(SEED), self.coefficients, self.covariance, draws)
+    def _draws(self) -> Array:
+        return normal_draws(np.random.default_rng(SEED), self.coefficients, self.covariance, DRAWS)
 
     def _limits(self, sampled: Array) -> Array:
         return np.quantile(sampled, [(1 - self.level) / 2, (1 + self.level) / 2], axis=0)
@@ -351,7 +332,7 @@ def conjoint(choices: pd.DataFrame, currency: str = "", *, level: float = 0.95) 
     likelihood; the covariance is the sandwich over respondents, since a respondent's tasks are alike.
 
     Args:
-        choices: A row an offer shown: `respondent`, `task`, `alternative` (0 for none), `chosen` (1 or 0),
+        choices: A row per offer shown: `respondent`, `task`, `alternative` (0 for none), `chosen` (1 or 0),
             `price` (in minor units), and a column for each further attribute.
 
     Raises:
@@ -380,11 +361,10 @@ def conjoint(choices: pd.DataFrame, currency: str = "", *, level: float = 0.95) 
     levels = {a: names for a, names in levels.items() if len(names) > 1}
     if len(offers) == 0 or offers["price"].nunique() < 2:
         raise NotApplicable("Choices tell nothing of price where all offers have the same price.")
-    x = np.zeros((len(choices), 1 + sum(len(v) - 1 for v in levels.values()) + bool(outside.any())))
-    width = x.shape[1] - bool(outside.any())
-    x[~outside, :width] = _design(offers, levels)
-    if outside.any():
-        x[outside, width] = 1
+    none, design = bool(outside.any()), _design(offers, levels)
+    x = np.zeros((len(choices), design.shape[1] + none))
+    x[~outside, : design.shape[1]] = design
+    x[outside, -1] = 1
     y = choices["chosen"].to_numpy(dtype=float)
     beta, probability, information = _newton(x, y, task)
     respondent, names = pd.factorize(choices["respondent"].astype(str))
@@ -392,8 +372,8 @@ def conjoint(choices: pd.DataFrame, currency: str = "", *, level: float = 0.95) 
     np.add.at(scores, respondent, x * (y - probability)[:, None])
     inverse = np.linalg.inv(information)
     covariance = inverse @ (scores.T @ scores) @ inverse * len(names) / max(len(names) - 1, 1)
-    terms = [("price", "")] + [(a, v) for a, found in levels.items() for v in found[1:]]
-    terms += [("none", "")] if outside.any() else []
+    terms = [("price", ""), *((a, v) for a, found in levels.items() for v in found[1:])]
+    terms += [("none", "")] if none else []
     error = np.sqrt(np.diag(covariance))
     half = z_value(level) * error
     table = pd.DataFrame(terms, columns=["attribute", "level"]).assign(
@@ -403,17 +383,14 @@ def conjoint(choices: pd.DataFrame, currency: str = "", *, level: float = 0.95) 
         standard_error=error,
         p=2 * special.ndtr(-np.abs(beta) / error),
     )
-    sizes = np.bincount(task)
     return Conjoint(
         table=table,
         covariance=covariance,
         log_likelihood=float(np.log(probability[y == 1]).sum()),
-        null_log_likelihood=float(-np.log(sizes).sum()),
-        tasks=len(sizes),
         respondents=len(names),
         level=level,
         levels=levels,
-        outside=bool(outside.any()),
+        outside=none,
         currency=currency,
     )
 
@@ -481,7 +458,7 @@ def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
             term=year | none", and `answer`, the number of the offer chosen, 0 for none.
 
     Returns:
-        A row an offer shown, as `conjoint` takes it.
+        A row per offer shown, as `conjoint` takes it.
 
     Raises:
         InputError: A question or an answer cannot be read.
@@ -501,17 +478,13 @@ def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
                 f"In the table surveys, the answer {answer!r} of customer {person} is no offer of "
                 f"{question!r}: give the number of the offer, from 1 on, or 0 for none if there was none."
             )
+        about = {"respondent": person, "task": question}
         rows += [
-            {
-                "respondent": person,
-                "task": question,
-                "chosen": int(str(offer["alternative"]) == chosen),
-                **offer,
-            }
+            {**about, "chosen": int(str(offer["alternative"]) == chosen), **offer}
             for offer in offers[question]
         ]
     table = pd.DataFrame(rows)
-    return table.assign(price=table["price"] * _minor(currency))
+    return table.assign(price=table["price"] * minor_units(currency))
 
 
 def _offers(question: str) -> list[dict[str, object]]:
@@ -528,10 +501,8 @@ def _offers(question: str) -> list[dict[str, object]]:
             price = float(pairs.pop("price"))
         except (KeyError, ValueError):
             price = -1.0
-        same = (
-            not found or found[-1]["alternative"] == 0 or {"alternative", "price", *pairs} == set(found[-1])
-        )
-        if not colon or not price >= 0 or not same:
+        first = not found or found[-1]["alternative"] == 0
+        if not colon or not price >= 0 or not (first or {"alternative", "price", *pairs} == set(found[-1])):
             raise InputError(
                 f"The table surveys has a choice that cannot be read: {question!r}. Write offers like "
                 "'choice 1: price=9.99; term=month | price=7.99; term=year | none', all with the same names."
@@ -562,4 +533,4 @@ def read_offers(offers: Sequence[str], currency: str = "") -> pd.DataFrame:
             )
         rows.append({"offer": name, **found[0]})
     table = pd.DataFrame(rows).drop(columns="alternative")
-    return table.assign(price=table["price"] * _minor(currency))
+    return table.assign(price=table["price"] * minor_units(currency))

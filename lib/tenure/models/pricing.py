@@ -15,9 +15,9 @@ import pandas as pd
 from scipy import optimize, special
 
 from tenure.errors import InputError, NotApplicable
-from tenure.models.visitor import Earnings
-from tenure.money import minor_exponent
-from tenure.result import NAN, Estimate, Table
+from tenure.models.visitor import DIFFERENCES, Earnings
+from tenure.money import minor_units, unit_of
+from tenure.result import NAN, Estimate, Table, from_ends
 from tenure.stats.lifetable import Array, check_horizon, check_level, chi2_p, spelled, validate, z_value
 
 DRAWS = 4000
@@ -35,7 +35,7 @@ class Demand:
         a: The intercept.
         b: The slope: how fast demand falls.
         covariance: Of (a, b), shape (2, 2).
-        table: A row a price: `price`, `n`, `converted`, `conversion`, `fitted`.
+        table: A row per price: `price`, `n`, `converted`.
         lack_of_fit: P-value of the deviance against one conversion for each price; NaN with two prices.
     """
 
@@ -45,23 +45,20 @@ class Demand:
     table: pd.DataFrame
     lack_of_fit: float
 
-    def conversion(self, price: Array | float) -> Array:
-        """Return the share of visitors that subscribe at a price."""
-        return np.asarray(special.expit(self.a - self.b * np.asarray(price, dtype=float)))
-
 
 def logit_demand(counts: pd.DataFrame) -> Demand:
     """Fit conversion to price, by logistic regression on counts (statsmodels).
 
     Args:
-        counts: Columns `price`, `n`, `converted`; a row a price.
+        counts: Columns `price`, `n`, `converted`.
 
     Returns:
         The demand curve. A slope that is not clearly above 0 means that the experiment cannot tell how
-        demand answers to price.
+        demand responds to price.
 
     Raises:
-        NotApplicable: There are fewer than two prices, or one price parts all who subscribed from the others.
+        NotApplicable: There are fewer than two prices, or one price separates all who subscribed from the
+            others.
 
     Example:
         >>> counts = pd.DataFrame({"price": [5., 10., 15.], "n": [1000] * 3, "converted": [735, 496, 270]})
@@ -90,7 +87,6 @@ def logit_demand(counts: pd.DataFrame) -> Demand:
     model = sm.GLM(outcome[there], design[there], sm.families.Binomial(), freq_weights=weight[there])
     fit = model.fit(tol=1e-12)
     fitted = special.expit(fit.params[0] - fit.params[1] * price)
-    table = table.assign(conversion=x / n, fitted=fitted)
     deviance = 2 * (special.xlogy(x, x / n / fitted) + special.xlogy(n - x, (1 - x / n) / (1 - fitted))).sum()
     return Demand(
         a=float(fit.params[0]),
@@ -113,7 +109,7 @@ class Staying:
         last: The last period observed.
         center: The price of the baseline.
         covariance: Of (alpha, g).
-        n: Subscribers.
+        n: How many subscribers.
         lack_of_fit: P-value of the deviance against one effect for each price; NaN with two prices.
     """
 
@@ -130,8 +126,8 @@ class Staying:
     def hazard_ratio(self, step: float = 1.0, *, level: float = 0.95) -> Estimate:
         """Return how many times as likely to leave subscribers are at a price higher by a step."""
         half = z_value(level) * self.standard_error
-        value, low, high = (float(np.exp(step * x)) for x in (self.g, self.g - half, self.g + half))
-        return Estimate(value, low, high, n=self.n, of="subscriber", unit="ratio", level=level)
+        ends = (float(np.exp(step * x)) for x in (self.g, self.g - half, self.g + half))
+        return from_ends(ends, n=self.n, of="subscriber", unit="ratio", level=level)
 
 
 def _survival(alpha: Array, g: Array, staying: Staying, price: Array, horizon: int) -> Array:
@@ -172,14 +168,10 @@ def hazard_by_price(life: pd.DataFrame, prices: Mapping[str, float]) -> Staying:
     price = np.array([float(prices[name]) for name in counts.groups])
     if len(set(price)) < 2:
         raise NotApplicable("How lifetimes depend on price needs two prices or more; there is one.")
-    cells = pd.DataFrame(
-        {
-            "price": np.repeat(price, counts.events.shape[1]),
-            "period": np.tile(counts.periods, len(price)),
-            "events": counts.events.ravel(),
-            "at_risk": counts.at_risk.ravel(),
-        }
+    cells = pd.MultiIndex.from_product([price, counts.periods], names=["price", "period"]).to_frame(
+        index=False
     )
+    cells = cells.assign(events=counts.events.ravel(), at_risk=counts.at_risk.ravel())
     cells = cells.groupby(["price", "period"], as_index=False).sum().query("at_risk > 0")
     last, left = int(cells["period"].max()), cells.groupby("period")["events"].sum()
     periods = left.index[left > 0].to_numpy()
@@ -233,9 +225,7 @@ def best_price(value: Callable[[float], float], low: float, high: float) -> tupl
         method="bounded",
         options={"xatol": 1e-9 * (high - low)},
     )
-    if -found.fun > worth[k]:
-        return float(found.x), float(-found.fun)
-    return float(grid[k]), float(worth[k])
+    return max((float(grid[k]), float(worth[k])), (float(found.x), float(-found.fun)), key=lambda at: at[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,12 +233,12 @@ class ProfitCurve:
     """What a visitor is worth at each price.
 
     Attributes:
-        table: A row a price: `price`, `conversion`, `months` (discounted, paid by a subscriber), `value`
+        table: A row per price: `price`, `conversion`, `months` (discounted, paid by a subscriber), `value`
             (margin of a visitor) with its interval, and `value_churn_ignored`.
         best: The best price, compared with today's; its case is "edge" where it may lie beyond the range.
         value: A visitor's value at the best price.
-        cost_of_naive: What is lost for each visitor by the price that would be best if churn did not depend
-            on price: its word `naive`.
+        cost_of_naive: What each visitor loses by the price that would be best if churn did not depend on
+            price: its word `naive`.
         hazard_ratio: How many times as likely to leave subscribers are at a price higher by a unit of its
             currency; its case is "fits" or "does not fit".
         at_edge: The share of draws whose best price lies at an end of the range.
@@ -279,19 +269,15 @@ class ProfitCurve:
             control: The variant to compare with.
 
         Returns:
-            A row a variant: `variant`, `price`, `value`, `difference` with its interval, `standard_error`.
+            A row per variant: `variant`, `difference` with its interval, `standard_error`.
         """
-        grid, rows = self.table.frame["price"].to_numpy(), []
-        base = _interpolate(grid, self.draws, prices[control])
+        grid, rows, today = self.table.frame["price"].to_numpy(), [], prices[control]
         for name, price in prices.items():
             if name != control:
-                moved = _interpolate(grid, self.draws, price) - base
-                value = self.value_at(price)
-                low, high = _limits(moved, self.level)
-                found = {"difference": value - self.value_at(prices[control]), "difference_low": low}
-                found |= {"difference_high": high, "standard_error": float(moved.std(ddof=1))}
-                rows.append({"variant": name, "price": price, "value": value} | found)
-        return pd.DataFrame(rows)
+                moved = _interpolate(grid, self.draws, price) - _interpolate(grid, self.draws, today)
+                ends = np.quantile(moved, [(1 - self.level) / 2, (1 + self.level) / 2])
+                rows.append((name, self.value_at(price) - self.value_at(today), *ends, moved.std(ddof=1)))
+        return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
 def profit_curve(
@@ -315,8 +301,6 @@ def profit_curve(
     range*.
 
     Args:
-        demand: Conversion by price.
-        staying: Survival by price.
         horizon: Months from 1 up, no more than were observed, plus one.
         low: The lowest price; None: the lowest tested. Beyond the tested ones is extrapolation.
         high: The highest price; None: the highest tested.
@@ -354,15 +338,15 @@ def profit_curve(
     at_edge = float(((best_draws <= low + step / 2) | (best_draws >= high - step / 2)).mean())
     curve, kept = worth(grid, *point)
     band = np.quantile(sampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    table = {"price": grid, "conversion": demand.conversion(grid), "months": kept[0]}
+    table = {"price": grid, "conversion": special.expit(demand.a - demand.b * grid), "months": kept[0]}
     table |= {"value": curve[0], "value_low": band[0], "value_high": band[1]}
     table |= {"value_churn_ignored": worth(grid, *flat)[0][0]}
-    price_unit = f"money:{currency}" if currency else "number"
+    price_unit = unit_of(currency)
     units = {"price": price_unit, "conversion": "percent", "months": "months"}
     units |= dict.fromkeys(("value", "value_churn_ignored"), earned.unit)
 
     def estimate(value: float, rows: Array, unit: str, case: str = "") -> Estimate:
-        low, high = _limits(rows, level)
+        low, high = map(float, np.quantile(rows, [(1 - level) / 2, (1 + level) / 2]))
         about: dict[str, Any] = {"n": int(demand.table["n"].sum()), "of": "visitor", "sample": "visitors"}
         return Estimate(value, low, high, unit=unit, level=level, case=case, **about)
 
@@ -373,7 +357,7 @@ def profit_curve(
     if today is not None:
         found = found.against(Estimate(today, unit=price_unit, exact=True, sample="today"), "the control")
     fits = not (demand.lack_of_fit <= 0.05 or staying.lack_of_fit <= 0.05)
-    ratio = staying.hazard_ratio(10 ** minor_exponent(currency) if currency else 1, level=level)
+    ratio = staying.hazard_ratio(minor_units(currency), level=level)
     return ProfitCurve(
         table=Table(pd.DataFrame(table), units),
         best=found,
@@ -411,17 +395,10 @@ def price_curve(
         NotApplicable: Demand or lifetimes by price cannot be told.
     """
     prices = dict(zip(offered["variant"], offered["price"], strict=True))
-    demand, staying = logit_demand(offered), hazard_by_price(life, prices)
-    return profit_curve(
-        demand,
-        staying,
-        earned,
-        horizon=min(horizon, staying.last + 1),
-        high=max(prices.values()) * (1 + extrapolate),
-        today=float(prices[control]),
-        currency=currency,
-        level=level,
-    )
+    staying = hazard_by_price(life, prices)
+    within, high = min(horizon, staying.last + 1), max(prices.values()) * (1 + extrapolate)
+    about: dict[str, Any] = {"today": float(prices[control]), "currency": currency, "level": level}
+    return profit_curve(logit_demand(offered), staying, earned, horizon=within, high=high, **about)
 
 
 def normal_draws(rng: np.random.Generator, mean: Array, covariance: Array, draws: int) -> Array:
@@ -438,11 +415,6 @@ def normal_draws(rng: np.random.Generator, mean: Array, covariance: Array, draws
     # The triangular factor of the correlations stays the same when a variable is measured in cents.
     factor = np.linalg.cholesky(covariance / np.outer(scale, scale) + 1e-12 * np.eye(len(scale)))
     return mean + (rng.standard_normal((draws, len(scale))) @ factor.T) * scale
-
-
-def _limits(draws: Array, level: float) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _interpolate(grid: Array, rows: Array, price: float) -> Array:
@@ -476,7 +448,7 @@ def arc_elasticity(price: Sequence[float] | Array, demand: Sequence[float] | Arr
         demand: Share or number who buy at each.
 
     Returns:
-        One fewer than prices; NaN where neither price sells.
+        One fewer than prices; NaN where nobody buys at either.
 
     Example:
         >>> arc_elasticity([5, 7.5, 10], [0.80, 0.66, 0.50]).round(6).tolist()

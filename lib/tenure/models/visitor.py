@@ -15,10 +15,13 @@ import pandas as pd
 
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
-from tenure.money import minor_exponent
+from tenure.money import minor_units, unit_of
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.lifetable import Array, check_level, z_value
 from tenure.stats.survival import kaplan_meier
+
+# What `decide` takes.
+DIFFERENCES = ["variant", "difference", "difference_low", "difference_high", "standard_error"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Earnings:
     @property
     def unit(self) -> str:
         """The unit of what it leaves."""
-        return f"money:{self.currency}"
+        return unit_of(self.currency)
 
 
 def earnings(
@@ -85,7 +88,7 @@ def earnings(
         raise InputError(f"The parameter `unit_cost` must be from 0 up; it is {unit_cost!r}.")
     if not unit_cost and price is None:
         return Earnings(economics, currency, rate)
-    today = (price or 0) * rate / 10 ** minor_exponent(currency)
+    today = (price or 0) * rate / minor_units(currency)
     served = unit_cost or (1 - economics.margin) * today + economics.cost_to_serve
     costs = {"margin": 1.0, "cost_to_serve": served}
     return Earnings(economics.model_copy(update=costs), currency, rate)
@@ -96,7 +99,7 @@ class VisitorValue:
     """What a visitor is worth up to a horizon, by variant.
 
     Attributes:
-        table: A row a variant: `variant`, `price`, `n`, `converted`, `conversion`, `margin` (of a paid
+        table: A row per variant: `variant`, `price`, `n`, `converted`, `conversion`, `margin` (of a paid
             month), `months_of_a_subscriber` (paid within the horizon, discounted), `months_of_a_visitor` (not
             discounted), `value` (of a visitor) with its interval, and `tail`, the share of it that lies
             beyond what was observed, by a model. NaN where it cannot be said; its notes say why.
@@ -125,8 +128,7 @@ class VisitorValue:
             if gap is not None:
                 error = (gap.high - gap.low) / 2 / z_value(self.level)
                 rows.append((variant, gap.value, gap.low, gap.high, error))
-        names = ["variant", "difference", "difference_low", "difference_high", "standard_error"]
-        return pd.DataFrame(rows, columns=names)
+        return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
 def visitor_value(
@@ -153,12 +155,6 @@ def visitor_value(
         horizon: Months from 1 up.
         tail: For a variant, its curve S(0), S(1), ... from a model, used beyond what was observed; None:
             a variant not observed up to the horizon has no value.
-
-    Returns:
-        The values. A variant without conversions is worth 0, without an interval from below.
-
-    Raises:
-        InputError: The counts, the life table or an option is not as it should be.
 
     Example:
         >>> counts = pd.DataFrame(dict(variant=["a"], n=1000, converted=200, price=1000))
@@ -193,7 +189,7 @@ def visitor_value(
         found |= {"months_of_a_subscriber": months, "months_of_a_visitor": float(c * curve.sum())}
         found |= {"value": value, "value_low": value - half, "value_high": value + half}
         rows.append({"variant": name} | found | {"tail": beyond * c * margin / value if value else 0.0})
-    units = {"price": f"money:{currency}" if currency else "number", "n": "count", "converted": "count"}
+    units = {"price": unit_of(currency), "n": "count", "converted": "count"}
     units |= dict.fromkeys(("conversion", "tail"), "percent")
     units |= dict.fromkeys(("months_of_a_subscriber", "months_of_a_visitor"), "months")
     units |= dict.fromkeys(("margin", "value"), earned.unit)
@@ -201,14 +197,9 @@ def visitor_value(
 
 
 def model_tail(life: pd.DataFrame, horizon: int) -> dict[str, Array]:
-    """Return curves of the shifted beta-geometric model to go on with where observation ended.
+    """Return by variant S(0), ..., S(horizon) of the shifted beta-geometric model, for beyond the data.
 
-    Args:
-        life: The life table, a group for each variant.
-        horizon: Periods.
-
-    Returns:
-        For each variant S(0), ..., S(horizon); none where the data cannot tell the model.
+    The life table has a group for each variant; where it cannot tell the model, there are none.
     """
     from tenure.models.retention import fit_retention
 
