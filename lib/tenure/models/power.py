@@ -22,10 +22,10 @@ def detectable_effect(
     *,
     control: str,
     n_arm: float,
-    alpha: float = 0.05,
-    power: float = 0.8,
+    alpha: float,
+    power: float,
 ) -> float:
-    """Return the smallest lift that so many units an arm find with the given power.
+    """Return the smallest lift that so many units per arm find with the given power.
 
     (z_alpha/2 + z_power) sqrt(2 v / n) / mean, with the control's mean and variance v; NaN where the mean is
     not above 0.
@@ -65,7 +65,7 @@ def design(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> Table:
-    """Say what an experiment can find, and for how long it would have to run to find what matters.
+    """Return what an experiment can find, and how long it would have to run to find what matters.
 
     With a life table also how long subscribers stay. The chance to leave is compared by the log-rank test,
     which needs events and not units (Schoenfeld 1981); months paid within a horizon by the restricted mean,
@@ -82,7 +82,7 @@ def design(
         looks: How often results are looked at; more than once needs more units (Pocock).
 
     Returns:
-        A row a measure, `chance to leave` and `months paid by a subscriber`: `measure`, `detectable`
+        A row per measure, `chance to leave` and `months paid by a subscriber`: `measure`, `detectable`
         (smallest lift found with the units there are), `units` (an arm needs to find `smallest_lift`),
         `weeks` (whole ones until all arms have them). NaN where the control's mean is not above 0, or nobody
         has left yet.

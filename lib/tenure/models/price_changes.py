@@ -16,7 +16,7 @@ import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.visitor import Earnings, discounted_curve
-from tenure.money import minor_exponent
+from tenure.money import minor_units
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.comparison import compare_shares
 from tenure.stats.lifetable import Array, check_horizon, check_level, hazards, spelled, validate, z_value
@@ -30,9 +30,9 @@ class TermDiscounts:
     """What a longer commitment may cost.
 
     Attributes:
-        table: A row a term: `term`, `at_risk` (subscribers observed in its last month), `paid_months` (by the
-            month, within the term), `largest_discount` with its interval (NaN where nobody was observed that
-            long). Below 0: no discount pays.
+        table: A row per term: `term`, `at_risk` (subscribers observed in its last month), `paid_months` (by
+            the month, within the term), `largest_discount` with its interval (NaN where nobody was observed
+            that long). Below 0: no discount pays.
         longest: That of the longest term that is known; its word `term` is how long.
     """
 
@@ -53,14 +53,9 @@ def term_discounts(
     Who pays by the month leaves m sum over t < T of S(t) v(t) within a term of T months, m being what a month
     leaves and v the discount; one who commits pays T x (1 - d) at once, with one fee, and is served for T
     months at c each. They leave the same within the term at
-    d = 1 - (m sum S(t) v(t) + c sum v(t) + fee_fixed) / ((1 - fee_share) T x). It is a largest discount for
-    people who would have stayed like those by the month: who would have stayed anyway gets it for nothing.
-
-    Args:
-        life: The life table of subscribers by the month, in months.
-
-    Raises:
-        InputError: The life table or an option is not as it should be.
+    d = 1 - (m sum S(t) v(t) + c sum v(t) + fee_fixed) / ((1 - fee_share) T x). It is the largest discount for
+    people who would have stayed like those by the month; those who would have stayed anyway get it for
+    nothing. The life table is of subscribers by the month, in months.
 
     Example:
         >>> from tenure.economics import Economics
@@ -90,29 +85,24 @@ def term_discounts(
     names = ["term", "at_risk", "paid_months", "largest_discount"]
     table = pd.DataFrame(rows, columns=[*names, "largest_discount_low", "largest_discount_high"])
     units = {"term": "months", "paid_months": "months", "largest_discount": "percent", "at_risk": "count"}
-    known = table.dropna(subset="largest_discount").sort_values("term")
-    longest = Estimate(NAN, unit="percent", level=level)
-    if len(known):
-        last = Estimate(int(known["term"].iloc[-1]), unit="months", exact=True)
-        about = {"n": int(life["at_risk"].max()), "of": "subscriber", "level": level, "words": {"term": last}}
-        longest = Table(table, units).estimate(last.value, "largest_discount", **about)
-    return TermDiscounts(Table(table, units), longest)
+    found = Table(table, units)
+    known = table.dropna(subset="largest_discount")["term"]
+    if known.empty:
+        return TermDiscounts(found, Estimate(NAN, unit="percent", level=level))
+    about = {"n": int(life["at_risk"].max()), "of": "subscriber", "level": level}
+    longest = found.estimate(known.max(), "largest_discount", **about)
+    return TermDiscounts(found, longest.saying(term=Estimate(int(known.max()), unit="months", exact=True)))
 
+
+# A bill counts as more expensive, or cheaper, if it moves by more than this share.
+TOLERANCE = 0.2
 
 # --- usage -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class UsagePlan:
-    """A way to charge for use.
-
-    Attributes:
-        name: Its name.
-        base: Charged in any case.
-        included: Units that the base covers.
-        rate: Charged for each further unit.
-        cap: The most that is charged; infinite for none.
-    """
+    """A way to charge for use: a base that covers some units, a rate for each further one, and a cap."""
 
     name: str
     base: float
@@ -136,7 +126,7 @@ def read_plans(plans: Sequence[str], currency: str = "") -> list[UsagePlan]:
         >>> read_plans(["metered: rate 0.5"], "EUR")
         [UsagePlan(name='metered', base=0.0, included=0.0, rate=50.0, cap=inf)]
     """
-    found, one = [], 10 ** minor_exponent(currency) if currency else 1
+    found, one = [], minor_units(currency)
     for plan in plans:
         name, colon, rest = str(plan).partition(":")
         pairs = [pair.split() for pair in rest.split(",")]
@@ -149,7 +139,7 @@ def read_plans(plans: Sequence[str], currency: str = "") -> list[UsagePlan]:
         except (TypeError, ValueError):
             raise InputError(
                 f"The parameter `plans` has the entry {plan!r}: write name: base 5, included 2, rate 0.5, "
-                "cap 20 with amounts from 0 up, of which all but one may be left out."
+                "cap 20, none below 0, of which all but one may be left out."
             ) from None
     return found
 
@@ -159,9 +149,9 @@ class UsageBills:
     """What plans by usage would bring on the usage there is.
 
     Attributes:
-        table: A row a plan, today's first: `plan`, `revenue` (of a customer-month) and `change` (against
-            today), each with its interval, `lowest` and `highest` (bills of the 10th and the 90th in a
-            hundred), `more_expensive` and `cheaper` (shares of customer-months whose bill moves by more than
+        table: A row per plan, today's first: `plan`, `revenue` (of a customer-month) and `change` (against
+            today), each with its interval, `lowest` and `highest` (the 10th and the 90th percentile of
+            bills), `more_expensive` and `cheaper` (shares of customer-months whose bill moves by more than
             the tolerance), `top_tenth` (share of revenue from the largest tenth of bills).
         best: The change by the plan that brings most; its word `plan` is which. NaN without plans.
     """
@@ -174,7 +164,6 @@ def usage_bills(
     usage: pd.DataFrame,
     plans: Sequence[UsagePlan],
     *,
-    tolerance: float = 0.2,
     months: int = 1,
     unit: str = "number",
     level: float = 0.95,
@@ -182,8 +171,7 @@ def usage_bills(
     """Bill real usage by plans that nobody is on yet.
 
     Args:
-        usage: A row a kind of customer-month: `units` (used), `paid` (for it, today) and `n` (how many).
-        tolerance: A bill counts as more expensive, or cheaper, if it moves by more than this share.
+        usage: A row per kind of customer-month: `units` (used), `paid` (for it, today) and `n` (how many).
         months: How many months there may be of one customer. They are alike, so intervals are as wide as if
             all of them were one.
 
@@ -219,27 +207,26 @@ def usage_bills(
         top = float((np.clip(upto - np.maximum(np.r_[0, upto[:-1]], 0.9), 0, None) * bills).sum())
         found = estimated("revenue", bill) | estimated("change", bill - paid)
         found |= {"lowest": lowest, "highest": highest}
-        found |= {"more_expensive": float(n[bill > paid * (1 + tolerance)].sum() / total)}
-        found |= {"cheaper": float(n[bill < paid * (1 - tolerance)].sum() / total)}
+        found |= {"more_expensive": float(n[bill > paid * (1 + TOLERANCE)].sum() / total)}
+        found |= {"cheaper": float(n[bill < paid * (1 - TOLERANCE)].sum() / total)}
         found |= {"top_tenth": top / found["revenue"] if found["revenue"] else NAN}
         rows.append({"plan": name} | found)
     table = pd.DataFrame(rows)
     units_of = dict.fromkeys(("revenue", "change", "lowest", "highest"), unit)
     units_of |= dict.fromkeys(("more_expensive", "cheaper", "top_tenth"), "percent")
-    found_table, best = Table(table, units_of), Estimate(NAN, unit=unit, level=level)
-    if plans:
-        plan = str(table["plan"].iloc[1 + int(table["change"].iloc[1:].argmax())])
-        best = found_table.estimate(
-            plan, "change", n=int(total), of="customer-month", level=level, words={"plan": plan}
-        )
-    return UsageBills(found_table, best)
+    billed = Table(table, units_of)
+    if not plans:
+        return UsageBills(billed, Estimate(NAN, unit=unit, level=level))
+    plan = str(table["plan"].iloc[1 + int(table["change"].iloc[1:].argmax())])
+    best = billed.estimate(plan, "change", n=int(total), of="customer-month", level=level)
+    return UsageBills(billed, best.saying(plan=plan))
 
 
 # --- a price increase for those who are there --------------------------------------------------------
 
 
 def break_even_churn(earned: Earnings, price: float, rise: float) -> float:
-    """Return the share of customers that may leave at once before a price increase loses money.
+    """Return the share of customers who may leave at once before a price increase loses money.
 
     (m(x + rise) - m(x)) / m(x + rise), m being what a month leaves: those who stay bring as much more as
     those who leave would have brought.
@@ -286,11 +273,8 @@ def price_increase(
         wave_gap: Months between them.
 
     Returns:
-        A row a share: `leave`, `at_once` and `staged` (gain over doing nothing within the horizon), and
+        A row per share: `leave`, `at_once` and `staged` (gain over doing nothing within the horizon), and
         `waiting_costs` (what is lost by going in waves; below 0: what it saves).
-
-    Raises:
-        InputError: The life table or an option is not as it should be.
 
     Example:
         >>> from tenure.economics import Economics
@@ -334,11 +318,10 @@ def _future_of_base(life: pd.DataFrame, horizon: int) -> Array:
 
 
 def last_rise(rises: pd.DataFrame, *, smallest: int = 100) -> dt.date | None:
-    """Return the first day of the month in which the prices of most subscriptions rose.
+    """Return the first day of the month in which the prices of most subscriptions rose, `smallest` at least.
 
     Args:
         rises: What `measures.research.price_rises` gives.
-        smallest: None where fewer rose.
 
     Example:
         >>> last_rise(pd.DataFrame({"month": [24290, 24302], "raised": [3, 400]}))
@@ -369,7 +352,7 @@ def rise_response(seen: pd.DataFrame) -> tuple[Estimate, Estimate]:
 
 
 def exposed(paid: pd.DataFrame) -> pd.DataFrame:
-    """Say who pays how much less than new subscribers do for the same.
+    """Return how many pay less than new subscribers do for the same, and how much less.
 
     The list price of a plan is the one that most of the recent subscribers pay; without recent ones, the
     one that most pay.
@@ -378,9 +361,9 @@ def exposed(paid: pd.DataFrame) -> pd.DataFrame:
         paid: What `measures.research.prices_paid` gives.
 
     Returns:
-        A row a plan, currency and billing: `plan`, `currency`, `billing`, `list_minor`, `subscriptions`,
+        A row per plan, currency and billing: `plan`, `currency`, `billing`, `list_minor`, `subscriptions`,
         `monthly_minor` (of all together), `below` (subscriptions that pay less than the list price),
-        `share_below`, `gap_minor` (what they would pay more an interval at the list price, on average).
+        `share_below`, `gap_minor` (what they would pay more per interval at the list price, on average).
 
     Example:
         >>> paid = pd.DataFrame(dict(plan="A", currency="EUR", billing="1 month", recent=[0, 9],
@@ -395,13 +378,8 @@ def exposed(paid: pd.DataFrame) -> pd.DataFrame:
     less = ranked["subscriptions"].where(ranked["unit_amount_minor"] < listed, 0)
     gap = less * (listed - ranked["unit_amount_minor"])
     rows = ranked.assign(list_minor=listed, below=less, gap_minor=gap).groupby(keys, as_index=False)
-    found = rows.agg(
-        list_minor=("list_minor", "first"),
-        subscriptions=("subscriptions", "sum"),
-        monthly_minor=("monthly_minor", "sum"),
-        below=("below", "sum"),
-        gap_minor=("gap_minor", "sum"),
-    )
+    sums = dict.fromkeys(("subscriptions", "monthly_minor", "below", "gap_minor"), "sum")
+    found = rows.agg({"list_minor": "first", **sums})
     found.insert(7, "share_below", found["below"] / found["subscriptions"])
     return found.assign(gap_minor=found["gap_minor"] / found["below"].clip(lower=1))
 
@@ -415,9 +393,6 @@ def prices_in(base: pd.DataFrame, currency: str) -> Table:
 
 def choose_plan(base: pd.DataFrame, plan: str = "") -> pd.Series:
     """Return the row of a plan billed by the month; the one with the most subscriptions where none is named.
-
-    Args:
-        base: What `exposed` gives.
 
     Raises:
         NotApplicable: No plan is billed by the month.
