@@ -43,11 +43,7 @@ def test_a_bridge_writes_its_amounts_with_the_same_decimals():
 
 def test_what_cannot_be_drawn_says_why():
     nothing = Table(pd.DataFrame())
-    for picture in (
-        figures_metrics.retention_lines(nothing),
-        figures_metrics.revenue_left(nothing),
-        figures_metrics.score_line(nothing),
-    ):
+    for picture in (figures_metrics.retention_lines(nothing), figures.retention_heatmap(nothing)):
         assert picture.draw is None
         assert picture.empty.endswith(".")
     groups = Table(pd.DataFrame({"group": ["a"], "left": [math.nan]}), {"left": "percent"})

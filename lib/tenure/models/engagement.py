@@ -59,11 +59,6 @@ def weekly(counts: pd.DataFrame, last: dt.date, *, weeks: int = 55) -> Table:
 
     Days of the week differ, so daily users are a mean of the seven days up to it.
 
-    Args:
-        counts: As from `tenure.measures.engagement.active_days`.
-        last: The last day.
-        weeks: How many weeks.
-
     Returns:
         A row per week and window: date, group (DAU, WAU or MAU), value.
 
@@ -225,9 +220,6 @@ def adoption_moved(adopted: Table) -> Estimate:
     """Count the features that clearly more or fewer use than a year ago.
 
     Words: more and fewer (their names); cases: "more", "fewer", "both", "none".
-
-    Args:
-        adopted: As from `adoption`.
     """
     rows = adopted.frame
     more, fewer = (rows.loc[rows["since_then"] == way, "label"].tolist() for way in ("rose", "fell"))

@@ -153,10 +153,6 @@ class Metrics:
 def scorecard(metrics: Metrics, targets: Mapping[str, float]) -> Table:
     """List metrics with what they were before, what they were a year ago, and their targets.
 
-    Args:
-        metrics: The metrics.
-        targets: As from `targets_of`.
-
     Returns:
         A row per metric that is known, in the order of LABELS: metric, unit, now, low, high, counted, n, of,
         before, against_before, year_ago, against_year_ago ("better", "worse", "higher", "lower", "no clear
@@ -175,26 +171,14 @@ def scorecard(metrics: Metrics, targets: Mapping[str, float]) -> Table:
         now, old = metrics[name], metrics.yearly(name)
         if not now.known:
             continue
+        row = {"metric": metric, "unit": now.unit, "now": now.value, "low": now.low, "high": now.high}
+        row |= {"counted": now.exact, "n": now.n, "of": now.of}
+        for one, then in ((now, "before"), (old, "year_ago")):
+            row |= {then: one.compare.value if one.compare else NAN, f"against_{then}": one.verdict(better)}
         target = targets.get(name, NAN)
         met = now.value >= target if better == "up" else now.value <= target
-        rows.append(
-            {
-                "metric": metric,
-                "unit": now.unit,
-                "now": now.value,
-                "low": now.low,
-                "high": now.high,
-                "counted": now.exact,
-                "n": now.n,
-                "of": now.of,
-                "before": now.compare.value if now.compare else NAN,
-                "against_before": now.verdict(better),
-                "year_ago": old.compare.value if old.compare else NAN,
-                "against_year_ago": old.verdict(better),
-                "target": target,
-                "met": "" if math.isnan(target) or not better else "yes" if met else "no",
-            }
-        )
+        row |= {"target": target, "met": "" if math.isnan(target) or not better else "yes" if met else "no"}
+        rows.append(row)
     return Table(pd.DataFrame(rows))
 
 

@@ -1,8 +1,9 @@
 """Recurring revenue as a ledger: what it was, what moved it, what it is, and that this adds up.
 
-Movements come from `tenure.measures.revenue.mrr_movements`; the balances that they must lead to, from
+`movements` come from `tenure.measures.revenue.mrr_movements`; the balances that they must lead to, from
 `mrr_balances`, which counts them independently. Amounts are whole minor units; a month is an index counted
-from January of year 0; `rates` are exchange rates (currency, month, rate), `currency` the reporting currency.
+from January of year 0; `rates` are exchange rates (currency, month, rate), `currency` the reporting currency;
+`book` is a ledger.
 
 A customer past due counts until the grace is over, and is then lost from the day on which paid service ended.
 The newest month therefore still holds customers whom earlier months have given up by now. To compare months
@@ -33,7 +34,8 @@ from tenure.stats.intervals import (
     proportion,
     quick_ratio,
     weighted_share,
-)
+    wilson,
+)  # fmt: skip
 
 GAINS = ("new", "reactivation", "expansion")
 LOSSES = ("contraction", "churn")
@@ -103,7 +105,7 @@ def check_identity(
     reactivated - churned``, with transfers between groups.
 
     Args:
-        movements: Columns month, currency, group, amount_minor, customers, logos.
+        movements: Movements.
         balances: Columns month, currency, group, mrr_minor, customers, counted without the movements.
         customers: Columns month and customers: each counted once, over all currencies and groups.
         example: Called only where something does not add up: returns the customers that it does not add up
@@ -159,12 +161,6 @@ def ledger(
     Movements are valued at the rate of the previous month's end, so that they say what customers did; what
     the rates did to the balance is a line of its own, `fx`. Lines are rounded to the minor unit, and what
     rounding leaves (a few minor units) is in `fx` too. With one currency only nothing is converted.
-
-    Args:
-        movements: As from `tenure.measures.revenue.mrr_movements`.
-        rates: Exchange rates; None: there are none.
-        currency: The reporting currency.
-        until: The last month.
 
     Raises:
         InputError: There are several currencies and no rate for one of them.
@@ -230,12 +226,7 @@ def ledger(
 
 
 def roll_forward(lines: pd.DataFrame, balances: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Lay lines and balances out with a row per month, or per group of one month.
-
-    Args:
-        lines: Those of a `Ledger`.
-        balances: Its balances, one row per value of `by`.
-        by: "month" or "group".
+    """Lay a ledger's lines and balances out by "month", or by "group" of one month.
 
     Returns:
         Indexed by month or group: opening, each of KINDS, closing, customers_before, new_customers, churned
@@ -252,13 +243,7 @@ def roll_forward(lines: pd.DataFrame, balances: pd.DataFrame, by: str) -> pd.Dat
 
 
 def as_known(movements: pd.DataFrame, rates: pd.DataFrame | None, currency: str) -> dict[int, Ledger]:
-    """Return for each of several months the ledger as it was known at its end.
-
-    Args:
-        movements: As from `tenure.measures.revenue.mrr_movements`, asked `on` the months' last days.
-        rates: Exchange rates.
-        currency: The reporting currency.
-    """
+    """Return for each month the ledger as it was known at its end; movements are asked `on` the last days."""
     parts = {month_of(day): part for day, part in movements.groupby("on")}
     return {month: ledger(part, rates, currency=currency, until=month) for month, part in parts.items()}
 
@@ -290,8 +275,6 @@ def month_rates(
     month: int,
     policy: MetricPolicy = MetricPolicy(),
     effective: Mapping[int, float] | None = None,
-    *,
-    level: float = 0.95,
 ) -> dict[str, Estimate]:
     """Estimate a month's rates from the ledger, by the names of `tenure.models.metrics.LABELS`.
 
@@ -299,11 +282,10 @@ def month_rates(
     unknown stays unknown.
 
     Args:
-        book: The ledger, not split by group.
+        book: A ledger that is not split by group.
         month: The month.
         policy: Says whether churned customers are divided by those at the start, or new ones are added.
         effective: As from `effective_customers`; None: as if all customers paid the same.
-        level: Level of the intervals.
 
     Returns:
         mrr.net_new (of what customers did, without fx), mrr.growth (net new over the opening),
@@ -322,7 +304,7 @@ def month_rates(
         return {}
     row, own = book.at(month), book.lines[book.lines["month"] == month]
     squares = own.groupby("kind")["squares"].sum().reindex(KINDS, fill_value=0.0)
-    about: dict[str, Any] = {"of": "customer", "sample": (month, month), "level": level}
+    about: dict[str, Any] = {"of": "customer", "sample": (month, month)}
     opening, before, after = row["opening"], int(row["customers_before"]), int(row["customers"])
     base = before + (int(row["new_customers"]) if policy.churn_base == "start_and_new" else 0)
     gained, lost = (sum(row[kind] for kind in kinds) for kinds in (GAINS, LOSSES))
@@ -346,54 +328,39 @@ def month_rates(
     }
 
 
-def group_table(book: Ledger, month: int, *, level: float = 0.95) -> Table:
-    """Lay out a month by group, with the share of each group's customers who left.
-
-    Args:
-        book: A ledger that is split by group.
-        month: The month.
-        level: Level of the intervals.
+def group_table(book: Ledger, month: int) -> Table:
+    """Lay out a month of a ledger that is split by group, with the share of each group's customers who left.
 
     Returns:
         A row per group, the largest first: group, opening, gained (new and back), grown (expansion less
-        contraction), churn, transfer, other (pauses and exchange rates), closing, left with its limits, and
-        customers (at the start).
+        contraction), churn, transfer, other (pauses and exchange rates), closing, left with its limits
+        (Wilson 1927), and customers (at the start).
     """
     lines, balances = (part[part["month"] == month] for part in (book.lines, book.balances))
     flow = roll_forward(lines, balances, "group")
-    n = flow["customers_before"].astype(int)
-    left = [
-        proportion(min(churned, size), size, level=level)
-        for churned, size in zip(flow["churned"], n, strict=True)
-    ]
-    frame = pd.DataFrame(
-        {
-            "opening": flow["opening"],
-            "gained": flow["new"] + flow["reactivation"],
-            "grown": flow["expansion"] + flow["contraction"],
-            "churn": flow["churn"],
-            "transfer": flow["transfer"],
-            "other": flow["pause"] + flow["resume"] + flow["fx"],
-            "closing": flow["closing"],
-        }
-    )
-    units = {**dict.fromkeys(map(str, frame), book.unit), "left": "percent"}
-    frame = frame.assign(
-        left=[one.value for one in left], left_low=[one.low for one in left],
-        left_high=[one.high for one in left], customers=n,
-    )  # fmt: skip
+    n = flow["customers_before"]
+    left = (flow["churned"].clip(upper=n) / n).where(n > 0)
+    low, high = wilson(left, n, 0.95)
+    amounts = {
+        "opening": flow["opening"],
+        "gained": flow["new"] + flow["reactivation"],
+        "grown": flow["expansion"] + flow["contraction"],
+        "churn": flow["churn"],
+        "transfer": flow["transfer"],
+        "other": flow["pause"] + flow["resume"] + flow["fx"],
+        "closing": flow["closing"],
+    }
+    frame = pd.DataFrame({**amounts, "left": left, "left_low": low, "left_high": high, "customers": n})
     frame = frame.sort_values("closing", ascending=False, kind="stable").reset_index()
     note = "Gained: new and back. Grown: expansion less contraction. Other: pauses and exchange rates."
-    return Table(frame, units, (note,))
+    return Table(frame, {**dict.fromkeys(amounts, book.unit), "left": "percent"}, (note,))
 
 
 def furthest_apart(groups: Table) -> Estimate:
     """Say whether a group stands out by churn: the highest lower end against the lowest upper end.
 
-    All pairs were looked at to find these two, so the bar is high: their intervals must not touch.
-
-    Args:
-        groups: As from `group_table`.
+    All pairs of `group_table` were looked at to find these two, so the bar is high: their intervals must not
+    touch.
 
     Returns:
         The difference of the two shares. Words: most, least; cases: "apart", "together" and, where there are
@@ -415,12 +382,7 @@ def furthest_apart(groups: Table) -> Estimate:
 
 
 def fold_groups(movements: pd.DataFrame, *, min_group: int, most: int = 8) -> pd.DataFrame:
-    """Name groups *other* that never held `min_group` customers, or are not among the largest.
-
-    Args:
-        movements: As from `tenure.measures.revenue.mrr_movements`.
-        min_group: Smaller groups are folded.
-        most: So are the smallest beyond this many.
+    """Name groups *other* that never held `min_group` customers, or are not among the `most` largest.
 
     Example:
         >>> moved = pd.DataFrame({"month": 1, "currency": "EUR", "group": ["a", "b"], "kind": "new",
@@ -485,11 +447,7 @@ def story(book: Ledger, months: int) -> Table:
 
 
 def revised(books: Mapping[int, Ledger], month: int) -> Estimate:
-    """Return what the month before has lost or gained since it was known at its own end.
-
-    Args:
-        books: As from `as_known`.
-        month: The newest month.
+    """Return what the month before the newest has lost or gained since it was known at its own end.
 
     Returns:
         The change of its recurring revenue. Cases: "lower", "higher", "none" and, where there is no month
@@ -526,7 +484,7 @@ def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
     Args:
         book: The ledger as known now.
         month: The month.
-        kept: Gross and net retention of the month, beside that of a year ago.
+        kept: Gross and net retention of the month, as from `tenure.models.rates.retention`.
 
     Returns:
         Its share of what they paid, beside that of a year ago. Cases: "apart" (one retention rose, the other

@@ -1,8 +1,9 @@
 """The business's rates: what is counted at a month's end, renewals, retention, satisfaction, trials, CAC.
 
 Customers are those with a subscription: *paying* (recurring revenue above 0; those *past due* within the
-grace are among them) or *paused* (no revenue now). `answers` and the like are as the measures return them,
-asked `on` the last days of several months where a function compares months; `rates` are exchange rates.
+grace are among them) or *paused* (no revenue now). Tables are as the measures of the same name return them,
+asked `on` the last days of several months where a function compares months; `rates` are exchange rates,
+`currency` is the reporting currency, `level` that of an interval.
 """
 
 from __future__ import annotations
@@ -98,12 +99,7 @@ def customers_and_revenue(
 
 
 def line_table(lines: pd.DataFrame, rates: pd.DataFrame | None, *, currency: str) -> Table:
-    """List recurring revenue on the last day, what it consists of, and what is not part of it.
-
-    Args:
-        lines: As from `tenure.measures.revenue.revenue_lines`.
-        rates: Exchange rates.
-        currency: The reporting currency.
+    """List recurring revenue on the last day of `revenue_lines`, its parts, and what is not part of it.
 
     Returns:
         A row per line: line, per_month, customers (NaN for committed revenue, which is a difference) and
@@ -135,13 +131,8 @@ def _amounts(lines: pd.DataFrame, rates: pd.DataFrame | None, currency: str, mon
     return sums
 
 
-def renewals(due: pd.DataFrame, month: int, *, level: float = 0.95) -> dict[str, Estimate]:
-    """Estimate, for each term, the share that was not renewed within a year.
-
-    Args:
-        due: As from `tenure.measures.revenue.renewals`.
-        month: The last month of the year.
-        level: Level of the intervals.
+def renewals(due: pd.DataFrame, month: int) -> dict[str, Estimate]:
+    """Estimate, for each term, the share that was not renewed within the twelve months to a month's end.
 
     Returns:
         By term (such as "1 year" or "3 months"), those of years first, then those with most renewals.
@@ -155,21 +146,17 @@ def renewals(due: pd.DataFrame, month: int, *, level: float = 0.95) -> dict[str,
     sums = year.groupby("billing")[["lost", "due"]].sum()
     order = sorted(sums.index, key=lambda term: (not term.endswith("year"), -sums["due"][term], term))
     return {
-        term if term.startswith("1 ") else f"{term}s": proportion(
-            int(sums["lost"][term]), int(sums["due"][term]),
-            level=level, of="renewal", sample=(month - 11, month),
+        term if term.startswith("1 ") else f"{term}s": pooled(
+            sums.loc[[term]], "lost", "due", of="renewal", sample=(month - 11, month)
         )
         for term in order
-    }  # fmt: skip
+    }
 
 
 def at_renewal(terms: Metrics) -> Metrics:
-    """Return the renewals of the first term as churn.at_renewal; nothing where no term was due.
+    """Return the first of the metrics of `renewals` as churn.at_renewal; nothing where no term was due.
 
     Words: term, such as "1-year".
-
-    Args:
-        terms: Metrics of `renewals`.
     """
     for name in terms.recent:
         term = name.removesuffix("s").replace(" ", "-")
@@ -179,11 +166,7 @@ def at_renewal(terms: Metrics) -> Metrics:
 
 
 def renewal_table(terms: Metrics) -> Table:
-    """List renewals by term: term, due, not_renewed with its limits, year_before.
-
-    Args:
-        terms: Metrics of `renewals`.
-    """
+    """List metrics of `renewals`: term, due, not_renewed with its limits, year_before."""
     rows = [
         (term, one.n, one.value, one.low, one.high, one.compare.value if one.compare else NAN)
         for term, one in terms.year.items()
@@ -192,13 +175,12 @@ def renewal_table(terms: Metrics) -> Table:
     return Table(pd.DataFrame(rows, columns=columns), dict.fromkeys(columns[2::3], "percent"))
 
 
-def retention(moments: pd.DataFrame, month: int, *, level: float = 0.95) -> dict[str, Estimate]:
+def retention(moments: pd.DataFrame, month: int) -> dict[str, Estimate]:
     """Estimate gross and net revenue retention over the twelve months to a month's end.
 
     Args:
         moments: As from `tenure.measures.revenue.retention_moments`, not split by group.
         month: The month.
-        level: Level of the intervals.
 
     Returns:
         mrr.gross_retention and mrr.net_retention; NaN where nobody paid a year ago.
@@ -211,7 +193,7 @@ def retention(moments: pd.DataFrame, month: int, *, level: float = 0.95) -> dict
     rows = moments[moments["month"] == month].to_dict("records")
     estimators = {"mrr.gross_retention": gross_retention, "mrr.net_retention": net_retention}
     return {
-        name: replace(estimate(rows[0], level=level), sample=(month - 11, month)) if rows else NOTHING
+        name: replace(estimate(rows[0]), sample=(month - 11, month)) if rows else NOTHING
         for name, estimate in estimators.items()
     }
 
@@ -220,14 +202,11 @@ def gross_retention(moments: Mapping[Any, Any], *, level: float = 0.95) -> Estim
     """Estimate gross revenue retention: of what customers paid then, the share they still pay.
 
     What a customer pays counts up to what the same customer paid then, so it never passes 100 %. The
-    interval is that of `weighted_share`, each customer weighing what was paid then.
+    interval is that of `weighted_share`, each customer weighing what was paid then. NaN where nobody paid.
 
     Args:
         moments: A row of `tenure.measures.revenue.retention_moments`.
         level: Level of the interval.
-
-    Returns:
-        The share and its interval; NaN where nobody paid then.
 
     Example:
         >>> kept = gross_retention(dict(n=100, paid_then=1000.0, kept=800.0, var_then=0.0))
@@ -301,12 +280,11 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, *, level:
     return replace(score, value=100 * (promoters - detractors) / n, low=low, high=high)
 
 
-def satisfaction(answers: pd.DataFrame | None, *, level: float = 0.95) -> dict[int, dict[str, Estimate]]:
+def satisfaction(answers: pd.DataFrame | None) -> dict[int, dict[str, Estimate]]:
     """Return the net promoter score and the response rate of each month in which customers were asked.
 
     Args:
         answers: As from `tenure.measures.feedback.nps_counts`, not split by group; None: nobody was asked.
-        level: Level of the intervals.
 
     Returns:
         By month nps.score and nps.response_rate.
@@ -321,8 +299,8 @@ def satisfaction(answers: pd.DataFrame | None, *, level: float = 0.95) -> dict[i
     found = {}
     for row in [] if answers is None else answers.astype({"month": int}).to_dict("records"):
         month, sample = row["month"], (row["month"], row["month"])
-        score = net_promoter_score(row["promoters"], row["passives"], row["detractors"], level=level)
-        replied = proportion(int(row["answered"]), int(row["sent"]), level=level, of="survey", sample=sample)
+        score = net_promoter_score(row["promoters"], row["passives"], row["detractors"])
+        replied = proportion(int(row["answered"]), int(row["sent"]), of="survey", sample=sample)
         found[month] = {
             "nps.score": replace(score, sample=sample),
             "nps.response_rate": replied,
@@ -330,13 +308,8 @@ def satisfaction(answers: pd.DataFrame | None, *, level: float = 0.95) -> dict[i
     return found
 
 
-def trials(counts: pd.DataFrame, month: int, *, level: float = 0.95) -> Metrics:
-    """Estimate the share of trials begun in the last three months that led to a payment.
-
-    Args:
-        counts: As from `tenure.measures.acquisition.trials`.
-        month: The last month.
-        level: Level of the intervals.
+def trials(counts: pd.DataFrame, month: int) -> Metrics:
+    """Estimate the share of trials begun in the three months to a month's end that led to a payment.
 
     Returns:
         trials.conversion, beside the three months before and those of a year ago.
@@ -349,7 +322,7 @@ def trials(counts: pd.DataFrame, month: int, *, level: float = 0.95) -> Metrics:
     found = {}
     for last in (month, month - 3, month - 12):
         own = counts[counts["month"].between(last - 2, last)]
-        share = pooled(own, "converted", "ripe", level=level, of="trial", sample=(last - 2, last))
+        share = pooled(own, "converted", "ripe", of="trial", sample=(last - 2, last))
         found[last] = {"trials.conversion": share}
     return Metrics.of(found, month, back=3, label="the three months before")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report import style
-from tenure.report.charts import bars_with_intervals, line_with_interval, retention_heatmap
+from tenure.report.charts import bars_with_intervals, line_with_interval
 from tenure.report.picture import Picture, drawn_from, listed
 from tenure.report.style import GREY, INK, MUTED
 from tenure.report.words import say
@@ -57,24 +57,23 @@ def movements_over_time(
     ]
 
     def draw(width: float) -> Figure:
+        import numpy as np
         from matplotlib.dates import date2num
 
         figure, axes = style.new_figure(4.2 + 0.19 * math.ceil(len(known) / 2), width=width)
-        x = [float(date2num(day)) for day in rows["date"]]
-        tops, feet = [0.0] * len(x), [0.0] * len(x)
+        x = np.array([float(date2num(day)) for day in rows["date"]])
+        tops, feet = np.zeros(len(x)), np.zeros(len(x))
         shown = [name for name in _COLORS if name != "other" or (rows[name] != 0).any()]
         for name in shown:
-            for place, amount in enumerate(rows[name].astype(float)):
-                level = tops if amount >= 0 else feet
-                alpha = 0.45 if partial and place == len(x) - 1 else 1.0
-                color = _COLORS[name]
-                axes.bar(x[place], amount, bottom=level[place], width=22, color=color, alpha=alpha, lw=0)
-                level[place] += amount
+            amounts = rows[name].to_numpy(dtype=float)
+            bottom = np.where(amounts >= 0, tops, feet)
+            bars = axes.bar(x, amounts, bottom=bottom, width=22, color=_COLORS[name], lw=0)
+            bars[-1].set_alpha(0.45 if partial else 1.0)
+            tops, feet = tops + amounts.clip(min=0), feet + amounts.clip(max=0)
         axes.plot(x, rows[list(_COLORS)].sum(axis=1).astype(float), color=INK, lw=1.6, marker="o", ms=3)
         axes.axhline(0, color=INK, lw=0.8)
-        high, low = max(tops), min(feet)
-        room = (high - low or 1.0) * 0.1
-        axes.set_ylim(low - room * 0.5, high + room * (2.2 if known else 0.5))
+        room = (tops.max() - feet.min() or 1.0) * 0.1
+        axes.set_ylim(feet.min() - room * 0.5, tops.max() + room * (2.2 if known else 0.5))
         style.unit_axis(axes.yaxis, unit)
         style.date_axis(axes)
         _annotate(axes, [(float(date2num(day)), day, label) for day, label in known], x[-1] - x[0] or 1.0)
@@ -149,22 +148,6 @@ def active_users(weekly: Table) -> Picture:
     return line_with_interval(weekly, title=title, subtitle=subtitle)
 
 
-def score_line(lines: Table, target: float | None = None) -> Picture:
-    """Draw a score over the months, as from `tenure.models.metrics.trend`, beside its target."""
-    if len(lines) == 0:
-        return Picture.nothing(say("There is no score to draw yet."))
-    subtitle = say("Net promoter score by month of the question (shaded: 95% interval)")
-    return line_with_interval(lines, from_zero=False, target=target, subtitle=subtitle)
-
-
-def revenue_left(cohorts: Table) -> Picture:
-    """Draw which share of their first month's revenue cohorts still pay, as from `payback.revenue_matrix`."""
-    if len(cohorts) == 0:
-        return Picture.nothing(say("No cohort has been observed from its first month yet."))
-    subtitle = say("Share of the first month's revenue by starting month; blank: too young to tell")
-    return retention_heatmap(cohorts, subtitle=subtitle)
-
-
 def payback_curves(economics: Any) -> Picture:
     """Draw by channel the margin a new customer has brought so far against what the customer cost.
 
@@ -173,6 +156,8 @@ def payback_curves(economics: Any) -> Picture:
     Args:
         economics: As from `tenure.models.payback.unit_economics`; channels that cost nothing are left out.
     """
+    import pandas as pd
+
     if economics.why:
         return Picture.nothing(economics.why)
     curve, table = economics.curve, economics.table.frame.dropna(subset="cac")
@@ -181,25 +166,21 @@ def payback_curves(economics: Any) -> Picture:
     if not costs:
         return Picture.nothing(say("Nothing was spent on any channel, so there is no cost to earn back."))
     rows = curve.frame[curve.frame["channel"].isin(costs)]
-    left = rows.assign(after_cost=rows["margin"] - rows["channel"].map(costs).astype(float))
-    names = list(dict.fromkeys(rows["channel"]))
-    chosen = style.colors(names)
+    rows = rows.assign(after_cost=rows["margin"] - rows["channel"].map(costs).astype(float))
+    chosen = style.colors(costs)
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(3.9, width=width)
-        ends = []
-        for name in names:
-            part = left[left["channel"] == name].sort_values("month")
-            x, y = [0, *part["month"].astype(int)], [-costs[name], *part["after_cost"].astype(float)]
-            axes.plot(x, y, color=chosen[name])
-            ends.append((name, float(x[-1]), y[-1], chosen[name]))
+        start = [{"channel": name, "month": 0, "after_cost": -cost} for name, cost in costs.items()]
+        drawn = pd.concat([pd.DataFrame(start), rows]).sort_values("month", kind="stable")
+        ends = style.lines(axes, drawn, "month", "after_cost", chosen, by="channel")
         axes.axhline(0, color=INK, lw=1)
         style.unit_axis(axes.yaxis, unit)
         axes.grid(axis="x", visible=False)
         axes.set_xlabel(say("Months since the first payment"))
-        last = max(end[1] for end in ends)
+        last = int(rows["month"].max())
         axes.set_xlim(0, last)
-        axes.set_xticks(range(0, int(last) + 1, 3 if last > 8 else 1))
+        axes.set_xticks(range(0, last + 1, 3 if last > 8 else 1))
         style.label_ends(axes, ends)
         return figure
 
@@ -219,4 +200,4 @@ def payback_curves(economics: Any) -> Picture:
     if late:
         alt += " " + say("Not earned back: {late}.", late=late)
     subtitle = say("Margin so far less the cost of a new customer, by channel")
-    return Picture(draw, title, alt, Table(left, {"margin": unit, "after_cost": unit}), subtitle)
+    return Picture(draw, title, alt, Table(rows, {"margin": unit, "after_cost": unit}), subtitle)
