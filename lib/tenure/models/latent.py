@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tenure.models.composition import is_protected
 from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.clusters import one_thread
-from tenure.stats.intervals import proportion
+from tenure.stats.intervals import wilson
 from tenure.stats.lifetable import chi2_p, holm, z_value
 from tenure.stats.newton import minimize
 
@@ -89,25 +89,22 @@ class LatentClasses:
         reason: Why there are as many, or why none were looked for; a sentence.
         n: Customers who answered.
         k: The chosen number; 0: none were looked for.
-        evidence: A row per number of classes: k, log_likelihood, parameters, bic, entropy.
-        entropy: Relative entropy, from 0 (nobody can be assigned) to 1 (everybody can, with certainty).
+        evidence: A row per number of classes: k, log_likelihood, parameters, bic and entropy, from 0 (nobody
+            can be assigned) to 1 (everybody can, with certainty).
         classes: A row per class, the largest first: segment and share with its interval.
         profile: A row per question, answer and class: question, answer, segment, chance, base.
         members: customer_id, segment and chance (of being in it).
         errors: Chances that a member of class a is assigned to class b; rows a, columns b.
-        missing: The share of answers that are missing.
     """
 
     reason: str
     n: int = 0
     k: int = 0
     evidence: Table = field(default_factory=_nothing)
-    entropy: float = NAN
     classes: Table = field(default_factory=_nothing)
     profile: Table = field(default_factory=_nothing)
     members: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["customer_id", "segment"]))
     errors: Array = field(default_factory=lambda: np.ones((1, 1)))
-    missing: float = NAN
 
     @property
     def structure(self) -> bool:
@@ -154,10 +151,8 @@ def find_classes(items: Items, *, most: int = 6, starts: int = 4) -> LatentClass
         )  # fmt: skip
         with one_thread():
             fits[k] = model.fit(codes)
-        log_likelihood = float(model.score(codes) * n)
-        bic = float(model.n_parameters * np.log(n) - 2 * log_likelihood)
-        entropy = _entropy(model.predict_proba(codes))
-        rows.append((k, log_likelihood, int(model.n_parameters), bic, entropy))
+        bic, entropy = float(model.bic(codes)), float(model.relative_entropy(codes))
+        rows.append((k, float(model.score(codes) * n), int(model.n_parameters), bic, entropy))
         if k > 2 and bic > rows[-2][3]:
             break
     evidence = pd.DataFrame(rows, columns=["k", "log_likelihood", "parameters", "bic", "entropy"])
@@ -165,31 +160,26 @@ def find_classes(items: Items, *, most: int = 6, starts: int = 4) -> LatentClass
     chances = fits[k].predict_proba(codes)
     order = np.argsort(-chances.sum(axis=0), kind="stable")
     chances = chances[:, order]
-    profile = _profile(fits[k], items, order)
-    names = _names(profile, k)
     modal = chances.argmax(axis=1)
-    errors = np.array([[chances[modal == b, a].sum() for b in range(k)] for a in range(k)])
-    sizes = [proportion(round(total), n) for total in chances.sum(axis=0)]
-    ends = {"share_low": [size.low for size in sizes], "share_high": [size.high for size in sizes]}
-    classes = pd.DataFrame({"segment": names, "share": chances.mean(axis=0), **ends})
-    segment = np.asarray(names, dtype=object)
+    errors = chances.T @ np.eye(k)[modal]
+    profile = _profile(fits[k], items, order)
+    names = np.asarray(_names(profile, k), dtype=object)
+    low, high = wilson(np.round(chances.sum(axis=0)) / n, n, 0.95)
+    share = {"share": chances.mean(axis=0), "share_low": low, "share_high": high}
+    members = {"customer_id": codes.index, "segment": names[modal], "chance": chances.max(axis=1)}
+    several = "More classes, or fewer, explain the answers less well for their number (BIC)."
+    one = "One class explains the answers as well as several: people do not fall into groups by them."
     return LatentClasses(
-        "More classes, or fewer, explain the answers less well for what they cost (BIC)."
-        if k > 1
-        else "One class explains the answers as well as several: people do not fall into groups by them.",
+        several if k > 1 else one,
         n=n,
         k=k,
         evidence=Table(evidence),
-        entropy=_entropy(chances),
-        classes=Table(classes, {"share": "percent"}),
+        classes=Table(pd.DataFrame({"segment": names, **share}), {"share": "percent"}),
         profile=Table(
-            profile.assign(segment=segment[profile["segment"]]), {"chance": "percent", "base": "percent"}
+            profile.assign(segment=names[profile["segment"]]), {"chance": "percent", "base": "percent"}
         ),
-        members=pd.DataFrame(
-            {"customer_id": codes.index, "segment": segment[modal], "chance": chances.max(axis=1)}
-        ),
+        members=pd.DataFrame(members),
         errors=errors / errors.sum(axis=1, keepdims=True),
-        missing=float(codes.isna().to_numpy().mean()),
     )
 
 
@@ -214,21 +204,21 @@ def class_covariates(found: LatentClasses, characteristics: pd.DataFrame) -> Tab
     if not found.structure:
         return Table(pd.DataFrame(), notes=["There are no classes to relate to characteristics."])
     frame = characteristics.reindex(found.members["customer_id"]).reset_index(drop=True)
-    frame = frame[[column for column in frame if not is_protected(str(column))]]
-    chosen, numbers = [], 1
-    for column in frame:
+    chosen, left_out, numbers = [], [], 1
+    for column in (name for name in frame if not is_protected(str(name))):
         more = max(frame[column].nunique() - 1, 0)
-        if (numbers + more) * (found.k - 1) * _PER_NUMBER <= len(frame):
+        if (numbers + more) * (found.k - 1) * _PER_NUMBER > len(frame):
+            left_out.append(str(column).replace("_", " "))
+        else:
             chosen.append(column)
             numbers += more
-    left_out = [str(column).replace("_", " ") for column in frame if column not in chosen]
     known = frame[chosen].notna().all(axis=1).to_numpy()
     x, levels = _dummies(frame.loc[known, chosen])
     if not levels:
         why = "None of the characteristics of those who answered varies, or too few answered to relate them."
         return Table(pd.DataFrame(), notes=[why])
     names = found.classes.frame["segment"].tolist()
-    seen = found.members["segment"].map({name: place for place, name in enumerate(names)}).to_numpy()[known]
+    seen = pd.Index(names).get_indexer(pd.Index(found.members["segment"]))[known]
     beta, covariance = _third_step(x, seen, found.errors)
     estimate, z = beta[:, 1:].ravel(), z_value(0.95)
     variance = np.diag(covariance).reshape(beta.shape)[:, 1:].ravel()
@@ -246,13 +236,6 @@ def class_covariates(found: LatentClasses, characteristics: pd.DataFrame) -> Tab
     return Table(table, {"ratio": "ratio", "p": "p", "p_adjusted": "p"}, notes)
 
 
-def _entropy(chances: Array) -> float:
-    """Relative entropy (Ramaswamy and others 1993)."""
-    n, k = chances.shape
-    safe = np.clip(chances, 1e-300, 1.0)
-    return float(1 + (chances * np.log(safe)).sum() / (n * np.log(k))) if k > 1 else NAN
-
-
 def _profile(model: Any, items: Items, order: Array) -> pd.DataFrame:
     parameters = model.get_parameters()["measurement"]
     chances, most = np.asarray(parameters["pis"])[order], int(parameters["max_n_outcomes"])
@@ -267,19 +250,18 @@ def _profile(model: Any, items: Items, order: Array) -> pd.DataFrame:
 
 def _names(profile: pd.DataFrame, k: int) -> list[str]:
     """Name each class by the two answers that it gives most more often than others."""
-    chosen: list[str] = []
     said = profile[profile["answer"] != "does not agree"]
-    said = said.assign(more=said["chance"] - said["base"])
+    said = said.assign(
+        more=said["chance"] - said["base"],
+        words=said["question"].where(said["answer"] == "agrees", said["question"] + " " + said["answer"]),
+    )
     said = said[said["more"] > 0.02].sort_values(
         ["more", "question", "answer"], ascending=[False, True, True]
     )
+    chosen: list[str] = []
     for segment in range(k):
-        mine = said[said["segment"] == segment].head(2)
-        words = [
-            (r["question"] if r["answer"] == "agrees" else f"{r['question']} {r['answer']}").replace("_", " ")
-            for r in mine.to_dict("records")
-        ]
-        name = ", ".join(words or ["average"])
+        words = said.loc[said["segment"] == segment, "words"].head(2).str.replace("_", " ")
+        name = ", ".join(words) or "average"
         chosen.append(name if name not in chosen else f"{name} {segment + 1}")
     return chosen
 

@@ -1,4 +1,4 @@
-"""What customers without a contract spend a purchase: the gamma-gamma model, and a test of what it assumes.
+"""What customers without a contract spend per purchase: the gamma-gamma model, and a test of its assumption.
 
 Amounts vary around a customer's mean, means vary between customers, and both are independent of how often
 they buy (Fader and Hardie 2013), which `spend_independence` tests. `spend` has columns frequency (purchases
@@ -15,7 +15,7 @@ from scipy import special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate
-from tenure.stats.lifetable import Array, check_level, z_value
+from tenure.stats.lifetable import Array, z_value
 from tenure.stats.newton import minimize
 
 
@@ -29,7 +29,7 @@ class Spend:
         gamma: Their scale, in the units of the amounts.
         log_likelihood: The log-likelihood.
         mean: What purchases cost on average over customers, p gamma / (q - 1); infinite if q <= 1.
-        tie: The correlation of amounts and frequency, which the model takes to be 0.
+        tie: The correlation of amounts and frequency, which the model assumes to be 0.
     """
 
     p: float
@@ -39,29 +39,19 @@ class Spend:
     mean: Estimate
     tie: Estimate
 
-    @property
-    def parameters(self) -> tuple[float, float, float]:
-        """p, q and gamma."""
-        return self.p, self.q, self.gamma
-
     def conditional_mean(self, frequency: Array, mean_spend: Array) -> Array:
-        """A customer's expected amount a purchase, from how often they bought again and the mean amount.
+        """A customer's expected amount per purchase, from how often they bought again and the mean amount.
 
-        p (gamma + x z) / (p x + q - 1): their own mean, shrunk towards everybody's the more the less they
-        bought.
+        p (gamma + x z) / (p x + q - 1): their own mean, shrunk towards everybody's; the fewer their
+        purchases, the more.
         """
         x = np.asarray(frequency, dtype=float)
         z = np.where(x > 0, np.asarray(mean_spend, dtype=float), 0)
         return self.p * (self.gamma + x * z) / (self.p * x + self.q - 1)
 
 
-def fit_spend(spend: pd.DataFrame, *, unit: str = "number", level: float = 0.95) -> Spend:
-    """Fit the gamma-gamma model of spend by maximum likelihood.
-
-    Args:
-        spend: Customers who bought again, by frequency and mean amount.
-        unit: The unit of the amounts.
-        level: Level of the interval of the mean.
+def fit_spend(spend: pd.DataFrame, *, unit: str = "number") -> Spend:
+    """Fit the gamma-gamma model of spend by maximum likelihood; `unit` is that of the amounts.
 
     Raises:
         InputError: The amounts are not above 0.
@@ -75,14 +65,11 @@ def fit_spend(spend: pd.DataFrame, *, unit: str = "number", level: float = 0.95)
         >>> bool(abs(fit.mean.value - 6 * 15 / 3) < 1.5)
         True
     """
-    check_level(level)
-    rows = spend[spend["frequency"] > 0]
-    n = rows["n"].to_numpy(dtype=float)
+    x, z, n = _repeated(spend)
     if n.sum() < 10:
         raise NotApplicable(
             f"Only {n.sum():,.0f} customers bought again, too few to say how spend differs between them."
         )
-    x, z = rows["frequency"].to_numpy(dtype=float), rows["mean_spend"].to_numpy(dtype=float)
     if not (z > 0).all():
         raise InputError(
             f"Column mean_spend must be above 0; {int((~(z > 0)).sum())} of {len(z)} rows are not: leave "
@@ -119,28 +106,28 @@ def fit_spend(spend: pd.DataFrame, *, unit: str = "number", level: float = 0.95)
     covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
     p, q, g = (float(value) for value in np.exp(theta))
     try:
-        tie = spend_independence(spend, level=level)
+        tie = spend_independence(spend)
     except NotApplicable:
         tie = Estimate(np.nan)
     mean = p * g / (q - 1) * scale if q > 1 else np.inf
-    slope = np.array([1.0, -q / (q - 1), 1.0]) if q > 1 else np.zeros(3)
-    half = float(np.exp(z_value(level) * np.sqrt(max(slope @ covariance @ slope, 0))))  # type: ignore[call-overload]
+    slope = np.array([1.0, -q / (q - 1) if q > 1 else 0.0, 1.0]) * (q > 1)
+    half = float(np.exp(z_value(0.95) * np.sqrt(max(float(slope @ covariance @ slope), 0.0))))
     return Spend(
         p,
         q,
         g * scale,
         -loss(theta)[0] * float(n.sum()) - float(n.sum()) * np.log(scale),
-        Estimate(mean, mean / half, mean * half, n=int(n.sum()), of="customer", unit=unit, level=level),
+        Estimate(mean, mean / half, mean * half, n=int(n.sum()), of="customer", unit=unit),
         tie,
     )
 
 
-def spend_independence(spend: pd.DataFrame, *, level: float = 0.95) -> Estimate:
-    """Test whether customers who buy more often also pay more, or less, a purchase.
+def spend_independence(spend: pd.DataFrame) -> Estimate:
+    """Test whether customers who buy more often also pay more, or less, per purchase.
 
     The gamma-gamma model assumes that they do not. The mean of few purchases varies more than that of many,
-    so the standard error is White's (1980), which allows for it. (Logarithms would not do: that of a mean of
-    few is lower on average than that of a mean of many.)
+    so the standard error is White's (1980), which allows for it. (Logarithms would be biased: that of a mean
+    of few is lower on average than that of a mean of many.)
 
     Returns:
         The correlation of the mean amount and the number of repeat purchases; its case is "independent" or
@@ -149,10 +136,7 @@ def spend_independence(spend: pd.DataFrame, *, level: float = 0.95) -> Estimate:
     Raises:
         NotApplicable: There are too few customers, or all bought equally often or paid the same.
     """
-    check_level(level)
-    rows = spend[spend["frequency"] > 0]
-    n = rows["n"].to_numpy(dtype=float)
-    x, z = rows["frequency"].to_numpy(dtype=float), rows["mean_spend"].to_numpy(dtype=float)
+    x, z, n = _repeated(spend)
     if n.sum() < 10 or np.ptp(x) == 0 or np.ptp(z) == 0:
         raise NotApplicable(
             "Too few customers bought again, or all of them alike, to tell if spend depends on frequency."
@@ -161,12 +145,19 @@ def spend_independence(spend: pd.DataFrame, *, level: float = 0.95) -> Estimate:
     x, z = x - np.average(x, weights=n), z - np.average(z, weights=n)
     rest = z - x * (n @ (x * z)) / (n @ x**2)
     error = float(np.sqrt((n @ (x * rest) ** 2) / ((n @ x**2) * (n @ z**2))))
-    low, high = max(r - z_value(level) * error, -1.0), min(r + z_value(level) * error, 1.0)
+    low, high = max(r - z_value(0.95) * error, -1.0), min(r + z_value(0.95) * error, 1.0)
     return Estimate(
-        r, low, high, n=int(n.sum()), of="customer", level=level,
+        r, low, high, n=int(n.sum()), of="customer",
         case="independent" if low <= 0 <= high else "associated",
         words={"p": float(2 * special.ndtr(-abs(r) / error)) if error > 0 else 0.0},
     )  # fmt: skip
+
+
+def _repeated(spend: pd.DataFrame) -> tuple[Array, Array, Array]:
+    """Frequency, mean amount and number of customers who bought again."""
+    rows = spend[spend["frequency"] > 0]
+    frequency, mean_spend, n = rows[["frequency", "mean_spend", "n"]].to_numpy(dtype=float).T
+    return frequency, mean_spend, n
 
 
 def correlation(x: Array, y: Array, weight: Array) -> float:
