@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from report_sample import HOSTILE, assert_within_frame
 
-from tenure.errors import InputError
 from tenure.models import composition, latent
 from tenure.models.composition import LEFT
 from tenure.models.personas import Condition, Personas, PlainRule
@@ -223,5 +222,3 @@ def test_a_card_without_numbers_curve_or_rule_is_still_a_card(persona):
     page = persona(worth=nothing, rules={}, actions={}, effects=someone().effects.head(0))
     assert "<svg" not in page
     assert "How to find them" not in page
-    with pytest.raises(InputError, match="no name"):
-        cards.cards([{"name": " "}])

@@ -1,12 +1,14 @@
-"""Cards of segments: who is in them, what they are worth, how to find them, what to do."""
+"""Cards of segments: who is in them, what they are worth, how to find them, what to do.
+
+`labels` are the columns that hold shares, with their kind and level; `money` is the unit of payments.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report.display import show
 from tenure.report.words import say
@@ -14,6 +16,7 @@ from tenure.report.words import say
 if TYPE_CHECKING:
     import pandas as pd
 
+Labels = Mapping[str, tuple[str, str]]
 
 # How features read in a sentence, and their unit.
 WORDS: dict[str, tuple[str, str]] = {
@@ -33,7 +36,7 @@ _SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of feat
 _TRAITS = 3
 
 
-def feature_words(name: str, labels: Mapping[str, tuple[str, str]], money: str = "number") -> tuple[str, str]:
+def feature_words(name: str, labels: Labels, money: str = "number") -> tuple[str, str]:
     """Return how a feature reads, and its unit.
 
     Example:
@@ -48,14 +51,12 @@ def feature_words(name: str, labels: Mapping[str, tuple[str, str]], money: str =
     return WORDS.get(name, (name.replace("_", " "), "number"))
 
 
-def worded(
-    effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str = "number"
-) -> pd.DataFrame:
+def worded(effects: pd.DataFrame, labels: Labels, money: str = "number") -> pd.DataFrame:
     """Return effects with a column trait, and with inside and outside written in their units.
 
     Args:
         effects: Columns feature, inside and outside.
-        labels: The columns that hold shares, with their kind and level.
+        labels: The columns that hold shares.
         money: The unit of what customers pay.
 
     Example:
@@ -65,29 +66,9 @@ def worded(
         [['tv', '50%', '10%', 'use on tv']]
     """
     words = [feature_words(name, labels, money) for name in effects["feature"]]
-    sides = {
-        side: [fmt.value(number, unit) for number, (_words, unit) in zip(effects[side], words, strict=True)]
-        for side in ("inside", "outside")
-    }
-    return effects.assign(**sides, trait=[trait for trait, _unit in words])
-
-
-def rule_words(
-    conditions: Iterable[Any], labels: Mapping[str, tuple[str, str]], money: str = "number"
-) -> str:
-    """Say the conditions of a rule: "use of Kids above 27% and use on tablet above 15%".
-
-    Args:
-        conditions: Each with feature, above and threshold.
-        labels: The columns that hold shares, with their kind and level.
-        money: The unit of what customers pay.
-    """
-    parts = []
-    for condition in conditions:
-        words, unit = feature_words(condition.feature, labels, money)
-        side = "above" if condition.above else "at most"
-        parts.append(f"{words} {side} {fmt.value(condition.threshold, unit)}")
-    return " and ".join(parts)
+    units = [unit for _, unit in words]
+    sides = {side: list(map(fmt.value, effects[side], units)) for side in ("inside", "outside")}
+    return effects.assign(**sides, trait=[trait for trait, _ in words])
 
 
 def personas(who: Any, horizon: int) -> None:
@@ -99,101 +80,70 @@ def personas(who: Any, horizon: int) -> None:
     """
     worth, labels = who.worth, who.labels
     money = worth.table.units["arpa"]
-    entries = []
+    pages, plain = [], []
     for row in worth.table.frame.to_dict("records"):
         name = str(row["segment"])
-        curve = worth.curve(name)
-        ended = fmt.percent(curve[-1])
-        mine = who.effects[who.effects["segment"] == name]
-        entries.append(
-            {
-                "name": name[:1].upper() + name[1:],
-                "size": say(
-                    "{n:customer}, {share} of all, pay {paid} per month, {part} of the revenue",
-                    n=int(row["customers"]),
-                    share=fmt.percent(row["share"]),
-                    paid=fmt.value(row["value_minor"], money),
-                    part=fmt.percent(row["value_share"]),
-                ),
-                "numbers": _numbers(row, money, horizon),
-                "curve": curve,
-                "curve_words": say("Still there after {n:month}: {share}", n=len(curve) - 1, share=ended)
-                if len(curve) > 1
-                else "",
-                "sections": [
-                    ("What sets them apart", _traits(mine, labels, money)),
-                    ("More common among them", _common(who.common, name)),
-                    ("A typical member", _member(who.typical, name, mine, labels, money)),
-                    ("How to find them", _rule(who.rules.get(name), labels, money)),
-                    ("What to do", who.actions.get(name, "")),
-                ],
-            }
-        )
-    cards(entries)
-
-
-def cards(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Show cards: a name, numbers, a small curve and sections.
-
-    Args:
-        entries: For each card: name; size (a line); numbers (label, value and interval, already formatted);
-            curve (shares still there, from 1 on); curve_words (what it shows); and sections (pairs of a
-            heading and a line or a list of lines).
-
-    Raises:
-        InputError: A card has no name.
-
-    Example:
-        >>> cards([{"name": "<Fans>", "numbers": [("Pay", "€9", "")]}])
-        <Fans>
-          Pay: €9
-    """
-    pages, plain = [], []
-    for entry in entries:
-        if not str(entry.get("name", "")).strip():
-            raise InputError("A card has no name.")
-        pages.append(_card(entry))
-        numbers = [f"  {label}: {value}" for label, value, _sure in entry.get("numbers", ())]
-        plain.append("\n".join([str(entry["name"]), *numbers]))
+        size = say(
+            "{n:customer}, {share} of all, pay {paid} per month, {part} of the revenue",
+            n=int(row["customers"]), share=(row["share"], "percent"),
+            paid=(row["value_minor"], money), part=(row["value_share"], "percent"),
+        )  # fmt: skip
+        mine = worded(who.effects[who.effects["segment"] == name], labels, money)
+        sections = {
+            "What sets them apart": _traits(mine),
+            "More common among them": _common(who.common, name),
+            "A typical member": _member(who.typical, name, mine, labels, money),
+            "How to find them": _rule(who.rules.get(name), labels, money),
+            "What to do": who.actions.get(name, ""),
+        }
+        numbers, title = _numbers(row, money, horizon), name[:1].upper() + name[1:]
+        pages.append(_card(title, size, worth.curve(name), numbers, sections))
+        plain.append("\n".join([title, *(f"  {label}: {value}" for label, value, _ in numbers)]))
     show({"text/plain": "\n".join(plain), "text/html": f'<ul class="cards personas">{"".join(pages)}</ul>'})
 
 
-def _card(entry: Mapping[str, Any]) -> str:
-    numbers = "".join(
-        f"<div><dt>{html.escape(str(label))}</dt><dd>{html.escape(str(value))}"
-        f"<small>{html.escape(str(sure))}</small></dd></div>"
-        for label, value, sure in entry.get("numbers", ())
+def _card(
+    name: str,
+    size: str,
+    curve: Sequence[float],
+    numbers: Sequence[tuple[str, str, str]],
+    sections: Mapping[str, str | Sequence[str]],
+) -> str:
+    terms = "".join(
+        f"<div><dt>{html.escape(label)}</dt><dd>{html.escape(value)}<small>{html.escape(sure)}</small></dd></div>"
+        for label, value, sure in numbers
     )
-    sections = "".join(
-        f'<p class="evidence">{html.escape(str(title))}</p>{_lines(lines)}'
-        for title, lines in entry.get("sections", ())
+    parts = "".join(
+        f'<p class="evidence">{html.escape(title)}</p>{_lines(lines)}'
+        for title, lines in sections.items()
         if lines
     )
     return (
-        f'<li class="card"><h3>{html.escape(str(entry["name"]))}</h3>'
-        f'<p class="size">{html.escape(str(entry.get("size", "")))}</p>'
-        f"{_curve(entry)}<dl>{numbers}</dl>{sections}</li>"
+        f'<li class="card"><h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>'
+        f"{_curve(curve)}<dl>{terms}</dl>{parts}</li>"
     )
 
 
 def _lines(lines: str | Sequence[str]) -> str:
     if isinstance(lines, str):
         return f'<p class="line">{html.escape(lines)}</p>'
-    return f"<ul>{''.join(f'<li>{html.escape(str(line))}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
 
 
-def _curve(entry: Mapping[str, Any]) -> str:
+def _curve(curve: Sequence[float]) -> str:
     """A small churn curve, from everybody on the left to those still there on the right."""
-    shares = [float(share) for share in entry.get("curve", ()) if not fmt.missing(share)]
+    shares = [float(share) for share in curve if not fmt.missing(share)]
     if len(shares) < 2:
         return ""
-    width, height = 240, 48
+    width, height, last = 240, 48, len(shares) - 1
     # All cards have the same scale, from nobody to everybody, so that they can be compared.
     points = " ".join(
-        f"{width * place / (len(shares) - 1):.1f},{(1 - share) * height:.1f}"
-        for place, share in enumerate(shares)
+        f"{width * place / last:.1f},{(1 - share) * height:.1f}" for place, share in enumerate(shares)
     )
-    words = html.escape(str(entry.get("curve_words", "")), quote=True)
+    ended = (curve[-1], "percent")
+    words = html.escape(
+        say("Still there after {n:month}: {share}", n=len(curve) - 1, share=ended), quote=True
+    )
     return (
         f'<svg role="img" aria-label="{words}" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
         f'<line x1="0" y1="0" x2="{width}" y2="0"/><line x1="0" y1="{height}" x2="{width}" y2="{height}"/>'
@@ -202,44 +152,34 @@ def _curve(entry: Mapping[str, Any]) -> str:
 
 
 def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str, str, str]]:
+    """What is known of a segment in numbers: label, value and interval."""
     named = (
         ("Pay per month", "arpa", money),
         ("Leave per month", "churn", "percent"),
         ("Revenue kept", "retained", "percent"),
         (f"Worth over {horizon} months", "worth", money),
     )
-    return [
-        (
-            label,
-            fmt.value(row[column], unit),
-            ""
-            if fmt.missing(row.get(f"{column}_low"))
-            else fmt.interval(row[f"{column}_low"], row[f"{column}_high"], unit),
-        )
-        for label, column, unit in named
-        if not fmt.missing(row.get(column))
-    ]
+    numbers = []
+    for label, column, unit in named:
+        value, low, high = (row.get(f"{column}{end}") for end in ("", "_low", "_high"))
+        if not fmt.missing(value):
+            sure = "" if fmt.missing(low) else fmt.interval(low, high, unit)
+            numbers.append((label, fmt.value(value, unit), sure))
+    return numbers
 
 
-def _traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str) -> list[str]:
+def _traits(effects: pd.DataFrame) -> list[str]:
     """The differences that are clear, the largest first, each with its effect size."""
-    rows = [
-        row
-        for row in effects.to_dict("records")
-        if abs(row["g"]) >= 0.2 and (row["g_low"] > 0 or row["g_high"] < 0)
+    clear = effects[(effects["g"].abs() >= 0.2) & ((effects["g_low"] > 0) | (effects["g_high"] < 0))]
+    # Rare things differ in how rare they are, which the middle does not show.
+    clear = clear[clear["inside"] != clear["outside"]]
+    rows = sorted(clear.to_dict("records"), key=lambda row: (-abs(row["g"]), row["feature"]))
+    return [
+        f"{row['trait'][:1].upper() + row['trait'][1:]}: {row['inside']} against {row['outside']} of others "
+        f"(effect {fmt.value(row['g'], 'number', digits=1, signed=True)}, "
+        f"{fmt.interval(round(row['g_low'], 1), round(row['g_high'], 1), 'number')})"
+        for row in rows[:_TRAITS]
     ]
-    rows.sort(key=lambda row: (-abs(row["g"]), row["feature"]))
-    lines = []
-    for row in rows:
-        words, unit = feature_words(row["feature"], labels, money)
-        inside, outside = fmt.value(row["inside"], unit), fmt.value(row["outside"], unit)
-        if inside != outside:  # rare things differ in how rare they are, which the middle does not show
-            lines.append(
-                f"{words[:1].upper() + words[1:]}: {inside} against {outside} of others "
-                f"(effect {fmt.value(row['g'], 'number', digits=1, signed=True)}, "
-                f"{fmt.interval(round(row['g_low'], 1), round(row['g_high'], 1), 'number')})"
-            )
-    return lines[:_TRAITS]
 
 
 def _common(common: pd.DataFrame, name: str) -> list[str]:
@@ -254,28 +194,31 @@ def _common(common: pd.DataFrame, name: str) -> list[str]:
     ]
 
 
-def _member(
-    typical: pd.DataFrame, name: str, effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]], money: str
-) -> str:
+def _member(typical: pd.DataFrame, name: str, effects: pd.DataFrame, labels: Labels, money: str) -> str:
     if name not in typical.index:
         return ""
-    member = typical.loc[name].to_dict()
-    mine = effects.dropna(subset=["g"])
-    order = mine.reindex(mine["g"].abs().sort_values(ascending=False, kind="stable").index)
+    member, mine = typical.loc[name].to_dict(), effects.dropna(subset=["g"])
+    order = mine["g"].abs().sort_values(ascending=False, kind="stable").index
     parts = []
-    for feature in order["feature"].head(_TRAITS + 1):
+    for feature in mine.loc[order, "feature"].head(_TRAITS + 1):
         words, unit = feature_words(feature, labels, money)
         if not fmt.missing(member.get(feature)):
             parts.append(f"{words} {fmt.value(member[feature], unit)}")
     return f"Customer {member['customer_id']}: " + ", ".join(parts) if parts else ""
 
 
-def _rule(rule: Any, labels: Mapping[str, tuple[str, str]], money: str) -> str:
+def _rule(rule: Any, labels: Labels, money: str) -> str:
+    """A rule, such as "Use of Kids above 27% and use on tablet above 15%", and how far it is right."""
     if rule is None:
         return ""
-    words = rule_words(rule.conditions, labels, money)
+    parts = []
+    for condition in rule.conditions:
+        words, unit = feature_words(condition.feature, labels, money)
+        side = "above" if condition.above else "at most"
+        parts.append(f"{words} {side} {fmt.value(condition.threshold, unit)}")
+    conditions = " and ".join(parts)
     sure = fmt.interval(rule.precision.low, rule.precision.high, "percent")
     return (
-        f"{words[:1].upper() + words[1:]}. Of those, {fmt.percent(rule.precision.value)} ({sure}) are in the "
-        f"segment; the rule finds {fmt.percent(rule.recall.value)} of it."
+        f"{conditions[:1].upper() + conditions[1:]}. Of those, {fmt.percent(rule.precision.value)} ({sure}) "
+        f"are in the segment; the rule finds {fmt.percent(rule.recall.value)} of it."
     )
