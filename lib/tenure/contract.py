@@ -1,8 +1,7 @@
 """The data contract: the tables and columns that every workbook speaks of.
 
-This module is the one place that says what a column is called, what type and unit it has, and which
-values it may take. Opening a source, mapping, checking, the demo company and ``data/README.md`` all
-read it from here.
+The one place for what a column is called, its type and unit, and the values it may take. Opening a source,
+mapping, checking, the demo company and ``data/README.md`` all read it from here.
 
 Conventions: money is an integer number of minor units (cents) beside an ISO 4217 currency; times are
 UTC and become the clock's of the company's zone when a source is opened; the end of an interval is exclusive;
@@ -65,13 +64,6 @@ class Table:
     references: tuple[tuple[str, str], ...] = ()
     attributes: bool = False
 
-    def column(self, name: str) -> Column:
-        """Return the column of that name; KeyError if there is none."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
-
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of all columns, in order."""
@@ -82,14 +74,27 @@ def _id(name: str, meaning: str) -> Column:
     return Column(name, "string", meaning)
 
 
-def _currency() -> Column:
-    return Column("currency", "string", "ISO 4217 code of the amount, such as EUR")
+def _text(name: str, meaning: str, *enum: str) -> Column:
+    return Column(name, "string", meaning, enum=enum)
+
+
+def _time(name: str, meaning: str) -> Column:
+    return Column(name, "timestamp", meaning)
+
+
+def _money(name: str, meaning: str) -> Column:
+    return Column(name, "int64", f"{meaning}, in minor units", minimum=0)
 
 
 def _optional(name: str, type_: Type, meaning: str, minimum: int | None = None) -> Column:
     return Column(name, type_, meaning, required=False, nullable=True, minimum=minimum)
 
 
+def _filled(name: str, meaning: str, default: int, minimum: int = 0) -> Column:
+    return Column(name, "int64", meaning, required=False, default=default, minimum=minimum)
+
+
+_CURRENCY = _id("currency", "ISO 4217 code of the amount, such as EUR")
 _CUSTOMER = (("customer_id", "customers"),)
 
 TABLES: tuple[Table, ...] = (
@@ -98,9 +103,9 @@ TABLES: tuple[Table, ...] = (
         "a customer",
         (
             _id("customer_id", "the customer"),
-            Column("created_at", "timestamp", "when the customer signed up"),
+            _time("created_at", "when the customer signed up"),
             _optional("country", "string", "ISO 3166 code of the country"),
-            _optional("channel", "string", "the channel that won the customer"),
+            _optional("channel", "string", "the channel that acquired the customer"),
             _optional("birth_year", "int64", "year of birth", minimum=1900),
             _optional("gender", "string", "gender, as the customer states it"),
             Column(
@@ -121,44 +126,24 @@ TABLES: tuple[Table, ...] = (
         (
             _id("subscription_id", "the subscription; its spans share it"),
             _id("customer_id", "who pays"),
-            Column("plan", "string", "the plan's name"),
-            Column(
-                "billing_interval",
-                "string",
-                "the unit of the billing interval",
-                enum=("day", "week", "month", "year"),
+            _text("plan", "the plan's name"),
+            _text("billing_interval", "the unit of the billing interval", "day", "week", "month", "year"),
+            _filled(
+                "billing_interval_count", "units in an interval: 3 with month is quarterly", 1, minimum=1
             ),
-            Column(
-                "billing_interval_count",
-                "int64",
-                "units in an interval: 3 with month is quarterly",
-                required=False,
-                default=1,
-                minimum=1,
-            ),
-            Column("quantity", "int64", "seats or units", required=False, default=1, minimum=0),
-            Column(
-                "unit_amount_minor",
-                "int64",
-                "list price of one unit for one interval, before tax, in minor units",
-                minimum=0,
-            ),
-            Column(
-                "discount_minor",
-                "int64",
-                "recurring discount an interval, in minor units",
-                required=False,
-                default=0,
-                minimum=0,
-            ),
-            _currency(),
-            Column(
+            _filled("quantity", "seats or units", 1),
+            _money("unit_amount_minor", "list price of one unit for one interval, before tax"),
+            _filled("discount_minor", "recurring discount per interval, in minor units", 0),
+            _CURRENCY,
+            _text(
                 "status",
-                "string",
                 "the subscription's state during the span",
-                enum=("trialing", "active", "past_due", "paused"),
+                "trialing",
+                "active",
+                "past_due",
+                "paused",
             ),
-            Column("started_at", "timestamp", "when the span began"),
+            _time("started_at", "when the span began"),
             Column("ended_at", "timestamp", "when it ended, exclusive; null: still on", nullable=True),
             Column(
                 "end_reason",
@@ -168,7 +153,7 @@ TABLES: tuple[Table, ...] = (
                 nullable=True,
                 enum=("voluntary", "involuntary", "switched", "unknown"),
             ),
-            _optional("cancel_requested_at", "timestamp", "when the customer asked to leave"),
+            _optional("cancel_requested_at", "timestamp", "when the customer canceled"),
         ),
         key=("subscription_id", "started_at"),
         required=True,
@@ -181,16 +166,16 @@ TABLES: tuple[Table, ...] = (
             _id("payment_id", "the attempt"),
             _id("customer_id", "who was charged"),
             _optional("subscription_id", "string", "what for; null for a one-off sale"),
-            Column("attempted_at", "timestamp", "when it was attempted"),
+            _time("attempted_at", "when it was attempted"),
             Column(
                 "amount_minor",
                 "int64",
                 "amount in minor units; a refund's is the amount given back",
                 minimum=0,
             ),
-            _currency(),
-            Column("kind", "string", "what was sold", enum=("recurring", "usage", "one_off")),
-            Column("status", "string", "how it went", enum=("paid", "failed", "refunded")),
+            _CURRENCY,
+            _text("kind", "what was sold", "recurring", "usage", "one_off"),
+            _text("status", "how it went", "paid", "failed", "refunded"),
         ),
         key=("payment_id",),
         references=_CUSTOMER,
@@ -200,8 +185,8 @@ TABLES: tuple[Table, ...] = (
         "something a customer did",
         (
             _id("customer_id", "who did it"),
-            Column("occurred_at", "timestamp", "when"),
-            Column("event", "string", "what, such as play or login"),
+            _time("occurred_at", "when"),
+            _text("event", "what, such as play or login"),
             _optional("feature", "string", "the product's feature that was used"),
             _optional("content_id", "string", "the piece of content"),
             _optional("duration_s", "int64", "how long it lasted, in seconds", minimum=0),
@@ -214,7 +199,7 @@ TABLES: tuple[Table, ...] = (
         "a piece of content",
         (
             _id("content_id", "the piece"),
-            Column("title", "string", "its title"),
+            _text("title", "its title"),
             _optional("category", "string", "its category"),
             _optional("published_at", "timestamp", "when it came out"),
         ),
@@ -225,9 +210,9 @@ TABLES: tuple[Table, ...] = (
         "an invitation to answer a question, and perhaps its answer",
         (
             _id("customer_id", "who was asked"),
-            Column("survey", "string", "the survey", enum=("nps", "exit", "psychographic", "price")),
-            Column("question", "string", "the question"),
-            Column("sent_at", "timestamp", "when it was sent"),
+            _text("survey", "the survey", "nps", "exit", "psychographic", "price"),
+            _text("question", "the question"),
+            _time("sent_at", "when it was sent"),
             _optional("answered_at", "timestamp", "when it was answered; null: not answered"),
             _optional("score", "float64", "a number given as the answer; 0 to 10 for nps"),
             _optional("answer", "string", "a choice or words given as the answer"),
@@ -241,7 +226,7 @@ TABLES: tuple[Table, ...] = (
         (
             _id("ticket_id", "the request"),
             _id("customer_id", "who asked"),
-            Column("opened_at", "timestamp", "when it was opened"),
+            _time("opened_at", "when it was opened"),
             _optional("closed_at", "timestamp", "when it was closed; null: still open"),
             _optional("topic", "string", "what it was about"),
             _optional("satisfaction", "int64", "the customer's rating, 1 to 5", minimum=1),
@@ -254,7 +239,7 @@ TABLES: tuple[Table, ...] = (
         "a visitor's way in",
         (
             _id("visitor_id", "the visitor"),
-            Column("first_seen_at", "timestamp", "the first visit"),
+            _time("first_seen_at", "the first visit"),
             _optional("channel", "string", "the channel that brought the visitor"),
             _optional("trial_started_at", "timestamp", "when a trial began"),
             _optional("subscribed_at", "timestamp", "when the first payment was made"),
@@ -267,9 +252,9 @@ TABLES: tuple[Table, ...] = (
         "money spent on a channel on a day",
         (
             Column("date", "date", "the day"),
-            Column("channel", "string", "the channel"),
-            Column("amount_minor", "int64", "amount in minor units", minimum=0),
-            _currency(),
+            _text("channel", "the channel"),
+            _money("amount_minor", "amount"),
+            _CURRENCY,
         ),
         key=("date", "channel", "currency"),
     ),
@@ -277,11 +262,11 @@ TABLES: tuple[Table, ...] = (
         "assignments",
         "a unit put into an experiment's variant",
         (
-            Column("experiment", "string", "the experiment"),
+            _text("experiment", "the experiment"),
             _id("unit_id", "the visitor or customer that was assigned"),
             _optional("customer_id", "string", "the customer the unit is or became"),
-            Column("variant", "string", "the variant"),
-            Column("assigned_at", "timestamp", "when"),
+            _text("variant", "the variant"),
+            _time("assigned_at", "when"),
             _optional("price_minor", "int64", "the price shown, in minor units", minimum=0),
         ),
     ),
@@ -289,27 +274,13 @@ TABLES: tuple[Table, ...] = (
         "contacts",
         "a customer in a campaign, contacted or held out",
         (
-            Column("campaign", "string", "the campaign"),
+            _text("campaign", "the campaign"),
             _id("customer_id", "the customer"),
-            Column("arm", "string", "contacted or held out", enum=("treatment", "control")),
-            Column("contacted_at", "timestamp", "when contacted, or would have been"),
+            _text("arm", "contacted or held out", "treatment", "control"),
+            _time("contacted_at", "when contacted, or would have been"),
             _optional("channel", "string", "by which means"),
-            Column(
-                "cost_minor",
-                "int64",
-                "cost of the contact, in minor units",
-                required=False,
-                default=0,
-                minimum=0,
-            ),
-            Column(
-                "incentive_minor",
-                "int64",
-                "value of the incentive offered, in minor units",
-                required=False,
-                default=0,
-                minimum=0,
-            ),
+            _filled("cost_minor", "cost of the contact, in minor units", 0),
+            _filled("incentive_minor", "value of the incentive offered, in minor units", 0),
         ),
         key=("campaign", "customer_id"),
         references=_CUSTOMER,
@@ -319,8 +290,8 @@ TABLES: tuple[Table, ...] = (
         "an entry of the loyalty ledger",
         (
             _id("customer_id", "whose points"),
-            Column("occurred_at", "timestamp", "when"),
-            Column("kind", "string", "what moved", enum=("earn", "redeem", "expire", "adjust")),
+            _time("occurred_at", "when"),
+            _text("kind", "what moved", "earn", "redeem", "expire", "adjust"),
             Column("points", "int64", "points moved: positive, or signed for adjust"),
         ),
         references=_CUSTOMER,
@@ -330,7 +301,7 @@ TABLES: tuple[Table, ...] = (
         "an invitation by a customer",
         (
             _id("referrer_id", "the customer who invited"),
-            Column("invited_at", "timestamp", "when"),
+            _time("invited_at", "when"),
             _optional("referred_id", "string", "the customer the invitation led to"),
             _optional("subscribed_at", "timestamp", "when that customer first paid"),
         ),
@@ -341,8 +312,8 @@ TABLES: tuple[Table, ...] = (
         "a customer's segment in a scheme",
         (
             _id("customer_id", "the customer"),
-            Column("scheme", "string", "the way of segmenting"),
-            Column("segment", "string", "the segment"),
+            _text("scheme", "the way of segmenting"),
+            _text("segment", "the segment"),
             Column("as_of", "date", "the day it was true"),
         ),
         key=("customer_id", "scheme", "as_of"),
@@ -353,7 +324,7 @@ TABLES: tuple[Table, ...] = (
         "a day's exchange rate",
         (
             Column("date", "date", "the day"),
-            _currency(),
+            _CURRENCY,
             Column("rate", "float64", "units of the reporting currency for one unit", minimum=0),
         ),
         key=("date", "currency"),
@@ -361,18 +332,15 @@ TABLES: tuple[Table, ...] = (
     Table(
         "annotations",
         "something that happened",
-        (
-            Column("date", "date", "the day"),
-            Column("label", "string", "what happened, in a few words"),
-        ),
+        (Column("date", "date", "the day"), _text("label", "what happened, in a few words")),
         key=("date", "label"),
     ),
     Table(
         "targets",
         "what was aimed for",
         (
-            Column("metric", "string", "the metric, by the id of its finding"),
-            Column("period", "string", "the period, such as 2026-10 or 2026"),
+            _text("metric", "the metric, by the id of its finding"),
+            _text("period", "the period, such as 2026-10 or 2026"),
             Column("target", "float64", "the value aimed for, in the metric's unit"),
         ),
         key=("metric", "period"),

@@ -35,8 +35,6 @@ def test_clean_data_has_no_problem(company, write):
     assert report.errors == report.warnings == ()
     assert report.tables == {"customers": 120, "subscriptions": 130, "payments": 120, "events": 121}
     assert report.as_of == dt.date(2024, 6, 30)
-    assert list(report.to_frame().columns)[:2] == ["severity", "rule"]
-    assert report.to_frame().empty
     report.raise_errors()
 
 
@@ -384,7 +382,7 @@ def test_the_report_is_json(company, write):
     assert told["errors"] == 1
     assert told["as_of"] == "2024-06-30"
     assert told["problems"][0]["sample"][0] == "subscription 'S-020' (<script>)"
-    assert report.to_frame().iloc[0]["count"] == 3
+    assert told["problems"][0]["count"] == 3
 
 
 def test_what_was_left_aside_is_a_warning(company, write):

@@ -149,10 +149,10 @@ class Source(Mapping[str, ir.Table]):
     def _days(self) -> tuple[dt.date, dt.date]:
         spans = self["subscriptions"]
         today = dt.datetime.now(ZoneInfo(self.time_zone)).date()
-        tomorrow = _midnight(today + dt.timedelta(days=1))
+        tomorrow = midnight(today + dt.timedelta(days=1))
         starts = spans.started_at
         # PostgreSQL and DuckDB know infinite times, Python does not.
-        starts = starts.between(_midnight(dt.date(1, 1, 1)), _midnight(dt.date(9999, 1, 1))).ifelse(
+        starts = starts.between(midnight(dt.date(1, 1, 1)), midnight(dt.date(9999, 1, 1))).ifelse(
             starts, ibis.null("timestamp")
         )
         found = _facts(
@@ -372,5 +372,6 @@ def _facts(table: ir.Table, **values: ir.Value) -> dict[str, Any]:
     return guarded(lambda: table.aggregate(**values).to_pyarrow().to_pylist()[0])
 
 
-def _midnight(day: dt.date) -> ir.Value:
+def midnight(day: dt.date) -> ir.Value:
+    """Return the moment at which a day begins."""
     return ibis.literal(dt.datetime(day.year, day.month, day.day), "timestamp")
