@@ -334,7 +334,7 @@ def test_ids_with_decimals_are_refused(company, write):
 
 def test_types_that_can_never_be_read(company, write):
     company["events"]["occurred_at"] = 1_700_000_000
-    assert "events.occurred_at is of type int64, which says neither its unit nor its zero" in refusal(
+    assert "events.occurred_at is of type int64, which says neither its unit nor its epoch" in refusal(
         write(company)
     )
     company["events"]["occurred_at"] = company["payments"]["attempted_at"]

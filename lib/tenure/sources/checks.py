@@ -253,11 +253,9 @@ def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterato
             fix = "fill them in or leave the rows out"
             yield _Rule("missing", name, "are empty", fix, missing, other, "error")
         if column.enum:
-            says, fix = (
-                f"are none of {', '.join(column.enum)}",
-                f"map them: `values: {{{name}: {{theirs: ours}}}}`",
-            )
             bad = value.notin(column.enum) & (value != "")
+            says = f"are none of {', '.join(column.enum)}"
+            fix = f"map them: `values: {{{name}: {{theirs: ours}}}}`"
             yield _Rule("enum", name, says, fix, bad, (name,), "error")
         # An odd year of birth is no reason to stop; it has a rule of its own.
         if column.minimum is not None and name != "birth_year":
@@ -320,11 +318,8 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
         yield _Rule("discount", "discount_minor", says, fix, bad, ("discount_minor", "unit_amount_minor"))
         if source.observed_from:
             bad = table.ended_at < midnight(source.observed_from)
-            since = "from which on the mapping says that churned customers are known"
-            says, fix = (
-                f"end before {source.observed_from}, {since}",
-                "set an earlier observed_from in the mapping",
-            )
+            says = f"end before {source.observed_from}, the mapping's observed_from"
+            fix = "set observed_from to an earlier day, or leave such rows out"
             yield _Rule("observed_from", "ended_at", says, fix, bad, ("ended_at",))
     elif name == "surveys":
         bad = (table.survey == "nps") & ((table.score < 0) | (table.score > 10))
@@ -349,7 +344,7 @@ def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
     whole = table.filter(*[table[name].notnull() for name in key])
     counts = whole.group_by(*key).aggregate(n=whole.count())
     repeated = counts.filter(counts.n > 1)
-    if extra := int(collect((repeated.n - 1).sum().fill_null(0)).iloc[0, 0]):
+    if extra := int(collect((repeated.n - 1).sum().fill_null(0)).to_numpy().item()):
         worst = collect(repeated.order_by(*key).limit(_SAMPLES))
         sample = tuple(
             f"{', '.join(_named(name, str(row[name])) for name in key)} ({row['n']} times)"
@@ -394,8 +389,10 @@ def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
         worst = over.order_by("subscription_id", "started_at", "until").limit(_SAMPLES)
         shown = collect(worst.select(*[worst[name].cast("string").name(name) for name in worst.columns]))
         sample = tuple(
-            f"{_named('subscription_id', row['subscription_id'])} (from {_short(row['started_at'])}, while an "
-            f"earlier span is on until {_short(row['earlier'])})".replace("until 9999-12-31", "without end")
+            f"{_named('subscription_id', row['subscription_id'])} (from {_short(row['started_at'])}, while "
+            f"an earlier span is on until {_short(row['earlier'])})".replace(
+                "until 9999-12-31", "without end"
+            )
             for row in shown.to_dict("records")
         )
         says = "begin while another span of the same subscription is on"
@@ -490,7 +487,7 @@ def _cut_behind(
 
 
 def _count(table: ir.Table) -> int:
-    return int(collect(table.count()).iloc[0, 0])
+    return int(collect(table.count()).to_numpy().item())
 
 
 def _sample(contract: Table, bad: ir.Table, shows: tuple[str, ...]) -> tuple[str, ...]:

@@ -171,254 +171,227 @@ def read(
         InputError: Its type can never be read as the contract's.
     """
     raw = table[column.name] if raw is None else raw
-    given = raw.type()
     theirs = reading.origin.get(column.name, column.name)
     name = column.name if theirs == column.name else f"{column.name} (from {theirs!r})"
-    is_text = given.is_string()
-    if is_text and column.type != "string" and not _reads_text(table):
+    text = raw.type().is_string() and column.type != "string"
+    if text and ibis.get_backend(table).name != "duckdb":
         raise InputError(
             f"{label}.{name} is text in the database and must be {_IN_WORDS[column.type]}. "
             f"Fix: cast it in a view, and name the view in the mapping."
         )
-    value = _unblank(raw, reading) if is_text else raw
-    if column.name in reading.major:
-        result, bad, says, fix = _major(table, value, column)
-    else:
-        convert = {
-            "string": _to_string,
-            "int64": _to_int,
-            "float64": _to_float,
-            "boolean": _to_boolean,
-            "timestamp": _to_timestamp,
-            "date": _to_date,
-        }[column.type]
-        result, bad, says, fix = convert(value, column, reading)
+    value = _unblank(raw, reading)
+    major = column.name in reading.major
+    result, bad = _major(table, value) if major else _READERS[column.type](value, column, reading)
     if result is None:
-        raise InputError(f"{label}.{name} is of type {given}, {says}. Fix: {fix}.")
+        time = column.type == "timestamp" and raw.type().is_numeric()
+        says = (
+            "which says neither its unit nor its epoch"
+            if time
+            else f"which cannot be read as {_IN_WORDS[column.type]}"
+        )
+        fix = "write times as timestamps" if time else "convert the column before reading it"
+        raise InputError(f"{label}.{name} is of type {raw.type()}, {says}. Fix: {fix}.")
     doubts = []
     if bad is not None:
-        if is_text and column.type != "string" and not reading.blank_is_null:
+        if text and not reading.blank_is_null:
             blank = value.strip() == ""
-            doubts.append(
-                Doubt(
-                    name,
-                    raw,
-                    blank,
-                    "are blank",
-                    "leave the field empty, or set `blank: null` in the mapping",
-                )
-            )
+            fix = "leave the field empty, or set `blank: null` in the mapping"
+            doubts.append(Doubt(name, raw, blank, "are blank", fix))
             bad = bad & ~blank
-        doubts.append(Doubt(name, raw, bad, says, fix))
+        doubts.append(Doubt(name, raw, bad, *_unreadable(column, reading)))
     if column.name in reading.mapped and column.enum:
-        doubts.append(
-            Doubt(
-                name,
-                result,
-                result.notin(column.enum),
-                f"are none of {', '.join(column.enum)}",
-                f"add the value to `values: {{{column.name}: …}}` in the mapping",
-            )
-        )
+        says = f"are none of {', '.join(column.enum)}"
+        fix = f"add the value to `values: {{{column.name}: …}}` in the mapping"
+        doubts.append(Doubt(name, result, result.notin(column.enum), says, fix))
     return result, doubts
 
 
 def minor_digits(table: ir.Table) -> ir.Value:
     """Return how many decimals each row's currency has: 2 for EUR, 0 for JPY, 3 for KWD."""
+    two = ibis.literal(2, "int64")
+    if "currency" not in table.columns:
+        return two
     odd: dict[int, list[str]] = {}
     for code, digits in EXPONENTS.items():
         odd.setdefault(digits, []).append(code)
-    if "currency" not in table.columns:
-        return ibis.literal(2, "int64")
-    branches = [(table.currency.isin(codes), ibis.literal(n, "int64")) for n, codes in odd.items()]
-    return ibis.cases(*branches, else_=ibis.literal(2, "int64"))
+    return ibis.cases(
+        *((table.currency.isin(codes), ibis.literal(n, "int64")) for n, codes in odd.items()), else_=two
+    )
 
 
-# Each reader returns (value, where it cannot be read, what is wrong, fix); a value of None refuses the type.
-_Read = tuple[ir.Value | None, ir.BooleanValue | None, str, str]
+def _unreadable(column: Column, reading: Reading) -> tuple[str, str]:
+    """What is wrong with values that cannot be read, and what to do about it."""
+    name, format = column.name, reading.formats.get(column.name)
+    written = f" written {format!r}" if format else ""
+    if name in reading.major:
+        return (
+            "are not amounts that the currency can express",
+            "money in major units is a number with a point, and no more decimals than the currency has",
+        )
+    if column.type == "int64" and name.endswith("_minor"):
+        theirs = reading.origin.get(name, name)
+        return (
+            "are not whole numbers",
+            f"money is counted in minor units (1999 for 19.99): if these are major units, declare "
+            f"`money: {{{name}: {{from: {theirs}, unit: major}}}}` in the mapping",
+        )
+    return {
+        "int64": ("are not whole numbers", "correct the values, or map another column"),
+        "float64": ("are not numbers", "correct the values, or map another column"),
+        "boolean": (
+            "are neither true nor false",
+            f"write true and false, or map them with `values: {{{name}: …}}`",
+        ),
+        "string": ("are ids with decimals", "write ids as text or as whole numbers"),
+        "timestamp": (
+            f"cannot be read as a time{written}",
+            f'write times as 2024-03-31 17:05:00, or name their form: `formats: {{{name}: "%d/%m/%Y"}}`',
+        ),
+        "date": (
+            f"cannot be read as a date{written}",
+            f'write dates as 2024-03-31, or name their form: `formats: {{{name}: "%d/%m/%Y"}}`',
+        ),
+    }[column.type]
 
 
-def _reads_text(table: ir.Table) -> bool:
-    return ibis.get_backend(table).name == "duckdb"
-
-
-def _not_a(kind: str) -> _Read:
-    return None, None, f"which cannot be read as {_IN_WORDS[kind]}", "convert the column before reading it"
+# Each reader returns the value and where it cannot be read; a value of None refuses the type.
+_Read = tuple[ir.Value | None, ir.BooleanValue | None]
 
 
 def _number(value: ir.Value) -> ir.Value:
     """A number as float64, NaN as null."""
-    if value.type().is_floating():
-        value = value.cast("float64")
-        return value.isnan().ifelse(ibis.null("float64"), value)
-    return value.cast("float64")
+    number = value.cast("float64")
+    return number.isnan().ifelse(ibis.null("float64"), number) if value.type().is_floating() else number
 
 
 def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
-    money = column.name.endswith("_minor")
-    says = "are not whole numbers"
-    fix = (
-        f"money is counted in minor units (1999 for 19.99): if these are major units, declare "
-        f"`money: {{{column.name}: {{from: {reading.origin.get(column.name, column.name)}, unit: major}}}}` "
-        f"in the mapping"
-        if money
-        else "correct the values, or map another column"
-    )
     if given.is_integer():
-        return value.cast("int64"), None, says, fix
+        return value.cast("int64"), None
     if given.is_decimal() or given.is_floating():
         number = _number(value)
         bad = number.notnull() & ((number != number.round()) | (number.abs() > _EXACT)).fill_null(True)
-        return (
-            (bad | number.isnull()).ifelse(ibis.null("int64"), number.round()).cast("int64"),
-            bad,
-            says,
-            fix,
-        )
+        return (bad | number.isnull()).ifelse(ibis.null("int64"), number.round()).cast("int64"), bad
     if given.is_string():
         whole = value.re_search(_WHOLE)
-        bad = value.notnull() & ~whole
-        clean = whole.ifelse(
-            value.strip().re_replace(r"\.0*$", "").re_replace(r"^\+", ""), ibis.null("string")
-        )
-        return clean.try_cast("int64"), bad, says, fix
-    return _not_a(column.type)
+        digits = value.strip().re_replace(r"\.0*$", "").re_replace(r"^\+", "")
+        return whole.ifelse(digits, ibis.null("string")).try_cast("int64"), value.notnull() & ~whole
+    return None, None
 
 
-def _major(table: ir.Table, value: ir.Value, column: Column) -> _Read:
-    given = value.type()
-    says = "are not amounts that the currency can express"
-    fix = "money in major units is a number with a point, and no more decimals than the currency has"
-    if given.is_string():
-        readable = value.re_search(_NUMBER)
-        number = readable.ifelse(value.strip(), ibis.null("string")).try_cast("float64")
-    elif given.is_numeric():
+def _major(table: ir.Table, value: ir.Value) -> _Read:
+    if value.type().is_string():
+        readable, missing = value.re_search(_NUMBER), value.isnull()
+        number = _text_number(value)
+    elif value.type().is_numeric():
         number = _number(value)
-        readable = ibis.literal(True)
+        readable, missing = ibis.literal(True), number.isnull()
     else:
-        return _not_a("float64")
+        return None, None
     minor = number * ibis.literal(10.0).pow(minor_digits(table)).cast("float64")
     off = ((minor - minor.round()).abs() > 1e-3) | (minor.abs() > _EXACT)
-    missing = value.isnull() if given.is_string() else number.isnull()
     bad = ~missing & (~readable | off.fill_null(True))
-    return bad.ifelse(ibis.null("float64"), minor).round().cast("int64"), bad, says, fix
+    return bad.ifelse(ibis.null("float64"), minor).round().cast("int64"), bad
+
+
+def _text_number(value: ir.Value) -> ir.Value:
+    return value.re_search(_NUMBER).ifelse(value.strip(), ibis.null("string")).try_cast("float64")
 
 
 def _to_float(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
-    says, fix = "are not numbers", "correct the values, or map another column"
     if given.is_integer() or given.is_decimal():
-        return value.cast("float64"), None, says, fix
+        return value.cast("float64"), None
     if given.is_floating():
-        number = _number(value)
-        return number, number.isinf(), says, fix
-    if given.is_string():
-        readable = value.re_search(_NUMBER)
-        return readable.ifelse(value.strip(), ibis.null("string")).try_cast("float64"), ~readable, says, fix
-    return _not_a(column.type)
+        return (number := _number(value)), number.isinf()
+    return (_text_number(value), ~value.re_search(_NUMBER)) if given.is_string() else (None, None)
 
 
 def _to_boolean(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
-    says = "are neither true nor false"
-    fix = f"write true and false, or map them with `values: {{{column.name}: …}}`"
     if given.is_boolean():
-        return value, None, says, fix
+        return value, None
     if given.is_string():
         low = value.strip().lower()
-        return (
-            ibis.cases((low.isin(_TRUE), True), (low.isin(_FALSE), False), else_=ibis.null("boolean")),
-            low.notin(_TRUE + _FALSE),
-            says,
-            fix,
-        )
-    if given.is_integer():
-        return value == 1, value.notin([0, 1]), says, fix
-    return _not_a(column.type)
+        known = ibis.cases((low.isin(_TRUE), True), (low.isin(_FALSE), False), else_=ibis.null("boolean"))
+        return known, low.notin(_TRUE + _FALSE)
+    return (value == 1, value.notin([0, 1])) if given.is_integer() else (None, None)
 
 
 def _to_string(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
-    says = "are ids with decimals"
-    fix = "write ids as text or as whole numbers"
-    if given.is_string():
-        return value.cast("string"), None, says, fix
     if given.is_floating() or (given.is_decimal() and given.scale):
         number = _number(value)
         whole = (number == number.round()) & (number.abs() <= _EXACT)
         text = whole.ifelse(number.round(), ibis.null("float64")).cast("int64").cast("string")
         if column.name.endswith("_id"):
-            return text, number.notnull() & ~whole, says, fix
-        return whole.ifelse(text, value.cast("string")), None, says, fix
-    if (
-        given.is_integer()
-        or given.is_decimal()
+            return text, number.notnull() & ~whole
+        return whole.ifelse(text, value.cast("string")), None
+    plain = (
+        given.is_string()
+        or given.is_numeric()
         or given.is_boolean()
         or given.is_uuid()
         or given.is_temporal()
-    ):
-        return value.cast("string"), None, says, fix
-    return _not_a(column.type)
+    )
+    return (value.cast("string") if plain else None), None
 
 
 def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
-    given = value.type()
-    format = reading.formats.get(column.name)
-    says = "cannot be read as a time" + (f" written {format!r}" if format else "")
-    fix = f'write times as 2024-03-31 17:05:00, or name their form: `formats: {{{column.name}: "%d/%m/%Y"}}`'
+    """A time as the company's clocks showed it; a day without a time of day stays that day."""
+    given, zone = value.type(), reading.reporting_zone
     if given.is_date():
-        return value.cast("timestamp"), None, says, fix
+        return value.cast("timestamp"), None
     if given.is_timestamp():
         origin = reading.time_zone if given.timezone is None else "UTC"
-        return moved(value.cast("timestamp"), origin, reading.reporting_zone), None, says, fix
-    if given.is_string():
-        text = value.strip()
-        if format:
-            time = _try_strptime(text, format)
-            absolute = ibis.literal("%z" in format)
-            day = ibis.literal(not {"%H", "%I", "%c", "%X"} & _codes(format))
-        else:
-            readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
-            time = readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
-            absolute, day = text.re_search(_ZONED), text.re_search(_DATE_ALONE)
-        bad = value.notnull() & time.isnull()
-        zone = reading.reporting_zone
-        if zone != "UTC" or reading.time_zone != "UTC":
-            local, given_zone = moved(time, reading.time_zone, zone), moved(time, "UTC", zone)
-            time = ibis.cases((day, time), (absolute, given_zone), else_=local)
-        return time, bad, says, fix
-    if given.is_numeric():
-        return None, None, "which says neither its unit nor its zero", "write times as timestamps"
-    return _not_a(column.type)
+        return moved(value.cast("timestamp"), origin, zone), None
+    if not given.is_string():
+        return None, None
+    text, format = value.strip(), reading.formats.get(column.name)
+    if format:
+        codes = {format[i : i + 2] for i in range(len(format) - 1) if format[i] == "%"}
+        time = _try_strptime(text, format)
+        zoned, day = ibis.literal("%z" in codes), ibis.literal(not codes & {"%H", "%I", "%c", "%X"})
+    else:
+        readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
+        time = readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
+        zoned, day = text.re_search(_ZONED), text.re_search(_DATE_ALONE)
+    bad = value.notnull() & time.isnull()
+    if zone != "UTC" or reading.time_zone != "UTC":
+        local = moved(time, reading.time_zone, zone)
+        time = ibis.cases((day, time), (zoned, moved(time, "UTC", zone)), else_=local)
+    return time, bad
 
 
 def _to_date(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
-    format = reading.formats.get(column.name)
-    says = "cannot be read as a date" + (f" written {format!r}" if format else "")
-    fix = f'write dates as 2024-03-31, or name their form: `formats: {{{column.name}: "%d/%m/%Y"}}`'
     if given.is_date():
-        return value, None, says, fix
+        return value, None
     if given.is_timestamp():
         zone = "UTC" if given.timezone is None else reading.reporting_zone
-        return moved(value.cast("timestamp"), "UTC", zone).date(), None, says, fix
-    if given.is_string():
-        text = value.strip()
-        if format:
-            day = _try_strptime(text, format).date()
-        else:
-            day = text.re_search("^[0-9]").ifelse(text, ibis.null("string")).try_cast("date")
-        return day, value.notnull() & day.isnull(), says, fix
-    return _not_a(column.type)
+        return moved(value.cast("timestamp"), "UTC", zone).date(), None
+    if not given.is_string():
+        return None, None
+    text = value.strip()
+    if format := reading.formats.get(column.name):
+        day = _try_strptime(text, format).date()
+    else:
+        day = text.re_search("^[0-9]").ifelse(text, ibis.null("string")).try_cast("date")
+    return day, value.notnull() & day.isnull()
 
 
-def _unblank(text: ir.Value, reading: Reading) -> ir.Value:
-    return text.strip().nullif("") if reading.blank_is_null else text
+_READERS = {
+    "string": _to_string,
+    "int64": _to_int,
+    "float64": _to_float,
+    "boolean": _to_boolean,
+    "timestamp": _to_timestamp,
+    "date": _to_date,
+}
 
 
-def _codes(format: str) -> set[str]:
-    return {format[i : i + 2] for i in range(len(format) - 1) if format[i] == "%"}
+def _unblank(value: ir.Value, reading: Reading) -> ir.Value:
+    return value.strip().nullif("") if value.type().is_string() and reading.blank_is_null else value
 
 
 def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading) -> InputError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -244,44 +245,34 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
     if plan.attributes and not welcome:
         yield f"{place}.attributes: only customers have attributes. Fix: move them there."
     named = set(plan.attributes if not isinstance(plan.attributes, str) else ())
+    hint = " Attributes are named under `attributes`." if welcome else ""
     for key in ("columns", "constants", "values", "money", "formats"):
         for name in getattr(plan, key):
-            if name in known:
-                continue
-            if key == "values" and welcome and (name in named or plan.attributes == "all"):
-                continue
-            hint = " Attributes are named under `attributes`." if welcome else ""
-            yield f"{place}.{key}.{name}: {tables[-1].name} has no such column{_meant(name, known)}{hint}"
+            attribute = key == "values" and welcome and (name in named or plan.attributes == "all")
+            if name not in known and not attribute:
+                yield f"{place}.{key}.{name}: {tables[-1].name} has no such column{_meant(name, known)}{hint}"
     if isinstance(plan, Snapshot):
-        for name in _MADE_BY_SNAPSHOT:
-            if name in plan.columns or name in plan.constants:
-                yield f"{place}.columns.{name}: a snapshot makes this of as_of and tenure. Fix: remove it."
+        for name in {*_MADE_BY_SNAPSHOT} & {*plan.columns, *plan.constants}:
+            yield f"{place}.columns.{name}: a snapshot makes this of as_of and tenure. Fix: remove it."
     for name in plan.money:
         if name in known and not name.endswith("_minor"):
             yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
     for first, second in (("columns", "constants"), ("columns", "money"), ("constants", "money")):
         for name in sorted(set(getattr(plan, first)) & set(getattr(plan, second))):
             yield f"{place}.{second}.{name}: it is under `{first}` too. Fix: keep one of them."
-    renamed = plan.attributes if isinstance(plan.attributes, dict) else {}
-    for name in sorted(set(renamed) & set(known)):
+    for name in sorted(set(plan.attributes if isinstance(plan.attributes, dict) else ()) & set(known)):
         yield f"{place}.attributes.{name}: the contract has this column. Fix: name it under `columns`."
-    for name, value in plan.constants.items():
-        column = known.get(name)
-        if column and column.enum and value not in column.enum:
-            yield f"{place}.constants.{name}: {value!r} is none of {_listed(column)}"
-    for name, values in plan.values.items():
-        column = known.get(name)
-        wrong = (
-            [value for value in values.values() if value is not None and value not in column.enum]
-            if column and column.enum
-            else []
-        )
+    given = [("constants", name, [value]) for name, value in plan.constants.items()]
+    given += [
+        ("values", name, [v for v in values.values() if v is not None])
+        for name, values in plan.values.items()
+    ]
+    for key, name, values in given:
+        enum = known[name].enum if name in known else ()
+        wrong = [value for value in values if enum and value not in enum]
         if wrong:
-            yield f"{place}.values.{name}: {wrong[0]!r} is none of {_listed(known[name])}"
-
-
-def _listed(column: Column) -> str:
-    return f"{', '.join(column.enum)}. Fix: use one of them."
+            listed = f"{', '.join(enum)}. Fix: use one of them."
+            yield f"{place}.{key}.{name}: {wrong[0]!r} is none of {listed}"
 
 
 def _origin(plan: TableMapping, catalog: Catalog, place: str, table: str = "") -> str:
@@ -316,26 +307,22 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
         for name, theirs in chosen.items():
             _there(table, theirs, f"{place}.{key}.{name}")
             origins[name] = theirs
-    if plan.attributes == "all":
+    attributes = plan.attributes
+    if attributes == "all":
         taken = {*origins.values(), *known}
         if isinstance(plan, Snapshot):
             # What tells who has left must not pass for a characteristic of those who leave.
             taken |= {plan.tenure.origin, plan.churned.origin}
-        origins |= {name: name for name in table.columns if name not in taken}
-    else:
-        named = (
-            plan.attributes if isinstance(plan.attributes, dict) else {name: name for name in plan.attributes}
-        )
-        for name, theirs in named.items():
-            _there(table, theirs, f"{place}.attributes")
-            origins[name] = theirs
-    columns: dict[str, ir.Value] = {}
-    for name, theirs in origins.items():
-        if name in plan.constants:
-            continue
-        columns[name] = table[theirs]
-        if name in plan.values:
-            columns[name] = _mapped(table[theirs], plan.values[name])
+        attributes = [name for name in table.columns if name not in taken]
+    for name in attributes:
+        theirs = attributes[name] if isinstance(attributes, dict) else name
+        _there(table, theirs, f"{place}.attributes")
+        origins[name] = theirs
+    columns = {
+        name: _mapped(table[theirs], plan.values.get(name, {}))
+        for name, theirs in origins.items()
+        if name not in plan.constants
+    }
     for name, constant in plan.constants.items():
         columns[name] = ibis.null(known[name].type) if constant is None else ibis.literal(constant)
     return columns
@@ -343,13 +330,15 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
 
 def _mapped(value: ir.Value, values: dict[str, Any]) -> ir.Value:
     """Their values as ours; one that is not in the map stays as it is."""
+    if not values:
+        return value
     text = value.cast("string")
     branches = [
         (text == theirs, ibis.null("string") if ours is None else ibis.literal(_text(ours)))
         for theirs, ours in values.items()
         if theirs
     ]
-    if "" in values and values[""] is not None:
+    if values.get("") is not None:
         branches.insert(0, (text.fill_null("").strip() == "", ibis.literal(_text(values[""]))))
     return ibis.cases(*branches, else_=text) if branches else text
 
@@ -381,54 +370,23 @@ def _snapshot(
     tenure, doubts = read(table, Column("tenure", "int64", ""), place, reading, raw)
     century = {"day": 36525, "week": 5218, "month": 1200, "year": 100}[plan.tenure.unit]
     theirs = f"tenure (from {plan.tenure.origin!r})"
+    fix = "correct `tenure: {unit: …}` or the values"
     doubts.append(Doubt(theirs, raw, tenure < 0, "are negative", "correct the values"))
-    doubts.append(
-        Doubt(
-            theirs,
-            raw,
-            tenure > century,
-            "are longer than a century",
-            "correct `tenure: {unit: …}` or the values",
-        )
-    )
+    doubts.append(Doubt(theirs, raw, tenure > century, "are longer than a century", fix))
     if plan.blank is not None:
-        doubts.append(
-            Doubt(
-                theirs,
-                raw,
-                tenure.isnull(),
-                "are empty",
-                "fill them in, or leave such rows out with `blank: null`",
-            )
-        )
-    label = f"churned (from {plan.churned.origin!r})"
-    if plan.churned.values:
+        fix = "fill them in, or leave such rows out with `blank: null`"
+        doubts.append(Doubt(theirs, raw, tenure.isnull(), "are empty", fix))
+    theirs, listed = f"churned (from {plan.churned.origin!r})", list(plan.churned.values)
+    if listed:
         text = flag.cast("string")
-        yes = [value for value, left in plan.churned.values.items() if left]
-        churned = text.isin(yes)
-        listed = list(plan.churned.values)
-        doubts.append(
-            Doubt(
-                label,
-                flag,
-                text.notin(listed),
-                f"are none of {', '.join(listed)}",
-                "add the value to `churned: {values: …}` in the mapping",
-            )
-        )
+        churned = text.isin([value for value, left in plan.churned.values.items() if left])
+        fix = "add the value to `churned: {values: …}` in the mapping"
+        doubts.append(Doubt(theirs, flag, text.notin(listed), f"are none of {', '.join(listed)}", fix))
     else:
         churned, more = read(table, Column("churned", "boolean", ""), place, reading, flag)
-        doubts += [
-            Doubt(
-                doubt.column,
-                doubt.value,
-                doubt.bad,
-                doubt.says,
-                "say in `churned: {values: …}` which value is true",
-            )
-            for doubt in more
-        ]
-    doubts.append(Doubt(label, flag, flag.isnull(), "are empty", "fill them in"))
+        fix = "say in `churned: {values: …}` which value is true"
+        doubts += [replace(doubt, fix=fix) for doubt in more]
+    doubts.append(Doubt(theirs, flag, flag.isnull(), "are empty", "fill them in"))
     refuse(table, place, doubts)
     without = table.count(where=tenure.isnull()).to_pyarrow().as_py()
     if without:
@@ -467,9 +425,8 @@ def _snapshot(
 def _back(as_of: dt.date, tenure: ir.Value, unit: str) -> ir.Value:
     """The start from which exactly `tenure` units are complete on the day of the snapshot."""
     if unit in ("day", "week"):
-        seconds = int(dt.datetime(as_of.year, as_of.month, as_of.day, tzinfo=dt.UTC).timestamp())
-        length = 86_400 * (7 if unit == "week" else 1)
-        return (ibis.literal(seconds, "int64") - tenure * length).as_timestamp("s").cast("timestamp")
+        day = (as_of - dt.date(1970, 1, 1)).days - tenure * (7 if unit == "week" else 1)
+        return (day * 86_400).as_timestamp("s").cast("timestamp")
     months = tenure * (12 if unit == "year" else 1)
     index = ibis.literal(as_of.year * 12 + as_of.month - 1, "int64") - months
     year, month = (index // 12).cast("int64"), (index % 12 + 1).cast("int64")
