@@ -11,7 +11,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def export(name: str, result: Any) -> None:
         result: A table, a result that has one, or a frame.
 
     Raises:
-        InputError: The name is not such a name.
+        InputError: The name has other letters.
     """
     frame = table_of(result).frame
 
@@ -51,18 +51,11 @@ def export(name: str, result: Any) -> None:
     _say(target, say("Exported {n:row} to", n=len(frame)))
 
 
-def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.RecordBatch]) -> int:
+def export_batches(name: str, batches: pa.RecordBatchReader) -> None:
     """Write batches of rows as CSV, and say where; memory holds one batch at a time.
 
-    Args:
-        name: As for :func:`export`.
-        batches: The rows, as Arrow record batches of one schema.
-
-    Returns:
-        How many rows were written.
-
     Raises:
-        InputError: The name is not such a name.
+        InputError: The name is not as for :func:`export`.
     """
     from pyarrow import csv
 
@@ -70,20 +63,13 @@ def export_batches(name: str, batches: pa.RecordBatchReader | Iterable[pa.Record
 
     def write(draft: Path) -> None:
         nonlocal rows
-        schema = getattr(batches, "schema", None)
-        writer = csv.CSVWriter(draft, schema) if schema is not None else None
-        for batch in batches:
-            writer = writer or csv.CSVWriter(draft, batch.schema)
-            writer.write(batch)
-            rows += batch.num_rows
-        if writer is None:
-            draft.touch()
-        else:
-            writer.close()
+        with csv.CSVWriter(draft, batches.schema) as writer:
+            for batch in batches:
+                writer.write(batch)
+                rows += batch.num_rows
 
     target = _write(name, ".csv", write)
     _say(target, say("Exported {n:row} to", n=rows))
-    return rows
 
 
 def publish_table(name: str, *parts: Any) -> None:
@@ -119,12 +105,8 @@ def publish_table(name: str, *parts: Any) -> None:
 def publish_numbers(name: str, numbers: Mapping[str, Any]) -> None:
     """Write frozen numbers, as JSON, for a later run to use again.
 
-    Args:
-        name: The file's name without ".json".
-        numbers: What JSON can hold.
-
     Raises:
-        InputError: The name is not such a name.
+        InputError: The name is not as for :func:`export`.
     """
     text = json.dumps(dict(numbers), indent=1, allow_nan=False) + "\n"
     target = _write(name, ".json", lambda draft: draft.write_text(text, encoding="utf-8"))

@@ -25,9 +25,6 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
             "findings", their records; "history", by a finding's id a list of [time, value]; "exports", paths
             beside the page; "breaches", sentences.
         run: "id", "finished", "seconds" and what else :func:`tenure.report.render` takes.
-
-    Returns:
-        The page.
     """
     listed = [_entry(entry, run) for entry in entries]
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -60,8 +57,13 @@ def _template() -> Any:
 
 
 def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    state = _state(entry, run)
-    page = entry.get("page") or ""
+    state, page, reason = _state(entry, run), entry.get("page") or "", str(entry.get("reason") or "")
+    if state == "failed" and page:
+        reason = f"{reason} The last good report stands below.".strip()
+    when = f"Tried {moment(entry['tried_at'])}" if entry.get("tried_at") else ""
+    if page and entry.get("made_at"):
+        unchanged = "; nothing it is made of has changed since" if state == "kept" else ""
+        when = f"Made {moment(entry['made_at'])}{unchanged}"
     history: Mapping[str, Any] = entry.get("history") or {}
     records = list(entry.get("findings") or [])
     folder = page.rpartition("/")[0]
@@ -77,8 +79,8 @@ def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
         "group": entry.get("group") or "Reports",
         "question": entry.get("question") or "",
         "state": state,
-        "words": _words(state, entry),
-        "when": _when(state, entry),
+        "words": reason if state in ("failed", "not applicable") else "",
+        "when": when,
         "page": page,
         "failed_page": entry.get("failed_page") or "",
         "found": [
@@ -95,27 +97,7 @@ def _state(entry: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     given = str(entry.get("state", "")).replace("_", " ")
     if given == "ok":
         return "fresh" if entry.get("made") == run.get("id") else "kept"
-    if given == "never run":
-        return "not yet run"
-    return "not applicable" if given == "not applicable" else "failed"
-
-
-def _words(state: str, entry: Mapping[str, Any]) -> str:
-    reason = str(entry.get("reason") or "")
-    if state == "failed" and entry.get("page"):
-        return f"{reason} The last good report stands below.".strip()
-    return reason if state in ("failed", "not applicable") else ""
-
-
-def _when(state: str, entry: Mapping[str, Any]) -> str:
-    if entry.get("page") and entry.get("made_at"):
-        made_at = moment(entry["made_at"])
-        return (
-            f"Made {made_at}; nothing it is made of has changed since"
-            if state == "kept"
-            else f"Made {made_at}"
-        )
-    return f"Tried {moment(entry['tried_at'])}" if entry.get("tried_at") else ""
+    return {"never run": "not yet run", "not applicable": "not applicable"}.get(given, "failed")
 
 
 def spark(record: Mapping[str, Any], points: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
@@ -134,23 +116,18 @@ def spark(record: Mapping[str, Any], points: Sequence[Sequence[Any]]) -> dict[st
     if len(known) < 2:
         return None
     low, high = min(value for _, value in known), max(value for _, value in known)
-    span = high - low or 1.0
-    places = [
-        (
-            round(4 + 112 * place / (len(values) - 1), 1),
-            round(28 - 24 * (value - low) / span, 1) if high > low else 16.0,
-        )
-        for place, value in known
-    ]
     parts: list[list[str]] = [[]]
-    for (place, _), (x, y) in zip(known, places, strict=True):
+    x = y = 16.0
+    for place, value in known:
         if parts[-1] and values[place - 1] is None:
             parts.append([])
+        x = round(4 + 112 * place / (len(values) - 1), 1)
+        y = round(28 - 24 * (value - low) / (high - low), 1) if high > low else 16.0
         parts[-1].append(f"{x},{y}")
     unit = record.get("unit", "number")
     first, last, least, most = (fmt.value(value, unit) for value in (known[0][1], known[-1][1], low, high))
     return {
         "lines": [" ".join(part) for part in parts],
-        "end": places[-1],
+        "end": (x, y),
         "label": f"Over the last {len(values)} runs, from {first} to {last}; lowest {least}, highest {most}",
     }

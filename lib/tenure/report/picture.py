@@ -93,7 +93,12 @@ def drawn_from(result: Any, figure: str, name: str, *columns: str) -> Table:
         InputError: A column is absent, or there are no rows.
     """
     table = table_of(result)
-    style.need(table.frame, figure, *columns, name)
+    for column in (*columns, name):
+        if column not in table.frame.columns:
+            have = ", ".join(map(str, table.frame.columns))
+            raise InputError(f"The figure {figure} needs the column {column}; the table has {have}.")
+    if len(table) == 0:
+        raise InputError(f"The figure {figure} has nothing to draw: its table has no rows.")
     ends = {end: f"{name}_{end}" for end in ("low", "high") if f"{name}_{end}" not in table.frame.columns}
     return Table(table.frame.rename(columns=ends), table.units, table.notes)
 

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import InputError
 from tenure.report import format as fmt
 
 if TYPE_CHECKING:
@@ -297,40 +296,20 @@ def cells(
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move ascending places apart by at least a gap, as little as possible, within limits where they fit.
 
+    Less k gaps each, the places must not descend: isotonic regression.
+
     Example:
         >>> spread([10.0, 11.0, 40.0], 5.0, 0.0, 50.0)
         [8.0, 13.0, 40.0]
     """
-    blocks: list[list[float]] = []
-    for place in places:
-        blocks.append([place, 1])
-        while len(blocks) > 1 and blocks[-1][0] - blocks[-2][0] < gap * (blocks[-1][1] + blocks[-2][1]) / 2:
-            (upper, size), (lower, below) = blocks.pop(), blocks.pop()
-            blocks.append([(upper * size + lower * below) / (size + below), size + below])
-    moved = [center + gap * (k - (size - 1) / 2) for center, size in blocks for k in range(int(size))]
-    if moved and moved[-1] > high:
-        for place in range(len(moved) - 1, -1, -1):
-            limit = high if place == len(moved) - 1 else moved[place + 1] - gap
-            moved[place] = min(moved[place], limit)
-    if moved and moved[0] < low and gap * (len(moved) - 1) <= high - low:
-        for place in range(len(moved)):
-            limit = low if place == 0 else moved[place - 1] + gap
-            moved[place] = max(moved[place], limit)
-    return moved
+    import numpy as np
+    from scipy.optimize import isotonic_regression
 
-
-def need(table: pd.DataFrame, name: str, *columns: str) -> None:
-    """Check that a figure's table has its columns, and rows.
-
-    Raises:
-        InputError: It has not.
-    """
-    absent = [column for column in columns if column not in table.columns]
-    if absent:
-        have = ", ".join(str(column) for column in table.columns)
-        raise InputError(f"The figure {name} needs the column {absent[0]}; the table has {have}.")
-    if len(table) == 0:
-        raise InputError(f"The figure {name} has nothing to draw: its table has no rows.")
+    if not len(places):
+        return []
+    gaps = gap * np.arange(len(places))
+    moved = np.minimum(isotonic_regression(places - gaps).x, high - gaps[-1])
+    return ((np.maximum(moved, low) if gaps[-1] <= high - low else moved) + gaps).tolist()
 
 
 def group_names(frame: pd.DataFrame) -> list[str]:
@@ -346,15 +325,15 @@ def note(
     scale: str = "data",
     **look: Any,
 ) -> None:
-    """Write words beside a place: in data coordinates, or with the other one in parts of the axes.
+    """Write words beside a place, small and muted and above it where `look` (see `annotate`) does not differ.
 
     Args:
         axes: Where.
         words: What.
         place: The place.
         shift: How far beside it, in points.
-        scale: "data"; or "xaxis" or "yaxis", whose coordinate alone is data.
-        **look: How matplotlib's `annotate` shall write it, where not small and muted above the place.
+        scale: "data"; or "xaxis" or "yaxis": that coordinate alone is data, the other a part of the axes.
+        **look: How it is written.
     """
     scales: dict[str, Any] = {
         "data": axes.transData,
