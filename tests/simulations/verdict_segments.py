@@ -96,7 +96,8 @@ def verdicts(samples: int, sizes: tuple[int, ...], seed: int) -> pd.DataFrame:
                     if verdict.rule and kind is not None
                     else np.nan
                 )
-                found.append((verdict.structure, verdict.structure and verdict.k == 3, index))
+                called = verdict.rule is not None
+                found.append((called, called and verdict.k == 3, index))
             called, three, index = np.array(found, dtype=float).T
             recovered = float(np.nanmean(index)) if np.isfinite(index).any() else np.nan
             rows.append((name, n, called.mean(), three.mean(), recovered))
@@ -133,14 +134,13 @@ def classes_found(samples: int, sizes: tuple[int, ...], seed: int) -> pd.DataFra
                 found = latent.find_classes(items, most=3, starts=2)
                 right.append(found.k == (2 if classes else 1))
                 if classes and found.k == 2:
-                    row = latent.class_covariates(found, traits).table.iloc[0]
-                    agree = found.profile.query("answer == 'agrees' and question == 'q2'").set_index(
-                        "segment"
-                    )
-                    first, other = found.classes["segment"]
+                    row = latent.class_covariates(found, traits).frame.iloc[0]
+                    asked = found.profile.frame.query("answer == 'agrees' and question == 'q2'")
+                    agree = asked.set_index("segment")
+                    first, other = found.classes.frame["segment"]
                     sign = 1 if agree.loc[other, "chance"] > agree.loc[first, "chance"] else -1
                     truth = np.exp(sign * TRUTH * (1 if row["level"] == "yes" else -1))
-                    held.append(row["low"] <= truth <= row["high"])
+                    held.append(row["ratio_low"] <= truth <= row["ratio_high"])
             rows.append((name, n, np.mean(right), np.mean(held) if held else np.nan))
     return pd.DataFrame(rows, columns=["world", "customers", "right number", "interval holds"])
 
@@ -166,7 +166,7 @@ def of_demo(as_of: dt.date = dt.date(2026, 10, 31), days: int = 180) -> pd.DataF
         known = truth.loc[frame["customer_id"], "behavior"].to_numpy()
         active = (frame["events"] > 0).to_numpy()
         index = agreement(found.rule.assign(frame)[active], known[active]) if found.rule else np.nan
-        rows.append((what, int(active.sum()), found.k if found.structure else "none", index))
+        rows.append((what, int(active.sum()), found.k if found.rule else "none", index))
     asked = tenure.collect(features.questions(source, as_of=as_of))
     replies = tenure.collect(features.answers(source, asked["question"], as_of=as_of))
     items = latent.encode(replies.sort_values("customer_id", ignore_index=True), asked)
