@@ -119,6 +119,26 @@ class Workbook:
         """Return the workbook with further tables in its source, such as segments that were just found."""
         return replace(self, source=replace(self.source, tables={**self.source.tables, **tables}))
 
+    def with_segments(self, by: str = "") -> tuple[Workbook, str]:
+        """Return the workbook with the segments that segmentation published, else those on file, and a label.
+
+        Args:
+            by: A column to compare groups by: "segment:rfm" asks for the segments of the scheme rfm.
+
+        Returns:
+            The workbook, and the scheme, such as "behavior, as published"; "on file" is a customers' column.
+        """
+        from tenure.sources.connect import collect
+        from tenure.sources.published import published_segments
+
+        wanted = by.removeprefix("segment:") if by.startswith("segment:") else ""
+        if found := published_segments(self.source, wanted):
+            return self.with_tables(segments=found[1]), f"{found[0]}, as published"
+        if "segments" not in self.source:
+            return self, "on file"
+        schemes = self.source["segments"].aggregate(first=lambda rows: rows.scheme.min())
+        return self, f"{wanted or collect(schemes)['first'].iloc[0]}, on file"
+
     @cached_property
     def active(self) -> pd.DataFrame:
         """Paying customers on the last day and what they pay a month, by currency."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from notebooks.companies import company, one_cohort, words
-from notebooks.running import findings
+from notebooks.running import findings, run_notebook
 from tenure.paths import project_root
 
 NAME = "40_clv.ipynb"
@@ -49,11 +49,11 @@ def test_value_is_shown_by_plan_segment_channel_and_cohort_and_rates_are_said(ra
     said = words(ran)
     for caption in (
         "Value by group",
-        "customers by segment on file",
+        "customers by segment (",
         "customers by channel on file",
         "by the quarter in which",
         "What one of each other currency counts as",
-        "Payment a month by months since the start",
+        "Payment per month by months since the start",
     ):
         assert caption in said, caption
     assert "discounted by 10% a year, which is 0.80% a month" in said
@@ -176,3 +176,25 @@ def test_a_bad_parameter_gets_one_sentence(run, demo, parameters, wanted):
     assert outcome.state == "failed"
     assert all(word in outcome.reason for word in wanted), outcome.reason
     assert "\n" not in outcome.reason
+
+
+def test_published_segments_are_valued_and_named_and_those_of_another_company_are_not(kernels, tmp_path):
+    (tmp_path / "data").mkdir()
+    data = company(tmp_path / "data", 240, lambda n: None if n % 3 else 90)
+    people = pd.read_csv(tmp_path / "data" / "customers.csv")
+    people["segment"] = ["old", "older"] * 120
+    people.to_csv(tmp_path / "data" / "customers.csv", index=False)
+    used = pd.DataFrame({"customer_id": people["customer_id"].astype(str), "scheme": "behavior"})
+    used = used.assign(segment=["fans", "others", "fans"] * 80, as_of=pd.Timestamp("2026-01-01").date())
+    folder = tmp_path / "exports" / "segmentation"
+    folder.mkdir(parents=True)
+    for published, caption, absent in (
+        (used, "customers by segment (behavior, as published)", "older"),
+        (used.assign(customer_id="x" + used["customer_id"]), "customers by segment (on file)", "fans"),
+    ):
+        published.to_parquet(folder / "segments.parquet")
+        out = tmp_path / "exports" / "clv"
+        out.mkdir(exist_ok=True)
+        said = words(run_notebook(NAME, {"data": data, "min_group": 20}, kernels, out))
+        assert caption in said
+        assert absent not in said

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
+from ibis import _
 
 from tenure.errors import InputError
 from tenure.paths import project_root, resolve
 from tenure.sources.engine import guarded, read_files
+
+if TYPE_CHECKING:
+    from tenure.sources.connect import Source
 
 
 def published_file(report: str, file: str) -> Path | None:
@@ -58,6 +62,32 @@ def published_table(connection: Any, report: str, name: str) -> ir.Table:
 
     rows = pq.read_table(path)
     return guarded(lambda: connection.create_table(f"tenure_published_{name}", rows, temp=True), name)
+
+
+def published_segments(source: Source, scheme: str = "") -> tuple[str, ir.Table] | None:
+    """Return the segments that the report on segmentation has published of the customers of a source.
+
+    They are of other data, and left alone, where one of their customers is not in the source, or fewer than a
+    third of its customers are among them.
+
+    Args:
+        source: The source.
+        scheme: The scheme; empty: groups by use or, where there are none, by recency, frequency and value.
+
+    Returns:
+        The scheme with its rows of the contract table `segments`; None: it has not been published.
+    """
+    from tenure.sources.connect import collect
+
+    if published_file("segmentation", "segments.parquet") is None:
+        return None
+    table, customers = published_table(source.connection, "segmentation", "segments"), source["customers"]
+    ids = customers.select("customer_id", here=1)
+    joined = table.select("customer_id", "scheme").distinct().left_join(ids, "customer_id")
+    counts = joined.group_by("scheme").agg(n=_.count(), here=_.here.count(), of=customers.count().as_scalar())
+    of_these = collect(counts.filter((_.here == _.n) & (_.n * 3 >= _["of"]))["scheme"])["scheme"].tolist()
+    wanted = (scheme,) if scheme else ("behavior", "rfm")
+    return next(((name, table.filter(_.scheme == name)) for name in wanted if name in of_these), None)
 
 
 def read_numbers(place: str, name: str) -> dict[str, Any]:
