@@ -8,7 +8,7 @@ import pytest
 
 from models.customers import fitted, flat, terms
 from tenure.errors import InputError
-from tenure.models import budgets, retention
+from tenure.models import budgets, payback, retention, value
 
 
 def test_a_retention_budget_is_what_an_offer_brings_in_a_simulation():
@@ -38,6 +38,50 @@ def test_a_retention_budget_is_what_an_offer_brings_in_a_simulation():
     assert best.words["times"].value == pytest.approx(found["budget_naive"] / found["budget"])
     with pytest.raises(InputError, match="`kept` must be a share"):
         budgets.retention_budget(fit, intake, flat(own), renewals=[1], kept=0)
+
+
+def test_payback_and_channels_are_those_of_a_sum_by_hand():
+    """A customer pays 10.00 a month, of which 5.00 is left; one in two is gone after the first month.
+
+    Margins so far are 5.00, 7.50, 10.00, ...: a cost of 9.00 is covered in the third month, one of 900 never.
+    """
+    own = terms(margin=0.5)
+    rows = [
+        (
+            cohort,
+            group,
+            cohort + age,
+            -5_000 if age == 1 else 10_000,
+            -5 if age == 1 else 10,
+            0 if age else 10,
+        )
+        for group in ("ads", "tv")
+        for cohort in range(24)
+        for age in (0, 1)
+        if cohort + age < 24
+    ]
+    columns = ["cohort", "group", "month", "change_minor", "change_paying", "joined"]
+    cohorts = pd.DataFrame(rows, columns=columns).assign(currency="EUR")
+    spend = pd.concat(pd.DataFrame({"month": range(24), "channel": name, "amount_minor": 10 * cost})
+                      for name, cost in (("ads", 900), ("tv", 90_000))).assign(currency="EUR")  # fmt: skip
+    costs = payback.unit_economics(
+        cohorts, spend, own.economics, currency="EUR", factors={"EUR": 1.0}, until=23, horizon=6
+    )
+    table = costs.table.frame.set_index("channel")
+    assert table.loc[["ads", "tv"], "cac"].tolist() == [900, 90_000]
+    assert table.loc[["ads", "tv"], "payback"].tolist() == [3, np.inf]
+    intake = pd.DataFrame({"group": "Plus", "interval": "1 month", "customers": 5, "channel": ["ads", "tv"]})
+    new = value.value_new(fitted(), intake, flat(own))
+    found = budgets.channel_budgets(costs, new, target=3.0)
+    worth = new.each.value
+    rows = found.table.frame.set_index("channel")
+    assert rows.index.tolist() == ["ads", "tv"]
+    assert rows["lifetime_ratio"].tolist() == pytest.approx([worth / 900, worth / 90_000])
+    assert rows["most"].tolist() == pytest.approx([worth / 3] * 2)
+    weakest, advice = found.weakest(), found.advice()
+    assert (weakest.case, weakest.words["channel"], weakest.n) == ("not paid back", "tv", 120)
+    assert weakest.value == pytest.approx(worth / 90_000)
+    assert (advice.value, advice.case, advice.words["channels"]) == (1, "spend less", ["tv"])
 
 
 def test_without_margin_no_offer_pays():

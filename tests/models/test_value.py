@@ -226,6 +226,45 @@ def test_cohorts_add_what_they_brought_to_what_is_to_come():
     assert table["still_on"].tolist() == [3, 0]
 
 
+def test_the_usual_formula_is_the_sum_by_hand():
+    fit, own = fitted(), terms(discount_rate=0.10)
+    pays = flat(own)
+    intake = pd.DataFrame(
+        {"group": ["Plus", "Year"], "interval": ["1 month", "12 months"], "customers": [3, 2]}
+    )
+    new = value.value_new(fit, intake, pays)
+    # 20 of 200 and 9 of 90 leave in months 1 and 2: 29 of 290. Of those paying by the year 1 in 5.
+    life = pd.DataFrame(
+        {"group": ["Plus", "Plus", "Year"], "interval": ["1 month", "1 month", "12 months"],
+         "period": [1, 2, 1], "at_risk": [200, 90, 50], "events": [20, 9, 10]}
+    )  # fmt: skip
+    found = value.usual_formula(life, pays, new)
+    table = found.table.frame.set_index("group")
+    assert table["churn"].to_dict() == pytest.approx({"Plus": 0.1, "Year": 0.2})
+    assert table["formula"].to_dict() == pytest.approx({"Plus": 1000 / 0.1, "Year": 9000 / 0.2})
+    d = 1.1 ** (1 / 12) - 1
+    discounted = {"Plus": 1000 * (1 + d) / (d + 0.1), "Year": 9000 * 1.1 / 0.3}
+    assert table["formula_discounted"].to_dict() == pytest.approx(discounted)
+    assert table["duration"].to_dict() == pytest.approx({"Plus": 1000 * (20 + 2 * 9) / 29, "Year": 9000})
+    assert (table["formula_low"] < table["formula"]).all()
+    assert (table["formula"] < table["formula_high"]).all()
+    said = 3 * 10_000 + 2 * 45_000
+    assert found.error.value == pytest.approx(abs(said - new.total.value))
+    assert found.error.case == ("high" if said > new.total.value else "low")
+    assert found.error.words["share"].value == pytest.approx(abs(said / new.total.value - 1))
+    assert (said - found.error.high, said - found.error.low) == pytest.approx((new.total.low, new.total.high))
+
+
+def test_without_churn_the_formula_gives_no_value_but_a_lower_bound():
+    pays = flat()
+    intake = pd.DataFrame({"group": ["Plus"], "interval": "1 month", "customers": [3]})
+    life = pd.DataFrame({"group": ["Plus"], "interval": "1 month", "period": 1, "at_risk": 100, "events": 0})
+    row = value.usual_formula(life, pays, value.value_new(fitted(), intake, pays)).table.frame.iloc[0]
+    assert np.isnan([row["formula"], row["formula_high"], row["duration"], row["error"]]).all()
+    # Wilson: none of 100 may be z^2 / (100 + z^2).
+    assert row["formula_low"] == pytest.approx(1000 * (100 + 1.959964**2) / 1.959964**2, rel=1e-6)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 40), st.floats(0, 5), st.integers(1, 60))
 def test_any_tenure_discount_and_horizon_give_a_finite_value(tenure, rate, years):

@@ -50,7 +50,7 @@ def test_value_is_shown_by_plan_segment_channel_and_cohort_and_rates_are_said(ra
     for caption in (
         "Value by group",
         "customers by segment (",
-        "customers by channel on file",
+        "customers by channel (on file)",
         "by the quarter in which",
         "What one of each other currency counts as",
         "Payment per month by months since the start",

@@ -27,7 +27,7 @@ from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
-from tenure.stats.intervals import log_limits
+from tenure.stats.intervals import log_limits, proportion
 from tenure.stats.lifetable import Array, spelled, z_value
 from tenure.stats.lifetime import residual_lifetime
 
@@ -380,6 +380,7 @@ class UsualFormula:
 
     - `formula`: margin / churn (ARPA x margin / churn), the margin of an average interval over the share
       who leave in one, discounting nothing: it assumes that everybody leaves at the average rate for ever.
+      Its limits are those of churn (Wilson); where nobody left there is no value, but a lower limit.
     - `formula_discounted`: m (1 + d) / (d + churn), with d the discount rate of an interval.
     - `duration`: margin times the mean duration of those who have left, most of whom left early.
 
@@ -427,15 +428,15 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
         key = str(row["model_group"]), str(row["interval"])
         own = life[(life["group"] == key[0]) & (life["interval"] == key[1])]
         left, rate, margin = int(own["events"].sum()), terms.rate(key[1]), payments.level(*key, "margin")
-        churn = left / own["at_risk"].sum() if len(own) else NAN
-        said = {
-            "formula": margin / churn if churn else NAN,
-            "formula_discounted": margin * (1 + rate) / (rate + churn) if rate + churn else NAN,
+        churn = proportion(left, int(own["at_risk"].sum()))
+        low, usual, high = (margin / c if c else NAN for c in (churn.high, churn.value, churn.low))
+        said = interval("formula", usual, low, high) | {
+            "formula_discounted": margin * (1 + rate) / (rate + churn.value) if rate + churn.value else NAN,
             "duration": margin * float((own["events"] * own["period"]).sum()) / left if left else NAN,
         }
         right = interval("right", row["each"], row["each_low"], row["each_high"])
         known = dict(zip(("group", "interval"), key, strict=True)) | {"customers": row["customers"]}
-        rows.append(known | {"churn": churn, "margin": margin} | said | right)
+        rows.append(known | {"churn": churn.value, "margin": margin} | said | right)
     table = pd.DataFrame(rows)
     table["error"] = table["formula"] / table["right"].where(table["right"] != 0) - 1
     units = dict.fromkeys(("margin", "formula", "formula_discounted", "duration", "right"), terms.unit)
