@@ -287,7 +287,7 @@ def _mark_peaks(
     """Mark the periods with peaks and name them at the top, the tallest first where names would collide."""
     tallest = {peak[2]: peak for peak in sorted(marked)}
     figure: Any = axes.figure
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     written: list[tuple[float, float]] = []
     for height, group, at in sorted(tallest.values(), reverse=True):
         axes.axvline(at, color=LINE, lw=1, ls=(0, (2, 2)), zorder=0.5)

@@ -74,8 +74,11 @@ class Picture:
         if self.draw is None:
             raise InputError(f"There is nothing to draw: {self.empty}")
         with style.theme():
-            figure = self.draw(width)
-            figure.draw_without_rendering()
+            figure: Any = self.draw(width)
+            if engine := figure.get_layout_engine():
+                # Laid out once, so that saving it does not measure every text again.
+                engine.execute(figure)
+                figure.set_layout_engine("none")
         return figure
 
 

@@ -217,7 +217,7 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     from matplotlib.transforms import ScaledTranslation
 
     figure: Any = axes.figure
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     ordered = sorted(labels, key=lambda label: label[2])
     points = [axes.transData.transform((x, y)) for _, x, y, _ in ordered]
     scale = figure.dpi / 72
