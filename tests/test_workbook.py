@@ -61,7 +61,7 @@ def names(tmp_path, monkeypatch):
         ({"start_from": "2023"}, "The parameter `start_from` is '2023'"),
         ({"period": "year"}, "The parameter `period` is 'year'"),
         ({"horizon": 1}, "The parameter `horizon` is 1, but it must be at least 2"),
-        ({"horizon": "24"}, "must be of type int"),
+        ({"horizon": "24"}, "must be a whole number (int), but '24' is str"),
         ({"min_group": 0}, "`min_group` is 0"),
         ({"kept": 2.0}, "`kept` is 2.0, but it must be from 0 to 1"),
         ({"margin": 5.0}, "The parameter `margin` is 5.0"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from tenure.errors import InputError, NotApplicable, TenureError
-from tenure.parameters import check_parameters
 from tenure.policy import MetricPolicy
 
 __version__ = "0.1.0"
@@ -21,7 +20,6 @@ __all__ = [
     "NotApplicable",
     "TenureError",
     "__version__",
-    "check_parameters",
     "collect",
     "open_source",
     "open_workbook",

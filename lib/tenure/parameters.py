@@ -1,68 +1,145 @@
-"""Checks of a notebook's parameters: one clear sentence for each way to get them wrong."""
+"""A notebook's parameters: what its cell declares, and one clear sentence for each way to get one wrong."""
 
 from __future__ import annotations
 
 import ast
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from tenure.errors import InputError
 from tenure.renamed import now_called
 
-_TYPES: dict[str, tuple[type, ...]] = {
+_KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
     "float": (float, int),
     "bool": (bool,),
     "list": (list,),
+    "dict": (dict,),
+}
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list, such as [1, 2]",
 }
 
 
-def check_parameters(names: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that a notebook declares.
+
+    Attributes:
+        name: Its name.
+        type: The declared type, such as ``str`` or ``list[str]``; empty where none is declared.
+        default: Its default value; one that is computed as an expression of Python's syntax tree.
+        help: The comment beside it.
+    """
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+def declared(source: str) -> list[Parameter]:
+    """Return what a parameters cell declares, a `name: type = value  # help` a line.
+
+    Raises:
+        SyntaxError: The cell is not Python.
+
+    Example:
+        >>> declared("horizon: int = 24  # months")
+        [Parameter(name='horizon', type='int', default=24, help='months')]
+    """
+    lines, found = source.splitlines(), []
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name, kind = statement.target.id, ast.unparse(statement.annotation).replace(" ", "")
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name, kind = statement.targets[0].id, ""
+        else:
+            continue
+        value = statement.value
+        try:
+            default = ast.literal_eval(value) if value else None
+        except ValueError:
+            default = value
+        if not kind and default is not None and default is not value:
+            kind = type(default).__name__
+        # A comment cannot be told from a `#` inside the default by the line alone: look behind the value.
+        end = (value or statement).end_col_offset or 0
+        tail = lines[(statement.end_lineno or 1) - 1].encode()[end:].decode()
+        found.append(Parameter(name, kind, default, tail.partition("#")[2].strip()))
+    return found
+
+
+def check_parameters(names: Mapping[str, Any]) -> list[str]:
     """Refuse parameters that the notebook does not have, or whose values are of the wrong type.
 
     Papermill only warns about a misspelt parameter and runs on the defaults. This compares the cell it
     injects (it begins with ``# Parameters``) with the notebook's own parameters cell: of the cells of nothing
     but annotated assignments, the one with the most. What was run before that cell was run last does not
-    count, so that a notebook can be mended and run again in one kernel.
+    count, so that a notebook can be corrected and run again in one kernel.
 
     Args:
         names: The notebook's ``globals()``.
+
+    Returns:
+        The names of its parameters.
 
     Raises:
         InputError: A parameter is unknown, or its value is not of the declared type.
     """
-    cells, place, known = _parameters_cell(names)
+    cells = [cell for cell in names.get("In", []) if cell.strip()]
+    found = [(len(ours), place, ours) for place, cell in enumerate(cells) if (ours := _parameters_cell(cell))]
+    _, place, known = max(found, key=lambda one: one[:2], default=(0, 0, {}))
     injected = [cell for cell in cells[place:] if cell.lstrip().startswith("# Parameters")]
-    for name in _assigned(injected[-1]) if injected and known else []:
-        if name not in known:
-            raise InputError(unknown_name("parameter", name, known))
-    for name, (type_name, default) in known.items():
-        if names[name] is not None or default is not None:
-            check_type(name, names[name], type_name)
+    for parameter in declared(injected[-1]) if injected and known else []:
+        if parameter.name not in known:
+            raise InputError(unknown_name("parameter", parameter.name, known))
+    for name, parameter in known.items():
+        if names[name] is None and parameter.default is None:
+            continue
+        if problem := misfit(parameter, names[name]):
+            raise InputError(f"The parameter {problem}")
+    return list(known)
 
 
-def declared(names: Mapping[str, Any]) -> list[str]:
-    r"""Return the names of a notebook's parameters.
+def _parameters_cell(cell: str) -> dict[str, Parameter]:
+    try:
+        if all(isinstance(line, ast.AnnAssign) for line in ast.parse(cell).body):
+            return {parameter.name: parameter for parameter in declared(cell)}
+    except SyntaxError:  # a cell of magic
+        pass
+    return {}
 
-    Args:
-        names: The notebook's ``globals()``.
+
+def misfit(parameter: Parameter, value: Any) -> str:
+    """Return what is wrong with a value's type, as the rest of a sentence; empty where it fits.
 
     Example:
-        >>> declared({"In": ["", "data: str = ''\nhorizon: int = 24", "x = 1"]})
-        ['data', 'horizon']
+        >>> misfit(Parameter("horizon", "int", 24, ""), "many")
+        "`horizon` must be a whole number (int), but 'many' is str."
     """
-    return list(_parameters_cell(names)[2])
+    base, _, inner = parameter.type.partition("|")[0].removesuffix("]").partition("[")
+    kinds, items = _KINDS.get(base), _KINDS.get(inner)
+    if kinds is None or (
+        _is(value, kinds) and (base != "list" or not items or all(_is(v, items) for v in value))
+    ):
+        return ""
+    wanted = f"{_WORDS.get(base, parameter.type)} ({parameter.type})"
+    hint = " Put it in quotation marks." if base == "str" else ""
+    return f"`{parameter.name}` must be {wanted}, but {value!r} is {type(value).__name__}.{hint}"
 
 
-def _parameters_cell(names: Mapping[str, Any]) -> tuple[list[str], int, dict[str, tuple[str, Any]]]:
-    """The cells that were run, the place of the parameters' and each parameter's type and default."""
-    cells = [cell for cell in names.get("In", []) if cell.strip()]
-    found = [(len(types), place, types) for place, cell in enumerate(cells) if (types := _declared(cell))]
-    _, place, known = max(found, key=lambda one: one[:2], default=(0, 0, {}))
-    return cells, place, known
+def _is(value: Any, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
@@ -74,8 +151,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     new = now_called(kind, name)
-    nearest = get_close_matches(name, known, n=1)
-    hint = f"; it is now {new}." if new else f"; did you mean `{nearest[0]}`?" if nearest else "."
+    like = get_close_matches(name, known, n=1)
+    hint = f"; it is now {new}." if new else f"; did you mean `{like[0]}`?" if like else "."
     return f"There is no {kind} `{name}`{hint} Known: {', '.join(known)}."
 
 
@@ -95,87 +172,42 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
     return by_plain[found[0]] if found else None
 
 
-def check_type(name: str, value: Any, type_name: str) -> None:
-    """Refuse a value that is not of the declared type: str, int, float, bool, list or ``list[...]``.
-
-    Raises:
-        InputError: The value is of another type.
-
-    Example:
-        >>> check_type("horizon", 24, "int")
-    """
-    allowed = _TYPES.get(type_name.partition("[")[0])
-    is_bool = isinstance(value, bool)
-    if allowed and (not isinstance(value, allowed) or (is_bool and bool not in allowed)):
-        raise InputError(
-            f"The parameter `{name}` must be of type {type_name}, but {value!r} is of type "
-            f"{type(value).__name__}."
-        )
-
-
-def one_of(name: str, value: str, allowed: Iterable[str]) -> str:
-    """Return the value if it is allowed.
-
-    Raises:
-        InputError: It is not; the sentence lists what is.
+def one_of(name: str, value: str, allowed: Iterable[str]) -> None:
+    """Refuse a value that is not allowed, with a sentence that lists what is.
 
     Example:
         >>> one_of("period", "month", ["day", "week", "month"])
-        'month'
     """
     allowed = list(allowed)
     if value not in allowed:
-        nearest = get_close_matches(str(value), allowed, n=1)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+        like = get_close_matches(str(value), allowed, n=1)
+        hint = f"; did you mean '{like[0]}'?" if like else "."
         raise InputError(
             f"The parameter `{name}` is {value!r}, which is not available{hint} "
             f"Allowed: {', '.join(allowed)}."
         )
-    return value
 
 
-def at_least(name: str, value: int, low: int) -> int:
-    """Return the value if it is not below `low`.
-
-    Raises:
-        InputError: It is below.
-
-    Example:
-        >>> at_least("horizon", 24, 1)
-        24
-    """
-    if value < low:
-        raise InputError(f"The parameter `{name}` is {value}, but it must be at least {low}.")
-    return value
-
-
-def between(name: str, value: float, low: float, high: float) -> float:
-    """Return the value if it lies between two others, or is one of them.
-
-    Raises:
-        InputError: It does not.
+def between(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Refuse a value that does not lie between two others and is none of them.
 
     Example:
         >>> between("alpha", 0.05, 0, 1)
-        0.05
     """
     if not low <= value <= high:
-        raise InputError(f"The parameter `{name}` is {value}, but it must be from {low} to {high}.")
-    return value
+        limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise InputError(f"The parameter `{name}` is {value}, but it must be {limits}.")
 
 
-def optional_date(name: str, value: str, default: dt.date | None = None) -> dt.date | None:
-    """Return a date from its ISO text (2026-10-31), or the default where the text is empty.
-
-    Raises:
-        InputError: The text is no date.
+def optional_date(name: str, value: str) -> dt.date | None:
+    """Return a date from its ISO text (2026-10-31), None where the text is empty, and refuse any other.
 
     Example:
         >>> optional_date("as_of", "2026-10-31")
         datetime.date(2026, 10, 31)
     """
     if not value:
-        return default
+        return None
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
@@ -183,36 +215,3 @@ def optional_date(name: str, value: str, default: dt.date | None = None) -> dt.d
             f"The parameter `{name}` is {value!r}, which is no date. "
             "Write year-month-day, such as 2026-10-31."
         ) from None
-
-
-def _declared(cell: str) -> dict[str, tuple[str, Any]]:
-    body = _parse(cell)
-    if not body or not all(isinstance(line, ast.AnnAssign) for line in body):
-        return {}
-    return {
-        line.target.id: (ast.unparse(line.annotation), _literal(line.value))
-        for line in body
-        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-    }
-
-
-def _literal(value: ast.expr | None) -> Any:
-    """A default that is written out; what is computed counts as not None."""
-    return value.value if isinstance(value, ast.Constant) else value
-
-
-def _assigned(cell: str) -> list[str]:
-    return [
-        target.id
-        for line in _parse(cell)
-        if isinstance(line, ast.Assign)
-        for target in line.targets
-        if isinstance(target, ast.Name)
-    ]
-
-
-def _parse(cell: str) -> list[ast.stmt]:
-    try:
-        return ast.parse(cell).body
-    except SyntaxError:
-        return []

@@ -264,11 +264,11 @@ def open_workbook(
     from tenure.sources.checks import check_as_of, check_once
     from tenure.sources.connect import open_source
 
-    parameters.check_parameters(names)
-    days = _check_values(names, limits)
+    declared = parameters.check_parameters(names)
+    days = _check_values({name: names[name] for name in declared}, limits)
     data, mapping = names["data"], names.get("mapping", "")
     economics = read_economics(names.get("company", ""), data).overriding(
-        {name: names[name] for name in Economics.model_fields if name in parameters.declared(names)}
+        {name: names[name] for name in Economics.model_fields if name in declared}
     )
     source = open_source(data, mapping, economics.time_zone)
     source.require(*needs)
@@ -318,25 +318,17 @@ def open_workbook(
     return book
 
 
-def _check_values(names: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict[str, Any]:
+def _check_values(values: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict[str, dt.date | None]:
     """Refuse values that no workbook can work with; return the parameters that are days."""
-    declared = parameters.declared(names)
-    for name in declared:
-        value = names[name]
-        if value is None:
+    known: Mapping[str, Limit] = {**_AT_LEAST, **dict.fromkeys(_SHARES, (0, 1)), **_CHOICES, **limits}
+    for name, value in values.items():
+        limit = known.get(name)
+        if value is None or limit is None or (value == "" and name not in limits):
             continue
-        if name in limits:
-            limit = limits[name]
-            if not isinstance(limit, tuple):
-                parameters.at_least(name, value, limit)  # type: ignore[arg-type]
-            elif isinstance(limit[0], str):
-                parameters.one_of(name, value, limit)
-            else:
-                parameters.between(name, value, *limit)
-        elif name in _AT_LEAST:
-            parameters.at_least(name, value, _AT_LEAST[name])
-        elif name in _SHARES:
-            parameters.between(name, value, 0, 1)
-        elif name in _CHOICES and value:
-            parameters.one_of(name, value, _CHOICES[name])
-    return {name: parameters.optional_date(name, names.get(name, "")) for name in _DATES}
+        if not isinstance(limit, tuple):
+            parameters.between(name, value, limit)
+        elif isinstance(limit[0], str):
+            parameters.one_of(name, value, limit)
+        else:
+            parameters.between(name, value, *limit)
+    return {name: parameters.optional_date(name, values.get(name, "")) for name in _DATES}

@@ -9,11 +9,13 @@ import html
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from tenure.errors import InputError
+from tenure.parameters import declared
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
 from tenure.report.findings import evidence, read_findings
@@ -79,8 +81,21 @@ def parameters(notebook: Any) -> list[dict[str, Any]]:
         }
         for cell in notebook["cells"]
         if "parameters" in cell.get("metadata", {}).get("tags", [])
-        for name, default, about in _assignments(cell["source"])
+        for name, default, about in _declared(cell["source"])
     ]
+
+
+def _declared(source: str) -> list[tuple[str, Any, str]]:
+    with suppress(SyntaxError):
+        return [
+            (
+                one.name,
+                ast.unparse(one.default) if isinstance(one.default, ast.expr) else one.default,
+                one.help,
+            )
+            for one in declared(source)
+        ]
+    return []
 
 
 def card(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,23 +358,6 @@ def _first_paragraph(source: str) -> tuple[str, str]:
     if re.match(r"\s*([#>|`*\-]|\d+\.)", first) and not re.match(r"\s*\*{1,2}\w", first):
         return "", source
     return first, rest.strip()
-
-
-def _assignments(source: str) -> Iterable[tuple[str, Any, str]]:
-    """Read `name: type = value  # help` lines."""
-    try:
-        body, lines = ast.parse(source).body, source.splitlines()
-    except SyntaxError:
-        return
-    for line in body:
-        if not isinstance(line, ast.AnnAssign) or line.value is None or not isinstance(line.target, ast.Name):
-            continue
-        try:
-            value = ast.literal_eval(line.value)
-        except ValueError:
-            value = ast.unparse(line.value)
-        rest = lines[(line.end_lineno or 1) - 1].encode()[line.end_col_offset or 0 :].decode()
-        yield line.target.id, value, rest.partition("#")[2].strip()
 
 
 def _safe(page: str) -> str:

@@ -15,40 +15,7 @@ from typing import Any
 import yaml
 
 from tenure.errors import InputError
-from tenure.parameters import unknown_name
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-    "list": (list,),
-    "dict": (dict,),
-}
-_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "list": "a list, such as [1, 2]",
-}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter that a notebook declares.
-
-    Attributes:
-        name: Its name.
-        type: The declared type, such as ``str`` or ``list[str]``; empty where none is declared.
-        default: Its default value.
-        help: The comment beside it.
-    """
-
-    name: str
-    type: str
-    default: Any
-    help: str
+from tenure.parameters import Parameter, declared, misfit, unknown_name
 
 
 @dataclass(frozen=True)
@@ -128,7 +95,7 @@ def read_notebook(path: Path) -> Notebook:
         path=path,
         title=_plain(heading.group(1)) if heading else path.stem,
         question=_plain(question),
-        parameters={p.name: p for p in _declared(tagged[0], path)} if tagged else {},
+        parameters=_declared(tagged[0], path) if tagged else {},
         tables=tuple(dict.fromkeys(table for _, source in code for table in _required(source))),
         cells=len(code),
     )
@@ -150,34 +117,18 @@ def _text(source: str | list[str]) -> str:
     return source if isinstance(source, str) else "".join(source)
 
 
-def _declared(source: str, path: Path) -> list[Parameter]:
+def _declared(source: str, path: Path) -> dict[str, Parameter]:
     try:
-        body = ast.parse(source).body
+        found = declared(source)
     except SyntaxError as error:
         raise InputError(f"The parameters cell of {path.name} is no valid Python ({error}).") from None
-    lines = source.splitlines()
-    found = []
-    for statement in body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            name, type_name = statement.target.id, ast.unparse(statement.annotation).replace(" ", "")
-        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name, type_name = statement.targets[0].id, ""
-        else:
-            continue
-        try:
-            default = ast.literal_eval(statement.value) if statement.value else None
-        except ValueError:
+    for parameter in found:
+        if isinstance(parameter.default, ast.expr):
             raise InputError(
-                f"The parameter `{name}` of {path.name} must have a literal default; "
+                f"The parameter `{parameter.name}` of {path.name} must have a literal default; "
                 "derive what is computed in the next cell."
-            ) from None
-        if not type_name and default is not None:
-            type_name = type(default).__name__
-        # A comment cannot be told from a `#` inside the default by the line alone: look behind the value.
-        end = statement.value.end_col_offset if statement.value else statement.end_col_offset
-        tail = lines[(statement.end_lineno or 1) - 1].encode()[end or 0 :].decode()
-        found.append(Parameter(name, type_name, default, tail.partition("#")[2].strip()))
-    return found
+            )
+    return {parameter.name: parameter for parameter in found}
 
 
 def _required(source: str) -> list[str]:
@@ -201,7 +152,6 @@ def _required(source: str) -> list[str]:
 
 def _value(parameter: Parameter, given: Any, origin: str) -> Any:
     base = parameter.type.partition("[")[0].partition("|")[0]
-    optional = parameter.type.startswith("Optional[") or "None" in parameter.type.split("|")
     if isinstance(given, Text):
         if base == "str":
             return given.raw
@@ -211,27 +161,12 @@ def _value(parameter: Parameter, given: Any, origin: str) -> Any:
             raise InputError(
                 f"{origin}: the value {given.raw!r} of `{parameter.name}` is no valid YAML."
             ) from None
-    if given is None and optional:
+    if given is None and (parameter.type.startswith("Optional[") or "None" in parameter.type.split("|")):
         return None
     if base == "str" and isinstance(given, date) and not isinstance(given, datetime):
         return given.isoformat()
     if isinstance(given, float) and not math.isfinite(given):
         raise InputError(f"{origin}: `{parameter.name}` must be a finite number, but it is {given}.")
-    kinds = _KINDS.get(base)
-    if kinds is None:
-        return given
-    fits = isinstance(given, kinds) and (base == "bool" or not isinstance(given, bool))
-    if fits and parameter.type in ("list[str]", "list[int]", "list[float]", "list[bool]"):
-        inner = parameter.type[5:-1]
-        fits = all(
-            isinstance(item, _KINDS[inner]) and (inner == "bool" or not isinstance(item, bool))
-            for item in given
-        )
-    if not fits:
-        words = _WORDS.get(base, parameter.type)
-        hint = " Put it in quotation marks." if base == "str" else ""
-        raise InputError(
-            f"{origin}: `{parameter.name}` must be {words} ({parameter.type}), but {given!r} is "
-            f"{type(given).__name__}.{hint}"
-        )
+    if problem := misfit(parameter, given):
+        raise InputError(f"{origin}: {problem}")
     return float(given) if base == "float" else given
