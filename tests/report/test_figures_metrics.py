@@ -27,9 +27,9 @@ def test_only_the_month_that_still_runs_is_pale(partial):
     bars = [bar for bar in picture.drawn().axes[0].patches if bar.get_height()]
     pale = {round(bar.get_x()) for bar in bars if bar.get_alpha() == 0.45}
     assert pale == ({max(round(bar.get_x()) for bar in bars)} if partial else set())
-    # Gains stand on the axis, losses hang from it.
+    # Gains are drawn above the axis, losses below it.
     assert max(bar.get_y() + bar.get_height() for bar in bars) == 960
-    assert picture.title == "In 3 months new customers brought €20.00, those who left took €9.20"
+    assert picture.title == "In 3 months new customers brought €20.00, and churned customers took €9.20"
     with pytest.raises(InputError, match="no rows"):
         figures_metrics.movements_over_time(Table(STORY[:0], UNITS))
 
@@ -58,7 +58,7 @@ def test_groups_are_called_different_only_where_their_intervals_do_not_touch():
         figures_metrics.churn_by_group(groups, Estimate(0.2, case=case, words=words), everybody).title
         for case, words in (("apart", {"most": "b", "least": "a"}), ("together", {}))
     ]
-    assert titles == ["More of b left than of a", "No group stands out by churn"]
+    assert titles == ["More customers of b left than of a", "No group stands out by churn"]
 
 
 def test_a_scorecard_says_what_it_counts_and_leaves_open_what_is_not_judged(capsys):

@@ -2,7 +2,7 @@
 
 `totals` has a row per segment, as `tenure.measures.features.segment_totals` returns them: segment, customers,
 paying, value_minor (what they pay per month), value_var (its sample variance over the paying) and, where
-known, active_days_a_month and active_days_a_month_var. `level` is that of the intervals.
+known, active_days_a_month and active_days_a_month_var. Intervals are at 95 %.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Array = NDArray[Any]
 LEFT = "not subscribed"
 
 _PLACE = ["characteristic", "level", "segment"]
+_LEAST = 30  # customers of a level or segment to compare
 
 # Described where they are known, and never used to target anybody. A column is protected where a part of its
 # name is: birth_year, age_group, customer_gender.
@@ -43,7 +44,7 @@ PROTECTED = frozenset(
 
 
 def is_protected(name: str) -> bool:
-    """Say whether a characteristic is protected: it is described, never used to target.
+    """Return whether a characteristic is protected: it is described, never used to target.
 
     Example:
         >>> is_protected("gender"), is_protected("Age group"), is_protected("household")
@@ -85,18 +86,17 @@ class Representation:
         return counted(len(self.clear), len(self.table), of="comparison").saying(case)
 
 
-def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 30) -> Representation:
+def representation(*counts: pd.DataFrame) -> Representation:
     """Compare the customers of each segment with all customers, characteristic by characteristic.
 
     The ratio is the share of a level inside the segment over its share among everybody: 1 is as among
     everybody, 2 twice as many. Its interval is the delta method's on the logarithm for multinomial counts,
     which takes account of the segment being part of everybody; the test is that of an adjusted residual,
-    and p-values are adjusted for all comparisons by Holm's method.
+    and p-values are adjusted for all comparisons by Holm's method. Levels and segments with fewer than 30
+    customers are left out.
 
     Args:
         *counts: Columns characteristic, level, segment and n.
-        level: Level of the intervals.
-        min_group: Levels and segments with fewer customers are left out.
 
     Example:
         >>> counts = pd.DataFrame({"characteristic": "household", "level": ["family", "single"] * 2,
@@ -106,11 +106,7 @@ def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 
         [['single', 0.6666666666666666], ['family', 1.5]]
     """
     units = {"share": "percent", "base": "percent", "ratio": "ratio", "p": "p", "p_adjusted": "p"}
-    parts = [
-        _ratios(name, rows, level, min_group)
-        for some in counts
-        for name, rows in some.groupby("characteristic")
-    ]
+    parts = [_ratios(name, rows) for some in counts for name, rows in some.groupby("characteristic")]
     if not parts:
         return Representation(Table(pd.DataFrame(columns=[*_PLACE, "n", *units]), units))
     found = pd.concat(parts, ignore_index=True)
@@ -120,12 +116,12 @@ def representation(*counts: pd.DataFrame, level: float = 0.95, min_group: int = 
     return Representation(Table(found, units))
 
 
-def _ratios(name: Any, counts: pd.DataFrame, level: float, min_group: int) -> pd.DataFrame:
+def _ratios(name: Any, counts: pd.DataFrame) -> pd.DataFrame:
     table = counts.pivot_table(index="level", columns="segment", values="n", aggfunc="sum", fill_value=0)
     cells = table.to_numpy(dtype=float)
     total = cells.sum()
     rows, columns = cells.sum(axis=1), cells.sum(axis=0)
-    compared = np.outer((rows >= min_group) & (rows < total), (columns >= min_group) & (columns < total))
+    compared = np.outer((rows >= _LEAST) & (rows < total), (columns >= _LEAST) & (columns < total))
     i, j = np.nonzero(compared)
     both, having, size = cells[i, j], rows[i], columns[j]
     expected = size * having / total
@@ -137,7 +133,7 @@ def _ratios(name: Any, counts: pd.DataFrame, level: float, min_group: int) -> pd
         + (having - both) * (1 / total - 1 / having) ** 2
         + np.maximum(total - size - having + both, 0.0) / total**2
     )
-    center, z = np.log(a * total / (size * having)), z_value(level)
+    center, z = np.log(a * total / (size * having)), z_value(0.95)
     return pd.DataFrame(
         {
             "characteristic": name,
@@ -172,19 +168,15 @@ class Concentration:
     top: Estimate
 
 
-def concentration(
-    counts: pd.DataFrame, *, top: float = 0.1, draws: int = 300, level: float = 0.95, seed: int = 0
-) -> Concentration:
-    """Return the Lorenz curve, the Gini coefficient and the share of the top customers.
+def concentration(counts: pd.DataFrame, *, draws: int = 300) -> Concentration:
+    """Return the Lorenz curve, the Gini coefficient and the share of the top tenth of customers.
 
     The curve is exact from the counts of equal amounts; intervals are percentiles over bootstrap samples of
     the counts.
 
     Args:
         counts: Columns value (not negative) and n.
-        top: The share of customers that are the top.
         draws: Bootstrap samples.
-        seed: The random seed.
 
     Raises:
         NotApplicable: Nobody pays anything.
@@ -200,40 +192,33 @@ def concentration(
         raise NotApplicable("Nobody pays anything, so there is no revenue to be spread.")
     if values[0] < 0:
         raise InputError("An amount is negative: concentration is of what customers pay.")
-    people, amount, *found = _lorenz(values, n, top)
-    samples = np.random.default_rng(seed).multinomial(n.sum(), n / n.sum(), size=draws)
-    drawn = [_lorenz(values, sample, top)[2:] for sample in samples]
-    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    gini, share = (
-        from_ends(
-            (value, *map(float, ends[:, i])), n=int(n.sum()), of="paying customer", unit=unit, level=level
-        )
-        for i, (value, unit) in enumerate(zip(found, ("number", "percent"), strict=True))
+    people, amount, *found = _lorenz(values, n)
+    samples = np.random.default_rng(0).multinomial(n.sum(), n / n.sum(), size=draws)
+    low, high = np.quantile([_lorenz(values, sample)[2:] for sample in samples], [0.025, 0.975], axis=0)
+    gini, top = (
+        from_ends(map(float, ends), n=int(n.sum()), of="paying customer", unit=unit)
+        for unit, *ends in zip(("number", "percent"), found, low, high, strict=True)
     )
-    curve = Table(
-        pd.DataFrame({"customers": people, "value": amount}), {"customers": "percent", "value": "percent"}
+    curve = pd.DataFrame({"customers": people, "value": amount})
+    return Concentration(Table(curve, dict.fromkeys(curve.columns, "percent")), gini, top)
+
+
+def _lorenz(values: Array, n: Array) -> tuple[Array, Array, float, float]:
+    """Cumulated shares of customers and of the amount, the Gini coefficient and the top tenth's share."""
+    people, amount = (np.concatenate([[0.0], np.cumsum(part) / part.sum()]) for part in (n, values * n))
+    return (
+        people,
+        amount,
+        1 - 2 * float(np.trapezoid(amount, people)),
+        1 - float(np.interp(0.9, people, amount)),
     )
-    return Concentration(curve, gini, share)
 
 
-def _lorenz(values: Array, n: Array, top: float) -> tuple[Array, Array, float, float]:
-    people = np.concatenate([[0.0], np.cumsum(n) / n.sum()])
-    amounts = values * n
-    amount = np.concatenate([[0.0], np.cumsum(amounts) / amounts.sum()])
-    area = float(((amount[1:] + amount[:-1]) / 2 * np.diff(people)).sum())
-    share = 1 - float(np.interp(1 - top, people, amount))
-    return people, amount, 1 - 2 * area, share
-
-
-def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.95) -> Estimate:
+def value_share(totals: pd.DataFrame, names: Sequence[str]) -> Estimate:
     """Estimate the share of revenue that some segments pay.
 
     The interval is the delta method's for a ratio of sums over customers, each of whom either is in one of
-    the segments or is not.
-
-    Args:
-        totals: A row a segment.
-        names: The segments; those that are not there count as empty.
+    the segments or is not. Segments that are not there count as empty.
 
     Example:
         >>> totals = pd.DataFrame({"segment": ["a", "b"], "paying": [100, 300],
@@ -245,25 +230,25 @@ def value_share(totals: pd.DataFrame, names: Sequence[str], *, level: float = 0.
     paying, amounts = (totals[name].to_numpy(dtype=float) for name in ("paying", "value_minor"))
     variance = np.nan_to_num(totals["value_var"].to_numpy(dtype=float))
     squares = paying * (variance + (amounts / np.maximum(paying, 1)) ** 2)
-    return _share_of(totals["segment"].isin(names).to_numpy(), paying, amounts, squares, level)
+    return _share_of(totals["segment"].isin(names).to_numpy(), paying, amounts, squares)
 
 
-def _share_of(inside: Array, paying: Array, amounts: Array, squares: Array, level: float) -> Estimate:
+def _share_of(inside: Array, paying: Array, amounts: Array, squares: Array) -> Estimate:
     total, n = float(amounts.sum()), int(paying.sum())
-    about: dict[str, Any] = {"n": n, "of": "paying customer", "unit": "percent", "level": level}
+    about: dict[str, Any] = {"n": n, "of": "paying customer", "unit": "percent"}
     if not total > 0:
         return Estimate(NAN, **about)
     share = float(amounts[inside].sum() / total)
     if share in (0.0, 1.0):
         # Nobody, or everybody: what remains possible is Wilson's interval of the customers.
-        bound = proportion(int(n * share), n, level=level)
+        bound = proportion(int(n * share), n)
         return Estimate(share, bound.low, bound.high, **about)
     variance = float((squares * np.where(inside, 1 - share, share) ** 2).sum()) / total**2
-    half = z_value(level) * float(np.sqrt(variance))
+    half = z_value(0.95) * float(np.sqrt(variance))
     return Estimate(share, max(0.0, share - half), min(1.0, share + half), **about)
 
 
-def share_change(moves: pd.DataFrame, name: str, label: str, *, level: float = 0.95) -> Estimate:
+def share_change(moves: pd.DataFrame, name: str, label: str) -> Estimate:
     """Estimate the share of revenue that one segment pays, compared with that of an earlier day.
 
     Most customers are there on both days, so the difference is paired: with a customer's amounts y and x on
@@ -274,7 +259,7 @@ def share_change(moves: pd.DataFrame, name: str, label: str, *, level: float = 0
         moves: As from `tenure.measures.features.moves`: before, after, customers, paying, then_minor,
             now_minor, then_squares, now_squares and change_squares.
         name: The segment.
-        label: What the earlier day is called; empty: do not compare.
+        label: What the earlier day is called.
     """
     then, now, changes = (
         moves[f"{part}_squares"].to_numpy(dtype=float) for part in ("then", "now", "change")
@@ -282,17 +267,15 @@ def share_change(moves: pd.DataFrame, name: str, label: str, *, level: float = 0
     was, is_ = (moves[side].eq(name).to_numpy() for side in ("before", "after"))
     amounts = [moves[f"{day}_minor"].to_numpy(dtype=float) for day in ("now", "then")]
     paying = [moves[f"{day}_paying"].to_numpy(dtype=float) for day in ("now", "then")]
-    later = _share_of(is_, paying[0], amounts[0], now, level)
-    earlier = _share_of(was, paying[1], amounts[1], then, level)
-    if not label or not later.known or not earlier.known:
+    later = _share_of(is_, paying[0], amounts[0], now)
+    earlier = _share_of(was, paying[1], amounts[1], then)
+    if not later.known or not earlier.known:
         return later
     a, b = (is_ - later.value) / amounts[0].sum(), (was - earlier.value) / amounts[1].sum()
     both = (now + then - changes) / 2  # the sum of products of what customers pay on the two days
-    half = z_value(level) * float(np.sqrt((a**2 * now + b**2 * then - 2 * a * b * both).sum()))
+    half = z_value(0.95) * float(np.sqrt((a**2 * now + b**2 * then - 2 * a * b * both).sum()))
     moved = later.value - earlier.value
-    return later.versus(
-        earlier, Estimate(moved, moved - half, moved + half, unit="points", level=level), label
-    )
+    return later.versus(earlier, Estimate(moved, moved - half, moved + half, unit="points"), label)
 
 
 # --- what they are worth ------------------------------------------------------------------------------
@@ -373,7 +356,7 @@ class SegmentValues:
         case = "one segment" if len(self.table) == 1 else ""
         return found.saying(case, name=top["segment"], share=Estimate(top["share"], unit="percent"))
 
-    def fastest_leaving(self, *, level: float = 0.95) -> Estimate:
+    def fastest_leaving(self) -> Estimate:
         """The churn of the segment that leaves fastest, compared with that of the one that leaves slowest.
 
         They are picked from all pairs, so the interval of their difference is widened to hold for all pairs
@@ -382,9 +365,9 @@ class SegmentValues:
         rows = self.table.frame.dropna(subset=["churn"]).sort_values("churn", kind="stable")
         if len(rows) < 2:
             return Estimate(NAN, unit="percent")
-        wide = 1 - (1 - level) / (len(rows) * (len(rows) - 1) / 2)
+        wide = 1 - 0.05 / (len(rows) * (len(rows) - 1) / 2)
         calm, restless = rows["segment"].iloc[[0, -1]]
-        slow, fast = (churn_of(self.life, name, self.months, level=level) for name in (calm, restless))
+        slow, fast = (churn_of(self.life, name, self.months) for name in (calm, restless))
         low, high = (churn_of(self.life, name, self.months, level=wide) for name in (calm, restless))
         judged = high.against(low, f"“{calm}”")
         return replace(

@@ -16,12 +16,11 @@ import pandas as pd
 
 from tenure.models.metrics import Metrics, compared
 from tenure.result import NAN, Estimate, Table, counted
-from tenure.stats.intervals import median_of_counts, paired_means, proportion
+from tenure.stats.intervals import median_of_counts, paired_means, proportion, wilson
 from tenure.stats.lifetable import z_value
 
 WINDOWS = {"DAU": 1, "WAU": 7, "MAU": 28}
 _DAYS = WINDOWS["MAU"]
-_MOMENTS = ["n", "sum", "squares", "both", "both_now", "both_then", "products"]
 
 
 def active_users(counts: pd.DataFrame, *, first: int, last: int) -> pd.DataFrame:
@@ -118,21 +117,30 @@ def stickiness_by_window(days: pd.DataFrame) -> Metrics:
         >>> stickiness_by_window(days)["engagement.stickiness"].value
         0.5
     """
-    share, now = days["active_days"] / _DAYS, days["days_now"] / _DAYS
-    moments = days.assign(
-        n=days["users"], sum=share * days["users"], squares=share**2 * days["users"],
-        both=days["users_now"], both_now=now, both_then=share * days["users_now"], products=share * now,
-    )  # fmt: skip
     parts = {name: days[days["window"] == name] for name in ("now", "before", "year ago")}
     values = {name: stickiness(part["active_days"], part["users"]) for name, part in parts.items()}
+    both = days["users_now"], days["days_now"] / _DAYS
+    moments = _moments(days["window"], days["active_days"] / _DAYS, days["users"], *both)
     labels = {"before": "the 28 days before", "year ago": "a year ago"}
-    return _paired("engagement.stickiness", values, moments.groupby("window")[_MOMENTS].sum(), labels)
+    return _paired("engagement.stickiness", values, moments, labels)
+
+
+def _moments(
+    then: pd.Series, x: pd.Series, n: pd.Series, both: pd.Series, both_now: pd.Series
+) -> pd.DataFrame:
+    """Sums by time for `paired_means`, from rows of n customers with a value x.
+
+    Of those customers `both` are counted now, too, and `both_now` is the sum of their values now.
+    """
+    sums = {"n": n, "sum": x * n, "squares": x**2 * n}
+    sums |= {"both": both, "both_now": both_now, "both_then": x * both, "products": x * both_now}
+    return pd.DataFrame(sums).groupby(then).sum()
 
 
 def _paired(
     name: str, values: Mapping[Any, Estimate], moments: pd.DataFrame, labels: Mapping[Any, str]
 ) -> Metrics:
-    """Compare the first of several estimates with the two others, by who is in both."""
+    """Compare the first of several estimates with the two others, by the customers who are in both."""
     now = next(iter(values))
     sides = []
     for then, label in labels.items():
@@ -242,7 +250,7 @@ def silence(quiet: pd.DataFrame, order: Sequence[str], factors: Mapping[str, flo
     Example:
         >>> quiet = pd.DataFrame({"back": 0, "last_use": ["never"], "currency": "EUR", "customers": 2,
         ...                       "mrr_minor": 9})
-        >>> silence(quiet, ["lately", "never"], {"EUR": 1.0}, "EUR").frame["customers"].tolist()
+        >>> silence(quiet, ["recently", "never"], {"EUR": 1.0}, "EUR").frame["customers"].tolist()
         [0, 2]
     """
     own = quiet[quiet["back"] == 0]
@@ -272,12 +280,9 @@ def silent_payers(quiet: pd.DataFrame, last_use: Table, currency: str) -> Metric
     """
     idle = last_use.frame.iloc[2:]
     silent = quiet["last_use"].isin(idle["last_use"]).astype(int)
-    moments = quiet.assign(
-        n=quiet["customers"], sum=silent * quiet["customers"], squares=silent * quiet["customers"],
-        both=quiet["paying_now"], both_now=quiet["silent_now"], both_then=silent * quiet["paying_now"],
-        products=silent * quiet["silent_now"],
-    ).groupby("back")[_MOMENTS].sum()  # fmt: skip
-    moments = moments.reindex([0, 28, 364], fill_value=0)
+    moments = _moments(
+        quiet["back"], silent, quiet["customers"], quiet["paying_now"], quiet["silent_now"]
+    ).reindex([0, 28, 364], fill_value=0)
     words = {
         "silent": int(idle["customers"].sum()),
         "per_month": counted(idle["per_month"].sum(), unit=f"money:{currency}"),
@@ -310,12 +315,11 @@ def returning(counts: pd.DataFrame, *, days: Sequence[int]) -> Table:
     """
     seen = counts.set_index("age")
     size = int(seen["users"].get(0, 0))
-    rows = []
-    for day in days:
-        on = proportion(int(seen["users"].get(day, 0)), size)
-        later = proportion(int(seen["last"][seen.index >= day].sum()), size)
-        rows.append((day, size, on.value, on.low, on.high, later.value, later.low, later.high))
-    ends = [f"{name}{end}" for name in ("N-day", "unbounded") for end in ("", "_low", "_high")]
-    frame = pd.DataFrame(rows, columns=["days_since_the_first_use", "new_users", *ends])
+    later = pd.Series([int(seen["last"][seen.index >= day].sum()) for day in days], index=list(days))
+    frame = pd.DataFrame({"days_since_the_first_use": days, "new_users": size})
+    for name, back in (("N-day", seen["users"].reindex(list(days), fill_value=0)), ("unbounded", later)):
+        share = (back / size).to_numpy(dtype=float)
+        low, high = wilson(share, size, 0.95)
+        frame = frame.assign(**{name: share, f"{name}_low": low, f"{name}_high": high})
     note = "New users of a quarter, observed for 28 days. N-day: on that very day; unbounded: on it or later."
     return Table(frame, dict.fromkeys(("N-day", "unbounded"), "percent"), (note,))

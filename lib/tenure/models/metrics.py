@@ -1,4 +1,4 @@
-"""Metrics of a month beside the month before and a year ago, and the scorecard of them all.
+"""Metrics of a month compared with the month before and a year ago, and the scorecard of them all.
 
 Two months are compared as each was known at its own end: a measure is asked with `on=month_ends(...)`, and
 its answer names the day in a column `on` (`Metrics.as_known`).

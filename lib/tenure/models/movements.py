@@ -420,9 +420,6 @@ def reasons(book: Ledger, month: int) -> Table:
 def bridge(book: Ledger, month: int) -> Table:
     """Lay out how a month's opening became its closing, as `tenure.report.figures.waterfall` draws it.
 
-    Returns:
-        Columns label and amount: the total before, the kinds that moved anything, the total after.
-
     Example:
         >>> moved = pd.DataFrame({"month": [24320, 24321], "currency": "EUR", "group": "all",
         ...     "kind": ["new", "churn"], "reason": ["", "voluntary"], "amount_minor": [1000, -400],
@@ -478,8 +475,8 @@ def revised(books: Mapping[int, Ledger], month: int) -> Estimate:
 def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
     """Return what customers of a year ago have added to what they paid: net less gross retention.
 
-    Gross and net retention can move apart only by it. Where they do, a sentence says so and names the reason
-    of expansion whose share of the revenue at the beginning of the twelve months has changed most.
+    Gross and net retention can diverge only by it. Where they do, a sentence names the reason of expansion
+    whose share of the revenue at the beginning of the twelve months has changed most.
 
     Args:
         book: The ledger as known now.
@@ -487,7 +484,7 @@ def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
         kept: Gross and net retention of the month, as from `tenure.models.rates.retention`.
 
     Returns:
-        Its share of what they paid, beside that of a year ago. Cases: "apart" (one retention rose, the other
+        Its share of what they paid, compared with that of a year ago. Cases: "apart" (one retention rose, the other
         fell), "together" and, where a year ago is not known, "not available". Words: reason.
     """
     gross, net = (kept.yearly(f"mrr.{name}_retention") for name in ("gross", "net"))

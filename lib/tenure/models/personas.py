@@ -153,7 +153,7 @@ def personas(
 
     Args:
         values: What each segment pays and is worth.
-        sample: A row a customer: customer_id, segment (`OTHER` where `values` does not have it) and features.
+        sample: A row per customer: customer_id, segment (`OTHER` where `values` does not have it) and features.
         labels: The features that hold shares.
         rule: The rule that the segments by use come from, whose features describe them and say where each
             customer is; None: segments by recency, frequency and value, described by these.

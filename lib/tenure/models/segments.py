@@ -94,7 +94,7 @@ def _rfm_name(r: int, f: int, m: int) -> str:
     return "casual" if r >= 4 else "slipping"
 
 
-def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float, ...]]:
+def rfm_edges(counts: pd.DataFrame) -> dict[str, tuple[float, ...]]:
     """Return the edges that cut each quantity into groups as equal in size as ties allow.
 
     The edges are the quantiles at 1/5, 2/5, ... (Hyndman and Fan's type 7, as in R and numpy); a value
@@ -102,7 +102,6 @@ def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float
 
     Args:
         counts: Columns column (recency, frequency, value), value and n.
-        scores: How many scores there are.
 
     Raises:
         NotApplicable: There is nobody to score.
@@ -118,7 +117,7 @@ def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float
     for name, part in counts.groupby("column", sort=True):
         ordered = part.groupby("value")["n"].sum().sort_index()
         values, upto = ordered.index.to_numpy(dtype=float), np.cumsum(ordered.to_numpy())
-        place = (upto[-1] - 1) * np.arange(1, scores) / scores
+        place = (upto[-1] - 1) * np.arange(1, 5) / 5
         low = values[np.searchsorted(upto, np.floor(place), side="right")]
         high = values[np.searchsorted(upto, np.ceil(place), side="right")]
         between = np.round(low + (high - low) * (place - np.floor(place)), 9)
@@ -127,11 +126,7 @@ def rfm_edges(counts: pd.DataFrame, *, scores: int = 5) -> dict[str, tuple[float
 
 
 def rfm_overview(totals: pd.DataFrame) -> Table:
-    """Return each RFM segment's share of customers and of revenue, who is in it, and what to do.
-
-    Args:
-        totals: Columns segment, customers and value_minor.
-    """
+    """Return each segment's share of customers and of value_minor, who is in it, and what to do."""
     about = totals["segment"].map(RFM_SEGMENTS)
     frame = totals[["segment", "customers"]].assign(
         share=totals["customers"] / totals["customers"].sum(),
@@ -145,13 +140,11 @@ def rfm_overview(totals: pd.DataFrame) -> Table:
 # --- how the product is used --------------------------------------------------------------------------
 
 
-def base_shares(levels: pd.DataFrame, *, most: int = 8, least: float = 0.01) -> dict[str, dict[str, float]]:
-    """Choose the levels of each kind to look at, with everybody's share of each.
+def base_shares(levels: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Choose the levels of each kind to look at: at most 8, of 1 % or more; with everybody's share of each.
 
     Args:
         levels: Columns kind, level and n.
-        most: At most so many levels of a kind.
-        least: Levels with a smaller share are left out.
 
     Example:
         >>> levels = pd.DataFrame({"kind": "platform", "level": ["tv", "phone"], "n": [60, 40]})
@@ -161,8 +154,8 @@ def base_shares(levels: pd.DataFrame, *, most: int = 8, least: float = 0.01) -> 
     shares: dict[str, dict[str, float]] = {}
     for kind, part in levels.groupby("kind", sort=True):
         part = part.sort_values(["n", "level"], ascending=[False, True])
-        part = part.assign(share=part["n"] / part["n"].sum()).head(most)
-        part = part[part["share"] >= least]
+        part = part.assign(share=part["n"] / part["n"].sum()).head(8)
+        part = part[part["share"] >= 0.01]
         if len(part) > 1:
             shares[str(kind)] = dict(zip(part["level"].astype(str), part["share"].round(6), strict=True))
     return shares
@@ -178,7 +171,7 @@ class Rule:
     Attributes:
         features: Name, transform, center, scale and mean (after scaling) of each feature.
         clip: Scaled features are cut at this many scales from the center.
-        weights: A row a feature, a column a component.
+        weights: A row per feature, a column per component.
         segments: Name, constant, linear and quadratic part of each segment's score.
     """
 
@@ -205,8 +198,8 @@ class Rule:
         """Return the number of the segment in which each row of components is."""
         scores = [
             s["constant"]
-            + y @ np.asarray(s["linear"])
-            + (np.einsum("na,ab,nb->n", y, np.asarray(s["quadratic"]), y) if s["quadratic"] else 0.0)
+            + y @ s["linear"]
+            + (((y @ s["quadratic"]) * y).sum(axis=1) if s["quadratic"] else 0)
             for s in self.segments
         ]
         return np.column_stack(scores).argmax(axis=1)
@@ -253,10 +246,10 @@ def _nothing() -> Table:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What was found, and how sure it is.
+    """What was found, and how certain it is.
 
     Attributes:
-        reason: Why there are groups beyond what shuffled and clump-free data show, or none; a sentence.
+        reason: Why there are groups beyond what data without groups shows, or none; a sentence.
         n: Customers in the sample that did anything.
         rule: The fitted rule; None where there is no structure.
         family: The chosen family.
@@ -267,7 +260,6 @@ class Segmentation:
             at_least (its 5 % quantile), verdict.
         agreement: How far other fits agree with it, by the adjusted Rand index: those that start elsewhere,
             and one made of customers of an earlier day.
-        largest: The largest segment, and its share of the active customers.
     """
 
     reason: str
@@ -279,17 +271,17 @@ class Segmentation:
     nulls: Table = field(default_factory=_nothing)
     stability: Table = field(default_factory=_nothing)
     agreement: Table = field(default_factory=_nothing)
-    largest: tuple[str, float] = ("", NAN)
 
     @property
     def number(self) -> Estimate:
         """How many groups there are; its case: "groups" or "no structure"."""
         if self.rule is None:
             return Estimate(NAN, n=self.n, of="customer", unit="count", case="no structure")
-        stable = int((self.stability.frame["verdict"] == "stable").sum())
-        name, share = self.largest
+        rows = self.stability.frame
+        stable, first = int((rows["verdict"] == "stable").sum()), rows.iloc[0]
+        share = Estimate(first["customers"] / self.n, unit="percent")
         return counted(self.k, self.n, of="customer").saying(
-            "groups", stable=counted(stable), name=name, share=Estimate(share, unit="percent")
+            "groups", stable=counted(stable), name=first["segment"], share=share
         )
 
 
@@ -302,7 +294,6 @@ def find_segments(
     sample_size: int = 2000,
     null_draws: int = 39,
     bootstrap_draws: int = 20,
-    seed: int = 0,
 ) -> Segmentation:
     """Look for groups in how customers use the product, and test how certain they are.
 
@@ -320,14 +311,13 @@ def find_segments(
        adjusted Rand index (Hubert and Arabie 1985) between runs that start elsewhere.
 
     Args:
-        sample: A row a customer.
+        sample: The sample.
         labels: Columns that hold shares.
         most: The most groups to look for.
         earlier: Customers of an earlier day, to compare a fit of the same family and number with.
         sample_size: Choice and tests use at most so many customers; the rule is fitted on all.
         null_draws: Data sets without groups, of each kind.
         bootstrap_draws: Bootstrap samples.
-        seed: The random seed.
 
     Returns:
         The segmentation; without a rule where there is no structure.
@@ -341,7 +331,7 @@ def find_segments(
         >>> find_segments(sample, most=3, null_draws=19, bootstrap_draws=3).number.value
         2.0
     """
-    labels, rng = labels or {}, np.random.default_rng(seed)
+    labels, rng = labels or {}, np.random.default_rng(0)
     active = sample[sample["events"] > 0]
     n = len(active)
     if n < _LEAST:
@@ -365,11 +355,11 @@ def find_segments(
                 n,
             )
         y = few @ weights
-        evidence = clusters.evidence(y, most, seed)
+        evidence = clusters.evidence(y, most, 0)
         choices = clusters.choices(evidence)
         found = Segmentation("", n, evidence=Table(evidence))
         for family, k in choices:
-            if clusters.all_apart(y, clusters.fit(family, k, y, seed, starts=5).predict(y)):
+            if clusters.all_apart(y, clusters.fit(family, k, y, 0, starts=5).predict(y)):
                 break
         else:
             merged = "Groups that are found again merge into each other without a gap: there is no structure."
@@ -384,9 +374,9 @@ def find_segments(
                 "there is no structure."
             )
             return replace(found, reason=reason)
-        rule = _named(_fitted(family, k, whole, features, weights, seed), active, labels)
+        rule = _named(_fitted(family, k, whole, features, weights), active, labels)
         jaccard = clusters.stability(rule.places(y), family, k, y, bootstrap_draws, rng)
-        starts = clusters.agreement_of_starts(family, k, y, seed)
+        starts = clusters.agreement_of_starts(family, k, y, 0)
     past = None if earlier is None else refit(earlier, labels, found)
     indices = {
         "fits that start elsewhere": starts,
@@ -411,11 +401,10 @@ def find_segments(
         rule=rule,
         stability=Table(stability),
         agreement=Table(pd.DataFrame({"fit": indices.keys(), "adjusted_Rand_index": indices.values()})),
-        largest=(rule.names[0], sizes[0] / n),
     )
 
 
-def refit(sample: pd.DataFrame, labels: Labels, like: Segmentation, seed: int = 0) -> Rule | None:
+def refit(sample: pd.DataFrame, labels: Labels, like: Segmentation) -> Rule | None:
     """Fit the same family and number of groups to other customers, such as those of an earlier day.
 
     Returns:
@@ -427,8 +416,8 @@ def refit(sample: pd.DataFrame, labels: Labels, like: Segmentation, seed: int = 
         return None
     z = _scaled(active, features, _CLIP)
     with clusters.one_thread():
-        weights, _share = clusters.components(z, np.random.default_rng(seed))
-        return _fitted(like.family, like.k, z, features, weights, seed) if weights.shape[1] else None
+        weights, _share = clusters.components(z, np.random.default_rng(0))
+        return _fitted(like.family, like.k, z, features, weights) if weights.shape[1] else None
 
 
 def agreement(rule: Rule | None, other: Rule | None, sample: pd.DataFrame) -> float:
@@ -477,9 +466,7 @@ def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
             )
 
 
-def effects(
-    frame: pd.DataFrame, segments: Array, columns: Sequence[str], *, level: float = 0.95
-) -> pd.DataFrame:
+def effects(frame: pd.DataFrame, segments: Array, columns: Sequence[str]) -> pd.DataFrame:
     """Measure how each segment differs from everybody else, feature by feature.
 
     The size of a difference is Hedges' g: the difference of the means in pooled standard deviations,
@@ -490,7 +477,6 @@ def effects(
         frame: A row per customer.
         segments: The segment of each row.
         columns: The features; missing values are left out.
-        level: Level of the intervals.
 
     Returns:
         A row per segment and feature: segment, feature, inside and outside (medians), g, g_low, g_high, n.
@@ -504,7 +490,7 @@ def effects(
     """
     from statsmodels.stats.meta_analysis import effectsize_smd
 
-    values, z, parts = frame[list(columns)].astype(float), z_value(level), []
+    values, z, parts = frame[list(columns)].astype(float), z_value(0.95), []
     for segment in sorted(set(segments)):
         ours, others = values[segments == segment], values[segments != segment]
         a, b = ours.count().astype(float), others.count().astype(float)
@@ -528,12 +514,10 @@ def profile(rule: Rule | None, sample: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("segment", key=lambda names: names.map(place), kind="stable")
 
 
-def _fitted(
-    family: str, k: int, z: Array, features: tuple[dict[str, Any], ...], weights: Array, seed: int
-) -> Rule:
+def _fitted(family: str, k: int, z: Array, features: tuple[dict[str, Any], ...], weights: Array) -> Rule:
     """Fit the groups; largest segment first, so that the order does not depend on where the fit started."""
     y = z @ weights
-    model = clusters.fit(family, k, y, seed, starts=10)
+    model = clusters.fit(family, k, y, 0, starts=10)
     rule = Rule(features, _CLIP, weights, _score_functions(model, family))
     sizes = np.bincount(rule.places(y), minlength=len(rule.segments))
     order = sorted(range(len(sizes)), key=lambda place: (-sizes[place], place))

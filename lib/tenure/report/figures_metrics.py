@@ -83,7 +83,7 @@ def movements_over_time(
 
     words = {"n": len(rows), "gained": (float(rows["new"].sum()), unit)}
     words["lost"] = (abs(float(rows["churn"].sum())), unit)
-    title = say("In {n:month} new customers brought {gained}, those who left took {lost}", **words)
+    title = say("In {n:month} new customers brought {gained}, and churned customers took {lost}", **words)
     alt = say("Bars of revenue gained and lost in each of {n:month}, with the net as a line.", **words)
     return Picture(draw, title, alt, table, say("Monthly recurring revenue gained and lost in each month"))
 
@@ -120,7 +120,7 @@ def churn_by_group(groups: Table, apart: Estimate, everybody: Estimate) -> Pictu
         return Picture.nothing(say("No group had customers a month ago, so none has any churn yet."))
     title = say("No group stands out by churn")
     if apart.case == "apart":
-        title = say("More of {most} left than of {least}", **apart.words)
+        title = say("More customers of {most} left than of {least}", **apart.words)
     return bars_with_intervals(
         groups.pipe(lambda rows: rows[["group", "left", "left_low", "left_high", "customers"]]),
         "left", label="group", reference=everybody.value, reference_label=say("all"), title=title,
@@ -144,7 +144,7 @@ def active_users(weekly: Table) -> Picture:
     within = weekly.frame[weekly.frame["group"] == "MAU"]["value"]
     words = {"n": int(within.iloc[-1]), "before": int(within.iloc[0]), "weeks": len(within) - 1}
     title = say("{n:user} within 28 days, {before} {weeks:week} before", **words)
-    subtitle = say("Users within 28 days (MAU), within 7 (WAU), and a day (DAU, mean of the week)")
+    subtitle = say("Users within 28 days (MAU), within 7 (WAU), and per day (DAU, mean of the week)")
     return line_with_interval(weekly, title=title, subtitle=subtitle)
 
 

@@ -127,7 +127,7 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
 
 
 def answers(classes: Any) -> Picture:
-    """Draw what each class says: its chance to agree with a statement, or to give an answer."""
+    """Draw what each class answers: its chance of agreeing with a statement, or of giving an answer."""
     if not classes.structure:
         return Picture.nothing(classes.reason)
     said = classes.profile.frame[classes.profile.frame["answer"] != "does not agree"]
@@ -138,10 +138,10 @@ def answers(classes: Any) -> Picture:
     sizes = fmt.join(f"{row.segment} ({fmt.percent(row.share)} of customers)" for row in order.itertuples())
     return Picture(
         lambda width: _heatmap(grid, "percent", width),
-        say("What each class says"),
+        say("What each class answers"),
         f"Chances of answers by class: {sizes}",
         Table(said[["item", "segment", "chance", "base"]], classes.profile.units),
-        "Chance to agree with a statement, or to give an answer",
+        "Chance of agreeing with a statement, or of giving an answer",
     )
 
 
@@ -183,7 +183,7 @@ def unusual(found: Any) -> Picture:
     kind = clear["characteristic"].str.replace("_", " ") + ": " + clear["level"].astype(str)
     drawn = charts.forest(
         clear.assign(section=clear["segment"], label=kind),
-        title=say("Who is more, and who is less common in a segment"),
+        title=say("Which customers are more or less common in each segment"),
         subtitle="Share inside the segment over the share among all (line: 95% interval)",
         less="less common",
         more="more common",
