@@ -19,7 +19,7 @@ from typing import Literal
 
 import pandas as pd
 
-from tenure.models.months import month_date, month_label, month_of, month_slot
+from tenure.models.months import month_date, month_label, month_of
 from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.intervals import NOTHING
 
@@ -119,7 +119,9 @@ class Metrics:
             >>> Metrics.of(rate, 24321)["churn"].change
             'no clear change'
         """
-        now = {name: one.saying(month=month_slot(month)) for name, one in found.get(month, {}).items()}
+        now = {
+            name: one.saying(month=(month_date(month), "month")) for name, one in found.get(month, {}).items()
+        }
         before, ago = found.get(month - back, {}), found.get(month - 12, {})
         return cls(
             {name: compared(one, before.get(name, NOTHING), label) for name, one in now.items()},

@@ -39,16 +39,6 @@ def month_date(month: int) -> dt.date:
     return dt.date(year, number + 1, 1)
 
 
-def month_slot(month: int) -> tuple[dt.date, str]:
-    """Return a month as a sentence's slot takes it.
-
-    Example:
-        >>> month_slot(24321)
-        (datetime.date(2026, 10, 1), 'month')
-    """
-    return month_date(month), "month"
-
-
 def complete_month(as_of: dt.date) -> int:
     """Return the index of the last month that was over at the end of a day.
 

@@ -24,7 +24,7 @@ import pandas as pd
 from tenure import money
 from tenure.errors import NotApplicable, TenureError
 from tenure.models.metrics import Metrics
-from tenure.models.months import month_date, month_label, month_of, month_slot
+from tenure.models.months import month_date, month_label, month_of
 from tenure.policy import MetricPolicy
 from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.intervals import (
@@ -464,7 +464,7 @@ def revised(books: Mapping[int, Ledger], month: int) -> Estimate:
     was, now = (books[known].at(month - 1) for known in (month - 1, month))
     change, unit = now["closing"] - was["closing"], books[month].unit
     words = {
-        "month": month_slot(month - 1),
+        "month": (month_date(month - 1), "month"),
         "then": counted(was["closing"], unit=unit),
         "customers": abs(int(now["customers"] - was["customers"])),
     }
@@ -484,8 +484,8 @@ def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
         kept: Gross and net retention of the month, as from `tenure.models.rates.retention`.
 
     Returns:
-        Its share of what they paid, compared with that of a year ago. Cases: "apart" (one retention rose, the other
-        fell), "together" and, where a year ago is not known, "not available". Words: reason.
+        Its share of what they paid, compared with that of a year ago. Cases: "apart" (one retention rose, the
+        other fell), "together" and, where a year ago is not known, "not available". Words: reason.
     """
     gross, net = (kept.yearly(f"mrr.{name}_retention") for name in ("gross", "net"))
     if gross.compare is None or net.compare is None:

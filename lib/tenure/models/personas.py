@@ -48,9 +48,7 @@ class PlainRule:
     recall: Estimate
 
 
-def plain_rules(
-    sample: pd.DataFrame, segments: Array, features: Sequence[str], *, seed: int = 0
-) -> dict[str, PlainRule]:
+def plain_rules(sample: pd.DataFrame, segments: Array, features: Sequence[str]) -> dict[str, PlainRule]:
     """Find for each segment up to three conditions that tell its members from others.
 
     A decision tree of depth three is grown for each segment on half of the sample. Of its branches, with
@@ -61,7 +59,6 @@ def plain_rules(
         sample: A row per customer.
         segments: The segment of each row.
         features: Columns that the rule may use.
-        seed: The random seed.
 
     Returns:
         By segment its rule; segments with too few members have none.
@@ -79,7 +76,7 @@ def plain_rules(
     known = sample[allowed].apply(pd.to_numeric).astype(float)
     # A missing value holds no condition, so the tree may not split by it: it sees the middle one instead.
     values = known.fillna(known.median()).fillna(0.0).to_numpy()
-    half = np.random.default_rng(seed).permutation(len(sample)) % 2 == 0
+    half = np.random.default_rng(0).permutation(len(sample)) % 2 == 0
     train, test = sample[half], sample[~half]
     rules = {}
     for segment in sorted(set(segments)):
@@ -88,7 +85,7 @@ def plain_rules(
             continue
         leaf = max(_LEAST // 2, int(mine[half].sum() * 0.2))
         tree = DecisionTreeClassifier(
-            max_depth=3, min_samples_leaf=leaf, class_weight="balanced", random_state=seed
+            max_depth=3, min_samples_leaf=leaf, class_weight="balanced", random_state=0
         )
         tree.fit(values[half], mine[half])
         scored = [(_f1(rule, train, mine[half]), rule) for rule in _branches(tree.tree_, allowed)]
@@ -130,7 +127,7 @@ class Personas:
     Attributes:
         worth: What each segment pays and is worth.
         effects: What sets them apart, as `tenure.models.segments.effects` returns it.
-        rules: By segment a rule of two or three conditions.
+        rules: By segment a rule of up to three conditions.
         typical: Indexed by segment, its most typical member.
         common: Rows of a `Representation` that may be used to target.
         actions: By segment what to do.
@@ -153,10 +150,10 @@ def personas(
 
     Args:
         values: What each segment pays and is worth.
-        sample: A row per customer: customer_id, segment (`OTHER` where `values` does not have it) and features.
+        sample: A row per customer: customer_id, segment and features.
         labels: The features that hold shares.
-        rule: The rule that the segments by use come from, whose features describe them and say where each
-            customer is; None: segments by recency, frequency and value, described by these.
+        rule: The rule of the segments by use, whose features describe them; None: segments by recency,
+            frequency and value, described by these.
         common: What is more common among their members.
     """
     names = values.table.frame["segment"]
