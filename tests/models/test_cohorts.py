@@ -63,7 +63,7 @@ def test_a_change_is_that_of_the_pooled_cohorts_a_year_apart():
     assert now.change == "rose"
 
 
-def test_cohorts_that_are_too_young_or_have_nothing_to_compare_with_are_not_compared():
+def test_young_cohorts_and_those_without_a_year_before_are_not_compared():
     young = triangle(range(JANUARY, JANUARY + 15), lambda c: range(3), lambda c, a: 100)
     assert not newest(young, 3).known
     # A month of a year ago in which nobody began leaves two to compare three with.

@@ -64,7 +64,7 @@ def test_representation_covers_the_truth():
     assert 0.925 <= held / 600 <= 0.975
 
 
-def test_representation_under_no_difference_errs_no_more_often_than_it_says():
+def test_representation_has_its_nominal_false_positive_rate():
     rng = np.random.default_rng(1)
     wrong = 0
     for _ in range(200):
@@ -116,7 +116,7 @@ def test_concentration_of_an_exponential_population_is_covered():
     assert (held / 80 >= 0.86).all()
 
 
-def test_no_revenue_and_negative_amounts_are_a_sentence():
+def test_no_revenue_and_negative_amounts_are_refused_in_a_sentence():
     with pytest.raises(NotApplicable, match="Nobody pays"):
         comp.concentration(pd.DataFrame({"value": [0], "n": [10]}))
     with pytest.raises(InputError, match="negative"):
@@ -193,7 +193,7 @@ def test_what_is_left_of_a_price_is_the_companys_margin_less_fees():
     assert found.table.frame["worth"].iloc[0] == pytest.approx(2 * (1000 * 0.78 - 30 - 100))
 
 
-def test_the_fastest_leaving_segment_is_told_from_the_slowest_as_seldom_by_chance_as_it_says():
+def test_the_fastest_leaving_segment_has_its_nominal_false_positive_rate():
     """Of four segments with the same churn two are picked for their difference."""
     rng = np.random.default_rng(7)
     names, wrong = list("abcd"), 0
@@ -266,7 +266,7 @@ def test_moves_add_up():
     assert not nobody.change.known
 
 
-def test_moves_are_listed_in_the_order_given_and_those_who_left_last():
+def test_moves_are_listed_in_the_order_given_with_churned_customers_last():
     found = comp.migration(moves(), "EUR", ["b"])
     assert found.matrix.index.tolist() == ["b", "a", LEFT]
     assert found.matrix.columns.tolist() == ["b", "a", LEFT]
@@ -359,7 +359,7 @@ def test_protected_characteristics_are_known_and_no_rule_uses_them():
     assert all(c.feature != "gender" for rule in rules.values() for c in rule.conditions)
 
 
-def test_a_rule_has_at_most_three_conditions_and_its_accuracy_is_honest():
+def test_a_rule_has_at_most_three_conditions_and_an_unbiased_accuracy():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"x": rng.uniform(0, 1, 3000), "y": rng.uniform(0, 1, 3000)})
     truth = np.where((frame["x"] > 0.7) & (frame["y"] > 0.5), "corner", "rest")
@@ -376,7 +376,7 @@ def test_a_rule_has_at_most_three_conditions_and_its_accuracy_is_honest():
     assert not any(c.holds(missing)[0] for c in rule.conditions if c.feature == "x")
 
 
-def test_a_rule_is_never_that_something_is_missing():
+def test_a_rule_never_splits_by_missing_values():
     """Shares of use are not known of who did nothing; a rule must still say what to look for."""
     rng = np.random.default_rng(2)
     idle = rng.random(600) < 0.3
@@ -413,7 +413,7 @@ def test_small_segments_have_no_rule_and_a_typical_member():
 @pytest.mark.parametrize(
     ("churn", "arpa", "word"), [(0.08, 2000, "Keep"), (0.01, 2000, "Thank"), (0.04, 1000, "Treat")]
 )
-def test_advice_follows_what_the_intervals_bear_out(churn, arpa, word):
+def test_advice_depends_on_differences_that_intervals_support(churn, arpa, word):
     row = {
         "churn_low": churn - 0.01,
         "churn_high": churn + 0.01,

@@ -40,7 +40,7 @@ def test_the_planted_number_of_classes_is_found_with_missing_answers(found):
     assert found.classes.frame["share"].sum() == pytest.approx(1)
 
 
-def test_classes_are_found_about_as_well_as_by_who_knows_the_chances(found):
+def test_classes_are_found_about_as_well_as_with_known_chances(found):
     items, second, _having = answers()
     index = items.codes.index.str[1:].astype(int)
     codes = items.codes.to_numpy()
@@ -108,7 +108,7 @@ def test_three_steps_undo_the_bias_of_wrong_assignment():
     assert abs(np.mean(adjusted) - truth) < 0.15
 
 
-def test_only_so_many_characteristics_are_looked_at_as_answers_allow(found):
+def test_the_number_of_characteristics_is_limited_by_the_number_of_answers(found):
     items, _second, having = answers()
     index = items.codes.index.str[1:].astype(int)
     many = [f"town {i}" for i in index % 80]
@@ -141,7 +141,7 @@ def test_the_third_step_agrees_with_stepmix(found):
     assert abs(np.log(row["ratio"])) == pytest.approx(abs(beta[1, -1] - beta[0, -1]), abs=0.05)
 
 
-def test_too_few_answers_and_too_few_questions_are_a_sentence():
+def test_too_few_answers_and_too_few_questions_are_explained():
     items, _second, _having = answers(60)
     few = latent.find_classes(items)
     assert "at least 100" in few.reason

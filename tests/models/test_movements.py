@@ -29,8 +29,19 @@ COLUMNS = [
 
 def moved(*rows):
     full = [
-        (month, currency, group, kind, reason, amount, heads, heads, max(abs(heads), 1), float(amount) ** 2)
-        for month, currency, group, kind, reason, amount, heads in rows
+        (
+            month,
+            currency,
+            group,
+            kind,
+            reason,
+            amount,
+            people,
+            people,
+            max(abs(people), 1),
+            float(amount) ** 2,
+        )
+        for month, currency, group, kind, reason, amount, people in rows
     ]
     return pd.DataFrame(full, columns=COLUMNS)
 
@@ -46,7 +57,7 @@ def simple():
     )
 
 
-def stood(frame):
+def balances_of(frame):
     """Balances of every month, currency and group, by adding up row by row."""
     rows = []
     for month in (24320, 24321):
@@ -55,24 +66,24 @@ def stood(frame):
     return pd.DataFrame(rows, columns=["month", "currency", "group", "mrr_minor", "customers"])
 
 
-def test_the_identity_is_a_gate_to_the_minor_unit():
+def test_movements_that_miss_a_balance_by_a_minor_unit_are_refused():
     frame = simple()
-    heads = pd.DataFrame({"month": [24320, 24321], "customers": [4, 4]})
-    assert movements.check_identity(frame, stood(frame), heads) == 2
+    people = pd.DataFrame({"month": [24320, 24321], "customers": [4, 4]})
+    assert movements.check_identity(frame, balances_of(frame), people) == 2
     for column, off in (("mrr_minor", 1), ("customers", -1)):
-        wrong = stood(frame)
+        wrong = balances_of(frame)
         wrong.loc[wrong.index[-1], column] += off
         with pytest.raises(movements.IdentityError, match=r"2026-10.*'all' in USD") as caught:
             movements.check_identity(frame, wrong)
         assert "\n" not in str(caught.value)
     with pytest.raises(movements.IdentityError, match="5 customers"):
-        movements.check_identity(frame, stood(frame), heads.assign(customers=[4, 5]))
-    more = pd.concat([stood(frame), stood(frame).assign(group="ghost")])
+        movements.check_identity(frame, balances_of(frame), people.assign(customers=[4, 5]))
+    more = pd.concat([balances_of(frame), balances_of(frame).assign(group="ghost")])
     with pytest.raises(movements.IdentityError, match=r"'ghost' in USD has 1 customers.*lead to 0"):
         movements.check_identity(frame, more)
 
 
-def test_the_smallest_example_is_shown_and_asked_for_only_then():
+def test_the_smallest_example_is_asked_for_only_after_a_mismatch():
     frame = simple()
     calls = []
 
@@ -82,14 +93,14 @@ def test_the_smallest_example_is_shown_and_asked_for_only_then():
             {"customer_id": ["c7"], "month": [24321], "balance_minor": [5], "moved_minor": [4]}
         )
 
-    movements.check_identity(frame, stood(frame), example=example)
+    movements.check_identity(frame, balances_of(frame), example=example)
     assert not calls
-    wrong = stood(frame).assign(mrr_minor=lambda t: t["mrr_minor"] + 1)
+    wrong = balances_of(frame).assign(mrr_minor=lambda t: t["mrr_minor"] + 1)
     with pytest.raises(movements.IdentityError, match="customer c7 in 2026-10: the balance changes by 5"):
         movements.check_identity(frame, wrong, example=example)
 
 
-def test_exchange_rates_are_a_line_of_their_own_and_the_rest_is_what_customers_did():
+def test_exchange_rate_effects_are_separate_from_what_customers_did():
     exchange = pd.DataFrame(
         {"currency": ["EUR", "EUR", "USD", "USD"], "month": [24320, 24321] * 2, "rate": [1, 1, 0.9, 0.8]}
     )
@@ -126,13 +137,13 @@ def test_yen_and_dinars_count_by_their_own_minor_units():
     yen = frame[frame["currency"] != "KWD"]
     assert movements.ledger(yen, exchange, currency="EUR", until=24320).at(24320)["closing"] == 1600
     lines = frame.assign(on="2026-09-30", line="mrr", customers=1)
-    heads = pd.DataFrame({"on": ["2026-09-30"], "month": 24320, "customers": 3, "paying": 3})
-    found = rates.customers_and_revenue(heads, lines, exchange, currency="EUR")
+    people = pd.DataFrame({"on": ["2026-09-30"], "month": 24320, "customers": 3, "paying": 3})
+    found = rates.customers_and_revenue(people, lines, exchange, currency="EUR")
     assert found["mrr.total"].value == 1900
     assert found["mrr.arpa"].value == pytest.approx(1900 / 3)
 
 
-def test_the_month_that_runs_is_known():
+def test_the_running_month_is_not_complete():
     assert months.complete_month(dt.date(2026, 10, 31)) == 24321
     assert months.complete_month(dt.date(2026, 10, 30)) == 24320
     assert months.complete_month(dt.date(2024, 2, 28)) == 2024 * 12
@@ -175,20 +186,20 @@ def test_causes_add_up_to_logo_churn_and_what_is_unknown_stays_unknown():
     assert all(np.isnan(before[f"churn.{cause}"].value) for cause in movements.CAUSES)
 
 
-def test_lines_beside_revenue_are_counted_and_nothing_is_not_zero():
+def test_lines_of_revenue_are_counted_and_missing_is_not_zero():
     rows = [("mrr", 900, 3), ("leaving", 200, 1), ("past_due", 100, 1), ("trial", 50, 2)]
     lines = pd.DataFrame(rows, columns=["line", "amount_minor", "customers"])
     lines = lines.assign(currency="USD", on="2026-10-31")
     exchange = pd.DataFrame({"currency": ["USD", "EUR"], "month": 24321, "rate": [2.0, 1.0]})
-    heads = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "customers": 4, "paying": 3})
-    found = rates.customers_and_revenue(heads, lines, exchange, currency="EUR")
+    people = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "customers": 4, "paying": 3})
+    found = rates.customers_and_revenue(people, lines, exchange, currency="EUR")
     assert found["mrr.committed"].value == 1400
     assert (found["mrr.trials"].value, found["mrr.trials"].n) == (100, 2)
     assert (found["customers.paused"].value, found["customers.paused"].case) == (1, "some")
     table = rates.line_table(lines, exchange, currency="EUR").frame.set_index("line")
     assert table.loc["committed revenue", "per_month"] == 1400
     assert table.loc["paused", ["per_month", "in_recurring_revenue"]].tolist() == [0, "no"]
-    nobody = rates.customers_and_revenue(heads.assign(paying=0), lines, exchange, currency="EUR")
+    nobody = rates.customers_and_revenue(people.assign(paying=0), lines, exchange, currency="EUR")
     assert np.isnan(nobody["mrr.committed"].value)
 
 
@@ -227,7 +238,7 @@ def test_what_looks_back_a_year_is_not_judged_against_the_month_before():
     assert (year.compare.value, year.change) == (0.6, "fell")
 
 
-def test_it_is_said_why_gross_and_net_retention_move_apart():
+def test_a_sentence_explains_why_gross_and_net_retention_diverge():
     book = movements.ledger(
         moved(
             (24297, "EUR", "all", "new", "", 100_000, 100),
@@ -251,7 +262,7 @@ def test_it_is_said_why_gross_and_net_retention_move_apart():
     assert movements.added(book, 24321, alone).case == "not available"
 
 
-def test_groups_fold_and_what_they_swap_adds_up_to_nothing():
+def test_small_groups_are_folded_and_transfers_add_up_to_zero():
     frame = moved(
         (1, "EUR", "a", "new", "", 90, 9),
         (1, "EUR", "b", "new", "", 10, 1),
@@ -270,7 +281,7 @@ def test_groups_fold_and_what_they_swap_adds_up_to_nothing():
     assert movements.furthest_apart(groups.pipe(lambda rows: rows.head(1))).case == "unknown"
 
 
-def test_a_restatement_lists_what_changed_and_why_it_may_have():
+def test_a_restatement_lists_changes_with_possible_reasons():
     book = movements.ledger(simple().query("currency == 'EUR'"), currency="EUR", until=24321)
     past = restatement.history(book, as_of=dt.date(2026, 10, 31), policy="abc")
     assert restatement.restatement(past, past, grace_days=30, policy="abc").frame.empty
@@ -317,17 +328,17 @@ def test_renewals_by_term():
 def bridge_between(first=10_000, other=13_000):
     """The way to a policy by which a month has more revenue than by the first."""
     asked = restatement.policies_between("tenure", "stripe_like")
-    frames, stand = [], []
+    frames, balances = [], []
     for place, digest in enumerate(asked):
         amount = first if not place else other
         frames.append(moved((24321, "EUR", "all", "new", "", amount, 10)).assign(policy=digest))
-        stand.append(pd.DataFrame({"month": [24321], "currency": "EUR", "group": "all", "mrr_minor": amount,
+        balances.append(pd.DataFrame({"month": [24321], "currency": "EUR", "group": "all", "mrr_minor": amount,
                                    "customers": 10, "policy": digest}))  # fmt: skip
-    both = pd.concat(frames), pd.concat(stand)
+    both = pd.concat(frames), pd.concat(balances)
     return restatement.policy_bridge("tenure", "stripe_like", *both, None, currency="EUR", month=24321)
 
 
-def test_a_bridge_between_policies_adds_up_and_leaves_out_what_changes_nothing():
+def test_a_bridge_between_policies_adds_up_and_omits_rules_without_effect():
     bridge = bridge_between()
     rows = bridge.table.frame
     assert rows["adds"].sum() == bridge.gap.value == 3000

@@ -33,7 +33,7 @@ def test_net_promoter_score_keeps_within_its_scale_and_needs_answers():
     assert math.isnan(rates.net_promoter_score(0, 0, 0).value)
 
 
-def test_what_cannot_be_had_is_missing_and_never_nothing():
+def test_rates_without_a_denominator_are_missing_not_zero():
     assert math.isnan(rates.acquisition_cost(5000, 0).value)
     assert rates.acquisition_cost(5000, 0).low > 0
     nothing = dict.fromkeys(("n", "paid_then", "kept", "added", "var_then", "var_added", "cov_added"), 0)
@@ -166,7 +166,7 @@ EURO = {"currency": "EUR", "factors": {"EUR": 1.0}}
 FACTS = Economics(margin=0.8, fee_share=0.0, fee_fixed=0.0, discount_rate=0.0)
 
 
-def test_payback_and_value_are_those_of_the_law_the_cohorts_follow():
+def test_payback_and_value_match_simulated_cohorts():
     cohorts, spend = make_cohorts(), spent(30, 100_000)
     found = payback.unit_economics(cohorts, spend, FACTS, until=29, horizon=24, **EURO)
     row = found.table.frame.iloc[0]
@@ -192,7 +192,7 @@ def test_fees_cost_to_serve_and_discount_are_the_companys():
     assert found.curve.frame["margin"].iloc[0] == pytest.approx(left)
 
 
-def test_customers_who_cost_nothing_are_counted_and_said():
+def test_customers_who_cost_nothing_are_counted_and_mentioned():
     """Organic customers halve the cost of all: 2 × what one costs over all channels is 1 × over the paid ones."""
     cohorts = pd.concat([make_cohorts(), make_cohorts(channel="organic")])
     found = payback.unit_economics(cohorts, spent(30, 100_000), FACTS, until=29, horizon=24, **EURO)
@@ -207,7 +207,7 @@ def test_customers_who_cost_nothing_are_counted_and_said():
     assert payback.PAID not in set(alone.table.frame["channel"])
 
 
-def test_payback_that_was_not_reached_is_open_and_young_cohorts_do_not_count_as_lost():
+def test_unreached_payback_is_infinite_and_young_cohorts_do_not_count_as_lost():
     cohorts = make_cohorts(months=6)
     found = payback.unit_economics(cohorts, spent(6, 500_000), FACTS, until=5, **EURO)
     assert found.horizon == 4
@@ -219,7 +219,7 @@ def test_payback_that_was_not_reached_is_open_and_young_cohorts_do_not_count_as_
     assert matrix.isna().to_numpy().sum() == 15
 
 
-def test_what_a_customer_cost_and_brought_is_known_as_it_stood_earlier():
+def test_cost_and_margin_are_compared_with_their_earlier_values():
     cohorts, spend = make_cohorts(), spent(30, 100_000)
     assert payback.horizon_of(cohorts, until=29) == 12
     assert payback.horizon_of(cohorts, until=37) == 24
@@ -251,7 +251,7 @@ def test_the_same_cohorts_are_compared_with_themselves():
     assert one.difference.low <= one.difference.value <= one.difference.high
 
 
-def test_what_cannot_be_said_of_cost_says_why():
+def test_missing_costs_are_explained():
     nothing = payback.unit_economics(make_cohorts(), None, FACTS, until=29, **EURO)
     assert nothing.metrics["acquisition.ltv_cac"].words["why"].startswith("The data has no table of spend")
     assert nothing.slowest().case == "not available"

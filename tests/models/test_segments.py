@@ -34,7 +34,7 @@ def test_the_published_scores_of_the_r_package_are_reproduced():
     assert (r * 100 + f * 10 + m)[:32].tolist() == published.FIRST_SCORES
 
 
-def test_the_published_thresholds_are_our_edges_and_one():
+def test_published_thresholds_are_our_edges_plus_one():
     customers = pd.DataFrame(published.CUSTOMERS, columns=["recency", "frequency", "value"])
     columns = [pd.DataFrame({"column": name, "value": customers[name], "n": 1}) for name in customers]
     counts = pd.concat(columns)
@@ -69,7 +69,7 @@ def test_our_map_is_a_partition_of_all_125_cells_with_every_segment_reachable():
     assert set(cells.values()) == set(sg.RFM_SEGMENTS)
 
 
-def test_our_map_never_gets_worse_as_a_customer_comes_more_lately():
+def test_more_recent_use_never_leads_to_an_inactive_segment():
     """A step up in recency never leads to a segment of those who stay away."""
     cells = sg.rfm_cells()
     away = {"must not lose", "at risk", "drowsy", "asleep"}
@@ -95,7 +95,7 @@ def test_edges_are_numpys_quantiles_and_equal_values_have_equal_scores(values, r
     assert set(ordered) <= {1, 2, 3, 4, 5}
 
 
-def test_nobody_to_score_is_a_sentence():
+def test_no_customers_to_score_is_explained():
     with pytest.raises(NotApplicable, match="nobody to score"):
         sg.rfm_edges(pd.DataFrame({"column": [], "value": [], "n": []}))
 
@@ -199,7 +199,7 @@ def test_a_long_skewed_cloud_is_cut_alike_in_both_halves_and_still_has_no_groups
     assert sg.find_segments(frame.assign(events=9), LABELS, most=4).rule is None
 
 
-def test_customers_seen_less_often_are_no_group():
+def test_customers_with_few_events_are_not_a_group():
     """The same taste for all, seen through few or many events: spread differs, nothing else does."""
     rng = np.random.default_rng(6)
     events = rng.poisson(rng.gamma(1.2, 15, 900)) + 1
@@ -219,7 +219,7 @@ def test_customers_seen_less_often_are_no_group():
         (pd.DataFrame({"events": [4] * 500, "minutes": np.arange(500) % 7 + 1.0}), "alike"),
     ],
 )
-def test_too_few_customers_and_constant_features_are_a_sentence(frame, words):
+def test_too_few_customers_and_constant_features_are_explained(frame, words):
     verdict = sg.find_segments(frame)
     assert verdict.rule is None
     assert words in verdict.reason
@@ -240,7 +240,7 @@ def test_the_order_of_the_rows_does_not_matter(found):
     assert np.array_equal(found.rule.assign(frame[::-1])[::-1], found.rule.assign(frame))
 
 
-def test_a_rule_survives_json_and_a_broken_one_is_a_sentence(found):
+def test_a_rule_survives_json_and_a_broken_one_is_refused(found):
     text = json.dumps(found.rule.to_dict())
     again = sg.Rule.from_dict(json.loads(text))
     frame, _kind = planted(200, seed=3)
@@ -253,7 +253,7 @@ def test_a_rule_survives_json_and_a_broken_one_is_a_sentence(found):
         again.assign(frame.drop(columns="minutes"))
 
 
-def test_a_mixtures_score_functions_are_its_own(found):
+def test_score_functions_assign_like_the_mixture(found):
     """Quadratic scores give the groups that scikit-learn's mixture gives."""
     y = found.rule.components(planted()[0])
     model = clusters.fit("Gaussian mixture", 3, y, 0, starts=2)
@@ -272,7 +272,7 @@ def test_refitting_an_earlier_day_finds_the_same_groups(found):
     assert np.isnan(sg.agreement(found.rule, None, frame))
 
 
-def test_cut_points_that_were_made_otherwise_are_refused():
+def test_cut_points_made_with_other_parameters_are_refused():
     frozen = {"days": 180, "currency": "EUR"}
     sg.check_frozen({}, days=90, currency="USD")
     sg.check_frozen(frozen, days=180, currency="EUR")

@@ -48,7 +48,7 @@ def said(outcome):
     )
 
 
-def test_the_page_says_everything_the_issue_asks_for(found):
+def test_the_pages_have_all_findings(found):
     assert set(found) == {
         "mrr.total", "mrr.net_new", "customers.paying", "churn.monthly", "mrr.churn", "mrr.quick_ratio",
         "churn.at_renewal", "mrr.gross_retention", "mrr.net_retention", "trials.conversion",
@@ -72,7 +72,7 @@ def test_the_page_says_everything_the_issue_asks_for(found):
     assert all(found[id]["target"] for id in ("mrr.total", "churn.monthly", "nps.score", "customers.paying"))
 
 
-def test_what_it_says_is_what_a_count_by_hand_says(found, demo):
+def test_findings_equal_a_count_by_hand(found, demo):
     at = "timestamp '2026-11-01'"
     paying = f"""from {{subscriptions}} s join {{customers}} c using (customer_id)
         where not c.is_test and s.started_at < {at} and (s.ended_at is null or s.ended_at >= {at})
@@ -153,9 +153,7 @@ def late(number, start, amount, status="active"):
     }  # fmt: skip
 
 
-def test_a_run_lists_what_the_last_one_published_otherwise_and_leaves_out_what_is_not_there(
-    run, demo, tmp_path
-):
+def test_a_run_lists_revisions_since_the_last_one_and_skips_absent_tables(run, demo, tmp_path):
     paid, unpaid = late(1, "2025-09-15", 7_000), late(1, "2026-07-15", 7_000, "past_due")
     paid |= {"ended_at": "2026-07-15", "end_reason": "switched"}
     july = company(demo, tmp_path / "july", "spend", "events", "contents", more=[paid, unpaid])
@@ -210,7 +208,7 @@ def test_a_run_lists_what_the_last_one_published_otherwise_and_leaves_out_what_i
     assert "past due then have not paid since" in listed
 
 
-def test_yen_are_no_cents(run):
+def test_yen_have_no_cents(run):
     """EUR 10.00, EUR 5.00 and JPY 1,000 at 0.006 are 21.00."""
     yen = project_root().parent / "shared" / "cases" / "yen"
     if not yen.is_dir():
@@ -254,9 +252,7 @@ def test_movements_that_do_not_add_up_stop_the_report_and_show_the_smallest_exam
     assert not list(outcome.exports.glob("*.csv"))
 
 
-def test_every_number_stands_beside_what_it_was_what_was_aimed_for_and_whether_that_is_chance(
-    outcome, growth
-):
+def test_every_metric_has_comparisons_a_target_and_a_verdict(outcome, growth):
     cards = [
         pd.read_csv(one.exports / f"{name}_scorecard.csv", keep_default_na=True).set_index("metric")
         for name, one in (("metrics", outcome), ("growth", growth))
@@ -280,7 +276,7 @@ def test_every_number_stands_beside_what_it_was_what_was_aimed_for_and_whether_t
     )
 
 
-def test_a_young_company_gets_what_can_be_said(run, demo, tmp_path):
+def test_a_young_company_gets_the_findings_that_its_data_supports(run, demo, tmp_path):
     duckdb.sql(f"copy (from '{demo}/customers.parquet') to '{tmp_path}/customers.parquet'")
     duckdb.sql(
         f"copy (from '{demo}/subscriptions.parquet' where started_at < timestamp '2024-01-15' "

@@ -110,7 +110,7 @@ def cards_of(outcome):
     return {re.search("<h3>(.*?)</h3>", part)[1].lower(): re.sub("<[^>]+>", " ", part) for part in parts}
 
 
-def test_there_is_a_card_for_each_segment_with_all_that_it_should_say(published):
+def test_each_segment_has_a_complete_card(published):
     page = cards_of(published)
     summary = pd.read_csv(published.exports / "segments_summary.csv")
     assert set(page) == {name.lower() for name in summary["segment"]}
@@ -139,7 +139,7 @@ def test_the_churn_curves_run_by_the_published_segments(published, kernels, demo
     assert "Kids" in record["sentence"]
 
 
-def test_without_a_published_table_it_is_said(kernels, demo, tmp_path, monkeypatch):
+def test_a_missing_published_table_is_explained(kernels, demo, tmp_path, monkeypatch):
     from tenure.errors import InputError
     from tenure.sources import connect, published
 
@@ -181,7 +181,7 @@ def days_before(n):
     return dt.datetime.combine(LAST, dt.time(20)) - dt.timedelta(days=int(n))
 
 
-def test_three_customers_end_in_sentences(run, tmp_path):
+def test_three_customers_are_too_few_and_the_page_says_so(run, tmp_path):
     customers = [(f"c{i}", days_before(200)) for i in range(3)]
     events = [(f"c{i}", days_before(d), "x", "tv") for i in range(3) for d in (0, 3)]
     outcome = run(NAME, data=write(tmp_path / "three", customers, events))
@@ -192,7 +192,7 @@ def test_three_customers_end_in_sentences(run, tmp_path):
     assert found["segments.attitudes"]["value"] is None
 
 
-def test_all_ties_constant_features_and_no_surveys_end_in_sentences(run, tmp_path):
+def test_ties_constant_features_and_no_surveys_are_explained(run, tmp_path):
     customers = [(f"c{i:03d}", days_before(100)) for i in range(150)]
     events = [(c, days_before(d), "x", "tv") for c, _start in customers for d in range(0, 60, 5)]
     outcome = run(NAME, data=write(tmp_path / "ties", customers, events), months_back=6)
@@ -288,7 +288,7 @@ def at(outcome, scheme, day):
     return table[table["as_of"] == day].set_index("customer_id")["segment"].sort_index()
 
 
-def test_a_later_run_by_frozen_cut_points_sees_the_earlier_day_as_the_earlier_run_did(two_runs):
+def test_a_later_run_with_frozen_cut_points_agrees_with_the_earlier_run(two_runs):
     first, second, _given = two_runs
     assert second.state == "ok", second.reason
     for scheme in ("rfm", "behavior"):

@@ -188,7 +188,7 @@ def someone():
     )
 
 
-def test_a_card_says_who_what_sets_apart_how_to_find_and_what_to_do(persona):
+def test_a_card_has_size_differences_a_rule_and_an_action(persona):
     page = persona()
     assert "120 customers, 40% of all, pay €1,200 per month, 50% of the revenue" in page
     assert "€10.00" in page

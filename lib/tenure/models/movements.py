@@ -120,9 +120,9 @@ def check_identity(
     Example:
         >>> moved = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
         ...     "amount_minor": [100, -40], "customers": [2, -1], "logos": [2, -1]})
-        >>> stood = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
+        >>> sums = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
         ...     "mrr_minor": [100, 60], "customers": [2, 1]})
-        >>> check_identity(moved, stood)
+        >>> check_identity(moved, sums)
         2
     """
     if movements.empty and balances.empty:
@@ -256,9 +256,9 @@ def effective_customers(balances: pd.DataFrame, factors: Mapping[str, float]) ->
         factors: Minor units of the reporting currency for one of each currency.
 
     Example:
-        >>> stood = pd.DataFrame({"month": [1], "currency": "EUR", "mrr_minor": [1000], "paying": [10],
+        >>> sums = pd.DataFrame({"month": [1], "currency": "EUR", "mrr_minor": [1000], "paying": [10],
         ...                       "spread": [0.0]})
-        >>> effective_customers(stood, {"EUR": 1.0})
+        >>> effective_customers(sums, {"EUR": 1.0})
         {1: 10.0}
     """
     rows = balances[balances["paying"] > 0]
