@@ -1,4 +1,4 @@
-"""Whether an experiment can be believed at all: checked before any effect is looked at.
+"""Whether an experiment can be trusted at all: checked before any effect is looked at.
 
 `facts` is what `tenure.measures.experiments.integrity` gives: a row per variant.
 """
@@ -89,12 +89,12 @@ def read_split(split: Sequence[str]) -> dict[str, float]:
 
 
 def why_unpriced(facts: pd.DataFrame) -> str:
-    """Say why nothing can be said of prices; empty where each variant has one price."""
+    """Return why prices cannot be compared; empty where each variant has one price."""
     for row in facts.to_dict("records"):
         if row["unpriced"] or not row["prices"]:
             return (
                 f"The variant {row['variant']} has no price for {row['unpriced']} of its {row['units']} "
-                "units, so nothing can be said of prices: fill price_minor in the table assignments."
+                "units, so prices cannot be compared: fill price_minor in the table assignments."
             )
         if row["prices"] > 1:
             return (

@@ -1,8 +1,8 @@
-"""Changes of price for those who are there: commitments, plans by usage, and a price increase.
+"""Changes of price for existing customers: commitments, usage-based plans, and a price increase.
 
-Prices and money are in minor units. `price` is what a month costs today, `rise` what is added, `earned` says
-what a paid month leaves, `horizon` how many months to look ahead, `currency` what written amounts are in
-(empty: they stay as they are), `unit` the unit of money and `level` the intervals' level.
+Prices and money are in minor units. `price` is what a month costs today, `rise` what is added, `earned` what
+a paid month leaves, `horizon` how many months to look ahead, `currency` that of written amounts (empty: they
+stay as they are), `unit` the unit of money and `level` the intervals' level.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def read_plans(plans: Sequence[str], currency: str = "") -> list[UsagePlan]:
 
 @dataclass(frozen=True, eq=False)
 class UsageBills:
-    """What plans by usage would bring on the usage there is.
+    """What usage-based plans would bring on current usage.
 
     Attributes:
         table: A row per plan, today's first: `plan`, `revenue` (of a customer-month) and `change` (against
@@ -222,14 +222,14 @@ def usage_bills(
     return UsageBills(billed, best.saying(plan=plan))
 
 
-# --- a price increase for those who are there --------------------------------------------------------
+# --- a price increase for existing customers ---------------------------------------------------------
 
 
 def break_even_churn(earned: Earnings, price: float, rise: float) -> float:
     """Return the share of customers who may leave at once before a price increase loses money.
 
-    (m(x + rise) - m(x)) / m(x + rise), m being what a month leaves: those who stay bring as much more as
-    those who leave would have brought.
+    (m(x + rise) - m(x)) / m(x + rise), m being what a month leaves: customers who stay then bring as much
+    more as those who leave would have brought.
 
     Raises:
         InputError: A month at the new price leaves nothing.
@@ -260,11 +260,11 @@ def price_increase(
 ) -> Table:
     """Estimate what a price increase earns if a share of customers leaves at it, at once or in waves.
 
-    Customers who are there today go on to leave by the hazards they have left to live through, averaged
-    over their ages: with n_k at risk in period k, today's customers are assumed to be spread over ages as
-    those at risk are. All at once: everybody pays (price + rise) from the next month, and the share x leaves
-    at the rise. In waves: a `waves`-th part has the rise every `wave_gap` months; if the first wave shows
-    that it loses money (x above the break-even), the others are spared.
+    Today's customers go on to leave by the hazards of the ages ahead of them, averaged over their ages: they
+    are assumed to be spread over ages as the numbers at risk n_k of the life table are. At once: everybody
+    pays (price + rise) from the next month, and the share x leaves at the rise. In waves: a `waves`-th part
+    gets the rise every `wave_gap` months; if the first wave shows that it loses money (x above the
+    break-even), the others are spared.
 
     Args:
         life: The life table of these customers, in months, all as one group.
@@ -336,8 +336,8 @@ def last_rise(rises: pd.DataFrame, *, smallest: int = 100) -> dt.date | None:
 def rise_response(seen: pd.DataFrame) -> tuple[Estimate, Estimate]:
     """Return the shares that left, and that moved to a cheaper plan, after a rise against before it.
 
-    The windows follow one another and only who is still there can leave in the second, so that their shares
-    are uncorrelated, as those of successive periods of a life table are.
+    The windows follow one another and only customers who are still there can leave in the second, so that
+    their shares are uncorrelated, as those of successive periods of a life table are.
 
     Args:
         seen: What `measures.research.rise_response` gives.

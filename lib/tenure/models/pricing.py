@@ -1,7 +1,7 @@
 """Demand and lifetimes by price, and the price that earns most.
 
-Prices and money are in minor units of `currency`; empty: in any unit. `earned` says what a paid month leaves,
-`level` is that of the intervals, `draws` how many draws they are made of.
+Prices and money are in minor units of `currency`; empty: in any unit. `earned` is what a paid month leaves,
+`level` that of the intervals, `draws` how many draws they are made of.
 """
 
 from __future__ import annotations
@@ -313,8 +313,6 @@ def profit_curve(
     check_horizon(horizon)
     tested = demand.table["price"]
     low, high = float(tested.min() if low is None else low), float(tested.max() if high is None else high)
-    if not low < high:
-        raise InputError(f"The lowest price {low!r} must lie below the highest, {high!r}.")
     weights = earned.discount(horizon)
 
     def worth(price: Array, a: Array, b: Array, alpha: Array, g: Array) -> tuple[Array, Array]:

@@ -62,7 +62,7 @@ class Earnings:
 def earnings(
     economics: Economics, currency: str, *, price: float | None, unit_cost: float = 0.0, rate: float = 1.0
 ) -> Earnings:
-    """Say what a month leaves at another price: what serving somebody costs does not rise with the price.
+    """Return what a month leaves at another price: the cost of serving somebody does not rise with the price.
 
     Serving a subscriber for a month costs `unit_cost` or, if that is 0, what the company's margin takes off
     today's price, (1 - margin) price, and its cost to serve. A month at the price x leaves
@@ -141,7 +141,7 @@ def visitor_value(
     currency: str = "",
     level: float = 0.95,
 ) -> VisitorValue:
-    """Estimate the margin of a visitor up to a horizon, with those still subscribed counted rightly.
+    """Estimate the margin per visitor up to a horizon, censored subscribers included.
 
     The value is c m E: the conversion c, the margin m of a paid month, and the discounted paid months
     E = S(0) + S(1) v + ... + S(h-1) v^(h-1) of a subscriber, with S the product-limit curve, which counts

@@ -1,9 +1,4 @@
-"""The figures of the reports, drawn from small tables.
-
-Each function takes a frame of a few hundred rows and returns a figure of its own that no global state knows.
-Give it to :func:`tenure.report.figure` with an alternative text. Titles are statements; `subtitle` says what
-is measured. Groups keep their colors from figure to figure; pass `colors` to choose them.
-"""
+"""The figures that several reports share: each takes a result or its table, and returns a Picture to show."""
 
 from tenure.report.charts import (
     bars_with_intervals,

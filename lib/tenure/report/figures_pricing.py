@@ -1,7 +1,6 @@
 """Figures of prices: arms of an experiment, differences in money, curves over price, and the price meter.
 
-Each takes a result of `tenure.models` (named in its docstring) and returns a :class:`Picture`. `labels` says
-how a variant is called.
+Each takes a result of `tenure.models`, named in its docstring; `labels` has the names of variants.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: str) -> dict[str, str]:
-    """Say how the variants of an experiment are called, in the order of their prices where they have any.
+    """Return names for the variants of an experiment, in the order of their prices where they have any.
 
     Example:
         >>> import pandas as pd
@@ -35,7 +34,7 @@ def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: s
 
 
 def arms(compared: Any, labels: Mapping[str, str], *, subtitle: str) -> Picture:
-    """Draw what each arm of a `Comparison` did."""
+    """Draw the value of each arm of a `Comparison`."""
     rows = _labeled(compared.arms, labels).pipe(lambda frame: frame.drop(columns="standard_error"))
     return bars_with_intervals(rows, subtitle=subtitle)
 
@@ -91,7 +90,7 @@ def value_by_price(curve: Any, value: Any) -> Picture:
 
 
 def stated_demand(stated: Any) -> Picture:
-    """Draw who says they would buy at each price of a `StatedDemand`."""
+    """Draw the share who say they would buy at each price of a `StatedDemand`."""
     table = stated.table.frame
     dots = table[["price", "share", "share_low", "share_high"]].set_axis(["x", "y", "low", "high"], axis=1)
     return Picture(
@@ -111,7 +110,7 @@ def price_meter(meter: Any) -> Picture:
         f"People find prices from {ends[0]} to {ends[1]} acceptable",
         f"Shares who call a price cheap or expensive cross at: {_spoken(meter.points, 'point', 'price')}.",
         meter.points,
-        "Share of those who answered; shaded: acceptable; dashed upright: the four crossings",
+        "Share of people who answered; shaded: acceptable; dashed vertical lines: the four crossings",
     )
 
 

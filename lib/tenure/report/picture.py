@@ -32,7 +32,7 @@ class Picture:
         alt: What a reader would see in it: the kind of figure, what it shows and the main reading.
         data: What it was drawn from.
         subtitle: What is measured.
-        empty: The sentence that stands in its place where there is nothing to draw.
+        empty: The sentence to show instead where there is nothing to draw.
 
     Raises:
         InputError: It has no title, no alternative text or, without anything to draw, no sentence.
@@ -51,7 +51,7 @@ class Picture:
 
     def __post_init__(self) -> None:
         if self.draw is None:
-            needed = {"sentence that says why it is empty": self.empty}
+            needed = {"sentence to explain why it is empty": self.empty}
         else:
             needed = {"title": self.title, "alternative text": self.alt}
         for name, words in needed.items():

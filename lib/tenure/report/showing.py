@@ -19,9 +19,9 @@ DATA_ROWS = 400
 
 
 def figure(picture: Picture, *, caption: str = "") -> None:
-    """Show a picture with its title, words for those who do not see it, and its data as a folded table.
+    """Show a picture with its title, alternative text and, folded, its data; `caption` is a line below it.
 
-    A picture of nothing shows the sentence that says why. `caption` is a line below it.
+    A picture of nothing is shown as the sentence that explains why.
     """
     if picture.draw is None:
         return _lines([picture.empty], {})
