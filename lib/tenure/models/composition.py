@@ -400,36 +400,32 @@ def segment_values(
         months: Months observed.
         horizon: Months that count.
         currency: The currency of the amounts.
-        kept: What each group's customers of the earlier day paid then and pay now, as from
+        kept: Moments of retention by segment since the earlier day, as from
             `tenure.measures.revenue.retention_moments`.
     """
     net = {} if kept is None else {row["group"]: net_retention(row) for row in kept.to_dict("records")}
     life = departure_table(departures, months)
-    rate, z, rows = period_rate(economics.discount_rate, 1 / 12), z_value(0.95), []
+    rate, everybody, rows = period_rate(economics.discount_rate, 1 / 12), totals["customers"].sum(), []
     for row in totals.to_dict("records"):
         name, n, paying = row["segment"], int(row["customers"]), int(row["paying"])
-        arpa = row["value_minor"] / paying if paying else NAN
-        error = z * float(np.sqrt(row["value_var"] / paying)) if paying > 1 else NAN
-        active, spread = (row.get(f"active_days_a_month{end}", NAN) for end in ("", "_var"))
-        days = z * float(np.sqrt(spread / n)) if n > 1 else NAN
+        arpa = _mean(row["value_minor"] / paying if paying else NAN, row["value_var"], paying)
         churn = churn_of(life, name, months)
-        left, pays = (economics.left_of(amount, currency, months=1) for amount in (arpa, arpa + error))
+        left, more = (economics.left_of(pays, currency, months=1) for pays in (arpa.value, arpa.high))
         worth, most, least = (
             left * discounted_lifetime((1 - c) ** np.arange(horizon), rate)
             for c in (churn.value, churn.low, churn.high)
         )
-        pays = worth * (pays - left) / left
-        share = n / totals["customers"].sum()
-        found = {"segment": name, "customers": n, "share": share, "value_minor": int(row["value_minor"])}
-        found["watched"] = churn.n
+        price = worth * (more - left) / left
+        low, high = worth - np.hypot(worth - least, price), worth + np.hypot(most - worth, price)
+        found = {"segment": name, "customers": n, "share": n / everybody}
+        found |= {"value_minor": int(row["value_minor"]), "watched": churn.n}
+        active, spread = (row.get(f"active_days_a_month{end}", NAN) for end in ("", "_var"))
         for column, one in {
             "value_share": value_share(totals, [name]),
-            "arpa": Estimate(arpa, arpa - error, arpa + error),
+            "arpa": arpa,
             "churn": churn,
-            "active_days": Estimate(active, active - days, active + days),
-            "worth": Estimate(
-                worth, worth - np.hypot(worth - least, pays), worth + np.hypot(most - worth, pays)
-            ),
+            "active_days": _mean(active, spread, n),
+            "worth": Estimate(worth, low, high),
             "retained": net.get(name, Estimate(NAN)),
         }.items():
             found |= {column: one.value, f"{column}_low": one.low, f"{column}_high": one.high}
@@ -443,6 +439,12 @@ def segment_values(
         "paying": paying,
     }
     return SegmentValues(Table(pd.DataFrame(rows), units), life, months, averages)
+
+
+def _mean(value: float, variance: float, n: int) -> Estimate:
+    """A mean with its interval by the normal distribution; none where it rests on one."""
+    half = z_value(0.95) * float(np.sqrt(variance / n)) if n > 1 else NAN
+    return Estimate(value, value - half, value + half)
 
 
 def churn_of(life: pd.DataFrame, segment: str | None, months: int, *, level: float = 0.95) -> Estimate:
@@ -461,8 +463,8 @@ def churn_of(life: pd.DataFrame, segment: str | None, months: int, *, level: flo
     mine = life if segment is None else life[life["group"] == segment]
     there = int(mine.loc[mine["period"] == 1, "at_risk"].sum())
     lost = proportion(int(mine["events"].sum()), there, level=level, of="customer", sample=segment)
-    ends = ((1 - (1 - share) ** (1 / months)) for share in (lost.value, lost.low, lost.high))
-    return replace(lost, **dict(zip(("value", "low", "high"), ends, strict=True)))
+    value, low, high = (1 - (1 - share) ** (1 / months) for share in (lost.value, lost.low, lost.high))
+    return replace(lost, value=value, low=low, high=high)
 
 
 # --- who moved ----------------------------------------------------------------------------------------
