@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from tenure.errors import InputError
-from tenure.policy import POLICIES, RULES, MetricPolicy, describe, named, steps
+from tenure.policy import POLICIES, RULES, MetricPolicy, named, steps
 
 
 def test_the_defaults_are_those_of_the_definitions():
@@ -26,7 +26,6 @@ def test_a_digest_tells_policies_apart_and_stays_the_same():
 
 def test_every_rule_has_words_and_every_field_a_rule():
     assert set(RULES) == {field.name for field in fields(MetricPolicy)} - {"version"}
-    assert [row[0] for row in describe(MetricPolicy())] == list(RULES)
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))

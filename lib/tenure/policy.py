@@ -196,13 +196,3 @@ def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricP
         if getattr(now, field) != getattr(end, field):
             now = replace(now, **{field: getattr(end, field)})
             yield rule, now
-
-
-def describe(policy: MetricPolicy) -> list[tuple[str, str, str]]:
-    """Return the policy's rules in words: setting, value, meaning.
-
-    Example:
-        >>> describe(MetricPolicy())[2]
-        ('gap_days', '1', 'gaps that are bridged')
-    """
-    return [(field, str(getattr(policy, field)), rule) for field, rule in RULES.items()]

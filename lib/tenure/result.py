@@ -174,14 +174,8 @@ class Estimate:
             >>> Estimate(2.0, 1.0, 3.0, unit="months").scaled(500, "money:EUR").high
             1500.0
         """
-        low, high = (
-            sorted((self.low * factor, self.high * factor))
-            if factor < 0
-            else (
-                self.low * factor,
-                self.high * factor,
-            )
-        )
+        ends = self.low * factor, self.high * factor
+        low, high = ends if factor >= 0 else ends[::-1]
         return replace(
             self, value=self.value * factor, low=low, high=high, unit=unit or self.unit,
             compare=None, compare_label="", difference=None,

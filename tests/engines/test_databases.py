@@ -60,7 +60,7 @@ def test_a_schema_is_a_folder_of_tables(source, company):
     assert source.attributes == files.attributes
     assert source.last_day() == files.last_day()
     assert source.first_day() == files.first_day()
-    assert source.fingerprint() is None
+    assert source.mark is None
     for name in source:
         assert source[name].schema() == files[name].schema(), name
 

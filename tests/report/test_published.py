@@ -95,15 +95,13 @@ def test_a_mapping_puts_the_published_table_in_place_of_ones_own(company, output
     assert tenure.collect(tenure.open_source(company)["segments"])["segment"].tolist() == ["guess"]
 
 
-def test_the_fingerprint_changes_with_what_is_published(company, output):
-    from tenure.sources.connect import fingerprint
-
+def test_the_mark_changes_with_what_is_published(company, output):
     mapping = "data/mappings/segments.yml"
-    output.mkdir(parents=True)
-    before = fingerprint(company, mapping)
     report.publish_table("segments", segments())
-    assert fingerprint(company, mapping) != before
-    assert fingerprint(company, mapping) == fingerprint(company, mapping)
+    before = tenure.open_source(company, mapping).mark
+    assert tenure.open_source(company, mapping).mark == before
+    report.publish_table("segments", segments())
+    assert tenure.open_source(company, mapping).mark != before
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ import pytest
 from tenure.contract import BY_NAME
 from tenure.errors import InputError, NotApplicable
 from tenure.paths import project_root
-from tenure.sources import collect, fingerprint, open_source
-from tenure.sources.address import redact
+from tenure.sources import collect, open_source
+from tenure.sources.address import Address, redact
 
 KINDS = ["parquet", "csv", "duckdb"]
 
@@ -413,19 +413,17 @@ def test_collect_refuses_more_rows_than_asked_for(company, write):
 # ------------------------------------------------------------------------------------------- fingerprints
 
 
-def test_the_fingerprint_follows_data_and_mapping(company, write, tmp_path, mapping):
+def test_the_mark_follows_data_and_mapping(company, write, mapping):
     path = write(company)
-    first = fingerprint(path)
-    assert first == fingerprint(path) == open_source(path).fingerprint()
-    rules = mapping({"observed_from": "2023-01-01"})
-    with_mapping = fingerprint(path, rules)
+    first = open_source(path).mark
+    assert first == open_source(path).mark
+    with_mapping = open_source(path, mapping({"observed_from": "2023-01-01"})).mark
     assert with_mapping != first
-    mapping({"observed_from": "2023-01-02"})
-    assert fingerprint(path, rules) != with_mapping
+    assert open_source(path, mapping({"observed_from": "2023-01-02"})).mark != with_mapping
     company["payments"].loc[0, "amount_minor"] = 1
     write(company)
-    assert fingerprint(path) != first
-    assert fingerprint("postgres://me@host/shop") is None
+    assert open_source(path).mark != first
+    assert Address.read("postgres://me@host/shop").mark() is None
 
 
 # --------------------------------------------------------------------------------------------- databases

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tenure.sources.checks import CheckReport, Problem, check, check_as_of
-    from tenure.sources.connect import Source, collect, fingerprint, open_source
+    from tenure.sources.connect import Source, collect, open_source
     from tenure.sources.counting import counters
     from tenure.sources.mapping import load_mapping
 
@@ -19,7 +19,6 @@ __all__ = [
     "check_as_of",
     "collect",
     "counters",
-    "fingerprint",
     "load_mapping",
     "open_source",
 ]

@@ -23,12 +23,12 @@ import pandas as pd
 from tenure.contract import BY_NAME, TABLES, Table
 from tenure.errors import InputError, NotApplicable
 from tenure.parameters import nearest
-from tenure.paths import resolve
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer
 from tenure.sources.counting import count, doing, timed
 from tenure.sources.engine import guarded, keep, named
+from tenure.sources.mapping import Mapping as MappingFile
 from tenure.sources.mapping import load_mapping, map_tables
 from tenure.sources.places import open_catalog
 from tenure.sources.published import published_file, published_table
@@ -54,7 +54,8 @@ class Source(Mapping[str, ir.Table]):
         observed_from: Customers who left before this day are not in the data; None: all are.
         notes: What was left aside while opening, a sentence each.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
-        mark: Changes when the data changes; None where that cannot be known.
+        mark: A digest of the names, sizes and times of the files, of the mapping and of the zone: it changes
+            when the data does; None for a database, or where there are no files.
         time_zone: The zone in which the company counts days.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
     """
@@ -127,10 +128,6 @@ class Source(Mapping[str, ir.Table]):
         if key not in self.settled:
             self.settled[key] = guarded(lambda: named(self.connection, make()))
         return self.settled[key]
-
-    def fingerprint(self) -> str | None:
-        """Return a text that changes when the data changes; None where that cannot be known."""
-        return self.mark
 
     def first_day(self) -> dt.date:
         """Return the day the first subscription began."""
@@ -271,7 +268,7 @@ def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "")
         observed_from=plan.observed_from if plan else None,
         notes=tuple(notes),
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
-        mark=_mark(address, mapping, zone),
+        mark=_mark(address, plan, zone),
         time_zone=zone,
     )
 
@@ -302,32 +299,14 @@ def collect(expr: ir.Expr, max_rows: int = 1_000_000) -> pd.DataFrame:
     return frame
 
 
-def fingerprint(data: str | Path, mapping: str | Path = "") -> str | None:
-    """Return a text that changes when the files of a source or its mapping change, without reading them.
-
-    Args:
-        data: As for `open_source`.
-        mapping: As for `open_source`.
-
-    Returns:
-        A digest of the files' names, sizes and times of change; None for a database, or where there
-        are no files.
-    """
-    return _mark(Address.read(data), mapping)
-
-
-def _mark(address: Address, mapping: str | Path, zone: str = "UTC") -> str | None:
-    mark = address.mark()
-    if mark is None:
+def _mark(address: Address, plan: MappingFile | None, zone: str) -> str | None:
+    if (mark := address.mark()) is None:
         return None
-    digest = hashlib.sha256(f"{mark} {zone}".encode())
-    if str(mapping) and resolve(mapping).is_file():
-        digest.update(resolve(mapping).read_bytes())
-        for name, report in load_mapping(mapping).published.items():
-            file = published_file(report, f"{name}.parquet")
-            seen = (file.stat().st_size, file.stat().st_mtime_ns) if file else None
-            digest.update(f"{name}\0{seen}\n".encode())
-    return digest.hexdigest()
+    parts = [mark, zone, repr(plan)]
+    for name, report in plan.published.items() if plan else ():
+        file = published_file(report, f"{name}.parquet")
+        parts.append(f"{name} {(file.stat().st_size, file.stat().st_mtime_ns) if file else None}")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _is_empty(table: ir.Table) -> bool:
