@@ -450,6 +450,15 @@ def test_a_table_in_which_nobody_left_says_so():
     assert "Nobody left" in nothing.empty
     found = nothing.strongest()
     assert (found.case, found.known, found.words["reason"]) == ("nothing to compare", False, nothing.empty)
+
+
+def test_customers_without_characteristics_are_not_compared():
+    nothing = hazard_ratios(pd.DataFrame({"exit": [3, 5], "event": [1, 0], "n": [9, 1]}), [])
+    assert "No characteristic" in nothing.empty
+    assert (nothing.n, nothing.events) == (10, 9)
+    assert nothing.strongest().case == "nothing to compare"
+    assert nothing.proportionality().frame.empty
+    assert nothing.changing().frame.empty
     assert len(nothing.proportionality()) == len(nothing.changing()) == 0
 
 

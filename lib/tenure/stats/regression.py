@@ -353,6 +353,8 @@ def hazard_ratios(
 
 
 def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRatios:
+    if not covariates:
+        raise NotApplicable("No characteristic of customers has two values, so nothing can be compared.")
     if not (frame["_n"] * frame["_event"]).sum():
         raise NotApplicable("Nobody left in these data, so there is nothing to compare.")
     notes: list[str] = []
@@ -475,9 +477,9 @@ def _time_scale(used: pd.DataFrame, times: Array, events: Array, transform: str)
 def _read(counts: pd.DataFrame, covariates: Sequence[str], strata: Sequence[str]) -> pd.DataFrame:
     """The columns that are used, checked, with equal rows added up; `_`-names cannot clash."""
     wanted = [*covariates, *strata]
-    if not covariates or len(set(wanted)) < len(wanted):
+    if len(set(wanted)) < len(wanted):
         raise InputError(
-            f"`covariates` and `strata` must name columns, each once; they are {list(covariates)!r} "
+            f"`covariates` and `strata` must name each column once; they are {list(covariates)!r} "
             f"and {list(strata)!r}."
         )
     absent = [c for c in (*wanted, "exit", "event") if c not in counts.columns]
