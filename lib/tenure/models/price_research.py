@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,14 +140,9 @@ def _crossing(grid: Array, falling: Array, rising: Array) -> float:
 def price_meter_by(
     answers: pd.DataFrame, currency: str = "", *, smallest: int = 60, level: float = 0.95
 ) -> Table:
-    """Read the price meter group by group.
+    """Read the price meter by `group`, a column of the answers: `group`, `point`, `price` with its interval.
 
-    Args:
-        answers: What `van_westendorp` takes, with a column `group`.
-        smallest: Groups with fewer people are left out.
-
-    Returns:
-        The points: `group`, `point`, `price` with its interval.
+    Groups with fewer than `smallest` people are left out.
 
     Raises:
         NotApplicable: No group is large enough.
@@ -424,13 +420,10 @@ def _newton(x: Array, y: Array, task: Array) -> tuple[Array, Array, Array]:
 
 
 def stated_prices(answers: pd.DataFrame) -> pd.DataFrame:
-    """Read the prices out of questions such as "buy at 9.99".
+    """Read the prices in questions such as "buy at 9.99": `price` instead of `question`.
 
     Args:
         answers: Columns `question`, `n`, `would_buy`.
-
-    Returns:
-        The same with `price` instead of `question`.
 
     Raises:
         InputError: A question does not end in a price.
@@ -451,14 +444,11 @@ def stated_prices(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
-    """Read choices between offers out of survey questions.
+    """Read choices between offers from survey questions: a row per offer shown, as `conjoint` takes it.
 
     Args:
         tasks: Columns `customer_id`, `question` such as "choice 1: price=9.99; term=month | price=7.99;
             term=year | none", and `answer`, the number of the offer chosen, 0 for none.
-
-    Returns:
-        A row per offer shown, as `conjoint` takes it.
 
     Raises:
         InputError: A question or an answer cannot be read.
@@ -480,37 +470,34 @@ def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
             )
         about = {"respondent": person, "task": question}
         rows += [
-            {**about, "chosen": int(str(offer["alternative"]) == chosen), **offer}
-            for offer in offers[question]
+            about | offer | {"chosen": str(offer["alternative"]) == chosen} for offer in offers[question]
         ]
     table = pd.DataFrame(rows)
-    return table.assign(price=table["price"] * minor_units(currency))
+    return table.assign(price=table["price"] * minor_units(currency), chosen=table["chosen"].astype(int))
 
 
-def _offers(question: str) -> list[dict[str, object]]:
+def _offers(question: str) -> list[dict[str, Any]]:
     """The offers of a question: alternative, price and attributes; none of them comes first."""
     _, colon, text = question.partition(":")
-    found: list[dict[str, object]] = []
-    for place, part in enumerate(filter(None, (p.strip() for p in text.split("|"))), start=1):
-        if part.lower() == "none":
-            found.insert(0, {"alternative": 0, "price": 0.0})
-            continue
-        pairs = dict(pair.split("=", 1) for pair in part.split(";") if "=" in pair)
-        pairs = {name.strip(): value.strip() for name, value in pairs.items()}
-        try:
-            price = float(pairs.pop("price"))
-        except (KeyError, ValueError):
-            price = -1.0
-        first = not found or found[-1]["alternative"] == 0
-        if not colon or not price >= 0 or not (first or {"alternative", "price", *pairs} == set(found[-1])):
-            raise InputError(
-                f"The table surveys has a choice that cannot be read: {question!r}. Write offers like "
-                "'choice 1: price=9.99; term=month | price=7.99; term=year | none', all with the same names."
-            )
-        found.append({"alternative": place, "price": price, **pairs})
-    if found and found[0]["alternative"] == 0:
-        found[0] = dict.fromkeys(found[-1], "") | found[0]
-    return found
+    parts = [part.strip() for part in text.split("|") if part.strip()]
+    offers = []
+    for place, part in enumerate(parts, start=1):
+        if part.lower() != "none":
+            pairs = dict(pair.split("=", 1) for pair in part.split(";") if "=" in pair)
+            offer: dict[str, Any] = {name.strip(): value.strip() for name, value in pairs.items()}
+            price = pd.to_numeric(offer.pop("price", None), errors="coerce")
+            offers.append({"alternative": place, "price": float(price), **offer})
+    if not (colon and offers) or any(
+        not offer["price"] >= 0 or set(offer) != set(offers[0]) for offer in offers
+    ):
+        raise InputError(
+            f"The table surveys has a choice that cannot be read: {question!r}. Write offers like "
+            "'choice 1: price=9.99; term=month | price=7.99; term=year | none', all with the same names."
+        )
+    none = (
+        [{**dict.fromkeys(offers[0], ""), "alternative": 0, "price": 0.0}] if len(parts) > len(offers) else []
+    )
+    return none + offers
 
 
 def read_offers(offers: Sequence[str], currency: str = "") -> pd.DataFrame:

@@ -145,15 +145,12 @@ def _survival(alpha: Array, g: Array, staying: Staying, price: Array, horizon: i
 
 
 def hazard_by_price(life: pd.DataFrame, prices: Mapping[str, float]) -> Staying:
-    """Fit how the chance to leave in a period depends on the price, hazards being proportional.
+    """Fit how the hazard of churn in a period depends on the price, hazards being proportional.
 
     A binomial regression of events on numbers at risk with the complementary log-log link: a separate
     baseline for each period and one slope for price, which is Cox's model seen in whole periods
-    (Prentice and Gloeckler 1978). Periods in which nobody left have hazard 0.
-
-    Args:
-        life: A life table, a group for each variant.
-        prices: The price of each group.
+    (Prentice and Gloeckler 1978). Periods in which nobody left have hazard 0. The life table has a group for
+    each variant, `prices` the price of each.
 
     Raises:
         InputError: A group has no price.
@@ -262,14 +259,9 @@ class ProfitCurve:
         return float(np.interp(price, self.table.frame["price"], self.table.frame["value"]))
 
     def differences(self, prices: Mapping[str, float], control: str) -> pd.DataFrame:
-        """Return the value at tested prices less that of the control's, by the fitted curves.
+        """Return by variant the value at its price less that at the control's, by the fitted curves.
 
-        Args:
-            prices: The price of each variant; within the curve's range.
-            control: The variant to compare with.
-
-        Returns:
-            A row per variant: `variant`, `difference` with its interval, `standard_error`.
+        `prices` has the price of each variant, within the curve's range.
         """
         grid, rows, today = self.table.frame["price"].to_numpy(), [], prices[control]
         for name, price in prices.items():
@@ -384,7 +376,7 @@ def price_curve(
 
     Args:
         offered: Columns `variant`, `price`, `n`, `converted`.
-        life: The life table of subscribers, a group for each variant.
+        life: As for `hazard_by_price`.
         control: The variant with today's price.
         horizon: Months; where less was observed, up to the longest observed.
         extrapolate: How far above the tested prices to look, as a share of the highest.
@@ -400,13 +392,9 @@ def price_curve(
 
 
 def normal_draws(rng: np.random.Generator, mean: Array, covariance: Array, draws: int) -> Array:
-    """Draw from a multivariate normal distribution, alike in whatever unit its variables are.
+    """Draw from a multivariate normal distribution, the same in whatever unit its variables are.
 
-    Args:
-        covariance: Shape (k, k).
-
-    Returns:
-        Shape (draws, k).
+    The covariance has the shape (k, k), the result (draws, k).
     """
     scale = np.sqrt(np.diag(covariance))
     scale = np.where(scale > 0, scale, 1.0)
@@ -439,14 +427,8 @@ def _parabola(grid: Array, rows: Array) -> Array:
 def arc_elasticity(price: Sequence[float] | Array, demand: Sequence[float] | Array) -> Array:
     """Return the elasticity between neighbouring prices, on their means.
 
-    ((q2 - q1) / (q1 + q2)) / ((p2 - p1) / (p1 + p2)).
-
-    Args:
-        price: Prices, ascending.
-        demand: Share or number who buy at each.
-
-    Returns:
-        One fewer than prices; NaN where nobody buys at either.
+    ((q2 - q1) / (q1 + q2)) / ((p2 - p1) / (p1 + p2)) for ascending prices p and the share or number who buy
+    at each, q; NaN where nobody buys at either.
 
     Example:
         >>> arc_elasticity([5, 7.5, 10], [0.80, 0.66, 0.50]).round(6).tolist()

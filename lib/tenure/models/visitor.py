@@ -213,15 +213,12 @@ def model_tail(life: pd.DataFrame, horizon: int) -> dict[str, Array]:
 def discounted_curve(
     own: pd.DataFrame, weights: Array, tail: Array | None = None
 ) -> tuple[Array, float, float]:
-    """Return a curve up to a horizon, the variance of its discounted sum, and the part beyond the data.
+    """Return S(0), ..., S(horizon - 1), the variance of its discounted sum, and the part beyond the data.
 
     Args:
         own: One group of the table of `tenure.stats.survival.kaplan_meier`.
         weights: What payments after 0, 1, ... periods are worth today, up to the horizon.
         tail: A model's curve S(0), S(1), ... to go on with beyond what was observed; None: NaN there.
-
-    Returns:
-        S(0), ..., S(horizon - 1); the variance; the discounted sum beyond what was observed.
     """
     horizon = len(weights)
     curve = np.full(horizon, np.nan)

@@ -73,15 +73,14 @@ def value_by_price(curve: Any, value: Any) -> Picture:
     """Draw a `ProfitCurve` with the arms of a `VisitorValue` as they were."""
     months, best, naive = curve.horizon, curve.best, curve.cost_of_naive.words["naive"]
     marks = [("best", best.value), ("churn ignored", naive.value)]
-    dots = value.table.frame.dropna(subset="value")
     title = f"A visitor is worth most at {fmt.shown(best)}, within {fmt.value(months, 'months')}"
     alt = f"{title}; with churn ignored the best price seems to be {fmt.shown(naive)}. Value by price: "
-    ends = dots[["price", "value", "value_low", "value_high"]].set_axis(["x", "y", "low", "high"], axis=1)
+    dots = _measured(value.table, "value")
     lines = {"value": "with churn", "value_churn_ignored": "churn ignored"}
     interval = fmt.percent(curve.level)
     sketch = "; the models do not fit them" if curve.hazard_ratio.case == "does not fit" else ""
     return Picture(
-        lambda width: _over_price(curve.table, lines, width, dots=ends, marks=marks, best=best),
+        lambda width: _over_price(curve.table, lines, width, dots=dots, marks=marks, best=best),
         title,
         alt + _spoken(value.table, "price", "value"),
         curve.table,
@@ -91,8 +90,7 @@ def value_by_price(curve: Any, value: Any) -> Picture:
 
 def stated_demand(stated: Any) -> Picture:
     """Draw the share who say they would buy at each price of a `StatedDemand`."""
-    table = stated.table.frame
-    dots = table[["price", "share", "share_low", "share_high"]].set_axis(["x", "y", "low", "high"], axis=1)
+    dots = _measured(stated.table, "share")
     return Picture(
         lambda width: _over_price(stated.table, {"smoothed": ""}, width, dots=dots),
         f"At {fmt.shown(stated.best.words['price'])}, stated revenue is highest",
@@ -127,6 +125,14 @@ def _labeled(table: Table, labels: Mapping[str, str]) -> Table:
         return rows[["label", *rows.columns.drop("label")]]
 
     return table.pipe(label)
+
+
+def _measured(table: Table, value: str) -> pd.DataFrame:
+    """What was measured at each price, with its interval: x, y, low, high."""
+    known = table.frame.dropna(subset=value)
+    return known[["price", value, f"{value}_low", f"{value}_high"]].set_axis(
+        ["x", "y", "low", "high"], axis=1
+    )
 
 
 def _spoken(table: Table, label: str, value: str) -> str:
