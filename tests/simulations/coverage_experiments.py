@@ -217,9 +217,9 @@ def prices(seed: int, replications: int, n: int) -> list[tuple[str, float]]:
 def report(replications: int, seed: int) -> str:
     """The shares as a Markdown table."""
     parts = [
-        ("400 an arm", replications, fixed(seed, replications, 400)),
-        ("4,000 an arm", replications, fixed(seed + 1, replications, 4000)),
-        ("2,000 an arm", replications // 2, sequential(seed + 2, replications // 2, 2000)),
+        ("400 per arm", replications, fixed(seed, replications, 400)),
+        ("4,000 per arm", replications, fixed(seed + 1, replications, 4000)),
+        ("2,000 per arm", replications // 2, sequential(seed + 2, replications // 2, 2000)),
         ("1,600 at each of 4 prices", 2 * replications, prices(seed + 3, 2 * replications, 1600)),
     ]
     lines = [f"Seed {seed}.", "", "| what | visitors | experiments | share |", "|---|---|---|---|"]

@@ -35,9 +35,9 @@ def truth() -> dict[str, float]:
         "gross retention": kept * (1 - SHRINK * 0.3),
         "net retention": kept * (1 - SHRINK * 0.3 + GROW * 0.4),
         "quick ratio": (0.07 + kept * GROW * 0.4) / (CHURN + kept * SHRINK * 0.3),
-        "revenue a customer": price,
+        "revenue per customer": price,
         "net promoter score": 100 * (NPS[0] - NPS[2]),
-        "cost of a customer": 2000.0,
+        "cost per customer acquired": 2000.0,
         "stickiness": 0.25,
         "change of stickiness, by pairs": 0.0,
         "change of the silent, by pairs": 0.0,
@@ -77,9 +77,9 @@ def company(rng: np.random.Generator, size: int) -> dict[str, Estimate]:
         "quick ratio": intervals.quick_ratio(
             gains.sum(), (gains**2).sum(), losses.sum(), (losses**2).sum(), len(gains)
         ),
-        "revenue a customer": intervals.mean(then.mean(), then.std(ddof=1), size),
+        "revenue per customer": intervals.mean(then.mean(), then.std(ddof=1), size),
         "net promoter score": rates.net_promoter_score(*map(int, answers)),
-        "cost of a customer": rates.acquisition_cost(size * 0.1 * 2000.0, int(won)),
+        "cost per customer acquired": rates.acquisition_cost(size * 0.1 * 2000.0, int(won)),
         "stickiness": engagement.stickiness(np.arange(29), counts),
         "change of stickiness, by pairs": used,
         "change of the silent, by pairs": silent,
@@ -106,7 +106,7 @@ def paired_shares(now: np.ndarray, then: np.ndarray) -> Estimate:
 
 
 def coverage(companies: int, customers: tuple[int, ...], seed: int) -> pd.DataFrame:
-    """How often each interval holds the truth.
+    """How often each interval covers the truth.
 
     Returns:
         A row an estimate and size: estimate, customers, companies, covered.
@@ -141,7 +141,7 @@ def main() -> None:
     lines = [
         f"Seed {given.seed}, {given.companies} companies.",
         "",
-        "| interval of | customers | holds the truth in |",
+        "| interval of | customers | covers the truth in |",
         "|---|---|---|",
         *(f"| {row.estimate} | {row.customers} | {100 * row.covered:.1f} % |" for row in table.itertuples()),
     ]

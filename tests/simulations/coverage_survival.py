@@ -228,7 +228,7 @@ def report(replications: int, seed: int) -> str:
         f"Seed {seed}. With {replications} companies, a coverage of exactly 95 % comes out as "
         f"{95 - spread:.1f} to {95 + spread:.1f} %.",
         "",
-        "| interval of | subscribers | companies | holds the truth in |",
+        "| interval of | subscribers | companies | covers the truth in |",
         "|---|---|---|---|",
     ]
     for customers, how, runs, rows in parts:

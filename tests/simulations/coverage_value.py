@@ -162,7 +162,7 @@ def report(table: pd.DataFrame, companies: int, size: int, seed: int) -> str:
         f"Seeds {seed} to {seed + companies - 1}, {size:,} sign-ups each. All DERL intervals together: "
         f"{derl['coverage'].mean():.1%}.",
         "",
-        "| interval of | companies | holds the truth in | median width, share of the truth |",
+        "| interval of | companies | covers the truth in | median width, share of the truth |",
         "|---|---|---|---|",
     ]
     lines += [

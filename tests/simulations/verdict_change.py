@@ -67,8 +67,8 @@ def table(draws: int, seed: int) -> str:
     lines = [
         f"Seed {seed}, {draws} draws: exactly 5 % comes out as {5 - spread:.1f} to {5 + spread:.1f} %.",
         "",
-        "| samples | customers | share | a change is called where there is none | if taken as independent "
-        "| the interval holds a rise by a quarter |",
+        "| samples | customers | share | a change is reported where there is none | if taken as independent "
+        "| the interval covers a rise by a quarter |",
         "|---|---|---|---|---|---|",
     ]
     for how in HOW:
