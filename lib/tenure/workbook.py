@@ -73,23 +73,13 @@ class Workbook:
         Raises:
             InputError: The engine cannot answer, or the answer is too large; in one sentence.
         """
-        from tenure.measures import several
         from tenure.sources.connect import collect
         from tenure.sources.counting import doing
 
-        def question(**version: Any) -> Any:
-            with doing("building"):
-                return self._measured(measure, of, args, {**options, **version})
-
-        takes = inspect.signature(measure).parameters
         lists = {name: value for name, value in (("on", on), ("policies", policies)) if value}
-        if not lists.keys() - takes.keys():
-            return collect(question(**lists))
-        if on:
-            return collect(several("on", {str(day): {"as_of": day} for day in on}, question))
-        return collect(
-            several("policy", {name: {"policy": rules} for name, rules in policies.items()}, question)
-        )
+        with doing("building"):
+            question = self._measured(measure, of, args, {**options, **lists})
+        return collect(question)
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a small contract table as it is, such as targets; None: the data has none."""

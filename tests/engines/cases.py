@@ -42,10 +42,12 @@ CASES: dict[str, Case] = {}
 # Functions that make no query of their own: they are plain arithmetic, or name columns.
 NO_QUERY = {
     "calendar.day_of",
+    "calendar.end_of",
     "experiments.segment_columns",
     "features.given",
     "features.share_columns",
     "subscriptions.groupings",
+    "spans.instead",
     "spans.lenses",
     "spans.limit_days",
     "spans.settle",
@@ -282,6 +284,10 @@ for name in ("mrr_balances", "customers_by_month", "mrr_movements"):
     case(f"revenue.{name}: on two days by two policies")(
         lambda s, f=measure: f(s, as_of=AS_OF, on=[AS_OF, THEN], policies=BOTH)
     )
+case("revenue.renewals: on two days")(lambda s: revenue.renewals(s, as_of=AS_OF, on=[AS_OF, THEN]))
+case("revenue.retention_moments: on two days")(
+    lambda s: revenue.retention_moments(s, as_of=AS_OF, on=[AS_OF, THEN], back=6, rates=RATES)
+)
 case("revenue.revenue_lines: on two days")(lambda s: revenue.revenue_lines(s, as_of=AS_OF, on=[AS_OF, THEN]))
 CASES["revenue.balances"] = CASES["revenue.mrr_balances"]
 CASES["changes.changes"] = CASES["changes.movements"] = CASES["revenue.mrr_movements"]
@@ -477,15 +483,10 @@ case("value.base_counts")(lambda s: value.base_counts(value.base(s, _stays(s, AS
 case("value.paid_by_tenure")(lambda s: value.paid_by_tenure(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.intervals_begun")(lambda s: value.intervals_begun(_stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.intake")(lambda s: value.intake(_stays(s, AS_OF), ["channel"], since=THEN))
-case("value.acquisition")(lambda s: value.acquisition(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.paid_by_cohort")(lambda s: value.paid_by_cohort(s, _stays(s, AS_OF), as_of=AS_OF))
 case("value.score")(lambda s: _scored(s, AS_OF))
 case("value.value_by_cohort")(lambda s: value.value_by_cohort(_scored(s, AS_OF)))
 case("value.movement")(lambda s: value.movement(_scored(s, THEN), _scored(s, AS_OF)))
-case("value.with_purchases")(
-    lambda s: value.with_purchases(_scored(s, AS_OF), purchases.by_customer(_buyers(s)))
-)
-case("value.latest_rates")(lambda s: value.latest_rates(s, as_of=AS_OF))
 
 
 # ------------------------------------------------------------------------------------------------ features
@@ -582,9 +583,9 @@ case("features.departures")(lambda s: features.departures(s, _segments(s, THEN),
 case("features.composition")(
     lambda s: features.composition(s, _segments(s, AS_OF), ["birth_year", "country", ATTRIBUTE], as_of=AS_OF)
 )
-case("features.questions")(lambda s: features.questions(s, as_of=AS_OF))
-case("features.response")(lambda s: features.response(s, as_of=AS_OF))
-case("features.answers")(lambda s: features.answers(s, ["what's new?"], as_of=AS_OF))
+case("feedback.questions")(lambda s: feedback.questions(s, as_of=AS_OF))
+case("feedback.response")(lambda s: feedback.response(s, as_of=AS_OF))
+case("feedback.answers")(lambda s: feedback.answers(s, ["what's new?"], as_of=AS_OF))
 
 
 @case("features.moves")
@@ -648,6 +649,13 @@ def _(s: Source) -> ir.Table:
         results.write(_far(s), name, replace=True)
     return s.connection.table("written")
 
+
+# Helpers, asked within the measures that use them.
+CASES["calendar.numbered"] = CASES["calendar.numbers_of"] = CASES["value.stays"]
+CASES["spans.converted"] = CASES["revenue.retention_moments"]
+CASES["spans.real"] = CASES["spans.runs"] = CASES["engagement.sessions"]
+CASES["spans.stacked"] = CASES["subscriptions.characteristics"]
+CASES["subscriptions.grouped"] = CASES["subscriptions.outcome"] = CASES["subscriptions.life_table: by plan"]
 
 # ---------------------------------------------------------------------------------------------- new workbooks
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import rfm
-from tenure.measures import engagement
+from tenure.measures import engagement, feedback
 from tenure.measures import features as f
 from tenure.models import segments as sg
 
@@ -407,11 +407,14 @@ def test_the_last_answers_are_taken_and_later_ones_are_not_seen():
          "score": 9.0},
     ]  # fmt: skip
     tables = source({"a": (dt.date(2024, 1, 1), None, 999, "EUR")}, [event("a", at(2))], surveys=surveys)
-    assert f.response(tables, as_of=AS_OF).to_pandas().iloc[0].tolist() == [3, 2]  # c was asked and is mute
-    asked = f.questions(tables, as_of=AS_OF).to_pandas()
+    assert feedback.response(tables, as_of=AS_OF).to_pandas().iloc[0].tolist() == [
+        3,
+        2,
+    ]  # c was asked and is mute
+    asked = feedback.questions(tables, as_of=AS_OF).to_pandas()
     assert asked["question"].tolist() == ["likes", "watches"]
     assert asked[["answered", "scores"]].to_numpy().tolist() == [[2, 2], [1, 0]]
-    given = ran(f.answers(tables, ["likes", "watches"], as_of=AS_OF))
+    given = ran(feedback.answers(tables, ["likes", "watches"], as_of=AS_OF))
     assert given.loc["a", "score_1"] == 5.0
     assert pd.isna(given.loc["b", "score_1"])
     assert given.loc["b", "answer_2"] == "films"

@@ -41,6 +41,16 @@ def test_several_days_are_each_as_the_data_was_known_then(book):
     )
 
 
+def test_each_day_of_several_answers_as_if_asked_alone(book):
+    days = [dt.date(2026, 5, 31), dt.date(2026, 3, 31)]
+    for measure, more in ((revenue.retention_moments, {"back": 1}), (revenue.mrr_movements, {})):
+        found = book.ask(measure, on=days, **more)
+        assert set(found["on"]) == {str(day) for day in days}
+        for day in days:
+            rows = found[found["on"] == str(day)].drop(columns="on").reset_index(drop=True)
+            pd.testing.assert_frame_equal(rows, book.ask(measure, as_of=day, **more))
+
+
 def test_several_policies_stand_one_below_the_other(book):
     found = book.ask(revenue.mrr_balances, policies={"tenure": MetricPolicy(), "stripe_like": stripe_like()})
     may = found[found["month"] == 2026 * 12 + 4].set_index("policy")["mrr_minor"]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import tenure
-from tenure.measures import features
+from tenure.measures import features, feedback
 from tenure.models import latent, segments
 from tenure.paths import project_root
 from tenure.stats import clusters
@@ -167,8 +167,8 @@ def of_demo(as_of: dt.date = dt.date(2026, 10, 31), days: int = 180) -> pd.DataF
         active = (frame["events"] > 0).to_numpy()
         index = agreement(found.rule.assign(frame)[active], known[active]) if found.rule else np.nan
         rows.append((what, int(active.sum()), found.k if found.rule else "none", index))
-    asked = tenure.collect(features.questions(source, as_of=as_of))
-    replies = tenure.collect(features.answers(source, asked["question"], as_of=as_of))
+    asked = tenure.collect(feedback.questions(source, as_of=as_of))
+    replies = tenure.collect(feedback.answers(source, asked["question"], as_of=as_of))
     items = latent.encode(replies.sort_values("customer_id", ignore_index=True), asked)
     shuffle = items.codes.apply(lambda column: rng.permutation(column.to_numpy()))
     for what, codes in (("answers, as they are", items.codes), ("answers, shuffled", shuffle)):

@@ -47,5 +47,7 @@ def test_measures_share_what_is_settled(source):
     tenure.collect(revenue.customers_by_month(source, as_of=DAY))
     tenure.collect(subscriptions.life_table(source, as_of=DAY))
     tenure.collect(subscriptions.new_customers(source, since=DAY, as_of=DAY))
-    # The ledger is there already; spells are settled for the first to ask for them.
-    assert counters()["settled"] == settled + 1
+    # The ledger is there already; spells and the spans that they are made of are settled for the first to ask.
+    assert counters()["settled"] == settled + 2
+    tenure.collect(subscriptions.churned_value(source, as_of=DAY))
+    assert counters()["settled"] == settled + 2

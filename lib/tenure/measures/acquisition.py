@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import civil, day_index, day_of, month_index
-from tenure.measures.spans import Tables
-from tenure.measures.subscriptions import group_column, spells
+from tenure.measures.spans import Tables, real
+from tenure.measures.subscriptions import grouped, spells
 from tenure.policy import MetricPolicy
 
 
@@ -17,8 +16,6 @@ def spend(source: Tables, *, as_of: dt.date, lag_days: int) -> ir.Table:
     """Add up acquisition spend by month and channel.
 
     Args:
-        source: Contract tables with spend.
-        as_of: The last day of the data.
         lag_days: Days from spending to a first payment (`tenure.economics.Economics.spend_lag`): money spent
             on a day counts in the month in which the customers it won are expected to pay. Money whose
             customers are yet to come is left out.
@@ -46,25 +43,15 @@ def customers_won(
 ) -> ir.Table:
     """Count customers by the month of their first payment; whoever comes back is no new customer.
 
-    Args:
-        source: Contract tables.
-        as_of: The last day of the data.
-        by: Split by this column (see `tenure.measures.subscriptions.group_column`); None: all.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
-
     Returns:
         A row a month and group: month (index), group, customers.
-
-    Raises:
-        InputError: `by` is not available.
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
-    stays = group_column(source, stays, by) if by else stays
-    group = stays[by] if by else ibis.literal("all")
+    stays = grouped(source, stays, by)
     return (
-        stays.group_by(month=month_index(stays.start), group=group)
+        stays.group_by("group", month=month_index(stays.start))
         .agg(customers=_.count().cast("int64"))
+        .select("month", "group", "customers")
         .order_by("month", "group")
     )
 
@@ -85,24 +72,16 @@ def trials(
     subscription by someone who pays already is none.
 
     Args:
-        source: Contract tables.
-        as_of: The last day of the data.
-        by: Split by this column of the customers; None: all.
         ripe_days: Days after the trial's end that are waited for a payment.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a month of the trials' start and group: month (index), group, trials, ripe, converted (of the
         ripe).
-
-    Raises:
-        InputError: `by` is not available.
     """
     spans = source["subscriptions"].filter(_.status == "trialing")
     if currency:
         spans = spans.filter(_.currency == currency)
-    spans = spans.filter(~spans.customer_id.isin(source["customers"].filter(_.is_test).customer_id))
+    spans = real(source, spans)
     today = day_of(as_of).index
     spans = spans.mutate(began=day_index(spans.started_at)).filter(_.began <= today)
     spans = spans.mutate(ended=day_index(spans.ended_at).fill_null(today + 1))
@@ -116,10 +95,9 @@ def trials(
         converted=(each.paid <= each.ended + ripe_days).fill_null(False),
         month=civil(each.began).month,
     )
-    each = group_column(source, each, by) if by else each
-    group = each[by] if by else ibis.literal("all")
     return (
-        each.group_by("month", group=group)
+        grouped(source, each, by)
+        .group_by("month", "group")
         .agg(
             trials=_.count().cast("int64"),
             ripe=_.ripe.sum().cast("int64"),

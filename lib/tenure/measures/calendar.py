@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import ibis
@@ -37,6 +37,11 @@ def day_of(date: dt.date) -> Day:
     return Day((date - _EPOCH).days, date.year * 12 + date.month - 1, date.day)
 
 
+def end_of(date: dt.date) -> dt.datetime:
+    """Return the first moment after a day."""
+    return dt.datetime.combine(date + dt.timedelta(days=1), dt.time())
+
+
 def day_index(moment: ir.Value) -> ir.IntegerValue:
     """Return days since 1970-01-01 of a timestamp or date column, as int64."""
     date = moment.date() if moment.type().is_timestamp() else moment
@@ -51,6 +56,18 @@ def month_index(moment: ir.Value) -> ir.IntegerValue:
 def day(moment: ir.Value) -> Day:
     """Return the day of a timestamp or date column."""
     return Day(day_index(moment), month_index(moment), moment.day().cast("int64"))
+
+
+def numbered(table: ir.Table, *names: str) -> ir.Table:
+    """Add the numbers of some days as columns, so that they are computed once; `numbers_of` reads them."""
+    days = {name: day(table[name]) for name in names}
+    parts = [field.name for field in fields(Day)]
+    return table.mutate(**{f"{n}_{part}": getattr(d, part) for n, d in days.items() for part in parts})
+
+
+def numbers_of(table: ir.Table, name: str) -> Day:
+    """Return the day whose numbers `numbered` has added."""
+    return Day(table[f"{name}_index"], table[f"{name}_month"], table[f"{name}_day_of_month"])
 
 
 def civil(index: ir.IntegerValue) -> Day:

@@ -21,19 +21,10 @@ _SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
 def changes(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
     """Return what changed for a customer, currency and group in a month in which a stretch began or ended.
 
-    Args:
-        source: Contract tables.
-        seen: The days and policies.
-        by: Split by this column; None: everything is "all".
-        currency: Keep this currency only; empty keeps all.
-
     Returns:
         A row a customer (see `intervals`), month, currency and group: these, lens, the change of each of
         amount, paused, spans, term, quantity, list_minor and usage, last (of those that ended, as in
         `ledger`), began (the first day of those that began) and switched (whether the plan is another one).
-
-    Raises:
-        InputError: `by` is not available.
     """
     rows = intervals(source, seen, by=by, currency=currency)
     # One row for a span's beginning, and one for its end.
@@ -120,17 +111,7 @@ PARTS = {
 
 
 def movements(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
-    """Return changes with the movements that each is made of, in the columns that `PARTS` names.
-
-    Args:
-        source: Contract tables.
-        seen: The days and policies.
-        by: Split by this column; None: everything is "all".
-        currency: Keep this currency only; empty keeps all.
-
-    Raises:
-        InputError: `by` is not available.
-    """
+    """Return changes with the movements that each is made of, in the columns that `PARTS` names."""
     states = _states(changes(source, seen, by=by, currency=currency), seen)
     rows = _transfers(states) if by in OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
     whole, gone = rows.whole != "change", rows.whole == "churn"

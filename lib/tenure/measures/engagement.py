@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import day_index, day_of, month_index
-from tenure.measures.revenue import mrr
-from tenure.measures.spans import Tables
+from tenure.measures.calendar import day_index, day_of, end_of, month_index
+from tenure.measures.ledger import named
+from tenure.measures.revenue import balances
+from tenure.measures.spans import Tables, lenses, real, runs
 from tenure.policy import MetricPolicy
 
 _DAY = 86_400
@@ -27,11 +28,6 @@ SILENCE = (*(label for _days, label in _SILENCE), "longer ago", "never")
 
 def event_kinds(source: Tables, *, as_of: dt.date, days: int = 365) -> ir.Table:
     """Count events by kind, with how many say that something was consumed.
-
-    Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        days: How many days to look back.
 
     Returns:
         A row a kind: event, n, with_value (those with a piece of content or a duration).
@@ -54,13 +50,6 @@ def active_days(
     From these few numbers the distinct users of every window up to `longest` days follow exactly: a user
     is in a window of w days from a day of activity on, until the next one or for w days.
 
-    Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        days: How many days to look back.
-        longest: The longest window.
-        events: Kinds that count as activity; empty: all.
-
     Returns:
         A row a day and gap: day (since 1970-01-01), gap (days until the next, `longest` for more or none),
         users.
@@ -82,9 +71,6 @@ def sessions(
     silent. Its length runs from its first event to the end of its last.
 
     Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        days: How many days to look back.
         silence_minutes: How long a silence ends a session.
         longest_minutes: Longer sessions are counted as this long.
 
@@ -96,14 +82,8 @@ def sessions(
     second = day_index(at) * _DAY + at.hour().cast("int64") * 3600 + at.minute().cast("int64") * 60
     rows = rows.mutate(second=second + at.second().cast("int64"), month=month_index(at))
     rows = rows.mutate(until=rows.second + rows.duration_s.fill_null(0))
-    order = ["second", rows.until]
-    before = ibis.window(group_by="customer_id", order_by=order, preceding=(None, 1))
-    so_far = ibis.window(group_by="customer_id", order_by=order, preceding=None, following=0)
-    rows = rows.mutate(reached=_.until.max().over(before))
-    same = (rows.second <= rows.reached + silence_minutes * 60).fill_null(False)
-    rows = rows.mutate(first=same.ifelse(0, 1).cast("int64"))
-    rows = rows.mutate(session=_.first.sum().over(so_far).cast("int64"))
-    each = rows.group_by("customer_id", "session").agg(
+    rows = runs(rows, ["customer_id"], ["second", rows.until], "second", "until", silence_minutes * 60)
+    each = rows.group_by("customer_id", "run").agg(
         month=_.month.min(), start=_.second.min(), until=_.until.max()
     )
     each = each.mutate(minutes=ibis.least((each.until - each.start) // 60, longest_minutes).cast("int64"))
@@ -116,9 +96,6 @@ def feature_use(source: Tables, *, as_of: dt.date, days: int = 28, back: int = 3
     """Count the users of each feature in the last days, in as many before, and in those some time ago.
 
     Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        days: Length of a window.
         back: How many days before the third window lies; a multiple of 7 keeps the weekdays alike.
 
     Returns:
@@ -142,11 +119,7 @@ def days_used(
     """Count users by how many of the last days they were active on, now, before and some time ago.
 
     Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        days: Length of a window.
         back: How many days before the third window lies.
-        events: Kinds that count as activity; empty: all.
 
     Returns:
         A row a window and number of days: window ("now", "before", "year ago"), active_days, users, and of
@@ -178,11 +151,7 @@ def return_days(
     events are not in the data do not look new.
 
     Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        horizon: For how many days each user is watched.
         days: How many days of new users.
-        events: Kinds that count as activity; empty: all.
 
     Returns:
         A row an age: age (days since the first use; 0 is the first day), users (active on that day), last
@@ -209,11 +178,6 @@ def return_days(
 
 def content_use(source: Tables, *, as_of: dt.date, days: int = 28) -> ir.Table:
     """Add up what was consumed in the last days, by category of the content.
-
-    Args:
-        source: Contract tables with events and contents.
-        as_of: The last day of the data.
-        days: How many days to look back.
 
     Returns:
         A row a category: category, users, pieces (that were consumed), times and seconds.
@@ -248,25 +212,37 @@ def silent_payers(
     before it: silence is not known so early.
 
     Args:
-        source: Contract tables with events.
-        as_of: The last day.
         back: How many days before `as_of` each day lies; 0 must be among them.
-        events: Kinds that count as use; empty: all.
-        currency: Keep this currency only; empty keeps all.
-        policy: What counts as paying.
 
     Returns:
         A row a day, time since the last use and currency: back, last_use (one of SILENCE), currency,
         customers (each in one currency, the first by name), mrr_minor, and of these customers those who pay
         on the last day, too (paying_now), and are silent on it (silent_now: no use within 28 days).
     """
+    seen = lenses(as_of, policy, [as_of - dt.timedelta(days=ago) for ago in back])
+    months = [lens.month for lens in seen.all]
+    paying = balances(source, seen, months=months, currency=currency)
+    paying = named(source, paying, seen, currency=currency).filter(_.mrr_minor > 0)
+    paying = paying.filter(paying.month == seen.rule(paying, lambda lens: lens.month))
     used = _within(source, as_of, None, events)
     used = used.select("customer_id", day=day_index(used.occurred_at))
-    days = [
-        _last_use(source, used, as_of=as_of, back=ago, currency=currency, policy=policy)
-        for ago in dict.fromkeys(back)
-    ]
-    rows = ibis.union(*days) if len(days) > 1 else days[0]
+    last = {f"last_{n}": _.day.max(where=_.day < lens.cut_day) for n, lens in enumerate(seen.all)}
+    rows = paying.left_join(used.group_by("customer_id").agg(**last), "customer_id").drop("customer_id_right")
+    rows = rows.cross_join(used.agg(began=_.day.min()))
+    days = [rows[name] for name in last]
+    at = [(rows.lens == n, day) for n, day in enumerate(days[1:], 1)] if seen.several else []
+    rows = rows.mutate(
+        last=ibis.cases(*at, else_=days[0]) if at else days[0],
+        day=ibis.literal(-1, "int64") + seen.rule(rows, lambda lens: lens.cut_day),
+    )
+    rows = rows.mutate(ago=rows.day - rows.last, back=(day_of(as_of).index - rows.day).cast("int64"))
+    known = (rows.began + SILENT_DAYS <= rows.day).fill_null(False)
+    rows = rows.filter((rows.back == 0) | known)
+    labels = [((rows.ago < days).fill_null(False), label) for days, label in _SILENCE]
+    rows = rows.mutate(
+        lead=rows.currency == rows.currency.min().over(ibis.window(group_by=["back", "customer_id"])),
+        last_use=ibis.cases((rows.ago.isnull(), SILENCE[-1]), *labels, else_=SILENCE[-2]),
+    )
     now = (rows.back == 0) & rows.lead
     whole = ibis.window(group_by="customer_id")
     rows = rows.mutate(
@@ -282,32 +258,6 @@ def silent_payers(
             silent_now=_.lead.ifelse(_.quiet, 0).sum().cast("int64"),
         )
         .order_by("back", "last_use", "currency")
-    )
-
-
-def _last_use(
-    source: Tables, used: ir.Table, *, as_of: dt.date, back: int, currency: str, policy: MetricPolicy
-) -> ir.Table:
-    """Paying customers of a day by currency, with the time since their last use until then."""
-    at = as_of - dt.timedelta(days=back)
-    day = day_of(at)
-    paying = mrr(source, as_of=at, months=[day.month], currency=currency, policy=policy)
-    paying = paying.filter(_.mrr_minor > 0).select("customer_id", "currency", "mrr_minor")
-    seen = used.filter(_.day <= day.index)
-    last = seen.group_by("customer_id").agg(last=_.day.max())
-    rows = paying.left_join(last, "customer_id").drop("customer_id_right")
-    rows = rows.mutate(ago=day.index - rows.last, back=ibis.literal(back, "int64"))
-    if back:
-        began = seen.agg(began=_.day.min())
-        rows = rows.cross_join(began).filter(_.began + _SILENCE[1][0] <= day.index).drop("began")
-    labels = [((rows.ago < days).fill_null(False), label) for days, label in _SILENCE]
-    return rows.select(
-        "back",
-        "customer_id",
-        "currency",
-        "mrr_minor",
-        lead=rows.currency == rows.currency.min().over(ibis.window(group_by="customer_id")),
-        last_use=ibis.cases((rows.ago.isnull(), SILENCE[-1]), *labels, else_=SILENCE[-2]),
     )
 
 
@@ -334,11 +284,9 @@ def _windows(source: Tables, as_of: dt.date, days: int, back: int, events: Seque
 def _within(source: Tables, as_of: dt.date, days: int | None, events: Sequence[str] = ()) -> ir.Table:
     """Events of real users in the days up to and with `as_of`."""
     rows = source["events"]
-    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    rows = rows.filter(rows.occurred_at < ibis.literal(after, "timestamp"))
+    rows = rows.filter(rows.occurred_at < end_of(as_of))
     if days is not None:
-        first = after - dt.timedelta(days=days)
-        rows = rows.filter(rows.occurred_at >= ibis.literal(first, "timestamp"))
+        rows = rows.filter(rows.occurred_at >= end_of(as_of) - dt.timedelta(days=days))
     if events:
         rows = rows.filter(_.event.isin(list(events)))
-    return rows.anti_join(source["customers"].filter(_.is_test).select("customer_id"), "customer_id")
+    return real(source, rows)

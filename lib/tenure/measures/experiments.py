@@ -15,8 +15,8 @@ from ibis import _, ir
 
 from tenure.economics import Economics
 from tenure.errors import InputError
-from tenure.measures.calendar import Period, day_index, day_of
-from tenure.measures.spans import Tables
+from tenure.measures.calendar import Period, day_index, day_of, end_of
+from tenure.measures.spans import Tables, converted, instead, settle
 from tenure.measures.subscriptions import life_table as by_group
 from tenure.measures.subscriptions import spells
 from tenure.policy import MetricPolicy
@@ -49,18 +49,16 @@ def experiments(source: Tables) -> ir.Table:
 def assigned_units(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
     """Return each unit of an experiment once, with the variant it was put into first.
 
-    Args:
-        source: Contract tables.
-        experiment: The experiment.
-        as_of: The last day of the data; later assignments do not count.
-
     Returns:
         A row a unit: unit_id, customer_id ("" where there is none), variant, price_minor, assigned_at,
         assigned_day (days since 1970), repeats (further rows) and crossed (1 if in several variants).
     """
-    rows = source["assignments"].filter(
-        (_.experiment == experiment) & (_.assigned_at < _midnight_after(as_of))
-    )
+    key = ("units", experiment, as_of)
+    return settle(source, key, lambda: _assigned_units(source, experiment, as_of))
+
+
+def _assigned_units(source: Tables, experiment: str, as_of: dt.date) -> ir.Table:
+    rows = source["assignments"].filter((_.experiment == experiment) & (_.assigned_at < end_of(as_of)))
     rows = rows.select(
         "unit_id",
         "variant",
@@ -163,15 +161,10 @@ def outcomes(
     experiment, so that exchange rates that move look like no effect.
 
     Args:
-        source: Contract tables.
-        experiment: The experiment.
-        as_of: The last day of the data.
         window_days: Days from the assignment on in which outcomes count, the day itself included.
         pre_days: Days before the assignment that `pre_revenue` covers.
-        segments: Columns of `segment_columns` to carry along; missing values become "unknown".
         factors: For each currency the reporting minor units of one of its own (`tenure.money`); none: there
             is one currency, and nothing is converted.
-        policy: Gap, pause and grace of stays.
 
     Returns:
         A row a unit: the columns of `assigned_units`, the segments, week (since the first assignment),
@@ -183,8 +176,26 @@ def outcomes(
     Raises:
         InputError: A segment is not available.
     """
-    units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
-    cut = day_of(as_of + dt.timedelta(days=1)).index
+    rates = tuple(sorted((factors or {}).items()))
+    key = ("outcomes", experiment, as_of, window_days, pre_days, tuple(segments), rates, policy)
+
+    def make() -> ir.Table:
+        units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
+        return _outcomes(source, units, as_of, window_days, pre_days, dict(rates), policy)
+
+    return settle(source, key, make)
+
+
+def _outcomes(
+    source: Tables,
+    units: ir.Table,
+    as_of: dt.date,
+    window_days: int,
+    pre_days: int,
+    factors: Mapping[str, float],
+    policy: MetricPolicy,
+) -> ir.Table:
+    cut = day_of(as_of).index + 1
     start = units.aggregate(day=_.assigned_day.min())
     units = units.cross_join(start).mutate(
         week=((_.assigned_day - _.day) // 7).cast("int64"),
@@ -201,7 +212,6 @@ def with_margin(units: ir.Table, economics: Economics, currency: str) -> ir.Tabl
     """Add to the units of `outcomes` what their revenue leaves: margin, rounded to the minor unit.
 
     Args:
-        units: The table of `outcomes`.
         economics: The company's; a year has 12 months to 365 paid days.
         currency: The reporting currency.
     """
@@ -236,9 +246,6 @@ def with_segments(source: Tables, units: ir.Table, segments: Sequence[str]) -> i
 
 def integrity(units: ir.Table) -> ir.Table:
     """Count by variant what would make a comparison unsound.
-
-    Args:
-        units: The table of `outcomes`.
 
     Returns:
         A row a variant in order: variant, units, ripe, converted, repeated (assigned again), crossed
@@ -335,21 +342,16 @@ def stays_of_units(
     experiment: str,
     as_of: dt.date,
     segments: Sequence[str] = (),
-) -> dict[str, ir.Table]:
+) -> Tables:
     """Return the customers and subscriptions of an experiment, as seen from their assignment on.
 
     Any measure of stays works on them, by ``variant``: spans before the assignment are cut off, so that
     a customer who was there already counts from the assignment. Customers of units in different variants
     are left out.
 
-    Args:
-        source: Contract tables.
-        experiment: The experiment.
-        as_of: The last day of the data.
-        segments: Columns of `segment_columns` to carry along.
-
     Returns:
-        Contract tables: `customers`, with the columns variant and the segments, and `subscriptions`.
+        Contract tables, of which `customers`, with the columns variant and the segments, and
+        `subscriptions` are those of the experiment.
     """
     units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
     whose = _customers(units, ["variant", *segments])
@@ -358,10 +360,13 @@ def stays_of_units(
     subscriptions = source["subscriptions"].inner_join(
         whose.select("customer_id", "assigned_at"), "customer_id"
     )
-    return {
-        "customers": customers.drop("assigned_day"),
-        "subscriptions": _from_assignment(subscriptions).drop("assigned_at"),
-    }
+    return instead(
+        source,
+        {
+            "customers": customers.drop("assigned_day"),
+            "subscriptions": _from_assignment(subscriptions).drop("assigned_at"),
+        },
+    )
 
 
 def life_table(
@@ -379,10 +384,6 @@ def life_table(
     """
     tables = stays_of_units(source, experiment=experiment, as_of=as_of)
     return by_group(tables, by="variant", as_of=as_of, period=period, policy=policy)
-
-
-def _midnight_after(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time())
 
 
 def _customers(units: ir.Table, carry: Sequence[str] = ()) -> ir.Table:
@@ -408,17 +409,14 @@ def _stays(
     source: Tables, whose: ir.Table, as_of: dt.date, window_days: int, policy: MetricPolicy
 ) -> ir.Table:
     """For each customer: converted, paid_days and charged_otherwise within the window."""
-    cut = day_of(as_of + dt.timedelta(days=1)).index
+    cut = day_of(as_of).index + 1
     spans = _from_assignment(
         source["subscriptions"].inner_join(
             whose.select("customer_id", "assigned_at", "assigned_day"), "customer_id"
         )
     )
-    tables = {
-        "customers": source["customers"],
-        "subscriptions": spans.drop("assigned_at", "assigned_day"),
-    }
-    runs = spells(tables, as_of=as_of, policy=policy)
+    tables = {"subscriptions": spans.drop("assigned_at", "assigned_day")}
+    runs = spells(instead(source, tables), as_of=as_of, policy=policy)
     runs = runs.select(
         "customer_id",
         from_day=day_index(runs.start),
@@ -453,32 +451,25 @@ def _charges(
     as_of: dt.date,
     window_days: int,
     pre_days: int,
-    factors: Mapping[str, float] | None,
+    factors: Mapping[str, float],
 ) -> ir.Table:
     """For each customer: revenue, charges and refunds within the window, and revenue before it."""
     zero = ibis.literal(0, "int64")
     if "payments" not in source:
-        return whose.select(
-            "customer_id",
-            revenue=zero,
-            charges=zero,
-            refunds=zero,
-            pre_revenue=zero,
-            lowest_currency=ibis.literal(""),
-            highest_currency=ibis.literal(""),
-        )
+        sums = dict.fromkeys(("revenue", "charges", "refunds", "pre_revenue"), zero)
+        texts = dict.fromkeys(("lowest_currency", "highest_currency"), ibis.literal(""))
+        return whose.select("customer_id", **sums, **texts)
     p = source["payments"]
-    p = p.filter((p.attempted_at < _midnight_after(as_of)) & (p.status != "failed"))
+    p = p.filter((p.attempted_at < end_of(as_of)) & (p.status != "failed"))
     p = p.select("customer_id", "amount_minor", "currency", "status", day=day_index(p.attempted_at))
     p = p.inner_join(whose.select("customer_id", "assigned_day"), "customer_id")
     p = p.mutate(since=(_.day - _.assigned_day).cast("int64")).filter(
         (_.since >= -pre_days) & (_.since < window_days)
     )
     if factors:
-        known = ((p.currency == name, float(factor)) for name, factor in sorted(factors.items()))
-        factor = ibis.cases(*known, else_=0.0)
         # Half a unit is rounded up; engines differ in how they round it themselves.
-        p = p.mutate(amount_minor=(p.amount_minor * factor + 0.5).floor().cast("int64"))
+        amount = converted(p, p.amount_minor, factors)
+        p = p.mutate(amount_minor=(amount + 0.5).floor().cast("int64"))
     p = p.mutate(
         inside=_.since >= 0,
         paid=(_.status == "paid").ifelse(_.amount_minor, 0).cast("int64"),

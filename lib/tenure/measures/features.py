@@ -38,12 +38,6 @@ _DAYS_A_MONTH = 30.4375
 def usage_levels(source: Tables, *, as_of: dt.date, days: int, events: Sequence[str] = ()) -> ir.Table:
     """Count value events by what they were: category of content, platform and feature.
 
-    Args:
-        source: Contract tables with events.
-        as_of: The last day of the data.
-        days: How many days to look back.
-        events: Kinds of events that count; empty: all.
-
     Returns:
         A row a level: kind (category, platform or feature), level and n; empty levels are left out.
     """
@@ -57,12 +51,7 @@ def usage_levels(source: Tables, *, as_of: dt.date, days: int, events: Sequence[
 
 
 def first_event(source: Tables, *, events: Sequence[str] = ()) -> ir.Table:
-    """Return when use was first recorded, and when the first subscription began: event, subscription.
-
-    Args:
-        source: Contract tables with events.
-        events: Kinds of events that count; empty: all.
-    """
+    """Return when use was first recorded, and when the first subscription began: event, subscription."""
     rows = source["events"]
     rows = rows.filter(_.event.isin(list(events))) if events else rows
     began = source["subscriptions"].aggregate(subscription=_.started_at.min())
@@ -95,12 +84,7 @@ def members(
     """Return the paying subscribers at the end of a day, and how long they have been watched.
 
     Args:
-        source: Contract tables.
-        as_of: The day.
-        days: How many days of use are looked at, at most.
         everyone: Take those who have left too, as they were when their last stay ended.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a customer: customer_id, since (day index of the stay's first day), until (of the day after
@@ -136,15 +120,10 @@ def usage(
     makes nobody a fan.
 
     Args:
-        source: Contract tables with events.
-        as_of: The last day.
         days: How many days to look back; fewer where the stay is younger.
         shares: For a kind (category, platform, feature) the levels looked at, with everybody's share of
             each; from `usage_levels`, and the same for runs that are compared.
-        events: Kinds of events that are value; empty: all.
         everyone: Those who have left too, in the last days of their last stay.
-        currency: Keep customers with this currency only; empty keeps all.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a customer: customer_id; until (the day index up to which it holds); tenure_days; events (in
@@ -246,7 +225,6 @@ def sampled(table: ir.Table, rows: int) -> ir.Table:
     Customers are numbered by their id and a number scrambled by multiplication (Knuth's hash) chooses.
 
     Args:
-        table: A row a customer, with customer_id.
         rows: About how many to keep; all where there are no more.
     """
     number = ibis.row_number().over(ibis.window(order_by="customer_id")).cast("int64")
@@ -266,14 +244,6 @@ def worth(
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return what each paying customer pays a month at the end of a day.
-
-    Args:
-        source: Contract tables.
-        as_of: The day.
-        rates: For each currency the value of one unit in the reporting currency; others are left out. None:
-            amounts as they are.
-        currency: Keep this currency only; empty keeps all.
-        policy: What counts.
 
     Returns:
         A row a paying customer: customer_id and value_minor, in minor units of the reporting currency,
@@ -301,7 +271,6 @@ def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
     """Return recency, frequency and value of each subscriber.
 
     Args:
-        used: The table that `usage` returned.
         paid: The table that `worth` returned; who pays nothing, a pause for one, has a value of 0.
 
     Returns:
@@ -318,14 +287,7 @@ def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
 
 
 def silent(source: Tables, paid: ir.Table, *, as_of: dt.date, events: Sequence[str] = ()) -> ir.Table:
-    """Say who pays and has not used it for 28 days: customer_id, segment ("silent" or "active").
-
-    Args:
-        source: Contract tables with events.
-        paid: The table that `worth` returned.
-        as_of: The day.
-        events: Kinds of events that are value; empty: all.
-    """
+    """Say who pays and has not used it for 28 days: customer_id, segment ("silent" or "active")."""
     rows = paid.left_join(last_use(source, as_of=as_of, events=events), "customer_id")
     quiet = (day_of(as_of).index - rows.last >= SILENT_DAYS).fill_null(True)
     return rows.select("customer_id", segment=quiet.ifelse("silent", "active"))
@@ -342,11 +304,7 @@ def silence(
     """Count who was silent on an earlier day and who is on a later one, and what they pay; as `moves` does.
 
     Args:
-        source: Contract tables with events.
-        paid_before: The table that `worth` returned for the earlier day.
-        paid_after: The same for the later day.
         days: The later and the earlier day.
-        events: Kinds of events that are value; empty: all.
     """
     later, earlier = days
     was = silent(source, paid_before, as_of=earlier, events=events)
@@ -371,7 +329,6 @@ def rfm_scores(table: ir.Table, edges: Mapping[str, Sequence[float]]) -> ir.Tabl
     so that 5 is always best.
 
     Args:
-        table: The table that `rfm` returned.
         edges: For recency, frequency and value their four edges, rising.
 
     Returns:
@@ -389,12 +346,7 @@ def rfm_scores(table: ir.Table, edges: Mapping[str, Sequence[float]]) -> ir.Tabl
 
 
 def rfm_segments(scored: ir.Table, cells: Mapping[str, str]) -> ir.Table:
-    """Name the segment of each scored customer: customer_id, segment.
-
-    Args:
-        scored: The table that `rfm_scores` returned.
-        cells: The segment of each of the 125 cells.
-    """
+    """Name the segment of each scored customer: customer_id, segment."""
     names = sorted(set(cells.values()))
     cases = [(scored.cell.isin(sorted(c for c, n in cells.items() if n == name)), name) for name in names]
     return scored.select("customer_id", segment=ibis.cases(*cases, else_=OTHER))
@@ -406,10 +358,6 @@ def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
     Each feature is transformed, centered, scaled and clipped; what is missing is taken for the center. The
     components are weighted sums of the features, a segment's score is a quadratic function of them, and the
     highest score wins. Who did nothing is `NO_USE`.
-
-    Args:
-        used: The table that `usage` returned.
-        rule: A rule as plain numbers, as `tenure.models.segments.Rule.to_dict` writes it.
 
     Returns:
         A row a customer: customer_id, until, segment.
@@ -457,7 +405,6 @@ def segment_rows(segments: ir.Table, scheme: str, as_of: dt.date) -> ir.Table:
     Args:
         segments: customer_id and segment and, for customers who had left, until (the day index after their
             last day).
-        scheme: The way of segmenting.
         as_of: The day at which they are true.
     """
     latest = ibis.literal(as_of)
@@ -472,12 +419,6 @@ def segment_totals(
     segments: ir.Table, used: ir.Table, paid: ir.Table, columns: Sequence[str] = ()
 ) -> ir.Table:
     """Add up size, value and use by segment.
-
-    Args:
-        segments: customer_id and segment.
-        used: The table that `usage` returned.
-        paid: The table that `worth` returned.
-        columns: Further columns of `used` to average.
 
     Returns:
         A row a segment: segment, customers, paying, value_minor, value_var (sample variance of what the
@@ -510,12 +451,6 @@ def crossed(segments: ir.Table, others: ir.Table) -> ir.Table:
 
 def moves(before: ir.Table, after: ir.Table, paid_before: ir.Table, paid_after: ir.Table) -> ir.Table:
     """Count who moved from which segment to which between two days, and what they pay.
-
-    Args:
-        before: customer_id and segment at the earlier day.
-        after: The same at the later day.
-        paid_before: The table that `worth` returned for the earlier day.
-        paid_after: The same for the later day.
 
     Returns:
         A row a move: before and after (`LEFT` for who was not, or is no longer, subscribed), customers;
@@ -567,12 +502,8 @@ def departures(
     left, and one that looks at the last days would be made by the leaving.
 
     Args:
-        source: Contract tables.
         segments: customer_id and segment at the end of the day `since`.
         since: That day.
-        as_of: The last day of the data.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a segment, month and cause: segment, month (1 for the first after `since`; null for those who
@@ -605,8 +536,6 @@ def composition(
     """Count customers by segment and characteristic.
 
     Args:
-        source: Contract tables.
-        segments: customer_id and segment.
         names: Columns of the customers table; ``birth_year``, where there is one, is turned into ages in
             steps of ten years.
         as_of: The day at which ages are taken.
@@ -645,75 +574,11 @@ def composition(
 
 
 def characteristics(source: Tables, customers: ir.Table, names: Sequence[str]) -> ir.Table:
-    """Return characteristics of some customers as text: customer_id, and a column a name.
-
-    Args:
-        source: Contract tables.
-        customers: A table with customer_id.
-        names: Columns of the customers table.
-    """
+    """Return characteristics of some customers as text: customer_id, and a column a name."""
     table = customers.select("customer_id")
     for name in names:
         table = group_column(source, table, name)
     return table
-
-
-def questions(source: Tables, *, as_of: dt.date) -> ir.Table:
-    """List the questions of the psychographic survey: question, answered, scores, least, most."""
-    rows = _answers(source, as_of)
-    return (
-        rows.group_by("question")
-        .agg(
-            answered=_.count().cast("int64"),
-            scores=_.score.count().cast("int64"),
-            least=_.score.min(),
-            most=_.score.max(),
-        )
-        .order_by("question")
-    )
-
-
-def response(source: Tables, *, as_of: dt.date) -> ir.Table:
-    """Count who was asked anything of the psychographic survey, and who answered: asked, answered."""
-    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    rows = source["surveys"].filter((_.survey == "psychographic") & (_.sent_at < end))
-    given = (
-        rows.answered_at.notnull() & (rows.answered_at < end) & (rows.score.notnull() | rows.answer.notnull())
-    )
-    return rows.aggregate(
-        asked=rows.customer_id.nunique().cast("int64"),
-        answered=rows.customer_id.nunique(where=given).cast("int64"),
-    )
-
-
-def answers(source: Tables, asked: Sequence[str], *, as_of: dt.date) -> ir.Table:
-    """Return each customer's last answers to the psychographic survey, a column a question.
-
-    Args:
-        source: Contract tables with surveys.
-        asked: The questions.
-        as_of: Answers after this day are not looked at.
-
-    Returns:
-        A row a customer who answered anything: customer_id and, for the i-th question from 1, score_i and
-        answer_i; null where it was not answered.
-    """
-    rows = _answers(source, as_of)
-    last = rows.group_by("customer_id", "question").agg(sent_at=_.sent_at.max())
-    rows = rows.semi_join(last, ["customer_id", "question", "sent_at"])
-    columns: dict[str, ir.Value] = {}
-    for place, question in enumerate(asked, 1):
-        mine = rows.question == question
-        columns[f"score_{place}"] = rows.score.max(where=mine)
-        columns[f"answer_{place}"] = rows.answer.max(where=mine)
-    return rows.group_by("customer_id").agg(**columns)
-
-
-def _answers(source: Tables, as_of: dt.date) -> ir.Table:
-    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    rows = source["surveys"]
-    given = rows.answered_at.notnull() & (rows.score.notnull() | rows.answer.notnull())
-    return rows.filter((rows.survey == "psychographic") & given & (rows.answered_at < end))
 
 
 def _events(source: Tables, as_of: dt.date, days: int | None, kinds: Sequence[str]) -> ir.Table:

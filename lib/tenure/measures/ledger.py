@@ -11,7 +11,19 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import civil, day_index, month_index, month_start
-from tenure.measures.spans import Lens, Lenses, Tables, classified, limit_days, monthly, people, settle, stage
+from tenure.measures.spans import (
+    Lens,
+    Lenses,
+    Tables,
+    classified,
+    limit_days,
+    monthly,
+    people,
+    real,
+    runs,
+    settle,
+    stage,
+)
 from tenure.measures.subscriptions import group_column
 
 ON = 99_999  # the month in which a span ends that is still on
@@ -27,19 +39,10 @@ _DAY = 86_400
 def intervals(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
     """Return the ledger with the group of each stretch, and the number of whom it is judged by.
 
-    Args:
-        source: Contract tables.
-        seen: The days and policies.
-        by: Split by this column; None: everything is "all".
-        currency: Keep this currency only; empty keeps all.
-
     Returns:
         A row a stretch: lens (where there are several), customer (the number of a customer, or of a
         subscription where the policy judges those; another one for each lens), group, and the columns of
         `ledger`.
-
-    Raises:
-        InputError: `by` is not available.
     """
     rows = _with_group(source, ledger(source, seen, currency), seen, by)
     if seen.any(_by_subscription):
@@ -51,22 +54,17 @@ def intervals(source: Tables, seen: Lenses, *, by: str | None = None, currency: 
 
 
 def named(source: Tables, rows: ir.Table, seen: Lenses, *, currency: str = "") -> ir.Table:
-    """Give rows of `intervals` the ids of their customers again, in the column customer_id."""
+    """Give rows of `intervals` the ids of their customers again, in customer_id, and the column lens."""
     if seen.any(_by_subscription):
         numbers = _subscriptions(source, seen, currency)
         names = numbers.select(customer="number", customer_id="subscription_id")
     else:
         names = people(source)
-    return rows.left_join(names, "customer").drop("customer_right", "customer")
+    return seen.plain(rows).left_join(names, "customer").drop("customer_right", "customer")
 
 
 def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     """Return every stretch of time that adds recurring revenue.
-
-    Args:
-        source: Contract tables.
-        seen: The days and policies.
-        currency: Keep this currency only; empty keeps all.
 
     Returns:
         A row a stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
@@ -89,16 +87,10 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 
 def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
-    """Return usage charges as stretches of the ledger: a third of each, in its month and the two that follow.
-
-    Args:
-        source: Contract tables, with payments.
-        seen: The days and policies.
-        currency: Keep this currency only; empty keeps all.
-    """
+    """Return usage charges as stretches: a third of each, in its month and the two that follow."""
     rows = seen.seen(source["payments"].filter((_.kind == "usage") & (_.status == "paid")))
     rows = rows.filter(rows.attempted_at < seen.rule(rows, lambda lens: lens.cut))
-    rows = rows.filter(~rows.customer_id.isin(source["customers"].filter(_.is_test).customer_id))
+    rows = real(source, rows)
     if currency:
         rows = rows.filter(_.currency == currency)
     # Charges of nobody who is known are those of one customer, with the number 0.
@@ -242,14 +234,9 @@ def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
 
     A run is what touches of one subscription in one status, so that no split of it matters.
     """
-    rows = spans
     keys = [*(["lens"] if seen.several else []), "subscription_id", "status"]
-    order = ["start_second", rows.end_second, rows.amount, rows.plan]
-    earlier = ibis.window(group_by=keys, order_by=order, preceding=(None, 1))
-    so_far = ibis.window(group_by=keys, order_by=order, preceding=None, following=0)
-    rows = rows.mutate(reached=_.end_day.max().over(earlier))
-    rows = rows.mutate(first=(rows.start_day <= rows.reached).fill_null(False).ifelse(0, 1).cast("int64"))
-    rows = rows.mutate(run=_.first.sum().over(so_far).cast("int64"))
+    order = ["start_second", spans.end_second, spans.amount, spans.plan]
+    rows = runs(spans, keys, order, "start_day", "end_day")
     run = ibis.window(group_by=[*keys, "run"])
     rows = rows.mutate(
         run_start=_.start_day.min().over(run),

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import day_index, day_of
-from tenure.measures.spans import Tables
+from tenure.measures.calendar import day_index, day_of, end_of
+from tenure.measures.spans import Tables, real
 
 KINDS = ("one_off",)
 
@@ -25,10 +25,7 @@ def histories(
     """Return each customer's history of purchases in a currency.
 
     Args:
-        source: Contract tables, with `payments`.
-        as_of: The last day of the data.
         kinds: Kinds of payments that are purchases.
-        currency: Keep this currency only; empty keeps all, each with a history of its own.
 
     Returns:
         A row a customer and currency: customer_id, currency, frequency (purchases after the first),
@@ -65,14 +62,6 @@ def with_later(
 ) -> ir.Table:
     """Add how many purchases the customers of earlier histories made afterwards.
 
-    Args:
-        source: Contract tables, with `payments`.
-        earlier: The table that `histories` returned, as of `after`.
-        after: The last day of the earlier histories.
-        as_of: The last day of the data.
-        kinds: As for `histories`.
-        currency: As for `histories`.
-
     Returns:
         The histories with `later`, the number of purchases after that day.
     """
@@ -84,10 +73,6 @@ def with_later(
 
 def grouped_counts(customers: ir.Table, *, unit_days: int = 7) -> ir.Table:
     """Count customers by frequency, recency and T.
-
-    Args:
-        customers: The table that `histories` or `with_later` returned.
-        unit_days: Days in a step of time.
 
     Returns:
         A row a combination: frequency, recency and T (in steps), n, and `later` (the sum) where the
@@ -106,7 +91,6 @@ def spend_counts(customers: ir.Table, *, parts: int = 100) -> ir.Table:
     """Count customers who bought again by frequency and by their mean amount, in narrow classes.
 
     Args:
-        customers: The table that `histories` returned.
         parts: Classes for a factor of 2.7 in the mean amount: 100 makes them 1 % wide. Within a class the
             mean of the means is given, so what is lost is below a ten-thousandth of the likelihood.
 
@@ -134,11 +118,9 @@ def score(
     """Give each customer the chance to be still there, the purchases to expect and their amount.
 
     Args:
-        customers: The table that `histories` returned.
         scores: A row for each frequency, recency and T (in steps): probability_alive and
             expected_purchases.
         rates: A row a currency: currency and factor, what its minor unit is in the reporting currency's.
-        unit_days: Days in a step of time.
         spend: p, q and gamma of the gamma-gamma model in the reporting currency; None: no amounts.
 
     Returns:
@@ -158,9 +140,6 @@ def score(
 def by_customer(scored: ir.Table) -> ir.Table:
     """Add up the currencies of a customer.
 
-    Args:
-        scored: The table that `score` returned.
-
     Returns:
         A row a customer: customer_id, probability_alive (the largest), expected_purchases, purchase_value.
     """
@@ -172,16 +151,15 @@ def by_customer(scored: ir.Table) -> ir.Table:
 
 
 def _purchases(source: Tables, as_of: dt.date, kinds: Sequence[str], currency: str) -> ir.Table:
-    tests = source["customers"].filter(_.is_test).select("customer_id")
     paid = source["payments"].filter(
         (_.status == "paid")
         & _.kind.isin(list(kinds))
         & (_.amount_minor > 0)
-        & (_.attempted_at < dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()))
+        & (_.attempted_at < end_of(as_of))
     )
     if currency:
         paid = paid.filter(_.currency == currency)
-    return paid.anti_join(tests, "customer_id").select(
+    return real(source, paid).select(
         "customer_id", "currency", "amount_minor", day=day_index(paid.attempted_at)
     )
 

@@ -22,9 +22,9 @@ import ibis
 from ibis import _, ir
 
 from tenure.errors import NotApplicable
-from tenure.measures.calendar import day_index, day_of, month_index
-from tenure.measures.spans import Tables, monthly_amount
-from tenure.measures.subscriptions import group_column
+from tenure.measures.calendar import day_index, day_of, end_of, month_index
+from tenure.measures.spans import Tables, monthly_amount, real
+from tenure.measures.subscriptions import grouped
 
 METER = ("too_cheap", "cheap", "expensive", "too_expensive")
 
@@ -41,9 +41,6 @@ def price_questions(source: Tables) -> ir.Table:
     Returns:
         A row a kind of question: kind (meter, buy, choice or other), asked, answered, people (who answered
         any).
-
-    Raises:
-        NotApplicable: There is no table surveys.
     """
     s = _price_survey(source)
     s = s.mutate(
@@ -68,17 +65,9 @@ def price_questions(source: Tables) -> ir.Table:
 def price_answers(source: Tables, *, by: str | None = None) -> ir.Table:
     """Count the answers to the four questions of the price meter.
 
-    Args:
-        source: Contract tables.
-        by: A column of customers to keep apart; None: everybody as "all".
-
     Returns:
         A row a combination of answers: group, too_cheap, cheap, expensive, too_expensive and n, the people
         who gave these four. Who left one out does not count; of several surveys the last answered counts.
-
-    Raises:
-        NotApplicable: There is no table surveys.
-        InputError: `by` is not available.
     """
     s = _price_survey(source).filter(_.question.isin(METER) & _.score.notnull())
     waves = s.group_by("customer_id", "sent_at").agg(
@@ -88,10 +77,9 @@ def price_answers(source: Tables, *, by: str | None = None) -> ir.Table:
     waves = waves.filter(_.questions == len(METER))
     last = waves.group_by("customer_id").agg(sent_at=_.sent_at.max())
     people = waves.semi_join(last, ["customer_id", "sent_at"])
-    people = group_column(source, people, by) if by else people
-    group = people[by] if by else ibis.literal("all")
     return (
-        people.group_by(group=group, **{name: _[name] for name in METER})
+        grouped(source, people, by)
+        .group_by("group", *METER)
         .agg(n=_.count().cast("int64"))
         .order_by("group", *METER)
     )
@@ -102,9 +90,6 @@ def stated_demand(source: Tables) -> ir.Table:
 
     Returns:
         A row a question: question (such as "buy at 9.99"), n (answers) and would_buy (those above 0).
-
-    Raises:
-        NotApplicable: There is no table surveys.
     """
     s = _price_survey(source).filter(_.question.like("buy at %") & _.score.notnull())
     return (
@@ -119,9 +104,6 @@ def price_choices(source: Tables) -> ir.Table:
 
     Returns:
         A row a task in order: customer_id, question (which describes the offers) and answer.
-
-    Raises:
-        NotApplicable: There is no table surveys.
     """
     s = _price_survey(source).filter(_.question.like("choice %") & _.answer.notnull())
     return s.select("customer_id", "question", "answer").order_by("customer_id", "question", "answer")
@@ -142,20 +124,15 @@ def usage_counts(
     was active through all of it, at the price of that span. Months without use count, with 0 units.
 
     Args:
-        source: Contract tables.
-        as_of: The last day of the data.
-        event: The event that is use.
         unit: Hours of its duration, begun ones counted whole, or how often it happened.
         months: How many months of 28 days to look back.
-        currency: Keep this currency only; empty keeps all.
 
     Returns:
         A row a combination: plan, currency, month (0 is the last), units, monthly_minor (paid a month, in
         minor units) and n (customers).
     """
-    cut = day_of(as_of + dt.timedelta(days=1)).index
-    first = dt.datetime.combine(as_of + dt.timedelta(days=1 - 28 * months), dt.time())
-    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
+    cut, after = day_of(as_of).index + 1, end_of(as_of)
+    first = after - dt.timedelta(days=28 * months)
     e = source["events"]
     e = e.filter((e.occurred_at >= first) & (e.occurred_at < after) & (e.event == event))
     e = e.select(
@@ -165,10 +142,7 @@ def usage_counts(
     used = e.group_by("customer_id", "month").agg(amount=amount.cast("int64"))
     used = used.mutate(units=((_.amount + 3599) // 3600).cast("int64") if unit == "hours" else _.amount)
 
-    tests = source["customers"].filter(_.is_test).select("customer_id")
-    s = source["subscriptions"].filter((_.status == "active") & (_.started_at < after))
-    s = s.filter(_.currency == currency) if currency else s
-    s = s.anti_join(tests, "customer_id")
+    s = _paid(source, currency).filter((_.status == "active") & (_.started_at < after))
     s = s.select(
         "customer_id",
         "plan",
@@ -199,24 +173,17 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
     """Count who pays which price at the end of a day, and who began at it lately.
 
     Args:
-        source: Contract tables.
-        as_of: The day.
         recent_days: How many days back a new subscription is recent.
-        currency: Keep this currency only; empty keeps all.
 
     Returns:
         A row a plan, currency, billing (such as "1 month") and unit_amount_minor: subscriptions,
         monthly_minor (all of them together, after discounts), and recent, those of the customers whose
         first subscription began within `recent_days`.
     """
-    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    since = dt.datetime.combine(as_of + dt.timedelta(days=1 - recent_days), dt.time())
-    tests = source["customers"].filter(_.is_test).select("customer_id")
-    s = source["subscriptions"].filter((_.started_at < after) & (_.unit_amount_minor > 0))
-    s = s.filter(_.currency == currency) if currency else s
-    s = s.anti_join(tests, "customer_id")
+    since = end_of(as_of) - dt.timedelta(days=recent_days)
+    s = _paid(source, currency).filter(_.started_at < end_of(as_of))
     began = s.group_by("customer_id").agg(began=_.started_at.min())
-    on = s.filter((_.ended_at.isnull() | (_.ended_at >= after)).fill_null(True) & (_.status == "active"))
+    on = _on(s, end_of(as_of)).filter(_.status == "active")
     on = on.mutate(
         monthly=monthly_amount(on),
         billing=on.billing_interval_count.cast("string") + " " + on.billing_interval,
@@ -239,8 +206,7 @@ def price_rises(source: Tables, *, as_of: dt.date) -> ir.Table:
     Returns:
         A row a month in order: month (the index of `measures.calendar.month_index`) and raised.
     """
-    after = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    s = source["subscriptions"].filter((_.started_at < after) & (_.unit_amount_minor > 0))
+    s = source["subscriptions"].filter((_.started_at < end_of(as_of)) & (_.unit_amount_minor > 0))
     order = ibis.window(group_by="subscription_id", order_by="started_at")
     s = s.select(
         "subscription_id",
@@ -258,21 +224,16 @@ def rise_response(source: Tables, *, day: dt.date, days: int = 35, currency: str
     """Count what subscriptions by the month did in the days after a price rise, and in those before it.
 
     Args:
-        source: Contract tables.
         day: The first day of the rise; everybody by the month meets it within `days`.
-        days: How long to look.
-        currency: Keep this currency only; empty keeps all.
 
     Returns:
         A row a window: variant (before or after), n (subscriptions active when it began), left (no longer
         there when it ended) and cheaper (there, at a lower rate a month).
     """
-    tests = source["customers"].filter(_.is_test).select("customer_id")
-    s = source["subscriptions"].filter((_.unit_amount_minor > 0) & (_.status != "trialing"))
-    s = s.filter(_.currency == currency) if currency else s
-    s = s.anti_join(tests, "customer_id").mutate(rate=monthly_amount(s))
+    s = _paid(source, currency).filter(_.status != "trialing").mutate(rate=monthly_amount)
+    first_moment = dt.datetime.combine(day, dt.time())
     parts = []
-    for name, start in (("before", day - dt.timedelta(days=days)), ("after", day)):
+    for name, start in (("before", first_moment - dt.timedelta(days=days)), ("after", first_moment)):
         monthly = (_.billing_interval == "month") & (_.billing_interval_count == 1)
         first = _on(s, start).filter(monthly & (_.status == "active"))
         first = first.group_by("subscription_id").agg(first=_.rate.max())
@@ -288,9 +249,12 @@ def rise_response(source: Tables, *, day: dt.date, days: int = 35, currency: str
     return ibis.union(*parts).select("variant", "n", "left", "cheaper").order_by("variant")
 
 
-def _on(spans: ir.Table, day: dt.date) -> ir.Table:
-    """Spans that run at the first moment of a day."""
-    at = dt.datetime.combine(day, dt.time())
-    return spans.filter(
-        (spans.started_at < at) & (spans.ended_at.isnull() | (spans.ended_at >= at)).fill_null(True)
-    )
+def _paid(source: Tables, currency: str) -> ir.Table:
+    """Spans of real customers that have a price."""
+    spans = source["subscriptions"].filter(_.unit_amount_minor > 0)
+    return real(source, spans.filter(_.currency == currency) if currency else spans)
+
+
+def _on(spans: ir.Table, at: dt.datetime) -> ir.Table:
+    """Spans that run at a moment."""
+    return spans.filter((_.started_at < at) & (_.ended_at.isnull() | (_.ended_at >= at)).fill_null(True))

@@ -21,10 +21,10 @@ import ibis
 from ibis import _, ir
 
 from tenure.errors import InputError
-from tenure.measures.calendar import civil, day_index, day_of, month_index, month_start
+from tenure.measures.calendar import civil, day_index, day_of, days_in_month, month_index, month_start
 from tenure.measures.changes import PARTS, changes, movements
 from tenure.measures.ledger import OF_SPANS, TERMS, intervals, ledger, named, usage
-from tenure.measures.spans import Lenses, Tables, classified, lenses, people
+from tenure.measures.spans import Lenses, Tables, classified, converted, lenses, people, runs
 from tenure.policy import MetricPolicy
 
 KINDS = (
@@ -52,9 +52,6 @@ def mrr(
 ) -> ir.Table:
     """Return each customer's recurring revenue at month ends.
 
-    Args:
-        months: Month indices to keep; empty: all.
-
     Returns:
         A row a customer, month, currency and group in which there is a subscription: customer_id, month,
         currency, group, mrr_minor (what is paid, in minor units) and paused_minor (what would be paid but
@@ -79,9 +76,6 @@ def mrr_balances(
     """Add up recurring revenue at each month end, counted from the subscriptions that are on at it.
 
     This knows nothing of movements: it is what they are checked against.
-
-    Args:
-        months: Month indices to keep; empty: all.
 
     Returns:
         A row a month, currency and group: month, currency, group, customers (with a subscription, paused
@@ -113,9 +107,6 @@ def customers_by_month(
     policies: Mapping[str, MetricPolicy] | None = None,
 ) -> ir.Table:
     """Count customers at each month end, once each, whatever they hold.
-
-    Args:
-        months: Month indices to keep; empty: all.
 
     Returns:
         A row a month: month, customers (with a subscription, paused or not), paying (with revenue).
@@ -238,10 +229,6 @@ def largest_movements(
 ) -> ir.Table:
     """Return a month's largest movements of a single customer.
 
-    Args:
-        month: The month's index.
-        limit: How many.
-
     Returns:
         A row a movement, the largest first: customer_id, kind, reason, currency, amount_minor.
     """
@@ -304,35 +291,30 @@ def retention_moments(
     rates: Mapping[str, float] | None = None,
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
+    on: Sequence[dt.date] = (),
 ) -> ir.Table:
     """Reduce what customers pay now and paid some months ago to the moments of gross and net retention.
 
     Args:
         months: Months to look back from, as indices; empty: that of `as_of`.
-        back: How many months.
         by: The group is that of then.
-        rates: For each currency the value of one unit in the reporting currency, the same then and now
-            (constant currency); currencies without one are left out. None: amounts as they are.
 
     Returns:
         A row a month and group: month, group, n (customers who paid then), lost (of them, who pay nothing
         now), the sums paid_then, paid_now, kept (over customers, the lesser of then and now) and added (the
         rest of now), in minor units, and the sample moments var_then, var_added and cov_added (with then).
     """
-    months = months or [day_of(as_of).month]
-    asked = sorted({*months, *(month - back for month in months)})
-    rows = balances(source, lenses(as_of, policy), by=by, months=asked, currency=currency)
-    rate = (
-        ibis.literal(1.0)
-        if rates is None
-        else ibis.cases(
-            *((rows.currency == name, float(value)) for name, value in sorted(rates.items())), else_=0.0
-        )
-    )
-    rows = rows.mutate(value=rows.mrr_minor.cast("float64") * rate)
-    then = rows.group_by("customer", "month", "group").agg(paid_then=_.value.sum())
+    seen = lenses(as_of, policy, on)
+    ends = months or [lens.month for lens in seen.all]
+    asked = sorted({*ends, *(month - back for month in ends)})
+    rows = balances(source, seen, by=by, months=asked, currency=currency)
+    value = rows.mrr_minor.cast("float64") if rates is None else converted(rows, rows.mrr_minor, rates)
+    rows = rows.mutate(value=value, **seen.of(rows.customer))
+    lens = ["lens"] if seen.several else []
+    then = rows.group_by(*lens, "customer", "month", "group").agg(paid_then=_.value.sum())
     then = then.filter(_.paid_then > 0).mutate(month=(_.month + back).cast("int64"))
-    then = then.filter(_.month.isin(list(months)))
+    own = then.month == seen.rule(then, lambda lens: lens.month)
+    then = then.filter(then.month.isin(list(months)) if months else own)
     now = rows.group_by("customer", "month").agg(paid_now=_.value.sum())
     if by in OF_SPANS:
         # A customer in two groups then cannot be told apart now: what is paid now goes with the larger.
@@ -340,27 +322,21 @@ def retention_moments(
         whole = then.mutate(place=ibis.row_number().over(first))
         sums = then.group_by("customer", "month").agg(all_then=_.paid_then.sum())
         then = whole.filter(_.place == 0).join(sums, ["customer", "month"])
-        then = then.select("customer", "month", "group", paid_then="all_then")
+        then = then.select(*lens, "customer", "month", "group", paid_then="all_then")
     both = then.left_join(now, ["customer", "month"]).select(
-        "month", "group", "paid_then", paid_now=_.paid_now.fill_null(0.0)
+        *lens, "month", "group", "paid_then", paid_now=_.paid_now.fill_null(0.0)
     )
     both = both.mutate(kept=ibis.least(both.paid_then, both.paid_now))
     both = both.mutate(added=both.paid_now - both.kept)
-    return (
-        both.group_by("month", "group")
-        .agg(
-            n=_.count().cast("int64"),
-            lost=(_.paid_now == 0).sum().cast("int64"),
-            paid_then=_.paid_then.sum(),
-            paid_now=_.paid_now.sum(),
-            kept=_.kept.sum(),
-            added=_.added.sum(),
-            var_then=_.paid_then.var(how="sample"),
-            var_added=_.added.var(how="sample"),
-            cov_added=_.added.cov(_.paid_then, how="sample"),
-        )
-        .order_by("month", "group")
+    moments = both.group_by(*lens, "month", "group").agg(
+        n=_.count().cast("int64"),
+        lost=(_.paid_now == 0).sum().cast("int64"),
+        **{name: _[name].sum() for name in ("paid_then", "paid_now", "kept", "added")},
+        var_then=_.paid_then.var(how="sample"),
+        var_added=_.added.var(how="sample"),
+        cov_added=_.added.cov(_.paid_then, how="sample"),
     )
+    return seen.told(moments, "month", "group")
 
 
 def revenue_cohorts(
@@ -460,6 +436,7 @@ def renewals(
     as_of: dt.date,
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
+    on: Sequence[dt.date] = (),
 ) -> ir.Table:
     """Count the renewals that fell due for terms of more than a month, and those that did not come.
 
@@ -472,49 +449,41 @@ def renewals(
         A row a month and term in which any was due: month, billing (such as "1 year"), due, lost,
         voluntary, involuntary (of those lost).
     """
-    rows = ledger(source, lenses(as_of, policy), currency)
+    seen = lenses(as_of, policy, on)
+    lens = ["lens"] if seen.several else []
+    rows = ledger(source, seen, currency)
     rows = rows.filter((_.term > TERMS["month"]) & ~_.bridge)
     rows = rows.mutate(key=rows.subscription_id + "|" + rows.billing, months=(rows.term // 30).cast("int64"))
     order = ["start_day", rows.end_day, rows.plan]
-    earlier = ibis.window(group_by="key", order_by=order, preceding=(None, 1))
-    so_far = ibis.window(group_by="key", order_by=order, preceding=None, following=0)
-    rows = rows.mutate(reached=_.end_day.max().over(earlier))
-    rows = rows.mutate(first=(rows.start_day <= rows.reached).fill_null(False).ifelse(0, 1).cast("int64"))
-    rows = rows.mutate(island=_.first.sum().over(so_far).cast("int64"))
-    terms = rows.group_by("key", "billing", "months", "island").agg(
+    rows = runs(rows, [*lens, "key"], order, "start_day", "end_day")
+    terms = rows.group_by(*lens, "key", "billing", "months", "run").agg(
         start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max()
     )
-    cut = day_of(as_of + dt.timedelta(days=1)).index
     terms = terms.filter(_.end_day >= _.start_day)
+    terms = terms.mutate(cut=ibis.literal(0, "int64") + seen.rule(terms, lambda lens: lens.cut_day))
     start = civil(terms.start_day)
-    end = civil(ibis.least(terms.end_day + policy.gap_days, cut))
+    end = civil(ibis.least(terms.end_day + policy.gap_days, terms.cut))
     terms = terms.mutate(
         from_month=start.month, of_month=start.day_of_month, times=(end.month - start.month) // terms.months
     ).filter(_.times >= 1)
     terms = terms.mutate(time=ibis.range(1, terms.times + 1).unnest())
     terms = terms.mutate(month=(_.from_month + _.time * _.months).cast("int64"))
-    length = (month_start(terms.month + 1) - month_start(terms.month)).cast("int64")
+    length = days_in_month(terms.month)
     terms = terms.mutate(due_day=month_start(terms.month) + ibis.least(terms.of_month, length) - 1)
-    terms = terms.filter((_.due_day < cut) & (_.due_day <= _.end_day + policy.gap_days))
+    terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.end_day + policy.gap_days))
     stops = (terms.end_day <= terms.due_day + policy.gap_days) & (terms.last % 10 > 0)
     terms = terms.mutate(stops=stops, rank=(terms.last % 10).cast("int64"))
-    return (
-        terms.group_by("month", "billing")
-        .agg(
-            due=_.count().cast("int64"),
-            lost=_.stops.sum().cast("int64"),
-            voluntary=(_.stops & (_.rank == 2)).sum().cast("int64"),
-            involuntary=(_.stops & (_.rank == 3)).sum().cast("int64"),
-        )
-        .order_by("month", "billing")
+    counts = terms.group_by(*lens, "month", "billing").agg(
+        due=_.count().cast("int64"),
+        lost=_.stops.sum().cast("int64"),
+        voluntary=(_.stops & (_.rank == 2)).sum().cast("int64"),
+        involuntary=(_.stops & (_.rank == 3)).sum().cast("int64"),
     )
+    return seen.told(counts, "month", "billing")
 
 
 def month_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
     """Return the last known exchange rate of each currency in each month.
-
-    Args:
-        source: Contract tables with fx_rates.
 
     Returns:
         A row a currency and month: currency, month, rate (units of the reporting currency for one unit).
@@ -537,12 +506,7 @@ def balances(
     months: Sequence[int] = (),
     currency: str = "",
 ) -> ir.Table:
-    """Return `mrr` with the numbers of customers, as `tenure.measures.ledger.intervals` has them.
-
-    Args:
-        seen: The days and policies.
-        months: Month indices to keep; empty: all.
-    """
+    """Return `mrr` with the numbers of customers, as `tenure.measures.ledger.intervals` has them."""
     rows = intervals(source, seen, by=by, currency=currency)
     last = seen.rule(rows, lambda lens: lens.month)
     if months:

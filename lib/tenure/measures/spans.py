@@ -8,15 +8,15 @@ seen in a column `lens`.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import day_index, day_of
+from tenure.measures.calendar import day_index, day_of, end_of
 from tenure.policy import MetricPolicy
 
 Tables = Mapping[str, ir.Table]
@@ -35,7 +35,7 @@ class Lens:
     @property
     def cut(self) -> dt.datetime:
         """The first moment that is not known yet."""
-        return dt.datetime.combine(self.as_of + dt.timedelta(days=1), dt.time())
+        return end_of(self.as_of)
 
     @property
     def month(self) -> int:
@@ -94,6 +94,12 @@ class Lenses:
         """The column `lens` again, from the numbers that `apart` made."""
         return {"lens": (customer // _APART).cast("int64")} if self.several else {}
 
+    def plain(self, rows: ir.Table) -> ir.Table:
+        """Rows with the customers' own numbers again, and the column `lens`."""
+        if not self.several:
+            return rows
+        return rows.mutate(**self.of(rows.customer), customer=(rows.customer % _APART).cast("int64"))
+
     def told(self, table: ir.Table, *order: str) -> ir.Table:
         """A result in order, with the columns `on` and `policy` where several were asked for."""
         place = table.lens if self.several else ibis.literal(0, "int64")
@@ -127,27 +133,22 @@ def lenses(
 
 
 def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
-    """Have the engine compute a table once for all measures of a `Source`; other mappings compute it anew.
-
-    Args:
-        source: Contract tables.
-        key: What it is: a name, and all that it depends on.
-        make: Makes the expression.
-    """
+    """Have the engine compute a table once for all measures of a `Source`; other mappings compute it anew."""
     settled = getattr(source, "settle", None)
     return settled(key, make) if settled else make()
 
 
 def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
-    """Give an expression a name in the engine, so that what is built on it is short; nothing is computed yet.
-
-    Args:
-        source: Contract tables.
-        key: What it is: a name, and all that it depends on.
-        make: Makes the expression.
-    """
+    """Give an expression a name in the engine, so that what is built on it is short; nothing runs yet."""
     staged = getattr(source, "stage", None)
     return staged(key, make) if staged else make()
+
+
+def instead(source: Tables, tables: Tables) -> Tables:
+    """Return contract tables of which some are others; what is settled of them is settled apart."""
+    if not hasattr(source, "settle"):
+        return {**source, **tables}
+    return replace(source, tables={**source, **tables}, settled={})  # type: ignore[type-var]
 
 
 def people(source: Tables) -> ir.Table:
@@ -168,6 +169,38 @@ def _people(source: Tables) -> ir.Table:
     )
     place = ibis.row_number().over(ibis.window(order_by="customer_id"))
     return ids.mutate(customer=(place + 1).cast("int64"))
+
+
+def real(source: Tables, rows: ir.Table) -> ir.Table:
+    """Leave out the rows of test accounts."""
+    return rows.anti_join(source["customers"].filter(_.is_test).select("customer_id"), "customer_id")
+
+
+def stacked(parts: Sequence[ir.Table]) -> ir.Table:
+    """Return the rows of all parts, one below the other."""
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def converted(rows: ir.Table, amount: ir.NumericValue, rates: Mapping[str, float]) -> ir.FloatingValue:
+    """Return amounts in the reporting currency; 0 for currencies without a rate."""
+    known = ((rows.currency == name, float(rate)) for name, rate in sorted(rates.items()))
+    return amount.cast("float64") * ibis.cases(*known, else_=0.0)
+
+
+def runs(
+    rows: ir.Table, keys: Sequence[str], order: Sequence[Any], begins: str, ends: str, gap: int = 0
+) -> ir.Table:
+    """Number the runs of rows that touch, overlap or leave a gap of at most `gap`, from 1 in `order`.
+
+    Adds the columns first (1 where a run begins) and run. `begins` and `ends` name the columns of the rows'
+    beginning and end; `order` must leave no tie, or results would depend on how an engine lays rows out.
+    """
+    earlier = ibis.window(group_by=keys, order_by=order, preceding=(None, 1))
+    so_far = ibis.window(group_by=keys, order_by=order, preceding=None, following=0)
+    rows = rows.mutate(reached=_[ends].max().over(earlier))
+    joins = (rows[begins] <= rows.reached + gap).fill_null(False)
+    rows = rows.mutate(first=joins.ifelse(0, 1).cast("int64"))
+    return rows.mutate(run=_.first.sum().over(so_far).cast("int64")).drop("reached")
 
 
 def monthly_amount(subscriptions: ir.Table, policy: MetricPolicy = MetricPolicy()) -> ir.IntegerValue:
@@ -202,13 +235,6 @@ def classified(
     also: Mapping[str, ir.Value] | None = None,
 ) -> ir.Table:
     """Return spans with day, rate and the reason, if any, for which they are no time as a paying customer.
-
-    Args:
-        source: Contract tables.
-        spans: The spans, with the column `lens` where there are several.
-        seen: The days and policies.
-        currency: Keep this currency only; empty keeps all.
-        also: Further columns.
 
     Returns:
         A row a span: lens (where there are several), subscription_id, customer_id, plan, currency, status,

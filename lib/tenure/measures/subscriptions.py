@@ -1,7 +1,7 @@
 """How long customers stay and what they pay, reduced from spans of subscriptions.
 
-Each function takes contract tables (a `Source`, or any mapping of names to Ibis tables) and returns one
-Ibis expression. A day ``as_of`` means: the data is complete through the end of that day.
+What many measures take is said in `tenure.measures`; `by` and covariates may be any column that
+`group_column` knows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from tenure.measures.calendar import (
     Period,
     begun_periods,
     completed_periods,
-    day,
     day_index,
     day_of,
     days_in_month,
     month_start,
+    numbered,
+    numbers_of,
 )
-from tenure.measures.spans import Tables, classified, lenses, limit_days, settle
+from tenure.measures.spans import Tables, classified, lenses, limit_days, runs, settle, stacked
 from tenure.policy import MetricPolicy
 
 CAUSES = ("voluntary", "involuntary", "unknown")
@@ -37,6 +38,7 @@ _TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day",
 
 _STILL_ON = 99_999_999  # later than any day
 _RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
+_HELD = ("past_due", "paused")
 
 
 def exclusions(
@@ -46,11 +48,6 @@ def exclusions(
     currency: str = "",
 ) -> ir.Table:
     """Count the spans that no measure of paying customers uses, with the reason.
-
-    Args:
-        source: Contract tables.
-        as_of: The last day of the data.
-        currency: Keep this currency only; empty keeps all.
 
     Returns:
         A row a reason and currency: reason, currency, spans, customers, and monthly_minor, what the
@@ -83,12 +80,6 @@ def spells(
     outlasted ``policy.pause_days``; time past due counts for ``policy.grace_days`` if it is then paid,
     and otherwise the stay ended involuntarily when it began. A span that ends after `as_of` is still on.
 
-    Args:
-        source: Contract tables.
-        as_of: The last day of the data.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
-
     Returns:
         A row a stay: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
         and null while still on), cause (voluntary, involuntary or unknown; null while still on), and
@@ -99,22 +90,21 @@ def spells(
 
 
 def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
-    alone, rows = _alone_and_several(source, as_of, currency, policy)
+    rows = _lived(source, as_of, currency, policy)
+    # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
+    several = rows.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1)
+    alone = rows.anti_join(several, "customer_id").mutate(run=ibis.literal(1, "int64"))
     carry = ("plan", "currency", "billing")
-    columns = ["customer_id", "island", "start", "end", "end_day", "rank", *carry]
-    stays = ibis.union(
-        alone.mutate(island=ibis.literal(1, "int64")).select(columns),
-        _islands(rows, "customer_id", policy.gap_days, carry).select(columns),
-    )
+    columns = ["customer_id", *carry, "run", "start", "end", "end_day", "rank"]
+    joined = _islands(rows.semi_join(several, "customer_id"), ["customer_id"], policy.gap_days, carry)
+    stays = ibis.union(alone.select(columns), joined.select(columns))
     on = stays.end_day == _STILL_ON
     return stays.select(
         "customer_id",
-        "plan",
-        "currency",
-        "billing",
+        *carry,
         "start",
         end=on.ifelse(ibis.null("date"), stays.end),
-        spell=stays.island,
+        spell=stays.run,
         cause=ibis.cases(
             (on, ibis.null("string")),
             *((stays.rank == rank, cause) for cause, rank in _RANK.items()),
@@ -143,15 +133,7 @@ def duration_counts(
     from that day on (left truncation), since those who had left by then are not in the data.
 
     Args:
-        source: Contract tables.
         covariates: Columns to count by; see `group_column` for the names.
-        as_of: The last day of the data.
-        period: The unit of duration.
-        start_from: Keep stays that began on this day or later.
-        start_to: Keep stays that began before this day.
-        currency: Keep this currency only; empty keeps all.
-        observed_from: The first day on which leavers were recorded; None: always.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a combination: the covariates (null becomes "unknown"), entry and exit (periods completed
@@ -162,7 +144,9 @@ def duration_counts(
         InputError: A covariate is not available.
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
-    followed = _followed(source, covariates, *scope)
+    followed = _followed(source, None, *scope)
+    for name in covariates:
+        followed = group_column(source, followed.drop("group") if name == "group" else followed, name)
     return followed.group_by(*covariates, "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
 
 
@@ -182,42 +166,16 @@ def life_table(
 ) -> ir.Table:
     """Count, for each period of life, who was at risk of leaving and who left.
 
-    Args:
-        source: Contract tables.
-        by: Compare groups of this column (see `group_column`); None: everybody as "all".
-        as_of: The last day of the data.
-        period: The unit of duration.
-        start_from: Keep stays that began on this day or later.
-        start_to: Keep stays that began before this day.
-        currency: Keep this currency only; empty keeps all.
-        observed_from: The first day on which leavers were recorded; None: always.
-        min_group: Groups with fewer customers are folded into *other*.
-        max_groups: So are the smallest groups beyond this many.
-        policy: Gap, pause and grace.
-
     Returns:
         A row a group and period in which anything happened: group, period, at_risk, events,
         voluntary, involuntary, unknown, censored (last seen after completing the period, still on) and
         entered (watched only from when they had completed the period). ``at_risk`` of period k is the
         number with exit >= k less the number with entry >= k.
-
-    Raises:
-        InputError: `by` is not available.
     """
-    counts = duration_counts(
-        source,
-        [by] if by else [],
-        as_of=as_of,
-        period=period,
-        start_from=start_from,
-        start_to=start_to,
-        currency=currency,
-        observed_from=observed_from,
-        policy=policy,
-    )
-    counts = counts.rename(group=by) if by else counts.mutate(group=ibis.literal("all"))
-    if by:
-        counts = _fold(counts, min_group, max_groups)
+    scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
+    rows = _followed(source, by, *scope)
+    counts = rows.group_by("group", "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
+    counts = _fold(counts, min_group, max_groups) if by else counts
     zero = ibis.literal(0, "int64")
     exits = counts.group_by("group", period=_.exit).agg(
         **{cause: _.n.sum(where=_.cause == cause).fill_null(0).cast("int64") for cause in CAUSES},
@@ -264,31 +222,14 @@ def churned_value(
     price; of who paused for too long it is the price before the pause, and of who did not pay any more the
     last price that was paid.
 
-    Args:
-        source: Contract tables.
-        by: As for `life_table`, and so are the others.
-        as_of: The last day of the data.
-        period: The unit of duration.
-        start_from: Keep spells that began on this day or later.
-        start_to: Keep spells that began before this day.
-        currency: Keep this currency only; empty keeps all.
-        observed_from: The first day on which churn was recorded; None: always.
-        min_group: Groups with fewer customers are folded into *other*.
-        max_groups: So are the smallest groups beyond this many.
-        policy: Gap, pause and grace.
-
     Returns:
         A row a group, period of life, cause (voluntary, involuntary or unknown) and currency: group, period,
         cause, currency, customers (churned; each in one currency, the first by name, so that they add up to
         the events of `life_table`), monthly_minor (what they paid a month, in minor units) and squares (the
         sum of the squares of what each paid).
-
-    Raises:
-        InputError: `by` is not available.
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
-    followed = _followed(source, [by] if by else [], *scope)
-    followed = followed.rename(group=by) if by else followed.mutate(group=ibis.literal("all"))
+    followed = _followed(source, by, *scope)
     if by:
         followed = _fold(followed.mutate(n=ibis.literal(1, "int64")), min_group, max_groups)
     gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
@@ -332,16 +273,9 @@ def retention_triangle(
     by `as_of`. An unripe cell is absent, never 0.
 
     Args:
-        source: Contract tables.
-        as_of: The last day of the data.
         cohort: First stays are grouped by the month, quarter or year in which they began.
-        period: The unit of age.
-        start_from: Keep stays that began on this day or later.
-        start_to: Keep stays that began before this day.
-        currency: Keep this currency only; empty keeps all.
         observed_from: The first day on which churn was recorded: who had started before is left out, since
             those of them who had churned by then are not in the data. None: always.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a ripe cell: cohort (the index of its first month, counted from January of year 0),
@@ -351,7 +285,8 @@ def retention_triangle(
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = _started_within(stays, max(filter(None, (start_from, observed_from)), default=None), start_to)
     months = {"month": 1, "quarter": 3, "year": 12}[cohort]
-    stays, start, end = _start_and_end(stays)
+    stays = numbered(stays, "start", "end")
+    start, end = numbers_of(stays, "start"), numbers_of(stays, "end")
     lasted = ibis.greatest(begun_periods(start, end, period), 1)
     counts = (
         stays.mutate(
@@ -391,14 +326,6 @@ def active_value(
 ) -> ir.Table:
     """Count paying customers at the end of a day and what they pay a month.
 
-    Args:
-        source: Contract tables.
-        by: Group by this column (see `group_column`); None: everybody as "all".
-        as_of: The day.
-        currency: Keep this currency only; empty keeps all.
-        policy: Grace for subscriptions past due.
-        on: Several days instead of `as_of`, each as it was known then, with the day in the column on.
-
     Returns:
         A row a group and currency: group, currency, customers, and monthly_minor, their recurring
         revenue a month in minor units. Paused subscriptions pay nothing.
@@ -410,10 +337,8 @@ def active_value(
     days = seen.rule(spans, lambda lens: lens.cut_day) - spans.start_day
     in_grace = (spans.status == "past_due") & (days <= limit_days(policy.grace_days))
     spans = spans.filter((spans.status == "active") | in_grace)
-    spans = group_column(source, spans, by) if by else spans
-    group = spans[by] if by else ibis.literal("all")
-    lens = {"lens": spans.lens} if seen.several else {}
-    sums = spans.group_by(group=group, currency=_.currency, **lens).agg(
+    spans = grouped(source, spans, by)
+    sums = spans.group_by(*(["lens"] if seen.several else []), "group", "currency").agg(
         customers=_.customer_id.nunique().cast("int64"), monthly_minor=_.monthly_minor.sum().cast("int64")
     )
     return seen.told(sums, "group", "currency")
@@ -428,13 +353,6 @@ def new_customers(
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count customers whose first stay began within some days.
-
-    Args:
-        source: Contract tables.
-        since: The first day.
-        as_of: The last day.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
 
     Returns:
         One row: customers.
@@ -453,7 +371,6 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
     """List the columns that have a few levels, so that customers can be compared by them.
 
     Args:
-        source: Contract tables.
         most_levels: Columns with more levels than this are left out.
 
     Returns:
@@ -465,8 +382,7 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
     places += [
         source["customers"].aggregate(levels=_[n].nunique()).mutate(name=ibis.literal(n)) for n in names
     ]
-    numbered = [place.mutate(place=ibis.literal(i, "int64")) for i, place in enumerate(places)]
-    table = ibis.union(*numbered) if len(numbered) > 1 else numbered[0]
+    table = stacked([place.mutate(place=ibis.literal(i, "int64")) for i, place in enumerate(places)])
     return table.filter(_.levels.between(2, most_levels)).order_by("place").select("name", "levels")
 
 
@@ -478,9 +394,7 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
     table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
 
     Args:
-        source: Contract tables.
         table: A table with customer_id and, for the names above, plan, currency, billing and start.
-        name: The column.
 
     Raises:
         InputError: There is no such column, and the sentence lists what there is; or its name is taken.
@@ -509,6 +423,13 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
     return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
 
 
+def grouped(source: Tables, table: ir.Table, by: str | None) -> ir.Table:
+    """Add the column to compare by (see `group_column`) as `group`; "all" where there is none."""
+    if by is None:
+        return table.mutate(group=ibis.literal("all"))
+    return group_column(source, table, by).mutate(group=_[by])
+
+
 def groupings(source: Tables) -> list[str]:
     """Return the names of the columns that groups can be compared by."""
     taken = {"customer_id", "is_test", *_OF_THE_STAY, *_TAKEN}
@@ -521,34 +442,25 @@ def groupings(source: Tables) -> list[str]:
     return [*_OF_THE_STAY, *segment, *attributes]
 
 
-def _alone_and_several(
-    source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy
-) -> tuple[ir.Table, ir.Table]:
-    """The settled spans of customers with one span, and of those with several."""
-    # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
-    raw = source["subscriptions"]
-    several = raw.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1).select("customer_id")
-    alone, rows = (
-        _spans(classified(source, spans, lenses(as_of), currency=currency).filter(_.excluded.isnull()))
-        for spans in (raw.anti_join(several, "customer_id"), raw.semi_join(several, "customer_id"))
-    )
-    alone = _with_status_rules(alone, as_of, policy)
-    rows = ibis.union(
-        rows.filter(_.status == "active"), *(_joined_up(rows, s) for s in ("past_due", "paused"))
-    )
-    rows = _with_status_rules(rows, as_of, policy)
-    return alone, rows
-
-
 def _lived(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
     """The spans that spells are made of, as the policy's rules of pauses and unpaid time end them."""
-    alone, rows = _alone_and_several(source, as_of, currency, policy)
-    return ibis.union(alone, rows.select(alone.columns))
+
+    def make() -> ir.Table:
+        rows = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
+        rows = _spans(rows.filter(_.excluded.isnull()))
+        held = rows.status.isin(_HELD)
+        # Touching spans of a subscription that is past due or paused are one, so that no split matters.
+        carry = ("customer_id", "plan", "currency", "billing", "monthly_minor")
+        joined = _islands(rows.filter(held), ["subscription_id", "status"], 0, carry)
+        rows = ibis.union(rows.filter(~held), joined.select(rows.columns))
+        return _with_status_rules(rows, as_of, policy)
+
+    return settle(source, ("lived", as_of, currency, policy), make)
 
 
 def _followed(
     source: Tables,
-    covariates: Sequence[str],
+    by: str | None,
     as_of: dt.date,
     period: Period,
     start_from: dt.date | None,
@@ -557,7 +469,7 @@ def _followed(
     observed_from: dt.date | None,
     policy: MetricPolicy,
 ) -> ir.Table:
-    """Each customer's first spell in whole periods, with the columns to compare by."""
+    """Each customer's first spell in whole periods, with its group."""
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = _started_within(stays, start_from, start_to)
     watched = _with_periods(stays, as_of, period, observed_from).rename(end_day="end_index")
@@ -566,9 +478,7 @@ def _followed(
         "customer_id", "plan", "currency", "billing", "start", "entry", "exit", "event", "cause", "end_day"
     )
     watched = watched.filter(_.exit > _.entry)  # the others were never at risk in a whole period
-    for name in covariates:
-        watched = group_column(source, watched, name)
-    return watched
+    return grouped(source, watched, by)
 
 
 def _spans(spans: ir.Table) -> ir.Table:
@@ -593,28 +503,15 @@ def _spans(spans: ir.Table) -> ir.Table:
     )
 
 
-def _joined_up(spans: ir.Table, status: str) -> ir.Table:
-    """Join the touching spans of one subscription in one status, so that no split of them matters."""
-    carry = ("customer_id", "plan", "currency", "billing", "status", "monthly_minor")
-    rows = spans.filter(_.status == status)
-    return _islands(rows, "subscription_id", 0, carry).select(rows.columns)
+def _islands(rows: ir.Table, keys: Sequence[str], gap_days: int, carry: Sequence[str]) -> ir.Table:
+    """Join the rows that touch, overlap or leave a gap of at most `gap_days`.
 
-
-def _islands(rows: ir.Table, key: str, gap_days: int, carry: Sequence[str]) -> ir.Table:
-    """Join the rows of a key that touch, overlap or leave a gap of at most `gap_days`.
-
-    Returns one row an island, numbered from 1 in order of time, with its first and last day, the rank
-    of the row that ended last, and the columns `carry` of its first row.
+    Returns one row a run, numbered from 1 in order of time, with its first and last day, the rank of the
+    row that ended last, and the columns `carry` of its first row.
     """
-    # Whole days tie; the order must still be one and the same, or results depend on how rows lie.
     order = [rows.start_day, ibis.desc("monthly_minor"), rows.subscription_id, rows.end_day, rows.plan]
-    earlier = ibis.window(group_by=key, order_by=order, preceding=(None, 1))
-    so_far = ibis.window(group_by=key, order_by=order, preceding=None, following=0)
-    rows = rows.mutate(reached=_.end_day.max().over(earlier))
-    joins = (rows.start_day <= rows.reached + gap_days).fill_null(False)
-    rows = rows.mutate(first=joins.ifelse(0, 1).cast("int64"))
-    rows = rows.mutate(island=_.first.sum().over(so_far).cast("int64"))
-    islands = rows.group_by(key, "island").agg(
+    found = runs(rows, keys, order, "start_day", "end_day", gap_days)
+    found = found.group_by(*keys, "run").agg(
         start=_.start.min(),
         start_day=_.start_day.min(),
         end=_.end.max(),
@@ -622,7 +519,7 @@ def _islands(rows: ir.Table, key: str, gap_days: int, carry: Sequence[str]) -> i
         last=(_.end_day * 10 + _.rank).max(),  # of the rows that end last, the one of highest rank
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
-    return islands.mutate(rank=(_.last % 10).cast("int64"))
+    return found.mutate(rank=(_.last % 10).cast("int64"))
 
 
 def _with_status_rules(rows: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
@@ -682,32 +579,27 @@ def _fold(counts: ir.Table, min_group: int, max_groups: int) -> ir.Table:
 def _with_periods(stays: ir.Table, as_of: dt.date, period: Period, observed_from: dt.date | None) -> ir.Table:
     """Stays with entry, exit, event and cause in whole periods."""
     cut = day_of(as_of + dt.timedelta(days=1))
-    table, start, end = _start_and_end(stays)
+    table = numbered(stays, "start", "end")
+    start, end = numbers_of(table, "start"), numbers_of(table, "end")
     table = table.mutate(
         ripe=completed_periods(start, cut, period),
         lasted=ibis.greatest(begun_periods(start, end, period), 1),
         entry=_entry(start, observed_from, period),
     )
-    table = table.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
-    return table.mutate(
+    return outcome(table)
+
+
+def outcome(stays: ir.Table) -> ir.Table:
+    """Say how the observation of stays ended that lasted `lasted` periods, of which `ripe` are over.
+
+    Adds exit (the period left in, or last completed), event (1 left, 0 still on) and cause, null if still on.
+    """
+    stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
+    return stays.mutate(
         exit=_.left.ifelse(_.lasted, _.ripe),
         event=_.left.ifelse(1, 0).cast("int64"),
         cause=_.left.ifelse(_.cause, ibis.null("string")),
     )
-
-
-def _start_and_end(stays: ir.Table) -> tuple[ir.Table, Day, Day]:
-    """Stays with the numbers of their first and last day as columns, so that they are computed once."""
-    columns: dict[str, ir.Value] = {}
-    for name in ("start", "end"):
-        numbers = day(stays[name])
-        columns |= {f"{name}_{field}": getattr(numbers, field) for field in _DAY_FIELDS}
-    table = stays.mutate(**columns)
-    start, end = (Day(*(table[f"{name}_{field}"] for field in _DAY_FIELDS)) for name in ("start", "end"))
-    return table, start, end
-
-
-_DAY_FIELDS = ("index", "month", "day_of_month")
 
 
 def _entry(start: Day, observed_from: dt.date | None, period: Period) -> ir.IntegerValue:

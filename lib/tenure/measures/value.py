@@ -20,14 +20,16 @@ from tenure.measures.calendar import (
     Day,
     begun_periods,
     completed_periods,
-    day,
     day_index,
     day_of,
     days_in_month,
+    end_of,
     month_index,
     month_start,
+    numbered,
+    numbers_of,
 )
-from tenure.measures.spans import Tables, monthly_amount
+from tenure.measures.spans import Tables, monthly_amount, stacked
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -36,6 +38,7 @@ RETURNED = "came back"
 SUBSCRIPTION_KINDS = ("recurring", "usage")
 
 _NEVER = 99_999_999
+_NUMBERS = [f"{edge}_{part}" for edge in ("start", "end") for part in ("index", "month", "day_of_month")]
 
 
 def stays(
@@ -48,14 +51,6 @@ def stays(
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return all stays, with what the other measures of this module need to know of them.
-
-    Args:
-        source: Contract tables.
-        by: The column that groups are made of (see `subscriptions.group_column`); None: everybody is "all".
-        dims: Further columns to carry along.
-        as_of: The last day of the data.
-        currency: Keep this currency only; empty keeps all.
-        policy: Gap, pause and grace.
 
     Returns:
         A row a stay: customer_id, spell (1 for the first), group, interval (the billing interval, such as
@@ -80,22 +75,14 @@ def stays(
     days = ibis.cases(
         (found.billing.endswith("week"), count * 7), (found.billing.endswith("day"), count), else_=0
     ).cast("int64")
-    numbers: dict[str, ir.Value] = {}
-    for name in ("start", "end"):
-        edge = day(found[name])
-        numbers |= {
-            f"{name}_index": edge.index,
-            f"{name}_month": edge.month,
-            f"{name}_day_of_month": edge.day_of_month,
-        }
-    found = found.mutate(group_=group, months_=months, days_=days, **numbers)
+    found = numbered(found.mutate(group_=group, months_=months, days_=days), "start", "end")
     return found.select(
         "customer_id",
         "spell",
         "cause",
         "currency",
         *(name for name in dims if name != "currency"),
-        *numbers,
+        *_NUMBERS,
         "months_",
         "days_",
         group=(_.spell > 1).ifelse(RETURNED, _.group_),
@@ -122,9 +109,6 @@ def stay_counts(
     renewals due by `as_of` are used, for leavers and stayers alike.
 
     Args:
-        stays: The table that `stays` returned.
-        dims: Further columns of it to count by.
-        as_of: The last day of the data, as in `stays`.
         observed_from: Watch customers who were there before this day from the first interval that began on
             it or later (left truncation).
         on_at: Only stays that were on at the end of this day, from their last renewal before, and stays that
@@ -145,12 +129,6 @@ def split_counts(
 ) -> ir.Table:
     """Count stays as `stay_counts` does, by each of some columns in turn.
 
-    Args:
-        stays: The table that `stays` returned.
-        names: Columns of it.
-        as_of: The last day of the data, as in `stays`.
-        observed_from: As for `stay_counts`.
-
     Returns:
         The rows of all of them: name (of the column), level (its value), and those of `stay_counts` but
         cohort and ripe.
@@ -164,7 +142,7 @@ def split_counts(
         )
         for name in names or ["group"]
     ]
-    return ibis.union(*split) if len(split) > 1 else split[0].filter(bool(names))
+    return stacked(split).filter(bool(names))
 
 
 def base(
@@ -173,10 +151,6 @@ def base(
     """Return each customer who is on at the end of a day, with what the value to come depends on.
 
     Args:
-        source: Contract tables.
-        stays: The table that `stays` returned.
-        dims: Further columns of it to carry along.
-        as_of: The day, as in `stays`.
         yearly_rate: Discount rate a year.
 
     Returns:
@@ -187,9 +161,11 @@ def base(
     """
     first = stays.filter(_.spell == 1).select("customer_id", cohort=_.start_month)
     stays = stays.filter(_.cause.isnull())
-    start, today = _day(stays, "start"), day_of(as_of)
+    start, today = numbers_of(stays, "start"), day_of(as_of)
     stays = stays.mutate(tenure=_completed(stays, start, today))
-    stays = stays.mutate(wait_days=_renewal_day(stays, _day(stays, "start"), stays.tenure + 1) - today.index)
+    stays = stays.mutate(
+        wait_days=_renewal_day(stays, numbers_of(stays, "start"), stays.tenure + 1) - today.index
+    )
     stays = stays.inner_join(first, "customer_id")
     joined = stays.left_join(_running(source, as_of), ["customer_id", "currency"])
     monthly = joined.monthly_minor.fill_null(0)
@@ -215,10 +191,6 @@ def base(
 def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
     """Count the customers of `base` by group, characteristics and tenure.
 
-    Args:
-        customers: The table that `base` returned.
-        dims: The further columns that it has.
-
     Returns:
         A row a combination: group, interval, `dims`, tenure and currency, with customers, billed_minor and
         waited_minor.
@@ -233,12 +205,6 @@ def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
 
 def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
     """Add up what customers paid for their subscription within some days, by how long they had been there.
-
-    Args:
-        source: Contract tables, with `payments`.
-        stays: The table that `stays` returned.
-        since: The first day of the payments.
-        as_of: The last day, as in `stays`.
 
     Returns:
         A row a combination: group, interval, currency, tenure (renewals passed when it was paid),
@@ -257,7 +223,7 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
         ],
     )
     at = Day(paid.paid_index, paid.paid_month, paid.paid_day_of_month)
-    start, end = _day(paid, "start"), _day(paid, "end")
+    start, end = numbers_of(paid, "start"), numbers_of(paid, "end")
     last = paid.cause.isnull().ifelse(_NEVER, ibis.greatest(_begun(paid, start, end), 1) - 1)
     paid = paid.mutate(tenure=ibis.least(_completed(paid, start, at), last).cast("int64"))
     keys = ["group", "interval", "currency", "tenure"]
@@ -279,24 +245,13 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
 
 
 def still_on(stays: ir.Table, *, at: dt.date) -> ir.Table:
-    """Keep the stays that were on at the end of a day, to count or to add up what came after it.
-
-    Args:
-        stays: The table that `stays` returned, as of a later day.
-        at: The day.
-    """
+    """Keep the stays that were on at the end of a day, to count or to add up what came after it."""
     then = day_of(at).index
     return stays.filter((_.start_index <= then) & (_.cause.isnull() | (_.end_index > then)).fill_null(True))
 
 
 def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.date) -> ir.Table:
     """Add up what the customers who were on at the end of a day have paid for that stay since.
-
-    Args:
-        source: Contract tables, with `payments`.
-        stays: The table that `stays` returned.
-        on_at: The day.
-        as_of: The last day, as in `stays`.
 
     Returns:
         A row a combination: group, interval, currency, cohort (index of the month in which the stay began),
@@ -321,16 +276,11 @@ def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.dat
 def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
     """Count stays by which of their billing intervals began within some days.
 
-    Args:
-        stays: The table that `stays` returned.
-        since: The first day.
-        as_of: The last day, as in `stays`.
-
     Returns:
         A row a combination: group, interval, currency, first and last (renewals passed at the first and the
         last interval that began within the days) and n.
     """
-    start, end, first = _day(stays, "start"), _day(stays, "end"), day_of(since)
+    start, end, first = numbers_of(stays, "start"), numbers_of(stays, "end"), day_of(since)
     lasted = ibis.greatest(_begun(stays, start, end), 1)
     until = _completed(stays, start, day_of(as_of))
     stays = stays.mutate(
@@ -344,11 +294,6 @@ def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Ta
 def intake(stays: ir.Table, dims: Sequence[str] = (), *, since: dt.date) -> ir.Table:
     """Count customers whose first stay began on some day or later.
 
-    Args:
-        stays: The table that `stays` returned.
-        dims: Further columns of it to count by.
-        since: The first day.
-
     Returns:
         A row a combination: group, interval, `dims` and customers.
     """
@@ -356,43 +301,8 @@ def intake(stays: ir.Table, dims: Sequence[str] = (), *, since: dt.date) -> ir.T
     return first.group_by("group", "interval", *dims).agg(customers=_.count().cast("int64"))
 
 
-def acquisition(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
-    """Add up what was spent on each channel and count the paying customers it won, within some days.
-
-    Args:
-        source: Contract tables, with `spend`.
-        stays: The table that `stays` returned, with the column channel.
-        since: The first day.
-        as_of: The last day, as in `stays`.
-
-    Returns:
-        A row a channel and currency of spend, and a row a channel with null as currency for its customers:
-        channel, currency, spent_minor, customers (whose first stay began within the days).
-    """
-    spend = source["spend"]
-    spent = (
-        spend.filter((spend.date >= ibis.literal(since)) & (spend.date <= ibis.literal(as_of)))
-        .group_by("channel", "currency")
-        .agg(spent_minor=_.amount_minor.sum().cast("int64"))
-        .mutate(customers=ibis.literal(0, "int64"))
-    )
-    first = stays.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
-    won = (
-        first.group_by("channel")
-        .agg(customers=_.count().cast("int64"))
-        .mutate(currency=ibis.null("string"), spent_minor=ibis.literal(0, "int64"))
-    )
-    return ibis.union(spent, won.select(spent.columns)).order_by("channel", "currency")
-
-
 def paid_by_cohort(source: Tables, stays: ir.Table, *, as_of: dt.date, months: int = 3) -> ir.Table:
     """Add up all that customers have paid for their subscriptions, by when they first came.
-
-    Args:
-        source: Contract tables, with `payments`.
-        stays: The table that `stays` returned.
-        as_of: The last day, as in `stays`.
-        months: Months in a cohort.
 
     Returns:
         A row a cohort and currency: cohort (index of its first month), currency, customers, charges,
@@ -426,11 +336,9 @@ def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = ()) -> ir
     """Give each customer of `base` their expected value to come, by joining a small table.
 
     Args:
-        customers: The table that `base` returned.
         scores: A row for each group, interval, `dims`, tenure and currency: multiplier, with low and high
             (value in the reporting currency's minor units, for each discounted minor unit billed), and
             stays_a_year (the chance to be there a year from now).
-        dims: The further columns that both have.
 
     Returns:
         The customers that have a score: the columns of `base`, with value, low, high (minor units, not
@@ -450,10 +358,6 @@ def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = ()) -> ir
 def value_by_cohort(scored: ir.Table, *, months: int = 3) -> ir.Table:
     """Add up the scored customers' value to come, by when their stay began.
 
-    Args:
-        scored: The table that `score` returned.
-        months: Months in a cohort.
-
     Returns:
         A row a cohort: cohort (index of its first month), customers (still on), value, low and high.
     """
@@ -470,10 +374,6 @@ def value_by_cohort(scored: ir.Table, *, months: int = 3) -> ir.Table:
 
 def movement(before: ir.Table, after: ir.Table) -> ir.Table:
     """Say how the value of the customer base moved between two days: new, lost, revalued.
-
-    Args:
-        before: The base of the earlier day, scored.
-        after: The base of the later day, scored alike.
 
     Returns:
         One row: before, new, lost, revalued and after (value, in minor units; ``before + new + lost +
@@ -498,42 +398,11 @@ def movement(before: ir.Table, after: ir.Table) -> ir.Table:
     )
 
 
-def with_purchases(scored: ir.Table, buyers: ir.Table) -> ir.Table:
-    """Put the scores of subscribers and of buyers side by side, a row a customer.
-
-    Args:
-        scored: A row a subscriber: customer_id and further columns.
-        buyers: A row a buyer: customer_id and further columns.
-
-    Returns:
-        A row a customer who is in either; the columns of the other are null.
-    """
-    other = buyers.rename(buyer_id="customer_id")
-    both = scored.outer_join(other, scored.customer_id == other.buyer_id)
-    return both.select(
-        customer_id=both.customer_id.fill_null(both.buyer_id),
-        **{name: both[name] for name in scored.columns if name != "customer_id"},
-        **{name: both[name] for name in buyers.columns if name != "customer_id"},
-    )
-
-
-def latest_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
-    """Return each currency's exchange rate on the last day up to `as_of`: currency, rate.
-
-    Args:
-        source: Contract tables, with `fx_rates`.
-        as_of: The day.
-    """
-    rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
-    last = rates.group_by("currency").agg(date=_.date.max())
-    return rates.semi_join(last, ["currency", "date"]).select("currency", "rate").order_by("currency")
-
-
 def _observed(
     stays: ir.Table, as_of: dt.date, observed_from: dt.date | None, on_at: dt.date | None
 ) -> ir.Table:
     """Stays with the renewals from and to which they were observed, and how that ended."""
-    start, end = _day(stays, "start"), _day(stays, "end")
+    start, end = numbers_of(stays, "start"), numbers_of(stays, "end")
     entry: ir.IntegerValue = ibis.literal(0, "int64")
     if observed_from:
         first = day_of(observed_from)
@@ -541,7 +410,7 @@ def _observed(
     if on_at:
         then = day_of(on_at)
         stays = stays.filter((_.cause.isnull() | (_.end_index > then.index)).fill_null(True))
-        start, end = _day(stays, "start"), _day(stays, "end")
+        start, end = numbers_of(stays, "start"), numbers_of(stays, "end")
         passed = (start.index < then.index).ifelse(_completed(stays, start, then), 0)
         entry = ibis.greatest(passed, entry).cast("int64") if observed_from else passed.cast("int64")
     stays = stays.mutate(
@@ -549,18 +418,8 @@ def _observed(
         ripe=_completed(stays, start, day_of(as_of)),
         lasted=ibis.greatest(_begun(stays, start, end), 1),
     )
-    stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
-    stays = stays.mutate(
-        exit=_.left.ifelse(_.lasted, _.ripe),
-        event=_.left.ifelse(1, 0).cast("int64"),
-        cause=_.left.ifelse(_.cause, ibis.null("string")),
-        cohort=_.start_month,
-    )
+    stays = subscriptions.outcome(stays).mutate(cohort=_.start_month)
     return stays.filter(_.exit > _.entry)
-
-
-def _day(table: ir.Table, name: str) -> Day:
-    return Day(table[f"{name}_index"], table[f"{name}_month"], table[f"{name}_day_of_month"])
 
 
 def _completed(table: ir.Table, start: Day, end: Day) -> ir.IntegerValue:
@@ -589,18 +448,17 @@ def _renewal_day(table: ir.Table, start: Day, renewal: ir.IntegerValue) -> ir.In
 
 def _running(source: Tables, as_of: dt.date) -> ir.Table:
     """What each customer's running subscriptions cost a month, by currency."""
-    cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    spans = source["subscriptions"]
+    cut, spans = end_of(as_of), source["subscriptions"]
     on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
     spans = spans.filter(on & (spans.status != "trialing"))
-    spans = spans.mutate(monthly=monthly_amount(spans))
-    return spans.group_by("customer_id", "currency").agg(monthly_minor=_.monthly.sum().cast("int64"))
+    spans = spans.mutate(monthly_minor=monthly_amount(spans))
+    return spans.group_by("customer_id", "currency").agg(monthly_minor=_.monthly_minor.sum().cast("int64"))
 
 
 def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table:
     """Attempts to charge for a subscription within some days, with the numbers of their day."""
     payments = source["payments"].filter(_.kind.isin(SUBSCRIPTION_KINDS))
-    payments = payments.filter(_.attempted_at < dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()))
+    payments = payments.filter(_.attempted_at < end_of(as_of))
     if since:
         payments = payments.filter(_.attempted_at >= dt.datetime.combine(since, dt.time()))
     return payments.select(
