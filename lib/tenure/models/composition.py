@@ -159,7 +159,7 @@ class Concentration:
 
     Attributes:
         curve: customers and value, both cumulated shares from the smallest customer on.
-        gini: The Gini coefficient: 0 all alike, towards 1 all with one.
+        gini: The Gini coefficient: 0 where all pay alike, close to 1 where one pays all.
         top: The share of the amount that the top tenth of customers pay.
     """
 
@@ -206,12 +206,8 @@ def concentration(counts: pd.DataFrame, *, draws: int = 300) -> Concentration:
 def _lorenz(values: Array, n: Array) -> tuple[Array, Array, float, float]:
     """Cumulated shares of customers and of the amount, the Gini coefficient and the top tenth's share."""
     people, amount = (np.concatenate([[0.0], np.cumsum(part) / part.sum()]) for part in (n, values * n))
-    return (
-        people,
-        amount,
-        1 - 2 * float(np.trapezoid(amount, people)),
-        1 - float(np.interp(0.9, people, amount)),
-    )
+    gini, top = 1 - 2 * np.trapezoid(amount, people), 1 - np.interp(0.9, people, amount)
+    return people, amount, float(gini), float(top)
 
 
 def value_share(totals: pd.DataFrame, names: Sequence[str]) -> Estimate:
@@ -287,9 +283,6 @@ def departure_table(departures: pd.DataFrame, months: int) -> pd.DataFrame:
     Args:
         departures: Columns segment, month (missing: still there) and n.
         months: Whole months that were observed.
-
-    Returns:
-        A life table as `tenure.stats.survival` takes it, a row per segment and month.
 
     Example:
         >>> counts = pd.DataFrame({"segment": "a", "month": [1, 3, None], "n": [5, 5, 90]})
@@ -450,11 +443,6 @@ def _mean(value: float, variance: float, n: int) -> Estimate:
 def churn_of(life: pd.DataFrame, segment: str | None, months: int, *, level: float = 0.95) -> Estimate:
     """Return the monthly churn of a segment, or of all: 1 - S^(1/m), with S the share still there at the end.
 
-    Args:
-        life: As from `departure_table`.
-        segment: The segment; None: all together.
-        months: The m months.
-
     Example:
         >>> life = pd.DataFrame({"group": "a", "period": [1, 2], "at_risk": [100, 90], "events": [10, 9]})
         >>> round(churn_of(life, "a", 2).value, 4)
@@ -570,10 +558,7 @@ def moved_worth(moved: Migration, values: SegmentValues) -> Estimate:
     the old one are: the sum over segments of (came - went) times a customer's worth. Moves into and out of
     segments of unknown worth are left out. It assumes that the move is lasting.
 
-    Args:
-        moved: Who moved.
-        values: The worth of each segment; their intervals are joined as of independent estimates (Zou and
-            Donner 2008).
+    The intervals of each segment's worth are joined as of independent estimates (Zou and Donner 2008).
 
     Returns:
         The change; n is the customers who moved; its case: "raised", "lowered" or "nobody".

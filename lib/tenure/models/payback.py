@@ -63,11 +63,11 @@ class UnitEconomics:
 
         Words: channel, horizon; cases: "reached", "not reached", and "not available" where there are not two.
         """
-        rows = pd.DataFrame() if self.why else self.table.frame.dropna(subset="cac")
-        if len(rows):
-            rows = rows[~rows["channel"].isin([ALL, PAID])].sort_values("payback", kind="stable")
+        rows = pd.DataFrame({"channel": []}) if self.why else self.table.frame.dropna(subset="cac")
+        rows = rows[~rows["channel"].isin([ALL, PAID])]
         if len(rows) < 2:
             return replace(NOTHING, unit="months", case="not available")
+        rows = rows.sort_values("payback", kind="stable")
         channel, payback = rows["channel"].iloc[-1], float(rows["payback"].iloc[-1])
         case = "reached" if np.isfinite(payback) else "not reached"
         words = {"channel": channel, "horizon": Estimate(self.horizon, unit="months")}
@@ -92,16 +92,7 @@ def unit_economics(
     Payback is the first month in which the margin so far covers the cost; it is not discounted, while the
     margin within the horizon (LTV) is. Intervals come from 999 resamples of cohorts (a bootstrap by
     clusters), their spend with them. The month before and a year ago rest on the same cohorts, so the same
-    resamples give the interval of each difference.
-
-    Args:
-        cohorts: By channel.
-        spend: Spend.
-        economics: The company's.
-        currency: The reporting currency.
-        factors: Its minor units for one of each currency.
-        until: The last whole month.
-        horizon: Months of life to look at.
+    resamples give the interval of each difference. Months of life are looked at up to `horizon`.
 
     Example:
         >>> cohorts = pd.DataFrame({"cohort": [1, 2, 3, 4], "group": "ads", "currency": "EUR",
@@ -219,15 +210,8 @@ def cost_per_customer(
 ) -> Metrics:
     """Estimate what a customer cost in a month, over all channels, beside what one cost before.
 
-    Args:
-        spend: Spend.
-        acquired: As from `tenure.measures.acquisition.customers_won`.
-        month: The month.
-        currency: The reporting currency.
-        factors: Its minor units for one of each currency.
-
     Returns:
-        acquisition.cac; nothing where nothing was spent.
+        acquisition.cac, from spend and `customers_won`; nothing where nothing was spent.
 
     Example:
         >>> spend = pd.DataFrame(dict(month=[24321], channel="ads", currency="EUR", amount_minor=[1000]))
@@ -252,11 +236,7 @@ def revenue_matrix(
 ) -> Table:
     """Lay out what cohorts still pay per month, as a share of what they paid at the end of their first month.
 
-    Args:
-        cohorts: Not split by channel.
-        until: The last whole month.
-        factors: Minor units of the reporting currency for one of each currency, the same in all months.
-        since: Cohorts of months that had begun by this day are left out: not all of them were observed.
+    Cohorts of months that had begun by the day `since` are left out: not all of them were observed.
 
     Returns:
         As from `tenure.models.cohorts.matrix`: the newest 24 cohorts up to the age of twelve months.

@@ -77,9 +77,6 @@ def policy_bridge(
         currency: The reporting currency.
         month: The month.
 
-    Returns:
-        The bridge: what its rules add makes up the whole difference.
-
     Raises:
         IdentityError: Under one of the policies the movements do not add up.
     """

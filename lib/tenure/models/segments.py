@@ -435,7 +435,7 @@ def has_history(first: pd.DataFrame, before: dt.date, days: int) -> bool:
     subscription.
 
     Args:
-        first: As from `tenure.measures.features.first_event`: event and subscription.
+        first: As from `tenure.measures.features.first_event`.
         before: The earlier day.
         days: How many days of use are looked at.
     """
@@ -445,11 +445,7 @@ def has_history(first: pd.DataFrame, before: dt.date, days: int) -> bool:
 
 
 def check_frozen(frozen: Mapping[str, Any], **given: Any) -> None:
-    """Check that frozen cut points were made with the parameters of this run.
-
-    Args:
-        frozen: What an earlier run froze; empty where nothing is used again.
-        **given: The parameters of this run: days, currency.
+    """Check that an earlier run froze its cut points with the parameters of this run: days, currency.
 
     Raises:
         InputError: One of them has changed.

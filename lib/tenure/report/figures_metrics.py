@@ -96,11 +96,9 @@ def _annotate(axes: Axes, known: list[tuple[float, Any, str]], span: float) -> N
         down = (down + 1) % 3 if at - last < span / 26 else 0
         last = at
         axes.axvline(at, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=0.6)
-        axes.annotate(
-            str(place + 1), (at, 1), (0, -2 - 13 * down), xycoords=axes.get_xaxis_transform(),
-            textcoords="offset points", ha="center", va="top", size=8.5, color=INK,
-            bbox={"boxstyle": "circle,pad=0.18", "fc": "white", "ec": MUTED, "lw": 0.8},
-        )  # fmt: skip
+        circle = {"boxstyle": "circle,pad=0.18", "fc": "white", "ec": MUTED, "lw": 0.8}
+        look = {"va": "top", "size": 8.5, "color": INK, "bbox": circle}
+        style.note(axes, str(place + 1), (at, 1), (0, -2 - 13 * down), "xaxis", **look)
         words = f"{place + 1}  {style.shorten(label, 40)} ({fmt.date(day.date(), 'month')})"
         axes.annotate(
             words, (0.5 * (place % 2), 0), (0, -30 - 13.5 * (place // 2)), xycoords="axes fraction",

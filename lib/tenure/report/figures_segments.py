@@ -30,25 +30,23 @@ _FIXED = {"no use": MUTED}
 
 def shares(overview: Table) -> Picture:
     """Draw each segment's share of customers and of revenue: segment, share and value_share of a table."""
-    rows = overview.frame.to_dict("records")
+    names, share, revenue = (overview.frame[name] for name in ("segment", "share", "value_share"))
+    hues = [style.PALETTE[2 if more else 4] for more in revenue >= share]
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.9 + 0.33 * len(rows), width=width)
-        for place, row in enumerate(rows):
-            a, b = float(row["share"]), float(row["value_share"])
-            color = style.PALETTE[2 if b >= a else 4]
-            axes.plot([a, b], [place, place], color=color, lw=3, alpha=0.55)
-            axes.plot(a, place, "o", ms=8, mfc="white", mec=MUTED, mew=1.6)
-            axes.plot(b, place, "o", ms=8, color=color)
-        style.label_rows(axes, overview.frame["segment"])
+        figure, axes = style.new_figure(0.9 + 0.33 * len(names), width=width)
+        axes.hlines(range(len(names)), share, revenue, colors=hues, lw=3, alpha=0.55)
+        axes.scatter(share, range(len(names)), s=64, c="white", edgecolors=MUTED, lw=1.6, zorder=3)
+        axes.scatter(revenue, range(len(names)), s=64, c=hues, zorder=3)
+        style.label_rows(axes, names)
         axes.set_xlim(left=0)
         style.unit_axis(axes.xaxis, "percent")
         return figure
 
-    top = max(rows, key=lambda row: row["value_share"])
-    title = say("The segment “{name}” brings the most revenue", name=top["segment"])
-    said = (f"{r['segment']} {fmt.percent(r['share'])} and {fmt.percent(r['value_share'])}" for r in rows)
-    alt = f"Share of customers and of revenue by segment: {fmt.join(said)}"
+    title = say("The segment “{name}” brings the most revenue", name=names.iloc[int(revenue.argmax())])
+    both = zip(names, share, revenue, strict=True)
+    said = fmt.join(f"{name} {fmt.percent(a)} and {fmt.percent(b)}" for name, a, b in both)
+    alt = f"Share of customers and of revenue by segment: {said}"
     return Picture(draw, title, alt, overview, "Hollow: share of customers, filled: share of revenue")
 
 
