@@ -320,7 +320,7 @@ def test_a_protected_characteristic_is_described_and_not_used_to_target(two_runs
     """Gender goes with the kind of use wholly: it is said so, and no card names it."""
     first, _second, _given = two_runs
     assert "gender: " in said(first)
-    assert "no ground to treat anybody differently" in said(first)
+    assert "no reason to treat anybody differently" in said(first)
     page = cards_of(first)
     assert len(page) == 2
     assert not any("gender" in text for text in page.values())

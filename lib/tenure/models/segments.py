@@ -523,7 +523,7 @@ def _fitted(family: str, k: int, z: Array, features: tuple[dict[str, Any], ...],
 def _score_functions(model: Any, family: str) -> tuple[dict[str, Any], ...]:
     """The score of each group: of k-means its distance, of a mixture its log density, both as polynomials."""
     if family == "k-means":
-        parts = [(-0.5 * float(center @ center), center, None) for center in model.cluster_centers_]
+        parts = [(-0.5 * center @ center, center, np.empty(0)) for center in model.cluster_centers_]
     else:
         parts = [
             (
@@ -538,7 +538,7 @@ def _score_functions(model: Any, family: str) -> tuple[dict[str, Any], ...]:
             "name": str(place),
             "constant": float(constant),
             "linear": linear.tolist(),
-            "quadratic": [] if quadratic is None else quadratic.tolist(),
+            "quadratic": quadratic.tolist(),
         }
         for place, (constant, linear, quadratic) in enumerate(parts)
     )
