@@ -225,7 +225,7 @@ def adoption(use: pd.DataFrame) -> Table:
 
 
 def adoption_moved(adopted: Table) -> Estimate:
-    """Count the features that clearly more or fewer use than a year ago.
+    """Count the features whose share of users is clearly larger or smaller than a year ago.
 
     Words: more and fewer (their names); cases: "more", "fewer", "both", "none".
     """

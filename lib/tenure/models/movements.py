@@ -82,8 +82,12 @@ class Ledger:
 
     @cached_property
     def flow(self) -> pd.DataFrame:
-        """A row per month of a ledger that is not split by group, as `roll_forward` returns it."""
-        return roll_forward(self.lines, self.balances, "month")
+        """A row per month of a ledger that is not split by group.
+
+        Indexed by month: opening, each of KINDS, closing, customers_before, new_customers, churned (positive)
+        and customers.
+        """
+        return _roll_forward(self.lines, self.balances, "month")
 
     def at(self, month: int) -> dict[str, float]:
         """Return a month of `flow`; zeros where there is none."""
@@ -105,7 +109,7 @@ def check_identity(
     reactivated - churned``, with transfers between groups.
 
     Args:
-        movements: Movements.
+        movements: The movements.
         balances: Columns month, currency, group, mrr_minor, customers, counted without the movements.
         customers: Columns month and customers: each counted once, over all currencies and groups.
         example: Called only where something does not add up: returns the customers that it does not add up
@@ -225,23 +229,6 @@ def ledger(
     return Ledger(lines, balances, currency)
 
 
-def roll_forward(lines: pd.DataFrame, balances: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Lay a ledger's lines and balances out by "month", or by "group" of one month.
-
-    Returns:
-        Indexed by month or group: opening, each of KINDS, closing, customers_before, new_customers, churned
-        (positive) and customers.
-    """
-
-    def by_kind(column: str) -> pd.DataFrame:
-        wide = lines.pivot_table(index=by, columns="kind", values=column, aggfunc="sum", fill_value=0)
-        return wide.reindex(index=flow.index, columns=list(KINDS), fill_value=0).astype("int64")
-
-    flow = balances.set_index(by)[["opening", "closing", "customers_before", "customers"]]
-    people = by_kind("customers")
-    return flow.join(by_kind("amount_minor")).assign(new_customers=people["new"], churned=-people["churn"])
-
-
 def as_known(movements: pd.DataFrame, rates: pd.DataFrame | None, currency: str) -> dict[int, Ledger]:
     """Return for each month the ledger as it was known at its end; movements are asked `on` the last days."""
     parts = {month_of(day): part for day, part in movements.groupby("on")}
@@ -249,7 +236,7 @@ def as_known(movements: pd.DataFrame, rates: pd.DataFrame | None, currency: str)
 
 
 def effective_customers(balances: pd.DataFrame, factors: Mapping[str, float]) -> dict[int, float]:
-    """Return for each month how many customers of equal revenue would tell as much (Kish 1965).
+    """Return for each month how many customers of equal revenue would carry as much information (Kish 1965).
 
     Args:
         balances: As from `tenure.measures.revenue.mrr_balances`, not split by group.
@@ -337,7 +324,7 @@ def group_table(book: Ledger, month: int) -> Table:
         (Wilson 1927), and customers (at the start).
     """
     lines, balances = (part[part["month"] == month] for part in (book.lines, book.balances))
-    flow = roll_forward(lines, balances, "group")
+    flow = _roll_forward(lines, balances, "group")
     n = flow["customers_before"]
     left = (flow["churned"].clip(upper=n) / n).where(n > 0)
     low, high = wilson(left, n, 0.95)
@@ -506,6 +493,18 @@ def _expansion(book: Ledger, month: int) -> pd.Series:
     opening = book.flow["opening"].get(month - 11, 0)
     sums = own.groupby("reason")["amount_minor"].sum()
     return sums / opening if opening else sums.iloc[:0].astype(float)
+
+
+def _roll_forward(lines: pd.DataFrame, balances: pd.DataFrame, by: str) -> pd.DataFrame:
+    """A row per month, or per group of one month, as `Ledger.flow` has them."""
+
+    def by_kind(column: str) -> pd.DataFrame:
+        wide = lines.pivot_table(index=by, columns="kind", values=column, aggfunc="sum", fill_value=0)
+        return wide.reindex(index=flow.index, columns=list(KINDS), fill_value=0).astype("int64")
+
+    flow = balances.set_index(by)[["opening", "closing", "customers_before", "customers"]]
+    people = by_kind("customers")
+    return flow.join(by_kind("amount_minor")).assign(new_customers=people["new"], churned=-people["churn"])
 
 
 def _spread(frame: pd.DataFrame, values: list[str], months: Sequence[int]) -> pd.DataFrame:
