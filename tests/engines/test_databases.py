@@ -8,6 +8,7 @@ import sys
 import traceback
 
 import ibis
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,7 +16,7 @@ import tenure
 from engines import servers
 from engines.companies import AS_OF
 from tenure.errors import InputError
-from tenure.measures import subscriptions
+from tenure.measures import revenue, subscriptions
 from tenure.measures.calendar import day_index
 from tenure.sources import results
 from tenure.sources.checks import check
@@ -145,6 +146,21 @@ def test_who_may_only_read_reads(admin, postgres, monkeypatch):
     for place in ("spells", "company.spells"):
         with pytest.raises(InputError, match="permission denied"):
             results.write(stays, place)
+
+
+def test_an_engine_without_temporary_tables_runs_unsettled_and_says_so_once(admin, source, postgres):
+    admin.execute("CREATE ROLE replica LOGIN IN ROLE pg_read_all_data")
+    admin.execute("GRANT TEMPORARY ON DATABASE postgres TO replica")
+    admin.execute("ALTER ROLE replica SET default_transaction_read_only = on")
+    replica = tenure.open_source(postgres.replace("tester@", "replica@"))
+    told = [p for p in check(replica, AS_OF).problems if p.rule == "unsettled"]
+    assert ["temporary tables" in p.sentence for p in told] == [True]
+    assert not [p for p in check(source, AS_OF).problems if p.rule == "unsettled"]
+    for measure in (subscriptions.life_table, revenue.mrr_balances):
+        ours, theirs = (tenure.collect(measure(one, as_of=AS_OF)) for one in (source, replica))
+        pd.testing.assert_frame_equal(theirs, ours)
+    assert not replica.settled
+    replica.connection.disconnect()
 
 
 def test_addresses_that_lead_nowhere(start, monkeypatch):

@@ -159,6 +159,10 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
         Problem("warning", "left_aside", note.partition(":")[0], "", 0, 0, (), note, ignore)
         for note in source.notes
     ]
+    if not source.settles:
+        says = "This user may make no temporary tables, so what several questions share is computed for each."
+        fix = "let the user create temporary tables, or wait longer"
+        problems.append(Problem("warning", "unsettled", "", "", 0, 0, (), says, fix))
     rows: dict[str, int] = {}
     for name, table in source.items():
         contract = BY_NAME[name]

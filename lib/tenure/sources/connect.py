@@ -27,7 +27,7 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer
 from tenure.sources.counting import count, doing, timed
-from tenure.sources.engine import guarded, keep, named
+from tenure.sources.engine import guarded, keep, may_settle, named
 from tenure.sources.mapping import Mapping as MappingFile
 from tenure.sources.mapping import load_mapping, map_tables
 from tenure.sources.places import open_catalog
@@ -57,6 +57,7 @@ class Source(Mapping[str, ir.Table]):
         mark: A digest of the names, sizes and times of the files, of the mapping and of the zone: it changes
             when the data does; None for a database, or where there are no files.
         time_zone: The zone in which the company counts days.
+        settles: Whether the engine lets us make temporary tables.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
     """
 
@@ -70,6 +71,7 @@ class Source(Mapping[str, ir.Table]):
     snapshot_day: dt.date | None = None
     mark: str | None = None
     time_zone: str = "UTC"
+    settles: bool = True
     settled: dict[Hashable, ir.Table] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ir.Table:
@@ -103,13 +105,15 @@ class Source(Mapping[str, ir.Table]):
     def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Have the engine compute a table once, for all measures of this source that are made from it.
 
-        It is a temporary table, gone with the source. Where this user may write nothing, not even that, it
-        is computed each time it is used.
+        It is a temporary table, gone with the source. Where the engine refuses one, as a replica does, it is
+        computed each time it is used, and `tenure.sources.checks.check` says so.
 
         Args:
             key: What it is, such as a name with a day and a policy.
             make: Makes the expression, where it is not there yet.
         """
+        if not self.settles:
+            return make()
         if key not in self.settled:
             with doing("building"):
                 table = make()
@@ -125,6 +129,8 @@ class Source(Mapping[str, ir.Table]):
             key: What it is, such as a name with a day and a policy.
             make: Makes the expression, where it is not there yet.
         """
+        if not self.settles:
+            return make()
         if key not in self.settled:
             self.settled[key] = guarded(lambda: named(self.connection, make()))
         return self.settled[key]
@@ -235,6 +241,7 @@ def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "")
         found[name] = (Raw(published_table(catalog.connection, report, name)), Reading())
     _note_strays(catalog, found, used, notes)
 
+    settles = guarded(partial(may_settle, catalog.connection))
     tables: dict[str, ir.Table] = {}
     attributes: tuple[str, ...] = ()
     for contract in TABLES:
@@ -252,7 +259,7 @@ def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "")
             notes.append(f"{contract.name}: the table has no rows and counts as absent.")
             continue
         reading = replace(reading, reporting_zone=zone)
-        build = partial(_build, raw, reading, contract, catalog.connection, notes)
+        build = partial(_build, raw, reading, contract, catalog.connection, notes, settles)
         tables[contract.name] = guarded(build, contract.name)
         if contract.attributes:
             absent = set(contract.column_names) - set(raw.table.columns)
@@ -267,6 +274,7 @@ def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "")
         dated=plan is None or plan.snapshot is None,
         observed_from=plan.observed_from if plan else None,
         notes=tuple(notes),
+        settles=settles,
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
         mark=_mark(address, plan, zone),
         time_zone=zone,
@@ -313,7 +321,9 @@ def _is_empty(table: ir.Table) -> bool:
     return table.limit(1).count().to_pyarrow().as_py() == 0
 
 
-def _build(raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list[str]) -> ir.Table:
+def _build(
+    raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list[str], settles: bool
+) -> ir.Table:
     table = raw.table
     if raw.text and contract.attributes:
         others = [name for name in table.columns if name not in contract.column_names]
@@ -322,7 +332,7 @@ def _build(raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list
     typed = conform(table, contract, reading, notes)
     if raw.text:
         return keep(engine, typed)
-    return named(engine, typed)
+    return named(engine, typed) if settles else typed
 
 
 def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], notes: list[str]) -> None:

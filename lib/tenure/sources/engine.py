@@ -205,14 +205,21 @@ def named(engine: Any, table: ir.Table) -> ir.Table:
     A query that uses an expression twice would have DuckDB and PostgreSQL write its rows down in between; a
     view's are read again, with only the columns needed: a tenth of the memory.
     """
-    if engine.name not in ("duckdb", "postgres"):
-        return table
+    return written(engine, "VIEW", table) if engine.name in ("duckdb", "postgres") else table
+
+
+def may_settle(engine: Any) -> bool:
+    """Whether temporary tables may be made: a replica refuses them, and may refuse them to who only reads."""
+    if engine.name != "postgres":
+        return True
     try:
-        return written(engine, "VIEW", table)
+        _say(engine, "CREATE TEMPORARY TABLE tenure_trial ()")
+        _say(engine, "DROP TABLE tenure_trial")
     except Exception as error:
         if not may_not_write(error):
             raise
-        return table
+        return False
+    return True
 
 
 def written(engine: Any, kind: str, table: ir.Table) -> ir.Table:
