@@ -182,7 +182,7 @@ def test_a_second_run_declines_or_waits(project: Project) -> None:
         declined = project.command("run")
         _, err = declined.communicate(timeout=30)
         assert declined.returncode == 1
-        assert "Another run is going on" in err
+        assert "Another run is in progress" in err
         assert str(os.getpid()) in err
         waiting = project.command("run", "--wait")
         time.sleep(1)

@@ -32,16 +32,16 @@ class _Terminated(KeyboardInterrupt):
 @click.option("--debug", is_flag=True, help="Show tracebacks of unexpected errors.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:
-    """Tell who subscribes, how long they stay and what they are worth."""
+    """Report who subscribes, how long they stay and what they are worth."""
     context.obj = debug
 
 
 @cli.command()
 @click.argument("reports", nargs=-1, metavar="[REPORT]...")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter a value.")
-@click.option("--force", is_flag=True, help="Run though nothing has changed.")
+@click.option("--force", is_flag=True, help="Run although nothing has changed.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks to run at once (default: 2).")
-@click.option("--wait", is_flag=True, help="Wait while another run is going on.")
+@click.option("--wait", is_flag=True, help="Wait while another run is in progress.")
 @click.option("--to", "folder", metavar="FOLDER", help="Publish to this folder (default: reports).")
 def run(
     reports: tuple[str, ...],
@@ -53,7 +53,7 @@ def run(
 ) -> None:
     """Run the reports that are not up to date, and publish.
 
-    Exit status: 0 all is well, 1 something failed, 3 a watched number is out of bounds.
+    Exit status: 0 all is well, 1 a report failed, 3 a watched number is out of bounds.
     """
     from tenure.runs.collection import run_collection
     from tenure.runs.runbook import read_runbook
@@ -71,7 +71,7 @@ def run(
 @cli.command(name="list")
 @click.option("--to", "folder", metavar="FOLDER", help="Where runs are published (default: reports).")
 def list_(folder: str | None) -> None:
-    """List the reports: question, parameters, tables needed, and how the last run went."""
+    """List the reports: question, parameters, required tables, and how the last run went."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -100,7 +100,7 @@ def list_(folder: str | None) -> None:
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
 @click.option("--seed", type=int, default=8, show_default=True)
-@click.option("--force", is_flag=True, help="Write it though it is there already.")
+@click.option("--force", is_flag=True, help="Write it again.")
 def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> None:
     """Write the demo company: a simulated streaming service, with its truth beside it."""
     from tenure.paths import resolve
@@ -112,9 +112,9 @@ def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> No
 
 @cli.command()
 @click.argument("name")
-@click.option("--question", required=True, metavar="TEXT", help="The question that it answers.")
+@click.option("--question", required=True, metavar="TEXT", help="The question it answers.")
 def new(name: str, question: str) -> None:
-    """Make a workbook NAME: notebook, measure, model, tests, engine case and runbook entry."""
+    """Create a workbook NAME: notebook, measure, model, tests, engine case and runbook entry."""
     from tenure.paths import project_root
     from tenure.runs.new import new_workbook
 
@@ -129,7 +129,7 @@ def new(name: str, question: str) -> None:
 @cli.command()
 @click.argument("data")
 @click.option("--mapping", default="", metavar="FILE", help="How its columns become the contract's.")
-@click.option("--as-of", default="", metavar="DAY", help="The day that dates must not lie after.")
+@click.option("--as-of", default="", metavar="DAY", help="The last day of the data.")
 @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
 def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
     """Check DATA against the contract; exit status 1 where it has errors."""
@@ -154,7 +154,7 @@ def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; what a reader can mend is said in one sentence, without a traceback."""
+    """Run the command; what a user can fix is said in one sentence, without a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(str(error), err=True)
         sys.exit(1)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # nobody reads on; nor must Python complain
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # nobody reads any more, and Python must not complain
         sys.exit(1)
     except Exception as error:
         if "--debug" in (arguments if arguments is not None else sys.argv):
@@ -236,7 +236,7 @@ def _demo_on_first_use(reports: Iterable[Report]) -> None:
 def _make_demo(
     place: Path, customers: int = 20_000, months: int = 36, seed: int = 8, force: bool = False
 ) -> bool:
-    """Write the demo company unless it is there with these settings; say whether it was written."""
+    """Write the demo company unless it is there with these settings; return whether it was written."""
     import json
 
     # Beside the folder: what is in it is data.
@@ -261,7 +261,7 @@ def _make_demo(
 
 
 def _holds_data(place: Path) -> bool:
-    """Whether a folder holds more than the company's facts, which are there before the data."""
+    """Whether a folder holds more than company.yml, which is there before the data."""
     return any(path.name != "company.yml" for path in place.glob("*"))
 
 

@@ -1,10 +1,10 @@
-"""What goes wrong in words a reader can act on."""
+"""Errors that a user can fix."""
 
 from __future__ import annotations
 
 
 class TenureError(Exception):
-    """Something the reader can mend, said in one plain sentence.
+    """Something the user can fix, said in one plain sentence.
 
     Jupyter shows the sentence alone, without a traceback.
     """
@@ -14,8 +14,8 @@ class TenureError(Exception):
 
 
 class InputError(TenureError, ValueError):
-    """A parameter, a table or a file is not as it should be; the sentence says how to mend it."""
+    """A parameter, a table or a file is not as it should be; the sentence says how to fix it."""
 
 
 class NotApplicable(TenureError):
-    """The question cannot be asked of this data; the sentence says what is absent."""
+    """This data cannot answer the question; the sentence says what is missing."""

@@ -61,7 +61,6 @@ class Result:
         made: Names of the reports that were run, in the order they ended.
         selected: Names of the reports that were asked for, and what those need.
         breaches: Watched numbers out of bounds.
-        seconds: Time it took.
         since: When the published run was made.
     """
 
@@ -70,7 +69,6 @@ class Result:
     made: tuple[str, ...]
     selected: tuple[str, ...]
     breaches: tuple[Breach, ...]
-    seconds: float
     since: str | None
 
     @property
@@ -101,19 +99,18 @@ def run_collection(
         runbook: What there is to run.
         reports: Where to publish.
         names: Reports to run; empty: all.
-        force: Whether to run them though nothing has changed.
+        force: Whether to run them although nothing has changed.
         jobs: How many notebooks to run at once; None: two, or one on a single core.
-        wait: Whether to wait while another run is going on.
+        wait: Whether to wait while another run is in progress.
         forked: Whether to fork kernels from a warm process; None: where that is possible.
-        progress: Hears how it goes.
+        progress: Is told how the run proceeds.
 
     Returns:
         What came of it. A failing notebook is no exception: its entry says so.
 
     Raises:
-        BusyError: Another run is going on.
+        BusyError: Another run is in progress.
     """
-    began = time.monotonic()
     selected = _with_needs(runbook, names)
     jobs = max(1, min(jobs or min(2, cores()), len(selected) or 1))
     asked = {report.name for report in runbook.select(names)}
@@ -138,7 +135,6 @@ def run_collection(
         made=tuple(run.made),
         selected=selected,
         breaches=breaches,
-        seconds=time.monotonic() - began,
         since=record["started"] if record else None,
     )
 
@@ -266,20 +262,25 @@ class _Run:
 
     # Making.
 
+    def _stage(self) -> Path:
+        if self._staging is None:
+            self._staging = self.reports.stage(self._name)
+            self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
+        return self._staging
+
     def _prepare(self) -> tuple[Path, Any]:
         from tenure.runs.kernels import Kernels
 
         with self._lock:
-            if self._staging is None:
-                self._staging = self.reports.stage(self._name)
-                self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
-                for folder in (self._staging / "temporary", self._staging / "counters", self.reports.logs):
+            staging = self._stage()
+            if self._kernels is None:
+                for folder in (staging / "temporary", staging / "counters", self.reports.logs):
                     folder.mkdir(exist_ok=True)
                 kernels = Kernels(self._forked, threads=self._threads)
-                (self._staging / "sockets").write_text(str(kernels.folder), encoding="utf-8")
+                (staging / "sockets").write_text(str(kernels.folder), encoding="utf-8")
                 self._stack.callback(self._settle)
                 self._kernels = self._stack.enter_context(kernels)
-            return self._staging, self._kernels
+            return staging, self._kernels
 
     def _settle(self) -> None:
         """Wait, when a run is broken off, until nothing is written any more; its kernels are dead."""
@@ -390,16 +391,14 @@ class _Run:
             return None
         from tenure import report as pages
 
-        if self._staging is None:
-            self._staging = self.reports.stage(self._name)
-            self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
-        folder = self._staging / "run"
+        staging = self._stage()
+        folder = staging / "run"
         for entry in self.entries.values():
             old = self._folder(entry)
             if old and old != folder:
-                carry(old, folder, _good_files(entry))
-        for name, entry in self.entries.items():
-            if name not in self.made and entry["failed_page"] and self.previous:
+                files = [entry["page"], entry["notebook_file"], entry["findings_file"], *entry["exports"]]
+                carry(old, folder, [name for name in files if name])
+            if entry["name"] not in self.made and entry["failed_page"] and self.previous:
                 carry(self.reports.runs / self.previous["id"], folder, [entry["failed_page"]])
         for empty in sorted((folder / "exports").rglob("*"), reverse=True):
             if empty.is_dir() and not any(empty.iterdir()):
@@ -430,9 +429,7 @@ class _Run:
             }
             for name, entry in self.entries.items()
         ]
-        self.reports.publish(
-            self._staging, self._name, pages.index_page(listed, run=record), self.runbook.keep
-        )
+        self.reports.publish(staging, self._name, pages.index_page(listed, run=record), self.runbook.keep)
         return record
 
     def _folder(self, entry: Mapping[str, Any]) -> Path | None:
@@ -488,11 +485,6 @@ def _description(report: Report) -> dict[str, Any]:
     }
 
 
-def _good_files(entry: Mapping[str, Any]) -> list[str]:
-    files = [entry["page"], entry["notebook_file"], entry["findings_file"], *entry["exports"]]
-    return [name for name in files if name]
-
-
 def _link(run: str, name: str | None) -> str | None:
     return f"runs/{run}/{name}" if name else None
 
@@ -501,22 +493,19 @@ def _breaches(reports: Sequence[Report], entries: Mapping[str, Mapping[str, Any]
     found = []
     for report in reports:
         entry = entries[report.name]
-        if entry["state"] != "ok":
-            continue
-        values = {finding["id"]: finding for finding in entry["findings"]}
-        for name, bounds in report.watch.items():
-            value = values[name].get("value") if name in values else None
+        values = {finding["id"]: finding.get("value") for finding in entry["findings"]}
+        for name, bounds in report.watch.items() if entry["state"] == "ok" else ():
+            value, sentence = values.get(name), ""
             if name not in values:
                 sentence = f"The runbook watches {name}: {unknown_name('finding', name, values)}"
             elif value is None:
-                sentence = f"{name} has no value, so its bounds cannot be kept."
+                sentence = f"{name} has no value, so its bounds cannot be checked."
             elif bounds.max is not None and value > bounds.max:
                 sentence = f"{name} is {value:g}, above its maximum {bounds.max:g}."
             elif bounds.min is not None and value < bounds.min:
                 sentence = f"{name} is {value:g}, below its minimum {bounds.min:g}."
-            else:
-                continue
-            found.append(Breach(report.name, name, sentence))
+            if sentence:
+                found.append(Breach(report.name, name, sentence))
     return tuple(found)
 
 
@@ -544,16 +533,11 @@ def _counters(file: Path) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The project's commit, with a plus sign where files differ from it; None outside of git."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(project_root()), *arguments],
-            capture_output=True, text=True, check=True, timeout=10,
-        ).stdout.strip()  # fmt: skip
-
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
     try:
-        return git("rev-parse", "HEAD") + (
-            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        answer = subprocess.run(
+            command, cwd=project_root(), capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
         return None
+    return answer.stdout.strip()

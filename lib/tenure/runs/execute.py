@@ -1,4 +1,4 @@
-"""Executing one notebook through Papermill, and saying truly how it went."""
+"""Executing one notebook through Papermill, and telling how it ended."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Outcome:
 
 
 def papermill() -> Any:
-    """Import papermill, without the two seconds that a grammar it never uses takes.
+    """Import papermill, without the two seconds of a grammar that it never uses.
 
-    jsonschema loads the grammar of international addresses (rfc3987_syntax) when it is imported, where
-    that is installed; notebooks are checked against a schema that has none.
+    Where rfc3987_syntax is installed, jsonschema loads its grammar of international addresses on import;
+    the schema of notebooks has no addresses.
     """
     name = "rfc3987_syntax"
     hidden = name not in sys.modules
@@ -128,10 +128,11 @@ def execute(
     seconds = time.monotonic() - began
     notebook = execution.notebook()
     state, reason, cell = _judge(notebook, error, execution.expired, timeout)
-    if notebook is not None:
-        _strip(notebook, secrets)
     for name, value in secrets:
         reason = reason.replace(value, f"${{{name}}}")
+        for code in notebook.cells if notebook is not None else ():
+            if code.cell_type == "code":
+                code.outputs = _without(code.outputs, value, f"${{{name}}}")
     return Outcome(state, reason, notebook, cell, seconds)
 
 
@@ -229,16 +230,13 @@ def _judge(
         for cell in (notebook.cells if notebook is not None else [])
         if cell.cell_type == "code" and cell.source.strip() and not _NOT_COUNTED & set(_tags(cell))
     ]
-    for number, cell in enumerate(cells, 1):
-        problem = next((output for output in cell.outputs if output.output_type == "error"), None)
-        if problem is None or "raises-exception" in _tags(cell):
+    for number, code in enumerate(cells, 1):
+        problem = next((output for output in code.outputs if output.output_type == "error"), None)
+        if problem is None or "raises-exception" in _tags(code):
             continue
         if problem.ename == "SystemExit":
-            return (
-                "failed",
-                f"Cell {number} left the notebook by sys.exit; the cells below it never ran.",
-                number,
-            )
+            reason = f"Cell {number} left the notebook by sys.exit; the cells below it never ran."
+            return "failed", reason, number
         if problem.ename == "NotApplicable":
             return "not_applicable", problem.evalue, number
         return "failed", _reason(problem.ename, problem.evalue), number
@@ -253,11 +251,8 @@ def _judge(
     if error is None and unrun is None and running is None:
         return "ok", "", None
     if error is None:
-        return (
-            "failed",
-            f"The notebook ended before cell {unrun or running}, without an error.",
-            unrun or running,
-        )
+        cell = unrun or running
+        return "failed", f"The notebook ended before cell {cell}, without an error.", cell
     kind = type(error).__name__
     if kind == "DeadKernelError" or "kernel died" in str(error).lower():
         return "died", _DIED, running
@@ -279,13 +274,6 @@ def _reason(ename: str, evalue: str) -> str:
     if ename in ("InputError", "TenureError") and words:
         return " ".join(_ESCAPES.sub("", evalue).split())
     return f"{ename}: {words}" if words else ename
-
-
-def _strip(notebook: Any, secrets: Iterable[tuple[str, str]]) -> None:
-    for name, value in secrets:
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs = [_without(output, value, f"${{{name}}}") for output in cell.outputs]
 
 
 def _without(value: Any, secret: str, instead: str) -> Any:

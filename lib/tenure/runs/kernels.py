@@ -1,8 +1,8 @@
-"""Jupyter kernels for a run: forked from a process that has the slow libraries loaded already.
+"""Jupyter kernels for a run: forked from a process that has already imported the slow libraries.
 
-Starting a kernel and importing pandas, seaborn and statsmodels is most of what a small report costs. Where
-the system can fork safely (Linux), one server process imports them once and every kernel is forked from
-it; elsewhere kernels are started plainly. Either way a kernel does not outlive the run that started it.
+Importing pandas, seaborn and statsmodels is most of what a small report costs. On Linux one server process
+imports them once and every kernel is forked from it; elsewhere kernels are started as usual. Either way a
+kernel does not outlive the run that started it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -32,22 +32,9 @@ from jupyter_client.provisioning import LocalProvisioner
 
 # What reports import, however indirectly. What is not installed is passed over.
 PRELOAD = (
-    "numpy",
-    "pandas",
-    "pyarrow.parquet",
-    "duckdb",
-    "ibis",
-    "ibis.backends.duckdb",
-    "scipy.stats",
-    "matplotlib.pyplot",
-    "seaborn",
-    "statsmodels.api",
-    "lifelines",
-    "babel.numbers",
-    "ipykernel.ipkernel",
-    "ipykernel.kernelapp",
-    "tenure.workbook",
-    "tenure.sources.checks",
+    *("numpy", "pandas", "pyarrow.parquet", "duckdb", "ibis", "ibis.backends.duckdb", "scipy.stats"),
+    *("matplotlib.pyplot", "seaborn", "statsmodels.api", "lifelines", "babel.numbers"),
+    *("ipykernel.ipkernel", "ipykernel.kernelapp", "tenure.workbook", "tenure.sources.checks"),
     *(
         f"tenure.{room}.{module.name}"
         for room in ("measures", "stats", "models", "report")
@@ -86,14 +73,16 @@ class Kernels:
 
         Args:
             forked: Whether to fork them; None: where that is possible.
-            threads: How many threads the numerical libraries of each may use; None: as they please.
+            threads: How many threads the numerical libraries of each may use, unless the environment says so
+                already; None: as many as they like.
         """
         self.forked = can_fork() if forked is None else forked
         # The path of a socket must be short: 107 characters on Linux, 103 on macOS.
         self.folder = Path(
             tempfile.mkdtemp(prefix="tenure-", dir=None if sys.platform != "linux" else "/tmp")
         )
-        self._environment = thread_limits(threads)
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        self._limits = {name: str(threads) for name in names if threads}
         # Not the path of the program that started the run, which may have put anything on it.
         self.path: list[str] = _module_path() if self.forked else []
         self._living: set[int] = set()
@@ -109,16 +98,11 @@ class Kernels:
             from multiprocessing import forkserver
 
             # The numerical libraries read these when they are imported, which is in the server.
-            with _environment({"MPLBACKEND": _INLINE, **self._environment}):
+            with _environment({"MPLBACKEND": _INLINE, **self._limits}):
                 forkserver.ensure_running()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop every kernel and the warm process."""
         self.stop()
         if self.forked:
@@ -127,7 +111,7 @@ class Kernels:
 
     def environment(self) -> dict[str, str]:
         """Return the environment a kernel starts with: this process's own, and thread limits."""
-        return {**self._environment, **os.environ}
+        return {**self._limits, **os.environ}
 
     def manager_class(self, log: Path, started: Callable[[int], None]) -> type[AsyncKernelManager]:
         """Return a kernel manager class for one notebook.
@@ -171,21 +155,8 @@ class Kernels:
             self._living.discard(pid)
 
 
-def thread_limits(threads: int | None) -> dict[str, str]:
-    """Return environment variables that limit numerical libraries to so many threads.
-
-    What is set already is left as it is.
-
-    Example:
-        >>> thread_limits(None)
-        {}
-    """
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {name: str(threads) for name in names if threads and name not in os.environ}
-
-
 def _module_path() -> list[str]:
-    """Return the module path of a fresh interpreter."""
+    """The module path of a fresh interpreter."""
     show = "import json, sys; print(json.dumps(sys.path[1:]))"
     answer = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
     return json.loads(answer.stdout)

@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _MARK = re.compile(rf"<!-- tenure-run ({_ID.pattern}) -->\s*\Z")
 
 
 class BusyError(TenureError):
-    """Another run is going on in the same folder."""
+    """Another run is in progress in the same folder."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Reports:
 
     @property
     def logs(self) -> Path:
-        """The folder of what kernels and the runner itself had to say."""
+        """The folder of what kernels and the runner print."""
         return self.state / "logs"
 
     @contextlib.contextmanager
@@ -82,7 +82,7 @@ class Reports:
         try:
             lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
-            raise BusyError(f"Another run is going on{_who(holder)}; wait for it with --wait.") from None
+            raise BusyError(f"Another run is in progress{_who(holder)}; wait for it with --wait.") from None
         try:
             write(holder, json.dumps({"process": os.getpid(), "since": now()}))
             yield
@@ -168,7 +168,7 @@ class Reports:
             os.replace(link, self.folder / "latest")
 
 
-def carry(source: Path, target: Path, names: Mapping[str, str | None] | list[str]) -> None:
+def carry(source: Path, target: Path, names: Sequence[str]) -> None:
     """Bring files or folders of an older run into a new one, without copying their bytes if possible.
 
     Args:
