@@ -161,14 +161,11 @@ def _differences(
 
     def draw(width: float) -> Figure:
         figure, axes = draw_rows(rows, lambda row: fmt.value(row.value, unit, signed=True), 0, width)
-        marks = [0.0 if worthwhile is None else worthwhile, *(end for row in rows for end in row.ends)]
-        marks += [0.0, *(row.value for row in rows if row.value == row.value)]
-        room = 0.08 * (max(marks) - min(marks) or 1)
-        low, high = min(marks) - room, max(marks) + room
-        axes.set_xlim(low, high)
         axes.axvline(0, color=INK, lw=1, zorder=0.6)
         if worthwhile is not None:
             axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
+        axes.margins(x=0.08)
+        low, high = axes.get_xlim()
         style.unit_axis(axes.xaxis, unit)
         less, more = (side.partition(" than")[0] if width < 5 else side for side in sides)
         center = -low / (high - low)
@@ -195,23 +192,15 @@ def _over_price(
     """Columns over price, by name, the first with its interval; `dots` (x, y, low, high) were measured."""
     frame, unit = table.frame.sort_values("price", kind="stable"), table.units[next(iter(lines))]
     figure, axes = style.new_figure(3.3, width=width)
-    x, ends, reach = frame["price"].to_numpy(dtype=float), [], [*dots["low"], *dots["high"]]
+    x, ends = frame["price"].to_numpy(dtype=float), []
     for place, (column, name) in enumerate(lines.items()):
         y, color = frame[column].to_numpy(dtype=float), style.PALETTE[place]
         axes.plot(x, y, color=color, ls="-" if place == 0 else (0, (4, 2)))
         ends.append((name, float(x[-1]), float(y[-1]), color))
-        reach += [y.min(), y.max()]
-        if f"{column}_low" in frame:
-            band = [frame[f"{column}_low"], frame[f"{column}_high"]]
-            axes.fill_between(x, *band, color=color, alpha=0.14, lw=0)
-            reach += [band[0].min(), band[1].max()]
+        style.band(axes, frame, "price", column, color)
     axes.vlines(dots["x"], dots["low"], dots["high"], color=INK, lw=1.5)
     axes.plot(dots["x"], dots["y"], "o", ms=6, mfc="white", mec=INK, mew=1.6)
-    low, high = float(min(reach)), float(max(reach))
-    room = 0.12 * (high - low or abs(high) or 1)
-    axes.set_ylim(low - room, high + room)
-    wide = 0.03 * (x[-1] - x[0] or abs(x[0]) or 1)
-    axes.set_xlim(x[0] - wide, x[-1] + wide)
+    axes.margins(0.03, 0.12)
     _price_axis(axes, unit, table.units["price"])
     for place, (name, price) in enumerate(marks):
         axes.axvline(price, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.7)

@@ -279,6 +279,7 @@ def column(values: Iterable[Any], unit: str, *, compact: bool = False) -> list[s
 
 
 def _alike(known: list[Any], unit: str, compact: bool) -> Callable[[Any], str]:
+    """What writes values of a unit with the decimals that the known ones need together."""
     if unit.startswith("money:"):
         return _alike_money(known, unit[6:], compact)
     exact = [_scaled(value, unit) for value in known]
@@ -392,12 +393,9 @@ def _places(values: Sequence[Any], unit: str) -> int:
     return 0 if whole else _significant_places(largest)
 
 
-def _significant_places(exact: Decimal) -> int:
-    size = abs(exact)
-    if size >= 10:
-        return 1
+def _significant_places(size: Decimal) -> int:
     if size >= 1:
-        return 2
+        return 1 if size >= 10 else 2
     return min(12, 1 - size.adjusted()) if size else 0
 
 

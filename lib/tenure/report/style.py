@@ -102,7 +102,7 @@ def new_figure(
 
 
 def colors(groups: Iterable[Any], given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give each group its colour: by the order of the names, so the same groups look alike in every figure.
+    """Give each group its color: by the order of the names, so the same groups look alike in every figure.
 
     Example:
         >>> colors(["Plus", "Basic", "other"])

@@ -1,8 +1,8 @@
 """The words of the page: whole sentences with slots, and nouns that are counted.
 
 A sentence is written in English, and is the key by which its translation is found; slots keep their names in
-every language, in whatever order. A noun behind a slot (``{n:customer}``) takes the form that its number asks
-for by the plural rules of the sentence's language.
+every language, in whatever order. A noun in a slot (``{n:customer}``) takes the form that its number asks for
+by the plural rules of the sentence's language.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def say(sentence: str, **slots: Any) -> str:
 
 
 def fill(template: str, words: Mapping[str, Any], who: str) -> str:
-    """Fill the slots of a sentence; what stands behind a colon is counted.
+    """Fill the slots of a sentence; a noun after a colon is counted.
 
     Args:
         template: The sentence, in English.
-        words: What stands in its slots: texts, numbers, pairs of a number and its unit, dates, estimates.
+        words: What its slots show: texts, numbers, pairs of a number and its unit, dates, estimates.
         who: What the sentence belongs to, for messages.
 
     Raises:
