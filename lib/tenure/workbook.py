@@ -174,7 +174,7 @@ class Workbook:
             starters=None if joined is None else int(joined["customers"].iloc[0]) or None,
             factors=self.factors(),
             currency=self.currency,
-            renewals=tuple(hazards.hazard(life).spikes["period"]),
+            renewals=() if life.empty else tuple(hazards.hazard(life).spikes["period"]),
             period=self.scope.get("period", "month"),
         )
 

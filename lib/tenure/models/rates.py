@@ -77,13 +77,11 @@ def customers_and_revenue(
     def estimate(part: pd.DataFrame, month: int) -> dict[str, Estimate]:
         row, own = part[part["month"] == month], lines[lines["on"] == part["on"].iloc[0]]
         paying, everybody = (int(row[name].sum()) for name in ("paying", "customers"))
-        if not paying:
-            return {}
         sums, revenue = _amounts(own, rates, currency, month), own[own["line"] == "mrr"]
         steady = float((revenue["amount_minor"] * revenue["currency"].map(constant)).sum())
         amounts = {
             "mrr.total": (np.floor(sums["amount"]["mrr"] + 0.5), paying),
-            "mrr.arpa": (steady / paying, paying),
+            "mrr.arpa": (steady / paying if paying else NAN, paying),
             "mrr.committed": (sums["amount"]["committed"], int(sums["customers"]["mrr"])),
             "mrr.trials": (sums["amount"]["trial"], int(sums["customers"]["trial"])),
         }

@@ -112,7 +112,7 @@ def losses(
     if horizon < 1:
         raise InputError(f"The horizon is {horizon}, but it must be at least 1 {period}.")
     own = life.groupby("period")[["events", "entered", "censored"]].sum()
-    rows = own.reindex(range(1, max(int(own.index.max()), horizon) + 1), fill_value=0)
+    rows = own.reindex(range(1, max([horizon, *own.index.astype(int)]) + 1), fill_value=0)
     leaving = rows["events"] + rows["censored"] - rows["entered"]
     at_risk = leaving[::-1].cumsum()[::-1].loc[1:horizon].to_numpy(float)
     events = rows["events"].loc[1:horizon].to_numpy(float)
