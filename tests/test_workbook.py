@@ -103,6 +103,20 @@ def test_every_question_is_asked_with_one_scope(names, capsys):
     assert book.factors() == {"EUR": 1.0}
 
 
+def test_a_workbook_of_some_customers_and_that_of_all_do_not_share_what_is_settled(names):
+    everybody = tenure.open_workbook(names())
+    plans = everybody.source["subscriptions"]
+    chosen = plans.filter(plans.customer_id == "3").select("customer_id")
+    one = everybody.with_tables(subscriptions=plans.semi_join(chosen, "customer_id"))
+
+    def customers(book):
+        return book.ask(subscriptions.duration_counts, [])["n"].sum()
+
+    assert customers(one) == 1
+    assert customers(everybody) > 1
+    assert customers(one) == 1
+
+
 def test_days_and_months_are_those_of_the_companys_zone(names, tmp_path, capsys):
     file = tmp_path / "company" / "company.yml"
     file.write_text("time_zone: Asia/Kolkata\n")

@@ -106,8 +106,15 @@ class Workbook:
         return measure(self.source if of is None else of, *args, **{**known, **options})
 
     def with_tables(self, **tables: Any) -> Workbook:
-        """Return the workbook with further tables in its source, such as segments that were just found."""
-        return replace(self, source=replace(self.source, tables={**self.source.tables, **tables}))
+        """Return the workbook with these tables added or replaced, as Ibis expressions.
+
+        To look at some customers only, replace `subscriptions`, as in
+        ``spans = book.source["subscriptions"]; book.with_tables(subscriptions=spans.filter(...))``. Filtering
+        `customers` alone leaves nobody out. This workbook stays as it is.
+        """
+        # Nothing that the engine has settled is shared: it was made of the tables as they were.
+        source = replace(self.source, tables={**self.source.tables, **tables}, settled={})
+        return replace(self, source=source)
 
     def with_segments(self, by: str = "") -> tuple[Workbook, str]:
         """Return the workbook with the segments that segmentation published, else those on file, and a label.

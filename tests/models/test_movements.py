@@ -11,7 +11,7 @@ import pytest
 from tenure.errors import InputError, NotApplicable
 from tenure.models import months, movements, rates, restatement
 from tenure.models.metrics import Metrics
-from tenure.policy import MetricPolicy
+from tenure.policy import MetricPolicy, named
 
 COLUMNS = [
     "month",
@@ -199,8 +199,12 @@ def test_lines_of_revenue_are_counted_and_missing_is_not_zero():
     table = rates.line_table(lines, exchange, currency="EUR").frame.set_index("line")
     assert table.loc["committed revenue", "per_month"] == 1400
     assert table.loc["paused", ["per_month", "in_recurring_revenue"]].tolist() == [0, "no"]
-    nobody = rates.customers_and_revenue(people.assign(paying=0), lines, exchange, currency="EUR")
-    assert np.isnan(nobody["mrr.committed"].value)
+    gone = rates.customers_and_revenue(
+        people.assign(paying=0, customers=0), lines[:0].assign(on=[]), exchange, currency="EUR"
+    )
+    for name in ("mrr.total", "mrr.committed", "customers.paying", "customers.paused"):
+        assert gone[name].value == 0, name
+    assert np.isnan(gone["mrr.arpa"].value)  # revenue per customer, of no customers
 
 
 def past_due(*, on):
@@ -336,6 +340,18 @@ def bridge_between(first=10_000, other=13_000):
                                    "customers": 10, "policy": digest}))  # fmt: skip
     both = pd.concat(frames), pd.concat(balances)
     return restatement.policy_bridge("tenure", "stripe_like", *both, None, currency="EUR", month=24321)
+
+
+def test_by_rules_that_count_nothing_there_is_no_revenue():
+    one = named("profitwell_like").digest()
+    frame = moved((24321, "EUR", "all", "new", "", 1000, 1)).assign(policy=one)
+    balance = pd.DataFrame({"month": [24321], "currency": "EUR", "group": "all", "mrr_minor": 1000,
+                            "customers": 1, "policy": one})  # fmt: skip
+    bridge = restatement.policy_bridge(
+        "profitwell_like", "stripe_like", frame, balance, None, currency="EUR", month=24321
+    )
+    assert bridge.gap.value == -1000
+    assert bridge.named.frame.set_index("rules")["MRR"]["stripe_like"] == 0
 
 
 def test_a_bridge_between_policies_adds_up_and_omits_rules_without_effect():

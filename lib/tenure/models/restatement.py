@@ -85,6 +85,10 @@ def policy_bridge(
     rows = {}
     for digest, rules in policies_between(first, other).items():
         own = movements[movements["policy"] == digest]
+        if own.empty:
+            # By these rules nobody pays, as where usage is all there is and does not count.
+            rows[digest] = {"MRR": 0, "customers": 0, "churned": 0, "logo_churn": NAN, "MRR_churn": NAN}
+            continue
         check_identity(own, balances[balances["policy"] == digest])
         book = ledger(own, rates, currency=currency, until=month)
         row, found = book.at(month), month_rates(book, month, rules)
