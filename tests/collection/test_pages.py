@@ -8,6 +8,8 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
+from tenure.sources import counters
+
 ODD = re.compile(
     r"\bnan\b|\bNaN\b|\bNone\b|\binf\b|[{}]|\bTrue\b|\bFalse\b|  |\s[,.;:]|\.\.|,,|\b1 (customers|subscribers|months|days)\b"
 )
@@ -16,6 +18,20 @@ ODD = re.compile(
 def test_every_report_is_made(small_run):
     record = json.loads((small_run / "run.json").read_text(encoding="utf-8"))["reports"]
     assert not {name: entry["reason"] for name, entry in record.items() if entry["state"] != "ok"}
+
+
+def test_a_report_asks_its_engine_little(small_run):
+    counted_of = {
+        name: entry["counters"]
+        for name, entry in json.loads((small_run / "run.json").read_text(encoding="utf-8"))["reports"].items()
+    }
+    for name, counted in counted_of.items():
+        assert set(counted) == set(counters())
+        assert 0 < counted["queries"] <= 30, name
+        assert counted["rows"] < 100_000, name
+        assert all(counted[what] > 0 for what in ("building", "compiling", "running")), name
+    # What one report of a run has checked, the others read.
+    assert min(counted["checks"] for counted in counted_of.values()) == 0
 
 
 @pytest.fixture(scope="session")

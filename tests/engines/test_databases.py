@@ -40,7 +40,9 @@ def admin(start, postgres):
 
 @pytest.fixture(scope="module")
 def source(postgres):
-    return tenure.open_source(postgres)
+    opened = tenure.open_source(postgres)
+    yield opened
+    opened.connection.disconnect()
 
 
 def refusal(url, *more) -> str:
@@ -146,6 +148,7 @@ def test_who_may_only_read_reads(admin, postgres, monkeypatch):
     for place in ("spells", "company.spells"):
         with pytest.raises(InputError, match="permission denied"):
             results.write(stays, place)
+    source.connection.disconnect()
 
 
 def test_an_engine_without_temporary_tables_runs_unsettled_and_says_so_once(admin, source, postgres):

@@ -11,6 +11,7 @@ import pytest
 import tenure
 from tenure.measures import revenue, subscriptions
 from tenure.sources import counters
+from tenure.sources.checks import check
 
 DAY = dt.date(2026, 5, 31)
 
@@ -38,6 +39,14 @@ def test_queries_rows_and_seconds_are_counted_and_written_down(source, tmp_path,
     assert after["rows"] - before["rows"] >= len(moved) == 3
     assert all(after[what] > before[what] for what in ("building", "compiling", "running"))
     assert json.loads((tmp_path / "counters.json").read_text()) == after
+
+
+def test_queries_of_checks_are_counted_apart(source):
+    before = counters()
+    check(source)
+    after = counters()
+    assert after["queries"] == before["queries"]
+    assert after["checks"] > before["checks"]
 
 
 def test_measures_share_what_is_settled(source):

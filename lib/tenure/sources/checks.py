@@ -22,6 +22,7 @@ from babel.numbers import list_currencies
 from tenure.contract import BY_NAME, Column, Table
 from tenure.errors import InputError
 from tenure.sources.connect import Source, collect, midnight
+from tenure.sources.counting import doing
 
 Severity = Literal["error", "warning"]
 
@@ -127,6 +128,7 @@ class _Rule:
         return Problem(self.severity, self.name, table, self.column, count, rows, sample, sentence, self.fix)
 
 
+@doing("checking")
 def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
     r"""Check a source against the contract and against common sense.
 
