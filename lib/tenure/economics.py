@@ -1,7 +1,7 @@
 """What a company earns on its revenue, and how it counts days: one set of facts for the whole collection.
 
-They come from a file company.yml beside the data (or data/company.yml). A notebook's parameter of the same
-name overrides one, and the report says so; what neither says has a default, which the report names.
+They come from a file company.yml beside the data, else from data/company.yml. A notebook's parameter of the
+same name overrides a fact; what neither gives has a default. The report says where each one is from.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Economics(BaseModel):
         logo: A picture at the head of each report, as a data URL; in company.yml a file beside it.
         accent: The color of a line at the head of each report, such as #1f5fa8; empty: no line.
         currency: The currency to report in; empty: that of the exchange rates, else of most revenue.
-        margin: Share of revenue left when the service is paid for, before payment fees.
+        margin: Share of revenue left after the cost of the service, before payment fees.
         fee_share: Share of each charge that the payment provider keeps.
-        fee_fixed: What the provider keeps of each charge besides.
-        cost_to_serve: What serving a customer costs a month besides the margin.
-        discount_rate: What money a year from now is worth less than today's.
-        horizon_months: How far ahead the worth of keeping or acquiring a customer is counted.
+        fee_fixed: Fixed fee of the provider per charge.
+        cost_to_serve: Further cost of serving a customer, per month.
+        discount_rate: Discount per year on future money.
+        horizon_months: Months over which the worth of keeping or acquiring a customer is counted.
         spend_lag: Days from spending on acquisition to a first payment.
         time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
-        origin: The file they come from; empty: none, all are defaults.
-        given: Which were given by the file or a parameter; the others are defaults.
-        overridden: Which were given by a notebook's parameter.
+        origin: The file they come from; empty: there is none.
+        given: Those given by the file or a parameter; the others are defaults.
+        overridden: Those given by a notebook's parameter.
 
     Example:
         >>> facts = Economics(margin=0.8, fee_share=0.02, discount_rate=0.1)
@@ -77,7 +77,7 @@ class Economics(BaseModel):
     overridden: tuple[str, ...] = Field(default=(), exclude=True)
 
     def discount(self, months: Any) -> Any:
-        """Return what money so many months from now is worth today: (1 + rate)^(-months / 12)."""
+        """Return today's worth of 1 after some months: (1 + rate)^(-months / 12)."""
         return (1.0 + self.discount_rate) ** (-months / 12.0)
 
     def left_of(self, revenue_minor: Any, currency: str, *, charges: Any = 1.0, months: Any = 0.0) -> Any:
@@ -86,15 +86,15 @@ class Economics(BaseModel):
         Args:
             revenue_minor: Revenue in minor units of `currency`.
             currency: The reporting currency.
-            charges: In how many charges it was paid.
-            months: For how many months it pays the service of a customer.
+            charges: The number of charges in which it was paid.
+            months: The number of months for which a customer is served.
         """
         one = 10 ** minor_exponent(currency)
         kept = revenue_minor * (self.margin - self.fee_share) - charges * self.fee_fixed * one
         return kept - months * self.cost_to_serve * one
 
     def overriding(self, parameters: Mapping[str, Any]) -> Economics:
-        """Return them with a notebook's parameters in their place: those of the same name that are not None.
+        """Return the facts, overridden by a notebook's parameters of the same names that are not None.
 
         Raises:
             InputError: A value is not as it should be.
@@ -157,7 +157,7 @@ def read_economics(company: str = "", data: str = "") -> Economics:
         data: As for `company_file`.
 
     Raises:
-        InputError: The file does not exist, is not YAML, or says something that cannot be.
+        InputError: The file does not exist, is not YAML, or holds an impossible value.
     """
     file = company_file(company, data)
     if file is None:

@@ -23,12 +23,11 @@ class MetricPolicy:
     Attributes:
         version: Raised whenever a field's meaning changes.
         trials: What a running trial adds: "zero", or "full", the price that it leads to.
-        cancel: A customer who asked to leave counts until the "end" of the service, or only until the
+        cancel: A customer who has canceled counts until the "end" of the service, or only until the
             "request".
         gap_days: A new span that begins within this many days continues the stay.
         pauses: What a paused subscription adds: "zero", or "full" as if it ran on.
-        pause_days: A pause that outlasts this many days is churn, dated when the days are over; None:
-            never.
+        pause_days: A pause longer than this is churn, dated when these days are over; None: never.
         grace_days: Days for which a subscription past due still counts; None: as long as it is past due.
         unpaid: If it is not paid by then, or ends unpaid, the customer left involuntarily: when "paid"
             service ended, or when the grace or the subscription came to its "end".
@@ -37,7 +36,7 @@ class MetricPolicy:
         weeks_per_year: 52 makes a weekly price 52/12 a month.
         days_per_year: 365 makes a daily price 365/12 a month.
         unit: Who is new or lost: the "customer", or each "subscription" by itself.
-        reactivation_days: Who comes back later than this counts as new; None: never.
+        reactivation_days: A customer who returns later than this counts as new; None: never.
         churn_base: Logo churn is divided by the customers at the period's "start", or by those and the
             new ones, "start_and_new".
 

@@ -39,7 +39,7 @@ class Estimate:
         exact: Whether it is counted, not estimated: it has no interval, and any difference is one.
         case: Which of a set of sentences speaks of it, such as "reached"; empty: "known", "not available" or,
             where it was compared, how it changed.
-        sample: Which things were drawn; two estimates are independent only where both name another one.
+        sample: The sample it comes from; two estimates are independent only where they name different ones.
         words: What else its sentences may say, by name: texts, numbers, dates or other estimates.
         compare: What it is compared with.
         compare_label: What that is, such as "the month before".

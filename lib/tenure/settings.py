@@ -65,7 +65,7 @@ def read_settings(
 def first_problem(error: ValidationError, model: type[BaseModel], content: Any, see: str) -> str:
     """Return what is wrong first: the place, the problem and the nearest key that is known.
 
-    A misspelt key is also a missing one, so unknown keys come first. An entry of a list is told by its name.
+    A misspelt key is also a missing one, so unknown keys come first. A list entry is called by its name.
     """
     found = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     path: list[str] = []

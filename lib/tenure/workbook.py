@@ -201,7 +201,7 @@ class Workbook:
         return self.as_of.year * 12 + self.as_of.month - 1
 
     def months_ago(self, months: int) -> dt.date:
-        """Return the day so many months before the last one; of a month's last day, a month's last day."""
+        """Return the day some months before the last one; the last day of a month stays one."""
         import pandas as pd
 
         after = pd.Timestamp(self.as_of + dt.timedelta(days=1))

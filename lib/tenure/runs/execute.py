@@ -18,7 +18,7 @@ State = Literal["ok", "failed", "not_applicable", "timed_out", "died"]
 _NOT_COUNTED = {"injected-parameters", "skip-execution"}
 _DIED = (
     "The kernel died: it was killed from outside, or the machine ran out of memory. Fix: run fewer notebooks "
-    "at once (--jobs 1), or lower TENURE_MEMORY_LIMIT so that the engine spills to disk; docs/scale.md tells "
+    "at once (--jobs 1), or lower TENURE_MEMORY_LIMIT so that the engine spills to disk; docs/scale.md says "
     "how much is needed."
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -216,7 +216,7 @@ def _register_engine() -> None:
 
 
 def _quiet() -> logging.Logger:
-    # What goes wrong is said once, in the outcome.
+    # Errors are reported once, in the outcome.
     logger = logging.getLogger("tenure.execution")
     logger.setLevel(logging.CRITICAL + 1)
     return logger
@@ -240,7 +240,7 @@ def _judge(
         if problem.ename == "NotApplicable":
             return "not_applicable", problem.evalue, number
         return "failed", _reason(problem.ename, problem.evalue), number
-    # A killed kernel leaves the cells it never ran marked as completed: only their count tells.
+    # A killed kernel leaves the cells it never ran marked as completed: only the execution count shows it.
     unrun = next((number for number, cell in enumerate(cells, 1) if cell.execution_count is None), None)
     running = next((n for n, cell in enumerate(cells, 1) if not _replied(cell)), unrun)
     if type(error).__name__ == "PapermillExecutionError":

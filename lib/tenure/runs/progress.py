@@ -1,4 +1,4 @@
-"""Hearing how a run goes on: not at all, as lines for a log, or as bars."""
+"""How a run proceeds: not shown at all, as lines for a log, or as bars."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATES = {
 
 
 class Progress:
-    """Hears how a run goes on, from several threads; this one does nothing with it."""
+    """Is told how a run proceeds, from several threads; this one shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -31,16 +31,16 @@ class Progress:
         pass
 
     def begin(self, report: Report) -> None:
-        """Hear that a report is being made."""
+        """A report begins."""
 
     def advance(self, report: Report, cells: int) -> None:
-        """Hear that so many of its code cells are done."""
+        """Some of its code cells are done."""
 
     def end(self, report: Report, entry: Mapping[str, Any]) -> None:
-        """Hear that it is done, well or not."""
+        """It has ended, well or not."""
 
     def skip(self, report: Report) -> None:
-        """Hear that it is up to date."""
+        """It is up to date."""
 
 
 class Lines(Progress):

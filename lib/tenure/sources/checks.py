@@ -254,7 +254,7 @@ def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterato
         value, name = table[column.name], column.name
         if not column.nullable:
             missing = value.isnull() | (value == "") if column.type == "string" else value.isnull()
-            # The row must be told by something else than what it lacks.
+            # The example must be named by something other than what is missing.
             other = tuple(time for time in times if time != name)[:1]
             fix = "fill them in or leave the rows out"
             yield _Rule("missing", name, "are empty", fix, missing, other, "error")

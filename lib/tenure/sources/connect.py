@@ -51,7 +51,7 @@ class Source(Mapping[str, ir.Table]):
         url: Where the data is; safe to show.
         attributes: Columns of customers to compare groups by.
         dated: Whether the dates are real; False for a snapshot, which knows only durations.
-        observed_from: Customers who left before this day are not in the data; None: all are.
+        observed_from: Customers who churned before this day are not in the data; None: all are.
         notes: What was left aside while opening, a sentence each.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
         mark: A digest of the names, sizes and times of the files, of the mapping and of the zone: it changes

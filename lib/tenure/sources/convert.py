@@ -53,7 +53,7 @@ class Reading:
         major: Money columns given in major units (19.99) instead of minor ones (1999).
         blank_is_null: Whether blank text counts as absent.
         mapped: Columns whose values were mapped, so that an unknown value is refused at once.
-        place: Where in a mapping this is said, for the hints in sentences.
+        place: The key in the mapping, for hints.
     """
 
     origin: Mapping[str, str] = field(default_factory=dict)

@@ -62,7 +62,7 @@ class Tenure(_Keys):
 
 
 class Churned(_Keys):
-    """Where a snapshot says who has left, and what its values mean."""
+    """Where a snapshot marks churned customers, and what its values mean."""
 
     origin: str = Field(alias="from")
     values: dict[_Text, bool] = {}
@@ -95,7 +95,7 @@ class TableMapping(_Keys):
 
 
 class Snapshot(TableMapping):
-    """One row a customer, with a tenure and a flag for those who left, as of one day."""
+    """One row per customer, with a tenure and a flag for churned customers, as of one day."""
 
     as_of: dt.date
     tenure: Tenure
@@ -106,7 +106,7 @@ class Mapping(_Keys):
     """A whole mapping file.
 
     Attributes:
-        observed_from: Customers who left before this day are not in the data.
+        observed_from: Customers who churned before this day are not in the data.
         time_zone: The zone of times without one, for all tables; the company's, where company.yml names none.
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
@@ -311,7 +311,7 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
     if attributes == "all":
         taken = {*origins.values(), *known}
         if isinstance(plan, Snapshot):
-            # What tells who has left must not pass for a characteristic of those who leave.
+            # The flag of churned customers must not pass for one of their characteristics.
             taken |= {plan.tenure.origin, plan.churned.origin}
         attributes = [name for name in table.columns if name not in taken]
     for name in attributes:
