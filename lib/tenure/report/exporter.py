@@ -24,6 +24,7 @@ from tenure.sources.address import redact
 
 _TEMPLATES = Path(__file__).parent
 _SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
+_PICTURES = {"image/png", "image/svg+xml", "image/jpeg", "image/gif"}
 # The findings beyond these are listed in short below the cards.
 CARDS = 6
 
@@ -57,7 +58,7 @@ def render_failure(
         name: The report's name, for where the notebook has no title.
         sentence: Why it stopped, for people.
         run: As for :func:`render`.
-        state: What became of it.
+        state: Whether it failed, or does not apply to the data.
     """
     import nbformat
 
@@ -195,9 +196,10 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
             cell.metadata["source"] = redact(cell.source)
             # Records are taken out of the outputs; what readers see stays in place.
             cell["outputs"] = [
-                output for output in cell.get("outputs", []) if _keeps(output, cell, parts, node)
+                output
+                for output in cell.get("outputs", [])
+                if _keeps(output, cell, parts, node, failure is not None)
             ]
-    _describe_figures(node, failure is not None)
     name = str(failure["name"]) if failure else str(node.metadata.get("title", "Report"))
     terms = [(term, TERMS[term]) for term in sorted(set(parts["terms"]), key=str.lower)]
     return {
@@ -218,8 +220,8 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     }
 
 
-def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
-    """Prepare an output for the template; say whether readers see anything of it where it stands."""
+def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any, failed: bool) -> bool:
+    """Prepare an output for the template; return whether it is shown where it is."""
     from nbconvert.filters import strip_ansi
 
     if output.output_type == "stream":
@@ -231,7 +233,17 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
         cell.metadata["error"] = True
         return first
     data = output.get("data", {})
-    if FIGURE in data:  # its words stand with the picture
+    for media in _PICTURES & data.keys():
+        about = output.metadata.get(media) or {}
+        if not str(about.get("alt", "")).strip():
+            if not failed:
+                start = next((line for line in cell.source.splitlines() if line.strip()), "")
+                raise InputError(
+                    f"A figure has no alternative text in the cell that begins with {start[:60]!r}; "
+                    "show it with report.figure."
+                )
+            output.metadata[media] = {**about, "alt": "A figure without description"}
+    if FIGURE in data:  # its words are shown with the picture
         return False
     if HEADER in data:
         for name in ("subtitle", "logo", "accent"):
@@ -259,7 +271,7 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any) -> bool:
 
 
 def _readable(node: Any) -> str:
-    """What a page says: its Markdown and the plain text of what its cells show."""
+    """The text of a page: its Markdown and the plain text of what its cells show."""
     said = []
     for cell in node.cells:
         shown = [output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
@@ -281,24 +293,6 @@ def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | N
                 where = {"where": f"cell {number}{heading}", "source": cell.metadata.source}
                 return {**failure, **where, "traceback": "\n".join(output.traceback)}
     return {**failure, "where": ""}
-
-
-def _describe_figures(node: Any, failed: bool) -> None:
-    """Refuse a picture without words; where the report failed anyhow, say only that it has none."""
-    pictures = ("image/png", "image/svg+xml", "image/jpeg", "image/gif")
-    for cell in node.cells:
-        for output in cell.get("outputs", []):
-            for media in set(pictures) & set(output.get("data", {})):
-                about = output.metadata.get(media) or {}
-                if str(about.get("alt", "")).strip():
-                    continue
-                if not failed:
-                    first = next((line for line in cell.source.splitlines() if line.strip()), "")
-                    raise InputError(
-                        f"A figure has no alternative text in the cell that begins with {first[:60]!r}; "
-                        "show it with report.figure."
-                    )
-                output.metadata[media] = {**about, "alt": "A figure without description"}
 
 
 def _slug(words: str, taken: set[str]) -> str:
