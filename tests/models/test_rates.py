@@ -177,7 +177,12 @@ def test_payback_and_value_match_simulated_cohorts():
     ratio = found.metrics["acquisition.ltv_cac"]
     assert (ratio.value, ratio.case) == (pytest.approx(row["ltv"] / 2000), "")
     shuffled = payback.unit_economics(
-        cohorts.sample(frac=1, random_state=1), spend.sample(frac=1, random_state=1), FACTS, until=29, **EURO
+        cohorts.sample(frac=1, random_state=1),
+        spend.sample(frac=1, random_state=1),
+        FACTS,
+        until=29,
+        horizon=24,
+        **EURO,
     )
     pd.testing.assert_frame_equal(found.table.frame, shuffled.table.frame)
 
@@ -223,6 +228,7 @@ def test_cost_and_margin_are_compared_with_their_earlier_values():
     cohorts, spend = make_cohorts(), spent(30, 100_000)
     assert payback.horizon_of(cohorts, until=29) == 12
     assert payback.horizon_of(cohorts, until=37) == 24
+    assert payback.unit_economics(cohorts, spend, FACTS, until=29, **EURO).horizon == 12
     now = payback.unit_economics(cohorts, spend, FACTS, until=29, horizon=12, **EURO)
     alone = payback.unit_economics(
         cohorts[cohorts["month"] <= 17], spend[spend["month"] <= 17], FACTS, until=17, horizon=12, **EURO

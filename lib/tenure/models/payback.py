@@ -82,7 +82,7 @@ def unit_economics(
     currency: str,
     factors: Mapping[str, float],
     until: int,
-    horizon: int = 24,
+    horizon: int | None = None,
 ) -> UnitEconomics:
     """Compare what customers bring with what they cost, by channel and for all channels together.
 
@@ -92,7 +92,8 @@ def unit_economics(
     Payback is the first month in which the margin so far covers the cost; it is not discounted, while the
     margin within the horizon (LTV) is. Intervals come from 999 resamples of cohorts (a bootstrap by
     clusters), their spend with them. The month before and a year ago rest on the same cohorts, so the same
-    resamples give the interval of each difference. Months of life are looked at up to `horizon`.
+    resamples give the interval of each difference. Months of life are
+    counted up to `horizon`; None: as `horizon_of` the company's.
 
     Example:
         >>> cohorts = pd.DataFrame({"cohort": [1, 2, 3, 4], "group": "ads", "currency": "EUR",
@@ -111,6 +112,7 @@ def unit_economics(
     cost = _valued(spend, "amount_minor", factors)
     if value.empty:
         return _nothing("No customers have been acquired whose revenue could be set against their cost.")
+    horizon = horizon or horizon_of(cohorts, until=until, longest=economics.horizon_months)
     months = np.arange(int(value["cohort"].min()), until + 1)
     reach = _reach(len(months), horizon)
     if reach == 0:
@@ -150,7 +152,7 @@ def unit_economics(
     def at(back: int, name: str = ALL) -> dict[str, Array]:
         """The samples as they were some months before, over as many months of life."""
         known = len(months) - back
-        own = min(reach, _reach(known, horizon))
+        own = min(reach, _reach(known, reach))
         if own == 0:
             return {}
         margin, joined, spent = (part[:known] for part in channels[name])
