@@ -39,6 +39,11 @@ class Spend:
     mean: Estimate
     tie: Estimate
 
+    @property
+    def parameters(self) -> tuple[float, float, float]:
+        """p, q and gamma, for `tenure.measures.purchases.score`."""
+        return self.p, self.q, self.gamma
+
     def conditional_mean(self, frequency: Array, mean_spend: Array) -> Array:
         """A customer's expected amount per purchase, from how often they bought again and the mean amount.
 
