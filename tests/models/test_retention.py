@@ -191,9 +191,9 @@ def test_characteristics_and_failures_are_found_again():
             assert row["value_low"] < truth < row["value_high"]
         row = table.loc["failure", group, "theta"]
         assert row["value_low"] < 0.015 < row["value_high"]
-    ratios = fit.ratios().frame.dropna(subset="ratio_low")
-    wanted = np.where(ratios["level"] == "yes", 1.5, 1 / 1.5)
-    assert ((ratios["ratio_low"] < wanted) & (wanted < ratios["ratio_high"])).all()
+    wanted = np.log({"yes": 1.5, "no": 1 / 1.5}[fit.covariates["level"][1]])
+    for part in fit.parts:
+        assert abs(part.estimate[-1] - wanted) < 1.96 * np.sqrt(part.covariance[-1, -1])
 
 
 def test_kept_customers_stay_as_a_simulation_says():
@@ -358,8 +358,8 @@ def test_data_that_cannot_tell_get_one_clear_sentence():
 
     refused([[100, 100, 100]], "sbg", r"Nobody left in group all in 200 renewals")
     refused([[100, 0]], "geometric", r"Everybody in group all left at the first renewal")
-    refused([[100, 80]], "sbg", r"seen at 1 renewal, and the shifted beta-geometric model needs 2")
-    refused([[100, 80, 70]], "bdw", r"seen at 2 renewals, and the beta-discrete-Weibull model needs 3")
+    refused([[100, 80]], "sbg", r"observed at 1 renewal, and the shifted beta-geometric model needs 2")
+    refused([[100, 80, 70]], "bdw", r"observed at 2 renewals, and the beta-discrete-Weibull model needs 3")
     with pytest.raises(InputError, match="`model` is 'gbs'"):
         fit_retention(cohort_life_table([[10, 8, 7]]), "gbs")
     with pytest.raises(InputError, match="no column plan"):

@@ -49,8 +49,8 @@ DRAWN = {
     ),
 }
 SAID = {
-    "projection": "After 24 months 29.2% of Plus are expected to be there still",
-    "payments": "Those who stay with Plus pay 33.3% more than when they began",
+    "projection": "After 24 months, 29.2% of Plus are expected to still be there",
+    "payments": "Customers who stay with Plus pay 33.3% more than when they began",
     "calibration": "What happened lies within the range of what was predicted in 1 of 2",
     "right_and_wrong": "a formula is 33.3% too low for Plus",
 }

@@ -70,13 +70,8 @@ class ChannelBudgets:
 def channel_budgets(economics: UnitEconomics, new: Valuation, *, target: float) -> ChannelBudgets:
     """Compare what a new customer of each channel is worth over a lifetime with what acquiring one costs.
 
-    Args:
-        economics: Cost and payback by channel, as from `tenure.models.payback.unit_economics`.
-        new: New customers by channel, as from `tenure.models.value.value_new`.
-        target: The ratio of worth to cost that is aimed for, such as 3.
-
-    Raises:
-        NotApplicable: No channel has both customers and a worth.
+    `economics` is as from `tenure.models.payback.unit_economics`, `new` as from `value.value_new`. Where no
+    channel has both customers and a worth, NotApplicable is raised.
     """
     costs = economics.table.renamed(cac="cost").frame.set_index(["channel", "customers"])
     costs = costs.filter(regex="^(cost|payback)(_low|_high)?$").reset_index()
@@ -143,9 +138,7 @@ def retention_budget(
     `retention.kept_survival`); taking them for average customers pays too much.
 
     Args:
-        fit: Retention curves.
-        intake: As for `value.value_new`: whom a group is made of when it is new.
-        payments: Payments by tenure.
+        intake: As for `value.value_new`: the customers of a group when it is new.
         renewals: The renewals to look at, from 1 up.
         kept: The share of those leaving by choice who stay because of the incentive.
 

@@ -100,7 +100,6 @@ def payments_by_tenure(
         paid: As from `tenure.measures.value.paid_by_tenure`.
         begun: Columns group, interval, currency, first, last, n: n customers began the intervals from
             `first` to `last`.
-        terms: Margin, fees and currencies.
         base: Today's customers (model_group, interval, tenure, currency, customers, billed_minor): where
             nothing was paid, everybody is assumed to pay what they are billed, once an interval.
         smallest: The fewest customers behind a mean.

@@ -18,6 +18,9 @@ in `tenure.models.spend`.
 
 `model` is one of these and `models` several; `time` is how far to look ahead, and `later` a column of the
 purchases that customers made in the time after.
+
+Counts that are not as they should be raise InputError; where nobody bought again, or no model can be
+fitted, NotApplicable is raised.
 """
 
 from __future__ import annotations
@@ -97,13 +100,8 @@ class Purchasing:
     def total(self, counts: pd.DataFrame, time: float, *, each: float = 1.0, unit: str = "count") -> Estimate:
         """Estimate what all customers will buy in a time to come; the interval is that of the expectation.
 
-        Args:
-            counts: With n, how many customers.
-            each: What a purchase counts for.
-            unit: The unit of that.
-
-        Returns:
-            The sum; its word `alive` is the share of customers who are still buying.
+        `each` is what a purchase counts for, in a unit. The sum's word `alive` is the share of customers who
+        are still buying.
         """
         columns, n = _columns(counts), counts["n"].to_numpy(dtype=float)
 
@@ -155,10 +153,6 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
         model: One of `MODELS`.
         level: Level of the intervals.
 
-    Raises:
-        InputError: The counts are not as they should be.
-        NotApplicable: Nobody has bought again, or the counts cannot tell the parameters.
-
     Example:
         >>> counts = pd.DataFrame({"frequency": [0, 1, 2, 4], "recency": [0, 10, 25, 30.0], "T": 38.0,
         ...                        "n": [600, 150, 80, 60]})
@@ -209,11 +203,7 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
 
 
 def likeliest_purchases(counts: pd.DataFrame, *, models: tuple[str, ...] = CONTINUOUS) -> Purchasing:
-    """Fit each model to grouped counts, and return the likeliest: they have as many parameters.
-
-    Raises:
-        NotApplicable: No model could be fitted.
-    """
+    """Fit each model to grouped counts, and return the likeliest: they have as many parameters."""
     return max(_fitted(counts, models), key=lambda fit: fit.log_likelihood)
 
 
@@ -239,9 +229,6 @@ def compare_purchases(counts: pd.DataFrame, time: float, *, models: tuple[str, .
         A row a model, the likeliest first: `model`, `log_likelihood`, `expected` and `bought` (purchases
         predicted and made), `error` (expected / bought - 1), `correlation` (of both by row, weighted by
         customers).
-
-    Raises:
-        NotApplicable: No model could be fitted.
     """
     rows, bought = [], counts["later"].sum()
     n, later = counts["n"].to_numpy(dtype=float), counts["later"].to_numpy(dtype=float)
@@ -488,7 +475,7 @@ def _checked(counts: pd.DataFrame, *, whole: bool) -> pd.DataFrame:
         )
     counts = counts[counts["n"] > 0]
     if counts.empty:
-        raise NotApplicable("Nobody has bought anything, so there is nothing to say about purchases.")
+        raise NotApplicable("Nobody has bought anything, so nothing can be said about further purchases.")
     x, tx, T = _columns(counts)
     good = np.isfinite(tx) & np.isfinite(T) & (x >= 0) & (x == np.round(x))
     bad = ~(good & (tx >= 0) & (tx <= T) & (T > 0) & ((x > 0) | (tx == 0)))

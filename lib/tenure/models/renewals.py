@@ -3,6 +3,8 @@
 A customer can leave at each renewal k = 1, 2, ... of the billing interval, such as "1 month" or "7 days".
 Counts are by `group` and `interval`; `stays` are those of `tenure.measures.value.stay_counts`: n customers
 were observed from after renewal `entry` to renewal `exit` and left there (`event` 1) or were still on (0).
+
+A column or a value that is not as it should be raises InputError.
 """
 
 from __future__ import annotations
@@ -28,9 +30,6 @@ KEYS = ("group", "interval")
 def interval_years(interval: str) -> float:
     """Return the length of a billing interval in years.
 
-    Raises:
-        InputError: It is no number of months or days, such as "3 months".
-
     Example:
         >>> interval_years("3 months"), round(interval_years("7 days"), 4)
         (0.25, 0.0192)
@@ -50,9 +49,6 @@ class Terms:
         currency: The reporting currency.
         factors: Its minor units for a minor unit of each currency; others are left out.
         years: A lifetime: payments count up to so many years from now.
-
-    Raises:
-        InputError: `years` is not between 1 and 100.
 
     Example:
         >>> terms = Terms(Economics(discount_rate=0.10))
@@ -113,7 +109,6 @@ class Terms:
         Args:
             paid: What was paid, in minor units of the reporting currency; a number or a column.
             refunded: What of it was refunded; its fees are lost.
-            charges: In how many charges it was paid.
             months: For how many months of service.
 
         Example:
@@ -126,19 +121,10 @@ class Terms:
 
 
 def life_table(stays: pd.DataFrame, by: Sequence[str] = KEYS) -> pd.DataFrame:
-    """Turn counts of stays into a life table by renewal.
+    """Turn counts of stays into a life table by renewal, for each combination of the columns `by`.
 
-    Args:
-        stays: Columns `by`, entry, exit, event, cause and n.
-        by: Columns that the table is made for.
-
-    Returns:
-        A row for each combination of `by` and renewal: those columns, `period`, `at_risk`, `events`,
-        `voluntary`, `involuntary`, `unknown`, `censored` and `entered`.
-
-    Raises:
-        InputError: A column is absent.
-        NotApplicable: Nobody was observed for a whole billing interval.
+    It has those columns, `period`, `at_risk`, `events`, `voluntary`, `involuntary`, `unknown`, `censored` and
+    `entered`. Where nobody was observed for a whole billing interval, NotApplicable is raised.
 
     Example:
         >>> stays = pd.DataFrame({"group": "Plus", "entry": 0, "exit": [1, 2, 2], "event": [1, 1, 0],
@@ -216,7 +202,7 @@ def fold(counts: pd.DataFrame, mapping: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_quarter(counts: pd.DataFrame) -> pd.DataFrame:
-    """Name the quarter of each cohort, which is the index of a month.
+    """Add the quarter of each cohort, which is the index of a month.
 
     Example:
         >>> by_quarter(pd.DataFrame({"cohort": [2024 * 12 + 4]}))["quarter"].tolist()
@@ -242,10 +228,7 @@ def across(table: Table, column: str, value: str) -> Table:
 
 
 def numbered(rows: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, Array]:
-    """Number the combinations of some columns in order; no columns: all rows together.
-
-    Returns:
-        The combinations, a row each, and for each row of the table its place there.
+    """Return the combinations of some columns, a row each in order, and each row's place there.
 
     Example:
         >>> labels, where = numbered(pd.DataFrame({"plan": ["b", "a", "b"]}), ["plan"])

@@ -166,6 +166,10 @@ class Cells:
     group: Array
     power: Array
 
+    def of(self, group: int, counts: Array) -> Array:
+        """Add up the counts of a group's rows, by period."""
+        return counts[self.group == group].sum(axis=0)
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -295,21 +299,6 @@ class Retention:
         columns = [*self.keys, "part", "parameter", "value", "value_low", "value_high"]
         return Table(pd.DataFrame(rows, columns=columns), {"value": "number"})
 
-    def ratios(self) -> Table:
-        """Hazard ratios of the characteristics with intervals; the references have 1 and no interval."""
-        z, rows = z_value(self.level), []
-        for part in self.parts:
-            at = len(part.estimate) - sum(len(levels) - 1 for levels in self.covariates.values())
-            for name, (reference, *others) in self.covariates.items():
-                rows.append((part.name, name, reference, 1.0, np.nan, np.nan))
-                for level in others:
-                    half = z * np.sqrt(part.covariance[at, at])
-                    ends = np.exp(part.estimate[at] + np.array([0, -half, half]))
-                    rows.append((part.name, name, level, *ends))
-                    at += 1
-        columns = ["part", "covariate", "level", "ratio", "ratio_low", "ratio_high"]
-        return Table(pd.DataFrame(rows, columns=columns), {"ratio": "ratio"})
-
     def place(self, cells: pd.DataFrame | Cells) -> Cells:
         """Find the group and the levels of each row of `cells`, which must be known, for repeated use."""
         if isinstance(cells, Cells):
@@ -367,7 +356,6 @@ def fit_retention(
     *,
     covariates: Sequence[str] = (),
     apart: bool = False,
-    keys: Sequence[str] | None = None,
     level: float = 0.95,
     start: Retention | None = None,
 ) -> Retention:
@@ -380,11 +368,10 @@ def fit_retention(
 
     Args:
         life: A life table: `period`, `at_risk`, `events`, `censored`, perhaps `entered`, and with `apart`
-            also `involuntary`.
+            also `involuntary`. `group` and, where it is there, `interval` identify a group.
         model: The model of choice.
         covariates: Characteristics, as columns of text.
         apart: Whether failed payments (involuntary) get a constant hazard of their own.
-        keys: The columns that identify a group; None: `group` and, where it is there, `interval`.
         level: Level of the intervals.
         start: Curves of the same groups and levels, fitted to similar counts: their parameters are where the
             search begins, and their models are kept.
@@ -406,19 +393,15 @@ def fit_retention(
     """
     _check_model(model)
     check_level(level)
-    if keys is None:
-        keys = [name for name in KEYS if name in life.columns] or ["group"]
-        life = life if "group" in life.columns else life.assign(group="all")
-    cells, counts = _read(life, tuple(keys), tuple(covariates))
+    life = life if "group" in life.columns else life.assign(group="all")
+    keys = [name for name in KEYS if name in life.columns]
+    cells, counts = _read(life, [*keys, *covariates])
     groups = numbered(cells, keys)[0]
     start = start if start is not None and groups.equals(start.groups[list(keys)]) else None
     levels = {name: _levels(cells[name], counts.at_risk) for name in covariates}
     levels |= start.covariates if start else {}
     placed = _locate(cells, keys, groups, levels)
-    per_group = [
-        [rows[placed.group == g].sum(axis=0) for rows in (counts.at_risk, counts.events)]
-        for g in range(len(groups))
-    ]
+    per_group = [(placed.of(g, counts.at_risk), placed.of(g, counts.events)) for g in range(len(groups))]
     names = [" ".join(map(str, key)) for key in groups.itertuples(index=False)]
     _identify(names, per_group, model)
     if apart and "involuntary" not in counts.causes:
@@ -447,11 +430,8 @@ def fit_retention(
     return Retention(model, apart, tuple(keys), summary, levels, tuple(parts), total, level, tuple(notes))
 
 
-def _read(
-    life: pd.DataFrame, keys: tuple[str, ...], covariates: tuple[str, ...]
-) -> tuple[pd.DataFrame, Counts]:
-    """Check a life table and spread it over cells and periods."""
-    names = [*keys, *covariates]
+def _read(life: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Counts]:
+    """Check a life table and spread it over cells, which some columns name, and periods."""
     absent = [name for name in names if name not in life.columns]
     if absent:
         raise InputError(
@@ -500,8 +480,8 @@ def _levels(column: pd.Series, at_risk: Array) -> tuple[str, ...]:
     return tuple(weight.sort_values(ascending=False, kind="stable").index)
 
 
-def _identify(names: Sequence[str], counts: Sequence[Sequence[Array]], model: str) -> None:
-    """Refuse groups whose counts cannot tell what their curve is."""
+def _identify(names: Sequence[str], counts: Sequence[tuple[Array, Array]], model: str) -> None:
+    """Refuse groups whose counts do not determine a curve."""
     seen = [int((n > 0).sum()) for n, _ in counts]
     for name, (n, d) in zip(names, counts, strict=True):
         if not d.any():
@@ -511,12 +491,12 @@ def _identify(names: Sequence[str], counts: Sequence[Sequence[Array]], model: st
             )
         if (n == d)[n > 0].all():
             raise NotApplicable(
-                f"Everybody in group {name} left at the first renewal at which they were seen, so there is "
+                f"Everybody in group {name} left at the first renewal observed, so there is "
                 "no retention to project."
             )
     if max(seen) < len(MODELS[model]):
         raise NotApplicable(
-            f"Group {names[0]} was seen at {seen[0]} renewal{'s' if seen[0] > 1 else ''}, and the "
+            f"Group {names[0]} was observed at {seen[0]} renewal{'s' if seen[0] > 1 else ''}, and the "
             f"{NAMES[model]} model needs {len(MODELS[model])} or more: use the geometric model, or wait."
         )
 
@@ -533,7 +513,7 @@ def _fit_part(
     """Fit one way of leaving: each group by itself, then all together; the part, its likelihood and notes."""
     models, starts, notes = [], [], []
     for g, label in enumerate(names):
-        n, d = (rows[cells.group == g].sum(axis=0) for rows in (at_risk, events))
+        n, d = cells.of(g, at_risk), cells.of(g, events)
         seen = int((n > 0).sum())
         simplest = "geometric" if seen < len(MODELS[model]) else model
         if known is not None and d.any():
@@ -542,7 +522,7 @@ def _fit_part(
             own, start = _fit_group(simplest, n, d)
         if known is None and simplest != model:
             notes.append(
-                f"Group {label} was seen at {seen} renewal{'s' if seen > 1 else ''} only, so it has one "
+                f"Group {label} was observed at {seen} renewal{'s' if seen > 1 else ''} only, so it has one "
                 "constant chance to leave."
             )
         elif known is None and own and own != model:

@@ -2,6 +2,8 @@
 
 `stays`, `life` and `fit` are as in `tenure.models.retention` and `tenure.models.renewals`; `covariates` are
 characteristics, as columns of the counts, and `by` columns to report by.
+
+Where no model can be fitted, or the curves know none of the groups, NotApplicable is raised.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Contest:
 
 
 def compare_models(train: pd.DataFrame, test: pd.DataFrame, *, covariates: Sequence[str] = ()) -> Contest:
-    """Fit each model to some counts, and ask how well it predicted others.
+    """Fit each model to a life table, and ask how well it predicted another one with the same columns.
 
     The counts of `test` are those of held-out cohorts, or what happened to everybody after the last day of
     `train`. Each model is tried with failed payments together and, where causes are known, separate. Its
@@ -64,13 +66,6 @@ def compare_models(train: pd.DataFrame, test: pd.DataFrame, *, covariates: Seque
     standard errors; Vuong 1989), one with a separate involuntary hazard is preferred: payments of all kinds
     of customers fail, and go on failing, whereas choice removes those inclined to leave, so models that agree
     in what was observed differ in the tail. After that, fewer parameters are preferred.
-
-    Args:
-        train: A life table to fit to.
-        test: A life table of other customers or of a later time, with the same columns.
-
-    Raises:
-        NotApplicable: No model could be fitted.
     """
     separate = [False, True] if _causes_known(train) else [False]
     fits, reason = _fitted(train, ((model, apart) for apart in separate for model in MODELS), covariates)
@@ -107,10 +102,9 @@ class Choice:
     """The chosen curves, and the evidence for them.
 
     Attributes:
-        fit: The curves, fitted to all that is known.
+        fit: The curves, fitted to all that is known; `life` is their life table.
         past: The same model, fitted to what was known on an earlier day; None: there is no such day.
         contest: How well models predicted what came after that day; None likewise.
-        life: The life table of `fit`.
         notes: What a reader should know, in sentences.
     """
 
@@ -145,9 +139,6 @@ def choose_fit(
     Args:
         before: Counts as they were known on an earlier day; None: then the likeliest model is taken.
         after: What happened after that day.
-
-    Raises:
-        NotApplicable: No model could be fitted.
     """
     by = [*KEYS, *covariates]
     life, why = life_table(stays, by), "There is no earlier day to look back from, so there is no backtest."
@@ -167,11 +158,7 @@ def choose_fit(
 def likeliest_model(life: pd.DataFrame, *, covariates: Sequence[str] = ()) -> tuple[str, bool]:
     """Choose a model where there is no later time to judge it by: the least Bayesian information criterion.
 
-    Returns:
-        The model, and whether failed payments are separate: wherever causes are known.
-
-    Raises:
-        NotApplicable: No model could be fitted.
+    Also returned is whether failed payments are separate: wherever causes are known.
     """
     known = _causes_known(life)
     fits, reason = _fitted(life, product(MODELS, [known]), covariates)
@@ -207,15 +194,14 @@ def _score_error(rate: Array, best: Array, n: Array) -> float:
 
 
 def choose_covariates(stays: pd.DataFrame) -> tuple[list[str], Table]:
-    """Choose up to three characteristics that tell who stays longer, by the Bayesian information criterion.
+    """Choose up to three characteristics that predict who stays longer, by the Bayesian criterion.
 
     Each is tried alone beside the groups, with the same groups in all: twice the gain in log-likelihood is
     compared with the number of levels less one times the logarithm of the number of churned customers
     (Volinsky and Raftery 2000). So a characteristic that only looks useful by chance is left out.
 
     Args:
-        stays: Counts of stays by each characteristic in turn (name and level), as
-            `tenure.measures.value.split_counts` gives them.
+        stays: As from `tenure.measures.value.split_counts`, by each characteristic in turn (name and level).
 
     Returns:
         The chosen ones, the strongest first, and a row for each tried: `covariate`, `levels`, `chi2`, `p`,
@@ -281,13 +267,9 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
     A group is the mixture of its customers' curves, weighted by who began; those inclined to leave drop out
     of it, so that the lifetime to expect grows.
 
-    Args:
-        terms: Discount rate and years.
-        renewals: The renewals that customers are about to decide on, from 1 up.
-
     Returns:
-        A row a group and renewal: the keys, `renewal`, `n` (customers who began), `value`, `value_low`,
-        `value_high` (payments to expect from that renewal on; see `stats.lifetime.residual_lifetime`).
+        A row a group and renewal that customers are about to decide on: the keys, `renewal`, `n` (customers
+        who began), `value` with its limits (payments to expect from that renewal on).
     """
     tables, rows = [], fit.known(stays)
     for key, part in rows.groupby(list(fit.keys)):
@@ -412,28 +394,18 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
 def bootstrap(
     stays: pd.DataFrame, fit: Retention, function: Callable[[Retention], Array], *, draws: int = 200
 ) -> Array:
-    """Resample customers, fit again and apply a function: a check on the intervals of the likelihood.
+    """Resample customers, with a fixed seed, fit the same model again and apply a function to the curves.
 
-    Args:
-        fit: The fitted curves; the same model is fitted to each sample.
-        function: Takes curves and returns values.
-        draws: How many samples, with a fixed seed.
-
-    Returns:
-        The values, a row a sample in which the curves could be fitted.
-
-    Raises:
-        NotApplicable: Hardly any sample could be fitted.
+    It checks the intervals of the likelihood. The values have a row for each sample that could be fitted;
+    where hardly any could, NotApplicable is raised.
     """
-    rng, found = np.random.default_rng(0), []
+    rng, found, names = np.random.default_rng(0), [], list(fit.covariates)
     n = stays["n"].to_numpy(dtype=np.int64)
     for _ in range(draws):
         sample = stays.assign(n=rng.multinomial(n.sum(), n / n.sum()))
         life = life_table(sample[sample["n"] > 0], fit.cells)
         try:
-            again = fit_retention(
-                life, fit.model, covariates=list(fit.covariates), apart=fit.apart, keys=fit.keys, start=fit
-            )
+            again = fit_retention(life, fit.model, covariates=names, apart=fit.apart, start=fit)
             found.append(np.atleast_1d(function(again)))
         except (NotApplicable, InputError):
             continue
@@ -470,15 +442,11 @@ def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms) -> Table:
     Args:
         life: The life table by group, without characteristics.
         fit: Curves fitted to it, without characteristics.
-        terms: Discount rate and years.
 
     Returns:
-        A row a group: the keys, `value`, `value_low`, `value_high` (discounted lifetime of a new customer, in
-        payments), `tail` (the share of it that lies beyond what was observed), `tail_from` (the first renewal
-        that is predicted), and `model` (the same lifetime by the fitted curve alone).
-
-    Raises:
-        InputError: `fit` has characteristics.
+        A row a group: the keys, `value` with its limits (discounted lifetime of a new customer, in payments),
+        `tail` (the share of it beyond what was observed), `tail_from` (the first predicted renewal), and
+        `model` (the same lifetime by the fitted curve alone).
     """
     if fit.covariates:
         raise InputError("The semi-parametric curve is made by group: fit without covariates for it.")

@@ -28,7 +28,7 @@ from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
 from tenure.stats.intervals import log_limits, proportion
-from tenure.stats.lifetable import Array, spelled, z_value
+from tenure.stats.lifetable import Array, ratio, spelled, z_value
 from tenure.stats.lifetime import residual_lifetime
 
 _CURVE = ["model_group", "interval"]
@@ -43,8 +43,6 @@ class Valuation:
         rows: A row a group of like customers: the columns it was made from, `customers`, `value` (of all of
             them, minor units) and `relative_error` (of their mean payment).
         slopes: Derivatives of the values by the curves' parameters, shape (rows, parameters).
-        fit: The curves.
-        unit: The unit of money.
         of: Who they are, one of them.
     """
 
@@ -113,19 +111,16 @@ class Valuation:
         value, unit = (self.rows[name].to_numpy(dtype=float) for name in ("value", "waited_minor"))
         error = np.hypot(self.fit.standard_errors(self.slopes), value * self.rows["relative_error"])
         low, high = log_limits(value, error, self.fit.level)
-        shares = {
-            name: np.divide(end, unit, out=np.zeros_like(value), where=unit > 0)
-            for name, end in {"multiplier": value, "low": low, "high": high}.items()
-        }
+        ends = {"multiplier": value, "low": low, "high": high}
+        shares = {name: ratio(end, unit, 0.0) for name, end in ends.items()}
         return self.rows[list(keys)].assign(**shares, stays_a_year=self.rows["stays_a_year"])
 
 
 def side_by_side(today: Valuation, new: Valuation, by: str = "group") -> Table:
     """Put what today's customers and a new one are worth in one table, by a column.
 
-    Returns:
-        A row each: `by`, `customers`, `value` (of all of today's) with its limits, `each_today` and
-        `each_new_customer`.
+    It has a row each: `by`, `customers`, `value` (of all of today's) with its limits, `each_today` and
+    `each_new_customer`.
     """
     table = today.by(by).frame.drop(columns=["each_low", "each_high"]).rename(columns={"each": "each_today"})
     fresh = new.by(by).frame[[by, "each"]].rename(columns={"each": "each_new_customer"})
@@ -150,12 +145,8 @@ class Movement:
 def movement(moved: pd.DataFrame, before: Valuation, after: Valuation) -> Movement:
     """Return how the value of the customer base moved, by the same curves and payments on both days.
 
-    What makes both values too high or too low cancels out of the change.
-
-    Args:
-        moved: As from `tenure.measures.value.movement`.
-        before: The earlier customers' values.
-        after: The later customers' values, by the same curves.
+    What makes both values too high or too low cancels out of the change. `moved` is as from
+    `tenure.measures.value.movement`.
     """
     row = moved.iloc[0]
     change = after.total.value - before.total.value
@@ -184,16 +175,12 @@ def value_base(
 
     Each customer follows the payments and the retention of their group from their own tenure on; one who is
     billed more than others of the group pays more in proportion. Payments already made do not count; the
-    next one is discounted by the wait for it.
+    next one is discounted by the wait for it. Customers whose currency has no rate, or whose interval has no
+    curve, are left out.
 
     Args:
-        base: With tenure, currency, customers, billed_minor and waited_minor (the bills, discounted by the
-            wait for the next one), as `tenure.measures.value.base_counts` gives them.
-        with_errors: False leaves the derivatives out, which are most of the work; values are then all that
-            counts, as in a bootstrap.
-
-    Returns:
-        The values. Customers whose currency has no rate, or whose interval has no curve, are left out.
+        base: As from `tenure.measures.value.base_counts`.
+        with_errors: False leaves the derivatives out, which are most of the work, as in a bootstrap.
     """
     rows = known_rows(fit, base, payments.terms)
     rate = rows["currency"].map(payments.terms.factors).to_numpy(dtype=float)
@@ -203,9 +190,8 @@ def value_base(
     place = numbered(rows, _CURVE)[1]
     expected = np.bincount(place, revenue * rows["customers"])[place]
     # What a group pays against what it is billed: usage, refunds and failures make the difference.
-    paid = np.divide(np.bincount(place, billed)[place], expected, out=np.zeros(len(rows)), where=expected > 0)
-    usual, due = revenue * paid, rows["waited_minor"].to_numpy(dtype=float) * rate
-    unit = np.divide(due, usual, out=np.zeros(len(rows)), where=usual > 0)
+    paid = ratio(np.bincount(place, billed)[place], expected, 0.0)
+    unit = ratio(rows["waited_minor"].to_numpy(dtype=float) * rate, revenue * paid, 0.0)
 
     def values(theta: Array) -> Array:
         return np.asarray(unit * engine.residual(theta)[engine.cell, tenure])
@@ -218,10 +204,9 @@ def value_base(
 
 
 def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valuation:
-    """Value new customers from their first payment on, before what it cost to acquire them.
+    """Value new customers, as from `tenure.measures.value.intake`, from their first payment on.
 
-    Args:
-        intake: With customers, as `tenure.measures.value.intake` gives them.
+    What it cost to acquire them is not taken off.
     """
     rows = known_rows(fit, intake)
     engine = _Engine(fit, rows, payments, 0)
@@ -301,9 +286,7 @@ class _Engine:
 def expected_payments(
     fit: Retention, stays: pd.DataFrame, payments: Payments, paid: pd.DataFrame, by: Sequence[str] = ()
 ) -> Backtest:
-    """Predict what customers who are on will pay until a later day, beside what they did pay.
-
-    Nothing is discounted.
+    """Predict what customers who are on will pay until a later day, undiscounted, beside what they paid.
 
     Args:
         fit: Curves fitted to what was known on the first day.
@@ -311,7 +294,6 @@ def expected_payments(
             (renewals due by the later day), `n`, and `by`.
         payments: Payments by tenure, as known on the first day.
         paid: What they paid: currency, paid_minor, refunded_minor and `by`.
-        by: Columns of `stays` to report by.
     """
     terms = payments.terms
     rows = known_rows(fit, stays[stays["ripe"] > stays["entry"]])
@@ -348,15 +330,12 @@ def cohort_values(brought: pd.DataFrame, to_come: pd.DataFrame, terms: Terms) ->
     """Put what cohorts have brought so far beside what their customers are still expected to bring.
 
     Args:
-        brought: A row a cohort and currency: cohort, currency, customers, charges, paid_minor,
-            refunded_minor.
-        to_come: A row a cohort: cohort, customers (still on), value, low, high.
-        terms: Margin, fees and currencies.
+        brought: Columns cohort, currency, customers, charges, paid_minor and refunded_minor.
+        to_come: Columns cohort, customers (still on), value, low and high.
 
     Returns:
-        A row a quarter in which customers first came: `quarter`, `customers`, `still_on`, `so_far` (margin,
-        not discounted), `to_come` with its limits (of all), and `each` (so far and to come, for each
-        customer acquired).
+        A row a quarter in which customers joined: `quarter`, `customers`, `still_on`, `so_far` (margin, not
+        discounted), `to_come` with its limits (of all), and `each` (so far and to come, per customer).
     """
     known, _ = terms.converted(brought, "paid_minor", "refunded_minor")
     margin = terms.contribution(known["paid_minor"], known["refunded_minor"], known["charges"])
@@ -417,12 +396,7 @@ class UsualFormula:
 
 
 def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> UsualFormula:
-    """Compare margin / churn with what new customers are worth.
-
-    Args:
-        life: A life table by group and interval.
-        new: As from `value_new`.
-    """
+    """Compare margin / churn, by a life table of groups and intervals, with what new customers are worth."""
     rows, terms = [], payments.terms
     for row in new.by(*_CURVE).frame.to_dict("records"):
         key = str(row["model_group"]), str(row["interval"])
@@ -446,14 +420,8 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
 def other_models(choice: Choice, base: pd.DataFrame, payments: Payments, worth: Valuation) -> Table:
     """Value today's customers by other curves than the chosen ones.
 
-    Args:
-        choice: The choice of curves.
-        base: As for `value_base`.
-        worth: The value by the chosen curves.
-
-    Returns:
-        A row a model: `model`, `value`, `difference` from the chosen one's, and `predicted_as_well` (whether
-        the held-out months cannot tell it from the best).
+    It has a row a model: `model`, `value`, `difference` from the chosen one's, and `predicted_as_well`
+    (whether the held-out months cannot tell it from the best).
     """
     fits, rivals = choice.others(), choice.contest.rivals if choice.contest else []
     values = [value_base(fit, base, payments, with_errors=False).total.value for fit in fits]
@@ -469,11 +437,7 @@ def resampled_total(
 ) -> Estimate:
     """Return what the customers are worth, with an interval from resampled customers (see `bootstrap`).
 
-    Args:
-        worth: The value by the chosen curves.
-        stays: The counts of stays that they were fitted to.
-        base: What `worth` was made from.
-        draws: How many samples.
+    `stays` are the counts that the curves were fitted to, `base` is what `worth` was made from.
     """
     keys = [*_CURVE, *worth.fit.covariates, "tenure", "currency"]
     sums = ["customers", "billed_minor", "waited_minor"]

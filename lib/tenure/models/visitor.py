@@ -204,7 +204,7 @@ def model_tail(life: pd.DataFrame, horizon: int) -> dict[str, Array]:
     from tenure.models.retention import fit_retention
 
     try:
-        fit = fit_retention(life, "sbg", keys=["group"])
+        fit = fit_retention(life, "sbg")
     except NotApplicable:
         return {}
     return dict(zip(fit.groups["group"].astype(str), fit.curves(fit.groups, horizon), strict=True))

@@ -58,7 +58,6 @@ class Losses:
         starters: For how many new customers the worth is counted.
         dated: Whether these are the customers who started in the last 12 months; else a round number.
         period: The unit of a period.
-        currency: The currency of the prices.
         notes: What a reader should know, in sentences.
     """
 

@@ -53,7 +53,7 @@ def projection(curves: Any) -> Picture:
     shares = sorted(zip(ends["group"], ends["fitted"], strict=True), key=lambda end: -end[1])
     time = fmt.value(last, "months")
     words = {"time": time, "share": fmt.percent(shares[0][1]), "group": shares[0][0]}
-    takeaway = say("After {time} {share} of {group} are expected to be there still", **words)
+    takeaway = say("After {time}, {share} of {group} are expected to still be there", **words)
     alt = f"Share of customers still there, observed and fitted. After {time}: {listed(shares, 'percent')}."
     data = Table(frame, {"month": "months", "fitted": "percent", "seen": "percent"})
     return Picture(draw, takeaway, alt, data, "Share of customers by months since the start")
@@ -87,9 +87,9 @@ def payments(monthly: Any) -> Picture:
     ends = frame.groupby("group")["value"].agg(["first", "last"])
     changes = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0).to_dict()
     group, change = max(changes.items(), key=lambda pair: abs(pair[1]))
-    sentence = "Those who stay with {group} pay {share} more than when they began"
+    sentence = "Customers who stay with {group} pay {share} more than when they began"
     if change < 0:
-        sentence = "Those who stay with {group} pay {share} less than when they began"
+        sentence = "Customers who stay with {group} pay {share} less than when they began"
     takeaway = say(sentence, group=group, share=fmt.percent(abs(change)))
     first, later = (listed(ends[name].items(), unit) for name in ("first", "last"))
     alt = f"Payment per month by months since the start. At first: {first}. Later: {later}."
@@ -163,7 +163,7 @@ def right_and_wrong(values: Any, wrong: str, right: str) -> Picture:
         return figure
 
     known = [row for row in rows if not fmt.missing(row["wrong"]) and row["right"]]
-    takeaway = say("{right} says otherwise than {wrong}", right=right, wrong=wrong)
+    takeaway = say("{right} differs from {wrong}", right=right, wrong=wrong)
     if known:
         far = max(known, key=lambda row: abs(row["wrong"] / row["right"] - 1))
         off = far["wrong"] / far["right"] - 1

@@ -253,11 +253,8 @@ def agreement_of_starts(family: str, k: int, y: Array, seed: int, starts: int = 
 def rand_index(counts: pd.DataFrame) -> float:
     """Return the adjusted Rand index of two ways of grouping (Hubert and Arabie 1985).
 
-    Args:
-        counts: Columns segment, other and n: how many are in both.
-
-    Returns:
-        1 where they are the same, 0 where they agree as by chance; NaN where either has one group only.
+    1 where they are the same, 0 where they agree as by chance; NaN where either has one group only. `counts`
+    has the columns segment, other and n: how many are in both.
 
     Example:
         >>> same = pd.DataFrame({"segment": ["a", "b"], "other": ["x", "y"], "n": [5, 7]})

@@ -10,6 +10,8 @@ the tests check them against tea-tasting, gbstats and published numbers.
 intervals; `covariate` is a column of before the experiment, `denominator` the measure below the line of a
 ratio. With `planned_n`, the units of both arms for which to be tight, intervals are confidence sequences,
 which hold however often one looks; None: one look (see `compare`).
+
+A table or an option that is not as it should be raises InputError.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from scipy import special
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate, Table, interval
 from tenure.stats.intervals import wilson
-from tenure.stats.lifetable import Array, check_level, chi2_p, holm, spelled, z_value
+from tenure.stats.lifetable import Array, check_level, chi2_p, holm, ratio, spelled, z_value
 
 
 def add_up(sums: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.DataFrame:
@@ -41,7 +43,7 @@ def add_up(sums: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.DataFrame
 
 
 class Arms(NamedTuple):
-    """Each variant's mean, the control first; NaN where it cannot be had.
+    """Each variant's mean, the control first; NaN where it is not available.
 
     Attributes:
         mean: Means, adjusted or divided: see `compare`.
@@ -66,11 +68,7 @@ def arm_means(
     covariate: str | None = None,
     denominator: str | None = None,
 ) -> Arms:
-    """Return each variant's mean, adjusted by a covariate or divided by a denominator: see `compare`.
-
-    Raises:
-        InputError: The control or a column of sums is absent.
-    """
+    """Return each variant's mean, adjusted by a covariate or divided by a denominator: see `compare`."""
     columns = [a for a in (measure, covariate, denominator) if a]
     pairs = [f"c_{measure}_{other}" for other in columns[1:]]
     wanted = ["n", *(f"{kind}_{a}" for a in columns for kind in "sq"), *pairs]
@@ -122,17 +120,13 @@ class Comparison:
             0), each with `_low` and `_high`, `standard_error` of the difference, `p`, `p_adjusted` (Holm).
         arms: A row a variant, the control first: `variant`, `n`, `value` with its interval, `standard_error`.
         control: The control.
-        unit: The unit of values.
         level: The intervals' level.
-        always_valid: Whether they hold at any number of looks.
     """
 
     table: Table
     arms: Table
     control: str
-    unit: str
     level: float
-    always_valid: bool
 
     def arm(self, variant: str, *, of: str = "visitor") -> Estimate:
         """Return a variant's mean of so many `of` something; arms are samples of their own."""
@@ -182,9 +176,6 @@ def compare(
     Returns:
         The comparisons. Where an arm has fewer than two units, its comparison is NaN.
 
-    Raises:
-        InputError: A variant or a column is absent, or `level` is no share.
-
     Example:
         >>> sums = pd.DataFrame({"variant": ["a", "b"], "n": [3407, 3461], "s_revenue": [1396.87, 2422.7],
         ...                      "q_revenue": [52377.9767, 134698.29]})
@@ -214,13 +205,11 @@ def compare(
     half = special.stdtrit(np.maximum(arms.n - 1, 1), 0.5 + level / 2) * arms.error
     columns = interval("difference", difference, low, high) | {"standard_error": error, "p": p}
     columns |= interval("lift", lifts, lift_low, lift_high)
-    return _comparison(
-        arms, (arms.mean - half, arms.mean + half), columns, unit, level, planned_n is not None
-    )
+    return _comparison(arms, (arms.mean - half, arms.mean + half), columns, unit, level)
 
 
 def _comparison(
-    arms: Arms, limits: tuple[Array, Array], columns: dict[str, Array], unit: str, level: float, always: bool
+    arms: Arms, limits: tuple[Array, Array], columns: dict[str, Array], unit: str, level: float
 ) -> Comparison:
     n, gap = arms.n.astype(int), "points" if unit == "percent" else unit
     compared = {"variant": arms.names[1:], "n": n[1:], "control_n": n[0]}
@@ -234,7 +223,7 @@ def _comparison(
         "standard_error": arms.error,
     }
     table = Table(pd.DataFrame({**compared, "p_adjusted": holm(columns["p"])}), units)
-    return Comparison(table, Table(pd.DataFrame(singles), units), arms.names[0], unit, level, always)
+    return Comparison(table, Table(pd.DataFrame(singles), units), arms.names[0], level)
 
 
 def _welch_df(arms: Arms) -> Array:
@@ -247,7 +236,7 @@ def _interval(
     value: Array, error: Array, df: Array, n: Array, planned_n: int | None, level: float
 ) -> tuple[Array, Array, Array]:
     """Low, high and p of values that are normal, or near to it; NaN where the error is."""
-    z = np.divide(np.abs(value), error, out=np.full(len(error), np.nan), where=error > 0)
+    z = ratio(np.abs(value), error)
     if planned_n is None:
         half, p = special.stdtrit(df, 0.5 + level / 2) * error, 2 * special.stdtr(df, -z)
     else:
@@ -286,12 +275,7 @@ def compare_shares(
     Differences have Newcombe's interval (1998, method 10) and ratios that of Donner and Zou (2012), both
     made from the score intervals of the two shares, so that they hold with few conversions or none; p is
     the score test's, pooled under no difference. With `planned_n` they are confidence sequences for means.
-
-    Args:
-        counts: Columns `variant`, `n` and `s_converted` (units that converted).
-
-    Raises:
-        InputError: A variant is absent, or more converted than there were.
+    `counts` has the columns `variant`, `n` and `s_converted` (units that converted).
 
     Example:
         >>> counts = pd.DataFrame({"variant": ["old", "new"], "n": [574, 550], "s_converted": [22, 14]})
@@ -314,7 +298,7 @@ def compare_shares(
     gap = p[1:] - p[0]
     pooled = (n[0] * p[0] + n[1:] * p[1:]) / (n[0] + n[1:])
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:]))
-    z = np.divide(np.abs(gap), spread, out=np.full(len(gap), np.nan), where=spread > 0)
+    z = ratio(np.abs(gap), spread)
     lift = _ratio_of_shares((p[0], low[0], high[0]), (p[1:], low[1:], high[1:]))
     lower, upper = (
         gap - np.hypot(p[1:] - low[1:], high[0] - p[0]),
@@ -322,7 +306,7 @@ def compare_shares(
     )
     found = interval("difference", gap, lower, upper)
     found |= {"standard_error": np.hypot(arms.error[0], arms.error[1:]), "p": 2 * special.ndtr(-z)}
-    return _comparison(arms, (low, high), found | interval("lift", *lift), "percent", level, False)
+    return _comparison(arms, (low, high), found | interval("lift", *lift), "percent", level)
 
 
 def _ratio_of_shares(below: tuple[float, float, float], above: tuple[Array, Array, Array]) -> list[Array]:
@@ -335,7 +319,7 @@ def _ratio_of_shares(below: tuple[float, float, float], above: tuple[Array, Arra
     def limit(top: Array, bottom: float, sign: int) -> Array:
         root = np.sqrt(np.maximum(product**2 - top * bottom, 0))
         if abs(bottom) < 1e-12:
-            return np.divide(top, 2 * product, out=np.zeros(len(p1)), where=product > 0)
+            return ratio(top, 2 * product, 0.0)
         return (product + sign * root) / bottom
 
     low = limit(l1 * (2 * p1 - l1), u0 * (2 * p0 - u0), -1)
@@ -350,16 +334,12 @@ class SegmentEffects:
     Attributes:
         table: A row a segment: `segment`, `n`, `difference` and `shrunk`, each with `_low` and `_high`,
             `standard_error`, `p`, `p_adjusted` (Holm).
-        overall: The mean of the effects that they are shrunk towards.
         spread: The standard deviation of true effects between segments.
-        chi2: Cochran's statistic of no interaction, with `df` degrees of freedom and the p-value `p`.
+        p: The p-value of Cochran's test of no interaction.
     """
 
     table: Table
-    overall: float
     spread: float
-    chi2: float
-    df: int
     p: float
 
     def interaction(self, alpha: float = 0.05) -> Estimate:
@@ -388,9 +368,6 @@ def segment_effects(
     Args:
         sums: Sums by variant and segment.
         segment: The column of segments; those in which an arm has fewer than two units are left out.
-
-    Raises:
-        NotApplicable: Fewer than two segments can be compared.
     """
     parts = []
     for value, part in sums[sums["variant"].isin([control, variant])].groupby(segment, observed=True):
@@ -417,4 +394,4 @@ def segment_effects(
     table = table[names].assign(p_adjusted=holm(table["p"].to_numpy()))
     table = table.assign(**interval("shrunk", shrunk, shrunk - half, shrunk + half))
     units = {**found.units, "shrunk": found.units["difference"]}
-    return SegmentEffects(Table(table, units), float(mean), float(np.sqrt(between)), q, df, chi2_p(q, df))
+    return SegmentEffects(Table(table, units), float(np.sqrt(between)), chi2_p(q, df))

@@ -2,7 +2,7 @@
 
 Of n at risk with covariates x in period t, d ~ Binomial(n, 1 - exp(-exp(a_t + x beta))) leave: hazards
 h0(t) exp(x beta) that are seen by the period (Prentice and Gloeckler 1978). `tenure.stats.regression` is
-made of it.
+built on it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def risk_sets(frame: pd.DataFrame, covariates: list[str], x: Array, strata: Sequ
     """Risk sets by stratum, from equal covariates added up.
 
     `frame` has a row a combination of covariates, `_entry`, `_exit` and `_event` with its count `_n`; `x` has
-    its row of the design. A period in which all at risk left says nothing: its chance is 1, whatever the
-    ratios.
+    its row of the design. A period in which all at risk left carries no information: its chance is 1,
+    whatever the ratios.
     """
     whole = np.zeros(len(frame), dtype=int)
     key = frame.groupby(list(strata), observed=True).ngroup().to_numpy() if strata else whole
@@ -117,7 +117,7 @@ def total(sets: list[Stratum], beta: Array) -> tuple[float, Array, Array]:
 
 
 def independent(information: Array) -> Array:
-    """Which columns say something that those before them do not (pivots of a Cholesky factorization)."""
+    """Which columns are linearly independent of those before them (pivots of a Cholesky factorization)."""
     rest = information.copy()
     kept = np.zeros(len(rest), dtype=bool)
     for j in range(len(rest)):

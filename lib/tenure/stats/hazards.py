@@ -24,7 +24,7 @@ from tenure.stats.lifetable import (
     holm,
     long_table,
     ratio,
-    validate,
+    validate_cause,
 )
 
 
@@ -69,16 +69,11 @@ class Hazard:
         return proportion(events, n, level=self.level, of="customer", words={"period": self.period})
 
     def peaks(self, most: int = 3, *, until: int | None = None) -> list[Estimate]:
-        """Return the hazards that stand out, at most so many, those that take most customers first.
+        """Return the hazards that stand out up to a period, at most so many, those with most churn first.
 
-        Args:
-            most: How many.
-            until: The last period to look at; None: all.
-
-        Returns:
-            Hazards; words: group, period (its unit), k (which one) and around (the hazard around it); case:
-            "of a group" or "of everybody". Where none stands out, one that is not available, of the case
-            "none".
+        Their words are group, period (its unit), k (which one) and around (the hazard around it); the case is
+        "of a group" or "of everybody". Where none stands out, there is one that is not available, of the case
+        "none".
         """
         spikes = self.spikes[self.spikes["period"] <= (until or np.inf)]
         spikes = spikes.sort_values("events", ascending=False, kind="stable").head(most)
@@ -175,15 +170,9 @@ class Hazard:
 def hazard(
     life: pd.DataFrame, *, cause: str | None = None, period: str = "month", level: float = 0.95
 ) -> Hazard:
-    """Estimate the hazard of each period: those who left among those at risk.
+    """Estimate the hazard of each period: those who left, perhaps for one cause, among those at risk.
 
     The interval is Wilson's (1927), which keeps within 0 and 1 and has a value where nobody left.
-
-    Args:
-        cause: Count only those who left for this cause, a column of `life`.
-
-    Raises:
-        InputError: The life table or an option is not as it should be.
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
@@ -199,12 +188,7 @@ def hazard(
     """
     check_level(level)
     check_period(period)
-    if cause is None:
-        return _observed(validate(life), period, level)
-    if cause not in life.columns or "events" not in life.columns:
-        raise InputError(f"`cause` is {cause!r}, and the life table has no such column.")
-    counts = validate(life.assign(_other=life["events"] - life[cause]), causes=(cause, "_other"))
-    return _observed(replace(counts, events=counts.causes[cause]), period, level)
+    return _observed(validate_cause(life, cause), period, level)
 
 
 def _observed(counts: Counts, period: str, level: float) -> Hazard:

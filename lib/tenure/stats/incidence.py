@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.result import NAN, Estimate, Table, counted, from_row
+from tenure.result import NAN, Estimate, Table, counted, from_row, interval
 from tenure.stats.lifetable import (
     CAUSES,
     Array,
@@ -39,11 +39,10 @@ class CumulativeIncidence:
     """Shares lost to each cause.
 
     Attributes:
-        table: A row for each group, cause and period 0, 1, ..., last: `group`, `cause`, `period`,
-            `at_risk`, `events` (of the cause), `incidence` (share lost to the cause within `period` periods),
-            `standard_error` (NaN where nobody was lost to it), `incidence_low`, `incidence_high`.
+        table: A row for each group, cause and period 0, 1, ..., last: `group`, `cause`, `period`, `at_risk`,
+            `events` (of the cause), `incidence` (share lost to the cause within `period` periods) with its
+            interval and `standard_error` (NaN where nobody was lost to it).
         counts: The life table.
-        level: The intervals' level.
     """
 
     table: Table
@@ -57,17 +56,10 @@ class CumulativeIncidence:
         return _of(self.counts.together(), self.period, self.level)
 
     def share(self, cause: str, horizon: int) -> Estimate:
-        """Return the share of everybody that is lost to a cause within a horizon of so many periods.
+        """Return the share of everybody lost to a cause within a horizon, or as long as they were observed.
 
-        Where nobody was observed so long, the horizon is as long as they were.
-
-        Returns:
-            The share; words: horizon, and for each cause its share; case: "known", "none" where nobody was
-            lost to it but others to another known cause, or "unknown" where the data does not say why
-            customers left.
-
-        Raises:
-            InputError: There is no such cause, or `horizon` is no whole number from 1 up.
+        Its words are horizon and for each cause its share; its case is "known", "none" where nobody was lost
+        to it but others to another known cause, or "unknown" where the data does not say why customers left.
         """
         check_horizon(horizon)
         if cause not in self.counts.causes:
@@ -134,10 +126,8 @@ def _of(counts: Counts, period: str, level: float) -> CumulativeIncidence:
         columns = {
             "at_risk": counts.at_risk,
             "events": events,
-            "incidence": incidence,
+            **interval("incidence", incidence, 1 - high, 1 - low),
             "standard_error": np.where(incidence > 0, np.sqrt(variance), np.nan),
-            "incidence_low": 1 - high,
-            "incidence_high": 1 - low,
         }
         part = long_table(counts, columns, start=dict.fromkeys(columns, 0.0))
         part.insert(1, "cause", cause)

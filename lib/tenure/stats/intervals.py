@@ -33,11 +33,7 @@ class About(TypedDict, total=False):
 
 
 def proportion(events: int, n: int, *, level: float = 0.95, **about: Unpack[About]) -> Estimate:
-    """Estimate a share by Wilson's score interval (Wilson 1927).
-
-    Args:
-        events: How many had it.
-        n: Of how many; 0: there is no share.
+    """Estimate a share of n by Wilson's score interval (Wilson 1927); of none there is no share.
 
     Raises:
         InputError: There are more events than things they could happen to, or fewer than none.
@@ -104,12 +100,9 @@ def log_limits(value: Array, error: Array, level: float) -> tuple[Array, Array]:
 def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Estimate:
     """Estimate how a share has changed among the same n customers, for `Estimate.versus`.
 
-    Only those who differ tell of a change. The interval is the adjusted Wald's, one added to either count
-    (Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37).
-
-    Args:
-        now: How many have it now, and had it not then.
-        then: How many had it then, and have it not now.
+    Only those who differ tell of a change: `now` have it now and had it not then, `then` had it then and have
+    it not now. The interval is the adjusted Wald's, one added to either count (Bonett and Price 2012, Journal
+    of Educational and Behavioral Statistics 37).
 
     Raises:
         InputError: More customers differ than there are.
@@ -198,14 +191,8 @@ def money_share(
     """Estimate the share of a base that n customers moved, such as the revenue that churned.
 
     Each customer's leaving is chance, so the lost amount varies by the sum of the squared amounts times
-    the share that stayed; the interval is symmetric on the logarithm.
-
-    Args:
-        amount: What moved, positive.
-        squares: Sum over customers of its squares.
-
-    Returns:
-        The share; NaN where the base is 0. Where nothing moved there is no upper end.
+    the share that stayed; the interval is symmetric on the logarithm. It is NaN where the base is 0; where
+    nothing moved there is no upper end.
 
     Example:
         >>> lost = money_share(5_000, 50 * 100**2, 100_000, 50)
@@ -241,16 +228,10 @@ def quick_ratio(
     gains: float, gain_squares: float, losses: float, loss_squares: float, n: int, *,
     level: float = 0.95, **about: Unpack[About],
 ) -> Estimate:  # fmt: skip
-    """Estimate how many times what was lost has been gained, by n movements.
+    """Estimate how many times what was lost has been gained, by n movements; NaN where nothing was lost.
 
-    Args:
-        gains: New, reactivated and expanded revenue.
-        gain_squares: Sum over movements of its squares.
-        losses: Churned and contracted revenue, positive.
-        loss_squares: Sum of its squares.
-
-    Returns:
-        The ratio with an interval symmetric on the logarithm; NaN where nothing was lost.
+    Gains are new, reactivated and expanded revenue, losses churned and contracted revenue, both positive and
+    with their sums of squares. The interval is symmetric on the logarithm.
 
     Example:
         >>> ratio = quick_ratio(400, 4_000, 200, 2_000, 60)
@@ -297,12 +278,9 @@ def paired_means(
 
     With m2 the mean of those counted now and m1 of those counted then, each customer adds to it
     ``d = (x2 - m2) / n2 - (x1 - m1) / n1``, a part being 0 where the customer is not counted; its variance is
-    the sum of the squares of d (linearized, Cochran 1977, section 6.5).
-
-    Args:
-        now: Of those counted now: how many, the sum of x, the sum of its squares.
-        then: The same of those counted then.
-        both: Of those counted both times: how many, the sum of x now, the sum of x then, the sum of products.
+    the sum of the squares of d (linearized, Cochran 1977, section 6.5). `now` and `then` are the number of
+    customers, the sum of x and that of its squares; `both`, of those counted both times, their number, the
+    sums of x now and then, and the sum of products.
 
     Example:
         >>> same = paired_means((100, 50.0, 50.0), (100, 40.0, 40.0), (100, 50.0, 40.0, 40.0))
@@ -323,13 +301,10 @@ def paired_means(
 def median_of_counts(
     values: Any, counts: Any, n: int | None = None, *, level: float = 0.95, **about: Unpack[About]
 ) -> Estimate:
-    """Estimate the median of counted values, with the interval of its order statistics.
+    """Estimate the median of values, each with its count, with the interval of its order statistics.
 
-    Args:
-        values: The values, in any order.
-        counts: How often each occurs.
-        n: How many independent things there are, where fewer than the counts add up to (sessions of the
-            same user are alike); None: all are.
+    Where fewer independent things are counted than the counts add up to, as sessions of the same user are
+    alike, `n` is their number.
 
     Example:
         >>> length = median_of_counts([10, 20, 30], [25, 50, 25])

@@ -24,7 +24,7 @@ Groups come in alphabetical order, or in the order of the categories of a catego
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,6 @@ class Counts:
         """Return the counts of all groups added up, as the group `everybody`."""
         return self._summed(np.ones((1, len(self.groups))), ("everybody",))
 
-    def spread(self, life: pd.DataFrame, column: str) -> Array:
-        """Return a column of the life table that the counts come from, shape (groups, K)."""
-        values = np.zeros_like(self.events)
-        values[group_names(life)[1], life["period"].to_numpy(dtype=int) - 1] = life[column].to_numpy(float)
-        return values
-
     def _summed(self, weight: Array, groups: tuple[str, ...]) -> Counts:
         last = max(int(self.last[weight[0] > 0].max()), 1)
         tables = (self.at_risk, self.events, self.censored, self.entered)
@@ -125,12 +119,12 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
             "cohort window (start_from, start_to)."
         )
     names, row = group_names(life)
-    numbers = {
-        column: whole_numbers(life, column, smallest=1 if column == "period" else 0)
+    columns = {
+        column: numbers(life, column, smallest=1 if column == "period" else 0)
         for column in ("period", "at_risk", "events", "censored", "entered", *causes)
         if column in life.columns
     }
-    period = numbers.pop("period")
+    period = columns.pop("period")
     if period.max() > _LONGEST:
         raise InputError(
             f"Column period of the life table goes up to {period.max()}, more than {_LONGEST}: "
@@ -145,19 +139,19 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
         )
 
     shape = (len(names), int(period.max()))
-    spread = {column: np.zeros(shape) for column in numbers}
-    for column, values in numbers.items():
+    spread = {column: np.zeros(shape) for column in columns}
+    for column, values in columns.items():
         spread[column][row, period - 1] = values
     entered = spread.get("entered", np.zeros(shape))
     leaving = spread["events"] + spread["censored"] - entered
     at_risk = leaving[:, ::-1].cumsum(axis=1)[:, ::-1]
-    wrong = numbers["at_risk"] != at_risk[row, period - 1]
+    wrong = columns["at_risk"] != at_risk[row, period - 1]
     if wrong.any():
         where = int(np.flatnonzero(wrong)[0])
         raise InputError(
             f"Column at_risk of the life table contradicts its other counts in {int(wrong.sum())} of "
             f"{len(life)} rows, such as group {names[row[where]]!r} period {period[where]}: it is "
-            f"{numbers['at_risk'][where]}, but those who leave or are last seen from then on, less those who "
+            f"{columns['at_risk'][where]}, but those who leave or are last seen from then on, less those who "
             f"enter from then on, are {at_risk[row[where], period[where] - 1]:.0f}: give all periods."
         )
     if (at_risk < spread["events"]).any():
@@ -180,6 +174,16 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
     return Counts(names, at_risk, spread["events"], spread["censored"], entered, by_cause, last)
 
 
+def validate_cause(life: pd.DataFrame, cause: str | None) -> Counts:
+    """Check a life table as `validate` does; its events are those of a cause, None: all."""
+    if cause is None:
+        return validate(life)
+    if cause not in life.columns or "events" not in life.columns:
+        raise InputError(f"`cause` is {cause!r}, and the life table has no such column.")
+    counts = validate(life.assign(_other=life["events"] - life[cause]), causes=(cause, "_other"))
+    return replace(counts, events=counts.causes[cause])
+
+
 def group_names(life: pd.DataFrame) -> tuple[tuple[str, ...], Array]:
     """Names of the groups in order, and the number of its group for each row."""
     if "group" not in life.columns:
@@ -197,17 +201,22 @@ def group_names(life: pd.DataFrame) -> tuple[tuple[str, ...], Array]:
     return tuple(map(str, names)), row
 
 
-def whole_numbers(frame: pd.DataFrame, column: str, *, smallest: int, table: str = "life table") -> Array:
-    """The column as whole numbers from `smallest` up."""
+def numbers(
+    frame: pd.DataFrame, column: str, *, smallest: int | None = None, table: str = "life table"
+) -> Array:
+    """The column as numbers, where a smallest is given as whole ones from there up."""
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    bad = ~(np.isfinite(values) & (values == np.round(values)) & (values >= smallest))
-    if bad.any():
-        example = frame[column].iloc[int(np.flatnonzero(bad)[0])]
+    good, kind = np.isfinite(values), "numbers"
+    if smallest is not None:
+        good &= (values == np.round(values)) & (values >= smallest)
+        kind = f"whole numbers from {smallest} up"
+    if not good.all():
+        example = frame[column].iloc[int(np.flatnonzero(~good)[0])]
         raise InputError(
-            f"Column {column} of the {table} must hold whole numbers from {smallest} up; {int(bad.sum())} of "
-            f"{len(frame)} rows do not, such as {example!r}: recount them."
+            f"Column {column} of the {table} must hold {kind}; {int((~good).sum())} of {len(frame)} rows do "
+            f"not, such as {example!r}: fix or leave out those rows."
         )
-    return values.astype(np.int64)
+    return values if smallest is None else values.astype(np.int64)
 
 
 def spelled(names: Any) -> str:

@@ -1,6 +1,6 @@
 """Discounted lifetimes: what a survival curve still promises, in payments or in money.
 
-S(t) is the share still there after t periods and m(t) the amount that whoever is there pays at the start of
+S(t) is the share still there after t periods and m(t) what a customer who is there pays at the start of
 the period that follows, so that S(0) m(0) is the first payment. Later amounts are worth v^t today, with
 v = 1 / (1 + rate).
 
@@ -52,7 +52,7 @@ def discounted_lifetime(survival: Any, rate: float, amounts: Any = 1.0) -> Any:
 def residual_lifetime(survival: Any, rate: float, amounts: Any = 1.0, *, within: int | None = None) -> Array:
     """Return discounted expected residual lifetimes (DERL), at each renewal (Fader and Hardie 2010).
 
-    Whoever is about to decide on renewal n = 1, 2, ... is worth the sum over t >= n of
+    A customer about to decide on renewal n = 1, 2, ... is worth the sum over t >= n of
     S(t) / S(n - 1) m(t) v^(t - n): the payment at that renewal is not discounted. It is added up backwards,
     E(n) = S(n) / S(n - 1) (m(n) + v E(n + 1)).
 
@@ -77,7 +77,7 @@ def residual_lifetime(survival: Any, rate: float, amounts: Any = 1.0, *, within:
         later = renewed[..., n] * (amounts[..., n + 1] + v * later)
         values[..., n] = later
     if within is not None and within < size:
-        # Less what lies beyond, for whoever is still there then.
+        # Less what lies beyond, for those still there then.
         there = ratio(survival[..., within:-1], survival[..., : size - within], 0.0)
         values[..., : size - within] -= there * values[..., within:] * v**within
     return values

@@ -10,7 +10,16 @@ import pandas as pd
 
 from tenure.errors import InputError
 from tenure.result import NAN, Table
-from tenure.stats.lifetable import Array, chi2_p, group_names, holm, quadratic_form, ratio, spelled, validate
+from tenure.stats.lifetable import (
+    Array,
+    chi2_p,
+    group_names,
+    holm,
+    quadratic_form,
+    ratio,
+    spelled,
+    validate_cause,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +53,16 @@ def log_rank(life: pd.DataFrame, *, cause: str | None = None, strata: str | None
 
     For all groups together it is lifelines' test where nobody enters late and there are no strata, which
     lifelines does not know, and this closed form elsewhere; for pairs it is Mantel and Haenszel's test of
-    statsmodels, which is the same.
+    statsmodels, which is the same. With one group only, the test is not available.
 
     Args:
         cause: Count only those who left for this cause, a column of `life`; the others are censored. It
-            compares rates among those still there, and does not say which group has lost more to the cause
+            compares rates among those still there, and does not tell which group has lost more to the cause
             in the end, since a group that loses many to one cause has fewer left to lose to another.
         strata: A further column of `life`; groups are then compared only within its values.
 
-    Returns:
-        The overall test, observed and expected events, and all pairs with Holm's adjustment. With one group
-        only, the test is not available.
-
     Raises:
-        InputError: The life table is not as it should be, or has no column named `cause` or `strata`.
+        InputError: The life table is not as it should be, or has no such column.
 
     Example:
         >>> life = pd.DataFrame(dict(group=["a", "a", "b", "b"], period=[1, 2, 1, 2], events=[20, 10, 40, 10],
@@ -66,23 +71,21 @@ def log_rank(life: pd.DataFrame, *, cause: str | None = None, strata: str | None
         >>> round(test.chi2, 3), test.df, round(test.p, 4)
         (8.836, 1, 0.003)
     """
-    for name, column in (("cause", cause), ("strata", strata)):
-        if column is not None and column not in life.columns:
-            raise InputError(
-                f"`{name}` is {column!r}, and the life table has no such column; it has "
-                f"{spelled(life.columns)}."
-            )
+    if strata is not None and strata not in life.columns:
+        raise InputError(
+            f"`strata` is {strata!r}, and the life table has no such column; it has {spelled(life.columns)}."
+        )
     names = group_names(life)[0]
     parts = [life] if strata is None else [part for _, part in life.groupby(strata, dropna=False)]
     n, late, slices = np.zeros(len(names)), False, []
     for part in parts:
-        counts = validate(part)
+        counts = validate_cause(part, cause)
         place = [names.index(name) for name in counts.groups]
         at_risk = np.zeros((len(names), counts.events.shape[1]))
         events = np.zeros_like(at_risk)
         at_risk[place] = counts.at_risk
-        events[place] = counts.events if cause is None else counts.spread(part, cause)
-        n[place] += (counts.events + counts.censored).sum(axis=1)
+        events[place] = counts.events
+        n[place] += counts.at_risk[:, 0] + counts.entered.sum(axis=1)
         late |= bool(counts.entered.any())
         slices.append((at_risk, events))
 
@@ -136,7 +139,7 @@ def _pair(slices: list[tuple[Array, Array]]) -> tuple[float, float]:
     from statsmodels.stats.contingency_tables import StratifiedTable
 
     at_risk, events = (np.hstack(part) for part in zip(*slices, strict=True))
-    # A period says something where both are at risk and some leave but not all.
+    # A period is informative where both are at risk and some leave but not all.
     left = events.sum(axis=0)
     used = (at_risk.min(axis=0) > 0) & (left > 0) & (left < at_risk.sum(axis=0))
     if not used.any():

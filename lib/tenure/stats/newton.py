@@ -13,8 +13,8 @@ Loss = Callable[[Array], tuple[float, Array]]
 
 BOUND = 16.0
 
-# After steps shorter than this the second derivatives are used again.
-_NEAR = 0.03
+# At most so many steps; after steps shorter than this the second derivatives are used again.
+_STEPS, _NEAR = 200, 0.03
 
 
 def minimize(
@@ -22,10 +22,9 @@ def minimize(
     start: Array,
     *,
     square: Callable[[Array], Array] | None = None,
-    steps: int = 200,
     bound: float = BOUND,
 ) -> tuple[Array, Array]:
-    """Find a minimum by Newton's method, damped as by Levenberg and Marquardt.
+    """Find a minimum, and its second derivatives, by Newton's method, damped as by Levenberg and Marquardt.
 
     The problems are small and smooth, so that a step is worth its second derivatives: a dozen steps do what
     takes quasi-Newton methods hundreds, and the second derivatives are needed for the covariance anyway.
@@ -35,11 +34,7 @@ def minimize(
             minus the log-likelihood of an observation.
         start: Where to begin.
         square: Gives the matrix of second derivatives; None: differences of the gradient.
-        steps: At most so many steps.
         bound: No parameter goes beyond this on either side; they are logarithms.
-
-    Returns:
-        The minimum, and the matrix of second derivatives there.
 
     Example:
         >>> def bowl(x):
@@ -50,7 +45,7 @@ def minimize(
     theta, bent = np.asarray(start, dtype=float), square or partial(hessian, loss)
     value, slope = loss(theta)
     curve, damping, known = bent(theta), 1e-3, True
-    for _ in range(steps):
+    for _ in range(_STEPS):
         scale = np.maximum(np.abs(np.diag(curve)), 1e-8)
         values, vectors = np.linalg.eigh(curve / np.sqrt(np.outer(scale, scale)))
         # Where the curve bends down, a plain Newton step along it would lead up.

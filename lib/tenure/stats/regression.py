@@ -1,7 +1,7 @@
 """Which characteristics are associated with leaving: proportional hazards on counts, in grouped time.
 
 The input is a small table of counts: a row for each combination of covariates, `entry`, `exit` and `event`,
-with the number `n` of subscribers it stands for.
+with the number `n` of such subscribers.
 
 =========  ==========================================================================================
 covariates strings, categories or booleans (compared level by level) or numbers (a hazard ratio for 1 unit)
@@ -20,6 +20,8 @@ each period is solved for by itself (`tenure.stats.grouped`), which takes a seco
 the GLM's estimates and standard errors, and shows where Cox's differ.
 
 `level` is the level of intervals, and `period` the unit of a period of life: "day", "week" or "month".
+
+A table or an option that is not as it should be raises InputError.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ from tenure.stats.lifetable import (
     check_period,
     chi2_p,
     holm,
+    numbers,
     spelled,
-    whole_numbers,
     z_value,
 )
 
@@ -63,7 +65,6 @@ class HazardRatios:
         table: A row for each level of a covariate, or for a number: `covariate`, `level` (empty for a
             number), `reference`, `n`, `events`, `coefficient`, `standard_error`, `hazard_ratio` with its
             interval (1 for the reference), `z`, `p`. NaN where it cannot be estimated, as `notes` explain.
-        tests: A row for each covariate: `covariate`, `chi2`, `df`, `p` (Wald's test of all its levels).
         n: Subscribers.
         events: Those who left.
         asked: Reference levels, strata, `period` and `level`, as asked for.
@@ -75,7 +76,6 @@ class HazardRatios:
     """
 
     table: Table
-    tests: Table
     n: int
     events: int
     asked: _Asked
@@ -94,10 +94,8 @@ class HazardRatios:
     def strongest(self) -> Estimate:
         """Return the hazard ratio furthest from 1 of those whose interval excludes 1.
 
-        Returns:
-            The ratio, of the customers of the level; words: name (of the characteristic), kind (its level),
-            reference and period; case: "clear", "clear number" (for one unit of a number), "none clear" or
-            "nothing to compare".
+        Its words are name (of the characteristic), kind (its level), reference and period; its case is
+        "clear", "clear number" (for one unit of a number), "none clear" or "nothing to compare".
         """
         nothing = Estimate(NAN, unit="ratio", level=self.asked.level, words={"period": self.asked.period})
         if self.empty:
@@ -132,9 +130,6 @@ class HazardRatios:
         Returns:
             A row for each covariate and one for "all together": `covariate`, `chi2`, `df`, `p`, `p_adjusted`
             (Holm, over the covariates).
-
-        Raises:
-            InputError: `transform` is none of these.
         """
         units = {"chi2": "number", "p": "p", "p_adjusted": "p"}
         columns = ["covariate", "chi2", "df", "p", "p_adjusted"]
@@ -200,10 +195,6 @@ class HazardRatios:
         Returns:
             A row for each level or number: `covariate`, `level`, `early` and `late` (hazard ratios) and
             `ratio` (late over early), each with its interval, `p` (of no change), `p_adjusted` (Holm).
-
-        Raises:
-            InputError: Nobody left before or after `at`, or of no level of a covariate both.
-            NotApplicable: No covariate has two levels to compare in a part.
         """
         frame, asked = self._frame, self.asked
         left = frame[frame["_event"] == 1].sort_values("_exit", kind="stable")
@@ -303,7 +294,7 @@ def hazard_ratios(
     A level is compared with the reference: the one asked for; else the first category of a categorical
     column, False of a boolean, and otherwise the most common level. A level in which nobody left has
     no finite estimate: it gets NaN and a note, and its rows are left out, which is where the estimates of
-    the others tend. The same goes for what says nothing new beside the covariates before it, or has one
+    the others tend. The same goes for what adds nothing to the covariates before it, or has one
     level only.
 
     Args:
@@ -314,9 +305,6 @@ def hazard_ratios(
     Returns:
         Hazard ratios with intervals, tests and likelihoods; `empty` where nobody left, or no covariate has
         two levels to compare.
-
-    Raises:
-        InputError: The table or an option is not as it should be.
 
     Example:
         >>> counts = pd.DataFrame(dict(plan=["basic", "basic", "basic", "pro", "pro", "pro"],
@@ -347,9 +335,8 @@ def hazard_ratios(
     except NotApplicable as why:
         columns = [*_KEYS, "reference", "n", "events", *(f"hazard_ratio{end}" for end in _ENDS)]
         table = Table(pd.DataFrame(columns=columns), {}, (str(why),))
-        tests = Table(pd.DataFrame(columns=["covariate", "chi2", "df", "p"]))
         n, events = int(frame["_n"].sum()), int((frame["_n"] * frame["_event"]).sum())
-        return HazardRatios(table, tests, n, events, how, (str(why),), np.empty((0, 0)), empty=str(why))
+        return HazardRatios(table, n, events, how, (str(why),), np.empty((0, 0)), empty=str(why))
 
 
 def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRatios:
@@ -382,10 +369,10 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
             columns.append(_Column(covariate, "", used[covariate].to_numpy(dtype=float)))
             continue
         text = used[covariate].astype(str).to_numpy(dtype=object)
-        for name, numbers in levels[covariate].iterrows():
+        for name, counted in levels[covariate].iterrows():
             is_reference = name == references[covariate]
-            rows.append({"covariate": covariate, "level": name, "reference": is_reference, **numbers})
-            if not is_reference and numbers["events"] > 0:
+            rows.append({"covariate": covariate, "level": name, "reference": is_reference, **counted})
+            if not is_reference and counted["events"] > 0:
                 columns.append(_Column(covariate, str(name), (text == name).astype(float)))
     if not columns:
         raise NotApplicable(
@@ -403,7 +390,7 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
     for place in np.flatnonzero(~chosen):
         if len(levels.get(columns[place].covariate, (0, 0))) > 1:
             name = columns[place].name
-            notes.append(f"{name}: it does not vary, or the covariates before it already say it.")
+            notes.append(f"{name}: it does not vary, or follows from the covariates before it.")
     if not chosen.any():
         raise NotApplicable(
             f"None of the covariates {spelled(covariates)} varies among those at risk together."
@@ -427,7 +414,6 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
     units = {"hazard_ratio": "ratio", "n": "count", "events": "count", "p": "p"}
     return HazardRatios(
         Table(table, units, tuple(notes)),
-        Table(_wald_tests(covariates, columns, coefficient, covariance), {"p": "p"}),
         int(total["n"]), int(total["events"]), asked, tuple(notes), covariance,
         log_likelihood, log_likelihood_null, chi2, len(columns), chi2_p(chi2, len(columns)),
         _sets=[replace(part, x=part.x * scale) for part in sets], _columns=columns, _frame=used,
@@ -448,18 +434,6 @@ def _coefficient_table(
     table["z"] = table["coefficient"] / table["standard_error"]
     table["p"] = 2 * special.ndtr(-table["z"].abs().to_numpy())
     return table.astype({"n": "int64", "events": "int64", "reference": bool})
-
-
-def _wald_tests(
-    covariates: list[str], columns: list[_Column], coefficient: Array, covariance: Array
-) -> pd.DataFrame:
-    names, known, tests = np.array([column.covariate for column in columns]), ~np.isnan(coefficient), []
-    for covariate in covariates:
-        own = np.flatnonzero((names == covariate) & known)
-        block = covariance[np.ix_(own, own)]
-        chi2 = float(coefficient[own] @ np.linalg.solve(block, coefficient[own])) if len(own) else NAN
-        tests.append((covariate, chi2, len(own), chi2_p(chi2, len(own))))
-    return pd.DataFrame(tests, columns=["covariate", "chi2", "df", "p"])
 
 
 def _time_scale(used: pd.DataFrame, times: Array, events: Array, transform: str) -> Array:
@@ -498,10 +472,10 @@ def _read(counts: pd.DataFrame, covariates: Sequence[str], strata: Sequence[str]
                 "those subscribers a level of their own, such as 'unknown', or leave them out."
             )
     frame = counts[wanted].copy()
-    frame["_entry"] = _number(counts, "entry") if "entry" in counts.columns else 0.0
-    frame["_exit"] = _number(counts, "exit")
-    frame["_event"] = whole_numbers(counts, "event", smallest=0, table=_TABLE)
-    frame["_n"] = whole_numbers(counts, "n", smallest=0, table=_TABLE) if "n" in counts.columns else 1
+    frame["_entry"] = numbers(counts, "entry", table=_TABLE) if "entry" in counts.columns else 0.0
+    frame["_exit"] = numbers(counts, "exit", table=_TABLE)
+    frame["_event"] = numbers(counts, "event", smallest=0, table=_TABLE)
+    frame["_n"] = numbers(counts, "n", smallest=0, table=_TABLE) if "n" in counts.columns else 1
     if (frame["_event"] > 1).any():
         raise InputError(
             f"Column event of the {_TABLE} must be 0 or 1; it goes up to {frame['_event'].max()}."
@@ -516,18 +490,6 @@ def _read(counts: pd.DataFrame, covariates: Sequence[str], strata: Sequence[str]
     frame = frame[frame["_n"] > 0]
     keys = [c for c in frame.columns if c != "_n"]
     return frame.groupby(keys, observed=True, sort=True)["_n"].sum().reset_index()
-
-
-def _number(frame: pd.DataFrame, column: str) -> Array:
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        example = frame[column].iloc[int(np.flatnonzero(bad)[0])]
-        raise InputError(
-            f"Column {column} of the {_TABLE} must hold numbers; {int(bad.sum())} of {len(frame)} rows do "
-            f"not, such as {example!r}: fix or leave out those rows."
-        )
-    return values
 
 
 def _is_number(values: pd.Series) -> bool:

@@ -12,6 +12,8 @@ are kept where lifelines has none or is wrong on counts: it knows no limit where
 
 `level` is the level of intervals, which hold for a period each and are no band for a whole curve. `period` is
 the unit of a period of life: "day", "week" or "month". A `horizon` is a number of whole periods.
+
+A life table or an option that is not as it should be raises InputError.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from tenure.stats.lifetable import (
     known_ends,
     long_table,
     product_limit,
+    ratio,
     spelled,
     validate,
     z_value,
@@ -60,10 +63,9 @@ class Curve:
 
     Attributes:
         name: The group.
-        rows: A row for each period 0, 1, ..., last: `period`, `at_risk`, `events`, `censored`, `survival`,
-            `standard_error`, `survival_low`, `survival_high`.
+        rows: A row for each period 0, 1, ..., last: `period`, `at_risk`, `events`, `censored`, `survival`
+            with its interval and `standard_error`.
         counts: Its life table.
-        level: The intervals' level.
     """
 
     name: str
@@ -88,17 +90,9 @@ class Curve:
         return int(self.counts.last[0])
 
     def at(self, time: int | str) -> Estimate:
-        """Return the share still there after a time.
+        """Return the share still there after so many periods, or "1 year", or as much of it as was observed.
 
-        Args:
-            time: So many periods, from 0 up; or "1 year", or as much of it as was observed.
-
-        Returns:
-            The share; words: time. Beyond the last period observed it is not available, unless the curve has
-            come to 0.
-
-        Raises:
-            InputError: `time` is neither.
+        Its word is time. Beyond the last period observed it is not available, unless the curve has come to 0.
         """
         if time == "1 year":
             time = min(A_YEAR[self.period], self.last)
@@ -119,9 +113,6 @@ class Curve:
 
         Returns:
             A number of periods; case: "reached" or "not reached"; words: observed, the longest observed.
-
-        Raises:
-            InputError: `left` does not lie between 0 and 1.
         """
         if not 0 < left < 1:
             raise InputError(f"`left` must lie between 0 and 1, such as 0.5 for the median; it is {left!r}.")
@@ -150,10 +141,10 @@ class Curve:
         return self._estimate(row, "mean", f"{self.period}s", horizon=self._duration(horizon))
 
     def naive_mean(self) -> Estimate:
-        """Return the mean tenure of those who left, which counts only those who have gone already.
+        """Return the mean tenure of those who have left, a figure that is often quoted.
 
-        They left early on the whole, so it is too short in any company that still has subscribers. It is
-        shown because it is what is commonly computed. The interval is normal.
+        They left early on the whole, so it is too short in any company that still has subscribers. The
+        interval is normal.
 
         Returns:
             A number of periods; words: share, of those who have not left; case: "nobody left", "all left"
@@ -189,13 +180,12 @@ class SurvivalCurves:
 
     Attributes:
         table: A row for each group and period 0, 1, ..., last: `group`, `period`, `at_risk`, `events`,
-            `censored`, `survival` (P(T > period)), `standard_error` (NaN where it has no value),
-            `survival_low`, `survival_high`.
-        groups: A row for each group: `group`, `n` (subscribers ever at risk), `events`, `censored`,
-            `entered` (observed only from later on), `last_period`.
+            `censored`, `survival` (P(T > period)) with its interval and `standard_error` (NaN where it has
+            none).
+        groups: A row for each group: `group`, `n` (subscribers ever at risk), `events`, `censored`, `entered`
+            (observed only from later on), `last_period`.
         counts: The life table.
         fitters: lifelines' fitter of each group.
-        level: The intervals' level.
         notes: What a reader should know, in sentences.
     """
 
@@ -215,11 +205,7 @@ class SurvivalCurves:
         return Curve("everybody", rows, counts, self.period, self.level)
 
     def group(self, name: str) -> Curve:
-        """Return a group's curve.
-
-        Raises:
-            InputError: There is no such group.
-        """
+        """Return a group's curve."""
         if name not in self.counts.groups:
             raise InputError(f"There is no group {name!r}; there are {spelled(self.counts.groups)}.")
         rows = self.table.frame[self.table.frame["group"] == name].drop(columns="group")
@@ -245,12 +231,7 @@ class SurvivalCurves:
         return min(most, _longest(self.counts, 0.8))
 
     def overview(self, horizon: int) -> Table:
-        """Return how long each group stays, the longest first.
-
-        Returns:
-            A row for each group: `group`, `customers`, `left`, `median` and `mean` (within the horizon, at
-            most) with their intervals.
-        """
+        """Return customers, left, median and mean within a horizon of each group, the longest stay first."""
         mean = self.restricted_mean(horizon)
         medians = [self.group(name).median() for name in self.counts.groups]
         ends = zip(*((one.value, one.low, one.high) for one in medians), strict=True)
@@ -284,9 +265,6 @@ def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.
 
     With late entrants the curve is right if those who enter late are like those of the same age who are
     already there.
-
-    Raises:
-        InputError: The life table, `period` or `level` is not as it should be.
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
@@ -334,15 +312,9 @@ def _curves(counts: Counts, level: float) -> tuple[pd.DataFrame, dict[str, Kapla
     survival, low, high = (np.array(part) for part in zip(*parts, strict=True))
     low, high = known_ends(survival, low, high, counts.at_risk, level)
     variance = np.cumsum(greenwood(counts), axis=1)
-    columns = {
-        "at_risk": counts.at_risk,
-        "events": counts.events,
-        "censored": counts.censored,
-        "survival": survival,
-        "standard_error": np.where(survival < 1, survival * np.sqrt(variance), np.nan),
-        "survival_low": low,
-        "survival_high": high,
-    }
+    columns = {"at_risk": counts.at_risk, "events": counts.events, "censored": counts.censored}
+    columns |= interval("survival", survival, low, high)
+    columns["standard_error"] = np.where(survival < 1, survival * np.sqrt(variance), np.nan)
     start = dict.fromkeys(columns, 0.0) | interval("survival", 1.0, 1.0, 1.0)
     return long_table(counts, columns, start=start), fitters
 
@@ -368,10 +340,8 @@ class RestrictedMean:
     """Mean number of periods within a horizon.
 
     Attributes:
-        table: A row for each group: `group`, `n`, `events` (within the horizon), `mean` (periods),
-            `standard_error`, `mean_low`, `mean_high`. NaN where the group was not observed up to the horizon.
-        horizon: The horizon, in periods.
-        level: The intervals' level.
+        table: A row for each group: `group`, `n`, `events` (within the horizon), `mean` (periods) with its
+            interval and `standard_error`. NaN where the group was not observed up to the horizon.
         notes: What a reader should know, in sentences.
     """
 
@@ -384,11 +354,9 @@ class RestrictedMean:
     def differences(self) -> Table:
         """Compare all pairs of groups.
 
-        Returns:
-            A row for each pair: `group`, `against`, `difference` (how many periods more than the group that
-            it is compared with), `standard_error`, `difference_low`, `difference_high`, `p` (normal),
-            `p_adjusted` (Holm). A group in which nobody left adds to the error as far as its exact lower
-            limit lies below its mean.
+        It has a row for each pair: `group`, `against`, `difference` (how many periods more than the group
+        that it is compared with) with its interval and `standard_error`, `p` (normal), `p_adjusted` (Holm). A
+        group in which nobody left adds to the error as far as its exact lower limit lies below its mean.
         """
         rows = self.table.frame
         value, error = rows["mean"].to_numpy(), rows["standard_error"].to_numpy()
@@ -396,21 +364,14 @@ class RestrictedMean:
         error = np.where(np.isnan(error), (value - rows["mean_low"]) / z_value(self.level), error)
         a, b = np.array(list(combinations(range(len(rows)), 2)), dtype=int).reshape(-1, 2).T
         difference, spread = value[a] - value[b], np.hypot(error[a], error[b])
-        z = np.divide(difference, spread, out=np.full(len(a), np.nan), where=spread > 0)
+        z = ratio(difference, spread)
         p = 2 * special.ndtr(-np.abs(z))
         half = z_value(self.level) * spread
-        columns = {
-            "group": rows["group"].to_numpy()[a],
-            "against": rows["group"].to_numpy()[b],
-            "difference": difference,
-            "standard_error": spread,
-            "difference_low": difference - half,
-            "difference_high": difference + half,
-            "p": p,
-            "p_adjusted": holm(p),
-        }
+        names = rows["group"].to_numpy()
+        ends = interval("difference", difference, difference - half, difference + half)
+        columns = {"group": names[a], "against": names[b], **ends, "standard_error": spread, "p": p}
         units = dict.fromkeys(("difference", "standard_error"), f"{self.period}s")
-        return Table(pd.DataFrame(columns), units | {"p": "p", "p_adjusted": "p"})
+        return Table(pd.DataFrame({**columns, "p_adjusted": holm(p)}), units | {"p": "p", "p_adjusted": "p"})
 
     def widest_difference(self) -> Estimate:
         """Return how much longer customers stay in the group that stays longest than in the shortest.
@@ -442,14 +403,9 @@ class RestrictedMean:
 def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
     """The longest horizon to which groups were observed: the last period in which anybody was at risk.
 
-    A group in which everybody has left is observed for ever.
-
-    Args:
-        share: Of all subscribers, those whose groups must be observed that long. Less than 1 keeps a few
-            groups that began lately from cutting all the others short; two groups at least are counted in.
-
-    Raises:
-        InputError: The life table is not as it should be.
+    A group in which everybody has left is observed for ever. `share` is that of subscribers whose groups must
+    be observed that long: less than 1 keeps a few recent groups from cutting all the others short; two groups
+    at least are counted in.
 
     Example:
         >>> life = pd.DataFrame(dict(group=["a", "b", "new"], period=[24, 18, 2], at_risk=[60, 35, 5],
@@ -483,9 +439,6 @@ def restricted_mean(
     *begun*, the periods paid for where payment is in advance. Integer days with the event on the day itself
     are the usual restricted mean. For stays measured continuously and rounded up to whole months it is about
     half a month too long for each customer who leaves.
-
-    Raises:
-        InputError: The life table, `horizon` or `level` is not as it should be.
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
@@ -529,6 +482,5 @@ def _restricted_means(counts: Counts, horizon: int, level: float) -> pd.DataFram
     untouched = (events == 0) & ~np.isnan(value)
     low = np.where(untouched, exact, np.maximum(value - half, 1))
     high = np.where(untouched, horizon, np.minimum(value + half, horizon))
-    columns = {"mean": value, "standard_error": error, "mean_low": low, "mean_high": high}
-    n = group_table(counts)["n"]
-    return pd.DataFrame({"group": counts.groups, "n": n, "events": events.astype("int64"), **columns})
+    table = group_table(counts)[["group", "n"]].assign(events=events.astype("int64"), standard_error=error)
+    return table.assign(**interval("mean", value, low, high))
