@@ -52,16 +52,13 @@ def embedded() -> Any:
         # Nothing may be fetched from the network behind the reader's back.
         "autoinstall_known_extensions": "false",
     }
-    message = ""
     try:
         connection = duckdb.connect(":memory:", config=settings)
     except duckdb.Error as error:
-        message = first_line(error)
-    if message:
         raise InputError(
-            f"The engine refuses its settings: {message}. Fix: correct TENURE_MEMORY_LIMIT (such as 4GB), "
-            f"TENURE_THREADS (a whole number) or TENURE_TEMP_LIMIT (such as 20GB)."
-        )
+            f"The engine refuses its settings: {first_line(error)}. Fix: correct TENURE_MEMORY_LIMIT "
+            f"(such as 4GB), TENURE_THREADS (a whole number) or TENURE_TEMP_LIMIT (such as 20GB)."
+        ) from None
     with suppress(duckdb.InvalidInputException):  # where it could not be drawn, it cannot be set either
         connection.execute("SET enable_progress_bar = false")  # it would write into a notebook's output
     return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
@@ -82,11 +79,8 @@ def read_files(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
 
     Args:
         engine: The embedded engine.
-        files: All CSV or all Parquet.
+        files: All CSV or all Parquet; every column of CSV is text.
         name: The table's name in sentences.
-
-    Returns:
-        A view of the files; every column of a CSV file is text.
 
     Raises:
         InputError: A file is empty, damaged, or disagrees with the first.
@@ -104,16 +98,13 @@ def read_files(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
 
 
 def _parquet_schema(file: Path, name: str) -> dict[str, str]:
-    message = ""
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        message = first_line(error)
-    if message:
         raise InputError(
-            f"{name}: {file.name} cannot be read as Parquet ({message}). "
+            f"{name}: {file.name} cannot be read as Parquet ({first_line(error)}). "
             f"Fix: write the file again; it is damaged or is not Parquet."
-        )
+        ) from None
     types: dict[str, str] = {}
     for column in schema:
         kind = column.type

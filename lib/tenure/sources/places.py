@@ -85,15 +85,12 @@ def _from_files(engine: Any, files: dict[str, tuple[Path, ...]], name: str) -> R
 
 def _duckdb_file(path: Path, shown: str) -> Catalog:
     engine = embedded()
-    message = ""
     try:
         engine.attach(path, name="data", read_only=True)
     except (duckdb.Error, RuntimeError) as error:
-        message = first_line(error)
-    if message:
         raise InputError(
-            f"{shown} cannot be opened as a DuckDB file: {message}. "
+            f"{shown} cannot be opened as a DuckDB file: {first_line(error)}. "
             f"Fix: close programs that have it open for writing, or check that it is a DuckDB file."
-        )
+        ) from None
     names = tuple(sorted(engine.list_tables(database=("data", "main"))))
     return Catalog(engine, shown, names, lambda name: Raw(engine.table(name, database=("data", "main"))))

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 def published_file(report: str, file: str) -> Path | None:
     """Return where a report's published file is: in the run that is being made, else in the latest one.
 
-    Args:
-        report: The report's name.
-        file: The file's name.
-
     Example:
         >>> published_file("no_such_report", "no_such_table.parquet") is None
         True
@@ -38,11 +34,6 @@ def published_file(report: str, file: str) -> Path | None:
 
 def published_table(connection: Any, report: str, name: str) -> ir.Table:
     """Open a contract table that a report has published, in the engine of a source.
-
-    Args:
-        connection: The Ibis backend that holds the other tables.
-        report: The report that published it.
-        name: The contract table.
 
     Raises:
         InputError: No run has published it.
@@ -99,7 +90,7 @@ def read_numbers(place: str, name: str) -> dict[str, Any]:
         name: What they were published as.
 
     Returns:
-        The numbers; empty for "last" where there was no such run.
+        The numbers; empty for "last" where there was none.
 
     Raises:
         InputError: There is no such file, or it is not JSON.

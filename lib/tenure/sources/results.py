@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,8 @@ _ROWS_AT_ONCE = 250_000
 def kept(table: ir.Table) -> ir.Table:
     """Have the engine compute a table once, for all that is asked of it later in this session.
 
-    Args:
-        table: What several measures are made from.
-
-    Returns:
-        The table, kept until nothing uses it any more; or as it was, to be computed each time, where this
-        user may write nothing at all.
+    It is kept until nothing uses it any more. Where this user may write nothing at all, the table is returned
+    as it was, to be computed each time.
 
     Example:
         >>> import ibis
@@ -41,26 +36,20 @@ def kept(table: ir.Table) -> ir.Table:
         >>> stays.count().execute()
         2
     """
+    backend: Any = table.get_backend()
+    exact = _exact(table)
     try:
-        return _stored(_exact(table))
+        return written(backend, "TABLE", exact) if backend.name in ("duckdb", "postgres") else exact.cache()
     except Exception as error:
         if may_not_write(error):
             return table
         raise
 
 
-def _stored(table: ir.Table) -> ir.Table:
-    backend: Any = table.get_backend()
-    return written(backend, "TABLE", table) if backend.name in ("duckdb", "postgres") else table.cache()
-
-
 def batches(table: ir.Table) -> pa.RecordBatchReader:
     """Return the rows as Arrow record batches, a batch in memory at a time where the engine can.
 
     Spark brings all rows to its driver first.
-
-    Args:
-        table: The rows.
 
     Raises:
         InputError: The engine cannot finish; in one sentence.
@@ -120,9 +109,7 @@ def write(table: ir.Table, place: str | Path, *, replace: bool = False) -> str:
     *where, name = str(place).split(".")
     if not replace and name in guarded(lambda: backend.list_tables(database=".".join(where) or None)):
         raise _there(str(place))
-    making = _spark_table if backend.name == "pyspark" else _postgres_table
-    if backend.name not in ("pyspark", "postgres"):
-        making = _any_table
+    making = {"pyspark": _spark_table, "postgres": _postgres_table}.get(backend.name, _any_table)
     guarded(lambda: making(table, backend, str(place), replace), str(place))
     return str(place)
 
@@ -130,11 +117,8 @@ def write(table: ir.Table, place: str | Path, *, replace: bool = False) -> str:
 def save(table: ir.Table, path: str | Path) -> None:
     """Bring the rows here as one Parquet file, whichever engine has them; what is there is replaced.
 
-    `write` has the engine write it, which with Spark is a place that its workers see.
-
-    Args:
-        table: The rows.
-        path: The file; a relative path counts from the project's root.
+    `write` has the engine write it, which with Spark is a place that its workers see. A relative path counts
+    from the project's root.
 
     Raises:
         InputError: Nothing may be written there, or the engine cannot finish.
@@ -163,7 +147,6 @@ def _file(table: ir.Table, backend: Any, path: Path, replace: bool) -> str:
     if path.exists() and not replace:
         raise _there(str(path))
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    message = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if backend.name == "duckdb":
@@ -175,11 +158,12 @@ def _file(table: ir.Table, backend: Any, path: Path, replace: bool) -> str:
                     file.write_batch(batch)
         os.replace(draft, path)
     except OSError as error:
-        message = error.strerror or str(error)
+        says = error.strerror or error
+        raise InputError(
+            f"{path} cannot be written: {says}. Fix: name a folder with room to write to."
+        ) from None
     finally:
         draft.unlink(missing_ok=True)
-    if message:
-        raise InputError(f"{path} cannot be written: {message}. Fix: name a folder with room to write to.")
     return str(path)
 
 
@@ -210,9 +194,6 @@ def _spark_table(table: ir.Table, backend: Any, place: str, replace: bool) -> No
 
 
 def _spark_files(table: ir.Table, path: str, replace: bool) -> str:
-    save: Callable[[], None] = lambda: _spark_frame(table).write.parquet(  # noqa: E731
-        path, mode="overwrite" if replace else "error"
-    )
     if not replace:
         session = table.get_backend()._session
         reader = session.read.format("binaryFile").option("recursiveFileLookup", "true")
@@ -223,7 +204,8 @@ def _spark_files(table: ir.Table, path: str, replace: bool) -> str:
             there = False
         if there:
             raise _there(path)
-    guarded(save, path)
+    mode = "overwrite" if replace else "error"
+    guarded(lambda: _spark_frame(table).write.parquet(path, mode=mode), path)
     return path
 
 

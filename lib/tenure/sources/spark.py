@@ -113,7 +113,6 @@ def _classic(master: str, settings: dict[str, str], shown: str) -> Any:
         return SparkSession(running)
     conf = SparkConf().setAll(list(wanted.items()))
     with tempfile.TemporaryFile("w+") as log:
-        message = ""
         try:
             return SparkSession(SparkContext(conf=conf, gateway=_gateway(conf, log)))
         except Exception as error:  # what Java says is in its log
