@@ -46,7 +46,7 @@ def of_truth(run, demo, tmp_path_factory):
 
 
 def variant(folder, demo, **tables):
-    """The demo company without its events, with some tables made anew by SQL over the old ones."""
+    """The demo company without its events, with some tables rebuilt by SQL from the old ones."""
     keep = ["customers", "subscriptions", "assignments", "payments", "visits", "surveys", "fx_rates"]
     for name in keep:
         target, source = folder / f"{name}.parquet", demo / f"{name}.parquet"

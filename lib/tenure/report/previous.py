@@ -52,9 +52,9 @@ def earlier_day(name: str, since: str, as_of: dt.date) -> dt.date:
     """Return the day to compare with: the one asked for, that of the last good run, or a month ago.
 
     Args:
-        name: The run's export with a column as_of, as for `previous_export`.
+        name: An export with a column as_of, as for `previous_export`.
         since: The day asked for; empty: none.
-        as_of: The last day of the data; a day that is not before it does not count.
+        as_of: The last day of the data; a day that is not before it is ignored.
 
     Example:
         >>> str(earlier_day("no_such_export", "", dt.date(2026, 3, 31)))
