@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tenure.errors import InputError
 from tenure.money import minor_exponent
@@ -110,8 +110,8 @@ class Economics(BaseModel):
         values = {**self.model_dump(), **own}
         try:
             changed = Economics.model_validate(values)
-        except ValueError as error:
-            found = error.errors()[0]  # type: ignore[attr-defined]
+        except ValidationError as error:
+            found = error.errors()[0]
             said = found["msg"].removeprefix("Value error, ")
             raise InputError(
                 f"The parameter `{found['loc'][0]}` is {found['input']!r}; {said[0].lower()}{said[1:]}."

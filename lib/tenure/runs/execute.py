@@ -51,15 +51,16 @@ def papermill() -> Any:
     the schema of notebooks has no addresses.
     """
     name = "rfc3987_syntax"
-    hidden = name not in sys.modules
+    modules: dict[str, Any] = sys.modules
+    hidden = name not in modules
     if hidden:
-        sys.modules[name] = None  # type: ignore[assignment]
+        modules[name] = None
     try:
         import jsonschema  # noqa: F401
         import papermill as library
     finally:
         if hidden:
-            sys.modules.pop(name, None)
+            modules.pop(name, None)
     return library
 
 

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -267,7 +267,7 @@ class _Forked(_Plain):
         except (EOFError, OSError):
             # The server could not load its libraries; the notebook will say which one is broken.
             return await super().launch_kernel(cmd, **options)
-        self.process = _Child(process)  # type: ignore[assignment]
+        self.process = cast(Any, _Child(process))
         self.pid = self.pgid = process.pid
         self.cwd = folder
         return self._announce(self.connection_info)
