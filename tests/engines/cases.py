@@ -653,7 +653,7 @@ def _(s: Source) -> ir.Table:
 # Helpers, asked within the measures that use them.
 CASES["calendar.numbered"] = CASES["calendar.numbers_of"] = CASES["value.stays"]
 CASES["spans.converted"] = CASES["revenue.retention_moments"]
-CASES["spans.real"] = CASES["spans.runs"] = CASES["engagement.sessions"]
+CASES["engagement.within"] = CASES["spans.real"] = CASES["spans.runs"] = CASES["engagement.sessions"]
 CASES["spans.stacked"] = CASES["subscriptions.characteristics"]
 CASES["subscriptions.grouped"] = CASES["subscriptions.outcome"] = CASES["subscriptions.life_table: by plan"]
 

@@ -283,10 +283,13 @@ def _windows(source: Tables, as_of: dt.date, days: int, back: int, events: Seque
 
 def _within(source: Tables, as_of: dt.date, days: int | None, events: Sequence[str] = ()) -> ir.Table:
     """Events of real users in the days up to and with `as_of`."""
+    return real(source, within(source, as_of, days, events))
+
+
+def within(source: Tables, as_of: dt.date, days: int | None, events: Sequence[str] = ()) -> ir.Table:
+    """Return the events in the days up to and with `as_of`; None: in all days."""
     rows = source["events"]
     rows = rows.filter(rows.occurred_at < end_of(as_of))
     if days is not None:
         rows = rows.filter(rows.occurred_at >= end_of(as_of) - dt.timedelta(days=days))
-    if events:
-        rows = rows.filter(_.event.isin(list(events)))
-    return real(source, rows)
+    return rows.filter(_.event.isin(list(events))) if events else rows

@@ -1,8 +1,9 @@
 """How subscribers use the product, what they pay, and which segment a fitted rule puts them in.
 
-Each function returns one Ibis expression. A rule that was fitted on a sample comes as plain numbers (see
-`tenure.models.segments`) and is applied here to everybody, so that no table of customers leaves the engine.
-A day ``as_of`` means: the data is complete through the end of that day.
+A rule that was fitted on a sample comes as plain numbers (see `tenure.models.segments`) and is applied here
+to everybody, so that no table of customers leaves the engine. `used` is the table that `usage` returned,
+`paid` the one that `worth` returned (`paid_before`, `paid_after`: for the earlier and the later day), and
+`segments`, `before` and `after` have a row a customer with customer_id and segment.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import Day, begun_periods, day, day_index, day_of
-from tenure.measures.engagement import SILENT_DAYS, last_use
+from tenure.measures.engagement import SILENT_DAYS, last_use, within
 from tenure.measures.revenue import mrr
-from tenure.measures.spans import Tables, settle
+from tenure.measures.spans import Tables, converted, settle, stacked
 from tenure.measures.subscriptions import group_column, spells
 from tenure.policy import MetricPolicy
 
@@ -29,7 +30,7 @@ NO_USE = "no use"
 LEFT = "not subscribed"
 OTHER = "other"
 
-# A customer's shares are drawn towards everybody's as if so many events more had been seen.
+# A customer's shares are shrunk towards everybody's as if so many events more had been seen.
 PRIOR_EVENTS = 4
 
 _DAYS_A_MONTH = 30.4375
@@ -81,7 +82,7 @@ def members(
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Return the paying subscribers at the end of a day, and how long they have been watched.
+    """Return the paying subscribers at the end of a day, and how long they have been observed.
 
     Args:
         everyone: Take those who have left too, as they were when their last stay ended.
@@ -116,7 +117,7 @@ def usage(
 ) -> ir.Table:
     """Describe how each paying subscriber used the product in the last days.
 
-    Shares of small numbers are drawn towards everybody's, (n_level + 4 share) / (n + 4), so that one event
+    Shares of small numbers are shrunk towards everybody's, (n_level + 4 share) / (n + 4), so that one event
     makes nobody a fan.
 
     Args:
@@ -260,9 +261,8 @@ def _worth(
     rows = mrr(source, as_of=as_of, months=[day_of(as_of).month], currency=currency, policy=policy)
     rows = rows.filter(_.mrr_minor > 0)
     if rates is not None:
-        cases = [(rows.currency == name, float(rate)) for name, rate in sorted(rates.items())]
-        rate = ibis.cases(*cases, else_=0.0)
-        rows = rows.mutate(mrr_minor=(rows.mrr_minor.cast("float64") * rate + 0.5).floor().cast("int64"))
+        value = converted(rows, rows.mrr_minor, rates)
+        rows = rows.mutate(mrr_minor=(value + 0.5).floor().cast("int64"))
     paid = rows.group_by("customer_id").agg(value_minor=_.mrr_minor.sum().cast("int64"))
     return paid.filter(_.value_minor > 0)
 
@@ -319,7 +319,7 @@ def value_counts(table: ir.Table, columns: Sequence[str]) -> ir.Table:
         .mutate(column=ibis.literal(name))
         for name in columns
     ]
-    return (ibis.union(*parts) if len(parts) > 1 else parts[0]).select("column", "value", "n")
+    return stacked(parts).select("column", "value", "n")
 
 
 def rfm_scores(table: ir.Table, edges: Mapping[str, Sequence[float]]) -> ir.Table:
@@ -496,7 +496,7 @@ def departures(
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count who left, by segment and by the months since a day at which the segments were known.
+    """Count churned customers, by segment and by the months since a day at which the segments were known.
 
     Segments come before the leaving that they are compared by: a segment of today would hold nobody who
     left, and one that looks at the last days would be made by the leaving.
@@ -567,9 +567,10 @@ def composition(
         counts = rows.group_by("level", "segment").agg(n=_.count().cast("int64"))
         counts = counts.select("segment", "level", "n")
         parts.append(counts.mutate(characteristic=ibis.literal(shown)))
-    table = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    return table.select("characteristic", "level", "segment", "n").order_by(
-        "characteristic", "level", "segment"
+    return (
+        stacked(parts)
+        .select("characteristic", "level", "segment", "n")
+        .order_by("characteristic", "level", "segment")
     )
 
 
@@ -583,13 +584,7 @@ def characteristics(source: Tables, customers: ir.Table, names: Sequence[str]) -
 
 def _events(source: Tables, as_of: dt.date, days: int | None, kinds: Sequence[str]) -> ir.Table:
     """Value events up to a day, with day index, hour and the category of what was consumed."""
-    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
-    rows = source["events"]
-    rows = rows.filter(rows.occurred_at < end)
-    if days is not None:
-        rows = rows.filter(_.occurred_at >= end - dt.timedelta(days=days))
-    if kinds:
-        rows = rows.filter(_.event.isin(list(kinds)))
+    rows = within(source, as_of, days, kinds)
     rows = rows.select(
         "customer_id",
         "platform",

@@ -2,7 +2,8 @@
 
 A purchase is a day on which a customer paid; several payments on one day are one. Times are whole days in
 `histories` and steps of `unit_days` in the grouped counts, rounded to the nearest step: a million customers
-become a few thousand rows.
+become a few thousand rows. `customers` is the table that `histories` or `with_later` returned;
+`unit_days` are the days in a step.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ is that of the end of `as_of`.
 `source`, `as_of`, `currency` and `policy`, `on` and `policies` are those of all measures (see
 `tenure.measures`). `by` splits by ``plan``, ``billing`` or ``currency`` of the subscription; ``start_year``,
 ``start_quarter`` or ``start_month`` of the customer's first; a column of the customers table, or ``segment``.
-Without it everything is the group "all". Where there is no such column, InputError is raised.
+Without it everything is the group "all". `months` are month indices to keep; empty: all.
 """
 
 from __future__ import annotations

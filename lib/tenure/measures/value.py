@@ -2,9 +2,10 @@
 
 A stay is as in `tenure.measures.subscriptions`. Its clock ticks in billing intervals of what it began with:
 a customer with a yearly plan can leave once a year, and counting their months would make eleven of them look
-loyal. Stays after the first are the group `RETURNED`, for people who have left once leave sooner again.
+loyal. Stays after the first are the group `RETURNED`: customers who have churned once churn sooner again.
 
-Every function returns one Ibis expression; a day ``as_of`` means the data is complete through its end.
+`stays` is the table that `stays` returned as of the same day, `dims` are further columns of it, `since` is
+the first day that counts, and `months` are the months in a cohort.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ RETURNED = "came back"
 SUBSCRIPTION_KINDS = ("recurring", "usage")
 
 _NEVER = 99_999_999
+_AMOUNTS = {
+    name: _.amount_minor.sum(where=_.status == status).fill_null(0).cast("int64")
+    for name, status in (("paid_minor", "paid"), ("refunded_minor", "refunded"))
+}
 _NUMBERS = [f"{edge}_{part}" for edge in ("start", "end") for part in ("index", "month", "day_of_month")]
 
 
@@ -112,11 +117,11 @@ def stay_counts(
         observed_from: Watch customers who were there before this day from the first interval that began on
             it or later (left truncation).
         on_at: Only stays that were on at the end of this day, from their last renewal before, and stays that
-            began later: what happened after the day, to judge what was foretold on it.
+            began later: what happened after the day, to judge what was predicted on it.
 
     Returns:
         A row a combination: group, interval, `dims`, cohort (index of the month in which the stay began,
-        counted from January of year 0), entry and exit (renewals passed when watching began and ended),
+        counted from January of year 0), entry and exit (renewals passed when observation began and ended),
         ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n.
     """
     rows = _observed(stays, as_of, observed_from, on_at)
@@ -132,7 +137,6 @@ def split_counts(
     Returns:
         The rows of all of them: name (of the column), level (its value), and those of `stay_counts` but
         cohort and ripe.
-
     """
     rows = _observed(stays, as_of, observed_from, None)
     keys = ["group", "interval", "entry", "exit", "event", "cause"]
@@ -212,16 +216,7 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
         refunded_minor and squares (the sum over payers of their net amount squared).
     """
     stays = stays.mutate(until=_next_start(stays))
-    payments = _payments(source, since, as_of)
-    paid = payments.inner_join(
-        stays.rename(stay_currency="currency"),
-        [
-            payments.customer_id == stays.customer_id,
-            payments.currency == stays.currency,
-            payments.paid_index >= stays.start_index,
-            payments.paid_index < stays.until,
-        ],
-    )
+    paid = _of_stays(_payments(source, since, as_of), stays)
     at = Day(paid.paid_index, paid.paid_month, paid.paid_day_of_month)
     start, end = numbers_of(paid, "start"), numbers_of(paid, "end")
     last = paid.cause.isnull().ifelse(_NEVER, ibis.greatest(_begun(paid, start, end), 1) - 1)
@@ -230,8 +225,7 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
     each = paid.group_by("customer_id", "spell", *keys).agg(
         charges=_.status.count(where=_.status == "paid").cast("int64"),
         failed=_.status.count(where=_.status == "failed").cast("int64"),
-        paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
-        refunded_minor=_.amount_minor.sum(where=_.status == "refunded").fill_null(0).cast("int64"),
+        **_AMOUNTS,
     )
     each = each.mutate(net=(_.paid_minor - _.refunded_minor).cast("float64"))
     return each.group_by(*keys).agg(
@@ -258,19 +252,8 @@ def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.dat
         paid_minor and refunded_minor.
     """
     staying = still_on(stays.mutate(until=_next_start(stays)), at=on_at)
-    payments = _payments(source, on_at + dt.timedelta(days=1), as_of)
-    paid = payments.inner_join(
-        staying.rename(stay_currency="currency"),
-        [
-            payments.customer_id == staying.customer_id,
-            payments.currency == staying.currency,
-            payments.paid_index < staying.until,
-        ],
-    )
-    return paid.group_by("group", "interval", "currency", cohort=_.start_month).agg(
-        paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
-        refunded_minor=_.amount_minor.sum(where=_.status == "refunded").fill_null(0).cast("int64"),
-    )
+    paid = _of_stays(_payments(source, on_at + dt.timedelta(days=1), as_of), staying)
+    return paid.group_by("group", "interval", "currency", cohort=_.start_month).agg(**_AMOUNTS)
 
 
 def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
@@ -315,8 +298,7 @@ def paid_by_cohort(source: Tables, stays: ir.Table, *, as_of: dt.date, months: i
     payments = _payments(source, None, as_of)
     each = payments.group_by("customer_id").agg(
         charges=_.status.count(where=_.status == "paid").cast("int64"),
-        paid_minor=_.amount_minor.sum(where=_.status == "paid").fill_null(0).cast("int64"),
-        refunded_minor=_.amount_minor.sum(where=_.status == "refunded").fill_null(0).cast("int64"),
+        **_AMOUNTS,
     )
     sums = (
         first.inner_join(each, "customer_id")
@@ -469,6 +451,19 @@ def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table
         paid_index=day_index(payments.attempted_at),
         paid_month=month_index(payments.attempted_at),
         paid_day_of_month=payments.attempted_at.day().cast("int64"),
+    )
+
+
+def _of_stays(payments: ir.Table, stays: ir.Table) -> ir.Table:
+    """Payments beside the stay that each belongs to; `stays` say in `until` when the next one begins."""
+    return payments.inner_join(
+        stays.rename(stay_currency="currency"),
+        [
+            payments.customer_id == stays.customer_id,
+            payments.currency == stays.currency,
+            payments.paid_index >= stays.start_index,
+            payments.paid_index < stays.until,
+        ],
     )
 
 
