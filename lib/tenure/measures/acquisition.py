@@ -1,4 +1,4 @@
-"""What it takes to win customers: money spent, customers won, trials that came to something."""
+"""What it takes to acquire customers: spend, new customers, and trials that convert."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def spend(source: Tables, *, as_of: dt.date, lag_days: int) -> ir.Table:
 
     Args:
         lag_days: Days from spending to a first payment (`tenure.economics.Economics.spend_lag`): money spent
-            on a day counts in the month in which the customers it won are expected to pay. Money whose
+            on a day counts in the month in which the customers it acquired are expected to pay. Money whose
             customers are yet to come is left out.
 
     Returns:
@@ -41,7 +41,7 @@ def customers_won(
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count customers by the month of their first payment; whoever comes back is no new customer.
+    """Count customers by the month of their first payment; a returning customer is not new.
 
     Returns:
         A row a month and group: month (index), group, customers.
@@ -72,7 +72,7 @@ def trials(
     subscription by someone who pays already is none.
 
     Args:
-        ripe_days: Days after the trial's end that are waited for a payment.
+        ripe_days: Days after the trial's end within which a payment counts.
 
     Returns:
         A row a month of the trials' start and group: month (index), group, trials, ripe, converted (of the

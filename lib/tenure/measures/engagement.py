@@ -1,4 +1,4 @@
-"""What customers do: who is active, for how long, with which features and content, and who pays in silence.
+"""What customers do: who is active, with which features and content, and who pays without using it.
 
 Only real users count: events of test accounts are left out, and where a measure takes `events`, so is
 everything that is not such an event.
@@ -19,7 +19,7 @@ from tenure.measures.spans import Tables, lenses, real, runs
 from tenure.policy import MetricPolicy
 
 _DAY = 86_400
-# Who pays is silent when the last use lies at least so many days back, or there was none.
+# A paying customer is silent when the last use is at least this many days ago, or there was none.
 SILENT_DAYS = 28
 # Days since the last use that silent payers are told apart by.
 _SILENCE = ((7, "within 7 days"), (SILENT_DAYS, "8 to 28 days ago"), (90, "29 to 90 days ago"))
@@ -146,8 +146,8 @@ def return_days(
 ) -> ir.Table:
     """Count new users by the days since their first use on which they were active.
 
-    New is whose first event lies in the `days` before the last `horizon` days, so that each was watched for
-    the whole horizon, and at least as long after the first event of all, so that old users whose earlier
+    A user is new whose first event lies in the `days` before the last `horizon` days, so that each was
+    observed for the whole horizon, and at least as long after the first event of all, so that old users whose earlier
     events are not in the data do not look new.
 
     Args:

@@ -85,7 +85,7 @@ def members(
     """Return the paying subscribers at the end of a day, and how long they have been observed.
 
     Args:
-        everyone: Take those who have left too, as they were when their last stay ended.
+        everyone: Include churned customers, as they were when their last spell ended.
 
     Returns:
         A row a customer: customer_id, since (day index of the stay's first day), until (of the day after
@@ -124,11 +124,11 @@ def usage(
         days: How many days to look back; fewer where the stay is younger.
         shares: For a kind (category, platform, feature) the levels looked at, with everybody's share of
             each; from `usage_levels`, and the same for runs that are compared.
-        everyone: Those who have left too, in the last days of their last stay.
+        everyone: Include churned customers, in the last days of their last spell.
 
     Returns:
         A row a customer: customer_id; until (the day index up to which it holds); tenure_days; events (in
-        the days); recency_days (since the last event, the watched days where there is none); active_days;
+        the days); recency_days (since the last event; where there is none, the days observed); active_days;
         events_a_month; active_days_a_month; minutes (mean length of an event); weekend and daytime (shares
         of events on Saturday and Sunday, and from 6 to 18 o'clock); trend (events in the later half of the
         days less those in the earlier, as a part of all); breadth (levels used, of those looked at);
@@ -216,7 +216,7 @@ def _usage(
 
 
 def present(used: ir.Table, as_of: dt.date) -> ir.Table:
-    """Keep those who were subscribed at the end of a day, of the table that `usage` returned for everyone."""
+    """Keep customers subscribed at the end of a day, of the table that `usage` returned for everyone."""
     return used.filter(_.until > day_of(as_of).index)
 
 
@@ -271,7 +271,7 @@ def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
     """Return recency, frequency and value of each subscriber.
 
     Args:
-        paid: The table that `worth` returned; who pays nothing, a pause for one, has a value of 0.
+        paid: The table that `worth` returned; who pays nothing, as in a pause, has a value of 0.
 
     Returns:
         A row a customer: customer_id, recency (days since the last value event), frequency (active days)
@@ -498,8 +498,8 @@ def departures(
 ) -> ir.Table:
     """Count churned customers, by segment and by the months since a day at which the segments were known.
 
-    Segments come before the leaving that they are compared by: a segment of today would hold nobody who
-    left, and one that looks at the last days would be made by the leaving.
+    Segments are those known before customers churned: a segment of today would hold no churned customer, and
+    one that looks at the last days would be a result of the churn.
 
     Args:
         segments: customer_id and segment at the end of the day `since`.

@@ -70,8 +70,8 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         A row a stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
         currency, status, term (in days, a month has 30), quantity, amount and list_minor (a month, with and
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
-        amount), spans (1; 0 for usage), leaving (asked to leave), bridge (a gap that is bridged), start_day,
-        end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is on, else
+        amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
+        start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is on, else
         ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary).
     """
     rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
@@ -189,7 +189,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         ).cast("int64"),
     )
     if seen.any(lambda lens: lens.policy.cancel == "request"):
-        # Who asked to leave and then switched has stayed.
+        # A customer who cancelled and then switched has stayed.
         stays = (s.end_reason == "switched").fill_null(False) & ~s.on
         until = s.on.ifelse(cut, s.ended_at)
         gone = (s.asked < until).fill_null(False) & ~stays

@@ -154,9 +154,9 @@ def usage_counts(
     spans = s.mutate(month=ibis.range(months).unnest())
     spans = spans.mutate(month=_.month.cast("int64"))
     spans = spans.filter((_.from_day <= cut - (_.month + 1) * 28) & (_.to_day >= cut - _.month * 28))
-    # Of several subscriptions the dearest is taken to be the one that is used.
-    dearest = spans.group_by("customer_id", "month").agg(monthly_minor=_.monthly_minor.max())
-    spans = spans.semi_join(dearest, ["customer_id", "month", "monthly_minor"])
+    # Of several subscriptions the most expensive counts as the one that is used.
+    largest = spans.group_by("customer_id", "month").agg(monthly_minor=_.monthly_minor.max())
+    spans = spans.semi_join(largest, ["customer_id", "month", "monthly_minor"])
     spans = spans.group_by("customer_id", "month", "monthly_minor").agg(
         plan=_.plan.min(), currency=_.currency.min()
     )

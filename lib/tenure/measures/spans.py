@@ -133,7 +133,7 @@ def lenses(
 
 
 def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
-    """Have the engine compute a table once for all measures of a `Source`; other mappings compute it anew."""
+    """Have the engine compute a table once for all measures of a `Source`; of another mapping, each time."""
     settled = getattr(source, "settle", None)
     return settled(key, make) if settled else make()
 

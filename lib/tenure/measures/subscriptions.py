@@ -128,16 +128,15 @@ def duration_counts(
     """Count first stays by how long they lasted, how they ended, and any characteristics.
 
     A stay counts from its first day; leaving in period k means it lasted more than k - 1 and at most k
-    periods. Only periods that had wholly passed by `as_of` are used, for leavers and stayers alike, so
-    that young customers do not look loyal. Customers who were there before `observed_from` are watched
-    from that day on (left truncation), since those who had left by then are not in the data.
+    periods. Only periods that had wholly passed by `as_of` are used, for churned and remaining customers
+    alike, so that young customers do not look loyal.
 
     Args:
         covariates: Columns to count by; see `group_column` for the names.
 
     Returns:
         A row a combination: the covariates (null becomes "unknown"), entry and exit (periods completed
-        when watching began, and the period left in or last completed), event (1 left, 0 still on),
+        when observation began, and the period left in or last completed), event (1 left, 0 still on),
         cause (null while still on), and n, the number of customers.
 
     Raises:
@@ -169,7 +168,7 @@ def life_table(
     Returns:
         A row a group and period in which anything happened: group, period, at_risk, events,
         voluntary, involuntary, unknown, censored (last seen after completing the period, still on) and
-        entered (watched only from when they had completed the period). ``at_risk`` of period k is the
+        entered (observed only from when they had completed the period). ``at_risk`` of period k is the
         number with exit >= k less the number with entry >= k.
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
@@ -472,13 +471,13 @@ def _followed(
     """Each customer's first spell in whole periods, with its group."""
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = _started_within(stays, start_from, start_to)
-    watched = _with_periods(stays, as_of, period, observed_from).rename(end_day="end_index")
+    observed = _with_periods(stays, as_of, period, observed_from).rename(end_day="end_index")
     # No other columns, so that those of customers may have any other name.
-    watched = watched.select(
+    observed = observed.select(
         "customer_id", "plan", "currency", "billing", "start", "entry", "exit", "event", "cause", "end_day"
     )
-    watched = watched.filter(_.exit > _.entry)  # the others were never at risk in a whole period
-    return grouped(source, watched, by)
+    observed = observed.filter(_.exit > _.entry)  # the others were never at risk in a whole period
+    return grouped(source, observed, by)
 
 
 def _spans(spans: ir.Table) -> ir.Table:

@@ -111,10 +111,10 @@ def stay_counts(
     """Count stays by how many billing intervals they lasted.
 
     Leaving at renewal k means that the stay lasted more than k - 1 and at most k billing intervals. Only
-    renewals due by `as_of` are used, for leavers and stayers alike.
+    renewals due by `as_of` are used, for churned and remaining customers alike.
 
     Args:
-        observed_from: Watch customers who were there before this day from the first interval that began on
+        observed_from: Observe customers who were there before this day from the first interval that began on
             it or later (left truncation).
         on_at: Only stays that were on at the end of this day, from their last renewal before, and stays that
             began later: what happened after the day, to judge what was predicted on it.
