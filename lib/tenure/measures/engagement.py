@@ -147,8 +147,8 @@ def return_days(
     """Count new users by the days since their first use on which they were active.
 
     A user is new whose first event lies in the `days` before the last `horizon` days, so that each was
-    observed for the whole horizon, and at least as long after the first event of all, so that old users whose earlier
-    events are not in the data do not look new.
+    observed for the whole horizon, and at least as long after the first event of all, so that old users
+    whose earlier events are not in the data do not look new.
 
     Args:
         days: How many days of new users.

@@ -71,8 +71,8 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         currency, status, term (in days, a month has 30), quantity, amount and list_minor (a month, with and
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
         amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
-        start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is on, else
-        ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary).
+        start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is
+        on, else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary).
     """
     rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
     if seen.any(lambda lens: lens.policy.gap_days > 0):

@@ -398,7 +398,7 @@ def revenue_lines(
 
     Returns:
         A row a line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
-        leaving (of it, of customers who have cancelled and are still on); past_due (of it, unpaid within the grace);
+        leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace);
         paused (not in it); trial (not in it, what running trials would pay); usage (not in it, a mean of
         the last three months).
     """
