@@ -88,7 +88,7 @@ def test_telco_gives_a_sound_report(run):
     assert "does not say why customers left" in said
     # Its churn is below one point a month, so there is no whole point to take off.
     assert found["churn.point_of_retention"]["unit"] == "money:USD"
-    assert found["churn.point_of_retention"]["sentence"].startswith("0.1 points less churn per month")
+    assert found["churn.point_of_retention"]["sentence"].startswith("Lowering monthly churn by 0.1 points")
     assert found["churn.point_of_retention"]["low"] > 0
 
 

@@ -283,15 +283,18 @@ def test_a_figure_says_what_stands_out():
     falling = life(["Basic"])
     fast = life(["Pro"]).assign(survival=lambda rows: 0.5 ** rows["period"])
     both = figures.survival(pd.concat([falling, fast]), until=10)
-    assert both.title == "After 10 months, 73.7% of Basic are still there and 0.10% of Pro"
+    assert (
+        both.title
+        == "After 10 months, 73.7% of Basic customers are still subscribed and 0.10% of Pro customers"
+    )
     assert both.alt == (
-        "Survival curves by group. After 10 months: Basic 73.7% and Pro 0.1% are still there."
+        "Survival curves by group. After 10 months: Basic 73.7% and Pro 0.1% are still subscribed."
     )
     assert both.subtitle == "Share still subscribed by months since the start (shaded: 95% interval)"
-    assert figures.survival(falling).title == "48.1% are still there after 24 months"
+    assert figures.survival(falling).title == "48.1% are still subscribed after 24 months"
     weeks = Table(falling, {"period": "weeks"})
     assert figures.survival(weeks).alt == (
-        "Survival curve: share still there after 1 week 97.0%, 12 weeks 69.4%, and 24 weeks 48.1%."
+        "Survival curve: share still subscribed after 1 week 97.0%, 12 weeks 69.4%, and 24 weeks 48.1%."
     )
     peak = falling.assign(hazard=np.where(falling["period"] == 12, 0.2, 0.03))
     none = falling.head(0)
@@ -306,7 +309,7 @@ def test_a_figure_says_what_stands_out():
         "Weekly (plan) stands out most: 1.84×"
     )
     assert figures.retention_heatmap(TRIANGLE).title == (
-        "After 4 months, 80% of 2026-02 are still there, and 80% of 2026-01"
+        "After 4 months, 80% of the customers of 2026-02 are still subscribed, and 80% of those of 2026-01"
     )
     bridge = Table(BRIDGE.assign(label=["before", "churn", "after"]), {"amount": "money:EUR"})
     assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −€0.30"

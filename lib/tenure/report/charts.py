@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 
 def retention_heatmap(
-    matrix: Any, *, subtitle: str = "Share still there by months since the start; blank: too young to tell"
+    matrix: Any,
+    *,
+    subtitle: str = "Share still subscribed by months since the start; blank: too young to tell",
 ) -> Picture:
     """Draw retention by cohort (rows) and age in months (columns), as a share where the table has no unit.
 
@@ -73,7 +75,8 @@ def retention_heatmap(
         if len(there) > 1:
             old = max(0, len(there) - 13)
             takeaway = say(
-                "After {age}, {now} of {new} are still there, and {before} of {old}",
+                "After {age}, {now} of the customers of {new} are still subscribed, and {before} of those "
+                "of {old}",
                 age=fmt.value(int(age), "months") if age.isdigit() else age,
                 now=(there.iloc[-1], unit), new=there.index[-1],
                 before=(there.iloc[old], unit), old=there.index[old],
@@ -88,7 +91,7 @@ def forest(
     ratios: Any,
     *,
     title: str = "",
-    subtitle: str = "Chance to leave in a period, all else alike, against the reference (line: 95% interval)",
+    subtitle: str = "Chance of leaving in a period, all else equal, relative to the reference (95% interval)",
     less: str = "less likely to leave",
     more: str = "more likely to leave",
 ) -> Picture:

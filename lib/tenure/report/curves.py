@@ -62,7 +62,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     Args:
         curves: Columns group, period, at_risk, survival and its interval; survival after each completed
             period, as a fraction. Every curve starts at 1 in period 0.
-        title: A statement; empty: how many are still there at the end.
+        title: A statement; empty: how many are still subscribed at the end.
     """
     life = _life(curves, "survival", "survival", until)
     rows = _from_start(life.rows)
@@ -90,21 +90,21 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     (first, most), (last, least), time = shares[0], shares[-1], fmt.value(at, life.unit)
     if len(shares) > 1:
         takeaway = say(
-            "After {time}, {most} of {first} are still there and {least} of {last}",
+            "After {time}, {most} of {first} customers are still subscribed and {least} of {last} customers",
             time=time, first=first, most=(most, "percent"), last=last, least=(least, "percent"),
         )  # fmt: skip
-        alt = f"Survival curves by group. After {time}: {listed(shares, 'percent')} are still there."
+        alt = f"Survival curves by group. After {time}: {listed(shares, 'percent')} are still subscribed."
     else:
-        takeaway = say("{share} are still there after {time}", share=(most, "percent"), time=time)
+        takeaway = say("{share} are still subscribed after {time}", share=(most, "percent"), time=time)
         marks = known[known["period"].isin([1, at // 2, at])]
         path = [(fmt.value(row.period, life.unit), row.survival) for row in marks.itertuples()]
-        alt = f"Survival curve: share still there after {listed(path, 'percent')}."
+        alt = f"Survival curve: share still subscribed after {listed(path, 'percent')}."
     subtitle = f"Share still subscribed by {life.unit} since the start"
     return _picture(draw, title or takeaway, alt, life, "survival", subtitle)
 
 
 def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: Any = None) -> Picture:
-    """Draw by group the share of those still there who leave in each period, and mark peaks.
+    """Draw by group the share of those still subscribed who leave in each period, and mark peaks.
 
     Args:
         rate: Columns group, period, hazard (a fraction) and its interval.
@@ -146,7 +146,7 @@ def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: An
     takeaway = say(sentence, share=(top[0], "percent"), group=top[1], k=int(top[2]))
     kind = life.unit.removesuffix("s")
     tops = [f"{kind} {k} for {group} ({fmt.percent(share)})" for share, group, k in sorted(marked)[::-1]]
-    alt = f"Chance to leave in each {kind} of the subscription, by group. " + (
+    alt = f"Chance of leaving in each {kind} of the subscription, by group. " + (
         f"Peaks stand out at {fmt.join(tops)}." if tops else f"The largest is {fmt.percent(top[0])}."
     )
     subtitle = f"Of those still subscribed, the share who leave in each {kind}"

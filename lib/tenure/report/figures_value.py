@@ -54,7 +54,7 @@ def projection(curves: Any) -> Picture:
     time = fmt.value(last, "months")
     words = {"time": time, "share": fmt.percent(shares[0][1]), "group": shares[0][0]}
     takeaway = say("After {time}, {share} of {group} are expected to still be there", **words)
-    alt = f"Share of customers still there, observed and fitted. After {time}: {listed(shares, 'percent')}."
+    alt = f"Share still subscribed, observed and fitted. After {time}: {listed(shares, 'percent')}."
     data = Table(frame, {"month": "months", "fitted": "percent", "seen": "percent"})
     return Picture(draw, takeaway, alt, data, "Share of customers by months since the start")
 
