@@ -116,13 +116,8 @@ class Economics(BaseModel):
             raise InputError(
                 f"The parameter `{found['loc'][0]}` is {found['input']!r}; {said[0].lower()}{said[1:]}."
             ) from None
-        return changed.model_copy(
-            update={
-                "origin": self.origin,
-                "given": tuple(sorted({*self.given, *own})),
-                "overridden": tuple(sorted(own)),
-            }
-        )
+        given, overridden = tuple(sorted({*self.given, *own})), tuple(sorted(own))
+        return changed.model_copy(update={"origin": self.origin, "given": given, "overridden": overridden})
 
 
 def company_file(company: str = "", data: str = "") -> Path | None:

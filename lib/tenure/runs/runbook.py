@@ -96,12 +96,10 @@ class Runbook:
     """The reports of a project.
 
     Attributes:
-        folder: Where the notebooks are; they run there.
         reports: All reports, in reading order.
         keep: How many runs to keep.
     """
 
-    folder: Path
     reports: tuple[Report, ...]
     keep: int
 
@@ -153,7 +151,7 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
     for name in file.defaults:
         if name not in declared:
             raise InputError(f"{path.name}, defaults: {unknown_name('parameter', name, declared)}")
-    bare = Runbook(folder, tuple(_expand(file, notebooks, path, {})), file.keep)
+    bare = Runbook(tuple(_expand(file, notebooks, path, {})), file.keep)
     chosen = {report.group for report in bare.select(only)}
     reports = _expand(file, notebooks, path, dict(settings or {}), {r.name for r in bare.select(only)})
     offered = {name for group in chosen for name in notebooks[group].parameters}
@@ -162,7 +160,7 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
             raise InputError(f"--set {name}: {unknown_name('parameter', name, offered)}")
     _unique([report.name.casefold() for report in reports], path)
     _no_cycle(reports, path)
-    return Runbook(folder, tuple(reports), file.keep)
+    return Runbook(tuple(reports), file.keep)
 
 
 def _read(path: Path) -> _File:
@@ -201,11 +199,10 @@ def _expand(
             if need not in names:
                 raise InputError(f"{path.name}, report {entry.name}: {unknown_name('report', need, names)}")
         defaults = {key: value for key, value in file.defaults.items() if key in notebook.parameters}
-        parameters = {
-            **notebook.values(defaults, f"{path.name}, defaults"),
-            **notebook.values(entry.parameters, f"{path.name}, report {entry.name}"),
-            **notebook.values(each, f"{path.name}, report {entry.name}, for_each"),
-        }
+        origin = f"{path.name}, report {entry.name}"
+        parameters = notebook.values(defaults, f"{path.name}, defaults")
+        parameters |= notebook.values(entry.parameters, origin)
+        parameters |= notebook.values(each, f"{origin}, for_each")
         if name in chosen:
             typed = {key: Text(raw) for key, raw in settings.items() if key in notebook.parameters}
             parameters |= notebook.values(typed, "--set")
