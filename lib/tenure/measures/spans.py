@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -146,9 +146,8 @@ def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Tab
 
 def instead(source: Tables, tables: Tables) -> Tables:
     """Return contract tables of which some are others; what is settled of them is settled apart."""
-    if not hasattr(source, "settle"):
-        return {**source, **tables}
-    return replace(source, tables={**source, **tables}, settled={})  # type: ignore[type-var]
+    other = getattr(source, "instead", None)
+    return other(tables) if other else {**source, **tables}
 
 
 def people(source: Tables) -> ir.Table:

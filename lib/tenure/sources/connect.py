@@ -102,6 +102,10 @@ class Source(Mapping[str, ir.Table]):
             tables = "tables" if len(absent) > 1 else "table"
             raise NotApplicable(f"This question needs the {tables} {listed}, which {self.url} does not have.")
 
+    def instead(self, tables: Mapping[str, ir.Table]) -> Source:
+        """Return a source of which some tables are others; what is settled of it is settled apart."""
+        return replace(self, tables={**self.tables, **tables}, settled={})
+
     def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Have the engine compute a table once, for all measures of this source that are made from it.
 
