@@ -39,7 +39,7 @@ def cli(context: click.Context, debug: bool) -> None:
 @cli.command()
 @click.argument("reports", nargs=-1, metavar="[REPORT]...")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter a value.")
-@click.option("--force", is_flag=True, help="Run although nothing has changed.")
+@click.option("--force", is_flag=True, help="Run even if nothing has changed.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks to run at once (default: 2).")
 @click.option("--wait", is_flag=True, help="Wait while another run is in progress.")
 @click.option("--to", "folder", metavar="FOLDER", help="Publish to this folder (default: reports).")
@@ -100,9 +100,9 @@ def list_(folder: str | None) -> None:
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
 @click.option("--seed", type=int, default=8, show_default=True)
-@click.option("--force", is_flag=True, help="Write it again.")
+@click.option("--force", is_flag=True, help="Overwrite the folder if it exists.")
 def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> None:
-    """Write the demo company: a simulated streaming service, with its truth beside it."""
+    """Write the demo company: a simulated streaming service, and the true values behind it."""
     from tenure.paths import resolve
 
     place = resolve(folder)
@@ -128,16 +128,24 @@ def new(name: str, question: str) -> None:
 
 @cli.command()
 @click.argument("data")
-@click.option("--mapping", default="", metavar="FILE", help="How its columns become the contract's.")
-@click.option("--as-of", default="", metavar="DAY", help="The last day of the data.")
-@click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+@click.option(
+    "--mapping",
+    default="",
+    metavar="FILE",
+    help="YAML file that maps its columns to those of data/README.md.",
+)
+@click.option(
+    "--as-of", default="", metavar="DAY", help="The last day of the data; later dates are reported."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
-    """Check DATA against the contract; exit status 1 where it has errors."""
+    """Check that DATA has the tables and columns of data/README.md; exit status 1 if not."""
     import json
 
     import tenure
     from tenure.economics import read_economics
     from tenure.parameters import optional_date
+    from tenure.report.words import things
     from tenure.sources import checks
 
     source = tenure.open_source(data, mapping, read_economics(data=data).time_zone)
@@ -149,7 +157,8 @@ def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
             click.echo(f"{table}: {rows:,} rows")
         for problem in report.problems:
             click.echo(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}.")
-        click.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings.")
+        counts = (things(len(report.errors), "error"), things(len(report.warnings), "warning"))
+        click.echo(f"{', '.join(counts)}.")
     sys.exit(1 if report.errors else 0)
 
 

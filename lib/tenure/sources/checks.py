@@ -156,7 +156,7 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
         ('subscriptions', 'ended_at', 1, ("subscription 'S1' (2024-02-01 to 2024-01-01)",))
     """
     day = check_as_of(source, as_of)
-    ignore = "nothing, if that is right; else rename or map it"
+    ignore = "none is needed if that is intended; else rename or map it"
     problems = [
         Problem("warning", "left_aside", note.partition(":")[0], "", 0, 0, (), note, ignore)
         for note in source.notes
@@ -287,7 +287,7 @@ def _date_rules(column: Column, value: Any, as_of: dt.date) -> Iterator[_Rule]:
         "after_as_of",
         column.name,
         f"lie after the as-of day {as_of}" + " and count as still on" * end,
-        "nothing, if they are planned or as_of is meant to be early; else correct them",
+        "none is needed if they are planned or as_of is meant to be early; else correct them",
         value > after if end else value >= after,
         (column.name,),
     )
@@ -311,7 +311,7 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
         bad = (table.birth_year < as_of.year - 120) | (table.birth_year > as_of.year - 5)
         says, fix = "are no plausible years of birth", "correct them or leave them empty"
         yield _Rule("birth_year", "birth_year", says, fix, bad, ("birth_year",))
-        says, fix = "are test accounts and are not counted", "nothing, if that is right"
+        says, fix = "are test accounts and are not counted", "none is needed if these are your test accounts"
         yield _Rule("test_account", "is_test", says, fix, table.is_test)
     elif name == "subscriptions":
         bad = (table.ended_at == table.started_at) if source.dated else ibis.literal(False)
@@ -410,7 +410,7 @@ def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
 def _idle_customers(source: Source, rows: int) -> Iterator[Problem]:
     idle = source["customers"].anti_join(source["subscriptions"], "customer_id")
     if count := _count(idle):
-        fix = "nothing, if they never subscribed"
+        fix = "none is needed if they never subscribed"
         rule = _Rule("no_subscription", "customer_id", "have no subscription", fix)
         yield rule.broken("customers", count, rows, _sample(BY_NAME["customers"], idle, ()))
 
