@@ -158,8 +158,8 @@ def life_table(stays: pd.DataFrame, by: Sequence[str] = KEYS) -> pd.DataFrame:
     table = pd.DataFrame({name: count("exit", cause == name) for name in (*CAUSES, "censored")})
     table["entered"] = count("entry", rows["entry"] > 0)
     table.insert(0, "events", table[list(CAUSES)].sum(axis=1))
-    change = table["events"] + table["censored"] - table["entered"]
-    table.insert(0, "at_risk", change[::-1].groupby(level=0).cumsum()[::-1])
+    change = (table["events"] + table["censored"] - table["entered"]).to_numpy().reshape(len(labels), -1)
+    table.insert(0, "at_risk", change[:, ::-1].cumsum(axis=1)[:, ::-1].ravel())
     seen = (table != 0).any(axis=1)
     table.insert(0, "period", grid.get_level_values(1))
     keys = labels.loc[grid.get_level_values(0)].reset_index(drop=True)
