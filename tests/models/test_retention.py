@@ -426,4 +426,4 @@ def test_any_counts_give_a_curve_or_a_sentence(losses, model):
 def test_a_single_interval_has_a_life_table_too():
     row = dict.fromkeys(KEYS, "month") | {"entry": 0, "exit": 1, "event": 1, "cause": "voluntary", "n": 9}
     table = life_table(pd.DataFrame([row]), list(KEYS))
-    assert table[["period", "at_risk", "events", "voluntary"]].values.tolist() == [[1, 9, 9, 9]]
+    assert table[["period", "at_risk", "events", "voluntary"]].to_numpy().tolist() == [[1, 9, 9, 9]]
