@@ -100,7 +100,7 @@ def factors_by_month(
         months: The months' indices.
 
     Returns:
-        A row a month, a column a currency: reporting minor units for one minor unit.
+        A row per month, a column a currency: reporting minor units for one minor unit.
 
     Raises:
         InputError: A currency has no rate.

@@ -574,7 +574,7 @@ def _returns(
     back.cause = cause
     deal = (invited & treated)[who] & (company.INTERVAL[plan] == 1)
     back.off, back.off_months = np.where(deal, 0.5, 0.0), np.where(deal, 2, 0)
-    # Long pauses happen only here: the length of a first paid spell never hangs on how they are counted.
+    # Long pauses happen only here: the length of a first paid spell never depends on how they are counted.
     shown = months_started(start, np.minimum(back.end, window.end))
     pauses = (company.INTERVAL[plan] == 1) & (shown > 5) & (rng.random(len(who)) < 0.15)
     back.pause_at = np.where(pauses, 1, FAR)

@@ -611,7 +611,7 @@ def _here(expr: ir.Table) -> pd.DataFrame:
 
 
 def _far(s: Source) -> ir.Table:
-    """A row a customer, as scores are: text, whole numbers, dates with nulls, floating point."""
+    """A row per customer, as scores are: text, whole numbers, dates with nulls, floating point."""
     stays = subscriptions.spells(s, as_of=AS_OF)
     return stays.mutate(odds=stays.spell.cast("float64") / 7, large=stays.spell.cast("int64") * 3_000_000_001)
 

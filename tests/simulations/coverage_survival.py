@@ -96,7 +96,7 @@ def truth() -> dict[str, np.ndarray]:
 
 
 def bands(life: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Survival curves and their limits, a row a company, by the closed forms that lifelines' fitter equals.
+    """Survival curves and their limits, a row per company, by the closed forms that lifelines' fitter equals.
 
     NaN beyond the last month observed. The fitter itself takes some milliseconds a company.
     """

@@ -139,7 +139,7 @@ def one_company(seed: int, size: int, rate: float = 0.10) -> dict[str, tuple[flo
 
 
 def simulate(first_seed: int, companies: int, size: int) -> pd.DataFrame:
-    """A row a quantity: in how many of the companies its interval held the truth, and its relative width."""
+    """A row per quantity: in how many of the companies its interval held the truth, and its relative width."""
     hits: dict[str, list[bool]] = {}
     width: dict[str, list[float]] = {}
     for seed in range(first_seed, first_seed + companies):

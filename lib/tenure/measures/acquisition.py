@@ -21,7 +21,7 @@ def spend(source: Tables, *, as_of: dt.date, lag_days: int) -> ir.Table:
             customers are yet to come is left out.
 
     Returns:
-        A row a month, channel and currency: month (index), channel, currency, amount_minor.
+        A row per month, channel and currency: month (index), channel, currency, amount_minor.
     """
     rows = source["spend"]
     rows = rows.mutate(day=day_index(rows.date) + lag_days).filter(_.day <= day_of(as_of).index)
@@ -44,7 +44,7 @@ def customers_won(
     """Count customers by the month of their first payment; a returning customer is not new.
 
     Returns:
-        A row a month and group: month (index), group, customers.
+        A row per month and group: month (index), group, customers.
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = grouped(source, stays, by)
@@ -75,7 +75,7 @@ def trials(
         ripe_days: Days after the trial's end within which a payment counts.
 
     Returns:
-        A row a month of the trials' start and group: month (index), group, trials, ripe, converted (of the
+        A row per month of the trials' start and group: month (index), group, trials, ripe, converted (of the
         ripe).
     """
     spans = source["subscriptions"].filter(_.status == "trialing")

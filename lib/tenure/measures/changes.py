@@ -22,7 +22,7 @@ def changes(source: Tables, seen: Lenses, *, by: str | None = None, currency: st
     """Return what changed for a customer, currency and group in a month in which a stretch began or ended.
 
     Returns:
-        A row a customer (see `intervals`), month, currency and group: these, lens, the change of each of
+        A row per customer (see `intervals`), month, currency and group: these, lens, the change of each of
         amount, paused, spans, term, quantity, list_minor and usage, last (of those that ended, as in
         `ledger`), began (the first day of those that began) and switched (whether the plan is another one).
     """

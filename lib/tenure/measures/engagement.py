@@ -30,7 +30,7 @@ def event_kinds(source: Tables, *, as_of: dt.date, days: int = 365) -> ir.Table:
     """Count events by kind, with how many say that something was consumed.
 
     Returns:
-        A row a kind: event, n, with_value (those with a piece of content or a duration).
+        A row per kind: event, n, with_value (those with a piece of content or a duration).
     """
     rows = _within(source, as_of, days)
     consumed = rows.content_id.notnull() | (rows.duration_s > 0).fill_null(False)
@@ -51,7 +51,7 @@ def active_days(
     is in a window of w days from a day of activity on, until the next one or for w days.
 
     Returns:
-        A row a day and gap: day (since 1970-01-01), gap (days until the next, `longest` for more or none),
+        A row per day and gap: day (since 1970-01-01), gap (days until the next, `longest` for more or none),
         users.
     """
     rows = _within(source, as_of, days, events)
@@ -75,7 +75,7 @@ def sessions(
         longest_minutes: Longer sessions are counted as this long.
 
     Returns:
-        A row a month and length: month (index), minutes (whole ones), sessions.
+        A row per month and length: month (index), minutes (whole ones), sessions.
     """
     rows = _within(source, as_of, days)
     at = rows.occurred_at
@@ -99,7 +99,7 @@ def feature_use(source: Tables, *, as_of: dt.date, days: int = 28, back: int = 3
         back: How many days before the third window lies; a multiple of 7 keeps the weekdays alike.
 
     Returns:
-        A row a window and feature: window ("now", "before", "year ago"), feature ("" for anything at all:
+        A row per window and feature: window ("now", "before", "year ago"), feature ("" for anything at all:
         all who used the product), users.
     """
     rows = _windows(source, as_of, days, back)
@@ -122,7 +122,7 @@ def days_used(
         back: How many days before the third window lies.
 
     Returns:
-        A row a window and number of days: window ("now", "before", "year ago"), active_days, users, and of
+        A row per window and number of days: window ("now", "before", "year ago"), active_days, users, and of
         these users how many were active now (users_now), and on how many days in all (days_now): the same
         users are in several windows, so what has changed is known of pairs.
     """
@@ -180,7 +180,7 @@ def content_use(source: Tables, *, as_of: dt.date, days: int = 28) -> ir.Table:
     """Add up what was consumed in the last days, by category of the content.
 
     Returns:
-        A row a category: category, users, pieces (that were consumed), times and seconds.
+        A row per category: category, users, pieces (that were consumed), times and seconds.
     """
     rows = _within(source, as_of, days).filter(_.content_id.notnull() & _.duration_s.notnull())
     kinds = source["contents"].select("content_id", category=_.category.fill_null("unknown"))
@@ -215,7 +215,7 @@ def silent_payers(
         back: How many days before `as_of` each day lies; 0 must be among them.
 
     Returns:
-        A row a day, time since the last use and currency: back, last_use (one of SILENCE), currency,
+        A row per day, time since the last use and currency: back, last_use (one of SILENCE), currency,
         customers (each in one currency, the first by name), mrr_minor, and of these customers those who pay
         on the last day, too (paying_now), and are silent on it (silent_now: no use within 28 days).
     """

@@ -50,7 +50,7 @@ def assigned_units(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Tab
     """Return each unit of an experiment once, with the variant it was put into first.
 
     Returns:
-        A row a unit: unit_id, customer_id ("" where there is none), variant, price_minor, assigned_at,
+        A row per unit: unit_id, customer_id ("" where there is none), variant, price_minor, assigned_at,
         assigned_day (days since 1970), repeats (further rows) and crossed (1 if in several variants).
     """
     key = ("units", experiment, as_of)
@@ -101,7 +101,7 @@ def currencies(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table:
     """Count the subscriptions of an experiment's customers by currency.
 
     Returns:
-        A row a currency: currency, spans (0 where only payments are in it); the most frequent first.
+        A row per currency: currency, spans (0 where only payments are in it); the most frequent first.
     """
     tables = stays_of_units(source, experiment=experiment, as_of=as_of)
     rows = tables["subscriptions"].select("currency", spans=ibis.literal(1, "int64"))
@@ -119,7 +119,7 @@ def daily_counts(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Table
     """Count the units that were assigned each day.
 
     Returns:
-        A row a day and variant in order: day (since 1970), variant, n.
+        A row per day and variant in order: day (since 1970), variant, n.
     """
     units = assigned_units(source, experiment=experiment, as_of=as_of)
     return (
@@ -167,7 +167,7 @@ def outcomes(
             is one currency, and nothing is converted.
 
     Returns:
-        A row a unit: the columns of `assigned_units`, the segments, week (since the first assignment),
+        A row per unit: the columns of `assigned_units`, the segments, week (since the first assignment),
         observed_days, ripe (1 if the whole window was observed), converted (1 if a paid stay runs in
         the window), paid_days, revenue (paid less refunded), charges, refunds, charged_otherwise (1 if none
         of the converted unit's first spans has the price assigned), pre_revenue, and the lowest and the
@@ -248,7 +248,7 @@ def integrity(units: ir.Table) -> ir.Table:
     """Count by variant what would make a comparison unsound.
 
     Returns:
-        A row a variant in order: variant, units, ripe, converted, repeated (assigned again), crossed
+        A row per variant in order: variant, units, ripe, converted, repeated (assigned again), crossed
         (also put into another variant), shared (units whose customer is also another unit's), unpriced
         (without a price), prices (different ones), lowest_price and highest_price (minor units),
         charged_otherwise, revenue, refunds, pre_revenue (minor units), observed_days (sum), and
@@ -301,7 +301,7 @@ def moments(
     beyond that the engine refuses to multiply.
 
     Args:
-        units: A row a unit; the measures are whole numbers and never null.
+        units: A row per unit; the measures are whole numbers and never null.
         measures: Columns to take moments of.
         by: Columns to group by.
         covariates: For a measure, the column of before the experiment that goes with it (CUPED).
@@ -310,7 +310,7 @@ def moments(
             arm alone, or arms would be cut differently) are moved to them.
 
     Returns:
-        A row a group in order: `by`, n, and for each column a (measures and covariates) s_a, its sum,
+        A row per group in order: `by`, n, and for each column a (measures and covariates) s_a, its sum,
         q_a, the sum of squares, and for each pair of columns c_a_b, the sum of products.
 
     Raises:

@@ -3,7 +3,7 @@
 A rule that was fitted on a sample comes as plain numbers (see `tenure.models.segments`) and is applied here
 to everybody, so that no table of customers leaves the engine. `used` is the table that `usage` returned,
 `paid` the one that `worth` returned (`paid_before`, `paid_after`: for the earlier and the later day), and
-`segments`, `before` and `after` have a row a customer with customer_id and segment.
+`segments`, `before` and `after` have a row per customer with customer_id and segment.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def usage_levels(source: Tables, *, as_of: dt.date, days: int, events: Sequence[
     """Count value events by what they were: category of content, platform and feature.
 
     Returns:
-        A row a level: kind (category, platform or feature), level and n; empty levels are left out.
+        A row per level: kind (category, platform or feature), level and n; empty levels are left out.
     """
     rows = _events(source, as_of, days, events)
     parts = [
@@ -88,7 +88,7 @@ def members(
         everyone: Include churned customers, as they were when their last spell ended.
 
     Returns:
-        A row a customer: customer_id, since (day index of the stay's first day), until (of the day after
+        A row per customer: customer_id, since (day index of the stay's first day), until (of the day after
         the last one looked at), tenure_days and watched_days.
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy)
@@ -127,7 +127,7 @@ def usage(
         everyone: Include churned customers, in the last days of their last spell.
 
     Returns:
-        A row a customer: customer_id; until (the day index up to which it holds); tenure_days; events (in
+        A row per customer: customer_id; until (the day index up to which it holds); tenure_days; events (in
         the days); recency_days (since the last event; where there is none, the days observed); active_days;
         events_a_month; active_days_a_month; minutes (mean length of an event); weekend and daytime (shares
         of events on Saturday and Sunday, and from 6 to 18 o'clock); trend (events in the later half of the
@@ -247,7 +247,7 @@ def worth(
     """Return what each paying customer pays a month at the end of a day.
 
     Returns:
-        A row a paying customer: customer_id and value_minor, in minor units of the reporting currency,
+        A row per paying customer: customer_id and value_minor, in minor units of the reporting currency,
         rounded.
     """
     known = None if rates is None else tuple(sorted(rates.items()))
@@ -274,7 +274,7 @@ def rfm(used: ir.Table, paid: ir.Table) -> ir.Table:
         paid: The table that `worth` returned; who pays nothing, as in a pause, has a value of 0.
 
     Returns:
-        A row a customer: customer_id, recency (days since the last value event), frequency (active days)
+        A row per customer: customer_id, recency (days since the last value event), frequency (active days)
         and value (recurring revenue a month, minor units).
     """
     joined = used.left_join(paid, "customer_id")
@@ -360,7 +360,7 @@ def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
     highest score wins. Who did nothing is `NO_USE`.
 
     Returns:
-        A row a customer: customer_id, until, segment.
+        A row per customer: customer_id, until, segment.
     """
     scaled = {}
     for place, feature in enumerate(rule["features"]):
@@ -421,7 +421,7 @@ def segment_totals(
     """Add up size, value and use by segment.
 
     Returns:
-        A row a segment: segment, customers, paying, value_minor, value_var (sample variance of what the
+        A row per segment: segment, customers, paying, value_minor, value_var (sample variance of what the
         paying pay), and for active_days_a_month and each further column its mean, and its variance as
         <column>_var.
     """
@@ -453,7 +453,7 @@ def moves(before: ir.Table, after: ir.Table, paid_before: ir.Table, paid_after: 
     """Count who moved from which segment to which between two days, and what they pay.
 
     Returns:
-        A row a move: before and after (`LEFT` for who was not, or is no longer, subscribed), customers;
+        A row per move: before and after (`LEFT` for who was not, or is no longer, subscribed), customers;
         then_paying and now_paying, then_minor and now_minor; and then_squares, now_squares and
         change_squares, the sums over customers of what they paid, pay and changed, squared.
     """
@@ -506,7 +506,7 @@ def departures(
         since: That day.
 
     Returns:
-        A row a segment, month and cause: segment, month (1 for the first after `since`; null for those who
+        A row per segment, month and cause: segment, month (1 for the first after `since`; null for those who
         are still there), cause (null likewise) and n.
     """
     first = day_of(since + dt.timedelta(days=1))
@@ -541,7 +541,7 @@ def composition(
         as_of: The day at which ages are taken.
 
     Returns:
-        A row a characteristic, level and segment: characteristic, level ("unknown" where it is missing),
+        A row per characteristic, level and segment: characteristic, level ("unknown" where it is missing),
         segment and n.
 
     Raises:

@@ -18,7 +18,7 @@ def nps_counts(source: Tables, *, as_of: dt.date, by: str | None = None) -> ir.T
     Only whole scores from 0 to 10 are answers to the question; others are counted apart.
 
     Returns:
-        A row a month and group: month (index), group, sent, answered (on the scale), promoters (9 or 10),
+        A row per month and group: month (index), group, sent, answered (on the scale), promoters (9 or 10),
         passives (7 or 8), detractors (0 to 6) and off_scale.
     """
     cut = end_of(as_of)
@@ -74,7 +74,7 @@ def answers(source: Tables, asked: Sequence[str], *, as_of: dt.date) -> ir.Table
         as_of: Answers after this day are not looked at.
 
     Returns:
-        A row a customer who answered anything: customer_id and, for the i-th question from 1, score_i and
+        A row per customer who answered anything: customer_id and, for the i-th question from 1, score_i and
         answer_i; null where it was not answered.
     """
     rows = _answers(source, as_of)

@@ -40,7 +40,7 @@ def intervals(source: Tables, seen: Lenses, *, by: str | None = None, currency: 
     """Return the ledger with the group of each stretch, and the number of whom it is judged by.
 
     Returns:
-        A row a stretch: lens (where there are several), customer (the number of a customer, or of a
+        A row per stretch: lens (where there are several), customer (the number of a customer, or of a
         subscription where the policy judges those; another one for each lens), group, and the columns of
         `ledger`.
     """
@@ -67,7 +67,7 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     """Return every stretch of time that adds recurring revenue.
 
     Returns:
-        A row a stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
+        A row per stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
         currency, status, term (in days, a month has 30), quantity, amount and list_minor (a month, with and
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
         amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),

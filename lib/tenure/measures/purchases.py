@@ -29,7 +29,7 @@ def histories(
         kinds: Kinds of payments that are purchases.
 
     Returns:
-        A row a customer and currency: customer_id, currency, frequency (purchases after the first),
+        A row per customer and currency: customer_id, currency, frequency (purchases after the first),
         recency_days (from the first to the last), T_days (from the first to the end of `as_of`), and
         spend_minor (what the purchases after the first cost). Test accounts, refunds and free purchases do
         not count.
@@ -76,7 +76,7 @@ def grouped_counts(customers: ir.Table, *, unit_days: int = 7) -> ir.Table:
     """Count customers by frequency, recency and T.
 
     Returns:
-        A row a combination: frequency, recency and T (in steps), n, and `later` (the sum) where the
+        A row per combination: frequency, recency and T (in steps), n, and `later` (the sum) where the
         histories have it.
     """
     rows = _in_steps(customers, unit_days)
@@ -96,7 +96,7 @@ def spend_counts(customers: ir.Table, *, parts: int = 100) -> ir.Table:
             mean of the means is given, so what is lost is below a ten-thousandth of the likelihood.
 
     Returns:
-        A row a combination: frequency, currency, class, n and mean_spend (minor units).
+        A row per combination: frequency, currency, class, n and mean_spend (minor units).
     """
     rows = customers.filter((_.frequency > 0) & (_.spend_minor > 0))
     rows = rows.mutate(mean=_.spend_minor.cast("float64") / _.frequency.cast("float64"))
@@ -121,11 +121,11 @@ def score(
     Args:
         scores: A row for each frequency, recency and T (in steps): probability_alive and
             expected_purchases.
-        rates: A row a currency: currency and factor, what its minor unit is in the reporting currency's.
+        rates: A row per currency: currency and factor, what its minor unit is in the reporting currency's.
         spend: p, q and gamma of the gamma-gamma model in the reporting currency; None: no amounts.
 
     Returns:
-        A row a customer and currency: customer_id, probability_alive, expected_purchases and
+        A row per customer and currency: customer_id, probability_alive, expected_purchases and
         purchase_value (minor units of the reporting currency; null without `spend`).
     """
     rows = _in_steps(customers, unit_days).inner_join(rates, "currency")
@@ -142,7 +142,7 @@ def by_customer(scored: ir.Table) -> ir.Table:
     """Add up the currencies of a customer.
 
     Returns:
-        A row a customer: customer_id, probability_alive (the largest), expected_purchases, purchase_value.
+        A row per customer: customer_id, probability_alive (the largest), expected_purchases, purchase_value.
     """
     return scored.group_by("customer_id").agg(
         probability_alive=_.probability_alive.max(),

@@ -39,7 +39,7 @@ def price_questions(source: Tables) -> ir.Table:
     """Count what was asked about prices and how many answered.
 
     Returns:
-        A row a kind of question: kind (meter, buy, choice or other), asked, answered, people (who answered
+        A row per kind of question: kind (meter, buy, choice or other), asked, answered, people (who answered
         any).
     """
     s = _price_survey(source)
@@ -66,7 +66,7 @@ def price_answers(source: Tables, *, by: str | None = None) -> ir.Table:
     """Count the answers to the four questions of the price meter.
 
     Returns:
-        A row a combination of answers: group, too_cheap, cheap, expensive, too_expensive and n, the people
+        A row per combination of answers: group, too_cheap, cheap, expensive, too_expensive and n, the people
         who gave these four. Who left one out does not count; of several surveys the last answered counts.
     """
     s = _price_survey(source).filter(_.question.isin(METER) & _.score.notnull())
@@ -89,7 +89,7 @@ def stated_demand(source: Tables) -> ir.Table:
     """Count who would buy at each price asked about.
 
     Returns:
-        A row a question: question (such as "buy at 9.99"), n (answers) and would_buy (those above 0).
+        A row per question: question (such as "buy at 9.99"), n (answers) and would_buy (those above 0).
     """
     s = _price_survey(source).filter(_.question.like("buy at %") & _.score.notnull())
     return (
@@ -103,7 +103,7 @@ def price_choices(source: Tables) -> ir.Table:
     """Return the choices between offers that were answered.
 
     Returns:
-        A row a task in order: customer_id, question (which describes the offers) and answer.
+        A row per task in order: customer_id, question (which describes the offers) and answer.
     """
     s = _price_survey(source).filter(_.question.like("choice %") & _.answer.notnull())
     return s.select("customer_id", "question", "answer").order_by("customer_id", "question", "answer")
@@ -128,7 +128,7 @@ def usage_counts(
         months: How many months of 28 days to look back.
 
     Returns:
-        A row a combination: plan, currency, month (0 is the last), units, monthly_minor (paid a month, in
+        A row per combination: plan, currency, month (0 is the last), units, monthly_minor (paid a month, in
         minor units) and n (customers).
     """
     cut, after = day_of(as_of).index + 1, end_of(as_of)
@@ -176,7 +176,7 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
         recent_days: How many days back a new subscription is recent.
 
     Returns:
-        A row a plan, currency, billing (such as "1 month") and unit_amount_minor: subscriptions,
+        A row per plan, currency, billing (such as "1 month") and unit_amount_minor: subscriptions,
         monthly_minor (all of them together, after discounts), and recent, those of the customers whose
         first subscription began within `recent_days`.
     """
@@ -204,7 +204,7 @@ def price_rises(source: Tables, *, as_of: dt.date) -> ir.Table:
     """Count by month the subscriptions whose price rose while their plan stayed.
 
     Returns:
-        A row a month in order: month (the index of `measures.calendar.month_index`) and raised.
+        A row per month in order: month (the index of `measures.calendar.month_index`) and raised.
     """
     s = source["subscriptions"].filter((_.started_at < end_of(as_of)) & (_.unit_amount_minor > 0))
     order = ibis.window(group_by="subscription_id", order_by="started_at")
@@ -227,7 +227,7 @@ def rise_response(source: Tables, *, day: dt.date, days: int = 35, currency: str
         day: The first day of the rise; everybody by the month meets it within `days`.
 
     Returns:
-        A row a window: variant (before or after), n (subscriptions active when it began), left (no longer
+        A row per window: variant (before or after), n (subscriptions active when it began), left (no longer
         there when it ended) and cheaper (there, at a lower rate a month).
     """
     s = _paid(source, currency).filter(_.status != "trialing").mutate(rate=monthly_amount)

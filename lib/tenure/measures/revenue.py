@@ -53,7 +53,7 @@ def mrr(
     """Return each customer's recurring revenue at month ends.
 
     Returns:
-        A row a customer, month, currency and group in which there is a subscription: customer_id, month,
+        A row per customer, month, currency and group in which there is a subscription: customer_id, month,
         currency, group, mrr_minor (what is paid, in minor units) and paused_minor (what would be paid but
         for a pause).
     """
@@ -78,7 +78,7 @@ def mrr_balances(
     This knows nothing of movements: it is what they are checked against.
 
     Returns:
-        A row a month, currency and group: month, currency, group, customers (with a subscription, paused
+        A row per month, currency and group: month, currency, group, customers (with a subscription, paused
         or not), paying (with revenue), mrr_minor, paused_minor, and spread, the standard deviation of the
         paying customers' revenue.
     """
@@ -109,7 +109,7 @@ def customers_by_month(
     """Count customers at each month end, once each, whatever they hold.
 
     Returns:
-        A row a month: month, customers (with a subscription, paused or not), paying (with revenue).
+        A row per month: month, customers (with a subscription, paused or not), paying (with revenue).
     """
     seen = lenses(as_of, policy, on, policies)
     rows = balances(source, seen, months=months, currency=currency)
@@ -142,7 +142,7 @@ def mrr_movements(
     one and expands in the other.
 
     Returns:
-        A row a month, currency, group, kind and reason: month, currency, group, kind, reason, amount_minor
+        A row per month, currency, group, kind and reason: month, currency, group, kind, reason, amount_minor
         (signed, so that a month's amounts add up to the change of the balance), customers (change of their
         number in the currency and group), logos (change of the number of customers, each counted once over
         all currencies and groups), n (movements) and squares (sum of the squared amounts). Reasons: of
@@ -200,7 +200,7 @@ def customer_movements(
     """Return the movements of `mrr_movements`, customer by customer; large, so filter before collecting.
 
     Returns:
-        A row a movement: customer_id, month, currency, group, kind, reason, amount_minor, customers, logos.
+        A row per movement: customer_id, month, currency, group, kind, reason, amount_minor, customers, logos.
     """
     seen = lenses(as_of, policy)
     split = named(source, movements(source, seen, by=by, currency=currency), seen, currency=currency)
@@ -230,7 +230,7 @@ def largest_movements(
     """Return a month's largest movements of a single customer.
 
     Returns:
-        A row a movement, the largest first: customer_id, kind, reason, currency, amount_minor.
+        A row per movement, the largest first: customer_id, kind, reason, currency, amount_minor.
     """
     moves = customer_movements(source, as_of=as_of, currency=currency, policy=policy)
     moves = moves.filter(_.month == month).mutate(size=_.amount_minor.abs())
@@ -254,7 +254,7 @@ def mismatches(
     There are none unless the data or the engine breaks a promise; it is asked only where the totals differ.
 
     Returns:
-        A row a customer, month, currency and group, the smallest first: customer_id, month, currency,
+        A row per customer, month, currency and group, the smallest first: customer_id, month, currency,
         group, balance_minor (the change of the balance) and moved_minor (the sum of the movements).
     """
     balance = mrr(source, as_of=as_of, by=by, currency=currency, policy=policy)
@@ -300,7 +300,7 @@ def retention_moments(
         by: The group is that of then.
 
     Returns:
-        A row a month and group: month, group, n (customers who paid then), lost (of them, who pay nothing
+        A row per month and group: month, group, n (customers who paid then), lost (of them, who pay nothing
         now), the sums paid_then, paid_now, kept (over customers, the lesser of then and now) and added (the
         rest of now), in minor units, and the sample moments var_then, var_added and cov_added (with then).
     """
@@ -350,7 +350,7 @@ def revenue_cohorts(
     """Follow the revenue of the customers who began to pay in the same month.
 
     Returns:
-        A row a cohort, group, currency and month in which the cohort's revenue changed: cohort (month of
+        A row per cohort, group, currency and month in which the cohort's revenue changed: cohort (month of
         the first payment), group, currency, month, change_minor (of its monthly revenue), change_paying (of
         its paying customers, each in one currency a month, the first by name) and joined (its customers, in
         the row of its first month and their first currency; they count though they had left by the month's
@@ -397,7 +397,7 @@ def revenue_lines(
     """Return the lines beside recurring revenue at the end of a day, by currency.
 
     Returns:
-        A row a line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
+        A row per line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
         leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace);
         paused (not in it); trial (not in it, what running trials would pay); usage (not in it, a mean of
         the last three months).
@@ -446,7 +446,7 @@ def renewals(
     term is counted neither as due nor as lost.
 
     Returns:
-        A row a month and term in which any was due: month, billing (such as "1 year"), due, lost,
+        A row per month and term in which any was due: month, billing (such as "1 year"), due, lost,
         voluntary, involuntary (of those lost).
     """
     seen = lenses(as_of, policy, on)
@@ -486,7 +486,7 @@ def month_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
     """Return the last known exchange rate of each currency in each month.
 
     Returns:
-        A row a currency and month: currency, month, rate (units of the reporting currency for one unit).
+        A row per currency and month: currency, month, rate (units of the reporting currency for one unit).
     """
     rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
     rates = rates.mutate(month=month_index(rates.date), day=day_index(rates.date))

@@ -154,7 +154,7 @@ def people(source: Tables) -> ir.Table:
     """Number all customers by their id, so that joins, windows and counts have whole numbers to compare.
 
     Returns:
-        A row a customer of the tables customers and subscriptions: customer_id and customer, from 1 on in
+        A row per customer of the tables customers and subscriptions: customer_id and customer, from 1 on in
         the order of the ids, so that nothing depends on how an engine lays rows out.
     """
     return settle(source, "people", lambda: _people(source))
@@ -236,7 +236,7 @@ def classified(
     """Return spans with day, rate and the reason, if any, for which they are no time as a paying customer.
 
     Returns:
-        A row a span: lens (where there are several), subscription_id, customer_id, plan, currency, status,
+        A row per span: lens (where there are several), subscription_id, customer_id, plan, currency, status,
         end_reason, billing (such as "1 month"), monthly_minor, start and end (dates), start_day (its
         index), on (whether it has no end yet), and excluded (the reason, or null).
     """

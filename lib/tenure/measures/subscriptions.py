@@ -50,7 +50,7 @@ def exclusions(
     """Count the spans that no measure of paying customers uses, with the reason.
 
     Returns:
-        A row a reason and currency: reason, currency, spans, customers, and monthly_minor, what the
+        A row per reason and currency: reason, currency, spans, customers, and monthly_minor, what the
         spans would pay a month at their price, in minor units.
     """
     spans = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
@@ -73,17 +73,17 @@ def spells(
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Return each customer's uninterrupted stays as a paying subscriber.
+    """Return each customer's uninterrupted spells as a paying subscriber.
 
-    Spans of all of a customer's subscriptions are joined into one stay, bridging gaps of up to
+    Spans of all of a customer's subscriptions are joined into one spell, bridging gaps of up to
     ``policy.gap_days``. Trials, free and test subscriptions do not count. A pause counts until it has
     outlasted ``policy.pause_days``; time past due counts for ``policy.grace_days`` if it is then paid,
-    and otherwise the stay ended involuntarily when it began. A span that ends after `as_of` is still on.
+    and otherwise the spell ended involuntarily when it began. A span that ends after `as_of` is still on.
 
     Returns:
-        A row a stay: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
+        A row per spell: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
         and null while still on), cause (voluntary, involuntary or unknown; null while still on), and
-        what the stay began with: plan, currency, billing (such as "1 month").
+        what the spell began with: plan, currency, billing (such as "1 month").
     """
     key = ("spells", as_of, currency, policy)
     return settle(source, key, lambda: _spells(source, as_of, currency, policy))
@@ -125,9 +125,9 @@ def duration_counts(
     observed_from: dt.date | None = None,
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count first stays by how long they lasted, how they ended, and any characteristics.
+    """Count first spells by how long they lasted, how they ended, and any characteristics.
 
-    A stay counts from its first day; leaving in period k means it lasted more than k - 1 and at most k
+    A spell counts from its first day; leaving in period k means it lasted more than k - 1 and at most k
     periods. Only periods that had wholly passed by `as_of` are used, for churned and remaining customers
     alike, so that young customers do not look loyal.
 
@@ -135,7 +135,7 @@ def duration_counts(
         covariates: Columns to count by; see `group_column` for the names.
 
     Returns:
-        A row a combination: the covariates (null becomes "unknown"), entry and exit (periods completed
+        A row per combination: the covariates (null becomes "unknown"), entry and exit (periods completed
         when observation began, and the period left in or last completed), event (1 left, 0 still on),
         cause (null while still on), and n, the number of customers.
 
@@ -166,7 +166,7 @@ def life_table(
     """Count, for each period of life, who was at risk of leaving and who left.
 
     Returns:
-        A row a group and period in which anything happened: group, period, at_risk, events,
+        A row per group and period in which anything happened: group, period, at_risk, events,
         voluntary, involuntary, unknown, censored (last seen after completing the period, still on) and
         entered (observed only from when they had completed the period). ``at_risk`` of period k is the
         number with exit >= k less the number with entry >= k.
@@ -215,17 +215,17 @@ def churned_value(
     max_groups: int = 12,
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count the churned customers of `life_table`, with what they paid a month when they left.
+    """Count the churned customers of `life_table`, with what they paid per month when they left.
 
     What they paid is the sum of their subscriptions that ran on the last day of the spell, at their own
     price; of who paused for too long it is the price before the pause, and of who did not pay any more the
     last price that was paid.
 
     Returns:
-        A row a group, period of life, cause (voluntary, involuntary or unknown) and currency: group, period,
-        cause, currency, customers (churned; each in one currency, the first by name, so that they add up to
-        the events of `life_table`), monthly_minor (what they paid a month, in minor units) and squares (the
-        sum of the squares of what each paid).
+        A row per group, period of life, cause (voluntary, involuntary or unknown) and currency: group,
+        period, cause, currency, customers (churned; each in one currency, the first by name, so that they
+        add up to the events of `life_table`), monthly_minor (what they paid a month, in minor units) and
+        squares (the sum of the squares of what each paid).
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
     followed = _followed(source, by, *scope)
@@ -269,15 +269,15 @@ def retention_triangle(
     """Count how many of each cohort stayed longer than k periods, for ripe cells only.
 
     A cell is ripe when even the customers who began on the cohort's last day had completed k periods
-    by `as_of`. An unripe cell is absent, never 0.
+    by `as_of`. An immature cell is absent, never 0.
 
     Args:
-        cohort: First stays are grouped by the month, quarter or year in which they began.
+        cohort: First spells are grouped by the month, quarter or year in which they began.
         observed_from: The first day on which churn was recorded: who had started before is left out, since
             those of them who had churned by then are not in the data. None: always.
 
     Returns:
-        A row a ripe cell: cohort (the index of its first month, counted from January of year 0),
+        A row per ripe cell: cohort (the index of its first month, counted from January of year 0),
         period (0 is the start), size (customers who began) and stayed (those still there after the
         period).
     """
@@ -326,7 +326,7 @@ def active_value(
     """Count paying customers at the end of a day and what they pay a month.
 
     Returns:
-        A row a group and currency: group, currency, customers, and monthly_minor, their recurring
+        A row per group and currency: group, currency, customers, and monthly_minor, their recurring
         revenue a month in minor units. Paused subscriptions pay nothing.
     """
     seen = lenses(as_of, policy, on)
@@ -373,7 +373,7 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
         most_levels: Columns with more levels than this are left out.
 
     Returns:
-        A row a column with two levels or more: name, levels; the plan first, then as in the table.
+        A row per column with two levels or more: name, levels; the plan first, then as in the table.
     """
     columns = source["customers"].columns
     names = [name for name in groupings(source) if name in columns and name not in _OF_THE_STAY]

@@ -58,7 +58,7 @@ def stays(
     """Return all stays, with what the other measures of this module need to know of them.
 
     Returns:
-        A row a stay: customer_id, spell (1 for the first), group, interval (the billing interval, such as
+        A row per stay: customer_id, spell (1 for the first), group, interval (the billing interval, such as
         "1 month" or "7 days"), `dims`, currency, cause (null while still on), and the numbers of the days
         of start and end. Several measures are made from it, so it is worth keeping (`.cache()`).
 
@@ -120,7 +120,7 @@ def stay_counts(
             began later: what happened after the day, to judge what was predicted on it.
 
     Returns:
-        A row a combination: group, interval, `dims`, cohort (index of the month in which the stay began,
+        A row per combination: group, interval, `dims`, cohort (index of the month in which the stay began,
         counted from January of year 0), entry and exit (renewals passed when observation began and ended),
         ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n.
     """
@@ -158,7 +158,7 @@ def base(
         yearly_rate: Discount rate a year.
 
     Returns:
-        A row a customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
+        A row per customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
         the month in which the first stay began), currency, billed_minor (what the running subscriptions
         cost a billing interval at their price, in minor units; a pause counts at the price after it),
         wait_days (to the next renewal) and waited_minor (the bill, discounted by that wait).
@@ -196,7 +196,7 @@ def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
     """Count the customers of `base` by group, characteristics and tenure.
 
     Returns:
-        A row a combination: group, interval, `dims`, tenure and currency, with customers, billed_minor and
+        A row per combination: group, interval, `dims`, tenure and currency, with customers, billed_minor and
         waited_minor.
     """
     keys = ["group", "interval", *dims, "tenure", "currency"]
@@ -211,7 +211,7 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
     """Add up what customers paid for their subscription within some days, by how long they had been there.
 
     Returns:
-        A row a combination: group, interval, currency, tenure (renewals passed when it was paid),
+        A row per combination: group, interval, currency, tenure (renewals passed when it was paid),
         payers (customers with an attempt in that interval), charges (paid), failed (attempts), paid_minor,
         refunded_minor and squares (the sum over payers of their net amount squared).
     """
@@ -248,7 +248,7 @@ def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.dat
     """Add up what the customers who were on at the end of a day have paid for that stay since.
 
     Returns:
-        A row a combination: group, interval, currency, cohort (index of the month in which the stay began),
+        A row per combination: group, interval, currency, cohort (index of the month in which the stay began),
         paid_minor and refunded_minor.
     """
     staying = still_on(stays.mutate(until=_next_start(stays)), at=on_at)
@@ -260,7 +260,7 @@ def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Ta
     """Count stays by which of their billing intervals began within some days.
 
     Returns:
-        A row a combination: group, interval, currency, first and last (renewals passed at the first and the
+        A row per combination: group, interval, currency, first and last (renewals passed at the first and the
         last interval that began within the days) and n.
     """
     start, end, first = numbers_of(stays, "start"), numbers_of(stays, "end"), day_of(since)
@@ -278,7 +278,7 @@ def intake(stays: ir.Table, dims: Sequence[str] = (), *, since: dt.date) -> ir.T
     """Count customers whose first stay began on some day or later.
 
     Returns:
-        A row a combination: group, interval, `dims` and customers.
+        A row per combination: group, interval, `dims` and customers.
     """
     first = stays.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
     return first.group_by("group", "interval", *dims).agg(customers=_.count().cast("int64"))
@@ -288,7 +288,7 @@ def paid_by_cohort(source: Tables, stays: ir.Table, *, as_of: dt.date, months: i
     """Add up all that customers have paid for their subscriptions, by when they first came.
 
     Returns:
-        A row a cohort and currency: cohort (index of its first month), currency, customers, charges,
+        A row per cohort and currency: cohort (index of its first month), currency, customers, charges,
         paid_minor and refunded_minor.
     """
     first = stays.filter(_.spell == 1).select(
@@ -341,7 +341,7 @@ def value_by_cohort(scored: ir.Table, *, months: int = 3) -> ir.Table:
     """Add up the scored customers' value to come, by when their stay began.
 
     Returns:
-        A row a cohort: cohort (index of its first month), customers (still on), value, low and high.
+        A row per cohort: cohort (index of its first month), customers (still on), value, low and high.
     """
     rows = scored.mutate(cohort=((_.cohort // months) * months).cast("int64"))
     return (

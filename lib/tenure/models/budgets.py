@@ -26,7 +26,7 @@ class ChannelBudgets:
     """What a customer of each channel costs, brings over a lifetime, and may cost.
 
     Attributes:
-        table: A row a channel, the best ratio first: `channel`, `customers` (acquired), `cost` (CAC) with
+        table: A row per channel, the best ratio first: `channel`, `customers` (acquired), `cost` (CAC) with
             its limits, `worth` (of a new customer, over a lifetime) with its limits, `lifetime_ratio` (worth
             over cost, which is taken as known; NaN without cost), `payback` with its limits (months, as
             observed; infinite where not within the months observed), `most` (the highest cost at which worth

@@ -60,7 +60,7 @@ class Purchasing:
 
     Attributes:
         model: One of `MODELS`.
-        parameters: A row a parameter: `parameter` and `value` with its interval.
+        parameters: A row per parameter: `parameter` and `value` with its interval.
         estimate: The logarithms of the parameters, times in the units of the data.
         covariance: Their covariance.
         log_likelihood: The log-likelihood.
@@ -226,7 +226,7 @@ def compare_purchases(counts: pd.DataFrame, time: float, *, models: tuple[str, .
         counts: Grouped counts up to the day, with later.
 
     Returns:
-        A row a model, the likeliest first: `model`, `log_likelihood`, `expected` and `bought` (purchases
+        A row per model, the likeliest first: `model`, `log_likelihood`, `expected` and `bought` (purchases
         predicted and made), `error` (expected / bought - 1), `correlation` (of both by row, weighted by
         customers).
     """

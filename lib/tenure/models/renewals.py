@@ -173,7 +173,7 @@ def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
     same billing interval; where even these are too few, they join the largest group of the interval.
 
     Returns:
-        A row a group and interval: `group`, `interval`, `model_group`, whose curve holds.
+        A row per group and interval: `group`, `interval`, `model_group`, whose curve holds.
 
     Example:
         >>> stays = pd.DataFrame({"group": ["a", "b", "c"], "interval": "1 month", "event": [1, 1, 0],

@@ -197,7 +197,7 @@ class Part:
     covariance: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     def rates(self, theta: Array, cells: Cells, periods: int) -> Array:
-        """Rates H(k), k = 1..periods, a row a cell."""
+        """Rates H(k), k = 1..periods, a row per cell."""
         base = np.zeros((len(self.models), periods))
         for g in np.unique(cells.group):
             if self.models[g]:
@@ -247,7 +247,7 @@ class Retention:
         model: The model of choice.
         apart: Whether failed payments have a separate hazard.
         keys: The columns that identify a group.
-        groups: A row a group: the keys, `n` (customer-periods at risk), `events`, `last_period`, `model`.
+        groups: A row per group: the keys, `n` (customer-periods at risk), `events`, `last_period`, `model`.
         covariates: Levels of each characteristic, the reference first.
         parts: The fitted curves for choice and, where separate, for failed payments.
         level: Level of the intervals.
@@ -306,13 +306,13 @@ class Retention:
         return _locate(cells, self.keys, self.groups, self.covariates)
 
     def log_survival(self, cells: pd.DataFrame | Cells, periods: int, theta: Array | None = None) -> Array:
-        """Logarithms of S(0), ..., S(periods), a row a cell, by the estimate or by other parameters."""
+        """Logarithms of S(0), ..., S(periods), a row per cell, by the estimate or by other parameters."""
         return -np.sum(list(self.part_rates(cells, periods, theta).values()), axis=0)
 
     def part_rates(
         self, cells: pd.DataFrame | Cells, periods: int, theta: Array | None = None
     ) -> dict[str, Array]:
-        """Cumulated rates of each part, -log S after 0, ..., `periods` renewals, a row a cell."""
+        """Cumulated rates of each part, -log S after 0, ..., `periods` renewals, a row per cell."""
         placed = self.place(cells)
         theta, at, found = self.estimate if theta is None else theta, 0, {}
         for part in self.parts:

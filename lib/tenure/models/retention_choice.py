@@ -35,7 +35,7 @@ class Contest:
     """How well models predicted counts that they were not fitted to.
 
     Attributes:
-        table: A row a model that could be fitted, the best score first: `model` (in words), `score` (the
+        table: A row per model that could be fitted, the best score first: `model` (in words), `score` (the
             log-likelihood of who left and who stayed), `lag` (how far it lies behind the best), `lag_error`
             (the lag's standard error), `expected` and `left` (churned customers, predicted and observed),
             `error` (expected / left - 1), `close` (whether it cannot be told from the best) and `chosen`.
@@ -268,7 +268,7 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
     of it, so that the lifetime to expect grows.
 
     Returns:
-        A row a group and renewal that customers are about to decide on: the keys, `renewal`, `n` (customers
+        A row per group and renewal that customers are about to decide on: the keys, `renewal`, `n` (customers
         who began), `value` with its limits (payments to expect from that renewal on).
     """
     tables, rows = [], fit.known(stays)
@@ -444,9 +444,9 @@ def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms) -> Table:
         fit: Curves fitted to it, without characteristics.
 
     Returns:
-        A row a group: the keys, `value` with its limits (discounted lifetime of a new customer, in payments),
-        `tail` (the share of it beyond what was observed), `tail_from` (the first predicted renewal), and
-        `model` (the same lifetime by the fitted curve alone).
+        A row per group: the keys, `value` with its limits (discounted lifetime of a new customer, in
+        payments), `tail` (the share of it beyond what was observed), `tail_from` (the first predicted
+        renewal), and `model` (the same lifetime by the fitted curve alone).
     """
     if fit.covariates:
         raise InputError("The semi-parametric curve is made by group: fit without covariates for it.")

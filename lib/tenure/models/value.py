@@ -40,7 +40,7 @@ class Valuation:
     """The expected value of groups of customers, and how it depends on what was estimated.
 
     Attributes:
-        rows: A row a group of like customers: the columns it was made from, `customers`, `value` (of all of
+        rows: A row per group of like customers: the columns it was made from, `customers`, `value` (of all of
             them, minor units) and `relative_error` (of their mean payment).
         slopes: Derivatives of the values by the curves' parameters, shape (rows, parameters).
         of: Who they are, one of them.
@@ -264,7 +264,7 @@ class _Engine:
             self.first[at], self.v[at] = money[:, 0], 1 / (1 + rate)
 
     def residual(self, theta: Array) -> Array:
-        """E(k) for k = 0, ..., oldest, a row a cell."""
+        """E(k) for k = 0, ..., oldest, a row per cell."""
         found = np.zeros((self.size, self.oldest + 1))
         for at, cells, _, within, money, rate in self.parts:
             curve = np.exp(self.fit.log_survival(cells, money.shape[1] - 1, theta))
@@ -334,7 +334,7 @@ def cohort_values(brought: pd.DataFrame, to_come: pd.DataFrame, terms: Terms) ->
         to_come: Columns cohort, customers (still on), value, low and high.
 
     Returns:
-        A row a quarter in which customers joined: `quarter`, `customers`, `still_on`, `so_far` (margin, not
+        A row per quarter in which customers joined: `quarter`, `customers`, `still_on`, `so_far` (margin, not
         discounted), `to_come` with its limits (of all), and `each` (so far and to come, per customer).
     """
     known, _ = terms.converted(brought, "paid_minor", "refunded_minor")
@@ -364,7 +364,8 @@ class UsualFormula:
     - `duration`: margin times the mean duration of those who have left, most of whom left early.
 
     Attributes:
-        table: A row a group and interval: `group`, `interval`, `customers`, `churn` (per interval), `margin`,
+        table: A row per group and interval: `group`, `interval`, `customers`, `churn` (per interval),
+        `margin`,
             the three of one customer, `right` with its limits (what a customer is worth) and `error`
             (formula / right - 1).
         new: The new customers, valued by retention.
@@ -420,7 +421,7 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
 def other_models(choice: Choice, base: pd.DataFrame, payments: Payments, worth: Valuation) -> Table:
     """Value today's customers by other curves than the chosen ones.
 
-    It has a row a model: `model`, `value`, `difference` from the chosen one's, and `predicted_as_well`
+    It has a row per model: `model`, `value`, `difference` from the chosen one's, and `predicted_as_well`
     (whether the held-out months cannot tell it from the best).
     """
     fits, rivals = choice.others(), choice.contest.rivals if choice.contest else []

@@ -172,7 +172,7 @@ class Levers:
     """What keeping some of the customers that a lever reaches is worth.
 
     Attributes:
-        table: A row a lever, the one worth most first: `lever`, `churned` (observed, within the horizon),
+        table: A row per lever, the one worth most first: `lever`, `churned` (observed, within the horizon),
             `share` (of all who churned within it), `worth` with its limits (minor units).
         losses: What it was made from.
     """
@@ -284,7 +284,7 @@ def _limits(values: Array, level: float) -> tuple[float, float, float]:
 
 
 def _worth(lost: Losses, economics: Economics, d: Array, kept: Array, price: Array) -> Array:
-    """The worth of keeping some of those who churn, a row a draw."""
+    """The worth of keeping some of those who churn, a row per draw."""
     hazard, fewer, months = ratio(d, lost.at_risk, 0.0), ratio(kept, lost.at_risk, 0.0), MONTHS[lost.period]
     before = _survival(hazard - fewer)[:, :-1]
     # V_k backwards: v(k) for the period after k, which one who is kept pays for sure, then those who stay.

@@ -1,4 +1,4 @@
-"""Results of a row a customer: kept in the engine, streamed out of it, or written down by it.
+"""Results of a row per customer: kept in the engine, streamed out of it, or written down by it.
 
 They never pass through pandas. What is small comes out by `tenure.collect`.
 """

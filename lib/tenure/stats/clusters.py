@@ -1,8 +1,8 @@
 """Groups in points: how many there are, whether they are real, and how surely.
 
-k-means and Gaussian mixtures (scikit-learn) are fitted to a matrix y, a row a point and a column a component.
-Groups count as real if they are found again in other points (prediction strength), if there is a gap between
-any two, and if neither shuffled data nor one cloud without groups does as well.
+k-means and Gaussian mixtures (scikit-learn) are fitted to a matrix y, a row per point and a column a
+component. Groups count as real if they are found again in other points (prediction strength), if there is a
+gap between any two, and if neither shuffled data nor one cloud without groups does as well.
 
 `family` is one of `FAMILIES`, `k` a number of groups and `own` the group of each point, from 0 to k - 1.
 """
@@ -56,7 +56,7 @@ def components(z: Array, rng: np.random.Generator, draws: int = 10) -> tuple[Arr
     """Keep the principal components that vary more than the same one of shuffled data ever did (Horn 1965).
 
     Returns:
-        Their weights, a row a column of z, and the share of the variance that they hold.
+        Their weights, a row per column of z, and the share of the variance that they hold.
     """
     unit, spread = standardized(z)
     values, vectors = np.linalg.eigh(np.cov(unit.T))
@@ -81,7 +81,7 @@ def evidence(y: Array, most: int, seed: int, repeats: int = 4) -> pd.DataFrame:
     """Measure how surely each number of groups is found again, and how surely in one normal cloud.
 
     Returns:
-        A row a family and number: family, k, strength, standard_error, cloud (the strength in a cloud).
+        A row per family and number: family, k, strength, standard_error, cloud (the strength in a cloud).
     """
     rng = np.random.default_rng(seed)
     clouds = [rng.standard_normal(y.shape) * y.std(axis=0) for _ in range(2)]
@@ -205,8 +205,8 @@ def nulls(z: Array, size: int, family: str, k: int, draws: int, rng: np.random.G
     correlations of columns (a Gaussian copula).
 
     Returns:
-        A row a kind: compared_with, found, expected, highest_of_all (draws) and p, the share of data sets as
-        clear, with the one found among them.
+        A row per kind: compared_with, found, expected, highest_of_all (draws) and p, the share of data sets
+        as clear, with the one found among them.
     """
     found = clarity(z, size, family, k, 0)
     ranks = z.argsort(axis=0, kind="stable").argsort(axis=0)
@@ -230,7 +230,7 @@ def nulls(z: Array, size: int, family: str, k: int, draws: int, rng: np.random.G
 def stability(own: Array, family: str, k: int, y: Array, draws: int, rng: np.random.Generator) -> Array:
     """Return the Jaccard similarity of each group with the nearest one of bootstrap samples (Hennig 2007).
 
-    It has a row a sample and a column a group.
+    It has a row per sample and a column a group.
     """
     found = np.zeros((draws, k))
     for draw in range(draws):

@@ -115,10 +115,11 @@ class Comparison:
     """Variants compared with a control.
 
     Attributes:
-        table: A row a variant other than the control: `variant`, `n`, `control_n`, `control` and `value`
+        table: A row per variant other than the control: `variant`, `n`, `control_n`, `control` and `value`
             (means), `difference` and `lift` (difference / control; NaN where the control's mean is not above
             0), each with `_low` and `_high`, `standard_error` of the difference, `p`, `p_adjusted` (Holm).
-        arms: A row a variant, the control first: `variant`, `n`, `value` with its interval, `standard_error`.
+        arms: A row per variant, the control first: `variant`, `n`, `value` with its interval,
+        `standard_error`.
         control: The control.
         level: The intervals' level.
     """
@@ -332,7 +333,7 @@ class SegmentEffects:
     """A variant's effect by segment.
 
     Attributes:
-        table: A row a segment: `segment`, `n`, `difference` and `shrunk`, each with `_low` and `_high`,
+        table: A row per segment: `segment`, `n`, `difference` and `shrunk`, each with `_low` and `_high`,
             `standard_error`, `p`, `p_adjusted` (Holm).
         spread: The standard deviation of true effects between segments.
         p: The p-value of Cochran's test of no interaction.

@@ -34,8 +34,8 @@ class Stratum:
 def risk_sets(frame: pd.DataFrame, covariates: list[str], x: Array, strata: Sequence[str]) -> list[Stratum]:
     """Risk sets by stratum, from equal covariates added up.
 
-    `frame` has a row a combination of covariates, `_entry`, `_exit` and `_event` with its count `_n`; `x` has
-    its row of the design. A period in which all at risk left carries no information: its chance is 1,
+    `frame` has a row per combination of covariates, `_entry`, `_exit` and `_event` with its count `_n`; `x`
+    has its row of the design. A period in which all at risk left carries no information: its chance is 1,
     whatever the ratios.
     """
     whole = np.zeros(len(frame), dtype=int)

@@ -35,7 +35,7 @@ class Question:
 
     build: Callable[[Source], ir.Table]
     distinct: str
-    written: bool = False  # a row a customer: the engine writes it as Parquet
+    written: bool = False  # a row per customer: the engine writes it as Parquet
 
 
 def _events(keys: str, days: int | None = None) -> str:
