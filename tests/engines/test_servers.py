@@ -13,7 +13,8 @@ import pytest
 from engines.conftest import TESTS
 
 STARTS = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from engines.servers import running
 with running(["sh", "-c", "sleep 300 & sleep 300"], pathlib.Path(sys.argv[1])) as process:
     print(process.pid, flush=True)

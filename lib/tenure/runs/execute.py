@@ -117,7 +117,10 @@ def execute(
                 execution=execution,
             )
         finally:
-            ensure_event_loop().close()  # Jupyter keeps one for each context and leaves it open
+            # Jupyter keeps a loop for each context and leaves it open; one that runs is somebody else's.
+            loop = ensure_event_loop()
+            if not loop.is_running():
+                loop.close()
 
     try:
         contextvars.Context().run(run)
