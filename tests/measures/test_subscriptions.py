@@ -364,6 +364,8 @@ def test_small_groups_are_folded_and_a_misspelt_column_is_named():
     assert life.groupby("group").events.sum().to_dict() == {"a": 4, "b": 2, "other": 1}
     life = measures.life_table(source, by="channel", as_of=AS_OF, max_groups=1).to_pandas()
     assert life.groupby("group").events.sum().to_dict() == {"a": 4, "other": 3}
+    with pytest.raises(InputError, match=r"by one column.*\['plan', 'channel'\]"):
+        measures.life_table(source, by=["plan", "channel"], as_of=AS_OF)
     with pytest.raises(InputError, match=r"'chanel'.*did you mean 'channel'"):
         measures.life_table(source, by="chanel", as_of=AS_OF)
 

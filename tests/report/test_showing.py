@@ -45,6 +45,13 @@ def test_the_head_shows_the_companys_logo_and_color():
     assert "style" not in plain.attrs
 
 
+def test_what_is_no_picture_and_no_estimate_is_refused():
+    with pytest.raises(InputError, match=r"shows a Picture.*of type list"):
+        report.figure([1, 2])
+    with pytest.raises(InputError, match=r"churn\.share needs an Estimate.*has 0\.3"):
+        report.finding("churn.share", "{value} left.", 0.3)
+
+
 def test_terms_are_found_in_their_plural_and_by_their_longest_name():
     assert terms.terms_in("Voluntary churn, hazard ratios and ARPA.") == [
         "ARPA", "hazard ratio", "voluntary churn",

@@ -399,6 +399,8 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
         InputError: There is no such column, and the sentence lists what there is; or its name is taken.
         NotApplicable: A segment is asked for and there is no segments table.
     """
+    if not isinstance(name, str):
+        raise InputError(f"Groups are compared by one column, such as 'plan'; asked for is {name!r}.")
     if name in ("plan", "currency", "billing"):
         return table.mutate(**{name: table[name].fill_null("unknown")})
     if name in _OF_THE_STAY:

@@ -90,6 +90,11 @@ def make_finding(
         )
     if better not in ("up", "down", None):
         raise InputError(f"The finding {id} has better={better!r}; it may be 'up', 'down' or None.")
+    if not isinstance(estimate, Estimate):
+        raise InputError(
+            f"The finding {id} needs an Estimate, such as curves.at(12) or tenure.result.counted(8); "
+            f"it has {estimate!r}."
+        )
     fmt.check_unit(estimate.unit)
     than, moved, who = estimate.compare, estimate.difference, f"The finding {id}"
     given = {

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from tenure.errors import InputError
 from tenure.money import minor_exponent
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, HEADER, show
@@ -22,7 +23,15 @@ def figure(picture: Picture, *, caption: str = "") -> None:
     """Show a picture with its title, alternative text and, folded, its data; `caption` is a line below it.
 
     A picture of nothing is shown as the sentence that explains why.
+
+    Raises:
+        InputError: It is no picture.
     """
+    if not isinstance(picture, Picture):
+        raise InputError(
+            "report.figure shows a Picture, such as the functions of tenure.report.figures return; this is "
+            f"of type {type(picture).__name__}."
+        )
     if picture.draw is None:
         return _lines([picture.empty], {})
     title, subtitle = html.escape(picture.title), html.escape(picture.subtitle)
