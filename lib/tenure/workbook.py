@@ -112,9 +112,7 @@ class Workbook:
         ``spans = book.source["subscriptions"]; book.with_tables(subscriptions=spans.filter(...))``. Filtering
         `customers` alone leaves nobody out. This workbook stays as it is.
         """
-        # Nothing that the engine has settled is shared: it was made of the tables as they were.
-        source = replace(self.source, tables={**self.source.tables, **tables}, settled={})
-        return replace(self, source=source)
+        return replace(self, source=self.source.instead(tables))
 
     def with_segments(self, by: str = "") -> tuple[Workbook, str]:
         """Return the workbook with the segments that segmentation published, else those on file, and a label.
@@ -138,7 +136,7 @@ class Workbook:
 
     @cached_property
     def active(self) -> pd.DataFrame:
-        """Paying customers on the last day and what they pay a month, by currency."""
+        """Paying customers on the last day and what they pay per month, by currency."""
         from tenure.measures import subscriptions
 
         return self.ask(subscriptions.active_value)
@@ -257,6 +255,7 @@ def open_workbook(
     """
     from tenure import report
     from tenure.measures import subscriptions
+    from tenure.models.worth import MONTHS
     from tenure.report import format as fmt
     from tenure.sources.checks import check_as_of, check_once
     from tenure.sources.connect import open_source
@@ -292,8 +291,7 @@ def open_workbook(
         **{name: names[name] for name in ("period", "min_group") if name in names},
     }
     wanted = names.get("reporting_currency", "") or economics.currency or currency
-    periods = {"month": 1.0, "week": 52 / 12, "day": 365 / 12}[scope.get("period", "month")]
-    horizon = names.get("horizon") or round(economics.horizon_months * periods)
+    horizon = names.get("horizon") or round(economics.horizon_months / MONTHS[scope.get("period", "month")])
     book = Workbook(source, as_of, scope, economics, horizon, wanted)
     if currency:
         parameters.one_of("currency", currency, book.currencies)

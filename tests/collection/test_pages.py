@@ -64,3 +64,11 @@ def test_no_page_shows_what_is_no_language(small_run):
         found = [line for line in lines if re.search(r"\b(nan|NaN|None|True|False)\b|[{}]", line)]
         odd |= {file.name: found} if found else {}
     assert not odd
+
+
+def test_no_page_is_wider_than_a_phone(small_run, browser):
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    for file in sorted(small_run.glob("*.html")):
+        page.goto(file.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, file.name
+    page.close()

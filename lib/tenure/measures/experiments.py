@@ -168,7 +168,7 @@ def outcomes(
 
     Returns:
         A row per unit: the columns of `assigned_units`, the segments, week (since the first assignment),
-        observed_days, ripe (1 if the whole window was observed), converted (1 if a paid stay runs in
+        observed_days, ripe (1 if the whole window was observed), converted (1 if a paid spell runs in
         the window), paid_days, revenue (paid less refunded), charges, refunds, charged_otherwise (1 if none
         of the converted unit's first spans has the price assigned), pre_revenue, and the lowest and the
         highest currency charged in.
@@ -304,7 +304,7 @@ def moments(
         units: A row per unit; the measures are whole numbers and never null.
         measures: Columns to take moments of.
         by: Columns to group by.
-        covariates: For a measure, the column of before the experiment that goes with it (CUPED).
+        covariates: For a measure, its column from before the experiment (CUPED).
         ratios: Pairs of measures whose ratio is wanted, so that their products are summed.
         cap: Two shares, such as (0, 0.99): values beyond these quantiles of all units together (of no
             arm alone, or arms would be cut differently) are moved to them.
@@ -345,7 +345,7 @@ def stays_of_units(
 ) -> Tables:
     """Return the customers and subscriptions of an experiment, as seen from their assignment on.
 
-    Any measure of stays works on them, by ``variant``: spans before the assignment are cut off, so that
+    Any measure of spells works on them, by ``variant``: spans before the assignment are cut off, so that
     a customer who was there already counts from the assignment. Customers of units in different variants
     are left out.
 

@@ -88,7 +88,7 @@ def members(
         everyone: Include churned customers, as they were when their last spell ended.
 
     Returns:
-        A row per customer: customer_id, since (day index of the stay's first day), until (of the day after
+        A row per customer: customer_id, since (day index of the spell's first day), until (of the day after
         the last one looked at), tenure_days and watched_days.
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy)
@@ -121,7 +121,7 @@ def usage(
     makes nobody a fan.
 
     Args:
-        days: How many days to look back; fewer where the stay is younger.
+        days: How many days to look back; fewer where the spell is younger.
         shares: For a kind (category, platform, feature) the levels looked at, with everybody's share of
             each; from `usage_levels`, and the same for runs that are compared.
         everyone: Include churned customers, in the last days of their last spell.

@@ -317,7 +317,7 @@ def retention_moments(
     then = then.filter(then.month.isin(list(months)) if months else own)
     now = rows.group_by("customer", "month").agg(paid_now=_.value.sum())
     if by in OF_SPANS:
-        # A customer in two groups then cannot be told apart now: what is paid now goes with the larger.
+        # A customer in two groups then cannot be told apart now: what is paid now counts for the larger.
         first = ibis.window(group_by=["customer", "month"], order_by=[ibis.desc("paid_then"), then["group"]])
         whole = then.mutate(place=ibis.row_number().over(first))
         sums = then.group_by("customer", "month").agg(all_then=_.paid_then.sum())

@@ -351,7 +351,7 @@ def new_customers(
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count customers whose first stay began within some days.
+    """Count customers whose first spell began within some days.
 
     Returns:
         One row: customers.
@@ -388,7 +388,7 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
 def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
     """Add a column to compare groups by, as text, with "unknown" where it is missing.
 
-    The name is one of: ``plan``, ``currency`` or ``billing`` (what the stay began with);
+    The name is one of: ``plan``, ``currency`` or ``billing`` (what the spell began with);
     ``start_year``, ``start_quarter`` or ``start_month``; ``segment`` (the first scheme of the segments
     table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
 
@@ -524,7 +524,7 @@ def _islands(rows: ir.Table, keys: Sequence[str], gap_days: int, carry: Sequence
 
 
 def _with_status_rules(rows: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
-    """End service where unpaid time past due began, and the stay where a pause outlasted its days."""
+    """End service where unpaid time past due began, and the spell where a pause outlasted its days."""
     cut = day_of(as_of + dt.timedelta(days=1)).index
     days = ibis.least(rows.end_day, cut) - rows.start_day
     unpaid = (rows.status == "past_due") & ((rows.rank > 0) | (days > limit_days(policy.grace_days)))
@@ -591,7 +591,7 @@ def _with_periods(stays: ir.Table, as_of: dt.date, period: Period, observed_from
 
 
 def outcome(stays: ir.Table) -> ir.Table:
-    """Say how the observation of stays ended that lasted `lasted` periods, of which `ripe` are over.
+    """Say how the observation of spells ended that lasted `lasted` periods, of which `ripe` are over.
 
     Adds exit (the period left in, or last completed), event (1 left, 0 still on) and cause, null if still on.
     """

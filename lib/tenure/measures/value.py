@@ -1,6 +1,6 @@
 """What customers stay for and pay, by billing interval: the counts that customer lifetime value is made of.
 
-A stay is as in `tenure.measures.subscriptions`. Its clock ticks in billing intervals of what it began with:
+A spell is as in `tenure.measures.subscriptions`. Its clock ticks in billing intervals of what it began with:
 a customer with a yearly plan can leave once a year, and counting their months would make eleven of them look
 loyal. Stays after the first are the group `RETURNED`: customers who have churned once churn sooner again.
 
@@ -58,7 +58,7 @@ def stays(
     """Return all stays, with what the other measures of this module need to know of them.
 
     Returns:
-        A row per stay: customer_id, spell (1 for the first), group, interval (the billing interval, such as
+        A row per spell: customer_id, spell (1 for the first), group, interval (the billing interval, such as
         "1 month" or "7 days"), `dims`, currency, cause (null while still on), and the numbers of the days
         of start and end. Several measures are made from it, so it is worth keeping (`.cache()`).
 
@@ -66,7 +66,7 @@ def stays(
         InputError: A column is not available.
     """
     found = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
-    # What a stay began with is known by these names to `group_column`; ours must not be overwritten.
+    # What a spell began with is known by these names to `group_column`; ours must not be overwritten.
     for name in dict.fromkeys([*([by] if by else []), *dims]):
         found = subscriptions.group_column(source, found, name)
     group = found[by] if by else ibis.literal("all")
@@ -108,19 +108,20 @@ def stay_counts(
     observed_from: dt.date | None = None,
     on_at: dt.date | None = None,
 ) -> ir.Table:
-    """Count stays by how many billing intervals they lasted.
+    """Count spells by how many billing intervals they lasted.
 
-    Leaving at renewal k means that the stay lasted more than k - 1 and at most k billing intervals. Only
+    Leaving at renewal k means that the spell lasted more than k - 1 and at most k billing intervals. Only
     renewals due by `as_of` are used, for churned and remaining customers alike.
 
     Args:
         observed_from: Observe customers who were there before this day from the first interval that began on
             it or later (left truncation).
-        on_at: Only stays that were on at the end of this day, from their last renewal before, and stays that
+        on_at: Only spells that were on at the end of this day, from their last renewal before, and spells
+        that
             began later: what happened after the day, to judge what was predicted on it.
 
     Returns:
-        A row per combination: group, interval, `dims`, cohort (index of the month in which the stay began,
+        A row per combination: group, interval, `dims`, cohort (index of the month in which the spell began,
         counted from January of year 0), entry and exit (renewals passed when observation began and ended),
         ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n.
     """
@@ -132,7 +133,7 @@ def stay_counts(
 def split_counts(
     stays: ir.Table, names: Sequence[str], *, as_of: dt.date, observed_from: dt.date | None = None
 ) -> ir.Table:
-    """Count stays as `stay_counts` does, by each of some columns in turn.
+    """Count spells as `stay_counts` does, by each of some columns in turn.
 
     Returns:
         The rows of all of them: name (of the column), level (its value), and those of `stay_counts` but
@@ -159,7 +160,7 @@ def base(
 
     Returns:
         A row per customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
-        the month in which the first stay began), currency, billed_minor (what the running subscriptions
+        the month in which the first spell began), currency, billed_minor (what the running subscriptions
         cost a billing interval at their price, in minor units; a pause counts at the price after it),
         wait_days (to the next renewal) and waited_minor (the bill, discounted by that wait).
     """
@@ -239,17 +240,17 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
 
 
 def still_on(stays: ir.Table, *, at: dt.date) -> ir.Table:
-    """Keep the stays that were on at the end of a day, to count or to add up what came after it."""
+    """Keep the spells that were on at the end of a day, to count or to add up what came after it."""
     then = day_of(at).index
     return stays.filter((_.start_index <= then) & (_.cause.isnull() | (_.end_index > then)).fill_null(True))
 
 
 def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.date) -> ir.Table:
-    """Add up what the customers who were on at the end of a day have paid for that stay since.
+    """Add up what the customers who were on at the end of a day have paid for that spell since.
 
     Returns:
-        A row per combination: group, interval, currency, cohort (index of the month in which the stay began),
-        paid_minor and refunded_minor.
+        A row per combination: group, interval, currency, cohort (index of the month in which the spell
+        began), paid_minor and refunded_minor.
     """
     staying = still_on(stays.mutate(until=_next_start(stays)), at=on_at)
     paid = _of_stays(_payments(source, on_at + dt.timedelta(days=1), as_of), staying)
@@ -257,7 +258,7 @@ def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.dat
 
 
 def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Table:
-    """Count stays by which of their billing intervals began within some days.
+    """Count spells by which of their billing intervals began within some days.
 
     Returns:
         A row per combination: group, interval, currency, first and last (renewals passed at the first and the
@@ -275,7 +276,7 @@ def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Ta
 
 
 def intake(stays: ir.Table, dims: Sequence[str] = (), *, since: dt.date) -> ir.Table:
-    """Count customers whose first stay began on some day or later.
+    """Count customers whose first spell began on some day or later.
 
     Returns:
         A row per combination: group, interval, `dims` and customers.
@@ -338,7 +339,7 @@ def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = ()) -> ir
 
 
 def value_by_cohort(scored: ir.Table, *, months: int = 3) -> ir.Table:
-    """Add up the scored customers' value to come, by when their stay began.
+    """Add up the scored customers' value to come, by when their spell began.
 
     Returns:
         A row per cohort: cohort (index of its first month), customers (still on), value, low and high.
@@ -455,7 +456,7 @@ def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table
 
 
 def _of_stays(payments: ir.Table, stays: ir.Table) -> ir.Table:
-    """Payments beside the stay that each belongs to; `stays` say in `until` when the next one begins."""
+    """Payments beside the spell that each belongs to; `stays` say in `until` when the next one begins."""
     return payments.inner_join(
         stays.rename(stay_currency="currency"),
         [
@@ -468,6 +469,6 @@ def _of_stays(payments: ir.Table, stays: ir.Table) -> ir.Table:
 
 
 def _next_start(stays: ir.Table) -> ir.IntegerValue:
-    """The first day that belongs to the customer's next stay; a refund may come after the end of one."""
+    """The first day that belongs to the customer's next spell; a refund may come after the end of one."""
     later = ibis.window(group_by="customer_id", order_by="spell")
     return stays.start_index.lead(1).over(later).fill_null(_NEVER).cast("int64")

@@ -247,7 +247,7 @@ class _Plain(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:
         await super().cleanup(restart=restart)
         if self.pid is not None:
-            # Whatever the kernel started (a query engine's own process, say) goes with it.
+            # Whatever the kernel started (a query engine's own process, say) is killed too.
             self.parent.kernels.kill(self.pid)
             self.parent.kernels._forget(self.pid)
 

@@ -1,4 +1,4 @@
-"""The runbook: which reports there are, with which parameters, and what is watched."""
+"""The runbook: which reports there are, with which parameters, and which findings have bounds."""
 
 from __future__ import annotations
 

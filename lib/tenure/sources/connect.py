@@ -103,7 +103,7 @@ class Source(Mapping[str, ir.Table]):
             raise NotApplicable(f"This question needs the {tables} {listed}, which {self.url} does not have.")
 
     def instead(self, tables: Mapping[str, ir.Table]) -> Source:
-        """Return a source of which some tables are others; what is settled of it is settled apart."""
+        """Return a source in which some tables are replaced; what is settled of it is settled apart."""
         return replace(self, tables={**self.tables, **tables}, settled={})
 
     def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:

@@ -67,7 +67,7 @@ def open_database(address: Address) -> Catalog:
             f"Fix: check the address, that the server runs, and the user's password in the environment."
         )
     if message:
-        # Raised out here so that no driver's error, which may hold the address, hangs on to ours.
+        # Raised out here so that no driver's error, which may hold the address, stays attached to ours.
         raise InputError(message)
     return Catalog(connection, shown, tuple(names), _opener(connection, shown), whole=False)
 

@@ -231,7 +231,7 @@ class SurvivalCurves:
         return min(most, _longest(self.counts, 0.8))
 
     def overview(self, horizon: int) -> Table:
-        """Return customers, left, median and mean within a horizon of each group, the longest stay first."""
+        """Return customers, left, median and mean within a horizon of each group, the longest mean first."""
         mean = self.restricted_mean(horizon)
         medians = [self.group(name).median() for name in self.counts.groups]
         ends = zip(*((one.value, one.low, one.high) for one in medians), strict=True)
