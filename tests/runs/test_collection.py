@@ -123,6 +123,14 @@ def test_only_what_changed_runs_again(project: Project, monkeypatch: pytest.Monk
     assert project.run().made == ("one",)
     mapping.write_text("a: c")
     assert project.run().made == ("one",)
+    # Both look for the company's facts, and find them in data/company.yml.
+    (data / "company.yml").write_text("margin: 0.8")
+    assert set(project.run().made) == {"one", "two"}
+    (data / "company.yml").write_text("margin: 0.9")
+    assert set(project.run().made) == {"one", "two"}
+    # The same facts in other words: only the folder of data has changed, which is the first report's.
+    (data / "company.yml").write_text("margin: 0.9  # after hosting")
+    assert project.run().made == ("one",)
     project.notebook("two", FINDING, "2", parameters=NUMBER)
     assert project.run().made == ("two",)
 

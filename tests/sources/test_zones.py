@@ -11,6 +11,7 @@ import pytest
 
 from tenure.errors import InputError
 from tenure.measures import revenue, subscriptions
+from tenure.models.movements import check_identity
 from tenure.sources import check, collect, open_source
 from tenure.sources.zones import moved
 
@@ -81,6 +82,20 @@ def test_the_zone_decides_when_a_month_ends(write):
         source = open_source(place, "", zone)
         moves = collect(revenue.mrr_movements(source, as_of=dt.date(2024, 4, 30)))
         assert moves[moves["kind"] == "churn"]["month"].tolist() == [2024 * 12 + month]
+
+
+def test_movements_add_up_in_every_zone(write):
+    place = written(write, "parquet", lambda times: times - pd.Timedelta(hours=5))
+    totals = {}
+    for zone in ("UTC", "Asia/Kolkata", "America/New_York", "Pacific/Chatham"):
+        source, day = open_source(place, "", zone), dt.date(2025, 3, 31)
+        moves = collect(revenue.mrr_movements(source, as_of=day))
+        balances = collect(revenue.mrr_balances(source, as_of=day))
+        people = collect(revenue.customers_by_month(source, as_of=day))
+        assert check_identity(moves, balances, people) >= 12
+        totals[zone] = balances.set_index("month")["mrr_minor"].loc[2024 * 12 + 1]
+    # At 19:00 UTC on the last of a month, Asia has the first of the next.
+    assert totals["Asia/Kolkata"] != totals["America/New_York"]
 
 
 def test_the_last_day_is_a_day_of_the_zone(write):
