@@ -24,6 +24,42 @@ def test_a_gap_is_seen_between_two_heaps_and_not_within_one():
     assert clusters.gap(np.ones(50)) <= clusters.NO_GAP
 
 
+HEAPS = {
+    "counts": lambda rng: rng.poisson(3, 300),
+    "rare counts": lambda rng: rng.poisson(0.4, 300),
+    "scattered counts": lambda rng: rng.negative_binomial(1, 0.1, 300),
+    "counts, as they are scaled": lambda rng: np.log1p(rng.poisson(3, 300)),
+    "rounded": lambda rng: np.round(rng.lognormal(0, 1, 300), 1),
+    "to the next five": lambda rng: np.round(rng.gamma(2, 4, 300)) * 5,
+    "answers on a scale": lambda rng: rng.integers(1, 6, 300),
+    "yes and no": lambda rng: rng.integers(0, 2, 300),
+}
+
+
+@pytest.mark.parametrize("kind", HEAPS)
+def test_ties_are_no_gaps(kind):
+    rng = np.random.default_rng(3)
+    found = [clusters.gap(HEAPS[kind](rng)) > clusters.NO_GAP for _ in range(40)]
+    assert np.mean(found) <= 0.05
+    # In several columns, along any line between two halves of the cloud, too.
+    y = np.column_stack([HEAPS[kind](rng), 0.2 * HEAPS[kind](rng)]).astype(float)
+    halves = clusters.fit("k-means", 2, y, 0, starts=3).predict(y)
+    assert not clusters.all_apart(y, halves)
+
+
+@pytest.mark.parametrize("step", [0.5, 1.0, 2.0])
+def test_two_groups_measured_on_a_grid_are_still_two(step):
+    rng, own = np.random.default_rng(4), np.repeat([0, 1], 150)
+    found, apart = [], []
+    for _ in range(20):
+        y = np.round(rng.standard_normal((300, 2)) / step + 6 / step * own[:, None]) * step
+        found.append(clusters.gap(y[:, 0]) > clusters.NO_GAP)
+        apart.append(clusters.all_apart(y, own))
+    assert np.mean(found) > 0.9 and np.mean(apart) > 0.9
+    used = np.r_[np.zeros(150), rng.poisson(10, 150)]  # half of them not at all
+    assert clusters.gap(used) > clusters.NO_GAP
+
+
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=60))
 def test_the_rand_index_is_scikit_learns(pairs):

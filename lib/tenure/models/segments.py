@@ -358,8 +358,9 @@ def find_segments(
         evidence = clusters.evidence(y, most, 0)
         choices = clusters.choices(evidence)
         found = Segmentation("", n, evidence=Table(evidence))
+        spread = clusters.untied(few) @ weights
         for family, k in choices:
-            if clusters.all_apart(y, clusters.fit(family, k, y, 0, starts=5).predict(y)):
+            if clusters.all_apart(spread, clusters.fit(family, k, y, 0, starts=5).predict(y)):
                 break
         else:
             merged = "Groups that are found again merge into each other without a gap: there is no structure."
