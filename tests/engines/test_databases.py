@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+import time
 import traceback
 
 import ibis
@@ -138,6 +139,12 @@ def test_who_may_only_read_reads(admin, postgres, monkeypatch):
     url = postgres.replace("tester@", "reader:${SHOP_PASSWORD}@")
     sentence = refusal(url)
     assert "payments: this may not be read (permission denied for table payments)" in sentence
+    connected = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'reader'"
+    for _ in range(100):  # who is refused is let go, which the server notices a moment later
+        if admin.execute(connected).fetchone() == (0,):
+            break
+        time.sleep(0.05)
+    assert admin.execute(connected).fetchone() == (0,)
     admin.execute("GRANT SELECT ON company.payments TO reader")
     source = tenure.open_source(url)
     assert "s3cret" not in source.url
@@ -182,6 +189,7 @@ def test_a_server_that_stops_in_the_middle(admin, postgres):
     with pytest.raises(InputError, match="the connection to the engine was lost") as caught:
         tenure.collect(source["events"].count())
     assert "\n" not in str(caught.value)
+    source.connection.disconnect()
 
 
 def test_a_query_that_takes_too_long_or_too_much(postgres):
@@ -189,12 +197,14 @@ def test_a_query_that_takes_too_long_or_too_much(postgres):
     far = source["events"].cross_join(source["customers"].select(other="customer_id"))
     with pytest.raises(InputError, match="took too long"):
         tenure.collect(far.group_by("other").agg(n=ibis._.duration_s.nunique()))
+    source.connection.disconnect()
     source = tenure.open_source(f"{postgres}?options=-c%20temp_file_limit%3D64%20-c%20work_mem%3D64")
     rows = source["events"].mutate(n=day_index(source["events"].occurred_at))
     ordered = rows.mutate(place=ibis.row_number().over(order_by=[rows.n, rows.customer_id, rows.duration_s]))
     with pytest.raises(InputError, match=r"ran out of room .*raise work_mem") as caught:
         tenure.collect(ordered.aggregate(x=ordered.place.max(), y=ordered.platform.max()))
     assert "docs/scale.md" in str(caught.value)
+    source.connection.disconnect()
 
 
 # ------------------------------------------------------------------------------------------------- results

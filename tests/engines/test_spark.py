@@ -15,6 +15,7 @@ from engines import servers
 from engines.conftest import TESTS
 from engines.spark_catalog import by_zone
 from tenure.errors import InputError
+from tenure.sources.engine import guarded
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_results_are_written_as_a_table_and_as_files(found):
         ("both", "names both a database and a folder"),
         ("connect", "sc://127.0.0.1:1/shop;token=*** cannot be reached"),
         ("large result", "the engine ran out of room"),
-        ("heap", "ran out of room"),  # Java says so, or has ended
+        ("heap", "ran out of room"),  # Java says so, or has ended, or has stopped its context before it could
     ],
 )
 def test_what_goes_wrong_is_one_sentence(found, problem, words):
@@ -74,6 +75,43 @@ def test_what_goes_wrong_is_one_sentence(found, problem, words):
     if problem in ("large result", "heap"):
         assert "?spark.driver.memory=8g" in sentence
         assert "docs/scale.md" in sentence
+
+
+def spark_says(message: str, kind: str = "SparkException") -> str:
+    def run() -> None:
+        raise type(kind, (Exception,), {"__module__": "pyspark.errors"})(message)
+
+    with pytest.raises(InputError) as caught:
+        guarded(run, "events")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Job 241 cancelled because SparkContext was shut down", "SparkException"),
+        ("Cannot call methods on a stopped SparkContext.", "IllegalStateException"),
+        ("Answer from Java side is empty", "Py4JError"),
+        ("An error occurred while trying to connect to the Java server (127.0.0.1:1)", "Py4JNetworkError"),
+    ],
+)
+def test_a_context_that_ends_under_a_query_names_both_causes(message, kind):
+    sentence = spark_says(message, kind)
+    assert "most likely because it ran out of room, or because it was stopped" in sentence
+    assert "check that its server runs" in sentence
+    assert "?spark.driver.memory=8g" in sentence
+    assert "docs/scale.md" in sentence
+
+
+def test_memory_and_a_lost_server_are_told_apart():
+    # What is sure is said as such: Java's own word for memory, and a master that does not answer.
+    memory = spark_says(
+        "Job aborted: java.lang.OutOfMemoryError: Java heap space; SparkContext was shut down"
+    )
+    assert memory.startswith("events: the engine ran out of room (")
+    lost = spark_says("All masters are unresponsive! Giving up.")
+    assert lost.startswith("events: the connection to the engine was lost (")
+    assert "memory" not in lost
 
 
 def refusal(url: str) -> str:

@@ -224,6 +224,15 @@ def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "")
     plan = load_mapping(mapping) if str(mapping) else None
     address = Address.read(data)
     catalog = open_catalog(address)
+    try:
+        return _contract_tables(catalog, address, plan, time_zone)
+    except InputError:
+        if catalog.connection.name != "pyspark":  # whose session is shared by whatever this process opens
+            catalog.connection.disconnect()
+        raise
+
+
+def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | None, time_zone: str) -> Source:
     if catalog.sole and plan is None:
         raise InputError(
             f"{catalog.url} is a single file, and only a mapping can say how it becomes customers and "

@@ -103,6 +103,7 @@ def _of_postgres(connection: Any, shown: str) -> list[str]:
         cursor.execute("SET jit = off")
         schema = cursor.execute("SELECT current_schema()").fetchone()[0]
         if schema is None:
+            connection.disconnect()
             raise InputError(
                 f"{shown} names a schema that does not exist, or that may not be used. "
                 f"Fix: correct it (postgres://host/database/schema), or ask for the right to use it."

@@ -280,7 +280,7 @@ _PROBLEMS = (
         r"out of memory|OutOfMemory|heap space|GC overhead|exit code 137|No space left|53[12]00|53400"
         r"|UNABLE_TO_ACQUIRE_MEMORY|CANNOT_ACQUIRE_MEMORY|temp_file_limit|maxResultSize",
         "the engine ran out of room",
-        "",
+        "{room}",
     ),
     (
         r"permission denied|INSUFFICIENT_PERMISSIONS|AccessControl|not authorized|PERMISSION_DENIED|42501",
@@ -288,9 +288,14 @@ _PROBLEMS = (
         "ask for the right to read it, or name another user in the address",
     ),
     (
+        # Java that is short of memory may end before it can say so.
+        r"SparkContext was shut down|stopped SparkContext|answer from Java side is empty|Py4JNetworkError",
+        "Spark has ended, most likely because it ran out of room, or because it was stopped",
+        "check that its server runs, and if nobody stopped it, {room}",
+    ),
+    (
         r"server closed the connection|connection (is|was|already) (lost|closed)|terminating connection"
-        r"|Connection refused|UNAVAILABLE|answer from Java side is empty|SparkContext was shut down"
-        r"|stopped SparkContext|All masters are unresponsive|08006|57P0[123]",
+        r"|Connection refused|UNAVAILABLE|All masters are unresponsive|08006|57P0[123]",
         "the connection to the engine was lost",
         "check that the server runs, and start again",
     ),
@@ -307,12 +312,10 @@ def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
     family = origin if origin in _MORE_ROOM else "spark"
     if isinstance(error, duckdb.OutOfMemoryException):
         return "the engine ran out of room", f"{_MORE_ROOM['duckdb']}; {_SCALE}"
-    if _java_ended(error):
-        return "Spark has ended, most likely because it ran out of room", f"{_MORE_ROOM['spark']}; {_SCALE}"
-    words = f"{_sqlstate(error)} {error}"
+    words = f"{_sqlstate(error)} {error} {_causes(error)}"
     for pattern, problem, fix in _PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):
-            return problem, fix or f"{_MORE_ROOM[family]}; {_SCALE}"
+            return problem, fix.format(room=f"{_MORE_ROOM[family]}; {_SCALE}")
     return "the engine cannot read the data", "correct or rewrite what it names"
 
 
@@ -330,13 +333,13 @@ def _is_loss(error: Exception) -> bool:
     return isinstance(error, ConnectionError | EOFError)
 
 
-def _java_ended(error: BaseException | None) -> bool:
-    """Whether a Java process that this one has started is there no more: out of memory, it ends itself."""
+def _causes(error: BaseException | None) -> str:
+    """The kinds of an error and of those behind it: a Java process that is gone has no words."""
+    kinds = []
     while error is not None:
-        if type(error).__name__ == "Py4JNetworkError":
-            return True
+        kinds.append(type(error).__name__)
         error = error.__cause__ or error.__context__
-    return False
+    return " ".join(kinds)
 
 
 def first_line(error: BaseException) -> str:

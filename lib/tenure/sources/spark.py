@@ -18,6 +18,7 @@ import re
 import shutil
 import socket
 import tempfile
+import traceback
 import uuid
 from functools import partial
 from typing import Any
@@ -117,6 +118,9 @@ def _classic(master: str, settings: dict[str, str], shown: str) -> Any:
             return SparkSession(SparkContext(conf=conf, gateway=_gateway(conf, log)))
         except Exception as error:  # what Java says is in its log
             message = _complaint(log) or str(error)
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                if process := frame.f_locals.get("proc"):
+                    process.communicate()  # pyspark leaves open the pipe to a Java that has not started
     raise InputError(
         f"Spark cannot be started for {shown}: {message}. "
         f"Fix: check that Java is version 17 or later, and the settings in the address."
