@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
+
+import yaml
 
 from tenure.errors import InputError
 from tenure.renamed import now_called
@@ -27,6 +29,7 @@ _WORDS = {
     "float": "a number",
     "bool": "true or false",
     "list": "a list, such as [1, 2]",
+    "dict": "a map, such as {a: 0.9, b: 0.1}",
 }
 
 
@@ -79,8 +82,10 @@ def declared(source: str) -> list[Parameter]:
     return found
 
 
-def check_parameters(names: Mapping[str, Any]) -> list[str]:
+def check_parameters(names: MutableMapping[str, Any]) -> list[str]:
     """Refuse parameters that the notebook does not have, or whose values are of the wrong type.
+
+    Lists and maps are put right where they were written in another way (see `as_declared`).
 
     Papermill only warns about a misspelt parameter and runs on the defaults. This compares the cell it
     injects (it begins with ``# Parameters``) with the notebook's own parameters cell: of the cells of nothing
@@ -106,6 +111,7 @@ def check_parameters(names: Mapping[str, Any]) -> list[str]:
     for name, parameter in known.items():
         if names[name] is None and parameter.default is None:
             continue
+        names[name] = as_declared(parameter, names[name])
         if problem := misfit(parameter, names[name]):
             raise InputError(f"The parameter {problem}")
     return list(known)
@@ -118,6 +124,57 @@ def _parameters_cell(cell: str) -> dict[str, Parameter]:
     except SyntaxError:  # a cell of magic
         pass
     return {}
+
+
+def as_declared(parameter: Parameter, value: Any) -> Any:
+    """Return a value as a list or a map, where its parameter is one; what cannot be read stays as it is.
+
+    A list and a map of named things say the same, `papermill -p` hands over text, and brackets may be left
+    out: ``control: 0.9, new: 0.1``.
+
+    Example:
+        >>> as_declared(Parameter("segments", "list", [], ""), "channel, device")
+        ['channel', 'device']
+        >>> as_declared(Parameter("plans", "list", [], ""), [{"metered": "rate 2.5"}, "flat: base 9"])
+        ['metered: rate 2.5', 'flat: base 9']
+        >>> as_declared(Parameter("split", "dict", {}, ""), ["control: 2", "new: 1"])
+        {'control': 2, 'new': 1}
+    """
+    base = parameter.type.partition("|")[0].partition("[")[0]
+    if base not in ("list", "dict") or value is None:
+        return value
+    read = _typed(value, base) if isinstance(value, str) else value
+    entries = read if isinstance(read, list) else [read]
+    if isinstance(read, str):
+        return value
+    if base == "list":
+        return [text for entry in entries for text in _spelled(entry)]
+    maps = [_typed(entry, base) if isinstance(entry, str) else entry for entry in entries]
+    pairs = [pair.items() for pair in maps if isinstance(pair, dict)]
+    if len(pairs) < len(maps):
+        return value
+    return {str(name): entry for pair in pairs for name, entry in pair}
+
+
+def _typed(text: str, base: str) -> list[Any] | dict[str, Any] | str:
+    """A list or a map that was typed, with its brackets or without; the text where it is neither."""
+    ends = "{}" if base == "dict" else "[]"
+    for written in (text, f"{ends[0]}{text}{ends[1]}"):
+        try:
+            found = yaml.safe_load(written)
+            # A variant may be called on, off or 1.10, which YAML would read as a truth or a number.
+            names = yaml.load(written, yaml.BaseLoader)
+        except yaml.YAMLError:
+            continue
+        if found is None or isinstance(found, list):
+            return found or []
+        if isinstance(found, dict):
+            return dict(zip(names, found.values(), strict=True))
+    return text
+
+
+def _spelled(entry: Any) -> list[Any]:
+    return [f"{name}: {kind}" for name, kind in entry.items()] if isinstance(entry, dict) else [entry]
 
 
 def misfit(parameter: Parameter, value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -230,7 +230,7 @@ class Workbook:
 
 
 def open_workbook(
-    names: Mapping[str, Any],
+    names: MutableMapping[str, Any],
     *,
     needs: Sequence[str] = ("customers", "subscriptions"),
     dated: bool = False,

@@ -430,7 +430,7 @@ def test_negative_revenue_has_a_difference_but_no_lift():
         (lambda: comparison.compare(REVENUE, "revenue", control="control", planned_n=0), "planned_n"),
         (lambda: experiments.sample_ratio(USERS[["variant", "n"]], {"0": 1, "2": 1}), "1, 2"),
         (lambda: experiments.sample_ratio(USERS[["variant", "n"]], [1, 0]), "positive share"),
-        (lambda: integrity.read_split(["control"]), "write variant"),
+        (lambda: integrity.read_split({"control": "half"}), "a number above 0"),
         (lambda: integrity.choose_experiment(["x"], "y"), "'y'"),
         (lambda: decision.decide(pd.DataFrame(), control_value=1, visitors=0, n=1), "visitors"),
     ],

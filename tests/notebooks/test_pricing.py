@@ -217,7 +217,7 @@ def test_an_arm_without_a_price_leaves_prices_out_in_a_sentence(run, demo, tmp_p
         ("select * from {old} where customer_id is null", {}, "not_applicable", "has subscribed after"),
         (
             "select * from {old}",
-            {"planned_split": ["control: 1", "price_99: 1"]},
+            {"planned_split": {"control": 1, "price_99": 1}},
             "failed",
             "price_99 has no",
         ),
@@ -225,7 +225,7 @@ def test_an_arm_without_a_price_leaves_prices_out_in_a_sentence(run, demo, tmp_p
         ("select * from {old}", {"window_days": 700}, "not_applicable", "long enough ago"),
         (
             "select * replace (if(variant = 'price_999', 'price_9999', variant) as variant) from {old}",
-            {"planned_split": ["control: 1", "price_999: 1", "price_1499: 1", "price_1799: 1"]},
+            {"planned_split": dict.fromkeys(["control", "price_999", "price_1499", "price_1799"], 1)},
             "failed",
             "price_999 has no units and price_9999 was not planned",
         ),

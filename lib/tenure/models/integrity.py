@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,29 +64,23 @@ def choose_experiment(listed: Sequence[str], experiment: str = "") -> str:
     return experiment or listed[0]
 
 
-def read_split(split: Sequence[str]) -> dict[str, float]:
-    """Read a planned split such as ["control: 2", "new: 1"].
+def read_split(split: Mapping[str, float]) -> dict[str, float]:
+    """Return the planned share of each variant, as numbers.
 
     Raises:
-        InputError: An entry is no name and number.
+        InputError: A share is no number above 0.
 
     Example:
-        >>> read_split(["control: 2", "new: 1"])
+        >>> read_split({"control": 2, "new": 1})
         {'control': 2.0, 'new': 1.0}
     """
-    found = {}
-    for entry in split:
-        name, _, share = str(entry).rpartition(":")
-        try:
-            found[name.strip()] = float(share)
-        except ValueError:
-            name = ""
-        if not name.strip():
+    for name, share in split.items():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < math.inf:
             raise InputError(
-                f"The parameter `planned_split` has the entry {entry!r}: write variant: share, such as "
-                "control: 0.5."
+                f"The parameter `planned_split` gives {name} the share {share!r}: write a number above 0 for "
+                "each variant, such as {control: 0.5, new: 0.5}."
             )
-    return found
+    return {name: float(share) for name, share in split.items()}
 
 
 def why_unpriced(facts: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ Importing it is cheap: plotting and notebook libraries are loaded by the functio
 
 from tenure.report.exporter import render, render_failure
 from tenure.report.exports import export, publish_numbers, publish_table
-from tenure.report.findings import Finding, finding, make_finding, read_findings, text
+from tenure.report.findings import Finding, finding, make_finding, read_findings, section, text
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
 from tenure.report.picture import Picture
@@ -37,6 +37,7 @@ __all__ = [
     "render",
     "render_failure",
     "scorecard",
+    "section",
     "set_locale",
     "table",
     "text",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from tenure.errors import InputError
+from tenure.errors import InputError, NotApplicable
 from tenure.report import format as fmt
 from tenure.report.display import FINDING, show
 from tenure.report.words import fill, things
@@ -186,6 +187,21 @@ def text(sentence: Sentence, estimate: Estimate | None = None, **words: Any) -> 
         raise InputError("The text has sentences by case, but no estimate to choose one by: pass it.")
     if filled:
         show({"text/plain": filled, "text/html": f"<p>{html.escape(filled)}</p>"})
+
+
+@contextmanager
+def section() -> Iterator[None]:
+    """End a section that the data cannot answer in its sentence, while the page goes on.
+
+    Example:
+        >>> with section():
+        ...     raise NotApplicable("Nobody has left yet.")
+        Nobody has left yet.
+    """
+    try:
+        yield
+    except NotApplicable as why:
+        text("{why}", why=str(why))
 
 
 def choose(sentence: Sentence, estimate: Estimate, who: str) -> str:

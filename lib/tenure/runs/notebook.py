@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from tenure.errors import InputError
-from tenure.parameters import Parameter, declared, misfit, unknown_name
+from tenure.parameters import Parameter, as_declared, declared, misfit, unknown_name
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,12 @@ def _value(parameter: Parameter, given: Any, origin: str) -> Any:
         if base == "str":
             return given.raw
         try:
-            given = yaml.safe_load(given.raw)
+            given = given.raw if base in ("list", "dict") else yaml.safe_load(given.raw)
         except yaml.YAMLError:
             raise InputError(
                 f"{origin}: the value {given.raw!r} of `{parameter.name}` is no valid YAML."
             ) from None
+    given = as_declared(parameter, given)
     if given is None and (parameter.type.startswith("Optional[") or "None" in parameter.type.split("|")):
         return None
     if base == "str" and isinstance(given, date) and not isinstance(given, datetime):

@@ -231,7 +231,8 @@ def _slug(value: Any) -> str:
 
 
 def _refuse_password(key: str, value: Any, report: str) -> None:
-    for text in value if isinstance(value, list) else [value]:
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    for text in values:
         match = _PASSWORD.search(text) if isinstance(text, str) else None
         if match and not _PLACEHOLDER.fullmatch(match["plain"] or match["query"]):
             raise InputError(
