@@ -262,7 +262,8 @@ def test_a_model_whose_parameters_run_away_is_left_out(monkeypatch):
     monkeypatch.setitem(purchases.MODELS, "mbgnbd", elsewhere)
     monkeypatch.setattr(purchases, "minimize", away)
     assert purchases.compare_purchases(rows, 20.0, models=two).frame["model"].tolist() == ["BG/NBD"]
-    assert purchases.likeliest_purchases(rows, models=two).model == "bgnbd"
+    likeliest = purchases.likeliest_purchases(rows, models=two)
+    assert (likeliest.model, likeliest.left_out) == ("bgnbd", ("MBG/NBD",))
     with pytest.raises(NotApplicable, match="do not determine the parameters of the MBG/NBD model"):
         purchases.likeliest_purchases(rows, models=("mbgnbd",))
 
@@ -273,3 +274,27 @@ def test_customers_who_all_buy_alike_end_well():
     assert np.isfinite(fit.log_likelihood)
     assert 0 < fit.probability_alive(alike)[0] <= 1
     assert 0.5 < fit.expected_purchases(alike, 6.0)[0] < 1.5
+
+
+FEW = {
+    "four rows": ([0, 1, 2, 4], [0, 10, 25, 30], 38, 1),
+    "one customer": ([3], [10], 30, 1),
+    "all with the same recency": ([1, 2, 3, 4], 5, 30, [10, 20, 5, 3]),
+    "all alike": ([2], 10, 30, 1_000),
+    "bought last on the last day": ([1, 2, 3], [10, 20, 30], [10, 20, 30], 10),
+    "a million of each": ([0, 1, 2, 4], [0, 10, 25, 30], 38, 10**6),
+    "often": ([0, 1_000, 100_000], [0, 10, 30], 38, [10, 10, 1]),
+    "a day ago": ([0, 1], 0, 1, [10, 1]),
+}
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_any_table_of_sales_is_fitted_by_the_models_that_can(kind):
+    x, tx, T, n = FEW[kind]
+    rows = pd.DataFrame({"frequency": x, "recency": tx, "T": T, "n": n}).astype({"recency": float})
+    fit = purchases.likeliest_purchases(rows)
+    assert len(fit.left_out) < 3
+    ahead = fit.total(rows, 52.0)
+    assert np.isfinite([ahead.value, ahead.low, ahead.high]).all()
+    assert np.isfinite(fit.scores(rows, 52.0).to_numpy()).all()
+    purchases.backtest(rows.assign(later=rows["n"]), 10.0, fit.model)

@@ -26,7 +26,7 @@ fitted, NotApplicable is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -66,6 +66,7 @@ class Purchasing:
         log_likelihood: The log-likelihood.
         customers: Customers behind it.
         level: Level of the intervals.
+        left_out: The models that could not be fitted beside it.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Purchasing:
     log_likelihood: float
     customers: int
     level: float
+    left_out: tuple[str, ...] = ()
 
     def values(self) -> Parameters:
         """The parameters in the order of `MODELS`."""
@@ -179,32 +181,37 @@ def fit_purchases(counts: pd.DataFrame, model: str = "bgnbd", *, level: float = 
         value, slope = likelihood(q)
         return -value / n.sum(), -slope / n.sum()
 
-    starts = MODELS[model].starts[: 1 if len(n) > _MANY else None]
-    try:
-        with np.errstate(all="ignore"):
-            found = [minimize(loss, np.log(start), bound=_BOUND) for start in starts]
-    except np.linalg.LinAlgError:
+    found = []
+    for start in MODELS[model].starts[: 1 if len(n) > _MANY else None]:
+        try:
+            with np.errstate(all="ignore"):
+                theta, square = minimize(loss, np.log(start), bound=_BOUND)
+                covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
+                found.append((loss(theta)[0], theta, covariance))
+        except np.linalg.LinAlgError:
+            continue
+    found = [one for one in found if np.isfinite(one[0])]
+    if not found:
         raise NotApplicable(
             f"The purchases of {n.sum():,.0f} customers do not determine the parameters of the "
             f"{MODELS[model].name} model: they run away."
-        ) from None
-    theta, square = found[0]
-    for other in found[1:]:
-        theta, square = other if loss(other[0])[0] < loss(theta)[0] - 1e-10 else (theta, square)
-    covariance = np.linalg.pinv(square * n.sum(), rcond=1e-12, hermitian=True)
+        )
+    least, theta, covariance = min(found, key=lambda one: round(one[0], 10))
     estimate = theta.copy()
     estimate[list(MODELS[model].times)] -= np.log(scale)
     half = z_value(level) * np.sqrt(np.maximum(np.diag(covariance), 0))
     with np.errstate(over="ignore"):
         ends = interval("value", *(np.exp(end) for end in (estimate, estimate - half, estimate + half)))
     parameters = Table(pd.DataFrame({"parameter": MODELS[model].parameters, **ends}), {"value": "number"})
-    log_likelihood = float(-loss(theta)[0] * n.sum() + (x @ n) * np.log(scale))
+    log_likelihood = float(-least * n.sum() + (x @ n) * np.log(scale))
     return Purchasing(model, parameters, estimate, covariance, log_likelihood, int(n.sum()), level)
 
 
 def likeliest_purchases(counts: pd.DataFrame, *, models: tuple[str, ...] = CONTINUOUS) -> Purchasing:
     """Fit each model to grouped counts, and return the likeliest: they have as many parameters."""
-    return max(_fitted(counts, models), key=lambda fit: fit.log_likelihood)
+    fits = _fitted(counts, models)
+    left_out = [MODELS[name].name for name in models if name not in {fit.model for fit in fits}]
+    return replace(max(fits, key=lambda fit: fit.log_likelihood), left_out=tuple(left_out))
 
 
 def _fitted(counts: pd.DataFrame, models: tuple[str, ...]) -> list[Purchasing]:
@@ -305,8 +312,9 @@ def _bg_likelihood(x: Array, tx: Array, T: Array, n: Array, *, modified: bool) -
 def _bg_expected(p: Parameters, x: Array, tx: Array, T: Array, time: float, *, modified: bool) -> Array:
     r, alpha, a, b = p
     left = (alpha + T) / (alpha + T + time)
-    tail = special.hyp2f1(r + x, b + x + modified, a + b + x + modified - 1, 1 - left)
-    each = (a + b + x + modified - 1) / (a - 1) * (1 - left ** (r + x) * tail)
+    with np.errstate(all="ignore"):
+        tail = special.hyp2f1(r + x, b + x + modified, a + b + x + modified - 1, 1 - left)
+        each = (a + b + x + modified - 1) / (a - 1) * (1 - left ** (r + x) * tail)
     # Where hardly anybody ever stops, the formula has no digits left: purchases go on at their rate.
     each = np.where(np.isfinite(each) & (each >= 0), each, (r + x) / (alpha + T) * time)
     return np.asarray(each * _alive("mbgnbd" if modified else "bgnbd", p, x, tx, T))

@@ -28,6 +28,7 @@ def minimize(
 
     The problems are small and smooth, so that a step is worth its second derivatives: a dozen steps do what
     takes quasi-Newton methods hundreds, and the second derivatives are needed for the covariance anyway.
+    Parameters that run away come to where a function has no digits left: the search ends before it.
 
     Args:
         loss: Takes parameters; returns the value and its gradient. It should be of the order of 1, such as
@@ -56,13 +57,15 @@ def minimize(
         found = loss(better)
         if np.isfinite(found[0]) and found[0] <= value:
             gained, moved = value - found[0], float(np.abs(better - theta).max())
-            theta, (value, slope), damping = better, found, damping / 10
+            last, theta, (value, slope), damping = theta, better, found, damping / 10
             if moved < 1e-7 or (gained < 1e-14 and np.abs(slope).max() < 1e-7):
                 known = known and moved < 1e-7
                 break
             # Close to the minimum second derivatives hardly change, and they are what takes the time.
             known = moved > _NEAR
-            curve = bent(theta) if known else curve
+            if known and not np.isfinite(closer := bent(theta)).all():
+                return last, curve
+            curve = closer if known else curve
         else:
             if not known:
                 curve, known = bent(theta), True
@@ -70,7 +73,8 @@ def minimize(
             damping = max(damping * 10, 1e-6)
             if damping > 1e6:
                 break
-    return theta, curve if known else bent(theta)
+    closer = curve if known else bent(theta)
+    return theta, closer if np.isfinite(closer).all() else curve
 
 
 def hessian(loss: Loss, theta: Array, step: float = 1e-4) -> Array:
