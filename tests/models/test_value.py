@@ -252,7 +252,43 @@ def test_the_usual_formula_is_the_sum_by_hand():
     assert found.error.value == pytest.approx(abs(said - new.total.value))
     assert found.error.case == ("high" if said > new.total.value else "low")
     assert found.error.words["share"].value == pytest.approx(abs(said / new.total.value - 1))
-    assert (said - found.error.high, said - found.error.low) == pytest.approx((new.total.low, new.total.high))
+    # The limits are those of both, in quadrature: Wilson's of churn in each group, and what is right.
+    low, high = (
+        float(np.hypot.reduce((table["formula"] - table[f"formula_{end}"]) * table["customers"]))
+        for end in ("low", "high")
+    )
+    right, error = new.total, found.error
+    assert (error.low, error.high) == pytest.approx(
+        (said - right.value - np.hypot(low, right.high - right.value),
+         said - right.value + np.hypot(high, right.value - right.low))
+    )  # fmt: skip
+    assert (error.n, error.of) == (39, "churned customer")
+    share = error.words["share"]
+    assert share.low < share.value < share.high
+    assert (table["error_low"] < table["error"]).all()
+    assert (table["duration_low"]["Plus"], table["duration_high"]["Plus"]) == pytest.approx(
+        tuple(1000 * (38 / 29 + sign * 2.0484 * np.sqrt((38 / 29 - 1) * (2 - 38 / 29) * 29 / 28 / 29))
+              for sign in (-1, 1)), rel=1e-4
+    )  # fmt: skip
+
+
+def test_few_churned_customers_leave_the_error_of_the_usual_formula_wide():
+    fit, pays = fitted(), flat(terms(discount_rate=0.10))
+    new = value.value_new(
+        fit, pd.DataFrame({"group": ["Plus"], "interval": "1 month", "customers": [9]}), pays
+    )
+    life = pd.DataFrame({"group": ["Plus"], "interval": "1 month", "period": 1, "at_risk": [9000]})
+    few, many = (
+        value.usual_formula(life.assign(at_risk=at_risk, events=left), pays, new).error
+        for at_risk, left in ((9_000, 48), (9_000_000, 48_000))
+    )
+    assert few.value == pytest.approx(many.value)
+    # 48 churned customers leave churn uncertain by about 28 %, and with it what is said.
+    width = few.high - few.low
+    assert width > 0.5 * 9 * 1000 * 9_000 / 48
+    assert width > 2 * (new.total.high - new.total.low)
+    assert few.words["share"].high - few.words["share"].low > 0.5 * (1 + few.words["share"].value)
+    assert many.high - many.low < 0.1 * width
 
 
 def test_without_churn_the_formula_gives_no_value_but_a_lower_bound():

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
-from tenure.stats.intervals import log_limits, proportion
+from tenure.stats.intervals import log_limits, mean, proportion
 from tenure.stats.lifetable import Array, ratio, spelled, z_value
 from tenure.stats.lifetime import residual_lifetime
 
@@ -361,13 +362,13 @@ class UsualFormula:
       who leave in one, discounting nothing: it assumes that everybody leaves at the average rate for ever.
       Its limits are those of churn (Wilson); where nobody left there is no value, but a lower limit.
     - `formula_discounted`: m (1 + d) / (d + churn), with d the discount rate of an interval.
-    - `duration`: margin times the mean duration of those who have left, most of whom left early.
+    - `duration`: margin times the mean duration of those who have left, most of whom left early. Its limits
+      are those of the mean (normal).
 
     Attributes:
-        table: A row per group and interval: `group`, `interval`, `customers`, `churn` (per interval),
-        `margin`,
-            the three of one customer, `right` with its limits (what a customer is worth) and `error`
-            (formula / right - 1).
+        table: A row per group and interval: `group`, `interval`, `customers`, `left` (churned customers),
+            `churn` (per interval), `margin`, the three of one customer, `right` with its limits (what a
+            customer is worth) and `error` (formula / right - 1) with its limits.
         new: The new customers, valued by retention.
     """
 
@@ -377,23 +378,40 @@ class UsualFormula:
     @property
     def error(self) -> Estimate:
         """How far margin / churn is off for all of them; its case is "high" or "low", its word the share."""
-        return self._off("formula")
+        return self._gap("formula")
 
     @property
     def duration_error(self) -> Estimate:
         """The same of margin times mean duration."""
-        return self._off("duration")
+        return self._gap("duration")
 
-    def _off(self, column: str) -> Estimate:
-        rows, right = self.table.frame, self.new.total
-        said = float((rows[column] * rows["customers"]).sum(skipna=False))
-        sign = 1 if said > right.value else -1
-        size, *ends = (sign * (said - end) for end in (right.value, right.low, right.high))
-        share = Estimate(size / right.value if right.value else NAN, unit="percent")
-        return from_ends(
-            (size, *sorted(ends)), n=right.n, of="new customer", unit=right.unit, level=right.level,
-            case="high" if sign > 0 else "low" if said <= right.value else "", words={"share": share},
-        )  # fmt: skip
+    def _gap(self, column: str) -> Estimate:
+        """The difference of both sums, with the limits of both as if independent, which is wide enough."""
+        rows, right, customers = self.table.frame, self.new.total, self.table.frame["customers"]
+        ends = (rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column])
+        below, above = (float(np.sqrt(((end * customers) ** 2).sum(skipna=False))) for end in ends)
+        said = float((rows[column] * customers).sum(skipna=False))
+        formula = Estimate(said, said - below, said + above, unit=right.unit, sample=column)
+        size = formula.against(replace(right, sample="right"), "right").difference or formula
+        sign, share = 1 if said > right.value else -1, from_ends(_off(formula, right), unit="percent")
+        case = "high" if sign > 0 else "low" if said <= right.value else ""
+        about: dict[str, Any] = {
+            "n": int(rows["left"].sum()),
+            "of": "churned customer",
+            "level": right.level,
+            "case": case,
+        }
+        return replace(size.scaled(sign), words={"share": share.scaled(sign)}, **about)
+
+
+def _off(said: Estimate, right: Estimate) -> tuple[float, float, float]:
+    """How far one is off as a share of the other, with limits by the logarithms, as if independent."""
+    with np.errstate(all="ignore"):
+        a, b = (np.array([one.value, one.low, one.high]) for one in (said, right))
+        fall = np.hypot(np.log(a[0] / a[1]), np.log(b[2] / b[0]))
+        rise = np.hypot(np.log(a[2] / a[0]), np.log(b[0] / b[1]))
+        value, low, high = a[0] / b[0] * np.exp([0.0, -fall, rise]) - 1
+    return float(value), float(low), float(high)
 
 
 def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> UsualFormula:
@@ -405,15 +423,18 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
         left, rate, margin = int(own["events"].sum()), terms.rate(key[1]), payments.level(*key, "margin")
         churn = proportion(left, int(own["at_risk"].sum()))
         low, usual, high = (margin / c if c else NAN for c in (churn.high, churn.value, churn.low))
+        gone = own["period"].to_numpy(float).repeat(own["events"].astype(int))
+        stayed = mean(gone.mean(), gone.std(ddof=1), left) if left > 1 else mean(gone.sum(), NAN, left)
         said = interval("formula", usual, low, high) | {
             "formula_discounted": margin * (1 + rate) / (rate + churn.value) if rate + churn.value else NAN,
-            "duration": margin * float((own["events"] * own["period"]).sum()) / left if left else NAN,
+            **interval("duration", *(margin * end for end in (stayed.value, stayed.low, stayed.high))),
         }
         right = interval("right", row["each"], row["each_low"], row["each_high"])
+        off = _off(from_row(said, "formula"), from_row(right, "right"))
         known = dict(zip(("group", "interval"), key, strict=True)) | {"customers": row["customers"]}
-        rows.append(known | {"churn": churn.value, "margin": margin} | said | right)
+        known |= {"left": left, "churn": churn.value, "margin": margin}
+        rows.append(known | said | right | interval("error", *off))
     table = pd.DataFrame(rows)
-    table["error"] = table["formula"] / table["right"].where(table["right"] != 0) - 1
     units = dict.fromkeys(("margin", "formula", "formula_discounted", "duration", "right"), terms.unit)
     return UsualFormula(Table(table, {**units, "churn": "percent", "error": "percent"}), new)
 
