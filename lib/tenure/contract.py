@@ -213,7 +213,7 @@ TABLES: tuple[Table, ...] = (
             _text("survey", "the survey", "nps", "exit", "psychographic", "price"),
             _text("question", "the question"),
             _time("sent_at", "when it was sent"),
-            _optional("answered_at", "timestamp", "when it was answered; null: not answered"),
+            _optional("answered_at", "timestamp", "when it was answered; null: when it was sent, if at all"),
             _optional("score", "float64", "a number given as the answer; 0 to 10 for nps"),
             _optional("answer", "string", "a choice or words given as the answer"),
         ),

@@ -194,6 +194,10 @@ def test_scores_count_on_the_scale_and_silence_counts_as_asked():
     expected = {"sent": 8, "answered": 4, "promoters": 2, "passives": 1, "detractors": 1, "off_scale": 2}
     assert {name: found[name] for name in expected} == expected
     assert rates.net_promoter_score(2, 1, 1).value == 25
+    # A score without a time is an answer, given when it was asked for.
+    untimed = [row | {"answered_at": None} for row in rows]
+    (found,) = records(feedback.nps_counts(tables(surveys=untimed), as_of=AS_OF))
+    assert {name: found[name] for name in expected} == expected | {"answered": 5, "promoters": 3}
 
 
 def test_money_counts_when_its_customers_are_expected_and_who_returns_is_not_new():

@@ -496,11 +496,16 @@ def surveyed():
 def test_answers_about_prices():
     source = tables(surveyed())
     answers = research.price_answers(source).to_pandas()
-    assert answers["n"].sum() == 30
+    skipped = answers[answers["cheap"].isna()]
+    assert (answers["n"].sum(), skipped["n"].sum(), skipped["too_cheap"].tolist()) == (
+        40,
+        10,
+        [4.0] * len(skipped),
+    )
     assert answers.loc[answers["cheap"] == 2, "n"].tolist() == [1]
     assert research.price_answers(source, by="channel").to_pandas().groupby("group")["n"].sum().to_dict() == {
-        "tv": 15,
-        "web": 15,
+        "tv": 20,
+        "web": 20,
     }
     asked = research.price_questions(source).to_pandas().set_index("kind")
     assert asked["people"].to_dict() == {"buy": 40, "choice": 40, "meter": 40}
@@ -509,6 +514,36 @@ def test_answers_about_prices():
     assert len(research.price_choices(source).to_pandas()) == 40
     with pytest.raises(NotApplicable, match="surveys"):
         research.price_answers({"customers": source["customers"]})
+
+
+def test_questions_sent_apart_are_one_survey_and_test_accounts_answer_none():
+    def asked(customer, moment, scores):
+        names = research.METER[: len(scores)]
+        given = zip(names, scores, strict=True)
+        return [
+            survey(customer, name, score)
+            | {"sent_at": moment + dt.timedelta(minutes=7 * i), "answered_at": None}
+            for i, (name, score) in enumerate(given)
+        ]
+
+    night, spring = dt.datetime(2024, 3, 1, 23, 55), dt.datetime(2024, 5, 1)
+    rows = [
+        *asked("a", night, (1, 2, 3, 4)),
+        *asked("b", night, (1, 2, 3, 4)),
+        *asked("b", spring, (5, 6, 7, 8)),
+    ]
+    # What was asked later without a question does not count before a whole survey.
+    rows += [
+        *asked("c", night, (1, 2, 3, 4)),
+        *asked("c", spring, (5, 6, 7)),
+        *asked("test", night, (9, 9, 9, 9)),
+    ]
+    whose = [{"customer_id": c, "channel": "tv", "is_test": c == "test"} for c in ("a", "b", "c", "test")]
+    source = tables({"surveys": rows, "customers": whose})
+    answers = research.price_answers(source).to_pandas()
+    assert answers[[*research.METER, "n"]].to_numpy().tolist() == [[1, 2, 3, 4, 2], [5, 6, 7, 8, 1]]
+    found = research.price_questions(source).to_pandas().iloc[0]
+    assert found[["kind", "asked", "answered", "people"]].tolist() == ["meter", 19, 19, 3]
 
 
 def test_usage_is_counted_by_month_and_price():

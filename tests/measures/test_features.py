@@ -411,6 +411,23 @@ def test_the_last_answers_are_taken_and_later_ones_are_not_seen():
         3,
         2,
     ]  # c was asked and is mute
+    untimed = source(
+        {"a": (dt.date(2024, 1, 1), None, 999, "EUR"), "test": (dt.date(2024, 1, 1), None, 999, "EUR")},
+        [event("a", at(2))],
+        surveys=[
+            {
+                **row,
+                "customer_id": who,
+                "question": "likes",
+                "sent_at": at(3),
+                "answered_at": None,
+                "score": 1.0,
+            }
+            for who in ("a", "test")
+        ],
+    )
+    untimed["customers"] = untimed["customers"].mutate(is_test=ibis._.customer_id == "test")
+    assert feedback.response(untimed, as_of=AS_OF).to_pandas().iloc[0].tolist() == [1, 1]
     asked = feedback.questions(tables, as_of=AS_OF).to_pandas()
     assert asked["question"].tolist() == ["likes", "watches"]
     assert asked[["answered", "scores"]].to_numpy().tolist() == [[2, 2], [1, 0]]

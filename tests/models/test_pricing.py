@@ -256,19 +256,88 @@ def crossings(answers):
     """The four crossings by brute force, a fine grid of prices."""
     grid = np.arange(1, 30, 0.002)
     a = answers[list(research.QUESTIONS)].to_numpy()
-    cheap = [(a[:, k][None] >= grid[:, None]).mean(axis=1) for k in (0, 1)]
-    dear = [(a[:, k][None] <= grid[:, None]).mean(axis=1) for k in (2, 3)]
-    pairs = [(0, 0), (1, 0), (0, 1), (1, 1)]
-    return [grid[(dear[j] >= cheap[i]).argmax()] for i, j in pairs]
+    too_cheap, cheap = ((a[:, k][None] >= grid[:, None]).mean(axis=1) for k in (0, 1))
+    expensive, too_expensive = ((a[:, k][None] <= grid[:, None]).mean(axis=1) for k in (2, 3))
+    pairs = [
+        (too_cheap, 1 - cheap),
+        (cheap, expensive),
+        (too_cheap, too_expensive),
+        (1 - expensive, too_expensive),
+    ]
+    return [grid[(rises >= falls).argmax()] for falls, rises in pairs]
 
 
 def test_the_price_meter_is_where_the_lines_cross():
     answers = answers_of(np.random.default_rng(0), 800)
     found = research.van_westendorp(answers, draws=200)
-    assert found.points.frame["price"].tolist() == pytest.approx(crossings(answers), abs=0.05)
+    assert found.points.frame["first"].tolist() == pytest.approx(crossings(answers), abs=0.05)
+    assert found.points.frame["price"].between(found.points.frame["first"], found.points.frame["last"]).all()
     truth = crossings(answers_of(np.random.default_rng(1), 20_000))
     assert (found.points.frame["price_low"] - 0.05 <= truth).all()
     assert (truth <= found.points.frame["price_high"] + 0.05).all()
+
+
+def test_where_lines_lie_together_the_price_meter_gives_a_range():
+    """Nobody's answers meet: 3 to 5 is too cheap, 6 to 9 cheap, 10 to 14 expensive, from 20 on too expensive."""
+    rng = np.random.default_rng(3)
+    asked = zip(research.QUESTIONS, ([3, 4, 5], [6, 7, 8, 9], [10, 12, 14], [20, 22, 25]), strict=True)
+    meter = research.van_westendorp(
+        pd.DataFrame({q: rng.choice(p, 60) for q, p in asked}).assign(n=1), draws=100
+    )
+    ranges = {
+        "lowest acceptable": (5, 6),
+        "indifference": (9, 10),
+        "optimal": (5, 20),
+        "highest acceptable": (14, 20),
+    }
+    for name, (first, last) in ranges.items():
+        point = meter.point(f"{name} price")
+        assert (point.words["first"].value, point.words["last"].value, point.case) == (
+            first,
+            last,
+            "together",
+        )
+        assert point.value == (first + last) / 2
+        assert point.low <= first < last <= point.high
+    apart = research.van_westendorp(answers_of(rng, 401), draws=50).point("optimal price")
+    assert apart.low < apart.value < apart.high
+
+
+def test_the_price_meters_intervals_hold_what_a_large_survey_finds():
+    truth = research.van_westendorp(answers_of(np.random.default_rng(1), 50_000, round_to=0.5), draws=2)
+    held = np.zeros(4)
+    for seed in range(60):
+        answers = answers_of(np.random.default_rng(seed + 10), 100, round_to=0.5)
+        found = research.van_westendorp(answers, draws=150).points.frame
+        held += found["price_low"].le(truth.points.frame["price"]) & found["price_high"].ge(
+            truth.points.frame["price"]
+        )
+    assert (held >= 52).all(), held  # 57 are expected, and fewer than 52 in one of a hundred
+
+
+def test_the_price_meter_names_the_question_that_nobody_answered():
+    answers = answers_of(np.random.default_rng(0), 50)
+    with pytest.raises(NotApplicable, match=r"nobody answered too_cheap\."):
+        research.van_westendorp(answers.assign(too_cheap=np.nan))
+    with pytest.raises(NotApplicable, match="nobody answered too_cheap, "):
+        research.van_westendorp(answers.head(0))
+    gaps = pd.concat([answers, answers.head(7).assign(expensive=np.nan)])
+    found, clean = (research.van_westendorp(table, draws=50) for table in (gaps, answers))
+    assert (found.incomplete, clean.incomplete, found.incoherent.n) == (7, 0, 50)
+    assert found.points.frame.equals(clean.points.frame)
+    with pytest.raises(
+        NotApplicable, match="there are 20, beside 0 who answered out of order and 30 who left"
+    ):
+        research.van_westendorp(pd.concat([answers.head(20), answers.tail(30).assign(cheap=np.nan)]))
+    with pytest.raises(NotApplicable, match="one price as all four"):
+        research.van_westendorp(pd.DataFrame([[9.0] * 4], columns=list(research.QUESTIONS)).assign(n=40))
+
+
+def test_a_group_without_a_price_meter_of_its_own_leaves_the_others_theirs():
+    answers = answers_of(np.random.default_rng(0), 100).assign(group="a")
+    backwards = answers.set_axis([*research.QUESTIONS[::-1], "n", "group"], axis=1).assign(group="b")
+    found = research.price_meter_by(pd.concat([answers, backwards])).frame
+    assert set(found["group"]) == {"a"}
 
 
 def test_the_price_meter_leaves_out_and_counts_who_answered_out_of_order():
@@ -287,7 +356,7 @@ def test_the_price_meter_leaves_out_and_counts_who_answered_out_of_order():
 
 def test_too_few_answers_and_bad_ones_end_in_a_sentence():
     answers = answers_of(np.random.default_rng(0), 20)
-    with pytest.raises(NotApplicable, match="30 coherent"):
+    with pytest.raises(NotApplicable, match="30 people who answered all four"):
         research.van_westendorp(answers)
     with pytest.raises(InputError, match="no price"):
         research.van_westendorp(answers.assign(cheap=-1.0))

@@ -191,6 +191,20 @@ def test_terminal_colors_and_warnings_do_not_reach_the_page():
     assert "hush" not in words
 
 
+def test_progress_does_not_reach_the_page():
+    node = notebook("work()")
+    bar = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "FloatProgress(3)"}
+    node.cells[0].outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="\r 12% ▕█ ▏\r 100% ▕██▏\nmeant\r\n 7%\r 9%\n"),
+        nbformat.v4.new_output("stream", name="stdout", text="\r 33% ▕█ ▏"),
+        nbformat.v4.new_output("display_data", data=bar),
+    ]
+    words = report.render(node)
+    assert "meant" in words
+    assert not re.search(r"\d+% ▕|FloatProgress|[79]%", BeautifulSoup(words, "html.parser").main.text)
+    assert words.count('<pre class="out"') == 1
+
+
 def test_a_notebook_without_title_findings_or_headings_is_a_page_still(pages):
     soup = BeautifulSoup(report.render(nbformat.v4.new_notebook()), "html.parser")
     assert soup.h1.text == "Report"

@@ -49,8 +49,8 @@ ARMS = pd.DataFrame(
 )
 VALUE = SimpleNamespace(table=Table(ARMS, {"price": EUR, "value": EUR}))
 METER = pd.DataFrame({"price": [500.0, 1000.0, 1500.0]})
-METER["too_cheap"], METER["cheap"] = [0.9, 0.1, 0.0], [1.0, 0.4, 0.0]
-METER["expensive"], METER["too_expensive"] = [0.0, 0.5, 1.0], [0.0, 0.1, 0.8]
+METER["too_cheap"], METER["not_cheap"] = [0.9, 0.1, 0.0], [0.0, 0.6, 1.0]
+METER["not_expensive"], METER["too_expensive"] = [1.0, 0.5, 0.0], [0.0, 0.1, 0.8]
 POINTS = pd.DataFrame({"point": ["optimal price", "lowest"], "price": [920.0, np.nan]})
 CROSSINGS = SimpleNamespace(
     curves=Table(METER, {"price": EUR}),

@@ -98,6 +98,24 @@ def test_outcomes(project: Project, kind: str, request: pytest.FixtureRequest) -
     assert (meant.state, meant.reason) == ("failed", "No column x. Fix: y.")
 
 
+@pytest.mark.parametrize("kind", ["kernels", "plain_kernels"])
+def test_what_is_printed_past_python_goes_to_the_log_and_into_no_cell(
+    project: Project, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """An engine's progress bar, a library in C, a process that a library starts: none is a cell's own print."""
+    outcome = run(
+        project,
+        request.getfixturevalue(kind),
+        "import os, subprocess, sys",
+        "print('meant'); os.write(1, b'bar 12%\\n'); os.write(2, b'chatter\\n');",
+        "subprocess.run(['echo', 'started'], check=True);",
+    )
+    assert outcome.state == "ok", outcome.reason
+    assert printed(outcome) == "meant\n"
+    log = (project.root / "kernel.log").read_text()
+    assert all(words in log for words in ("bar 12%", "chatter", "started"))
+
+
 def test_time_limit_is_for_the_whole_notebook(project: Project, kernels: Kernels) -> None:
     began = time.monotonic()
     outcome = run(project, kernels, *["import time; time.sleep(0.9)"] * 9, timeout=2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
+import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import day_of, end_of, month_index
@@ -24,7 +26,7 @@ def nps_counts(source: Tables, *, as_of: dt.date, by: str | None = None) -> ir.T
     cut = end_of(as_of)
     rows = source["surveys"].filter((_.survey == "nps") & (_.sent_at < cut))
     rows = real(source, rows)
-    given = ((rows.answered_at < cut) & rows.score.notnull()).fill_null(False)
+    given = (_answered_at(rows) < cut) & rows.score.notnull()
     rows = rows.mutate(given=given, value=rows.score.fill_null(-1.0))
     rows = rows.mutate(whole=rows.given & rows.value.between(0, 10) & (rows.value == rows.value.floor()))
     rows = grouped(source, rows, by).mutate(month=month_index(rows.sent_at))
@@ -63,7 +65,7 @@ def response(source: Tables, *, as_of: dt.date) -> ir.Table:
     asked = _asked(source).filter(_.sent_at < end_of(as_of))
     return asked.aggregate(
         asked=_.customer_id.nunique().cast("int64"),
-        answered=_.customer_id.nunique(where=_.given & (_.answered_at < end_of(as_of))).cast("int64"),
+        answered=_.customer_id.nunique(where=_.given & (_answered_at(_) < end_of(as_of))).cast("int64"),
     )
 
 
@@ -90,9 +92,14 @@ def answers(source: Tables, asked: Sequence[str], *, as_of: dt.date) -> ir.Table
 
 def _asked(source: Tables) -> ir.Table:
     """Questions of the psychographic survey, and whether they were answered."""
-    rows = source["surveys"].filter(_.survey == "psychographic")
-    return rows.mutate(given=rows.answered_at.notnull() & (rows.score.notnull() | rows.answer.notnull()))
+    rows = real(source, source["surveys"].filter(_.survey == "psychographic"))
+    return rows.mutate(given=rows.score.notnull() | rows.answer.notnull())
 
 
 def _answers(source: Tables, as_of: dt.date) -> ir.Table:
-    return _asked(source).filter(_.given & (_.answered_at < end_of(as_of)))
+    return _asked(source).filter(_.given & (_answered_at(_) < end_of(as_of)))
+
+
+def _answered_at(rows: Any) -> ir.TimestampValue:
+    """When an answer was given; one without a time, when it was asked for."""
+    return ibis.coalesce(rows.answered_at, rows.sent_at)

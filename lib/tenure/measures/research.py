@@ -23,7 +23,7 @@ from ibis import _, ir
 
 from tenure.errors import NotApplicable
 from tenure.measures.calendar import day_index, day_of, end_of, month_index
-from tenure.measures.spans import Tables, monthly_amount, real
+from tenure.measures.spans import Tables, monthly_amount, real, runs
 from tenure.measures.subscriptions import grouped
 
 METER = ("too_cheap", "cheap", "expensive", "too_expensive")
@@ -32,7 +32,7 @@ METER = ("too_cheap", "cheap", "expensive", "too_expensive")
 def _price_survey(source: Tables) -> ir.Table:
     if "surveys" not in source:
         raise NotApplicable("Nobody was asked about prices: there is no table `surveys`.")
-    return source["surveys"].filter(_.survey == "price")
+    return real(source, source["surveys"].filter(_.survey == "price"))
 
 
 def price_questions(source: Tables) -> ir.Table:
@@ -49,14 +49,15 @@ def price_questions(source: Tables) -> ir.Table:
             (s.question.like("buy at %"), "buy"),
             (s.question.like("choice %"), "choice"),
             else_="other",
-        )
+        ),
+        given=s.score.notnull() | s.answer.notnull(),
     )
     return (
         s.group_by("kind")
         .agg(
             asked=_.count().cast("int64"),
-            answered=_.answered_at.count().cast("int64"),
-            people=_.customer_id.nunique(where=_.answered_at.notnull()).cast("int64"),
+            answered=_.given.sum().cast("int64"),
+            people=_.customer_id.nunique(where=_.given).cast("int64"),
         )
         .order_by("kind")
     )
@@ -66,17 +67,20 @@ def price_answers(source: Tables, *, by: str | None = None) -> ir.Table:
     """Count the answers to the four questions of the price meter.
 
     Returns:
-        A row per combination of answers: group, too_cheap, cheap, expensive, too_expensive and n, the people
-        who gave these four. Who left one out does not count; of several surveys the last answered counts.
+        A row per combination of answers: group, too_cheap, cheap, expensive, too_expensive (null where it
+        was left out) and n, the people who gave these. Questions sent within a day of one another are one
+        survey; of several the last counts, before those that leave a question out.
     """
     s = _price_survey(source).filter(_.question.isin(METER) & _.score.notnull())
-    waves = s.group_by("customer_id", "sent_at").agg(
+    s = s.mutate(day=day_index(s.sent_at))
+    s = runs(s, ["customer_id"], ["day", "sent_at", "question", "score"], "day", "day", gap=1)
+    waves = s.group_by("customer_id", "run").agg(
         questions=_.question.nunique(),
         **{name: _.score.max(where=_.question == name) for name in METER},
     )
-    waves = waves.filter(_.questions == len(METER))
-    last = waves.group_by("customer_id").agg(sent_at=_.sent_at.max())
-    people = waves.semi_join(last, ["customer_id", "sent_at"])
+    waves = waves.mutate(place=_.run + (_.questions == len(METER)).ifelse(10**6, 0))
+    last = waves.group_by("customer_id").agg(place=_.place.max())
+    people = waves.semi_join(last, ["customer_id", "place"])
     return (
         grouped(source, people, by)
         .group_by("group", *METER)
@@ -206,7 +210,7 @@ def price_rises(source: Tables, *, as_of: dt.date) -> ir.Table:
     Returns:
         A row per month in order: month (the index of `measures.calendar.month_index`) and raised.
     """
-    s = source["subscriptions"].filter((_.started_at < end_of(as_of)) & (_.unit_amount_minor > 0))
+    s = _paid(source, "").filter(_.started_at < end_of(as_of))
     order = ibis.window(group_by="subscription_id", order_by="started_at")
     s = s.select(
         "subscription_id",

@@ -7,7 +7,8 @@ are); `level` is that of the intervals, `draws` how many draws or bootstrap samp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,30 +36,39 @@ class PriceMeter:
     """Van Westendorp's price sensitivity meter.
 
     Attributes:
-        points: A row per point: `point` (lowest acceptable, indifference, optimal, highest acceptable price)
-            and `price` with its interval.
-        curves: A row per price: `price` and the shares who find it `too_cheap`, `cheap` (at least),
-            `expensive` (at least), `too_expensive`.
+        points: A row per point: `point` (lowest acceptable, indifference, optimal, highest acceptable price),
+            `price` with its interval, and `first` and `last`, between which the two lines lie together.
+        curves: A row per price: `price` and the shares who find it `too_cheap`, `not_cheap`,
+            `not_expensive`, `too_expensive`.
         incoherent: The share who answered out of order and are left out; its word `coherent` counts the rest.
+        incomplete: How many left a question out.
         level: The intervals' level.
     """
 
     points: Table
     curves: Table
     incoherent: Estimate
+    incomplete: int
     level: float
 
     def point(self, name: str) -> Estimate:
-        """Return a point, such as "optimal price"."""
+        """Return a point, such as "optimal price".
+
+        Where the two lines lie together, its case is "together", its words `first` and `last` say from where
+        to where, and its value is the middle.
+        """
         n = self.incoherent.words["coherent"]
-        return self.points.estimate(name, "price", n=n, of="person", level=self.level, sample="price meter")
+        first, last = (self.points.estimate(name, end) for end in ("first", "last"))
+        about = {"of": "person", "level": self.level, "sample": "price meter"}
+        found = self.points.estimate(name, "price", n=n, **about).saying(first=first, last=last)
+        return replace(found, case="together") if first.value < last.value else found
 
 
 _POINTS = {
-    "lowest acceptable price": ("too_cheap", "expensive"),
-    "indifference price": ("cheap", "expensive"),
+    "lowest acceptable price": ("too_cheap", "not_cheap"),
+    "indifference price": ("not_expensive", "not_cheap"),
     "optimal price": ("too_cheap", "too_expensive"),
-    "highest acceptable price": ("cheap", "too_expensive"),
+    "highest acceptable price": ("not_expensive", "too_expensive"),
 }
 
 
@@ -67,74 +77,107 @@ def van_westendorp(
 ) -> PriceMeter:
     """Read the four prices that people call too cheap, cheap, expensive and too expensive.
 
-    At each price, the share for whom it is too cheap or cheap (their answer is that price or more) falls,
-    and the share for whom it is expensive or too expensive (that price or less) rises; the points are
-    where the lines cross (van Westendorp 1976). Answers out of order are left out and counted. Intervals
-    are percentiles of a bootstrap of respondents.
+    At each price, the shares for whom it is too cheap (their answer is that price or more) and not expensive
+    (their answer to expensive is more) fall, and those for whom it is not cheap and too expensive rise. The
+    lowest acceptable price is where too cheap meets not cheap, the highest where not expensive meets too
+    expensive, the indifference price where cheap meets expensive, the optimal one where too cheap meets too
+    expensive (van Westendorp 1976). Who answered out of order or left a question out is counted and left out.
+    Intervals are percentiles of a bootstrap of respondents, of both ends where lines lie together.
 
     Args:
-        answers: A column for each of `QUESTIONS`, and `n` (respondents who gave these four).
+        answers: A column for each of `QUESTIONS` (missing: left out), and `n` (who gave these four).
 
     Raises:
-        InputError: A price is negative or missing.
-        NotApplicable: Fewer than 30 coherent answers.
+        InputError: A price is negative or infinite.
+        NotApplicable: A question was never answered, there are fewer than 30 coherent answers, or most people
+            gave one price as all four.
     """
     check_level(level)
-    values = answers[list(QUESTIONS)].to_numpy(dtype=float)
-    bad = ~(np.isfinite(values) & (values >= 0)).all(axis=1)
+    values, n = answers[list(QUESTIONS)].to_numpy(dtype=float), answers["n"].to_numpy(dtype=float)
+    bad = ((values < 0) | np.isinf(values)).any(axis=1)
     if bad.any():
         raise InputError(
-            f"The price survey has {int(answers['n'][bad].sum())} answers that are no price, such as "
-            f"{values[bad][0].tolist()}: leave out who did not answer all four questions."
+            f"surveys.score: {int(n[bad].sum())} people answered the price meter with what is no price, such "
+            f"as {values[bad][0].tolist()}. Fix: give prices from 0 up."
         )
-    n = answers["n"].to_numpy(dtype=float)
+    unasked = [
+        question for question, known in zip(QUESTIONS, ~np.isnan(values).T, strict=True) if not known.any()
+    ]
+    if unasked:
+        raise NotApplicable(
+            f"The price meter needs the answers of one person to four questions, and nobody answered "
+            f"{spelled(unasked)}."
+        )
+    complete = ~np.isnan(values).any(axis=1)
+    incomplete, values, n = int(n[~complete].sum()), values[complete], n[complete]
     coherent = (np.diff(values, axis=1) >= 0).all(axis=1)
     kept, weight = values[coherent] * minor_units(currency), n[coherent]
     if weight.sum() < 30:
         raise NotApplicable(
-            f"The price meter needs 30 coherent answers or more; there are {weight.sum():.0f}."
+            f"The price meter needs 30 people who answered all four questions in order; there are "
+            f"{weight.sum():.0f}, beside {n.sum() - weight.sum():.0f} who answered out of order and "
+            f"{incomplete} who left a question out."
         )
     order = np.lexsort(kept.T)
     kept, weight = kept[order], weight[order]
     grid = np.unique(kept)
     below = [np.searchsorted(grid, kept[:, k]) for k in range(4)]
 
-    def shares(w: Array) -> dict[str, Array]:
-        """By question, falling shares for the cheap ones and rising ones for the expensive ones."""
+    def counts(w: Array) -> dict[str, Array]:
+        """How many find a price so, at each price of the grid and, in between, between it and the next."""
         at = [np.bincount(places, weights=w, minlength=len(grid)) for places in below]
-        rising = [np.cumsum(one) for one in at]
-        lines = [w.sum() - rising[k] + at[k] if k < 2 else rising[k] for k in range(4)]
-        return {question: line / w.sum() for question, line in zip(QUESTIONS, lines, strict=True)}
+        up_to = [np.cumsum(one) for one in at]
+        return {
+            "too_cheap": np.repeat(w.sum() - up_to[0] + at[0], 2)[1:],
+            "not_cheap": np.repeat(up_to[1] - at[1], 2)[1:],
+            "not_expensive": np.repeat(w.sum() - up_to[2], 2)[:-1],
+            "too_expensive": np.repeat(up_to[3], 2)[:-1],
+        }
 
-    def crossings(lines: dict[str, Array]) -> list[float]:
-        return [_crossing(grid, lines[falling], lines[rising]) for falling, rising in _POINTS.values()]
+    def crossings(w: Array) -> Array:
+        lines = counts(w)
+        return np.array([_crossing(grid, lines[falls], lines[rises]) for falls, rises in _POINTS.values()])
 
-    lines = shares(weight)
+    found = crossings(weight)
+    if np.isnan(found).any():
+        raise NotApplicable(
+            "Most people gave one price as all four answers, so the price meter's lines do not cross."
+        )
     rng = np.random.default_rng(SEED)
     samples = rng.multinomial(int(weight.sum()), weight / weight.sum(), size=draws)
-    sampled = [crossings(shares(w.astype(float))) for w in samples]
-    low, high = np.nanquantile(sampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    points = {"point": list(_POINTS), "price": crossings(lines), "price_low": low, "price_high": high}
-    curves = pd.DataFrame({"price": grid, **lines})
+    sampled = np.array([crossings(w.astype(float)) for w in samples])
+    points = {
+        "point": list(_POINTS),
+        "price": found.mean(axis=1),
+        "price_low": np.nanquantile(sampled[..., 0], (1 - level) / 2, axis=0),
+        "price_high": np.nanquantile(sampled[..., 1], (1 + level) / 2, axis=0),
+        "first": found[:, 0],
+        "last": found[:, 1],
+    }
+    curves = pd.DataFrame({name: line[::2] / weight.sum() for name, line in counts(weight).items()})
+    curves.insert(0, "price", grid)
     unit = unit_of(currency)
     left_out = Estimate(1 - float(weight.sum() / n.sum()), n=int(n.sum()), of="person", unit="percent")
     return PriceMeter(
-        points=Table(pd.DataFrame(points), {"price": unit}),
-        curves=Table(curves, {"price": unit, **dict.fromkeys(QUESTIONS, "percent")}),
+        points=Table(pd.DataFrame(points), dict.fromkeys(("price", "first", "last"), unit)),
+        curves=Table(curves, {"price": unit, **dict.fromkeys(curves.columns[1:], "percent")}),
         incoherent=left_out.saying(coherent=int(weight.sum())),
+        incomplete=incomplete,
         level=level,
     )
 
 
-def _crossing(grid: Array, falling: Array, rising: Array) -> float:
-    """The price at which a rising line passes a falling one, both straight between their prices."""
+def _crossing(grid: Array, falling: Array, rising: Array) -> tuple[float, float]:
+    """From which price to which a rising line meets a falling one (see `counts`).
+
+    Where they pass each other at once, both are taken as straight between the prices of the grid.
+    """
     gap = rising - falling
-    k = int((gap >= 0).argmax())
-    if gap[k] < 0:
-        return float("nan")
-    if k == 0 or gap[k] == gap[k - 1]:
-        return float(grid[k])
-    return float(grid[k - 1] + (grid[k] - grid[k - 1]) * -gap[k - 1] / (gap[k] - gap[k - 1]))
+    together = np.flatnonzero(gap == 0)
+    if len(together):
+        return grid[together[0] // 2], grid[(together[-1] + 1) // 2]
+    price = float(np.interp(0.0, gap[::2], grid, right=np.nan))
+    return price, price
 
 
 def price_meter_by(
@@ -142,16 +185,18 @@ def price_meter_by(
 ) -> Table:
     """Read the price meter by `group`, a column of the answers: `group`, `point`, `price` with its interval.
 
-    Groups with fewer than `smallest` people are left out.
+    Groups with fewer than `smallest` people are left out, and those that have no price meter of their own.
 
     Raises:
         NotApplicable: No group is large enough.
     """
+    answers = answers.dropna(subset=list(QUESTIONS))
     large = answers.groupby("group")["n"].transform("sum") >= smallest
-    parts = [
-        van_westendorp(part, currency, level=level).points.frame.assign(group=str(group))
-        for group, part in answers[large].groupby("group", sort=True)
-    ]
+    parts = []
+    for group, part in answers[large].groupby("group", sort=True):
+        with suppress(NotApplicable):
+            meter = van_westendorp(part, currency, level=level)
+            parts.append(meter.points.frame.assign(group=str(group)))
     if not parts:
         raise NotApplicable(f"No group has {smallest} people or more who answered the price meter.")
     names = ["group", "point", "price", "price_low", "price_high"]

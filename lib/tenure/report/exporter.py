@@ -25,6 +25,7 @@ from tenure.sources.address import redact
 _TEMPLATES = Path(__file__).parent
 _SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
 _PICTURES = {"image/png", "image/svg+xml", "image/jpeg", "image/gif"}
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)[^\n]*\n?")
 # The findings beyond these are listed in short below the cards.
 CARDS = 6
 
@@ -225,14 +226,17 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any, failed: boo
     from nbconvert.filters import strip_ansi
 
     if output.output_type == "stream":
-        output["text"] = redact(strip_ansi(output.text))
-        return bool(output.name != "stderr")
+        # A line that is written over is progress, which belongs to the terminal.
+        output["text"] = redact(_OVERWRITTEN.sub("", strip_ansi(output.text)))
+        return bool(output.name != "stderr" and output["text"])
     if output.output_type == "error":
         output["traceback"] = [redact(strip_ansi(line)) for line in output.traceback]
         first = not cell.metadata.get("error")
         cell.metadata["error"] = True
         return first
     data = output.get("data", {})
+    if "application/vnd.jupyter.widget-view+json" in data:  # a bar that moves, or what needs a kernel
+        return False
     for media in _PICTURES & data.keys():
         about = output.metadata.get(media) or {}
         if not str(about.get("alt", "")).strip():

@@ -106,7 +106,7 @@ def price_meter(meter: Any) -> Picture:
     return Picture(
         lambda width: _draw_meter(meter, width),
         f"People find prices from {ends[0]} to {ends[1]} acceptable",
-        f"Shares who call a price cheap or expensive cross at: {_spoken(meter.points, 'point', 'price')}.",
+        f"Shares who call a price cheap or expensive meet at: {_spoken(meter.points, 'point', 'price')}.",
         meter.points,
         "Share of people who answered; shaded: acceptable; dashed vertical lines: the four crossings",
     )
@@ -220,7 +220,7 @@ def _draw_meter(meter: Any, width: float) -> Figure:
     figure, axes = style.new_figure(3.7, width=width)
     if len(shown):
         axes.axvspan(shown.min(), shown.max(), color=style.PALETTE[3], alpha=0.14, lw=0)
-    key = {"too_cheap": 5, "cheap": 2, "expensive": 1, "too_expensive": 4}
+    key = {"too_cheap": 5, "not_cheap": 2, "not_expensive": 1, "too_expensive": 4}
     for name, color in key.items():
         dashes = "-" if name.startswith("too") else (0, (4, 2))
         words = name.replace("_", " ")

@@ -41,6 +41,7 @@ PRELOAD = (
         for module in pkgutil.iter_modules([str(Path(__file__).parents[1] / room)])
     ),
 )
+_NO_CAPTURE = "--IPKernelApp.capture_fd_output=False"
 _INLINE = "module://matplotlib_inline.backend_inline"
 
 # multiprocessing keeps its children in one set and reads an exit status from a pipe once.
@@ -207,7 +208,8 @@ class _ThisPython(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            # What an engine prints past Python, such as its progress, goes to the log and into no page.
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", _NO_CAPTURE],
             display_name="Python 3",
             language="python",
         )
