@@ -24,7 +24,7 @@ Limit = float | tuple[float, float] | tuple[str, ...]
 
 # Parameters that several workbooks have, and what they may be.
 _AT_LEAST = {"horizon": 2, "min_group": 1, "window_days": 1, "days": 1, "holdout": 1, "pay_months": 1}
-_AT_LEAST |= {"spend_lag": 0, "largest": 0}
+_AT_LEAST |= {"spend_lag": 0, "largest": 0, "min_at_risk": 1}
 _SHARES = ("kept", "alpha", "level")
 _CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
 _DATES = ("as_of", "start_from", "start_to", "since")
@@ -168,6 +168,7 @@ class Workbook:
         from tenure.measures import subscriptions
         from tenure.models import worth
         from tenure.stats import hazards
+        from tenure.stats.lifetable import FEWEST
 
         life = self.ask(subscriptions.life_table)
         year_ago = self.as_of - dt.timedelta(days=364)
@@ -181,6 +182,7 @@ class Workbook:
             currency=self.currency,
             renewals=() if life.empty else tuple(hazards.hazard(life).spikes["period"]),
             period=self.scope.get("period", "month"),
+            min_at_risk=self.scope.get("min_at_risk", FEWEST),
         )
 
     @property
@@ -288,7 +290,7 @@ def open_workbook(
         "observed_from": source.observed_from,
         "policy": policy,
         "lag_days": economics.spend_lag,
-        **{name: names[name] for name in ("period", "min_group") if name in names},
+        **{name: names[name] for name in ("period", "min_group", "min_at_risk") if name in names},
     }
     wanted = names.get("reporting_currency", "") or economics.currency or currency
     horizon = names.get("horizon") or round(economics.horizon_months / MONTHS[scope.get("period", "month")])

@@ -269,3 +269,21 @@ def test_groups_are_levers_of_their_own_at_their_own_prices():
         expected = looped([0.4, 0.5], np.array(reached) / [100, 60], [price] * 2, 3, 0.5)
         assert found.loc[name, "worth"] == pytest.approx(expected)
     assert worth.of_groups(lost, gone.assign(group="unknown"), {"EUR": 1.0}).reached == {}
+
+
+def test_where_too_few_are_seen_from_the_start_the_horizon_begins_later():
+    crowd = life_table([400, 300, 240, 200], [100, 60, 40, 20])
+    life = pd.concat(
+        [crowd.assign(period=crowd["period"] + 5, entered=0),
+         pd.DataFrame({"period": [1, 5], "at_risk": [2, 0], "events": [2, 0], "censored": 0, "entered": [0, 400]})]
+    ).sort_values("period")  # fmt: skip
+    gone = churned([100, 60, 40, 20], [10] * 4)
+    lost = losses(life, gone.assign(period=gone["period"] + 5), 4, starters=77, renewals=(6,))
+    sooner = losses(crowd, gone, 4, renewals=(1,))
+    assert (lost.start, lost.starters, lost.dated) == (5, 1000, False)
+    found, expected = (worth.of_lower_churn(one, PLAIN) for one in (lost, sooner))
+    assert (found.value, found.case) == (pytest.approx(expected.value), "late")
+    assert found.words["start"].value == 5
+    assert worth.of_keeping(lost, PLAIN).best().value == pytest.approx(
+        worth.of_keeping(sooner, PLAIN).best().value
+    )

@@ -241,3 +241,19 @@ def test_plain_papermill_works_from_another_folder(tmp_path, demo):
     )
     assert wrong.returncode != 0
     assert "did you mean `by`" in wrong.stderr
+
+
+CASES = project_root().parent / "shared" / "cases"
+
+
+def test_two_who_left_early_do_not_speak_for_those_who_were_seen_only_later(run):
+    case = CASES / "late_entry"
+    if not case.is_dir():
+        pytest.skip("The case is not there.")
+    found = findings(run(NAME, data=str(case), mapping=str(case / "map.yml")))
+    assert found["churn.median_tenure"]["sentence"].startswith("Of those who have stayed 21 months, more")
+    assert 0.6 < found["churn.retention"]["value"] < 0.8
+    assert "still subscribed 12 months later" in found["churn.retention"]["sentence"]
+    assert found["churn.mean_tenure"]["low"] > 12
+    assert "Too few were observed in their first month" in found["churn.first_period"]["sentence"]
+    assert "per 1,000 customers who have stayed 21 months" in found["churn.point_of_retention"]["sentence"]

@@ -423,6 +423,70 @@ def test_late_entrants_are_counted_only_once_they_are_there():
     assert wrong.low > 0.9**12, "ignoring late entry must be seen to overstate survival"
 
 
+def late_life(early=2) -> pd.DataFrame:
+    """A few who are seen from the start and leave at once; the others are seen from the 10th period on."""
+    rng = np.random.default_rng(5)
+    leaving = 10 + rng.geometric(0.05, 500)
+    crowd = people_of(np.minimum(leaving, 30), (leaving <= 30).astype(int), entry=10)
+    return life_table(pd.concat([people_of([2] * early, [1] * early), crowd], ignore_index=True))
+
+
+def test_two_early_leavers_do_not_decide_the_curve_of_those_who_enter_late():
+    life = late_life().assign(voluntary=lambda t: t["events"], involuntary=0, unknown=0)
+    assert kaplan_meier(life).everybody.at(12).value == 0
+    curves = kaplan_meier(life, min_at_risk=30)
+    curve = curves.everybody
+    rows = curve.rows
+    assert (curve.start, int(rows["period"].iloc[0]), float(rows["survival"].iloc[0])) == (10, 10, 1.0)
+    alone = life[life["period"] > 10].assign(period=lambda t: t["period"] - 10, entered=0)
+    expected = kaplan_meier(alone).everybody
+    for found, wanted in (
+        (curve.at(12), expected.at(12)), (curve.median(), expected.median()),
+        (curve.restricted_mean(15), expected.restricted_mean(15)),
+    ):  # fmt: skip
+        assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+        assert (found.n, wanted.n, found.words["start"].value) == (500, 500, 10)
+        assert found.case.startswith("late")
+    assert curve.observed().words["fewest"].value == 30
+    lost = cumulative_incidence(life, min_at_risk=30).share("voluntary", 12)
+    assert (lost.value, lost.case, lost.n) == (pytest.approx(1 - expected.at(12).value), "late", 500)
+    rate = hazard(life, min_at_risk=30)
+    assert rate.table.frame["period"].min() == 11
+    assert not rate.everybody.first().known
+    assert "fewer than 30 were at risk in the first 10 periods" in curves.notes[0]
+
+
+def test_groups_are_compared_from_where_both_have_begun():
+    both = pd.concat(
+        [late_life().assign(group="late"),
+         life_table(people_of(np.random.default_rng(2).geometric(0.2, 3_000), 1)).assign(group="soon")]
+    ).fillna(0)  # fmt: skip
+    curves = kaplan_meier(both, min_at_risk=30)
+    assert (curves.group("late").start, curves.group("soon").start) == (10, 0)
+    widest = curves.widest_difference(8)
+    # The one whose chance to leave does not change is as it always is, once it has come as far.
+    assert widest.case == "late clear"
+    assert widest.words["start"].value == 10
+    means = curves.restricted_mean(8).table.frame.set_index("group")["mean"]
+    assert means["soon"] == pytest.approx((1 - 0.8**8) / 0.2, abs=0.4)
+    assert means["late"] == pytest.approx((1 - 0.95**8) / 0.05, abs=0.3)
+
+
+def test_a_small_company_seen_from_the_start_begins_at_the_start():
+    life = life_table(people_of([1, 3, 4, 9], [1, 0, 1, 1]))
+    pd.testing.assert_frame_equal(
+        kaplan_meier(life, min_at_risk=30).table.frame, kaplan_meier(life).table.frame
+    )
+    found = kaplan_meier(life, min_at_risk=30).everybody.at(3)
+    assert (found.case, found.n) == ("", 4)
+
+
+def test_n_is_what_an_estimate_rests_on():
+    people = [people_of([9] * 40, [1] * 40), people_of([9] * 60, [1] * 60, entry=7)]
+    curve = kaplan_meier(life_table(pd.concat(people, ignore_index=True)), min_at_risk=30).everybody
+    assert (curve.at(4).n, curve.at(8).n, curve.n) == (40, 100, 100)
+
+
 def test_a_curve_nobody_was_there_to_begin_says_so():
     people = people_of([5, 6, 7, 8], [1, 1, 0, 0], entry=3)
     assert "nobody was observed in 3 of the first 8 periods" in kaplan_meier(life_table(people)).notes[0]

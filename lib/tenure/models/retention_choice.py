@@ -21,13 +21,11 @@ from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numb
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
 from tenure.result import NAN, Estimate, Table, from_ends, interval
 from tenure.stats.intervals import log_limits
-from tenure.stats.lifetable import Array, chi2_p, validate, z_value
+from tenure.stats.lifetable import FEWEST, Array, chi2_p, validate, z_value
 from tenure.stats.lifetime import discount_weights, residual_lifetime
 from tenure.stats.survival import kaplan_meier
 
 _COUNTS = ["at_risk", "events", "censored", "entered"]
-# Fewer at risk than this, and the observed curve gives way to the fitted one.
-_FEWEST = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +237,7 @@ def projection(fit: Retention, stays: pd.DataFrame) -> Table:
     Returns:
         A row for each group and renewal: `group` (with the interval, where a group has several), `month`,
         `fitted` (the mean of its customers' curves), and `seen`, `seen_low`, `seen_high` (Kaplan and
-        Meier's; NaN beyond what was observed).
+        Meier's, from the fitted curve on where too few were at risk before; NaN where it was not observed).
     """
     rows, months = [], max(2 * int(fit.groups["last_period"].max()), 36)
     several = fit.groups["group"].duplicated(keep=False)
@@ -250,10 +248,14 @@ def projection(fit: Retention, stays: pd.DataFrame) -> Table:
         starts = mine[mine["entry"] == 0] if (mine["entry"] == 0).any() else mine
         cells, place = numbered(starts, fit.cells)
         weight = np.bincount(place, starts["n"].to_numpy(dtype=float))
-        seen = kaplan_meier(life_table(mine, KEYS).drop(columns=list(KEYS)), level=fit.level).table.frame
-        seen = seen.set_index("period").filter(like="survival").reindex(range(periods + 1))
+        life, fitted = life_table(mine, KEYS), weight / weight.sum() @ fit.curves(cells, periods)
+        life = life.drop(columns=list(KEYS))
+        seen = kaplan_meier(life, level=fit.level, min_at_risk=FEWEST).table.frame.set_index("period")
+        # What was seen only from later on is drawn from the fitted curve on.
+        seen = seen.filter(like="survival") * fitted[min(seen.index[0], periods)]
+        seen = seen.reindex(range(periods + 1))
         table = seen.rename(columns=lambda name: name.replace("survival", "seen")).reset_index(drop=True)
-        table.insert(0, "fitted", weight / weight.sum() @ fit.curves(cells, periods))
+        table.insert(0, "fitted", fitted)
         table.insert(0, "month", np.arange(periods + 1) * each)
         table.insert(0, "group", f"{group}, {length}" if twice else group)
         rows.append(table)
@@ -455,7 +457,7 @@ def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms) -> Table:
         mine = np.logical_and.reduce([life[name].astype(str) == value for name, value in key.items()])
         counts = validate(life.loc[mine, ["period", *_COUNTS]])
         size, cells = terms.periods(key["interval"]), fit.place(pd.DataFrame([key]))
-        enough = counts.at_risk[0] >= _FEWEST
+        enough = counts.at_risk[0] >= FEWEST
         until = min(len(enough) if enough.all() else int(np.argmin(enough)), size)
         n, d = counts.at_risk[0, :until], counts.events[0, :until]
         hazard, weight = d / n, discount_weights(size + 1, terms.rate(key["interval"]))

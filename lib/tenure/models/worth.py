@@ -21,7 +21,7 @@ import pandas as pd
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.result import NAN, Estimate, Table, interval
-from tenure.stats.lifetable import Array, ratio
+from tenure.stats.lifetable import FEWEST, Array, first_enough, ratio
 
 # Months in a period of life.
 MONTHS = {"month": 1.0, "week": 12 / 52, "day": 12 / 365}
@@ -59,6 +59,7 @@ class Losses:
         dated: Whether these are the customers who started in the last 12 months; else a round number.
         period: The unit of a period.
         notes: What a reader should know, in sentences.
+        start: The period after which the horizon begins, since too few were at risk before.
     """
 
     at_risk: Array
@@ -69,15 +70,20 @@ class Losses:
     period: str
     currency: str
     notes: tuple[str, ...] = ()
+    start: int = 0
 
     def told(self, ends: tuple[float, float, float], n: int | None = None, **words: object) -> Estimate:
-        """Return a worth that rests on n churned customers; words: starters, horizon and others.
+        """Return a worth that rests on n churned customers; words: starters, horizon, start and others.
 
         Its case is "dated" where the population is the customers who started in the last 12 months, "undated"
-        where it is a thousand new ones, and "none" where there is no worth.
+        where it is a thousand new ones, "late" where it is a thousand who have stayed for `start` periods,
+        and "none" where there is no worth.
         """
-        case = "none" if np.isnan(ends[0]) else "dated" if self.dated else "undated"
-        words |= {"starters": self.starters, "horizon": Estimate(len(self.at_risk), unit=f"{self.period}s")}
+        case = "late" if self.start else "dated" if self.dated else "undated"
+        case = "none" if np.isnan(ends[0]) else case
+        times = {"horizon": len(self.at_risk), "start": self.start}
+        words |= {name: Estimate(number, unit=f"{self.period}s") for name, number in times.items()}
+        words["starters"] = self.starters
         unit = f"money:{self.currency}"
         return Estimate(*ends, n=n, of="churned customer", unit=unit, case=case, words=words)
 
@@ -92,6 +98,7 @@ def losses(
     currency: str,
     renewals: tuple[int, ...] = (),
     period: str = "month",
+    min_at_risk: int = FEWEST,
 ) -> Losses:
     """Count who churned and what they paid, by period of life and lever.
 
@@ -104,6 +111,8 @@ def losses(
         currency: The reporting currency.
         renewals: The periods of life in which terms end, which a lever of its own can reach.
         period: The unit of a period: day, week or month.
+        min_at_risk: The horizon begins where so many are at risk (see `tenure.stats.lifetable.begun`); it is
+            then worked out for a thousand customers who have stayed so long.
 
     Raises:
         InputError: The horizon is no whole number from 1 up.
@@ -113,10 +122,11 @@ def losses(
     own = life.groupby("period")[["events", "entered", "censored"]].sum()
     rows = own.reindex(range(1, max([horizon, *own.index.astype(int)]) + 1), fill_value=0)
     leaving = rows["events"] + rows["censored"] - rows["entered"]
-    at_risk = leaving[::-1].cumsum()[::-1].loc[1:horizon].to_numpy(float)
-    events = rows["events"].loc[1:horizon].to_numpy(float)
+    whole = leaving[::-1].cumsum()[::-1]
+    start = int(first_enough(whole.to_numpy(float)[None], min_at_risk)[0])
+    place = np.arange(start + 1, start + horizon + 1)
+    at_risk, events = (part.reindex(place, fill_value=0).to_numpy(float) for part in (whole, rows["events"]))
 
-    place = np.arange(1, horizon + 1)
     everybody = replace(_churned(churned, place, factors), events=events)
     reached = {
         f"customers who leave in their first {period}": everybody.within(place == 1),
@@ -131,11 +141,12 @@ def losses(
         at_risk,
         everybody,
         {name: some for name, some in reached.items() if some.events.sum() > 0},
-        1000 if starters is None else int(starters),
-        starters is not None,
+        1000 if starters is None or start else int(starters),
+        starters is not None and not start,
         period,
         currency,
         (note,) if others else (),
+        start,
     )
 
 
@@ -146,7 +157,7 @@ def of_groups(lost: Losses, churned: pd.DataFrame, factors: Mapping[str, float])
         lost: As from `losses`.
         churned: As for `losses`, with a column group; "unknown" is no lever.
     """
-    place = np.arange(1, len(lost.at_risk) + 1)
+    place = lost.start + np.arange(1, len(lost.at_risk) + 1)
     groups = churned[churned["group"] != "unknown"].groupby("group")
     reached = {str(name): _churned(rows, place, factors) for name, rows in groups}
     return replace(lost, reached={name: some for name, some in reached.items() if some.events.sum() > 0})

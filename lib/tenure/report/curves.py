@@ -61,7 +61,7 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
 
     Args:
         curves: Columns group, period, at_risk, survival and its interval; survival after each completed
-            period, as a fraction. Every curve starts at 1 in period 0.
+            period, as a fraction. Every curve starts at 1, in period 0 or where its first row has it.
         title: A statement; empty: how many are still subscribed at the end.
     """
     life = _life(curves, "survival", "survival", until)
@@ -99,7 +99,21 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
         marks = known[known["period"].isin([1, at // 2, at])]
         path = [(fmt.value(row.period, life.unit), row.survival) for row in marks.itertuples()]
         alt = f"Survival curve: share still subscribed after {listed(path, 'percent')}."
-    subtitle = f"Share still subscribed by {life.unit} since the start"
+    subtitle, begins = (
+        f"Share still subscribed by {life.unit} since the start",
+        rows.groupby("group")["period"].min(),
+    )
+    if begins.any():
+        late = fmt.value(int(begins.max()), life.unit)
+        takeaway = say(
+            "Of those there after {late}, {share} are still subscribed after {time}",
+            late=late, share=(most, "percent"), time=time,
+        )  # fmt: skip
+        if len(shares) > 1:
+            takeaway = say(
+                "Each curve begins with those there when enough are: after {late} at most", late=late
+            )
+        alt = f"{takeaway}. {alt}"
     return _picture(draw, title or takeaway, alt, life, "survival", subtitle)
 
 
@@ -188,8 +202,10 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
     sentence = _LOST.get(cause, "{share} are lost to {cause} within {time}")
     if several:
         sentence = "Most are lost in {group}: {share} within {time} ({cause})"
-    time = fmt.value(life.last, life.unit)
-    takeaway = say(sentence, group=group, cause=cause, share=(share, "percent"), time=time)
+    if begins := int(rows["period"].min()):
+        sentence = "Of those there after {late}, {share} are lost by {time} ({cause})"
+    time, late = (fmt.value(number, life.unit) for number in (life.last, begins))
+    takeaway = say(sentence, late=late, group=group, cause=cause, share=(share, "percent"), time=time)
     said = [(f"{one} {why}" if several else why, part) for (one, why), part in reached.items()]
     alt = f"Share of new subscribers lost by cause within {time}: {listed(said, 'percent', 9)}."
     subtitle = f"Share lost to each cause by {life.unit} since the start"
@@ -198,7 +214,10 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
 
 def _life(result: Any, figure: str, name: str, until: int | None, *columns: str) -> _Life:
     table = drawn_from(result, figure, name, "group", "period", *columns)
-    rows = _in_order(table.frame if until is None else table.frame[table.frame["period"] <= until])
+    # A curve that begins later is drawn for as long.
+    begins = max(int(table.frame["period"].min()) - (name == "hazard"), 0) if len(table) else 0
+    frame = table.frame if until is None else table.frame[table.frame["period"] <= begins + until]
+    rows = _in_order(frame)
     shown = style.known(rows, "group", "period", *columns, "at_risk", name, f"{name}_low", f"{name}_high")
     data = Table(rows[shown], {name: "percent", **table.units})
     unit, last = table.units.get("period", "months"), int(rows["period"].max())
@@ -218,11 +237,12 @@ def _picture(draw: Any, title: str, alt: str, life: _Life, name: str, subtitle: 
 
 
 def _from_start(rows: pd.DataFrame) -> pd.DataFrame:
-    """Begin every curve at 1 in period 0."""
+    """Begin every curve at 1, where it is not there yet in period 0."""
     import pandas as pd
 
     columns = style.known(rows, "survival", "survival_low", "survival_high")
-    later = sorted(set(rows["group"]) - set(rows.loc[rows["period"] == 0, "group"]))
+    first = rows.groupby("group")["survival"].first()
+    later = sorted(first[first < 1].index)
     if not later:
         return rows
     first = pd.DataFrame({"group": later, "period": 0, **dict.fromkeys(columns, 1.0)})

@@ -168,9 +168,16 @@ class Hazard:
 
 
 def hazard(
-    life: pd.DataFrame, *, cause: str | None = None, period: str = "month", level: float = 0.95
+    life: pd.DataFrame,
+    *,
+    cause: str | None = None,
+    period: str = "month",
+    level: float = 0.95,
+    min_at_risk: int = 0,
 ) -> Hazard:
     """Estimate the hazard of each period: those who left, perhaps for one cause, among those at risk.
+
+    The first periods are left out where fewer than `min_at_risk` were at risk, see `lifetable.begun`.
 
     The interval is Wilson's (1927), which keeps within 0 and 1 and has a value where nobody left.
 
@@ -188,7 +195,7 @@ def hazard(
     """
     check_level(level)
     check_period(period)
-    return _observed(validate_cause(life, cause), period, level)
+    return _observed(validate_cause(life, cause, min_at_risk=min_at_risk), period, level)
 
 
 def _observed(counts: Counts, period: str, level: float) -> Hazard:

@@ -58,27 +58,35 @@ class CumulativeIncidence:
     def share(self, cause: str, horizon: int) -> Estimate:
         """Return the share of everybody lost to a cause within a horizon, or as long as they were observed.
 
-        Its words are horizon and for each cause its share; its case is "known", "none" where nobody was lost
-        to it but others to another known cause, or "unknown" where the data does not say why customers left.
+        Its words are horizon, start and for each cause its share; its case is "known" ("late" where the
+        shares begin after `start`), "none" where nobody was lost to it but others to another known cause, or
+        "unknown" where the data does not say why customers left.
         """
         check_horizon(horizon)
         if cause not in self.counts.causes:
             raise InputError(f"There is no cause {cause!r}; there are {spelled(self.counts.causes)}.")
-        rows, last = self.everybody.table.frame, int(self.counts.last.max())
-        n = int((self.counts.events + self.counts.censored).sum())
-        words = {"horizon": counted(min(horizon, last), unit=f"{self.period}s")}
-        about: dict[str, Any] = {"n": n, "of": "customer", "unit": "percent"}
-        ends = rows[rows["period"] == min(horizon, last)].to_dict("records")
+        rows, counts = self.everybody.table.frame, self.everybody.counts
+        start = int(counts.start[0])
+        until = min(start + horizon, int(counts.last[0]))
+        words = {"horizon": counted(until - start, unit=f"{self.period}s")}
+        words["start"] = counted(start, unit=f"{self.period}s")
+        about: dict[str, Any] = {"n": int(counts.until(until)[0]), "of": "customer", "unit": "percent"}
+        ends = rows[rows["period"] == until].to_dict("records")
         shares = {str(row["cause"]): from_row(row, "incidence", level=self.level, **about) for row in ends}
-        left = {name: events.sum() for name, events in self.counts.causes.items()}
+        left = {name: events.sum() for name, events in counts.causes.items()}
         known = sum(events for name, events in left.items() if name != "unknown")
-        case = "known" if left[cause] else "none" if known else "unknown"
+        case = ("late" if start else "known") if left[cause] else "none" if known else "unknown"
         found = Estimate(NAN, **about) if case == "unknown" else shares[cause]
         return found.saying(case, **words, **shares)
 
 
 def cumulative_incidence(
-    life: pd.DataFrame, *, causes: Sequence[str] = CAUSES, period: str = "month", level: float = 0.95
+    life: pd.DataFrame,
+    *,
+    causes: Sequence[str] = CAUSES,
+    period: str = "month",
+    level: float = 0.95,
+    min_at_risk: int = 0,
 ) -> CumulativeIncidence:
     """Estimate the share of new subscribers lost to each cause, by period of life and group.
 
@@ -96,6 +104,8 @@ def cumulative_incidence(
 
     Args:
         causes: Columns that split the events by cause and add up to them.
+        min_at_risk: Shares begin where so many are at risk, and are of those who stay so long; see
+            `tenure.stats.lifetable.begun`.
 
     Raises:
         InputError: The life table or an option is not as it should be.
@@ -112,7 +122,7 @@ def cumulative_incidence(
     check_period(period)
     if not causes or len(set(causes)) < len(causes):
         raise InputError(f"`causes` must name one column or more, each once; it is {list(causes)!r}.")
-    return _of(validate(life, causes=causes), period, level)
+    return _of(validate(life, causes=causes, min_at_risk=min_at_risk), period, level)
 
 
 def _of(counts: Counts, period: str, level: float) -> CumulativeIncidence:

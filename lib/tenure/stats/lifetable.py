@@ -24,7 +24,7 @@ Groups come in alphabetical order, or in the order of the categories of a catego
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,9 @@ A_YEAR = {"day": 365, "week": 52, "month": 12}
 
 _LONGEST = 100_000
 
+# The fewest at risk from which a curve begins, where nothing else is asked for.
+FEWEST = 30
+
 Array = NDArray[Any]
 
 
@@ -56,6 +59,9 @@ class Counts:
         entered: Those first observed after the period.
         causes: The events by cause.
         last: The last period in which each group was observed, shape (groups,).
+        start: The periods before those that count, as too few were at risk in them, shape (groups,).
+        observed: All that was counted, where `start` leaves some of it out.
+        fewest: The fewest at risk from which on periods count.
     """
 
     groups: tuple[str, ...]
@@ -65,6 +71,9 @@ class Counts:
     entered: Array
     causes: Mapping[str, Array]
     last: Array
+    start: Array = field(default_factory=lambda: np.zeros(1, dtype=int))
+    observed: Counts | None = None
+    fewest: int = 0
 
     @property
     def periods(self) -> Array:
@@ -73,11 +82,31 @@ class Counts:
 
     def only(self, row: int) -> Counts:
         """Return the counts of one group, by its row, up to its last period."""
-        return self._summed(np.eye(len(self.groups))[[row]], (self.groups[row],))
+        alone = self._summed(np.eye(len(self.groups))[[row]], (self.groups[row],))
+        return replace(alone, start=self.start[[row]], fewest=self.fewest)
 
     def together(self) -> Counts:
         """Return the counts of all groups added up, as the group `everybody`."""
-        return self._summed(np.ones((1, len(self.groups))), ("everybody",))
+        whole = (self.observed or self)._summed(np.ones((1, len(self.groups))), ("everybody",))
+        return begun(whole, self.fewest)
+
+    def until(self, period: int) -> Array:
+        """How many were ever at risk in the periods that count up to one, by group."""
+        later = self.periods > self.start[:, None]
+        there = np.take_along_axis(self.at_risk, np.minimum(self.start, len(self.periods) - 1)[:, None], 1)[
+            :, 0
+        ]
+        return there + (self.entered * (later & (self.periods < period))).sum(axis=1)
+
+    def since(self, start: int) -> Counts:
+        """Count the periods from one on as 1, 2, ..., without the groups whose own ones begin later."""
+        if not start:
+            return self
+        whole, known = self.observed or self, (self.start <= start)[:, None]
+        cut = {name: getattr(whole, name)[:, start:] * known for name in _TABLES}
+        causes = {cause: table[:, start:] * known for cause, table in whole.causes.items()}
+        last = np.where(known[:, 0], np.maximum(whole.last - start, 0), 0)
+        return replace(whole, **cut, causes=causes, last=last, start=np.zeros_like(self.start))
 
     def _summed(self, weight: Array, groups: tuple[str, ...]) -> Counts:
         last = max(int(self.last[weight[0] > 0].max()), 1)
@@ -87,12 +116,49 @@ class Counts:
         return Counts(groups, at_risk, events, censored, entered, causes, np.array([last]))
 
 
-def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
+_TABLES = ("at_risk", "events", "censored", "entered")
+
+
+def begun(counts: Counts, fewest: int) -> Counts:
+    """Leave out the first periods of a group in which fewer than so many were at risk.
+
+    Where customers are observed only from later on, the first periods can rest on a handful, who would decide
+    the whole curve. It then begins where enough are at risk (or as many as there ever are), and is the curve
+    of those who stay so long. Once it has begun it goes on through thinner periods, but for one with less
+    than a third of that before most are there.
+    """
+    start = first_enough(counts.at_risk, fewest)
+    if not start.any():
+        return replace(counts, start=start, fewest=fewest)
+    kept = counts.periods > start[:, None]
+    cut = {name: getattr(counts, name) * kept for name in _TABLES}
+    for row in np.flatnonzero(start):
+        cut["entered"][row, start[row] - 1] = counts.at_risk[row, start[row]]
+    causes = {cause: table * kept for cause, table in counts.causes.items()}
+    return replace(counts, **cut, causes=causes, start=start, observed=counts, fewest=fewest)
+
+
+def first_enough(at_risk: Array, fewest: int) -> Array:
+    """How many first periods of each row have too few at risk, as in `begun`.
+
+    Example:
+        >>> first_enough(np.array([[2, 2, 40, 28, 90], [25, 20, 10, 5, 1], [50, 3, 60, 70, 70]]), 30).tolist()
+        [2, 0, 2]
+    """
+    enough = np.minimum(fewest, at_risk.max(axis=1, keepdims=True))
+    place = np.arange(at_risk.shape[1])
+    hole = (at_risk < enough / 3) & (place < at_risk.argmax(axis=1)[:, None])
+    after = np.where(hole, place + 1, 0).max(axis=1, keepdims=True)
+    return np.asarray(((at_risk >= enough) & (place >= after)).argmax(axis=1))
+
+
+def validate(life: pd.DataFrame, *, causes: Sequence[str] = (), min_at_risk: int = 0) -> Counts:
     """Check a life table, in any order of rows, and spread it over all its periods.
 
     Args:
         life: The life table.
         causes: Columns that split the events by cause; together they must make up `events`.
+        min_at_risk: The fewest at risk from which on periods count, see `begun`; 0: all do.
 
     Returns:
         The counts as matrices, with periods in which nothing happened filled in.
@@ -171,17 +237,20 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = ()) -> Counts:
     here = (at_risk > 0) | (spread["events"] > 0)
     last = np.where(here.any(axis=1), shape[1] - here[:, ::-1].argmax(axis=1), 0)
     by_cause = {cause: spread[cause] for cause in causes}
-    return Counts(names, at_risk, spread["events"], spread["censored"], entered, by_cause, last)
+    counts = Counts(names, at_risk, spread["events"], spread["censored"], entered, by_cause, last)
+    return begun(counts, min_at_risk)
 
 
-def validate_cause(life: pd.DataFrame, cause: str | None) -> Counts:
+def validate_cause(life: pd.DataFrame, cause: str | None, *, min_at_risk: int = 0) -> Counts:
     """Check a life table as `validate` does; its events are those of a cause, None: all."""
     if cause is None:
-        return validate(life)
+        return validate(life, min_at_risk=min_at_risk)
     if cause not in life.columns or "events" not in life.columns:
         raise InputError(f"`cause` is {cause!r}, and the life table has no such column.")
-    counts = validate(life.assign(_other=life["events"] - life[cause]), causes=(cause, "_other"))
-    return replace(counts, events=counts.causes[cause])
+    split = life.assign(_other=life["events"] - life[cause])
+    counts = validate(split, causes=(cause, "_other"), min_at_risk=min_at_risk)
+    observed = counts.observed and replace(counts.observed, events=counts.observed.causes[cause])
+    return replace(counts, events=counts.causes[cause], observed=observed)
 
 
 def group_names(life: pd.DataFrame) -> tuple[tuple[str, ...], Array]:
@@ -332,15 +401,16 @@ def known_ends(survival: Array, low: Array, high: Array, at_risk: Array, level: 
 def long_table(
     counts: Counts, columns: Mapping[str, Array], *, start: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """Matrices as a long table up to each group's last period; with `start`, a row for period 0 first."""
+    """Matrices as a long table of the periods that count; with `start`, a row for where they begin first."""
     width = counts.events.shape[1]
     group = np.repeat(np.arange(len(counts.groups)), width)
     period = np.tile(counts.periods, len(counts.groups))
     table = pd.DataFrame({"group": group, "period": period, **{k: v.ravel() for k, v in columns.items()}})
-    table = table[period <= counts.last[group]]
+    table = table[(period <= counts.last[group]) & (period > counts.start[group])]
     if start is not None:
-        zero = pd.DataFrame({"group": np.arange(len(counts.groups)), "period": 0, **start})
-        zero["at_risk"] = counts.at_risk[:, 0]
+        each = np.arange(len(counts.groups))
+        zero = pd.DataFrame({"group": each, "period": counts.start, **start})
+        zero["at_risk"] = counts.at_risk[each, counts.start]
         table = pd.concat([zero[table.columns], table]).sort_values(["group", "period"], kind="stable")
     table["group"] = np.asarray(counts.groups, dtype=object)[table["group"].to_numpy()]
     whole = [c for c in ("at_risk", "events", "censored") if c in table.columns]

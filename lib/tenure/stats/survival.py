@@ -19,7 +19,7 @@ A life table or an option that is not as it should be raises InputError.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from tenure.errors import InputError
 from tenure.result import NAN, Estimate, Table, counted, from_row, interval
 from tenure.stats.lifetable import (
     A_YEAR,
+    Array,
     Counts,
     check_horizon,
     check_level,
@@ -63,9 +64,13 @@ class Curve:
 
     Attributes:
         name: The group.
-        rows: A row for each period 0, 1, ..., last: `period`, `at_risk`, `events`, `censored`, `survival`
+        rows: A row for each period start, ..., last: `period`, `at_risk`, `events`, `censored`, `survival`
             with its interval and `standard_error`.
         counts: Its life table.
+
+    Where too few were at risk in the first periods (`Counts.start`), the curve begins after them and is that
+    of those who stay so long: times and durations count from there, the word `start` says from where, and the
+    case begins with "late". An estimate's n are those at risk in the periods that it rests on.
     """
 
     name: str
@@ -73,6 +78,11 @@ class Curve:
     counts: Counts
     period: str
     level: float
+
+    @property
+    def start(self) -> int:
+        """The period after which the curve begins."""
+        return int(self.counts.start[0])
 
     @property
     def n(self) -> int:
@@ -89,20 +99,25 @@ class Curve:
         """The last period in which anybody was at risk."""
         return int(self.counts.last[0])
 
+    def observed(self) -> Estimate:
+        """Return how many were ever at risk; words: events, fewest (from which on the curve begins)."""
+        words = {"events": counted(self.events), "fewest": counted(self.counts.fewest)}
+        return self._told(counted(self.n, of="customer"), **words)
+
     def at(self, time: int | str) -> Estimate:
         """Return the share still there after so many periods, or "1 year", or as much of it as was observed.
 
         Its word is time. Beyond the last period observed it is not available, unless the curve has come to 0.
         """
         if time == "1 year":
-            time = min(A_YEAR[self.period], self.last)
+            time = min(A_YEAR[self.period], self.last - self.start)
         if isinstance(time, bool) or not isinstance(time, int | np.integer) or time < 0:
             raise InputError(
                 f"A time must be a whole number of periods from 0 up, or '1 year'; it is {time!r}."
             )
-        row = self.rows.iloc[min(int(time), self.last)]
-        there = time <= self.last or row["survival"] == 0
-        return self._estimate(row if there else {}, "survival", "percent", time=self._duration(time))
+        row = self.rows.iloc[min(int(time), self.last - self.start)]
+        there = time <= self.last - self.start or row["survival"] == 0
+        return self._estimate(row if there else {}, "survival", "percent", time, time=self._duration(time))
 
     def percentile(self, left: float) -> Estimate:
         """Return the period by which the share `left` has left, such as 0.25 for the first quarter.
@@ -117,13 +132,13 @@ class Curve:
         if not 0 < left < 1:
             raise InputError(f"`left` must lie between 0 and 1, such as 0.5 for the median; it is {left!r}.")
         low_enough = self.rows.filter(regex="^survival").to_numpy() <= 1 - left + _ROUNDING
-        ends = np.where(
-            low_enough.any(axis=0), self.rows["period"].to_numpy()[low_enough.argmax(axis=0)], NAN
-        )
+        ends, last = np.where(low_enough.any(axis=0), low_enough.argmax(axis=0), NAN), self.last - self.start
+        until = last if np.isnan(ends[0]) else int(ends[0])
         found = self._estimate(
-            interval("period", *ends), "period", f"{self.period}s", observed=self._duration(self.last)
+            interval("period", *ends), "period", f"{self.period}s", until, observed=self._duration(last)
         )
-        return found.saying("reached" if found.known else "not reached")
+        case = "reached" if found.known else "not reached"
+        return found.saying(f"late {case}" if self.start else case)
 
     def median(self) -> Estimate:
         """Return the period by which half have left: `percentile(0.5)`."""
@@ -136,9 +151,9 @@ class Curve:
         """
         check_horizon(horizon)
         gone = self.rows["survival"].iloc[-1] == 0
-        horizon = horizon if gone else min(horizon, max(self.last, 1))
-        row = _restricted_means(self.counts, horizon, self.level).iloc[0]
-        return self._estimate(row, "mean", f"{self.period}s", horizon=self._duration(horizon))
+        horizon = horizon if gone else min(horizon, max(self.last - self.start, 1))
+        row = _restricted_means(self.counts.since(self.start), horizon, self.level).iloc[0]
+        return self._estimate(row, "mean", f"{self.period}s", horizon, horizon=self._duration(horizon))
 
     def naive_mean(self) -> Estimate:
         """Return the mean tenure of those who have left, a figure that is often quoted.
@@ -166,12 +181,19 @@ class Curve:
     def _duration(self, periods: int) -> Estimate:
         return counted(periods, unit=f"{self.period}s")
 
+    def _told(self, found: Estimate, **words: Estimate) -> Estimate:
+        """Say where the curve begins."""
+        return found.saying("late" if self.start else None, start=self._duration(self.start), **words)
+
     def _estimate(
-        self, row: Mapping[Any, Any] | pd.Series, column: str, unit: str, **words: Estimate
+        self, row: Mapping[Any, Any] | pd.Series, column: str, unit: str, until: int, /, **words: Estimate
     ) -> Estimate:
-        sample = None if self.name == "everybody" else self.name
-        about = {"n": self.n, "of": "customer", "unit": unit, "level": self.level, "sample": sample}
-        return from_row(row, column, **about, words=words)
+        sample, n = (
+            None if self.name == "everybody" else self.name,
+            int(self.counts.until(self.start + until)[0]),
+        )
+        about = {"n": n, "of": "customer", "unit": unit, "level": self.level, "sample": sample}
+        return self._told(from_row(row, column, **about), **words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,9 +201,9 @@ class SurvivalCurves:
     """Survival curves with intervals.
 
     Attributes:
-        table: A row for each group and period 0, 1, ..., last: `group`, `period`, `at_risk`, `events`,
-            `censored`, `survival` (P(T > period)) with its interval and `standard_error` (NaN where it has
-            none).
+        table: A row for each group and period 0, 1, ..., last (or from where the curve begins, see `Curve`):
+            `group`, `period`, `at_risk`, `events`, `censored`, `survival` (P(T > period)) with its interval
+            and `standard_error` (NaN where it has none).
         groups: A row for each group: `group`, `n` (subscribers ever at risk), `events`, `censored`, `entered`
             (observed only from later on), `last_period`.
         counts: The life table.
@@ -228,7 +250,16 @@ class SurvivalCurves:
 
     def horizon(self, most: int) -> int:
         """The longest horizon, up to `most`, to which groups with four in five subscribers were observed."""
-        return min(most, _longest(self.counts, 0.8))
+        return min(most, _longest(self._compared, 0.8))
+
+    @cached_property
+    def _start(self) -> int:
+        """The first period after which groups with four in five subscribers can be compared."""
+        return int(_reached(-self.counts.start, group_table(self.counts)["n"].to_numpy(), 0.8) * -1)
+
+    @property
+    def _compared(self) -> Counts:
+        return self.counts.since(self._start)
 
     def overview(self, horizon: int) -> Table:
         """Return customers, left, median and mean within a horizon of each group, the longest mean first."""
@@ -247,14 +278,18 @@ class SurvivalCurves:
 
     def restricted_mean(self, horizon: int) -> RestrictedMean:
         """Return the mean within a horizon of each group, the horizon cut to what was observed of most."""
-        return _restricted_mean(self.counts, self.horizon(horizon), self.period, self.level)
+        counts, notes = self._compared, self.notes
+        found = _restricted_mean(counts, self.horizon(horizon), self.period, self.level)
+        return replace(found, notes=tuple(dict.fromkeys((*notes, *found.notes))), start=self._start)
 
     def widest_difference(self, horizon: int) -> Estimate:
         """Return how much longer customers stay in the group that stays longest than in the shortest."""
         return self.restricted_mean(horizon).widest_difference()
 
 
-def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.95) -> SurvivalCurves:
+def kaplan_meier(
+    life: pd.DataFrame, *, period: str = "month", level: float = 0.95, min_at_risk: int = 0
+) -> SurvivalCurves:
     """Estimate the share that stays, by period of life and group, with lifelines.
 
     S(k) is the product over j <= k of 1 - d_j / n_j (Kaplan and Meier 1958). The interval is Greenwood's
@@ -264,7 +299,7 @@ def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.
     far; once all have left, the lower limit is 0 and the upper one stays as it was.
 
     With late entrants the curve is right if those who enter late are like those of the same age who are
-    already there.
+    already there. It begins where at least `min_at_risk` are at risk (see `tenure.stats.lifetable.begun`).
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
@@ -282,7 +317,7 @@ def kaplan_meier(life: pd.DataFrame, *, period: str = "month", level: float = 0.
     """
     check_level(level)
     check_period(period)
-    counts = validate(life)
+    counts = validate(life, min_at_risk=min_at_risk)
     table, fitters = _curves(counts, level)
     units = {"period": f"{period}s", "survival": "percent", "standard_error": "points"}
     units |= dict.fromkeys(("at_risk", "events", "censored"), "count")
@@ -320,10 +355,16 @@ def _curves(counts: Counts, level: float) -> tuple[pd.DataFrame, dict[str, Kapla
 
 
 def late_start_notes(counts: Counts) -> tuple[str, ...]:
-    """Say where nobody was observed before others were."""
+    """Say where nobody, or too few, were observed before others were."""
     notes = []
     for row, group in enumerate(counts.groups):
-        unobserved = np.flatnonzero(counts.at_risk[row, : counts.last[row]] == 0) + 1
+        start = int(counts.start[row])
+        unobserved = np.flatnonzero(counts.at_risk[row, start : counts.last[row]] == 0) + start + 1
+        if start:
+            notes.append(
+                f"In group {group}, fewer than {counts.fewest} were at risk in the first {start} periods, so "
+                "its curve begins after them and is that of those who stay so long."
+            )
         if len(unobserved):
             notes.append(
                 f"In group {group}, nobody was observed in {len(unobserved)} of the first {counts.last[row]} "
@@ -343,6 +384,7 @@ class RestrictedMean:
         table: A row for each group: `group`, `n`, `events` (within the horizon), `mean` (periods) with its
             interval and `standard_error`. NaN where the group was not observed up to the horizon.
         notes: What a reader should know, in sentences.
+        start: The period after which the horizon begins; all are those who stay so long.
     """
 
     table: Table
@@ -350,6 +392,7 @@ class RestrictedMean:
     period: str
     level: float
     notes: tuple[str, ...]
+    start: int = 0
 
     def differences(self) -> Table:
         """Compare all pairs of groups.
@@ -396,8 +439,10 @@ class RestrictedMean:
         if pair["difference"] < 0:
             longer, shorter = shorter, longer
         words = {"longer": longer, "shorter": shorter, "horizon": counted(self.horizon, unit=unit)}
+        words["start"] = counted(self.start, unit=unit)
         found = Estimate(value, value - half, value + half, n, "customer", unit, self.level, words=words)
-        return found.saying("clear" if found.low > 0 else "not clear")
+        case = "clear" if found.low > 0 else "not clear"
+        return found.saying(f"late {case}" if self.start else case)
 
 
 def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
@@ -419,10 +464,14 @@ def longest_horizon(life: pd.DataFrame, *, share: float = 1.0) -> int:
 def _longest(counts: Counts, share: float) -> int:
     gone = product_limit(counts)[:, -1] == 0
     observed = np.where(gone, counts.last.max(), counts.last)
-    order = np.argsort(-observed, kind="stable")
-    size = group_table(counts)["n"].to_numpy()[order]
-    enough = int((np.cumsum(size) >= share * size.sum() - _ROUNDING).argmax())
-    return max(int(observed[order][max(enough, min(1, len(size) - 1))]), 1)
+    return max(_reached(observed, group_table(counts)["n"].to_numpy(), share), 1)
+
+
+def _reached(values: Array, size: Array, share: float) -> int:
+    """The largest value that groups with such a share of subscribers reach; two groups at least."""
+    order = np.argsort(-values, kind="stable")
+    enough = int((np.cumsum(size[order]) >= share * size.sum() - _ROUNDING).argmax())
+    return int(values[order][max(enough, min(1, len(size) - 1))])
 
 
 def restricted_mean(
@@ -482,5 +531,6 @@ def _restricted_means(counts: Counts, horizon: int, level: float) -> pd.DataFram
     untouched = (events == 0) & ~np.isnan(value)
     low = np.where(untouched, exact, np.maximum(value - half, 1))
     high = np.where(untouched, horizon, np.minimum(value + half, horizon))
-    table = group_table(counts)[["group", "n"]].assign(events=events.astype("int64"), standard_error=error)
+    table = pd.DataFrame({"group": counts.groups, "n": counts.until(horizon).astype("int64")})
+    table = table.assign(events=events.astype("int64"), standard_error=error)
     return table.assign(**interval("mean", value, low, high))
