@@ -39,9 +39,9 @@ test: setup engines demo browser servers lint
 	@TENURE_ROOT=$(SMALL) TENURE_OUTPUT=$(SMALL)/exports $(PYTEST) --dist loadfile -p no:cacheprovider \
 	  --nbval-lax --nbval-cell-timeout 300 notebooks
 
-# Notebooks on odd data and with odd parameters: what takes too long for every time.
-edge-test: setup demo
-	@$(PYTEST) --dist worksteal -m edge tests/notebooks
+# What takes too long for every time: notebooks on the demo company, on odd data and with odd parameters, simulations.
+edge-test: setup engines demo browser
+	@$(PYTEST) --dist worksteal -m "edge or long" tests
 
 lab: setup demo
 	@$(BIN)/jupyter lab notebooks
@@ -49,9 +49,9 @@ lab: setup demo
 bench: setup demo
 	@$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
 
-# What takes Spark too long for every day.
+# What takes PostgreSQL and Spark too long for every time; each is a process of its own, and all are asked at once.
 engines-test: setup engines servers
-	@TENURE_ENGINES=all $(BIN)/python -m pytest -q tests/engines/test_equality.py -k "same and spark"
+	@$(BIN)/python -m pytest -q -m engines tests/engines
 
 scale: setup
 	@$(BIN)/python tests/benchmarks/scale/run.py

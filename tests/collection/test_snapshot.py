@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reference import snapshot
 from tenure import renamed
 
 
+@pytest.mark.long
 def test_every_finding_and_export_is_as_it_was_or_explained(demo_run):
     found = snapshot.differences(demo_run)
     assert not found, "enter and explain in tests/reference/changed:\n\n" + snapshot.as_entries(found)

@@ -1,13 +1,13 @@
 """The same question has the same answer on every engine, row for row: DuckDB, PostgreSQL, Spark.
 
-Each engine is asked in a process of its own: a real PostgreSQL everything, a real Spark cluster of a master
-and two workers one of each kind, Spark in one process each measure once where TENURE_ENGINES=all, and Sail a
-few, which stands for Spark Connect: it speaks Spark's language without Java, but cannot plan all of it.
+Each engine is asked in a process of its own. Every day a real PostgreSQL is asked one of each kind, and Sail a
+few, which stands for Spark Connect: it speaks Spark's language without Java, but cannot plan all of it. `make
+engines-test` asks PostgreSQL everything, a real Spark cluster of a master and two workers one of each kind, and
+Spark in one process each measure once.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ from tenure.runs.kernels import Kernels
 
 # Each measure once, in the first of its variants.
 ONCE = list({name.partition(":")[0]: name for name in reversed(CASES)}.values())[::-1]
-# Planning takes Spark seconds a question: every day a cluster is asked one of each kind, whose rows are shuffled
-# between processes; TENURE_ENGINES=all (`make engines-test`) asks Spark in one process each measure as well.
-SHUFFLED = [
+# One of each kind, whose rows a cluster shuffles between processes.
+KINDS = [
     "calendar.civil",
     "calendar.completed_periods",
     "spans.monthly_amount",
@@ -51,9 +50,8 @@ CONNECTED = [
     "purchases.score",
     "features.sampled",
 ]
-ENGINES = {"postgres": list(CASES), "cluster": SHUFFLED, "sail": CONNECTED}
-if os.environ.get("TENURE_ENGINES") == "all":
-    ENGINES["spark"] = ONCE
+ENGINES = {"postgres": list(CASES), "cluster": KINDS, "spark": ONCE, "sail": CONNECTED}
+EVERY_DAY = {"postgres": KINDS, "sail": CONNECTED}
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +79,19 @@ def answers(
     company: Path,
     request: pytest.FixtureRequest,
 ) -> Callable[[str], dict[str, Any]]:
-    """The answers of an engine; the first to ask has all engines asked that any test here wants."""
-    asked: dict[str, Any] = {"duckdb": ask(str(company))}
-    wanted = {
-        item.callspec.params.get("engine") for item in request.session.items if hasattr(item, "callspec")
-    }
-    for engine in ENGINES:
-        if engine in wanted:
-            try:
-                asked[engine] = ask(address(engine), ENGINES[engine])
-            except pytest.skip.Exception as missing:
-                asked[engine] = missing
+    """The answers of an engine; the first to ask has all engines asked what any test here wants of them."""
+    wanted: dict[str, dict[str, None]] = {"duckdb": {}}
+    for item in request.session.items:
+        given = item.callspec.params if item.path == request.path and hasattr(item, "callspec") else {}
+        if "name" in given:
+            for engine in {"duckdb", given.get("engine", "duckdb")}:
+                wanted.setdefault(engine, {})[given["name"]] = None
+    asked: dict[str, Any] = {}
+    for engine, names in wanted.items():
+        try:
+            asked[engine] = ask(str(company) if engine == "duckdb" else address(engine), list(names))
+        except pytest.skip.Exception as missing:
+            asked[engine] = missing
     known: dict[str, Any] = {}
 
     def of(engine: str) -> dict[str, Any]:
@@ -108,8 +108,18 @@ def test_every_public_measure_is_asked_for():
     assert not uncovered()
 
 
+def every_day(name: str, names: list[str], *before: str) -> Any:
+    """Parameters that every `make test` tries, or that are left to `make engines-test`."""
+    return pytest.param(*before, name, marks=() if name in names else pytest.mark.engines)
+
+
 @pytest.mark.parametrize(
-    ("engine", "name"), [(engine, name) for engine, names in ENGINES.items() for name in names]
+    ("engine", "name"),
+    [
+        every_day(name, EVERY_DAY.get(engine, []), engine)
+        for engine, names in ENGINES.items()
+        for name in names
+    ],
 )
 def test_the_rows_are_the_same(answers: Callable[[str], dict[str, Any]], engine: str, name: str) -> None:
     assert not differences(answers("duckdb")[name], answers(engine)[name])
@@ -124,18 +134,21 @@ NOT_PORTABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", [every_day(name, ONCE) for name in CASES])
 def test_a_measure_is_portable(answers: Callable[[str], dict[str, Any]], name: str) -> None:
     answer = answers("duckdb")[name]
     assert not answer["operations"] & NOT_PORTABLE
     assert not [kind for kind in answer["types"] if ("int" in kind and kind != "int64") or "decimal" in kind]
 
 
+@pytest.mark.engines
 def test_few_questions_have_an_empty_answer(answers: Callable[[str], dict[str, Any]]) -> None:
     ours = answers("duckdb")
+    assert set(ours) == set(CASES)
     assert [name for name in ours if not ours[name].get("rows")] == ["revenue.mismatches"]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("engine", ["postgres", "cluster"])
 def test_a_workbook_finds_the_same(
     address: Callable[[str], str], company: Path, tmp_path: Path, engine: str

@@ -11,6 +11,8 @@ from engines.companies import AS_OF
 from notebooks.running import run_notebook
 from tenure.runs.kernels import Kernels
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture(scope="module")
 def kernels():

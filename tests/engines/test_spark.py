@@ -33,6 +33,7 @@ def found(start, company, tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest.mark.engines
 def test_a_database_of_the_catalog_is_a_folder_of_tables(found, company):
     files = tenure.open_source(company)
     assert found["tables"] == list(files)
@@ -40,10 +41,12 @@ def test_a_database_of_the_catalog_is_a_folder_of_tables(found, company):
     assert found["last_day"] == str(files.last_day())
 
 
+@pytest.mark.engines
 def test_days_are_those_of_a_zone(found, company, tmp_path):
     assert found["by_zone"] == by_zone(str(company), tmp_path)
 
 
+@pytest.mark.engines
 def test_results_are_written_as_a_table_and_as_files(found):
     kept, table, files = found["counts"]
     assert kept == table == files > 300
@@ -51,6 +54,7 @@ def test_results_are_written_as_a_table_and_as_files(found):
     assert all("is there already" in sentence for sentence in found["refused"])
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("problem", "words"),
     [

@@ -295,6 +295,7 @@ def test_yen_and_dinars_count_by_their_minor_units():
     assert units["revenue"].to_dict() == {"EUR": 1000, "JPY": 600, "KWD": 300}
 
 
+@pytest.mark.long
 @given(ledgers(), st.randoms())
 @settings(max_examples=2, deadline=None)
 def test_sums_and_counts_do_not_depend_on_the_order_of_rows(rows, random):

@@ -177,6 +177,7 @@ def ran(expr, key="customer_id"):
     return expr.to_pandas().set_index(key).sort_index()
 
 
+@pytest.mark.long
 @settings(max_examples=5, deadline=None)
 @given(companies(), st.booleans(), st.randoms())
 def test_usage_is_what_a_loop_finds_in_any_order_of_rows(company, everyone, random):

@@ -240,7 +240,9 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("by", [None, "plan", "billing", "channel"])
+@pytest.mark.parametrize(
+    "by", [None, "plan", *(pytest.param(by, marks=pytest.mark.long) for by in ("billing", "channel"))]
+)
 def test_the_reason_says_what_changed(by):
     spans = []
     for i, (change, _, _) in enumerate(CHANGES):
@@ -418,6 +420,7 @@ def test_movements_equal_a_plain_loop_in_any_order(seed, as_of):
     assert as_loop(frame) == revenue_loop.movements(spans, as_of)
 
 
+@pytest.mark.long
 @settings(parent=QUICK, max_examples=4)
 @example(seed=16907, after=60)  # where a split half was once taken for a new subscription within the gap
 @given(seed=SEEDS, after=st.integers(1, 60))
@@ -447,9 +450,12 @@ JUDGED = [
     ("tenure", "plan"), ("tenure", "start_year"), ("chartmogul_like", "plan"), ("stripe_like", "billing"),
     ("profitwell_like", "channel"), ("maxio_like", "currency"), ("odd", "plan"),
 ]  # fmt: skip
+DAILY = ("profitwell_like", "odd")
 
 
-@pytest.mark.parametrize(("name", "by"), JUDGED)
+@pytest.mark.parametrize(
+    ("name", "by"), [pytest.param(*one, marks=() if one[0] in DAILY else pytest.mark.long) for one in JUDGED]
+)
 @settings(parent=QUICK, max_examples=2)
 @given(seed=SEEDS)
 def test_the_identity_holds_for_every_policy_by_currency_and_group(name, by, seed):
@@ -472,7 +478,12 @@ def test_the_identity_holds_for_every_policy_by_currency_and_group(name, by, see
 
 @pytest.mark.parametrize(
     "measure",
-    [revenue.mrr_movements, revenue.mrr_balances, revenue.customers_by_month, revenue.revenue_lines],
+    [
+        pytest.param(revenue.mrr_movements, marks=pytest.mark.long),
+        revenue.mrr_balances,
+        pytest.param(revenue.customers_by_month, marks=pytest.mark.long),
+        revenue.revenue_lines,
+    ],
 )
 def test_several_days_and_policies_at_once_are_answered_as_each_alone(measure):
     spans, days = ledger(23), [AS_OF, AS_OF - dt.timedelta(days=61)]
@@ -595,6 +606,7 @@ def demo():
     return tenure.open_source("data/demo")
 
 
+@pytest.mark.long
 def test_the_demo_companys_movements_equal_the_loop_to_the_cent(demo):
     folder = project_root() / "data" / "demo"
     rows = duckdb.sql(f"from '{folder}/subscriptions.parquet'").to_arrow_table().to_pylist()
@@ -609,6 +621,7 @@ def test_the_demo_companys_movements_equal_the_loop_to_the_cent(demo):
     assert as_loop(frame) == revenue_loop.movements(rows, last, tests=tests)
 
 
+@pytest.mark.long
 def test_the_demo_companys_balance_is_what_its_running_subscriptions_pay(demo):
     last = demo.last_day()
     now = tenure.collect(subscriptions.active_value(demo, as_of=last)).set_index("currency")
@@ -618,6 +631,7 @@ def test_the_demo_companys_balance_is_what_its_running_subscriptions_pay(demo):
     assert stood["paying"].to_dict() == now["customers"].to_dict()
 
 
+@pytest.mark.long
 def test_the_bridge_to_another_policy_adds_up_and_ends_at_a_ledger_that_does(demo):
     last = demo.last_day()
     month = months.complete_month(last)

@@ -133,6 +133,7 @@ def rows_of(expression, *columns):
     ]
 
 
+@pytest.mark.long
 @settings(max_examples=6, deadline=None)
 @given(companies(), st.randoms())
 def test_stays_are_counted_by_renewal_in_any_order(spans, random):

@@ -52,6 +52,7 @@ def test_representations_test_is_pearsons_chi_squared_and_adjusted_by_holm():
     assert rows["p_adjusted"].max() == pytest.approx(min(1, 4 * chi2.pvalue))
 
 
+@pytest.mark.long
 def test_representation_covers_the_truth():
     rng = np.random.default_rng(0)
     chances = np.array([0.09, 0.21, 0.14, 0.56])  # inside with, inside without, outside with, outside without
@@ -64,6 +65,7 @@ def test_representation_covers_the_truth():
     assert 0.925 <= held / 600 <= 0.975
 
 
+@pytest.mark.long
 def test_representation_has_its_nominal_false_positive_rate():
     rng = np.random.default_rng(1)
     wrong = 0
@@ -102,6 +104,7 @@ def test_gini_is_the_mean_difference(values):
     assert found.curve.frame.iloc[-1].tolist() == pytest.approx([1.0, 1.0])
 
 
+@pytest.mark.long
 def test_concentration_of_an_exponential_population_is_covered():
     """Of an exponential the Gini coefficient is 1/2 and the top tenth hold 0.1 (1 + ln 10)."""
     rng = np.random.default_rng(3)
@@ -193,6 +196,7 @@ def test_what_is_left_of_a_price_is_the_companys_margin_less_fees():
     assert found.table.frame["worth"].iloc[0] == pytest.approx(2 * (1000 * 0.78 - 30 - 100))
 
 
+@pytest.mark.long
 def test_the_fastest_leaving_segment_has_its_nominal_false_positive_rate():
     """Of four segments with the same churn two are picked for their difference."""
     rng = np.random.default_rng(7)
@@ -217,6 +221,7 @@ def test_nobody_paying_is_not_available():
     assert np.isnan(found.averages["churn"])
 
 
+@pytest.mark.long
 def test_the_share_of_revenue_covers_the_truth():
     rng = np.random.default_rng(4)
     held = 0

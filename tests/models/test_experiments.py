@@ -165,6 +165,7 @@ def test_the_live_price_test_is_no_proof_and_says_keep_running():
     assert needed == pytest.approx(3030, rel=0.03)
 
 
+@pytest.mark.long
 def test_the_survival_rows_of_a_design_find_what_they_say_four_times_out_of_five():
     """Arms that differ by just what is said to be detectable, drawn again and again, are told apart in 80 %."""
     rng, units, months, runs = np.random.default_rng(5), 20_000, 6, 400
@@ -322,6 +323,7 @@ def segments(spread, seed, arms=400):
     return pd.DataFrame(parts)
 
 
+@pytest.mark.long
 def test_segments_that_differ_by_chance_alone_are_drawn_together():
     p, closer = [], []
     for seed in range(60):
@@ -686,6 +688,7 @@ def test_nothing_to_decide_on_ends_in_a_sentence():
 # --- simulation --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_false_alarms_and_coverage_in_a_small_simulation():
     shares = dict(simulations.fixed(2, 500, 400) + simulations.sequential(3, 60, 1000))
     alarms = {k: v for k, v in shares.items() if "false alarms" in k}

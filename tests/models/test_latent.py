@@ -32,6 +32,7 @@ def found():
     return latent.find_classes(answers()[0], most=4)
 
 
+@pytest.mark.long
 def test_the_planted_number_of_classes_is_found_with_missing_answers(found):
     assert found.k == 2
     assert found.structure
@@ -67,6 +68,7 @@ def test_the_profile_has_the_planted_chances(found):
     assert np.abs(chances - CHANCES[nearest]).max() < 0.12
 
 
+@pytest.mark.long
 def test_people_who_answer_by_chance_are_one_class():
     rng = np.random.default_rng(3)
     frame = pd.DataFrame(rng.integers(0, 2, (600, 5)).astype(float), columns=list("abcde"))

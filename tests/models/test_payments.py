@@ -105,6 +105,7 @@ def test_neighboring_tenures_are_taken_together_until_their_mean_is_known_well_e
     assert old.profile("a", "1 month", 2).tolist() == pytest.approx([1200, 1200, 1200])
 
 
+@pytest.mark.long
 def test_the_error_of_payments_is_that_of_resampled_customers():
     # Customers keep what they pay: 60 at a time begin in each month, and pay in each month until they leave.
     fit = fitted()

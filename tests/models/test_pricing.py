@@ -303,6 +303,7 @@ def test_where_lines_lie_together_the_price_meter_gives_a_range():
     assert apart.low < apart.value < apart.high
 
 
+@pytest.mark.long
 def test_the_price_meters_intervals_hold_what_a_large_survey_finds():
     truth = research.van_westendorp(answers_of(np.random.default_rng(1), 50_000, round_to=0.5), draws=2)
     held = np.zeros(4)

@@ -241,6 +241,7 @@ def likelihood_interval(fit, function):
     return min(ends), max(ends)
 
 
+@pytest.mark.long
 def test_likelihood_delta_and_bootstrap_intervals_agree():
     stays = company(np.random.default_rng(13), 3000, apart=False).assign(group="all")
     stays = stays.groupby(["group", "interval", "entry", "exit", "event"], as_index=False)["n"].sum()
@@ -262,6 +263,7 @@ def test_likelihood_delta_and_bootstrap_intervals_agree():
     assert low < value[0] < high
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth_in_small_simulated_companies():
     table = simulation.simulate(500, 5, 3_000)
     assert table["coverage"].mean() > 0.85

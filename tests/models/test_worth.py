@@ -217,6 +217,7 @@ def test_bad_input_is_refused():
         losses(life, gone, 0)
 
 
+@pytest.mark.long
 def test_the_intervals_hold_the_truth_in_simulated_companies(monkeypatch):
     monkeypatch.setattr(worth, "_DRAWS", 400)
     rng = np.random.default_rng(20240229)

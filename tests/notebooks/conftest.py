@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,14 +15,13 @@ DEMO = project_root() / "data" / "demo"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that runs a notebook of its own, on odd data or odd parameters, is an edge case: `make edge-test`.
+    """A test that has a notebook run, for itself or for a few of its kind, is left to `make edge-test`.
 
-    What the notebooks find in the demo company is asked of runs that tests share, in every `make test`.
+    `make test` runs every notebook once on a small company (tests/collection), and once more as Jupyter does.
     """
     here = Path(__file__).parent
     for item in items:
-        asks = inspect.signature(getattr(item, "function", print)).parameters
-        if item.path.parent == here and {"run", "without_groups", "two_runs"} & set(asks):
+        if item.path.parent == here and {"kernels", "demo"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.edge)
 
 
