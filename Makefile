@@ -16,10 +16,10 @@ INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.l
 
 help:
 	@echo "make reports   set up, and publish the reports to reports/index.html"
-	@echo "make test      set up, and run every check and test"
+	@echo "make test      set up, and run the checks and tests of every day"
 	@echo "make lab       set up, and open JupyterLab on the notebooks"
-	@echo "make edge-test ask the notebooks odd questions of odd companies (five minutes)"
-	@echo "make engines-test  ask Spark every question that the tests ask of DuckDB (six minutes)"
+	@echo "make edge-test run the notebooks on the demo company and on odd data, and long simulations"
+	@echo "make engines-test  ask PostgreSQL and Spark every question that the tests ask of DuckDB"
 	@echo "make bench     measure time and memory (ratios in one run)"
 	@echo "make scale     measure a company of 100 million events, and write docs/scale.md (an hour)"
 	@echo "make size      count the lines of the house, by room"

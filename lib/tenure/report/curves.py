@@ -245,8 +245,8 @@ def _from_start(rows: pd.DataFrame) -> pd.DataFrame:
     later = sorted(first[first < 1].index)
     if not later:
         return rows
-    first = pd.DataFrame({"group": later, "period": 0, **dict.fromkeys(columns, 1.0)})
-    return _in_order(pd.concat([first, rows], ignore_index=True))
+    begun = pd.DataFrame({"group": later, "period": 0, **dict.fromkeys(columns, 1.0)})
+    return _in_order(pd.concat([begun, rows], ignore_index=True))
 
 
 def _axes(
