@@ -241,8 +241,8 @@ def _from_start(rows: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     columns = style.known(rows, "survival", "survival_low", "survival_high")
-    first = rows.groupby("group")["survival"].first()
-    later = sorted(first[first < 1].index)
+    begins = rows.groupby("group")["survival"].first()
+    later = sorted(begins[begins < 1].index)
     if not later:
         return rows
     begun = pd.DataFrame({"group": later, "period": 0, **dict.fromkeys(columns, 1.0)})
