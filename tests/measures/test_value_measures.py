@@ -391,3 +391,29 @@ def test_groups_and_characteristics_come_with_the_stays():
         pd.testing.assert_frame_equal(found, own, check_dtype=False)
     assert measures.split_counts(stays, [], as_of=AS_OF).count().execute() == 0
     assert subscriptions.groupings(source)[0] == "plan"
+
+
+def test_what_left_with_those_who_churned_and_who_never_had_a_price():
+    day = dt.date(2024, 1, 1)
+    spans = [
+        span("a", "gone", day, dt.date(2024, 2, 1), "voluntary", unit_amount_minor=9000),
+        span("b", "there", day, unit_amount_minor=1000),
+        span("c", "back", day, dt.date(2024, 1, 20), "voluntary", unit_amount_minor=500),
+        span("d", "back", dt.date(2024, 2, 10), unit_amount_minor=800),
+        span("e", "nothing", day, unit_amount_minor=0),
+        span("f", "blank", day, dt.date(2024, 2, 1), None, unit_amount_minor=200),
+    ]
+    paid = {"gone": "120.5", "there": " 40 ", "back": "30", "nothing": "0", "blank": " "}
+    people = [{"customer_id": name, "channel": total, "is_test": False} for name, total in paid.items()]
+    source = tables(spans, people)
+
+    def states(**options):
+        return measures.brought(source, as_of=AS_OF, **options).execute().set_index("state")
+
+    assert states()["amount"].to_dict() == {"free": 0, "left": 9200, "still on": 1800}
+    assert states()["customers"].to_dict() == {"free": 1, "left": 2, "still on": 2}
+    total = states(total="channel")
+    assert total["amount"].fillna(0).to_dict() == {"free": 0, "left": 120.5, "still on": 70}
+    assert total["known"].to_dict() == {"free": 1, "left": 1, "still on": 2}
+    with pytest.raises(InputError, match="`total` is 'tolal', and the table customers has no such column"):
+        states(total="tolal")

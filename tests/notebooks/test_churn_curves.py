@@ -86,6 +86,8 @@ def test_telco_gives_a_sound_report(run):
     said = " ".join(str(cell.get("outputs", "")) for cell in outcome.notebook.cells)
     assert "Cohorts are compared by calendar month" in said
     assert "does not say why customers left" in said
+    left = raw.loc[raw["Churn"] == "Yes", "MonthlyCharges"].sum() / raw["MonthlyCharges"].sum()
+    assert f"Of what all customers pay a month, {left:.1%} was paid by those who have left." in said
     # Its churn is below one point a month, so there is no whole point to take off.
     assert found["churn.point_of_retention"]["unit"] == "money:USD"
     assert found["churn.point_of_retention"]["sentence"].startswith("Lowering monthly churn by 0.1 points")

@@ -447,7 +447,7 @@ def test_two_early_leavers_do_not_decide_the_curve_of_those_who_enter_late():
         assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
         assert (found.n, wanted.n, found.words["start"].value) == (500, 500, 10)
         assert found.case.startswith("late")
-    assert curve.observed().words["fewest"].value == 30
+    assert curve.observed().words["fewest"] == 30
     lost = cumulative_incidence(life, min_at_risk=30).share("voluntary", 12)
     assert (lost.value, lost.case, lost.n) == (pytest.approx(1 - expected.at(12).value), "late", 500)
     rate = hazard(life, min_at_risk=30)

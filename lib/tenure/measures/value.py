@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import ibis
 from ibis import _, ir
 
+from tenure.errors import InputError
 from tenure.measures import subscriptions
 from tenure.measures.calendar import (
     Day,
@@ -30,7 +31,7 @@ from tenure.measures.calendar import (
     numbered,
     numbers_of,
 )
-from tenure.measures.spans import Tables, monthly_amount, stacked
+from tenure.measures.spans import Tables, classified, lenses, monthly_amount, stacked
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -379,6 +380,55 @@ def movement(before: ir.Table, after: ir.Table) -> ir.Table:
         customers_lost=(~_.is_).sum().fill_null(0).cast("int64"),
         customers_after=_.is_.sum().fill_null(0).cast("int64"),
     )
+
+
+def brought(
+    source: Tables,
+    total: str = "",
+    *,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Add up what customers bring who have left, who are still there, and who have never had a price.
+
+    Args:
+        total: A column of customers that holds what each has paid in all; empty: what they pay a month, at
+            the highest price that each has had.
+
+    Returns:
+        A row per state and currency: state ("left", "still on" or "free"; all subscriptions of the last are
+        priced 0, so that they have no spell), currency, customers, known (those of them with an amount), and
+        amount, in minor units or as the column has it.
+    """
+    if total and total not in source["customers"].columns:
+        raise InputError(
+            f"`total` is {total!r}, and the table customers has no such column; it has "
+            f"{', '.join(source['customers'].columns)}. Fix: name one, or leave `total` empty."
+        )
+    stays = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
+    on = stays.filter(_.cause.isnull()).select("customer_id").distinct().mutate(on=ibis.literal(1))
+    spans = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
+    priced = spans.semi_join(stays, "customer_id").filter(_.excluded.isnull())
+    free = spans.filter(_.excluded == "free").anti_join(stays, "customer_id")
+    each = priced.group_by("customer_id").agg(
+        currency=_.currency.min(), amount=_.monthly_minor.max().cast("float64"), free=ibis.literal(0)
+    )
+    rest = free.group_by("customer_id").agg(
+        currency=_.currency.min(), amount=ibis.literal(0.0), free=ibis.literal(1)
+    )
+    rows = ibis.union(each, rest).left_join(on, "customer_id").drop("customer_id_right")
+    if total:
+        written = source["customers"][total].cast("string").strip()
+        number = written.re_search("^-?[0-9]+([.][0-9]+)?$").ifelse(written, ibis.null("string"))
+        paid = source["customers"].select("customer_id", total=number.cast("float64"))
+        rows = rows.drop("amount").left_join(paid, "customer_id").drop("customer_id_right")
+        rows = rows.rename(amount="total")
+    state = ibis.cases((rows.free == 1, "free"), (rows.on.isnull(), "left"), else_="still on")
+    sums = rows.mutate(state=state).group_by("state", "currency")
+    return sums.agg(
+        customers=_.count().cast("int64"), known=_.amount.count().cast("int64"), amount=_.amount.sum()
+    ).order_by("state", "currency")
 
 
 def _observed(

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tenure.economics import Economics
 from tenure.errors import InputError
-from tenure.result import NAN, Estimate, Table, interval
+from tenure.result import NAN, Estimate, Table, counted, interval
 from tenure.stats.lifetable import FEWEST, Array, first_enough, ratio
 
 # Months in a period of life.
@@ -278,6 +279,54 @@ def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -
     kept = _share_kept(ratio(events, lost.at_risk, 0.0), step)
     ends = _limits(_worth(lost, economics, events, events * kept, price), level)
     return lost.told(ends, int(lost.churned.events.sum()), step=Estimate(points, unit="points"))
+
+
+@dataclass(frozen=True, eq=False)
+class Brought:
+    """What customers bring who have left, of what all bring.
+
+    Attributes:
+        lost: The share; words: left (customers), unknown (customers without an amount); its case is "total"
+            (of what was paid in all), "price" (of monthly prices) or "dated", where there is no such share.
+        free: Customers who have never had a price above 0; its case is "some" or "none".
+    """
+
+    lost: Estimate
+    free: Estimate
+
+
+def brought(
+    states: pd.DataFrame, factors: Mapping[str, float], *, total: bool = False, dated: bool = False
+) -> Brought:
+    """Return the share of revenue that those who have left brought.
+
+    Args:
+        states: As from `tenure.measures.value.brought`.
+        total: Whether amounts are what customers have paid in all.
+        dated: Whether there are dates: then monthly prices of many years do not add up, and there is no share
+            of them.
+
+    Example:
+        >>> states = pd.DataFrame({"state": ["free", "left", "still on"], "currency": "EUR",
+        ...                        "customers": [4, 90, 110], "known": [4, 90, 110],
+        ...                        "amount": [0.0, 9000.0, 2000.0]})
+        >>> found = brought(states, {"EUR": 1.0})
+        >>> round(found.lost.value, 3), found.lost.case, int(found.free.value)
+        (0.818, 'price', 4)
+    """
+    free = int(states.loc[states["state"] == "free", "customers"].sum())
+    rows = states[states["state"] != "free"]
+    money = rows["amount"] * rows["currency"].map(dict(factors))
+    gone, whole = money[rows["state"] == "left"].sum(), money.sum()
+    n, known = (int(rows[name].sum()) for name in ("customers", "known"))
+    left = int(rows.loc[rows["state"] == "left", "customers"].sum())
+    case = "total" if total else "dated" if dated or not whole else "price"
+    about: dict[str, Any] = {"of": "customer", "unit": "percent", "exact": True, "case": case}
+    lost = Estimate(
+        float(gone / whole) if whole else NAN, n=known, words={"left": left, "unknown": n - known}, **about
+    )
+    nothing = counted(free, of="customer").saying("some" if free else "none", customers=free)
+    return Brought(lost, nothing)
 
 
 def _draws(lost: Losses, some: Churned, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -100,8 +100,8 @@ class Curve:
         return int(self.counts.last[0])
 
     def observed(self) -> Estimate:
-        """Return how many were ever at risk; words: events, fewest (from which on the curve begins)."""
-        words = {"events": counted(self.events), "fewest": counted(self.counts.fewest)}
+        """Return how many were ever at risk; words: customers, events, fewest (where a curve begins)."""
+        words = {"customers": self.n, "events": self.events, "fewest": self.counts.fewest}
         return self._told(counted(self.n, of="customer"), **words)
 
     def at(self, time: int | str) -> Estimate:
@@ -181,7 +181,7 @@ class Curve:
     def _duration(self, periods: int) -> Estimate:
         return counted(periods, unit=f"{self.period}s")
 
-    def _told(self, found: Estimate, **words: Estimate) -> Estimate:
+    def _told(self, found: Estimate, **words: Estimate | int) -> Estimate:
         """Say where the curve begins."""
         return found.saying("late" if self.start else None, start=self._duration(self.start), **words)
 
