@@ -246,6 +246,7 @@ TABLES: tuple[Table, ...] = (
             _optional("customer_id", "string", "the customer the visitor became"),
         ),
         key=("visitor_id",),
+        attributes=True,
     ),
     Table(
         "spend",

@@ -293,13 +293,6 @@ def test_the_confidence_sequences_p_agrees_with_its_interval():
         assert (row["low"] > 0) == (row["p"] < 0.05) == clear
 
 
-def test_chances_to_be_best_are_those_of_simulation():
-    means, errors = np.array([1.0, 1.2, 0.5]), np.array([0.3, 0.4, 1.0])
-    draws = np.random.default_rng(0).normal(means, errors, (400_000, 3)).argmax(axis=1)
-    simulated = np.bincount(draws) / len(draws)
-    assert decision.chance_to_be_best(means, errors) == pytest.approx(simulated, abs=4e-3)
-
-
 def test_a_posterior_is_that_of_simulation_and_a_prior_draws_it_in():
     found = decision.posterior(0.4, 0.5, prior_sd=0.5)
     assert (found.mean, found.sd) == pytest.approx((0.2, 0.5 / np.sqrt(2)))

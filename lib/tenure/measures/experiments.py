@@ -21,8 +21,9 @@ from tenure.measures.subscriptions import life_table as by_group
 from tenure.measures.subscriptions import spells
 from tenure.policy import MetricPolicy
 
-OUTCOMES = ("converted", "revenue", "paid_days", "charges", "refunds")
-
+# What units have of their own, which no column to compare by may be called.
+_TAKEN = {"customer_id", "visitor_id", "unit_id", "is_test", "variant", "price_minor", "week", "ripe", "n"}
+_TAKEN |= {"converted", "subscribed", "revenue", "margin", "paid_days", "charges", "refunds", "pre_revenue"}
 _NEVER = 99_999_999  # later than any day
 
 
@@ -51,7 +52,9 @@ def assigned_units(source: Tables, *, experiment: str, as_of: dt.date) -> ir.Tab
 
     Returns:
         A row per unit: unit_id, customer_id ("" where there is none), variant, price_minor, assigned_at,
-        assigned_day (days since 1970), repeats (further rows) and crossed (1 if in several variants).
+        assigned_day (days since 1970), repeats (further rows), crossed (1 if in several variants) and
+        repriced (1 if shown several prices). Where there are no visits, and no unit names a customer, the
+        units are the customers.
     """
     key = ("units", experiment, as_of)
     return settle(source, key, lambda: _assigned_units(source, experiment, as_of))
@@ -64,15 +67,19 @@ def _assigned_units(source: Tables, experiment: str, as_of: dt.date) -> ir.Table
         "variant",
         "price_minor",
         "assigned_at",
-        customer_id=_.customer_id.fill_null(""),
+        "customer_id",
     )
+    named = rows.aggregate(named=_.customer_id.count())
+    own = ibis.cases((_.named > 0, ""), else_=_.unit_id) if "visits" not in source else ""
+    rows = rows.cross_join(named).mutate(customer_id=_.customer_id.fill_null(own)).drop("named")
     several = rows.group_by("unit_id").agg(n=_.count()).filter(_.n > 1).select("unit_id")
     zero = ibis.literal(0, "int64")
-    once = rows.anti_join(several, "unit_id").mutate(repeats=zero, crossed=zero)
+    once = rows.anti_join(several, "unit_id").mutate(repeats=zero, crossed=zero, repriced=zero)
     repeated = rows.semi_join(several, "unit_id")
     whole = repeated.group_by("unit_id").agg(
         repeats=(_.count() - 1).cast("int64"),
         crossed=(_.variant.min() != _.variant.max()).ifelse(1, 0).cast("int64"),
+        repriced=(_.price_minor.min() != _.price_minor.max()).fill_null(False).ifelse(1, 0).cast("int64"),
         known=_.customer_id.max(),
     )
     # Rows that are alike in all of these are the same row.
@@ -91,6 +98,7 @@ def _assigned_units(source: Tables, experiment: str, as_of: dt.date) -> ir.Table
         "assigned_at",
         "repeats",
         "crossed",
+        "repriced",
         customer_id=_.known,
     )
     both = ibis.union(once.select(first.columns), first)
@@ -137,11 +145,8 @@ def segment_columns(source: Tables) -> list[str]:
     customers, and it is the customers' columns.
     """
     schema = source["visits" if "visits" in source else "customers"].schema()
-    return [
-        name
-        for name, type_ in schema.items()
-        if type_.is_string() and name not in ("visitor_id", "customer_id")
-    ]
+    whens = (name for name, type_ in schema.items() if type_.is_timestamp() or type_.is_date())
+    return [name for name in schema if name not in _TAKEN.union(whens)]
 
 
 def outcomes(
@@ -153,6 +158,8 @@ def outcomes(
     pre_days: int = 90,
     segments: Sequence[str] = (),
     factors: Mapping[str, float] | None = None,
+    outcome: str = "",
+    on_day: int | None = None,
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Return what each unit did in the days after its assignment.
@@ -165,23 +172,48 @@ def outcomes(
         pre_days: Days before the assignment that `pre_revenue` covers.
         factors: For each currency the reporting minor units of one of its own (`tenure.money`); none: there
             is one currency, and nothing is converted.
+        outcome: What is to convert: an event, "any event" or "payment"; empty: to subscribe or to pay.
+        on_day: The day after the assignment on which the outcome counts; None: any of the window.
 
     Returns:
-        A row per unit: the columns of `assigned_units`, the segments, week (since the first assignment),
-        observed_days, ripe (1 if the whole window was observed), converted (1 if a paid spell runs in
-        the window), paid_days, revenue (paid less refunded), charges, refunds, charged_otherwise (1 if none
+        A row per unit: the columns of `assigned_units`, the segments, observed_days, ripe (1 if the whole
+        window was observed), subscribed (1 if a paid spell runs in the window), converted, paid_days, revenue (paid less refunded), charges, refunds, charged_otherwise (1 if none
         of the converted unit's first spans has the price assigned), pre_revenue, and the lowest and the
         highest currency charged in.
 
     Raises:
-        InputError: A segment is not available.
+        InputError: A segment is not available, or the day of the outcome is not one of the window.
     """
+    if on_day is not None and not (outcome and 0 <= on_day < window_days):
+        raise InputError(
+            f"The parameter `on_day` is {on_day}: name an `outcome` that counts on that day, and a "
+            f"`window_days` beyond it, which is {window_days} now."
+        )
     rates = tuple(sorted((factors or {}).items()))
-    key = ("outcomes", experiment, as_of, window_days, pre_days, tuple(segments), rates, policy)
+    key = (
+        "outcomes",
+        experiment,
+        as_of,
+        window_days,
+        pre_days,
+        tuple(segments),
+        rates,
+        outcome,
+        on_day,
+        policy,
+    )
 
     def make() -> ir.Table:
         units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
-        return _outcomes(source, units, as_of, window_days, pre_days, dict(rates), policy)
+        units = _outcomes(source, units, as_of, window_days, pre_days, dict(rates), policy)
+        if not outcome:
+            return units.mutate(
+                converted=ibis.greatest(_.subscribed, (_.charges > 0).ifelse(1, 0)).cast("int64")
+            )
+        did = _did(
+            source, _customers(units), as_of, range(window_days) if on_day is None else [on_day], outcome
+        )
+        return _left_join_zero(units, did, "customer_id")
 
     return settle(source, key, make)
 
@@ -196,12 +228,8 @@ def _outcomes(
     policy: MetricPolicy,
 ) -> ir.Table:
     cut = day_of(as_of).index + 1
-    start = units.aggregate(day=_.assigned_day.min())
-    units = units.cross_join(start).mutate(
-        week=((_.assigned_day - _.day) // 7).cast("int64"),
-        observed_days=(cut - _.assigned_day).cast("int64"),
-    )
-    units = units.mutate(ripe=(_.observed_days >= window_days).ifelse(1, 0).cast("int64")).drop("day")
+    units = units.mutate(observed_days=(cut - _.assigned_day).cast("int64"))
+    units = units.mutate(ripe=(_.observed_days >= window_days).ifelse(1, 0).cast("int64"))
     whose = _customers(units)
     units = _left_join_zero(units, _stays(source, whose, as_of, window_days, policy), "customer_id")
     charges = _charges(source, whose, as_of, window_days, pre_days, factors)
@@ -240,7 +268,9 @@ def with_segments(source: Tables, units: ir.Table, segments: Sequence[str]) -> i
         table, key, left = ("visits", "visitor_id", "unit_id")
     values = source[table].select(**{left: _[key]}, **{f"seg_{name}": _[name] for name in segments})
     joined = units.left_join(values, left).drop(f"{left}_right")
-    joined = joined.mutate(**{name: _[f"seg_{name}"].fill_null("unknown") for name in segments})
+    joined = joined.mutate(
+        **{name: _[f"seg_{name}"].cast("string").fill_null("unknown") for name in segments}
+    )
     return joined.drop(*(f"seg_{name}" for name in segments))
 
 
@@ -248,9 +278,10 @@ def integrity(units: ir.Table) -> ir.Table:
     """Count by variant what would make a comparison unsound.
 
     Returns:
-        A row per variant in order: variant, units, ripe, converted, repeated (assigned again), crossed
-        (also put into another variant), shared (units whose customer is also another unit's), unpriced
-        (without a price), prices (different ones), lowest_price and highest_price (minor units),
+        A row per variant in order: variant, units, ripe, converted, subscribed, repeated (assigned again),
+        crossed (also put into another variant), shared (units whose customer is also another unit's),
+        unpriced (without a price), prices (different ones), otherwise_priced (units shown another price than
+        most of their variant), repriced (shown several prices), lowest_price and highest_price (minor units),
         charged_otherwise, revenue, refunds, pre_revenue (minor units), observed_days (sum), and
         lowest_currency and highest_currency charged in.
     """
@@ -260,6 +291,8 @@ def integrity(units: ir.Table) -> ir.Table:
     total = {
         "ripe": _.ripe,
         "converted": _.converted,
+        "subscribed": _.subscribed,
+        "repriced": _.repriced,
         "repeated": (_.repeats > 0).ifelse(1, 0),
         "crossed": _.crossed,
         "shared": _.shared,
@@ -270,19 +303,18 @@ def integrity(units: ir.Table) -> ir.Table:
         "pre_revenue": _.pre_revenue,
         "observed_days": _.observed_days,
     }
-    return (
-        units.group_by("variant")
-        .agg(
-            units=_.count().cast("int64"),
-            prices=_.price_minor.nunique().cast("int64"),
-            lowest_price=_.price_minor.min().cast("int64"),
-            highest_price=_.price_minor.max().cast("int64"),
-            lowest_currency=_.lowest_currency.min(),
-            highest_currency=_.highest_currency.max(),
-            **{name: value.cast("int64").sum().cast("int64") for name, value in total.items()},
-        )
-        .order_by("variant")
+    priced = units.filter(_.price_minor.notnull()).group_by("variant", "price_minor").agg(m=_.count())
+    priced = priced.group_by("variant").agg(otherwise_priced=(_.m.sum() - _.m.max()).cast("int64"))
+    counted = units.group_by("variant").agg(
+        units=_.count().cast("int64"),
+        prices=_.price_minor.nunique().cast("int64"),
+        lowest_price=_.price_minor.min().cast("int64"),
+        highest_price=_.price_minor.max().cast("int64"),
+        lowest_currency=_.lowest_currency.min(),
+        highest_currency=_.highest_currency.max(),
+        **{name: value.cast("int64").sum().cast("int64") for name, value in total.items()},
     )
+    return _left_join_zero(counted, priced, "variant").order_by("variant")
 
 
 def moments(
@@ -307,11 +339,13 @@ def moments(
         covariates: For a measure, its column from before the experiment (CUPED).
         ratios: Pairs of measures whose ratio is wanted, so that their products are summed.
         cap: Two shares, such as (0, 0.99): values beyond these quantiles of all units together (of no
-            arm alone, or arms would be cut differently) are moved to them.
+            arm alone, or arms would be cut differently) are moved to them; units with 0 stand aside, or few
+            conversions would all be cut to 0.
 
     Returns:
         A row per group in order: `by`, n, and for each column a (measures and covariates) s_a, its sum,
-        q_a, the sum of squares, and for each pair of columns c_a_b, the sum of products.
+        q_a, the sum of squares, k_a, of how many units it is not 0, and for each pair of columns c_a_b, the
+        sum of products.
 
     Raises:
         InputError: A column is absent, or the shares of `cap` are not in order.
@@ -329,6 +363,7 @@ def moments(
     pairs = dict.fromkeys([*covariates.items(), *ratios])
     sums = {f"s_{name}": units[name].sum() for name in columns}
     sums |= {f"q_{name}": (units[name] * units[name]).sum() for name in columns}
+    sums |= {f"k_{name}": (units[name] != 0).sum() for name in columns}
     sums |= {f"c_{a}_{b}": (units[a] * units[b]).sum() for a, b in pairs}
     table = units.group_by(*by).agg(
         n=units.count().cast("int64"), **{name: value.cast("float64") for name, value in sums.items()}
@@ -408,7 +443,7 @@ def _from_assignment(subscriptions: ir.Table) -> ir.Table:
 def _stays(
     source: Tables, whose: ir.Table, as_of: dt.date, window_days: int, policy: MetricPolicy
 ) -> ir.Table:
-    """For each customer: converted, paid_days and charged_otherwise within the window."""
+    """For each customer: subscribed, paid_days and charged_otherwise within the window."""
     cut = day_of(as_of).index + 1
     spans = _from_assignment(
         source["subscriptions"].inner_join(
@@ -428,7 +463,7 @@ def _stays(
         days=(ibis.least(_.to_day, _.closes) - _.from_day).cast("int64")
     )
     paid = runs.group_by("customer_id").agg(
-        converted=(_.count() > 0).ifelse(1, 0).cast("int64"),
+        subscribed=(_.count() > 0).ifelse(1, 0).cast("int64"),
         paid_days=_.days.sum().cast("int64"),
         first_day=_.from_day.min(),
     )
@@ -443,6 +478,20 @@ def _stays(
         charged_otherwise=(_.unit_amount_minor == _.price_minor).ifelse(0, 1).min().cast("int64")
     )
     return _left_join_zero(paid.drop("first_day"), charged, "customer_id")
+
+
+def _did(source: Tables, whose: ir.Table, as_of: dt.date, days: Sequence[int], outcome: str) -> ir.Table:
+    """Who had an outcome on one of so many days after the assignment: converted."""
+    if outcome == "payment":
+        done = source["payments"].filter(_.status == "paid").select("customer_id", at=_.attempted_at)
+    else:
+        events = source["events"]
+        events = events if outcome == "any event" else events.filter(_.event == outcome)
+        done = events.select("customer_id", at=_.occurred_at)
+    done = done.filter(_.at < end_of(as_of)).mutate(day=day_index(_.at))
+    done = done.inner_join(whose.select("customer_id", "assigned_day"), "customer_id")
+    done = done.filter((_.day - _.assigned_day).between(days[0], days[-1])).select("customer_id").distinct()
+    return done.mutate(converted=ibis.literal(1, "int64"))
 
 
 def _charges(
@@ -501,9 +550,9 @@ def _capped(units: ir.Table, columns: Sequence[str], cap: tuple[float, float]) -
     limits = {}
     for name in columns:
         if low > 0:
-            limits[f"{name}_low"] = units[name].quantile(low).floor().cast("int64")
+            limits[f"{name}_low"] = units[name].nullif(0).quantile(low).floor().cast("int64")
         if high < 1:
-            limits[f"{name}_high"] = units[name].quantile(high).ceil().cast("int64")
+            limits[f"{name}_high"] = units[name].nullif(0).quantile(high).ceil().cast("int64")
     if not limits:
         return units
     units = units.cross_join(units.aggregate(**limits))
@@ -512,5 +561,5 @@ def _capped(units: ir.Table, columns: Sequence[str], cap: tuple[float, float]) -
         value = units[name]
         value = ibis.greatest(value, units[f"{name}_low"]) if low > 0 else value
         value = ibis.least(value, units[f"{name}_high"]) if high < 1 else value
-        changed[name] = value.cast("int64")
+        changed[name] = (units[name] == 0).ifelse(0, value).cast("int64")
     return units.mutate(**changed).drop(*limits)

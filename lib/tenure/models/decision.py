@@ -15,7 +15,7 @@ from scipy import special
 from tenure.errors import InputError, NotApplicable
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.comparison import sequence_half_width
-from tenure.stats.lifetable import Array, check_level, z_value
+from tenure.stats.lifetable import check_level, z_value
 
 
 class Posterior(NamedTuple):
@@ -55,24 +55,6 @@ def posterior(
     density = float(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
     up, down = float(special.ndtr(z)), float(special.ndtr(-z))
     return Posterior(float(mean), sd, up, float(sd * density - mean * down), float(sd * density + mean * up))
-
-
-def chance_to_be_best(means: Array, errors: Array) -> Array:
-    """Return each arm's probability of the largest mean, by Gauss-Hermite quadrature.
-
-    The arms are independent and normal; means and standard errors have the shape (arms,).
-
-    Example:
-        >>> chance_to_be_best(np.array([0.0, 0.0]), np.array([1.0, 1.0])).round(3).tolist()
-        [0.5, 0.5]
-    """
-    m, s = np.asarray(means, dtype=float), np.asarray(errors, dtype=float)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(201)
-    x = m[:, None] + s[:, None] * nodes
-    beats = special.ndtr((x[:, None, :] - m[None, :, None]) / s[None, :, None])
-    beats[np.arange(len(m)), np.arange(len(m))] = 1
-    chance = (beats.prod(axis=1) * weights).sum(axis=1)
-    return chance / chance.sum()
 
 
 Case = Literal["ship", "keep running", "too small", "unlikely"]
@@ -164,7 +146,8 @@ def decide(
     Raiffa and Schlaifer 1961). The best of a few r counts.
 
     Args:
-        differences: Columns `variant`, `difference`, `standard_error` (of a visitor's value).
+        differences: Columns `variant`, `difference` (of a visitor's value), `standard_error`, and the ends of
+            the interval, whose middle is believed: where conversions are rare, the difference is not in it.
         control_value: A visitor's value under the control.
         visitors: V.
         n: Units of the experiment so far.
@@ -195,25 +178,27 @@ def decide(
         )
     worthwhile = smallest_lift * abs(control_value)
     each = 1 - (1 - level) / len(known)
+    low, high = (known.get(f"difference_{end}", known["difference"]) for end in ("low", "high"))
+    middle = (low + high) / 2
     rows = []
-    for variant, difference, error in zip(
-        known["variant"], known["difference"], known["standard_error"], strict=True
+    for variant, difference, error, believed in zip(
+        known["variant"], known["difference"], known["standard_error"], middle, strict=True
     ):
         half = z_value(each) * error
         if planned_n is not None:
             half = float(sequence_half_width(error**2 * n, n, planned_n, each))
-        belief, net = posterior(difference, error), posterior(difference - worthwhile, error)
+        belief, net = posterior(believed, error), posterior(believed - worthwhile, error)
         waiting, more = _waiting(net, visitors, n)
         case = "keep running"
-        if difference - half > 0:
+        if believed - half > 0:
             case = "ship"
-        elif difference + half < worthwhile:
+        elif believed + half < worthwhile:
             case = "too small"
         elif net.mean <= 0 and waiting <= 0:
             case = "unlikely"
         needed = n * max((half / difference) ** 2 - 1, 0) if difference > 0 else NAN
-        found = {"difference": difference, "difference_low": difference - half}
-        found |= {"difference_high": difference + half, "chance": belief.chance}
+        found = {"difference": difference, "difference_low": believed - half}
+        found |= {"difference_high": believed + half, "chance": belief.chance}
         found |= {"chance_worthwhile": net.chance, "loss_ship": belief.loss_ship * visitors}
         found |= {"loss_keep": belief.loss_keep * visitors, "waiting": waiting, "more": more}
         verdict = {"needed": needed, "verdict": _VERDICTS.get(case, case), "case": case}

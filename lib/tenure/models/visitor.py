@@ -17,6 +17,8 @@ from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.money import minor_units, unit_of
 from tenure.result import NAN, Estimate, Table
+from tenure.stats.comparison import FEW
+from tenure.stats.intervals import share_limits
 from tenure.stats.lifetable import Array, check_level, z_value
 from tenure.stats.survival import kaplan_meier
 
@@ -147,7 +149,9 @@ def visitor_value(
     E = S(0) + S(1) v + ... + S(h-1) v^(h-1) of a subscriber, with S the product-limit curve, which counts
     subscribers for as long as they were observed. Conversion and lifetimes are estimated from different
     events, so the variance is (m E)^2 var(c) + (m c)^2 var(E), that of E by Greenwood's sum weighted with the
-    discounted area to the right.
+    discounted area to the right. Where fewer than 30 of a variant subscribed, c has the limits that hold for
+    rare events (`tenure.stats.intervals.share_limits`), and E no less variance than so many subscribers of
+    all variants would have; where nobody did, E is that of all.
 
     Args:
         counts: Columns `variant`, `n`, `converted` and `price` (of a month).
@@ -166,15 +170,19 @@ def visitor_value(
         [[0.2, 1.75, 210.0]]
     """
     check_level(level)
+    everybody = life.assign(group="").groupby(["group", "period"], as_index=False).sum(numeric_only=True)
     curves, weights, rows, notes = kaplan_meier(life).table.frame, earned.discount(horizon), [], []
-    last = curves.groupby("group")["period"].max()
-    for row in counts.to_dict("records"):
+    last, z = curves.groupby("group")["period"].max(), z_value(level)
+    anybody = np.mean(list(tail.values()), axis=0) if tail else None
+    among = discounted_curve(kaplan_meier(everybody).table.frame, weights, anybody)
+    joined = float((everybody["events"] + everybody["censored"]).sum())
+    rare = np.transpose(share_limits(counts["converted"], counts["n"], level))
+    for row, limits in zip(counts.to_dict("records"), rare, strict=True):
         name, n, x = str(row["variant"]), float(row["n"]), float(row["converted"])
         own, margin = curves[curves["group"] == name], float(earned.left(row["price"]))
-        curve, variance, beyond = discounted_curve(own, weights, (tail or {}).get(name))
+        curve, variance, beyond = discounted_curve(own, weights, (tail or {}).get(name)) if x else among
         c = x / n if n else NAN
         if x == 0 and n:
-            curve, variance = np.zeros(horizon), 0.0
             notes.append(f"Nobody in {name} subscribed.")
         elif np.isnan(curve).any():
             notes.append(
@@ -182,12 +190,16 @@ def visitor_value(
                 f"horizon of {horizon}: choose a shorter horizon, or wait."
             )
         months = float(curve @ weights)
-        value = c * margin * months
-        spread = months**2 * (c * (1 - c) / n if n else NAN) + c**2 * variance
-        half = z_value(level) * abs(margin) * float(np.sqrt(spread))
+        half = z * np.sqrt(c * (1 - c) / n if n else NAN)
+        below, above = (c - limits[0], limits[1] - c) if x < FEW else (half, half)
+        if x < FEW:
+            variance = max(variance, among[1] * joined / max(x, 1))
+        value, lifetimes = c * margin * months, z * margin * c * np.sqrt(variance)
+        ends = np.hypot(margin * months * np.array([below, above]), lifetimes)[:: 1 if margin > 0 else -1]
         found = {"price": row["price"], "n": int(n), "converted": int(x), "conversion": c, "margin": margin}
-        found |= {"months_of_a_subscriber": months, "months_of_a_visitor": float(c * curve.sum())}
-        found |= {"value": value, "value_low": value - half, "value_high": value + half}
+        found |= {"months_of_a_subscriber": months if x else NAN}
+        found |= {"months_of_a_visitor": float(c * curve.sum())}
+        found |= {"value": value, "value_low": value - ends[0], "value_high": value + ends[1]}
         rows.append({"variant": name} | found | {"tail": beyond * c * margin / value if value else 0.0})
     units = {"price": unit_of(currency), "n": "count", "converted": "count"}
     units |= dict.fromkeys(("conversion", "tail"), "percent")

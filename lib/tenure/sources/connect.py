@@ -274,7 +274,7 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
         reading = replace(reading, reporting_zone=zone)
         build = partial(_build, raw, reading, contract, catalog.connection, notes, settles)
         tables[contract.name] = guarded(build, contract.name)
-        if contract.attributes:
+        if contract.name == "customers":
             absent = set(contract.column_names) - set(raw.table.columns)
             attributes = tuple(
                 name for name in tables[contract.name].columns if name not in _NOT_ATTRIBUTES | absent

@@ -1,22 +1,29 @@
 """Means and shares of an experiment's arms compared, on sums alone.
 
 A table of *sums* has a row for each variant, or for each variant and segment: `n`, for a column a its sum
-`s_a` and sum of squares `q_a`, and for a pair of columns the sum of their products `c_a_b`. The engine
-computes them (`tenure.measures.experiments.moments`), so estimates depend neither on the order of rows nor
-on how they were cut into chunks. The closed forms are written out, because on sums they are a few lines each;
-the tests check them against tea-tasting, gbstats and published numbers.
+`s_a` and sum of squares `q_a`, perhaps `k_a`, of how many units it is not 0, and for a pair of columns the
+sum of their products `c_a_b`. The engine computes them (`tenure.measures.experiments.moments`), so estimates
+depend neither on the order of rows nor on how they were cut into chunks. The closed forms are written out,
+because on sums they are a few lines each; the tests check them against tea-tasting, gbstats and published
+numbers.
 
 `control` is the variant to compare with, `measure` the column and `unit` its unit, `level` that of the
 intervals; `covariate` is a column of before the experiment, `denominator` the measure below the line of a
 ratio. With `planned_n`, the units of both arms for which to be tight, intervals are confidence sequences,
 which hold however often one looks; None: one look (see `compare`).
 
+A sample variance says nothing where hardly anybody converted, and is 0 where nobody did. Where fewer than 30
+units of an arm have any of a measure (by `k_a`), its mean is the share of those that have any, with limits
+that hold for rare events (`tenure.stats.intervals.share_limits`), times what they have on average; where an
+arm has none, what those of all arms have. Limits of differences and ratios are recovered from both arms' (Zou
+and Donner 2008); p is 1 less the highest level at which the interval of the difference does not hold 0.
+
 A table or an option that is not as it should be raises InputError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -26,7 +33,7 @@ from scipy import special
 
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate, Table, interval
-from tenure.stats.intervals import wilson
+from tenure.stats.intervals import expects_few, share_limits
 from tenure.stats.lifetable import Array, check_level, chi2_p, holm, ratio, spelled, z_value
 
 
@@ -38,8 +45,12 @@ def add_up(sums: pd.DataFrame, by: Sequence[str] = ("variant",)) -> pd.DataFrame
         >>> add_up(rows).to_dict("records")
         [{'variant': 'a', 'n': 5, 's_y': 5.0}]
     """
-    numbers = [c for c in sums.columns if c == "n" or c[:2] in ("s_", "q_", "c_")]
+    numbers = [c for c in sums.columns if c == "n" or c[:2] in ("s_", "q_", "c_", "k_")]
     return sums.groupby(list(by), sort=True, observed=True)[numbers].sum().reset_index()
+
+
+FEW = 30
+Limits = Callable[[float], tuple[Array, Array]]
 
 
 class Arms(NamedTuple):
@@ -48,12 +59,14 @@ class Arms(NamedTuple):
     Attributes:
         mean: Means, adjusted or divided: see `compare`.
         variance: Variance of a unit's contribution, so that the mean's is variance / n.
+        rare: Limits of the means at a level, where few units of an arm have any of the measure.
     """
 
     names: tuple[str, ...]
     n: Array
     mean: Array
     variance: Array
+    rare: Limits | None = None
 
     @property
     def error(self) -> Array:
@@ -72,6 +85,7 @@ def arm_means(
     columns = [a for a in (measure, covariate, denominator) if a]
     pairs = [f"c_{measure}_{other}" for other in columns[1:]]
     wanted = ["n", *(f"{kind}_{a}" for a in columns for kind in "sq"), *pairs]
+    wanted += [name for name in (f"k_{measure}", f"k_{denominator}") if name in sums.columns]
     absent = [c for c in wanted if c not in sums.columns]
     if absent:
         raise InputError(
@@ -101,13 +115,41 @@ def arm_means(
         spread = mean**2 * covariance(denominator, denominator)
         variance = variance - 2 * mean * covariance(measure, denominator) + spread
         variance = np.maximum(variance, 0) / (below / n) ** 2
+        if f"k_{denominator}" in s:
+            # Those below the line are the sample, and a few that are alike tell nothing of the others.
+            few = s[f"k_{denominator}"]
+            alike = (few < 2) | (variance <= 1e-12 * mean**2)
+            more = np.where(alike, np.nan, few / np.maximum(few - 1, 1))
+            variance = variance * np.where(few < FEW, more, 1)
+        return Arms(tuple(names), s["n"], mean, variance)
+    rare = None
+    if f"k_{measure}" in s and (s[f"k_{measure}"] < FEW).any():
+        rare = _rare(s[f"k_{measure}"], n, s[f"s_{measure}"], s[f"q_{measure}"], variance)
     if covariate:
         before, shared = covariance(covariate, covariate), covariance(measure, covariate)
         within = np.nansum(before * (n - 1))
         theta = np.nansum(shared * (n - 1)) / within if within > 0 else 0.0
         mean = mean - theta * (s[f"s_{covariate}"] / n - s[f"s_{covariate}"].sum() / s["n"].sum())
         variance = np.maximum(variance - 2 * theta * shared + theta**2 * before, 0)
-    return Arms(tuple(names), s["n"], mean, variance)
+    return Arms(tuple(names), s["n"], mean, variance, rare)
+
+
+def _rare(k: Array, n: Array, s: Array, q: Array, variance: Array) -> Limits:
+    """Limits of means s / n at a level, where k units have any of the measure; see the head of the module."""
+    some, total = np.where(k > 0, k, np.nan), k.sum()
+    each = np.where(k > 0, s / some, s.sum() / total if total else np.nan)
+    df = max(total - (k > 0).sum(), 1)
+    within = max(float(np.nansum(q - s**2 / some)), 0) / df
+    mean, error = s / n, np.where(k > 0, k / n * np.sqrt(within / some), 0)
+
+    def limits(level: float) -> tuple[Array, Array]:
+        ends = np.sort([each * end for end in share_limits(k, n, level)], axis=0)
+        half = special.stdtrit(df, 0.5 + level / 2) * error
+        wald = special.stdtrit(np.maximum(n - 1, 1), 0.5 + level / 2) * np.sqrt(variance / n)
+        low, high = np.hypot(mean - ends[0], half), np.hypot(ends[1] - mean, half)
+        return np.where(k < FEW, low, wald), np.where(k < FEW, high, wald)
+
+    return limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +233,8 @@ def compare(
     divisor = arm_means(sums, measure, control, None, denominator).mean[0] if covariate else arms.mean[0]
     n, error = arms.n[0] + arms.n[1:], np.hypot(arms.error[0], arms.error[1:])
     difference = np.where(np.isfinite(error), arms.mean[1:] - arms.mean[0], np.nan)
+    if arms.rare:
+        return _comparison(arms, *_compare_rare(arms, arms.rare, n, planned_n, level), unit, level)
     low, high, p = _interval(difference, error, _welch_df(arms), n, planned_n, level)
     lifts = difference / (divisor if divisor > 0 and arms.mean[0] > 0 else np.nan)
     if lift == "linear":
@@ -206,11 +250,48 @@ def compare(
     half = special.stdtrit(np.maximum(arms.n - 1, 1), 0.5 + level / 2) * arms.error
     columns = interval("difference", difference, low, high) | {"standard_error": error, "p": p}
     columns |= interval("lift", lifts, lift_low, lift_high)
-    return _comparison(arms, (arms.mean - half, arms.mean + half), columns, unit, level)
+    return _comparison(arms, columns, (arms.mean - half, arms.mean + half), unit, level)
+
+
+def _compare_rare(
+    arms: Arms, rare: Limits, n: Array, planned_n: int | None, level: float
+) -> tuple[dict[str, Array], tuple[Array, Array]]:
+    """Columns of differences and lifts, and limits of the means, of which few units have a part."""
+    z = z_value(level)
+    if planned_n is not None:
+        z = float(np.nanmax(sequence_half_width(n, n, planned_n, level)))
+    low, high = _apart(arms.mean, rare, z)
+    p = _p(_clear_up_to(arms.mean, rare), np.inf, n, planned_n)
+    found = interval("difference", arms.mean[1:] - arms.mean[0], low, high)
+    found |= {"standard_error": (high - low) / 2 / z, "p": np.where(np.isnan(high - low), np.nan, p)}
+    below, above = rare(1 - 2 * float(special.ndtr(-z)))
+    ends = np.array([arms.mean, np.maximum(arms.mean - below, 0), arms.mean + above])
+    found |= interval("lift", *_ratio_of_shares(ends[:, 0], ends[:, 1:]))
+    below, above = rare(level)
+    return found, (arms.mean - below, arms.mean + above)
+
+
+def _apart(mean: Array, rare: Limits, z: float) -> tuple[Array, Array]:
+    """Limits of the differences from the first mean, so many standard errors of a normal variable away."""
+    (below, above), gap = rare(1 - 2 * float(special.ndtr(-z))), mean[1:] - mean[0]
+    return gap - np.hypot(below[1:], above[0]), gap + np.hypot(above[1:], below[0])
+
+
+def _clear_up_to(mean: Array, rare: Limits) -> Array:
+    """How many standard errors away the limits of each difference are when one of them is 0."""
+    found = []
+    for i in range(len(mean) - 1):
+        ends = [0.0, 8.0]
+        for _ in range(20):
+            middle = sum(ends) / 2
+            low, high = (end[i] for end in _apart(mean, rare, middle))
+            ends[0 if low > 0 or high < 0 else 1] = middle
+        found.append(ends[0])
+    return np.array(found)
 
 
 def _comparison(
-    arms: Arms, limits: tuple[Array, Array], columns: dict[str, Array], unit: str, level: float
+    arms: Arms, columns: dict[str, Array], limits: tuple[Array, Array], unit: str, level: float
 ) -> Comparison:
     n, gap = arms.n.astype(int), "points" if unit == "percent" else unit
     compared = {"variant": arms.names[1:], "n": n[1:], "control_n": n[0]}
@@ -237,15 +318,19 @@ def _interval(
     value: Array, error: Array, df: Array, n: Array, planned_n: int | None, level: float
 ) -> tuple[Array, Array, Array]:
     """Low, high and p of values that are normal, or near to it; NaN where the error is."""
-    z = ratio(np.abs(value), error)
     if planned_n is None:
-        half, p = special.stdtrit(df, 0.5 + level / 2) * error, 2 * special.stdtr(df, -z)
+        half = special.stdtrit(df, 0.5 + level / 2) * error
     else:
         half = sequence_half_width(error**2 * n, n, planned_n, level)
-        # The smallest alpha whose confidence sequence, tuned for 0.95, excludes 0.
-        r2 = _tuning(planned_n, 0.95)
-        p = np.minimum(1, np.exp(0.5 * np.log(n * r2 + 1) - z**2 * n * r2 / (2 * (n * r2 + 1))))
-    return value - half, value + half, p
+    return value - half, value + half, _p(ratio(np.abs(value), error), df, n, planned_n)
+
+
+def _p(z: Array, df: Array | float, n: Array, planned_n: int | None) -> Array:
+    """P-values of so many standard errors; of a sequence, tuned for 0.95, the least alpha that excludes 0."""
+    if planned_n is None:
+        return np.asarray(2 * special.stdtr(df, -z))
+    r2 = _tuning(planned_n, 0.95)
+    return np.minimum(1, np.exp(0.5 * np.log(n * r2 + 1) - z**2 * n * r2 / (2 * (n * r2 + 1))))
 
 
 def sequence_half_width(
@@ -274,8 +359,9 @@ def compare_shares(
     """Compare the share of units that converted in each variant with the control's.
 
     Differences have Newcombe's interval (1998, method 10) and ratios that of Donner and Zou (2012), both
-    made from the score intervals of the two shares, so that they hold with few conversions or none; p is
-    the score test's, pooled under no difference. With `planned_n` they are confidence sequences for means.
+    made from the score intervals of the two shares; p is the score test's, pooled under no difference. Where
+    fewer than five conversions are to be expected in an arm, limits are exact and p goes with them. With
+    `planned_n` they are confidence sequences for means.
     `counts` has the columns `variant`, `n` and `s_converted` (units that converted).
 
     Example:
@@ -286,7 +372,7 @@ def compare_shares(
     check_level(level)
     if (counts["s_converted"] > counts["n"]).any():
         raise InputError("More units converted than there were in a variant: count each unit once.")
-    squares = counts.assign(q_converted=counts["s_converted"])
+    squares = counts.assign(q_converted=counts["s_converted"], k_converted=counts["s_converted"])
     if planned_n is not None:
         return compare(
             squares, "converted", control=control, unit="percent", planned_n=planned_n, level=level
@@ -295,37 +381,36 @@ def compare_shares(
     n, p = np.where(arms.n > 0, arms.n, np.nan), arms.mean
     # Shares have the variance p (1 - p).
     arms = arms._replace(variance=p * (1 - p))
-    low, high = wilson(p, n, level)
-    gap = p[1:] - p[0]
+
+    def limits(level: float) -> tuple[Array, Array]:
+        low, high = share_limits(n * p, n, level)
+        return p - low, high - p
+
+    found, ends = _compare_rare(arms, limits, n, None, level)
+    found["standard_error"] = np.hypot(arms.error[0], arms.error[1:])
     pooled = (n[0] * p[0] + n[1:] * p[1:]) / (n[0] + n[1:])
-    spread = np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:]))
-    z = ratio(np.abs(gap), spread)
-    lift = _ratio_of_shares((p[0], low[0], high[0]), (p[1:], low[1:], high[1:]))
-    lower, upper = (
-        gap - np.hypot(p[1:] - low[1:], high[0] - p[0]),
-        gap + np.hypot(high[1:] - p[1:], p[0] - low[0]),
-    )
-    found = interval("difference", gap, lower, upper)
-    found |= {"standard_error": np.hypot(arms.error[0], arms.error[1:]), "p": 2 * special.ndtr(-z)}
-    return _comparison(arms, (low, high), found | interval("lift", *lift), "percent", level)
+    score = ratio(np.abs(p[1:] - p[0]), np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:])))
+    if np.isnan(score).any() or not expects_few(n * p, n):
+        found["p"] = 2 * special.ndtr(-score)
+    return _comparison(arms, found, ends, "percent", level)
 
 
-def _ratio_of_shares(below: tuple[float, float, float], above: tuple[Array, Array, Array]) -> list[Array]:
-    """The relative difference of two shares, its limits recovered from theirs; NaN where nobody converted."""
+def _ratio_of_shares(below: Array, above: Array) -> Array:
+    """The relative difference of shares or means, each with its limits; NaN where there is none."""
     (p0, l0, u0), (p1, l1, u1) = below, above
     if not p0 > 0:
-        return [np.full(len(p1), np.nan)] * 3
+        return np.full(above.shape, np.nan)
     product = p0 * p1
 
     def limit(top: Array, bottom: float, sign: int) -> Array:
         root = np.sqrt(np.maximum(product**2 - top * bottom, 0))
         if abs(bottom) < 1e-12:
-            return ratio(top, 2 * product, 0.0)
+            return ratio(top, 2 * product, 0.0) if sign < 0 else np.full(len(product), np.nan)
         return (product + sign * root) / bottom
 
     low = limit(l1 * (2 * p1 - l1), u0 * (2 * p0 - u0), -1)
     high = limit(u1 * (2 * p1 - u1), l0 * (2 * p0 - l0), 1)
-    return [p1 / p0 - 1, np.maximum(low, 0) - 1, high - 1]
+    return np.array([p1 / p0 - 1, np.maximum(low, 0) - 1, high - 1])
 
 
 @dataclass(frozen=True, eq=False)

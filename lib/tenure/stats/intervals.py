@@ -17,7 +17,7 @@ from scipy import stats
 
 from tenure.errors import InputError
 from tenure.result import NAN, Estimate
-from tenure.stats.lifetable import Array, check_level, z_value
+from tenure.stats.lifetable import Array, check_level, ratio, z_value
 
 NOTHING = Estimate(NAN, n=0)
 
@@ -80,6 +80,32 @@ def wilson(share: Any, n: Any, level: float) -> tuple[Array, Array]:
         )
     # Rounding may leave a limit a hair on the wrong side of a share of 0 or 1.
     return np.minimum(low, share)[()], np.maximum(high, share)[()]
+
+
+def expects_few(events: Array, n: Array) -> bool:
+    """Whether fewer than five events, or five others, are expected in an arm at the common share."""
+    common = np.nansum(events) / np.nansum(n) if np.nansum(n) else NAN
+    return bool(np.nanmin(np.minimum(common, 1 - common) * n, initial=np.inf) < 5)
+
+
+def share_limits(events: Any, n: Any, level: float) -> tuple[Array, Array]:
+    """Limits of the shares of several arms that are to be compared, honest where events are rare.
+
+    They are Wilson's, or the exact ones (Clopper and Pearson 1934) where at the arms' common share fewer than
+    five events, or five without one, are to be expected in an arm. NaN where n is 0.
+
+    Example:
+        >>> low, high = share_limits([12, 0], [235, 15], 0.95)
+        >>> low.round(3).tolist(), high.round(3).tolist()
+        ([0.027, 0.0], [0.087, 0.218])
+    """
+    events, n = np.asarray(events, dtype=float), np.asarray(n, dtype=float)
+    if not expects_few(events, n):
+        return wilson(ratio(events, n), n, level)
+    tail = (1 - level) / 2
+    low = np.where(events > 0, stats.beta.ppf(tail, events, n - events + 1), 0.0)
+    high = np.where(events < n, stats.beta.isf(tail, events + 1, n - events), 1.0)
+    return np.where(n > 0, low, NAN), np.where(n > 0, high, NAN)
 
 
 def log_limits(value: Array, error: Array, level: float) -> tuple[Array, Array]:
