@@ -207,7 +207,7 @@ class Workbook:
         after = pd.Timestamp(self.as_of + dt.timedelta(days=1))
         return (after - pd.DateOffset(months=months, days=1)).date()
 
-    def value_events(self, chosen: Sequence[str] = ()) -> list[str]:
+    def value_events(self, chosen: Sequence[str] = (), parameter: str = "value_events") -> list[str]:
         """Return the kinds of events that count as use: those chosen, else those with content or a duration.
 
         Raises:
@@ -218,7 +218,7 @@ class Workbook:
         kinds = self.ask(engagement.event_kinds)
         with_value = kinds.loc[kinds["with_value"] > 0, "event"].tolist()
         for name in chosen:
-            parameters.one_of("value_events", name, kinds["event"])
+            parameters.one_of(parameter, name, kinds["event"])
         return list(chosen) or with_value or kinds["event"].tolist()
 
     def factors(self, month: int | None = None) -> dict[str, float]:

@@ -21,6 +21,7 @@ from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.measures import experiments as measures
 from tenure.measures import research
+from tenure.sources import open_source
 
 AS_OF = dt.date(2024, 6, 30)
 CUT = dt.datetime(2024, 7, 1)
@@ -185,8 +186,8 @@ def loop(rows, window=60, before=60):
             "customer_id": max(r["customer_id"] or "" for r in own),
             "repeats": len(own) - 1,
             "crossed": int(len({r["variant"] for r in own}) > 1),
+            "repriced": int(len({r["price_minor"] for r in own} - {None}) > 1),
         }
-    started = min(u["assigned_at"].date() for u in units.values())
     whose = defaultdict(list)
     for u in units.values():
         whose[u["customer_id"]].append(u)
@@ -197,14 +198,14 @@ def loop(rows, window=60, before=60):
             offers[r["customer_id"]].add(r["price_minor"])
     for u in units.values():
         day = u["assigned_at"].date()
-        u["week"] = (day - started).days // 7
         u["observed_days"] = (CUT.date() - day).days
         u["ripe"] = int(u["observed_days"] >= window)
         found = dict.fromkeys(
-            ("converted", "paid_days", "charged_otherwise", "revenue", "charges", "refunds", "pre_revenue"), 0
+            ("paid_days", "charged_otherwise", "revenue", "charges", "refunds", "pre_revenue", "subscribed"),
+            0,
         )
         mates = whose[u["customer_id"]] if u["customer_id"] else []
-        if mates and len({m["variant"] for m in mates}) == 1:
+        if mates and len({m["variant"] for m in mates}) == 1 and u["customer_id"] not in tests:
             first = min(m["assigned_at"] for m in mates)
             origin = first.date()
             closes = min(origin + dt.timedelta(days=window), CUT.date())
@@ -222,7 +223,7 @@ def loop(rows, window=60, before=60):
                     if begin < closes:
                         stays.append((begin, min(end, closes), s["unit_amount_minor"]))
             if stays:
-                found["converted"] = 1
+                found["subscribed"] = 1
                 found["paid_days"] = sum((end - begin).days for begin, end, _ in stays)
                 opening = min(begin for begin, _, _ in stays)
                 prices = [amount for begin, _, amount in stays if begin == opening]
@@ -244,6 +245,7 @@ def loop(rows, window=60, before=60):
                     found["refunds"] += amount * (p["status"] == "refunded")
                 elif -before <= since < 0:
                     found["pre_revenue"] += net
+        found["converted"] = max(found["subscribed"], int(found["charges"] > 0))
         kept = found["revenue"] * (0.9 - 0.03) - found["charges"] * 25
         found["exact_margin"] = kept - found["paid_days"] * 300 * 12 / 365
         u |= found
@@ -263,7 +265,16 @@ def test_outcomes_are_those_of_a_loop_over_units(rows):
     expected = loop(rows)
     assert set(found.index) == set(expected)
     visits = {v["visitor_id"]: v["channel"] or "unknown" for v in rows["visits"]}
-    names = ["customer_id", "variant", "repeats", "crossed", "week", "observed_days", "ripe", "converted"]
+    names = [
+        "customer_id",
+        "variant",
+        "repeats",
+        "crossed",
+        "observed_days",
+        "ripe",
+        "converted",
+        "subscribed",
+    ]
     names += ["paid_days", "charged_otherwise", "revenue", "charges", "refunds", "pre_revenue"]
     for unit, row in expected.items():
         got = found.loc[unit]
@@ -332,6 +343,9 @@ def test_integrity_counts_what_is_wrong(rows):
         assert row["units"] == len(own)
         assert row["ripe"] == sum(u["ripe"] for u in own)
         assert row["crossed"] == sum(u["crossed"] for u in own)
+        assert row["repriced"] == sum(u["repriced"] for u in own)
+        shown = Counter(u["price_minor"] for u in own if u["price_minor"] is not None)
+        assert row["otherwise_priced"] == shown.total() - max(shown.values(), default=0)
         assert row["repeated"] == sum(u["repeats"] > 0 for u in own)
         assert row["shared"] == sum(mates.get(u["customer_id"], 0) > 1 for u in own)
         assert row["unpriced"] == sum(u["price_minor"] is None for u in own)
@@ -364,6 +378,7 @@ def test_moments_are_the_sums():
         assert row["n"] == len(part)
         for c in "yzx":
             assert row[f"s_{c}"] == part[c].sum()
+            assert row[f"k_{c}"] == (part[c] != 0).sum()
             assert row[f"q_{c}"] == (part[c] ** 2).sum()
         assert row["c_y_x"] == (part["y"] * part["x"]).sum()
         assert row["c_y_z"] == (part["y"] * part["z"]).sum()
@@ -397,9 +412,11 @@ def test_sums_of_a_million_rows_are_alike_to_the_last_bit_in_any_order_and_chunk
 def test_capping_is_pooled_over_arms():
     frame = frame_of(2000)
     frame.loc[frame["variant"] == "b", "y"] *= 10
+    frame.loc[frame.index % 3 > 0, "y"] = 0
     found = measures.moments(ibis.memtable(frame), ["y"], cap=(0.01, 0.99)).to_pandas().set_index("variant")
-    low, high = np.floor(frame["y"].quantile(0.01)), np.ceil(frame["y"].quantile(0.99))
-    capped = frame["y"].clip(low, high)
+    paid = frame.loc[frame["y"] != 0, "y"]
+    ends = np.floor(paid.quantile(0.01)), np.ceil(paid.quantile(0.99))
+    capped = pd.Series(np.where(frame["y"] == 0, 0, frame["y"].clip(*ends)), index=frame.index)
     for variant, part in capped.groupby(frame["variant"]):
         assert found.loc[variant, "s_y"] == part.sum()
         assert found.loc[variant, "q_y"] == (part**2).sum()
@@ -430,6 +447,94 @@ def test_life_tables_count_from_the_assignment_for_those_who_were_there():
     # From 31 January: left in the second month; from 1 February: still there after five.
     names = ["group", "period", "at_risk", "events", "censored"]
     assert found[names].to_numpy().tolist() == [["a", 2, 2, 1, 0], ["a", 5, 1, 0, 1]]
+
+
+def experiment_of(**tables_of):
+    """Four customers of two arms, assigned on 1 January 2024, and what they did."""
+    when = at(dt.date(2024, 1, 1), 8)
+    units = [
+        {"experiment": "x", "unit_id": f"u{i}", "customer_id": f"c{i}", "variant": "ab"[i % 2]}
+        | {"assigned_at": when, "price_minor": None}
+        for i in range(4)
+    ]
+    customers = [{"customer_id": f"c{i}", "channel": "web", "is_test": i == 3} for i in range(4)]
+    return tables({"customers": customers, "subscriptions": [], "assignments": units, **tables_of})
+
+
+def converted(source, **options):
+    return measured(source, **options).to_pandas().sort_values("unit_id")["converted"].tolist()
+
+
+def test_who_pays_once_has_converted_and_a_test_account_has_not():
+    paid = {"amount_minor": 900, "status": "paid", "currency": "EUR", "kind": "one_off"}
+    source = experiment_of(
+        payments=[
+            {"customer_id": "c0", "attempted_at": at(dt.date(2024, 1, 3))} | paid,
+            {"customer_id": "c1", "attempted_at": at(dt.date(2024, 1, 3))} | paid | {"status": "failed"},
+            {"customer_id": "c2", "attempted_at": at(dt.date(2024, 5, 3))} | paid,
+            {"customer_id": "c3", "attempted_at": at(dt.date(2024, 1, 3))} | paid,
+        ]
+    )
+    assert converted(source) == [1, 0, 0, 0]
+    assert converted(source, outcome="payment", on_day=2) == [1, 0, 0, 0]
+    assert converted(source, outcome="payment", on_day=1) == [0, 0, 0, 0]
+    assert measured(source).to_pandas()["subscribed"].sum() == 0
+
+
+def test_a_visit_or_a_return_on_a_day_is_an_outcome():
+    days = {"c0": (0, 1, 7), "c1": (8,), "c2": (7, 70), "c3": (7,)}
+    source = experiment_of(
+        events=[
+            {
+                "customer_id": who,
+                "event": "visit" if day else "play",
+                "occurred_at": at(dt.date(2024, 1, 1) + dt.timedelta(days=day), 9),
+            }
+            for who, several in days.items()
+            for day in several
+        ]
+    )
+    assert converted(source, outcome="visit") == [1, 1, 1, 0]
+    assert converted(source, outcome="visit", window_days=8) == [1, 0, 1, 0]
+    assert converted(source, outcome="any event", on_day=1) == [1, 0, 0, 0]
+    assert converted(source, outcome="any event", on_day=7) == [1, 0, 1, 0]
+    assert converted(source, outcome="play", on_day=0) == [1, 0, 0, 0]
+    with pytest.raises(InputError, match=r"`on_day` is 60.*`window_days` beyond it"):
+        measured(source, outcome="visit", on_day=60)
+    with pytest.raises(InputError, match="name an `outcome`"):
+        measured(source, on_day=1)
+
+
+def test_units_are_the_customers_where_there_are_no_visits_and_no_customer_is_named():
+    source = experiment_of()
+    nameless = source["assignments"].mutate(customer_id=ibis.null("string"), unit_id=ibis._.customer_id)
+    found = measures.assigned_units({**source, "assignments": nameless}, experiment="x", as_of=AS_OF)
+    assert sorted(found.to_pandas()["customer_id"]) == ["c0", "c1", "c2", "c3"]
+    visits = {
+        **source,
+        "assignments": nameless,
+        "visits": source["customers"].rename(visitor_id="customer_id"),
+    }
+    found = measures.assigned_units(visits, experiment="x", as_of=AS_OF)
+    assert set(found.to_pandas()["customer_id"]) == {""}
+
+
+def test_visits_own_columns_are_there_to_compare_by(tmp_path):
+    (tmp_path / "assignments.csv").write_text(
+        "experiment,unit_id,variant,assigned_at\nx,v1,a,2024-01-01\nx,v2,b,2024-01-01\n"
+    )
+    (tmp_path / "visits.csv").write_text(
+        "visitor_id,first_seen_at,device,version,variant\nv1,2024-01-01,phone,10,z\nv2,2024-01-01,,11,z\n"
+    )
+    source = open_source(tmp_path)
+    assert "subscriptions" not in source
+    assert measures.segment_columns(source) == ["channel", "device", "version"]
+    units = measures.outcomes(source, experiment="x", as_of=AS_OF, segments=["device", "version"])
+    rows = units.to_pandas().sort_values("unit_id")
+    assert rows[["device", "version"]].to_numpy().tolist() == [["phone", "10"], ["unknown", "11"]]
+    assert rows["variant"].tolist() == ["a", "b"]
+    with pytest.raises(NotApplicable, match="needs the table subscriptions"):
+        source.require("subscriptions")
 
 
 def test_segments_must_be_known_for_those_who_did_not_subscribe():

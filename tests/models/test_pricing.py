@@ -230,16 +230,24 @@ def test_an_elasticity_of_two_covers_the_truth_and_knows_its_break_even():
             {"price": price, "n": 2000, "converted": count, "margin": price - 4, "months_of_a_subscriber": 8}
             for price, count in zip((10, 12), x, strict=True)
         ]
-        found = pricing.elasticity_of_two(*sides)
+        found = pricing.elasticity_of_two(pd.DataFrame(sides, index=[0, 1]).assign(variant=["a", "b"]), "a")
         held += found.low <= truth <= found.high
     assert 0.92 <= held / 400 <= 0.98
     assert found.words["even"].value == pytest.approx(6 / 8 - 1)
-    back = pricing.elasticity_of_two(*sides[::-1])
+    arms = pd.DataFrame(sides).assign(variant=["a", "b"])
+    back = pricing.elasticity_of_two(arms, "b")
     assert back.value == pytest.approx(found.value)
+    assert (back.low, back.high) == pytest.approx((found.low, found.high), rel=0.02)
     with pytest.raises(NotApplicable, match="none"):
-        pricing.elasticity_of_two(sides[0], sides[1] | {"converted": 0})
-    with pytest.raises(NotApplicable, match="different"):
-        pricing.elasticity_of_two(sides[0], sides[0])
+        pricing.elasticity_of_two(arms.assign(converted=[200, 0]), "a")
+    with pytest.raises(NotApplicable, match="same price"):
+        pricing.elasticity_of_two(arms.assign(price=10), "a")
+
+
+def test_an_elasticity_is_that_of_the_price_furthest_from_the_control():
+    arms = pd.DataFrame({"variant": ["a", "b", "c"], "price": [10, 10, 12], "converted": [200, 190, 170]})
+    arms = arms.assign(n=1000, margin=6.0, months_of_a_subscriber=8.0)
+    assert pricing.elasticity_of_two(arms, "a").words["seen"].value == pytest.approx(-0.15)
 
 
 # --- what people say ----------------------------------------------------------------------------------

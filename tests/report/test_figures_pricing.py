@@ -103,7 +103,7 @@ DRAWN = {
     "one price": lambda: figures.stated_demand(STATED),
     "price curve": lambda: figures.value_by_price(PROFIT, VALUE),
     "meter": lambda: figures.price_meter(CROSSINGS),
-    "arms": lambda: figures.arms(SHARES, LABELS, subtitle="Share who subscribe"),
+    "arms": lambda: figures.arms(SHARES, LABELS, outcome="play", on_day=7),
 }
 
 

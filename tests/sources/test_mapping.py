@@ -220,7 +220,10 @@ def test_contract_tables_beside_the_mapped_ones_are_taken_as_they_are(company, w
             changed("tables", "customers", "attributes", ["twon"]),
             "tables.customers.attributes: the data has no column 'twon'. Fix: is 'town' meant?",
         ),
-        (changed("tables", "subscriptions", "attributes", ["product"]), "only customers have attributes"),
+        (
+            changed("tables", "subscriptions", "attributes", ["product"]),
+            "only customers and visits have attributes",
+        ),
         (changed("tables", "subscriptions", "from", "contract"), "tables.subscriptions.from: "),
         (
             changed("tables", "subscriptions", "values", "end_reason", {"cancelled": "voluntry"}),

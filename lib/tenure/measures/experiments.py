@@ -145,8 +145,8 @@ def segment_columns(source: Tables) -> list[str]:
     customers, and it is the customers' columns.
     """
     schema = source["visits" if "visits" in source else "customers"].schema()
-    whens = (name for name, type_ in schema.items() if type_.is_timestamp() or type_.is_date())
-    return [name for name in schema if name not in _TAKEN.union(whens)]
+    times = {name for name, type_ in schema.items() if type_.is_timestamp() or type_.is_date()}
+    return [name for name in schema if name not in _TAKEN | times]
 
 
 def outcomes(
@@ -177,9 +177,9 @@ def outcomes(
 
     Returns:
         A row per unit: the columns of `assigned_units`, the segments, observed_days, ripe (1 if the whole
-        window was observed), subscribed (1 if a paid spell runs in the window), converted, paid_days, revenue (paid less refunded), charges, refunds, charged_otherwise (1 if none
-        of the converted unit's first spans has the price assigned), pre_revenue, and the lowest and the
-        highest currency charged in.
+        window was observed), subscribed (1 if a paid spell runs in the window), converted, paid_days, revenue
+        (paid less refunded), charges, refunds, charged_otherwise (1 if no first span of a subscriber has the
+        price assigned), pre_revenue, and the lowest and the highest currency charged in.
 
     Raises:
         InputError: A segment is not available, or the day of the outcome is not one of the window.
@@ -205,15 +205,8 @@ def outcomes(
 
     def make() -> ir.Table:
         units = with_segments(source, assigned_units(source, experiment=experiment, as_of=as_of), segments)
-        units = _outcomes(source, units, as_of, window_days, pre_days, dict(rates), policy)
-        if not outcome:
-            return units.mutate(
-                converted=ibis.greatest(_.subscribed, (_.charges > 0).ifelse(1, 0)).cast("int64")
-            )
-        did = _did(
-            source, _customers(units), as_of, range(window_days) if on_day is None else [on_day], outcome
-        )
-        return _left_join_zero(units, did, "customer_id")
+        how = (as_of, window_days, pre_days, dict(rates), policy, outcome, on_day)
+        return _outcomes(source, units, *how)
 
     return settle(source, key, make)
 
@@ -226,14 +219,21 @@ def _outcomes(
     pre_days: int,
     factors: Mapping[str, float],
     policy: MetricPolicy,
+    outcome: str,
+    on_day: int | None,
 ) -> ir.Table:
     cut = day_of(as_of).index + 1
     units = units.mutate(observed_days=(cut - _.assigned_day).cast("int64"))
     units = units.mutate(ripe=(_.observed_days >= window_days).ifelse(1, 0).cast("int64"))
-    whose = _customers(units)
+    whose = _customers(units).anti_join(source["customers"].filter(_.is_test), "customer_id")
     units = _left_join_zero(units, _stays(source, whose, as_of, window_days, policy), "customer_id")
     charges = _charges(source, whose, as_of, window_days, pre_days, factors)
-    return _left_join_zero(units, charges, "customer_id")
+    units = _left_join_zero(units, charges, "customer_id")
+    if not outcome:
+        paid = (units.charges > 0).ifelse(1, 0).cast("int64")
+        return units.mutate(converted=ibis.greatest(units.subscribed, paid))
+    days = range(window_days) if on_day is None else [on_day]
+    return _left_join_zero(units, _did(source, whose, as_of, days, outcome), "customer_id")
 
 
 def with_margin(units: ir.Table, economics: Economics, currency: str) -> ir.Table:
@@ -488,7 +488,8 @@ def _did(source: Tables, whose: ir.Table, as_of: dt.date, days: Sequence[int], o
         events = source["events"]
         events = events if outcome == "any event" else events.filter(_.event == outcome)
         done = events.select("customer_id", at=_.occurred_at)
-    done = done.filter(_.at < end_of(as_of)).mutate(day=day_index(_.at))
+    done = done.filter(_.at < end_of(as_of))
+    done = done.select("customer_id", day=day_index(done.at))
     done = done.inner_join(whose.select("customer_id", "assigned_day"), "customer_id")
     done = done.filter((_.day - _.assigned_day).between(days[0], days[-1])).select("customer_id").distinct()
     return done.mutate(converted=ibis.literal(1, "int64"))

@@ -361,8 +361,9 @@ def new_customers(
 
 
 def currencies(source: Tables) -> ir.Table:
-    """Count spans by currency, the most common first: columns currency, spans."""
-    counts = source["subscriptions"].group_by("currency").agg(spans=_.count().cast("int64"))
+    """Count spans, or payments where there are none, by currency, the most common first: currency, spans."""
+    table = "payments" if "payments" in source and "subscriptions" not in source else "subscriptions"
+    counts = source[table].group_by("currency").agg(spans=_.count().cast("int64"))
     return counts.order_by(ibis.desc("spans"), "currency")
 
 

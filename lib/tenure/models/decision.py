@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -173,8 +173,8 @@ def decide(
     known = known[known["standard_error"] > 0]
     if known.empty or np.isnan(control_value):
         raise NotApplicable(
-            "There is nothing to decide on: no variant's value can be compared with the control's at this "
-            "horizon. Choose a shorter horizon, or wait until more have been observed for that long."
+            "There is nothing to decide on: no variant can be compared with the control. Choose a shorter "
+            "horizon or window_days, or wait until more have converted and been observed for that long."
         )
     worthwhile = smallest_lift * abs(control_value)
     each = 1 - (1 - level) / len(known)
@@ -206,8 +206,8 @@ def decide(
     table = pd.DataFrame(rows)
     rank = table["case"].map({"ship": 2, "keep running": 1}).fillna(0)
     order = table.assign(rank=rank).sort_values(["rank", "difference"], ascending=False, kind="stable")
-    units = dict.fromkeys(("difference", "loss_ship", "loss_keep", "waiting"), unit)
-    units |= dict.fromkeys(("chance", "chance_worthwhile"), "percent")
+    losses = dict.fromkeys(("loss_ship", "loss_keep", "waiting"), "count" if unit == "points" else unit)
+    units = {"difference": unit, **losses} | dict.fromkeys(("chance", "chance_worthwhile"), "percent")
     return Decision(
         variant=order["variant"].iloc[0],
         case=order["case"].iloc[0],
@@ -216,6 +216,19 @@ def decide(
         n=int(n),
         level=level,
     )
+
+
+def decide_between(basis: Any, control: str, **scale: Any) -> Decision:
+    """Decide by what a visitor is worth (`VisitorValue`) or did (`Comparison`); the rest is as for `decide`.
+
+    Raises:
+        NotApplicable: There is neither, or no variant has a difference.
+    """
+    if basis is None:
+        raise NotApplicable("There is nothing to decide on yet, since no effect can be told: wait.")
+    base = basis.arm(control)
+    unit = "points" if base.unit == "percent" else base.unit
+    return decide(basis.differences(control), control_value=base.value, unit=unit, **scale)
 
 
 def _waiting(net: Posterior, visitors: float, n: float) -> tuple[float, int]:

@@ -8,13 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import special
+from scipy.stats import binomtest
 
 from tenure.errors import InputError
 from tenure.result import NAN, Table
 from tenure.stats.comparison import Comparison
 from tenure.stats.lifetable import Array, chi2_p, holm, spelled
 
-SRM_ALPHA = 0.001
+# A split that is not as planned fails below the first, and is to be looked at below the second.
+SRM_ALPHA, SRM_LOOK = 0.001, 0.01
 
 
 class SampleRatio(NamedTuple):
@@ -26,6 +28,13 @@ class SampleRatio(NamedTuple):
     chi2: float
     p: float
     table: pd.DataFrame
+
+    @property
+    def furthest(self) -> pd.Series:
+        """The row of the variant whose share is furthest from the planned one, by its standard error."""
+        share, planned = self.table["share"].to_numpy(), self.table["planned"].to_numpy()
+        off = np.abs(share - planned) / np.sqrt(planned * (1 - planned))
+        return self.table.iloc[int(np.nan_to_num(off).argmax())]
 
 
 def _planned_shares(variants: Sequence[str], planned: Mapping[str, float] | Sequence[float] = ()) -> Array:
@@ -60,9 +69,10 @@ def _planned_shares(variants: Sequence[str], planned: Mapping[str, float] | Sequ
 def sample_ratio(counts: pd.DataFrame, planned: Mapping[str, float] | Sequence[float] = ()) -> SampleRatio:
     """Test whether units were split over the variants as planned.
 
-    Pearson's chi-squared against the planned shares; NaN where there is only one variant or no unit. A split
-    that is not as planned means that units were lost or added in some arms, and then no comparison can be
-    trusted, however large.
+    Pearson's chi-squared against the planned shares; where fewer than five units were planned in an arm, the
+    exact binomial test of the arm that is off most, times the arms where there are more than two. NaN where
+    there is only one variant or no unit. A split that is not as planned means that units were lost or added
+    in some arms, and then no comparison can be trusted, however large.
 
     Args:
         counts: Columns `variant` and `n`.
@@ -82,7 +92,11 @@ def sample_ratio(counts: pd.DataFrame, planned: Mapping[str, float] | Sequence[f
     chi2 = float(((n - expected) ** 2 / expected).sum()) if known else NAN
     share = n / n.sum() if n.sum() else np.full(len(n), np.nan)
     table = pd.DataFrame({"variant": names, "n": n.astype(int), "share": share, "planned": shares})
-    return SampleRatio(chi2, chi2_p(chi2, len(n) - 1), table)
+    p = chi2_p(chi2, len(n) - 1)
+    if known and expected.min() < 5:
+        each = [binomtest(int(x), int(n.sum()), share).pvalue for x, share in zip(n, shares, strict=True)]
+        p = min(1.0, min(each) * (len(n) if len(n) > 2 else 1))
+    return SampleRatio(chi2, p, table)
 
 
 def sample_ratio_by_segment(
@@ -94,12 +108,15 @@ def sample_ratio_by_segment(
         counts: Columns `variant`, `n` and the segment.
 
     Returns:
-        A row per value: `value`, `p`, `p_adjusted`.
+        A row per value, the one furthest from the plan first: `value`, `p`, `p_adjusted`, and the `variant`
+        that is off most, with its `n`, `share` and `planned`.
     """
     wide = counts.pivot_table(index=segment, columns="variant", values="n", aggfunc="sum", fill_value=0)
     tests = [sample_ratio(row.rename("n").reset_index(), planned) for _, row in wide.iterrows()]
-    table = pd.DataFrame({"value": wide.index.astype(str), "p": [test.p for test in tests]})
-    return table.assign(p_adjusted=holm(table["p"].to_numpy()))
+    table = pd.DataFrame([test.furthest for test in tests]).assign(value=wide.index.astype(str))
+    table = table.assign(p=[test.p for test in tests], chi2=[test.chi2 for test in tests])
+    table = table.assign(p_adjusted=holm(table["p"].to_numpy()))
+    return table.sort_values(["p", "chi2"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
 def sequential_sample_ratio(

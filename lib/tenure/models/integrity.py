@@ -15,6 +15,7 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.experiments import (
     SRM_ALPHA,
+    SRM_LOOK,
     sample_ratio,
     sample_ratio_by_segment,
     sequential_sample_ratio,
@@ -100,17 +101,14 @@ def why_unpriced(facts: pd.DataFrame) -> str:
 
 
 def variant_prices(facts: pd.DataFrame) -> dict[str, int]:
-    """Return the price of each variant, in minor units.
-
-    Raises:
-        NotApplicable: A variant has no price for some units, or several prices.
+    """Return the price of each variant, in minor units; none where not each has one (see `why_unpriced`).
 
     Example:
         >>> variant_prices(pd.DataFrame(dict(variant=["a"], units=9, unpriced=0, prices=1, lowest_price=999)))
         {'a': 999}
     """
-    if why := why_unpriced(facts):
-        raise NotApplicable(why)
+    if why_unpriced(facts):
+        return {}
     return dict(zip(facts["variant"].astype(str), facts["lowest_price"].astype(int).tolist(), strict=True))
 
 
@@ -120,7 +118,7 @@ def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, floa
     Raises:
         InputError: The control or the plan names a variant that has no units, or units are in a variant
             that the plan does not name.
-        NotApplicable: Nobody has been assigned to a second variant, or everybody came too late.
+        NotApplicable: Nobody has been assigned to a second variant.
     """
     names = facts["variant"].astype(str).tolist()
     if control not in names:
@@ -140,18 +138,22 @@ def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, floa
         raise NotApplicable(
             f"Everybody is in the variant {names[0]}: with one arm there is nothing to compare it with."
         )
+
+
+def ripe_sums(facts: pd.DataFrame, moments: pd.DataFrame) -> pd.DataFrame:
+    """Return the sums by variant of the units whose whole window has been observed.
+
+    Raises:
+        NotApplicable: A variant has no such unit.
+    """
     young = facts.loc[facts["ripe"] == 0, "variant"].tolist()
-    if len(young) < len(names) and facts["converted"].sum() == 0:
-        raise NotApplicable(
-            f"None of the {int(facts['units'].sum()):,} units has subscribed after it was assigned, so there "
-            "is nothing to compare: wait, or check that assignments carry the customer_id of those who did."
-        )
     if young:
-        who = f"Nobody in {spelled(young)}" if len(young) < len(names) else "Nobody"
+        who = f"Nobody in {spelled(young)}" if len(young) < len(facts) else "Nobody"
         raise NotApplicable(
             f"{who} was assigned long enough ago for the whole window of days in which outcomes count: "
             "choose a shorter window_days, or wait."
         )
+    return add_up(moments[moments["ripe"] == 1])
 
 
 def check_integrity(
@@ -196,25 +198,30 @@ def _split_checks(
     counts = facts.rename(columns={"units": "n"})[["variant", "n"]]
     names = counts["variant"].tolist()
     ratio = sample_ratio(counts, planned)
-    away = (ratio.table["share"] - ratio.table["planned"]).abs().fillna(0)
-    at = ratio.table.iloc[int(away.argmax())]
+    at = ratio.furthest
     off = f"{at['variant']} has {at['share']:.2%} of units where {at['planned']:.2%} were planned."
-    yield _check("sample ratio", off, ratio.p < SRM_ALPHA, p=ratio.p)
+    yield _check("sample ratio", off, ratio.p < SRM_ALPHA, ratio.p < SRM_LOOK, ratio.p)
     wide = daily.pivot_table(index="day", columns="variant", values="n", fill_value=0)
     wide = wide.reindex(columns=names, fill_value=0)
     running = sequential_sample_ratio(wide.to_numpy(), ratio.table["planned"].tolist())["p"]
     out = running.index[running <= SRM_ALPHA]
     late = "On no day of the experiment was the split out of line."
     if len(out):
-        late = f"The split was out of line from day {out[0] + 1} of the experiment on."
-    yield _check("sample ratio on any day", late, len(out), p=float(running.min()))
+        late = f"The split was out of line from day {wide.index[out[0]] - wide.index[0] + 1} on."
+    least = float(running.min())
+    yield _check("sample ratio on any day", late, len(out), least < SRM_LOOK, least)
     plan = {name: planned.get(name, 1) for name in names} if planned else {}
     for segment in segments:
         split = sample_ratio_by_segment(moments, segment, plan)
-        for worst in split.dropna(subset="p_adjusted").nsmallest(1, "p_adjusted").to_dict("records"):
-            what = f"Of {len(split)} values, {worst['value']} is furthest from the plan."
-            p = float(worst["p_adjusted"])
-            yield _check(f"sample ratio by {segment}", what, p < SRM_ALPHA, p=p)
+        for worst in split.dropna(subset="p_adjusted").head(1).to_dict("records"):
+            p, more = float(worst["p_adjusted"]), int((split["p_adjusted"] < SRM_LOOK).sum())
+            what = (
+                f"Of {len(split)} values, {worst['value']} is furthest from the plan: {worst['variant']} has "
+            )
+            what += f"{worst['share']:.2%} of its units where {worst['planned']:.2%} were planned."
+            if more > 1:
+                what += f" {more} of the values are out of line."
+            yield _check(f"sample ratio by {segment}", what, p < SRM_ALPHA, p < SRM_LOOK, p)
 
 
 def _assignment_checks(facts: pd.DataFrame) -> Iterator[Check]:
@@ -228,8 +235,14 @@ def _assignment_checks(facts: pd.DataFrame) -> Iterator[Check]:
     yield _check("assigned once", again, look=total["repeated"])
     shared = f"{n['shared']} units share their customer with another unit."
     yield _check("one unit per customer", shared, look=total["shared"])
-    mischarged = total["charged_otherwise"] / total["converted"] if total["converted"] else 0.0
-    otherwise = f"{n['charged_otherwise']} of {n['converted']} subscribers began at another price"
+    mixed = facts[facts["prices"] > 1].to_dict("records")
+    shown = [f"{row['otherwise_priced']:,} of the {row['units']:,} in {row['variant']}" for row in mixed]
+    said = f"Visitors were shown another price than most of their variant: {spelled(shown)}."
+    yield _check("one price per variant", said if shown else "No variant was shown two prices.", shown)
+    seen = f"{n['repriced']} units were shown several prices."
+    yield _check("one price each", seen, total["repriced"] / total["units"] > MOST_CROSSED, total["repriced"])
+    mischarged = total["charged_otherwise"] / total["subscribed"] if total["subscribed"] else 0.0
+    otherwise = f"{n['charged_otherwise']} of {n['subscribed']} subscribers began at another price"
     otherwise += " than the one they were shown."
     yield _check("price charged as assigned", otherwise, mischarged > MOST_MISCHARGED, mischarged)
     lately = f"{n['immature']} of {n['units']} units were assigned too recently for the whole window; they"

@@ -13,7 +13,7 @@ import pandas as pd
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.comparison import add_up, arm_means
 from tenure.stats.power import detectable_hazard_ratio, peeking_error, peeking_price, z_sum
-from tenure.stats.survival import restricted_mean
+from tenure.stats.survival import longest_horizon, restricted_mean
 
 
 def detectable_effect(
@@ -51,6 +51,22 @@ def looking_early(looks: int, *, alpha: float = 0.05) -> Estimate:
     return error.saying(looks=looks, price=price)
 
 
+def weekly_pace(daily: pd.DataFrame) -> Estimate:
+    """Return how many units come in a week; NaN where they came on fewer than seven days.
+
+    `daily` has a row per day and variant: `day`, `n`. Its word `days` is on how many days units came.
+
+    Example:
+        >>> weekly_pace(pd.DataFrame({"day": range(14), "n": 100})).value
+        700.0
+        >>> weekly_pace(pd.DataFrame({"day": [1], "n": [64_000]})).value
+        nan
+    """
+    days, total = daily["day"].unique(), int(daily["n"].sum())
+    pace = 7 * total / (days.max() - days.min() + 1) if len(days) >= 7 else NAN
+    return Estimate(float(pace), n=total, of="visitor", unit="count", exact=True).saying(days=len(days))
+
+
 def design(
     sums: pd.DataFrame,
     measures: Sequence[str],
@@ -59,7 +75,7 @@ def design(
     weekly_units: float,
     smallest_lift: float,
     life: pd.DataFrame | None = None,
-    units: pd.Series | None = None,
+    facts: pd.DataFrame | None = None,
     horizon: int = 1,
     looks: int = 1,
     alpha: float = 0.05,
@@ -77,8 +93,8 @@ def design(
         weekly_units: Units that come in a week, over all variants.
         smallest_lift: The smallest relative difference that matters.
         life: A life table with a group for each variant (see `tenure.stats.lifetable`); None: without.
-        units: Units by variant, whether they subscribed or not, for `life`; None: those of `sums`.
-        horizon: Months of the restricted mean; no longer than the control was observed.
+        facts: Units by `variant`, whether they subscribed or not, for `life`; None: those of `sums`.
+        horizon: Months of the restricted mean; where the control was observed for less, so long.
         looks: How often results are looked at; more than once needs more units (Pocock).
 
     Returns:
@@ -112,11 +128,11 @@ def design(
         found = detectable_effect(sums, measure, control=control, n_arm=n_arm, **about)
         plan(measure.replace("_", " "), found, whole)
     if life is not None:
-        sizes = whole if units is None else units
+        sizes = whole if facts is None else facts.set_index("variant")["units"]
         n_arm, own = float(sizes.min()), life[life["group"] == control]
         events, months = float(own["events"].sum()) / float(sizes[control]), NAN  # of a unit
         if events:
-            mean = restricted_mean(own, horizon).table.frame.iloc[0]
+            mean = restricted_mean(own, min(horizon, longest_horizon(own))).table.frame.iloc[0]
             error = mean["standard_error"] * np.sqrt(sizes[control] / n_arm)
             months = float(z_sum(alpha, power) * np.sqrt(2 * price) * error / mean["mean"])
         # Errors of hazard ratios are those of their logarithms.

@@ -18,6 +18,7 @@ from tenure.errors import InputError, NotApplicable
 from tenure.models.visitor import DIFFERENCES, Earnings
 from tenure.money import minor_units, unit_of
 from tenure.result import NAN, Estimate, Table, from_ends
+from tenure.stats.comparison import compare_shares
 from tenure.stats.lifetable import Array, check_horizon, check_level, chi2_p, spelled, validate, z_value
 
 DRAWS = 4000
@@ -366,9 +367,9 @@ def price_curve(
     life: pd.DataFrame,
     earned: Earnings,
     control: str,
+    extrapolate: float = 0.0,
     *,
     horizon: int,
-    extrapolate: float = 0.0,
     currency: str = "",
     level: float = 0.95,
 ) -> ProfitCurve:
@@ -442,15 +443,17 @@ def arc_elasticity(price: Sequence[float] | Array, demand: Sequence[float] | Arr
     return np.asarray(share / (np.diff(p) / (p[1:] + p[:-1])))
 
 
-def elasticity_of_two(old: Mapping[str, float], new: Mapping[str, float], *, level: float = 0.95) -> Estimate:
+def elasticity_of_two(arms: pd.DataFrame, control: str, *, level: float = 0.95) -> Estimate:
     """Estimate the arc elasticity of conversion between two prices, and the break-even drop.
 
-    The interval is by the delta method. The break-even is where margin per visitor is alike: conversion
-    may change by m_old E_old / (m_new E_new) - 1, m being the margin of a month and E the paid months.
+    With the ratio R of the conversions it is (R - 1) / (R + 1) over the same of the prices; its interval is
+    made from that of R (`tenure.stats.comparison.compare_shares`). The break-even is where margin per visitor
+    is alike: conversion may change by m_old E_old / (m_new E_new) - 1, m being the margin of a month and E
+    the paid months.
 
     Args:
-        old: A row of `VisitorValue.table`: price, n, converted, margin, months_of_a_subscriber.
-        new: The same at the new price.
+        arms: Rows of `VisitorValue.table`: variant, price, n, converted, margin, months_of_a_subscriber.
+        control: The variant with the old price; the new one is that of the variant whose price is furthest.
 
     Returns:
         The elasticity; its words are `even` and `seen`: the relative change of conversion at which the new
@@ -460,29 +463,27 @@ def elasticity_of_two(old: Mapping[str, float], new: Mapping[str, float], *, lev
         NotApplicable: The prices are alike, or nobody subscribed at one of them.
 
     Example:
-        >>> old = dict(price=10, n=1000, converted=200, margin=6, months_of_a_subscriber=8)
-        >>> new = dict(price=12, n=1000, converted=170, margin=8, months_of_a_subscriber=7.5)
-        >>> found = elasticity_of_two(old, new)
+        >>> arms = pd.DataFrame(dict(variant=["old", "new"], price=[10, 12], n=1000, converted=[200, 170],
+        ...                          margin=[6, 8], months_of_a_subscriber=[8, 7.5]))
+        >>> found = elasticity_of_two(arms, "old")
         >>> round(found.value, 2), round(found.words["even"].value, 2), round(found.words["seen"].value, 2)
         (-0.89, -0.2, -0.15)
     """
-    check_level(level)
+    arms = arms.set_index("variant")
+    old = arms.loc[control]
+    new = arms.iloc[int((arms["price"] - old["price"]).abs().to_numpy().argmax())]
     if old["price"] == new["price"]:
-        raise NotApplicable("An elasticity needs two different prices; both are the same.")
+        raise NotApplicable("All variants have the same price, so how demand depends on it cannot be said.")
     if min(old["converted"], new["converted"]) == 0:
         raise NotApplicable("An elasticity needs subscribers at both prices; one of them has none.")
-    q1, q2 = old["converted"] / old["n"], new["converted"] / new["n"]
     run = (new["price"] - old["price"]) / (new["price"] + old["price"])
-    value = (q2 - q1) / (q2 + q1) / run
-    # d/dq2 (q2 - q1)/(q2 + q1) = 2 q1 / (q1 + q2)^2, and the same with the other sign for q1.
-    errors = [np.sqrt(q * (1 - q) / side["n"]) for q, side in ((q1, old), (q2, new))]
-    half = z_value(level) * 2 * float(np.hypot(q2 * errors[0], q1 * errors[1])) / (q1 + q2) ** 2 / abs(run)
+    two = pd.DataFrame([old, new]).rename(columns={"converted": "s_converted"}).assign(variant=["old", "new"])
+    lift = compare_shares(two, control="old", level=level).table.frame.iloc[0]
+    ends = sorted(lift[f"lift_{end}"] / (lift[f"lift_{end}"] + 2) / run for end in ("low", "high"))
     earned = [side["margin"] * side["months_of_a_subscriber"] for side in (old, new)]
-    changes = {"even": earned[0] / earned[1] - 1, "seen": q2 / q1 - 1}
-    return Estimate(
-        value,
-        value - half,
-        value + half,
+    changes = {"even": earned[0] / earned[1] - 1, "seen": lift["lift"]}
+    return from_ends(
+        (lift["lift"] / (lift["lift"] + 2) / run, *ends),
         n=int(old["n"] + new["n"]),
         of="visitor",
         level=level,

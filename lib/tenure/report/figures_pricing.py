@@ -33,8 +33,12 @@ def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: s
     return {name: f"{name} ({fmt.money(prices[name], currency)})" if prices else name for name in names}
 
 
-def arms(compared: Any, labels: Mapping[str, str], *, subtitle: str) -> Picture:
-    """Draw the value of each arm of a `Comparison`."""
+def arms(
+    compared: Any, labels: Mapping[str, str], *, outcome: str = "", on_day: int | None = None
+) -> Picture:
+    """Draw the share of each arm of a `Comparison` that had an outcome; empty: who subscribed or paid."""
+    subtitle = f"Share of visitors with the outcome: {outcome}" if outcome else "Share who subscribed or paid"
+    subtitle += "" if on_day is None else f", on day {on_day}"
     rows = _labeled(compared.arms, labels).pipe(lambda frame: frame.drop(columns="standard_error"))
     return bars_with_intervals(rows, subtitle=subtitle)
 
@@ -53,7 +57,8 @@ def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str) -> Picture:
 def decision(decided: Any, labels: Mapping[str, str], *, within: Any) -> Picture:
     """Draw the differences of a `Decision` around 0, with the smallest that is worth a change."""
     table = _labeled(decided.table, labels)
-    title = f"What a visitor is worth within {fmt.shown(within)}, against the control"
+    what = "Share who convert" if table.units["difference"] == "points" else "What a visitor is worth"
+    title = f"{what} within {fmt.shown(within)}, against the control"
     subtitle = f"Line: {fmt.percent(decided.level)} interval; dashed: the smallest gain worth a change"
     return _differences(table, "label", "difference", title, subtitle, worthwhile=decided.worthwhile.value)
 

@@ -178,11 +178,12 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
                 problems.append(rule.broken(name, count, rows[name], sample))
         problems += _repeated(contract, table, rows[name])
         problems += _orphans(source, contract, table, rows[name])
-    problems += _overlaps(source, rows["subscriptions"])
-    problems += _idle_customers(source, rows["customers"])
+    if spans := rows.get("subscriptions", 0):
+        problems += _overlaps(source, spans)
+        problems += _idle_customers(source, rows.get("customers", 0))
     if source.dated:
-        problems += _late_as_of(source, as_of, rows["subscriptions"])
-        problems += _ends(source, day, rows["subscriptions"])
+        problems += _late_as_of(source, as_of, spans)
+        problems += _ends(source, day, spans)
     problems.sort(key=lambda problem: problem.severity != "error")
     return CheckReport(source.url, day, rows, tuple(problems))
 

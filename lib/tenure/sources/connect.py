@@ -59,6 +59,8 @@ class Source(Mapping[str, ir.Table]):
         time_zone: The zone in which the company counts days.
         settles: Whether the engine lets us make temporary tables.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
+        stand_ins: What stands in, outside the mapping, for required tables that an experiment does not need:
+            the units as customers, and no subscriptions.
     """
 
     tables: Mapping[str, ir.Table]
@@ -73,10 +75,11 @@ class Source(Mapping[str, ir.Table]):
     time_zone: str = "UTC"
     settles: bool = True
     settled: dict[Hashable, ir.Table] = field(default_factory=dict)
+    stand_ins: Mapping[str, ir.Table] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ir.Table:
-        if name in self.tables:
-            return self.tables[name]
+        if name in self.tables or name in self.stand_ins:
+            return self.tables[name] if name in self.tables else self.stand_ins[name]
         if name in BY_NAME:
             raise NotApplicable(f"{self.url} has no table {name!r}.")
         like = nearest(name, BY_NAME)
@@ -155,6 +158,8 @@ class Source(Mapping[str, ir.Table]):
     @cached_property
     def _days(self) -> tuple[dt.date, dt.date]:
         spans = self["subscriptions"]
+        if "subscriptions" in self.stand_ins:
+            spans = self["assignments"].mutate(started_at=ibis._.assigned_at, ended_at=ibis._.assigned_at)
         today = dt.datetime.now(ZoneInfo(self.time_zone)).date()
         tomorrow = midnight(today + dt.timedelta(days=1))
         starts = spans.started_at
@@ -259,7 +264,7 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
     attributes: tuple[str, ...] = ()
     for contract in TABLES:
         if contract.name not in found:
-            if contract.required:
+            if contract.required and "assignments" not in found:
                 raise _absent(contract.name, catalog)
             continue
         raw, reading = found[contract.name]
@@ -279,8 +284,12 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
             attributes = tuple(
                 name for name in tables[contract.name].columns if name not in _NOT_ATTRIBUTES | absent
             )
+    lacking = [contract for contract in TABLES if contract.required and contract.name not in tables]
+    if lacking and "assignments" not in tables:
+        raise _absent(lacking[0].name, catalog)
     return Source(
         tables=tables,
+        stand_ins={contract.name: _stand_in(contract, tables["assignments"]) for contract in lacking},
         connection=catalog.connection,
         url=catalog.url,
         attributes=attributes,
@@ -292,6 +301,16 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
         mark=_mark(address, plan, zone),
         time_zone=zone,
     )
+
+
+def _stand_in(contract: Table, assignments: ir.Table) -> ir.Table:
+    """The units of experiments as customers; of any other table no row."""
+    whose = assignments.customer_id.fill_null(assignments.unit_id)
+    rows = assignments.group_by(customer_id=whose).agg(created_at=assignments.assigned_at.min())
+    rows = rows if contract.name == "customers" else rows.filter(rows.customer_id.isnull())
+    filled = {c.name: ibis.literal(c.default, c.type) for c in contract.columns if c.default is not None}
+    filled |= {c.name: ibis.null(c.type) for c in contract.columns if c.default is None}
+    return rows.select(**filled | {name: rows[name] for name in rows.columns if name in filled})
 
 
 def collect(expr: ir.Expr, max_rows: int = 1_000_000) -> pd.DataFrame:

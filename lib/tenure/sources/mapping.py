@@ -243,7 +243,7 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
     known = {column.name: column for table in tables for column in table.columns}
     welcome = any(table.attributes for table in tables)
     if plan.attributes and not welcome:
-        yield f"{place}.attributes: only customers have attributes. Fix: move them there."
+        yield f"{place}.attributes: only customers and visits have attributes. Fix: move them there."
     named = set(plan.attributes if not isinstance(plan.attributes, str) else ())
     hint = " Attributes are named under `attributes`." if welcome else ""
     for key in ("columns", "constants", "values", "money", "formats"):

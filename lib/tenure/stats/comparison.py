@@ -181,6 +181,10 @@ class Comparison:
         difference = self.table.estimate(variant, "difference", level=self.level)
         return self.arm(variant, of=of).versus(self.arm(self.control, of=of), difference, label)
 
+    def differences(self, control: str) -> pd.DataFrame:
+        """Return differences from the control, as `tenure.models.decision.decide` takes them."""
+        return self.table.frame
+
     def furthest(self) -> str:
         """Return the variant that is furthest from the control."""
         away = self.table.frame["difference"].abs().fillna(-1).to_numpy()
@@ -455,6 +459,8 @@ def segment_effects(
         sums: Sums by variant and segment.
         segment: The column of segments; those in which an arm has fewer than two units are left out.
     """
+    if segment not in sums:
+        raise NotApplicable(f"{segment} is not known of those who did not convert, so effects by it are not.")
     parts = []
     for value, part in sums[sums["variant"].isin([control, variant])].groupby(segment, observed=True):
         if part["variant"].nunique() == 2 and part["n"].min() > 1:
