@@ -14,7 +14,7 @@ from reference import experiments as reference
 from simulations import coverage_experiments as simulations
 from tenure.errors import InputError, NotApplicable
 from tenure.models import decision, experiments, integrity, power, visitor
-from tenure.stats import comparison, survival
+from tenure.stats import comparison, intervals, survival
 from tenure.stats.logrank import log_rank
 from tenure.stats.power import peeking_price
 
@@ -391,6 +391,106 @@ def test_zero_conversions_have_intervals_and_no_lift():
     assert -1 < row["lift_high"] < 0
 
 
+# Of 260 visitors, 245 saw the old price and 20 of them subscribed; of 15 nobody did.
+NOBODY = pd.DataFrame(
+    {"variant": ["old", "new"], "n": [245, 15], "s_converted": [20, 0], "converted": [20, 0]}
+)
+NOBODY = NOBODY.assign(s_revenue=[20_000.0, 0.0], q_revenue=[20e6, 0.0], k_revenue=[20, 0], price=1000)
+NOBODYS_LIFE = pd.DataFrame({"group": "old", "period": [1, 2], "at_risk": [20, 15], "events": [5, 0]})
+NOBODYS_LIFE = NOBODYS_LIFE.assign(censored=[0, 15])
+
+
+@pytest.mark.parametrize("control", ["old", "new"])
+def test_an_arm_without_a_conversion_is_uncertain_in_every_measure(control):
+    other = "new" if control == "old" else "old"
+    scale = {"visitors": 10_000, "n": 260}
+    for compared in (
+        comparison.compare_shares(NOBODY, control=control),
+        comparison.compare(NOBODY, "revenue", control=control),
+        comparison.compare(NOBODY, "revenue", control=control, planned_n=260),
+    ):
+        row = first(compared)
+        assert row["low"] < 0 < row["high"]
+        assert row["p"] > 0.05
+        assert row["standard_error"] > 0
+        arm = compared.arms.frame.set_index("variant").loc["new"]
+        assert arm["value_low"] == 0 < arm["value_high"]
+        assert decision.decide_between(compared, control, **scale).verdict == "keep running"
+    # Alike in what each pays, revenue is as uncertain as conversion.
+    shares, money = (
+        first(comparison.compare_shares(NOBODY, control=control)),
+        first(comparison.compare(NOBODY, "revenue", control=control)),
+    )
+    assert [money["low"], money["high"], money["p"]] == pytest.approx(
+        [1000 * shares["low"], 1000 * shares["high"], shares["p"]], rel=1e-6
+    )
+    worth = visitor.visitor_value(NOBODY, NOBODYS_LIFE, simulations.earned(), horizon=2)
+    assert worth.arm("new").value == 0 < worth.arm("new").high
+    found = decision.decide_between(worth, control, **scale)
+    assert found.difference.low < 0 < found.difference.high
+    assert found.verdict == "keep running"
+    assert found.variant == other
+
+
+def test_many_visitors_without_a_conversion_do_tell():
+    known = NOBODY.assign(n=[600, 600], s_converted=[20, 0])
+    assert first(comparison.compare_shares(known, control="old"))["p"] < 1e-4
+    row = first(comparison.compare(known, "revenue", control="old"))
+    assert row["high"] < 0
+    assert row["p"] < 0.001
+
+
+def test_one_conversion_gives_its_amount_no_interval():
+    sums = NOBODY.assign(
+        s_converted=[20, 1], q_converted=[20, 1], k_converted=[20, 1], c_revenue_converted=0.0
+    )
+    sums = sums.assign(s_revenue=[20_000.0, 500.0], q_revenue=[21e6, 25e4], c_revenue_converted=[2e4, 500.0])
+    row = first(comparison.compare(sums, "revenue", control="old", denominator="converted"))
+    assert row["value"] == 500
+    assert np.isnan([row["low"], row["high"], row["p"]]).all()
+
+
+def test_five_expected_conversions_decide_between_score_and_exact_limits():
+    assert not intervals.expects_few(np.array([22, 14]), np.array([574, 550]))
+    assert intervals.expects_few(np.array([20, 0]), np.array([245, 15]))
+    assert intervals.expects_few(np.array([245, 15]), np.array([245, 15]))
+    low, high = intervals.share_limits([0, 200], [15, 200], 0.95)
+    assert (low[0], high[1]) == (0, 1)
+    assert high[0] == pytest.approx(1 - 0.025 ** (1 / 15))
+    assert low[1] == pytest.approx(0.025 ** (1 / 200))
+
+
+@pytest.mark.parametrize("planned", [{}, {"a": 8, "b": 2}, {"a": 6, "b": 3, "c": 1}])
+def test_the_segment_that_breaks_the_split_is_named_whatever_was_planned(planned):
+    plan = planned or {"a": 1, "b": 1}
+    whole = sum(plan.values())
+    rows = [
+        {"variant": name, "kind": kind, "n": round(4000 * weight / whole * (0.8 if lost else 1))}
+        for kind in ("phone", "desk", "tablet")
+        for name, weight in plan.items()
+        for lost in [kind == "tablet" and name == "b"]
+    ]
+    found = experiments.sample_ratio_by_segment(pd.DataFrame(rows), "kind", planned)
+    assert found["value"].iloc[0] == "tablet"
+    assert found["variant"].iloc[0] == ("b" if len(plan) > 2 else "a")  # which two arms are off alike
+    assert found["p_adjusted"].iloc[0] < 0.001
+    assert (found["p_adjusted"].iloc[1:] > 0.5).all()
+    # Small values of a segment raise no alarm: one of 20 was planned in c, and it got two.
+    few = pd.DataFrame({"variant": ["a", "b"], "n": [1, 2]})
+    assert experiments.sample_ratio(few, [0.94, 0.06]).p == pytest.approx(3 * 0.06**2 * 0.94 + 0.06**3)
+
+
+@pytest.mark.parametrize(
+    ("n", "result"), [((5000, 5000), "passed"), ((5132, 4868), "look"), ((5170, 4830), "failed")]
+)
+def test_a_sample_ratio_has_three_answers(n, result):
+    table = facts(units=list(n), ripe=list(n))
+    observed = {"s_observed_days": [50.0 * k for k in n], "q_observed_days": [2600.0 * k for k in n]}
+    results, found = checked(table, **observed)
+    assert results["sample ratio"] == result
+    assert bool(found.failed) == (result == "failed")
+
+
 def test_everybody_converts():
     counts = pd.DataFrame({"variant": ["a", "b"], "n": [50, 60], "s_converted": [50, 60]})
     row = first(comparison.compare_shares(counts, control="a"))
@@ -707,3 +807,10 @@ def test_false_alarms_and_coverage_in_a_small_simulation():
     for name, share in shares.items():
         if name not in alarms:
             assert 0.925 <= share <= 0.975, name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("expected", [0.3, 1, 3, 8, 20])
+def test_rare_conversions_raise_no_more_false_alarms_than_agreed(expected):
+    for name, share in simulations.rare(5, 300, expected):
+        assert share <= 0.08 if "false alarms" in name else share >= 0.92, name

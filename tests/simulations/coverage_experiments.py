@@ -104,6 +104,41 @@ def _fixed(rng: np.random.Generator, replications: int, n: int) -> dict[str, int
     return {f"false alarms, {name}": count for name, count in alarms.items()} | held
 
 
+def rare(seed: int, replications: int, expected: float, share: float = 0.06) -> list[tuple[str, float]]:
+    """So many conversions expected in the small arm, and in the other at the same rate, with skewed amounts."""
+    rng, total = np.random.default_rng(seed), 20_000
+    n = {"a": total - int(share * total), "b": int(share * total)}
+    alarms = dict.fromkeys(["conversion", "revenue", "decision to ship", "value of a visitor"], 0)
+    earns, truth = earned(4), expected / n["b"] * np.exp(2.5 + 0.18)
+    held = 0
+    for _ in range(replications):
+        rows = []
+        for name, size in n.items():
+            x = int(rng.binomial(size, expected / n["b"]))
+            amounts = rng.lognormal(2.5, 0.6, x)
+            each = {"s_revenue": amounts.sum(), "q_revenue": (amounts**2).sum(), "k_revenue": x}
+            rows.append({"variant": name, "n": size, "s_converted": x, "converted": x, "price": 13.0} | each)
+        table = pd.DataFrame(rows)
+        shares = comparison.compare_shares(table, control="a").table.frame.iloc[0]
+        money = comparison.compare(table, "revenue", control="a")
+        row = money.table.frame.iloc[0]
+        alarms["conversion"] += shares["p"] < 0.05
+        alarms["revenue"] += row["p"] < 0.05
+        own = money.arms.frame.set_index("variant").loc["b"]
+        held += own["value_low"] <= truth <= own["value_high"]
+        if row["standard_error"] > 0:
+            scale = {"control_value": row["control"], "visitors": 1e6, "n": total}
+            alarms["decision to ship"] += decide(money.table.frame, **scale).verdict == "ship"
+        life = [(v, k, x) for v, x in zip("ab", table["converted"], strict=True) for k in (1, 2) if x]
+        life = pd.DataFrame(life, columns=["group", "period", "at_risk"])
+        life = life.assign(events=0, censored=np.where(life["period"] == 2, life["at_risk"], 0))
+        if len(life):
+            gap = visitor_value(table, life, earns, horizon=2).differences("a").iloc[0]
+            alarms["value of a visitor"] += gap["difference_low"] > 0 or gap["difference_high"] < 0
+    found = [(f"false alarms, {name}", count / replications) for name, count in alarms.items()]
+    return [*found, ("revenue of the small arm", held / replications)]
+
+
 def sequential(seed: int, replications: int, n: int) -> list[tuple[str, float]]:
     """Twenty looks without an effect: false alarms at any of them, by always-valid intervals."""
     rng = np.random.default_rng(seed)
@@ -222,6 +257,8 @@ def report(replications: int, seed: int) -> str:
         ("2,000 per arm", replications // 2, sequential(seed + 2, replications // 2, 2000)),
         ("1,600 at each of 4 prices", 2 * replications, prices(seed + 3, 2 * replications, 1600)),
     ]
+    few = [(f"{m:g} conversions expected in 6 %", m) for m in (0.5, 2, 5, 10, 20)]
+    parts += [(size, replications // 2, rare(seed + 4, replications // 2, m)) for size, m in few]
     lines = [f"Seed {seed}.", "", "| what | visitors | experiments | share |", "|---|---|---|---|"]
     for size, runs, rows in parts:
         lines += [f"| {name} | {size} | {runs} | {100 * share:.1f} % |" for name, share in rows]
