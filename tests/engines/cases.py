@@ -390,6 +390,12 @@ case("experiments.assigned_units")(lambda s: experiments.assigned_units(s, **ASK
 case("experiments.currencies")(lambda s: experiments.currencies(s, **ASKED))
 case("experiments.daily_counts")(lambda s: experiments.daily_counts(s, **ASKED))
 case("experiments.outcomes")(_units)
+case("experiments.outcomes: a return")(
+    lambda s: experiments.outcomes(s, **ASKED, window_days=60, outcome="any event", on_day=7)
+)
+case("experiments.outcomes: payment")(
+    lambda s: experiments.outcomes(s, **ASKED, window_days=60, outcome="payment")
+)
 CASES["experiments.with_margin"] = CASES["experiments.outcomes"]
 case("experiments.integrity")(lambda s: experiments.integrity(_units(s)))
 case("experiments.life_table")(lambda s: experiments.life_table(s, **ASKED, period="week"))

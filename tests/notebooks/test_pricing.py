@@ -13,7 +13,9 @@ import pytest
 from scipy import stats
 
 from notebooks.running import NOTEBOOKS, findings
+from tenure.paths import project_root
 
+CASES = project_root().parent / "shared" / "cases"
 EXPERIMENT, RESEARCH = "60_pricing_experiment.ipynb", "61_price_research.ipynb"
 
 
@@ -214,7 +216,6 @@ def test_an_arm_without_a_price_leaves_prices_out_in_a_sentence(run, demo, tmp_p
 @pytest.mark.parametrize(
     ("assignments", "parameters", "state", "words"),
     [
-        ("select * from {old} where customer_id is null", {}, "not_applicable", "has subscribed after"),
         (
             "select * from {old}",
             {"planned_split": {"control": 1, "price_99": 1}},
@@ -222,7 +223,6 @@ def test_an_arm_without_a_price_leaves_prices_out_in_a_sentence(run, demo, tmp_p
             "price_99 has no",
         ),
         ("select * from {old} where variant = 'control'", {}, "not_applicable", "with one arm"),
-        ("select * from {old}", {"window_days": 700}, "not_applicable", "long enough ago"),
         (
             "select * replace (if(variant = 'price_999', 'price_9999', variant) as variant) from {old}",
             {"planned_split": dict.fromkeys(["control", "price_999", "price_1499", "price_1799"], 1)},
@@ -241,6 +241,76 @@ def test_what_cannot_be_decided_ends_in_a_sentence(
     assert ran.state == state, ran.reason
     assert words in ran.reason
     assert "Traceback" not in ran.reason
+
+
+@pytest.mark.parametrize(
+    ("assignments", "parameters", "words"),
+    [
+        ("select * from {old} where customer_id is null", {}, "Nobody has subscribed for a month"),
+        ("select * from {old}", {"window_days": 700}, "long enough ago"),
+        ("select * replace (999 as price_minor) from {old}", {}, "All variants have the same price"),
+        (
+            "select * from {old}",
+            {"outcome": "payment", "on_day": 0, "window_days": 14},
+            "with the outcome: payment",
+        ),
+    ],
+)
+def test_a_section_that_cannot_be_answered_ends_in_a_sentence_and_the_page_goes_on(
+    run, demo, tmp_path, assignments, parameters, words
+):
+    ran = run(EXPERIMENT, data=variant(tmp_path, demo, assignments=assignments), **parameters)
+    findings(ran)
+    assert words in words_of(ran) + alternatives_of(ran)
+    assert "Checks before any effect" in words_of(ran)
+    assert "Traceback" not in words_of(ran)
+
+
+def case(name):
+    folder = CASES / name
+    if not folder.is_dir():
+        pytest.skip("the cases are not here")
+    return str(folder)
+
+
+def checks_of(ran):
+    """The result of each check of an experiment."""
+    said = "".join(
+        o["data"].get("text/html", "")
+        for c in ran.notebook.cells
+        for o in c.get("outputs", [])
+        if "data" in o
+    )
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td[^>]*>(passed|look|failed)</td>', said)
+    return dict(rows)
+
+
+def test_the_case_of_nobody_converted_cannot_tell(run):
+    ran = run(EXPERIMENT, data=case("nobody_converted"), planned_split={"control": 0.94, "higher": 0.06})
+    found = findings(ran)["pricing.decision"]
+    assert "keep running" in found["sentence"]
+    assert found["low"] < 0 < found["high"]
+    assert "p < .001" not in words_of(ran)
+
+
+def test_the_cases_of_experiments_have_a_page(run):
+    same = run(EXPERIMENT, data=case("same_price"), window_days=30)
+    assert "pricing.decision" in findings(same)
+    assert "All variants have the same price" in words_of(same)
+    split = run(EXPERIMENT, data=case("sample_ratio"), window_days=30, as_of="2024-06-30")
+    findings(split)
+    assert checks_of(split)["sample ratio"] == "look"
+    prices = run(EXPERIMENT, data=case("two_prices"), window_days=30, as_of="2024-06-30")
+    assert "20 of the 2,020 in test" in findings(prices)["pricing.integrity"]["sentence"]
+
+
+def test_one_day_of_assignments_is_no_pace_and_a_few_conversions_are_not_capped_to_nothing(run):
+    ran = run(EXPERIMENT, data=case("rare_conversions"), window_days=1)
+    found = findings(ran)["pricing.expected_loss"]
+    assert "all of those on 1 day" in found["sentence"]
+    assert "Charge" not in words_of(ran)
+    effects = pd.read_csv(ran.exports / "pricing_effects.csv").set_index("measure")
+    assert (effects.loc["margin", "value"] > 0).all()
 
 
 def test_negative_revenue_still_makes_a_report(run, demo, tmp_path):

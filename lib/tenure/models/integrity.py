@@ -241,6 +241,9 @@ def _assignment_checks(facts: pd.DataFrame) -> Iterator[Check]:
     yield _check("one price per variant", said if shown else "No variant was shown two prices.", shown)
     seen = f"{n['repriced']} units were shown several prices."
     yield _check("one price each", seen, total["repriced"] / total["units"] > MOST_CROSSED, total["repriced"])
+    nobody = "None of the units has converted: wait, or check that assignments carry the customer_id."
+    some = f"{n['converted']} of {n['units']} units have converted."
+    yield _check("somebody converted", some if total["converted"] else nobody, look=not total["converted"])
     mischarged = total["charged_otherwise"] / total["subscribed"] if total["subscribed"] else 0.0
     otherwise = f"{n['charged_otherwise']} of {n['subscribed']} subscribers began at another price"
     otherwise += " than the one they were shown."

@@ -391,7 +391,6 @@ def compare_shares(
         return p - low, high - p
 
     found, ends = _compare_rare(arms, limits, n, None, level)
-    found["standard_error"] = np.hypot(arms.error[0], arms.error[1:])
     pooled = (n[0] * p[0] + n[1:] * p[1:]) / (n[0] + n[1:])
     score = ratio(np.abs(p[1:] - p[0]), np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:])))
     if np.isnan(score).any() or not expects_few(n * p, n):
