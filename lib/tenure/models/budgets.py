@@ -14,6 +14,7 @@ from tenure.models.payback import UnitEconomics
 from tenure.models.payments import Payments
 from tenure.models.renewals import Terms, numbered
 from tenure.models.retention import Cells, Retention, kept_survival
+from tenure.models.retention_seen import widened
 from tenure.models.value import Valuation, known_rows
 from tenure.result import NAN, Estimate, Table, from_row, interval
 from tenure.stats.intervals import log_limits
@@ -159,21 +160,22 @@ def retention_budget(
         pays = payments.profile(group, length, terms.periods(length) + last)
         error = payments.profile(group, length, last, "relative_error")
         revenue = payments.profile(group, length, last, "revenue")
-        worths, slopes = fit.delta(partial(_worths, fit, placed, weight, pays, terms, length, renewals))
-        slopes = slopes.reshape(len(renewals), 3, -1)
-        for renewal, worth, (by_leave, by_value, _) in zip(
-            renewals, worths.reshape(-1, 3), slopes, strict=True
-        ):
-            leave, value, average = worth
-            gain = leave * value
-            spread = fit.standard_errors(kept * (by_leave * value + leave * by_value)[None])
-            low, high = log_limits(
-                np.array([kept * gain]), np.hypot(spread, kept * gain * error[renewal]), fit.level
-            )
+        worths, ends = np.zeros((0, 3)), []
+        for one in (*fit.others, fit):
+            flat, slopes = one.delta(partial(_worths, one, placed, weight, pays, terms, length, renewals))
+            worths, slopes = flat.reshape(-1, 3), slopes.reshape(len(renewals), 3, -1)
+            leave, value = worths[:, :1], worths[:, 1:2]
+            spread = one.standard_errors(kept * (slopes[:, 0] * value + leave * slopes[:, 1]))
+            gains = kept * (leave * value)[:, 0]
+            ends.append(log_limits(gains, np.hypot(spread, gains * error[list(renewals)]), one.level))
+        low, high = widened(ends)
+        for row, renewal in enumerate(renewals):
+            share, worth, average = worths[row].tolist()
+            gain, naive = share * worth, kept * share * average
             found.append(
                 {"group": group, "interval": length, "renewal": renewal, "customers": int(weight.sum()),
-                 "leave": leave, "kept_value": value, "average_value": average,
-                 **interval("budget", kept * gain, low[0], high[0]), "budget_naive": kept * leave * average,
+                 "leave": share, "kept_value": worth, "average_value": average,
+                 **interval("budget", kept * gain, low[row], high[row]), "budget_naive": naive,
                  "needed": 0.1 * revenue[renewal] / gain if gain > 0 else NAN}
             )  # fmt: skip
     units = dict.fromkeys(("kept_value", "average_value", "budget", "budget_naive"), terms.unit)

@@ -40,7 +40,7 @@ from scipy.linalg import block_diag
 from tenure.errors import InputError, NotApplicable
 from tenure.models.renewals import KEYS, numbered
 from tenure.result import Table
-from tenure.stats.lifetable import Array, Counts, check_level, spelled, validate, z_value
+from tenure.stats.lifetable import FEWEST, Array, Counts, check_level, spelled, validate, z_value
 from tenure.stats.newton import derivatives, minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
@@ -240,6 +240,43 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
+class Seen:
+    """A group's curve as it was observed (see `tenure.models.retention_seen`).
+
+    Attributes:
+        group: The place of the group.
+        start: The renewals before those observed.
+        rates: The observed rates -log(1 - h) of the renewals after.
+        variance: Their variances.
+        tail: A curve that continues them; its renewal 1 is the one after renewal `begin`.
+        begin: The renewal after which the tail was fitted.
+    """
+
+    group: int
+    start: int
+    rates: Array
+    variance: Array
+    tail: Retention
+    begin: int
+
+    @property
+    def estimate(self) -> Array:
+        """The free parameters: the rates, and those of the tail."""
+        return np.concatenate([self.rates, self.tail.estimate])
+
+    def ratio(self, fitted: Array, theta: Array) -> Array:
+        """What the rates of a fitted curve are to be multiplied by."""
+        size, found = len(self.rates), np.array(fitted)
+        until, one = self.start + size, Cells(np.zeros(1, dtype=int), np.zeros((1, 0)))
+        known = min(until, len(found))
+        found[self.start : known] = theta[: known - self.start] if known > self.start else 0.0
+        if len(found) > until:
+            later = self.tail.log_survival(one, len(found) - self.begin, theta[size:])[0]
+            found[until:] = -np.diff(later)[until - self.begin :]
+        return found / np.maximum(fitted, 1e-300)
+
+
+@dataclass(frozen=True, eq=False)
 class Retention:
     """Fitted retention curves.
 
@@ -247,11 +284,14 @@ class Retention:
         model: The model of choice.
         apart: Whether failed payments have a separate hazard.
         keys: The columns that identify a group.
-        groups: A row per group: the keys, `n` (customer-periods at risk), `events`, `last_period`, `model`.
+        groups: A row per group: the keys, `n` (customer-periods at risk), `events`, `last_period`, `enough`
+            (the last with enough at risk), `model`.
         covariates: Levels of each characteristic, the reference first.
         parts: The fitted curves for choice and, where separate, for failed payments.
         level: Level of the intervals.
         notes: What a reader should know, in sentences.
+        seen: The groups whose curves are as observed, since fitted ones do not follow them.
+        others: The same curves with other tails that fit as well: intervals reach over them.
     """
 
     model: str
@@ -263,16 +303,24 @@ class Retention:
     log_likelihood: float
     level: float
     notes: tuple[str, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    others: tuple[Retention, ...] = ()
 
     @cached_property
     def estimate(self) -> Array:
-        """All free parameters, as logarithms."""
-        return np.concatenate([part.estimate for part in self.parts])
+        """All free parameters, as logarithms; those of observed curves come last."""
+        return np.concatenate(self._pieces)
+
+    @property
+    def _pieces(self) -> list[Array]:
+        return [part.estimate for part in self.parts] + [one.estimate for one in self.seen]
 
     @cached_property
     def covariance(self) -> Array:
         """Their covariance; choice and failures do not depend on each other."""
-        return np.asarray(block_diag(*(part.covariance for part in self.parts)))
+        blocks = [part.covariance for part in self.parts]
+        blocks += [block for one in self.seen for block in (np.diag(one.variance), one.tail.covariance)]
+        return np.asarray(block_diag(*blocks))
 
     @property
     def label(self) -> str:
@@ -314,13 +362,26 @@ class Retention:
     ) -> dict[str, Array]:
         """Cumulated rates of each part, -log S after 0, ..., `periods` renewals, a row per cell."""
         placed = self.place(cells)
-        theta, at, found = self.estimate if theta is None else theta, 0, {}
-        for part in self.parts:
-            step = len(part.estimate)
-            rates = part.rates(theta[at : at + step], placed, periods)
-            found[part.name] = np.hstack([np.zeros((len(rates), 1)), np.cumsum(rates, axis=1)])
-            at += step
-        return found
+        theta, rates = self.estimate if theta is None else theta, {}
+        ahead = np.split(theta, np.cumsum([len(piece) for piece in self._pieces])[:-1])
+        for part, own in zip(self.parts, ahead, strict=False):
+            rates[part.name] = part.rates(own, placed, periods)
+        for seen, own in zip(self.seen, ahead[len(self.parts) :], strict=True):
+            mine = placed.group == seen.group
+            if mine.any():
+                ratio = seen.ratio(self._together(seen.group, periods, ahead), own)
+                rates = {name: np.where(mine[:, None], each * ratio, each) for name, each in rates.items()}
+        zero = np.zeros((len(placed.group), 1))
+        return {name: np.hstack([zero, np.cumsum(each, axis=1)]) for name, each in rates.items()}
+
+    def _together(self, group: int, periods: int, theta: Sequence[Array]) -> Array:
+        """The fitted rates of a group's customers together, as those inclined to leave drop out."""
+        whole = self.parts[0]
+        own = np.flatnonzero(whole.cells.group == group)
+        cells = Cells(whole.cells.group[own], whole.cells.power[own])
+        rates = np.sum([p.rates(t, cells, periods) for p, t in zip(self.parts, theta, strict=False)], axis=0)
+        stay = np.exp(-np.hstack([np.zeros((len(own), 1)), np.cumsum(rates, axis=1)]))
+        return -np.diff(np.log(whole.at_risk[own].max(axis=1) @ stay))
 
     def curves(self, cells: pd.DataFrame | Cells, periods: int) -> Array:
         """S(0), ..., S(periods) for each row of `cells`."""
@@ -425,6 +486,7 @@ def fit_retention(
         n=[int(n.sum()) for n, _ in per_group],
         events=[int(d.sum()) for _, d in per_group],
         last_period=[int(np.flatnonzero(n > 0)[-1]) + 1 for n, _ in per_group],
+        enough=[int(np.flatnonzero(n >= min(FEWEST, n.max()))[-1]) + 1 for n, _ in per_group],
         model=[NAMES.get(m, "") for m in parts[0].models],
     )
     return Retention(model, apart, tuple(keys), summary, levels, tuple(parts), total, level, tuple(notes))

@@ -19,6 +19,7 @@ import pandas as pd
 from tenure.errors import InputError, NotApplicable
 from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numbered
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
+from tenure.models.retention_seen import anchored, widened
 from tenure.result import NAN, Estimate, Table, from_ends, interval
 from tenure.stats.intervals import log_limits
 from tenure.stats.lifetable import FEWEST, Array, chi2_p, validate, z_value
@@ -150,7 +151,8 @@ def choose_fit(
             why = str(reason)
     named = (contest.model, contest.apart) if contest else likeliest_model(life, covariates=covariates)
     fit = fit_retention(life, named[0], covariates=covariates, apart=named[1])
-    return Choice(fit, past, contest, life, (*(() if contest else (why,)), *fit.notes))
+    fit, said = anchored(fit, life)
+    return Choice(fit, past, contest, life, (*(() if contest else (why,)), *fit.notes, *said))
 
 
 def likeliest_model(life: pd.DataFrame, *, covariates: Sequence[str] = ()) -> tuple[str, bool]:
@@ -282,8 +284,12 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
         value, slopes = fit.delta(partial(_residual, fit, cells, weight, size, rate))
         at = np.array(renewals) - 1
         value, error = value[at], fit.standard_errors(slopes[at])
-        ends = interval("value", value, *log_limits(value, error, fit.level))
-        tables.append(pd.DataFrame({**named, "renewal": list(renewals), "n": int(weight.sum()), **ends}))
+        ends = [log_limits(value, error, fit.level)]
+        for other in fit.others:
+            tail, slopes = other.delta(partial(_residual, other, cells, weight, size, rate))
+            ends.append(log_limits(tail[at], other.standard_errors(slopes[at]), fit.level))
+        limits = interval("value", value, *widened(ends))
+        tables.append(pd.DataFrame({**named, "renewal": list(renewals), "n": int(weight.sum()), **limits}))
     return Table(pd.concat(tables, ignore_index=True), {"value": "number", "n": "count"})
 
 
@@ -408,6 +414,7 @@ def bootstrap(
         life = life_table(sample[sample["n"] > 0], fit.cells)
         try:
             again = fit_retention(life, fit.model, covariates=names, apart=fit.apart, start=fit)
+            again = anchored(again, life)[0] if fit.seen else again
             found.append(np.atleast_1d(function(again)))
         except (NotApplicable, InputError):
             continue

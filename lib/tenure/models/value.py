@@ -16,7 +16,7 @@ curve holds. `fit` are the curves, `payments` what customers pay by tenure, for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from tenure.models.payments import Payments
 from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
+from tenure.models.retention_seen import widened
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
 from tenure.stats.intervals import log_limits, mean, proportion
 from tenure.stats.lifetable import Array, ratio, spelled, z_value
@@ -45,6 +46,8 @@ class Valuation:
             them, minor units) and `relative_error` (of their mean payment).
         slopes: Derivatives of the values by the curves' parameters, shape (rows, parameters).
         of: Who they are, one of them.
+        seen: What of the values lies within the lives observed, by row.
+        others: The same by other tails of the curves that fit as well: intervals reach over them.
     """
 
     rows: pd.DataFrame
@@ -52,6 +55,8 @@ class Valuation:
     fit: Retention
     unit: str
     of: str = "customer"
+    seen: Array = field(default_factory=lambda: np.zeros(0))
+    others: tuple[Valuation, ...] = ()
 
     @property
     def total(self) -> Estimate:
@@ -62,6 +67,13 @@ class Valuation:
     def each(self) -> Estimate:
         """What one of them is worth."""
         return self._whole("each")
+
+    @property
+    def beyond(self) -> Estimate:
+        """The share of the value that lies beyond the lives observed, and so rests on the curves alone."""
+        whole = float(self.rows["value"].sum())
+        share = 1 - float(self.seen.sum()) / whole if whole else NAN
+        return Estimate(share, n=int(self.rows["customers"].sum()), of=self.of, unit="percent")
 
     def _whole(self, column: str) -> Estimate:
         row = self.by().frame.iloc[0]
@@ -85,19 +97,23 @@ class Valuation:
                 f"{spelled(self.rows.columns)}."
             )
         labels, place = numbered(self.rows, columns)
-        size = len(labels)
-        value, customers = (np.bincount(place, self.rows[name], size) for name in ("value", "customers"))
-        slopes = np.zeros((size, self.slopes.shape[1]))
-        np.add.at(slopes, place, self.slopes)
-        money = self.rows["value"] * self.rows["relative_error"]
-        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)
-        ends = value, *log_limits(value, np.sqrt(variance), self.fit.level)
+        value, customers = (np.bincount(place, self.rows[name]) for name in ("value", "customers"))
+        ends = value, *widened([one._limits(place) for one in (self, *self.others)])
         each = (end / np.where(customers > 0, customers, np.nan) for end in ends)
         table = labels.assign(
             customers=customers.astype("int64"), **interval("value", *ends), **interval("each", *each)
         )
         table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
         return Table(table, {"customers": "count", "value": self.unit, "each": self.unit})
+
+    def _limits(self, place: Array) -> tuple[Array, Array]:
+        """The limits of sums of rows."""
+        value = np.bincount(place, self.rows["value"])
+        slopes = np.zeros((len(value), self.slopes.shape[1]))
+        np.add.at(slopes, place, self.slopes)
+        money = self.rows["value"] * self.rows["relative_error"]
+        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)
+        return log_limits(value, np.sqrt(variance), self.fit.level)
 
     def largest(self, by: str) -> Estimate:
         """The share of the value that the most valuable group holds; words: group, customers (its share)."""
@@ -110,8 +126,7 @@ class Valuation:
     def scores(self, keys: Sequence[str]) -> pd.DataFrame:
         """Return multipliers of a customer's discounted bill, with limits, and stays_a_year, by `keys`."""
         value, unit = (self.rows[name].to_numpy(dtype=float) for name in ("value", "waited_minor"))
-        error = np.hypot(self.fit.standard_errors(self.slopes), value * self.rows["relative_error"])
-        low, high = log_limits(value, error, self.fit.level)
+        low, high = widened([one._limits(np.arange(len(value))) for one in (self, *self.others)])
         ends = {"multiplier": value, "low": low, "high": high}
         shares = {name: ratio(end, unit, 0.0) for name, end in ends.items()}
         return self.rows[list(keys)].assign(**shares, stays_a_year=self.rows["stays_a_year"])
@@ -158,12 +173,15 @@ def movement(moved: pd.DataFrame, before: Valuation, after: Valuation) -> Moveme
     ]
     money = float((sums[1].sub(sums[0], fill_value=0.0) ** 2).sum())
     half = z_value(after.fit.level) * float(np.sqrt(after.fit.standard_errors(slopes[None])[0] ** 2 + money))
+    others = [movement(moved, *pair).change for pair in zip(before.others, after.others, strict=True)]
+    low = min(change - half, *(other.low for other in others), change)
+    high = max(change + half, *(other.high for other in others), change)
     steps = ["before", "new", "lost", "revalued", "after"]
     bridge = pd.DataFrame({"label": steps, "amount": row[steps].to_numpy(float)})
     found = Estimate(
-        change, change - half, change + half,
+        change, low, high,
         n=after.total.n, of=_SUBSCRIBED, unit=after.unit, level=after.fit.level,
-        case="rose" if change > half else "fell" if change < -half else "no clear change",
+        case="rose" if low > 0 else "fell" if high < 0 else "no clear change",
         words={"came": int(row["customers_new"]), "left": int(row["customers_lost"])},
     )  # fmt: skip
     return Movement(Table(bridge, {"amount": after.unit}), found)
@@ -201,7 +219,9 @@ def value_base(
     value, slopes = fit.delta(values) if with_errors else (values(fit.estimate), flat)
     error, there = _relative_errors(payments, rows, tenure + 1), engine.stays_a_year(tenure)
     rows = rows.assign(value=value, relative_error=error, stays_a_year=there)
-    return Valuation(rows, slopes, fit, payments.terms.unit, _SUBSCRIBED)
+    seen = unit * engine.residual(fit.estimate, seen=True)[engine.cell, tenure]
+    others = tuple(value_base(other, base, payments) for other in fit.others if with_errors)
+    return Valuation(rows, slopes, fit, payments.terms.unit, _SUBSCRIBED, seen, others)
 
 
 def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valuation:
@@ -218,7 +238,10 @@ def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valua
 
     value, slopes = fit.delta(values)
     rows = rows.assign(value=value, relative_error=_relative_errors(payments, rows))
-    return Valuation(rows, slopes, fit, payments.terms.unit, "new customer")
+    later = engine.residual(fit.estimate, seen=True)[:, 0]
+    seen = counted * (engine.first + engine.v * later)[engine.cell]
+    others = tuple(value_new(other, intake, payments) for other in fit.others)
+    return Valuation(rows, slopes, fit, payments.terms.unit, "new customer", seen, others)
 
 
 def known_rows(fit: Retention, rows: pd.DataFrame, terms: Terms | None = None) -> pd.DataFrame:
@@ -261,13 +284,15 @@ class _Engine:
             within, rate = terms.periods(length), terms.rate(length)
             money = payments.at(part, within + oldest + 1)
             placed = fit.place(part.rename(columns={"model_group": "group"}))
-            self.parts.append((at, placed, length, within, money, rate))
+            until = fit.groups["enough"].to_numpy()[placed.group]
+            self.parts.append((at, placed, length, within, money, rate, until))
             self.first[at], self.v[at] = money[:, 0], 1 / (1 + rate)
 
-    def residual(self, theta: Array) -> Array:
-        """E(k) for k = 0, ..., oldest, a row per cell."""
+    def residual(self, theta: Array, *, seen: bool = False) -> Array:
+        """E(k) for k = 0, ..., oldest, a row per cell; if `seen`, what of it lies within lives observed."""
         found = np.zeros((self.size, self.oldest + 1))
-        for at, cells, _, within, money, rate in self.parts:
+        for at, cells, _, within, money, rate, until in self.parts:
+            money = money * (np.arange(money.shape[1]) <= until[:, None]) if seen else money
             curve = np.exp(self.fit.log_survival(cells, money.shape[1] - 1, theta))
             found[at] = residual_lifetime(curve, rate, money, within=within)[:, : self.oldest + 1]
         return found
