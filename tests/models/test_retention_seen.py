@@ -17,6 +17,7 @@ MONTHS = np.arange(1, 361)
 LAWS = {
     "late": np.where(MONTHS <= 3, 0.2, np.where(MONTHS < 40, 0.005, 0.05)),
     "cliffs": np.where(MONTHS % 12 == 0, 0.3, 0.015),
+    "nobody at the end": np.where(MONTHS <= 12, 0.15 * (MONTHS % 2), 0.0),
     "geometric": np.full(360, 0.03),
     "heterogeneous": 0.7 / (0.7 + 10 + MONTHS - 1),
 }
@@ -75,8 +76,17 @@ def test_a_curve_that_does_not_fit_is_taken_as_observed_and_its_interval_knows_i
     )
     stages = retention_choice.lifetimes(choice.fit, stays, own, renewals=[1, 12]).frame
     assert (stages["value_low"] < stages["value"]).all()
-    drawn = value.resampled_total(worth, stays, base, flat(own), draws=4)
+    drawn = value.resampled_total(worth, stays, base, flat(own), draws=2)
     assert drawn.low < drawn.value < drawn.high
+
+
+def test_a_curve_that_nobody_leaves_at_its_end_goes_on_as_those_who_left_last():
+    own, stays = terms(discount_rate=0.10), company("nobody at the end", starters=2_000)
+    fit = retention_choice.choose_fit(stays).fit
+    assert fit.seen
+    found = of_a_new_one(fit, own).each
+    assert 0 < found.low < found.value < found.high
+    assert found.high / truth("nobody at the end", own) > 0.5
 
 
 @pytest.mark.parametrize("law", ["geometric", "heterogeneous"])

@@ -69,10 +69,11 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
         found = misfit(fit, g, counts, start, until)
         if not found.bad:
             continue
-        tails[g] = _tails(counts, until)
-        if not tails[g]:
+        begin, fits = _tails(counts, until)
+        if not fits:
             continue
-        seen.append(_seen(g, counts, start, until, next(iter(tails[g].values()))))
+        tails[g] = fits
+        seen.append(_seen(g, counts, start, until, begin, next(iter(fits.values()))))
         notes.append(
             f"In group {' '.join(key.values())} the fitted curve lay outside what was observed at "
             f"{found.outside} of {found.observed} renewals, so it is taken as it was observed, and continued "
@@ -112,22 +113,22 @@ def _stretch(counts: Counts) -> tuple[int, int]:
     return start, start + (len(enough) if enough.all() else int(np.argmin(enough)))
 
 
-def _seen(group: int, counts: Counts, start: int, until: int, tail: Retention) -> Seen:
+def _seen(group: int, counts: Counts, start: int, until: int, begin: int, tail: Retention) -> Seen:
     n, d = counts.at_risk[0, start:until], counts.events[0, start:until]
     hazard = np.minimum(d / n, 1 - 0.5 / n)
     # Where nobody left, half a customer more keeps the error from being none.
     loose = np.minimum((d + 0.5) / (n + 1), 1 - 0.5 / n)
-    return Seen(group, start, -np.log1p(-hazard), loose / (n * (1 - loose)), tail, _end(until))
+    return Seen(group, start, -np.log1p(-hazard), loose / (n * (1 - loose)), tail, begin)
 
 
-def _end(until: int) -> int:
-    """Where the last third of what was observed begins, of six periods at least."""
-    return max(until - max(6, until // 3), 0)
+def _tails(counts: Counts, until: int) -> tuple[int, dict[str, Retention]]:
+    """The models that fit the end of a curve, the fewest parameters first; all that can be, if none does.
 
-
-def _tails(counts: Counts, until: int) -> dict[str, Retention]:
-    """The models that fit the end of a curve, the fewest parameters first; all that can be, if none does."""
-    begin = _end(until)
+    The end is the last third, of six periods at least, or more where nobody left in it; also returned is
+    where it begins.
+    """
+    third = max(until - max(6, until // 3), 0)
+    begin = min(third, int(np.flatnonzero(counts.events[0])[-1]))
     rows = {name: getattr(counts, name)[0, begin:].astype(int) for name in _COUNTS[1:]}
     end = pd.DataFrame({"period": np.arange(1, len(rows["events"]) + 1), **rows})
     fits, good = {}, {}
@@ -138,7 +139,7 @@ def _tails(counts: Counts, until: int) -> dict[str, Retention]:
             continue
         if misfit(fits[model], 0, validate(end), 0, until - begin).p >= _CHANCE:
             good[model] = fits[model]
-    return good or fits
+    return begin, good or fits
 
 
 def widened(ends: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
