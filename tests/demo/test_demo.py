@@ -464,6 +464,7 @@ def test_ids_are_unique_over_chunks():
     assert len(np.unique(ids)) == 200_000
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_files_whatever_the_processes(tmp_path):
     for name, seed, jobs in (("one", 11, 1), ("two", 11, 2), ("other", 12, 1)):
         write_demo(tmp_path / name, customers=6_000, seed=seed, jobs=jobs)

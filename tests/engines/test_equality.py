@@ -134,7 +134,7 @@ NOT_PORTABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [every_day(name, ONCE) for name in CASES])
+@pytest.mark.parametrize("name", [every_day(name, KINDS) for name in CASES])
 def test_a_measure_is_portable(answers: Callable[[str], dict[str, Any]], name: str) -> None:
     answer = answers("duckdb")[name]
     assert not answer["operations"] & NOT_PORTABLE

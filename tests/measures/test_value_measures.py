@@ -146,6 +146,7 @@ def test_stays_are_counted_by_renewal_in_any_order(spans, random):
         assert {row[:-1]: row[-1] for row in found} == dict(loop_counts(spans, **options))
 
 
+@pytest.mark.long
 @settings(max_examples=4, deadline=None)
 @given(companies())
 def test_the_base_is_who_is_on_with_their_next_renewal(spans):
@@ -200,6 +201,7 @@ ledgers_of_payments = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=4, deadline=None)
 @given(companies(), ledgers_of_payments)
 def test_payments_go_to_the_interval_in_which_they_were_made(spans, payments):

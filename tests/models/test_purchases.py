@@ -137,6 +137,7 @@ def test_the_law_is_found_again_and_what_it_predicts_happens(model):
     assert abs(fit.purchases_of_new(rows["T"].max())[0] - wanted) < 4 * spread
 
 
+@pytest.mark.long
 def test_calibration_and_totals_hold_what_happens():
     rows = buyers("bgnbd", 6_000, 20.0, seed=3)
     fit = fit_purchases(rows)
@@ -214,6 +215,7 @@ def test_independence_of_spend_and_frequency_is_tested():
     assert doubled.n == 10_000
 
 
+@pytest.mark.long
 def test_intervals_of_parameters_hold_the_truth():
     inside = np.zeros(4)
     for seed in range(40):

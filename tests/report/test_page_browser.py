@@ -63,7 +63,10 @@ AUDITS = {
 
 
 @pytest.mark.parametrize("audit", AUDITS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in ("report", "index") else pytest.mark.long) for name in NAMES],
+)
 def test_has_no_barrier(browser, pages, name, audit):
     from axe_playwright_python.sync_playwright import Axe
 

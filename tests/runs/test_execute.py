@@ -155,6 +155,7 @@ def test_a_tagged_cell_may_raise(project: Project, kernels: Kernels) -> None:
     assert execute(path, {}, kernels, log=project.root / "kernel.log").state == "ok"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not can_fork(), reason="kernels cannot be forked here")
 def test_forked_and_plain_kernels_say_the_same(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels_module, "PRELOAD", (*PRELOAD, "pandas", "matplotlib.pyplot"))

@@ -39,7 +39,11 @@ def first_month(source):
 
 @pytest.mark.parametrize(
     ("kind", "zone"),
-    [("csv", "Europe/Rome"), ("parquet", "Asia/Kolkata"), ("parquet", "America/New_York")],
+    [
+        ("csv", "Europe/Rome"),
+        pytest.param("parquet", "Asia/Kolkata", marks=pytest.mark.long),
+        pytest.param("parquet", "America/New_York", marks=pytest.mark.long),
+    ],
 )
 def test_first_month_losses_are_the_companys(write, mapping, zone, kind):
     aware = lambda times: times.tz_localize(zone)  # noqa: E731
@@ -84,6 +88,7 @@ def test_the_zone_decides_when_a_month_ends(write):
         assert moves[moves["kind"] == "churn"]["month"].tolist() == [2024 * 12 + month]
 
 
+@pytest.mark.long
 def test_movements_add_up_in_every_zone(write):
     place = written(write, "parquet", lambda times: times - pd.Timedelta(hours=5))
     totals = {}
@@ -116,7 +121,10 @@ def test_an_hour_that_clocks_show_twice_is_no_error(write):
     assert not check(source).errors
 
 
-@pytest.mark.parametrize("zone", ["Europe/Rome", "Asia/Kolkata", "America/Santiago", "Australia/Lord_Howe"])
+FAR = [pytest.param(zone, marks=pytest.mark.long) for zone in ("America/Santiago", "Australia/Lord_Howe")]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Rome", "Asia/Kolkata", *FAR])
 def test_clocks_are_those_of_the_zone(zone):
     times = pd.date_range("1985-01-01 00:30", "2026-01-01", freq="7h")
     table = ibis.duckdb.connect().create_table("times", pd.DataFrame({"at": times}))

@@ -513,6 +513,7 @@ def test_crossing_hazards_are_noticed(transform):
     assert changing.notes[0].startswith("Early is up to month")
 
 
+@pytest.mark.long
 def test_proportional_hazards_are_not_accused():
     fits = [hazard_ratios(counted(crossing(s, 2.0, 800)), ["plan"]) for s in range(100)]
     p = [fit.proportionality().frame["p"].iloc[-1] for fit in fits]
@@ -567,6 +568,7 @@ def test_strata_take_out_what_differs_between_them():
     assert hazard_ratios(people, ["plan"]).table.frame.loc[0, "hazard_ratio_low"] > math.exp(0.4)
 
 
+@pytest.mark.long
 def test_intervals_of_hazard_ratios_hold_the_truth():
     for name, share in simulation.hazard_ratios(22, 200, 500):
         assert 0.90 <= share <= 0.985, name

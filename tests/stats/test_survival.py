@@ -158,6 +158,7 @@ def test_counts_may_come_in_any_type_an_engine_gives(dtype):
     pd.testing.assert_frame_equal(found, expected)
 
 
+@pytest.mark.long
 @given(crowds(), st.randoms(use_true_random=False))
 @settings(max_examples=12, deadline=None)
 def test_nothing_depends_on_the_order_of_rows_or_on_empty_periods(people, random):
@@ -629,6 +630,7 @@ def test_log_rank_is_the_sum_over_risk_sets_of_the_rows(people):
         assert math.isnan(merged.p)
 
 
+@pytest.mark.long
 def test_log_rank_holds_its_level_with_late_entrants():
     rng = np.random.default_rng(11)
     p = []
@@ -792,6 +794,7 @@ def test_the_widest_of_two_is_their_difference_and_of_more_it_is_less_sure():
     assert widest.high - widest.low > (alone["difference_high"] - alone["difference_low"]) * 1.2
 
 
+@pytest.mark.long
 def test_the_widest_of_many_alike_seldom_excludes_zero():
     """Unadjusted, the widest of six groups that are alike would be called real in two companies of five."""
     rng, wrong, runs = np.random.default_rng(12), 0, 300
