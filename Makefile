@@ -11,7 +11,7 @@ DEMO := data/demo/truth.json
 # The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
 INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.lock
 
-.PHONY: help setup demo reports test edge-test lab lint browser engines engines-test servers bench scale size lock clean
+.PHONY: help setup demo reports test checks edge-test lab lint browser engines engines-test servers bench scale size lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,19 +29,23 @@ help:
 reports: setup demo
 	@$(BIN)/tenure run
 
-# One notebook after the other in one process, as Jupyter runs them: on a company of 2,000 customers.
+# A company of 2,000 customers.
 SMALL := $(CURDIR)/.pytest_cache/small
 PYTEST := $(BIN)/python -m pytest -q -n auto
 
-test: setup engines demo browser servers lint
+test: setup engines demo browser servers
+	@$(MAKE) --no-print-directory -j2 lint checks
+
+checks:
 	@$(PYTEST) --dist worksteal
+
+# What takes too long for every time: notebooks on the demo company, on odd data, with odd parameters and as Jupyter runs
+# them; and simulations.
+edge-test: setup engines demo browser
+	@$(PYTEST) --dist worksteal -m "edge or long" tests
 	@test -e $(SMALL)/data/demo/truth.json || $(BIN)/tenure demo $(SMALL)/data/demo --customers 2000
 	@TENURE_ROOT=$(SMALL) TENURE_OUTPUT=$(SMALL)/exports $(PYTEST) --dist loadfile -p no:cacheprovider \
 	  --nbval-lax --nbval-cell-timeout 300 notebooks
-
-# What takes too long for every time: notebooks on the demo company, on odd data and with odd parameters, simulations.
-edge-test: setup engines demo browser
-	@$(PYTEST) --dist worksteal -m "edge or long" tests
 
 lab: setup demo
 	@$(BIN)/jupyter lab notebooks

@@ -1,9 +1,9 @@
 """The same question has the same answer on every engine, row for row: DuckDB, PostgreSQL, Spark.
 
-Each engine is asked in a process of its own. Every day a real PostgreSQL is asked one of each kind, and Sail a
-few, which stands for Spark Connect: it speaks Spark's language without Java, but cannot plan all of it. `make
-engines-test` asks PostgreSQL everything, a real Spark cluster of a master and two workers one of each kind, and
-Spark in one process each measure once.
+Each engine is asked in a process of its own, by `make engines-test`: a real PostgreSQL everything, a real Spark
+cluster of a master and two workers one of each kind, Spark in one process each measure once, and Sail a few, which
+stands for Spark Connect: it speaks Spark's language without Java, but cannot plan all of it. `make test` asks
+DuckDB one of each kind, and whether all engines would understand the question.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ CONNECTED = [
     "features.sampled",
 ]
 ENGINES = {"postgres": list(CASES), "cluster": KINDS, "spark": ONCE, "sail": CONNECTED}
-EVERY_DAY = {"postgres": KINDS, "sail": CONNECTED}
 
 
 @pytest.fixture(scope="module")
@@ -108,18 +107,9 @@ def test_every_public_measure_is_asked_for():
     assert not uncovered()
 
 
-def every_day(name: str, names: list[str], *before: str) -> Any:
-    """Parameters that every `make test` tries, or that are left to `make engines-test`."""
-    return pytest.param(*before, name, marks=() if name in names else pytest.mark.engines)
-
-
+@pytest.mark.engines
 @pytest.mark.parametrize(
-    ("engine", "name"),
-    [
-        every_day(name, EVERY_DAY.get(engine, []), engine)
-        for engine, names in ENGINES.items()
-        for name in names
-    ],
+    ("engine", "name"), [(engine, name) for engine, names in ENGINES.items() for name in names]
 )
 def test_the_rows_are_the_same(answers: Callable[[str], dict[str, Any]], engine: str, name: str) -> None:
     assert not differences(answers("duckdb")[name], answers(engine)[name])
@@ -134,7 +124,9 @@ NOT_PORTABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [every_day(name, KINDS) for name in CASES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in KINDS else pytest.mark.engines) for name in CASES]
+)
 def test_a_measure_is_portable(answers: Callable[[str], dict[str, Any]], name: str) -> None:
     answer = answers("duckdb")[name]
     assert not answer["operations"] & NOT_PORTABLE

@@ -277,6 +277,7 @@ def test_moves_are_listed_in_the_order_given_with_churned_customers_last():
     assert found.matrix.columns.tolist() == ["b", "a", LEFT]
 
 
+@pytest.mark.long
 def test_the_change_of_a_share_of_revenue_is_paired():
     """Most customers are there on both days; the difference covers the truth as often as it says."""
     rng = np.random.default_rng(8)

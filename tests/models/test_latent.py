@@ -41,6 +41,7 @@ def test_the_planted_number_of_classes_is_found_with_missing_answers(found):
     assert found.classes.frame["share"].sum() == pytest.approx(1)
 
 
+@pytest.mark.long
 def test_classes_are_found_about_as_well_as_with_known_chances(found):
     items, second, _having = answers()
     index = items.codes.index.str[1:].astype(int)

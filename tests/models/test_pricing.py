@@ -219,6 +219,7 @@ def test_arc_elasticities():
         pricing.arc_elasticity([2, 1], [0.5, 0.6])
 
 
+@pytest.mark.long
 def test_an_elasticity_of_two_covers_the_truth_and_knows_its_break_even():
     rng = np.random.default_rng(2)
     p = np.array([0.3, 0.24])

@@ -410,6 +410,7 @@ def test_unknown_groups_and_levels_are_named():
         fit.curves(pd.DataFrame({"group": ["a"], "interval": "1 month", "level": "maybe"}), 3)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=2, max_size=12), st.sampled_from(list(retention.MODELS)))
 def test_any_counts_give_a_curve_or_a_sentence(losses, model):

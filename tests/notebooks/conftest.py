@@ -17,7 +17,7 @@ DEMO = project_root() / "data" / "demo"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that has a notebook run, for itself or for a few of its kind, is left to `make edge-test`.
 
-    `make test` runs every notebook once on a small company (tests/collection), and once more as Jupyter does.
+    `make test` runs every notebook once, on a small company (tests/collection).
     """
     here = Path(__file__).parent
     for item in items:
