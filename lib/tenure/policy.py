@@ -6,9 +6,30 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from tenure.errors import InputError
+
+
+class Gaps(NamedTuple):
+    """The days that may lie between two contracts of one stay, by the length of the term that ended.
+
+    Terms of up to a month have those of a `month`, terms of a year and longer those of a `year`; in between,
+    a year's days in proportion, rounded down, and never less than a month's.
+
+    Example:
+        >>> Gaps().year
+        14
+    """
+
+    month: int = 1
+    year: int = 14
+
+
+_GAPS = Gaps()
+
+
+_GAPS = Gaps()
 
 
 @dataclass(frozen=True)
@@ -25,9 +46,12 @@ class MetricPolicy:
         trials: What a running trial adds: "zero", or "full", the price that it leads to.
         cancel: A customer who has canceled counts until the "end" of the service, or only until the
             "request".
-        gap_days: A new span that begins within this many days continues the stay.
+        gap_days: A new span that begins within this many days continues the stay, by the length of the
+            term that ended (see `Gaps`); one number is for all terms.
         pauses: What a paused subscription adds: "zero", or "full" as if it ran on.
         pause_days: A pause longer than this is churn, dated when these days are over; None: never.
+        hold_days: Days for which a customer may pay nothing in the middle of a paid life, at a price or a
+            discount that makes it free or in a trial, without having left; None: any number.
         grace_days: Days for which a subscription past due still counts; None: as long as it is past due.
         unpaid: If it is not paid by then, or ends unpaid, the customer left involuntarily: when "paid"
             service ended, or when the grace or the subscription came to its "end".
@@ -41,18 +65,19 @@ class MetricPolicy:
             new ones, "start_and_new".
 
     Example:
-        >>> MetricPolicy().gap_days
-        1
+        >>> MetricPolicy(gap_days=2).gap_days
+        Gaps(month=2, year=2)
         >>> MetricPolicy().digest() == MetricPolicy(gap_days=2).digest()
         False
     """
 
-    version: int = 1
+    version: int = 2
     trials: Literal["zero", "full"] = "zero"
     cancel: Literal["end", "request"] = "end"
-    gap_days: int = 1
+    gap_days: Gaps = _GAPS
     pauses: Literal["zero", "full"] = "zero"
     pause_days: int | None = 90
+    hold_days: int | None = 90
     grace_days: int | None = 30
     unpaid: Literal["paid", "end"] = "paid"
     discounts: Literal["running", "ignored"] = "running"
@@ -62,6 +87,11 @@ class MetricPolicy:
     unit: Literal["customer", "subscription"] = "customer"
     reactivation_days: int | None = None
     churn_base: Literal["start", "start_and_new"] = "start"
+
+    def __post_init__(self) -> None:
+        given: Any = self.gap_days
+        if isinstance(given, int):
+            object.__setattr__(self, "gap_days", Gaps(given, given))
 
     def digest(self) -> str:
         """Return a short hash of the policy, to compare the policies of two reports."""
@@ -76,6 +106,7 @@ RULES = {
     "gap_days": "gaps that are bridged",
     "pauses": "paused subscriptions",
     "pause_days": "how long a pause may last",
+    "hold_days": "how long a customer may pay nothing",
     "grace_days": "how long past due counts",
     "unpaid": "when unpaid service ended",
     "discounts": "discounts",
@@ -102,7 +133,9 @@ def chartmogul_like() -> MetricPolicy:
         >>> chartmogul_like().grace_days is None
         True
     """
-    return MetricPolicy(gap_days=0, pauses="full", pause_days=None, grace_days=None, unpaid="end")
+    return MetricPolicy(
+        gap_days=Gaps(0, 0), pauses="full", pause_days=None, hold_days=0, grace_days=None, unpaid="end"
+    )
 
 
 def stripe_like() -> MetricPolicy:
@@ -137,7 +170,9 @@ def profitwell_like() -> MetricPolicy:
         >>> profitwell_like().usage
         'included'
     """
-    return MetricPolicy(gap_days=0, pause_days=None, grace_days=15, unpaid="end", usage="included")
+    return MetricPolicy(
+        gap_days=Gaps(0, 0), pause_days=None, hold_days=0, grace_days=15, unpaid="end", usage="included"
+    )
 
 
 def maxio_like() -> MetricPolicy:
@@ -187,8 +222,8 @@ def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricP
 
     Example:
         >>> [rule for rule, _ in steps(MetricPolicy(), profitwell_like())]
-        ['gaps that are bridged', 'how long a pause may last', 'how long past due counts', \
-'when unpaid service ended', 'usage charges']
+        ['gaps that are bridged', 'how long a pause may last', 'how long a customer may pay nothing', \
+'how long past due counts', 'when unpaid service ended', 'usage charges']
     """
     now = start
     for field, rule in RULES.items():

@@ -256,7 +256,7 @@ def open_workbook(
         NotApplicable: A table or dates are absent.
     """
     from tenure import report
-    from tenure.measures import subscriptions
+    from tenure.measures import groups, subscriptions
     from tenure.models.worth import MONTHS
     from tenure.report import format as fmt
     from tenure.sources.checks import check_as_of, check_once
@@ -278,9 +278,9 @@ def open_workbook(
 
     currency, by = names.get("currency", ""), names.get("by", "")
     if by:
-        parameters.one_of("by", by.partition(":")[0], subscriptions.groupings(source))
+        parameters.one_of("by", by.partition(":")[0], groups.groupings(source))
     for name in names.get("characteristics", ()):
-        parameters.one_of("characteristics", name, subscriptions.groupings(source))
+        parameters.one_of("characteristics", name, groups.groupings(source))
     policy = named(names["policy"]) if names.get("policy") else MetricPolicy()
     scope = {
         "as_of": as_of,

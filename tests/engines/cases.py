@@ -26,6 +26,7 @@ from tenure.measures import (
     experiments,
     features,
     feedback,
+    groups,
     ledger,
     purchases,
     research,
@@ -46,7 +47,7 @@ NO_QUERY = {
     "experiments.segment_columns",
     "features.given",
     "features.share_columns",
-    "subscriptions.groupings",
+    "groups.groupings",
     "spans.instead",
     "spans.lenses",
     "spans.limit_days",
@@ -179,12 +180,10 @@ def _(s: Source) -> ir.Table:
     return spans.people(s)
 
 
-@case("spans.classified")
+@case("ledger.settled_spans")
 def _(s: Source) -> ir.Table:
     seen = spans.lenses(AS_OF, on=[AS_OF, THEN], policies=BOTH)
-    found = seen.seen(s["subscriptions"])
-    asked = {"asked": found.cancel_requested_at}
-    return spans.classified(s, found, seen, currency="EUR", also=asked)
+    return ledger.settled_spans(s, seen, "EUR")
 
 
 for policy_name, chosen in (("", MetricPolicy()), (": other rules", STRICT)):
@@ -244,11 +243,11 @@ def _(s: Source) -> ir.Table:
     return subscriptions.characteristics(s, most_levels=20)
 
 
-@case("subscriptions.group_column")
+@case("groups.group_column")
 def _(s: Source) -> ir.Table:
     stays = subscriptions.spells(s, as_of=AS_OF)
     for name in ("currency", "billing", "start_year", "segment:crm", "country", ATTRIBUTE):
-        stays = subscriptions.group_column(s, stays, name)
+        stays = groups.group_column(s, stays, name)
     return stays.drop("start", "end")
 
 

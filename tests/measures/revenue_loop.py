@@ -32,28 +32,87 @@ def first_instant(month):
     return dt.datetime(year, number + 1, 1)
 
 
+def days_between(row):
+    """The days within which a later span continues this one."""
+    days = {"day": 1, "week": 7, "month": 30, "year": 360}[row["billing_interval"]]
+    return lambda gaps: max(
+        gaps.month, min(days * row["billing_interval_count"] * gaps.year // 360, gaps.year)
+    )
+
+
 def pieces_of(spans, cut, policy):
-    """(start, end or None, amount, is paused, rank, plan) of all that counts of one customer."""
-    pieces = []
-    spans = [r for r in spans if r["started_at"] < cut and r["status"] != "trialing" and monthly(r) > 0]
-    for own in by_key(spans, "subscription_id").values():
-        own.sort(key=lambda r: (r["started_at"], r["ended_at"] or dt.datetime.max))
-        runs = []
-        for row in own:
-            touches = (
-                runs
-                and row["status"] in ("past_due", "paused")
-                and runs[-1][-1]["status"] == row["status"]
-                and row["started_at"].date() <= max(ended(r, cut) for r in runs[-1]).date()
-            )
-            if touches:
-                runs[-1].append(row)
-            else:
-                runs.append([row])
-        # Runs of one status may be parted by rows of another: then they are runs of their own.
-        for run in runs:
-            pieces += settled(run, cut, policy)
-    return [p for p in pieces if p[1] is None or p[1] >= p[0]]
+    """(start, end or None, amount, is out, rank, plan, currency, subscription, gap) of a customer's spans."""
+    pieces, spans = [], [r for r in spans if r["started_at"] < cut]
+    pays = lambda r: r["status"] != "trialing" and monthly(r) > 0  # noqa: E731
+    for own in by_key(filter(pays, spans), "subscription_id").values():
+        own.sort(key=lambda r: (r["started_at"], ended(r, cut), monthly(r), r["plan"]))
+        runs = {}
+        for place, row in enumerate(own):
+            later = own[place + 1 :]
+            again = [r["started_at"] for r in later if r["status"] != "past_due"]
+            row = row | {
+                "again": min(again, default=None),
+                "next": min((r["started_at"] for r in later), default=None),
+            }
+            run = runs.setdefault(row["status"], [[]])
+            if run[-1] and row["started_at"].date() > max(ended(r, cut) for r in run[-1]).date():
+                run.append([])
+            run[-1].append(row)
+        for status, found in runs.items():
+            held = status in ("past_due", "paused")
+            for run in found if held else [[row] for rows in found for row in rows]:
+                pieces += settled(run, cut, policy)
+    pieces = [p for p in pieces if p[1] is None or p[1] >= p[0]]
+    # A trial of another subscription is a new beginning.
+    own = {p[7] for p in pieces if p[1] is None or p[1] > p[0]}
+    free = [r for r in spans if (r["subscription_id"] in own if r["status"] == "trialing" else not pays(r))]
+    return pieces + on_hold(pieces, free, cut, policy)
+
+
+def on_hold(pieces, free, cut, policy):
+    """The free time that goes on where a customer's paid time ends, a piece for each gap that it fills."""
+    never = dt.datetime.max
+    reach = lambda end, gap: dt.date.max if end == never else end.date() + dt.timedelta(gap)  # noqa: E731
+    free = [(r["started_at"], ended(r, cut), days_between(r)(policy.gap_days), r) for r in free]
+    stays, found = [], []  # of paid time: [start, end, reach, amount]
+    for piece in sorted((p for p in pieces if p[1] is None or p[1] > p[0]), key=lambda p: p[0]):
+        start, end = piece[0], piece[1] or never
+        until = reach(end, piece[8])
+        if stays and start.date() <= stays[-1][2]:
+            stay = stays[-1]
+            if end >= stay[1]:
+                stay[3] = piece[2] + (stay[3] if end == stay[1] else 0)
+            stay[1:3] = max(stay[1], end), max(stay[2], until)
+        else:
+            stays.append([start, end, until, piece[2]])
+    for place, (_, until, touches, amount) in enumerate(stays):
+        follows = stays[place + 1][0] if place + 1 < len(stays) else never
+        inside = sorted(
+            ((max(start, until), min(end, follows), gap, row) for start, end, gap, row in free
+             if end > until and start < follows),
+            key=lambda f: (f[0], f[1], f[3]["subscription_id"], f[3]["plan"]),
+        )  # fmt: skip
+        held, reached = [], touches
+        for start, end, gap, row in inside:
+            if start.date() <= reached:
+                held.append((start, end, row))
+                reached = max(reached if len(held) > 1 else dt.date.min, reach(end, gap))
+            elif held:
+                break
+        if not held:
+            continue
+        start, end = held[0][0], max(h[1] for h in held)
+        back, on = follows < never and follows.date() <= reached, end == never
+        last = max(held, key=lambda h: (h[1].date(), RANK[h[2]["end_reason"]] if h[1] < never else 0))
+        rank = 0 if back or on else RANK[last[2]["end_reason"]]
+        row = held[0][2]
+        if (min(end, cut).date() - start.date()).days > policy.hold_days or rank > 0:
+            end, rank = start, max(rank, 1)
+        found.append((
+            start, None if end == never else end, amount, True, rank, row["plan"], row["currency"],
+            row["subscription_id"], days_between(row)(policy.gap_days),
+        ))  # fmt: skip
+    return found
 
 
 def by_key(rows, key):
@@ -75,25 +134,35 @@ def settled(run, cut, policy):
     over = ended(last, cut)
     length = (min(over.date(), cut.date()) - start).days
     rank = 0 if over == dt.datetime.max else RANK[last["end_reason"]]
-    limit, why = None, 0
-    if status == "past_due" and (length > policy.grace_days or rank > 0):
-        limit, why = start, (2 if rank == 2 else 3)
+    limit, why, paid = None, 0, {}
+    if status == "past_due":
+        paid = {
+            id(r): r["next"] for r in run
+            if r["again"] and ended(r, cut) < dt.datetime.max
+            and (r["again"].date() - start).days <= policy.grace_days
+        }  # fmt: skip
+        if length > policy.grace_days or (rank > 0 and id(last) not in paid):
+            limit, why = start, (2 if rank == 2 else 3)
     if status == "paused" and length > policy.pause_days:
         limit, why = start + dt.timedelta(days=policy.pause_days), 2
     pieces = []
     for row in run:
         end = None if ended(row, cut) == dt.datetime.max else row["ended_at"]
         begin, how = row["started_at"], RANK[row["end_reason"]] if end else 0
+        if id(row) in paid:
+            end, how = max(end, paid[id(row)]), 0
         if limit is not None and (end is None or end.date() >= limit):
             end, how = dt.datetime.combine(limit, dt.time()), why
             if begin.date() >= limit:
                 begin = end
-        amount, paused = monthly(row), status == "paused"
-        pieces.append((begin, end, amount, paused, how, row["plan"], row["currency"], row["subscription_id"]))
+        pieces.append((
+            begin, end, monthly(row), status == "paused", how, row["plan"], row["currency"], row["subscription_id"],
+            days_between(row)(policy.gap_days),
+        ))  # fmt: skip
     return pieces
 
 
-def bridged(pieces, gap_days):
+def bridged(pieces):
     """Carry on what ended until something of the customer begins within the gap, on a later day."""
     alive = [p for p in pieces if p[1] is None or p[1] > p[0]]
     ends = {(p[7], p[1]) for p in alive}
@@ -102,7 +171,7 @@ def bridged(pieces, gap_days):
     for start, end, *rest in alive:
         until = end
         if end is not None:
-            later = [at for at in begins if at >= end and (at.date() - end.date()).days <= gap_days]
+            later = [at for at in begins if at >= end and (at.date() - end.date()).days <= rest[-1]]
             if later and min(later).date() > end.date():
                 until = min(later)
         result.append((start, until, *rest))
@@ -118,7 +187,7 @@ def movements(spans, as_of, policy=MetricPolicy(), tests=()):
         pieces = pieces_of(own, cut, policy)
         if not pieces:
             continue
-        held = bridged(pieces, policy.gap_days)
+        held = bridged(pieces)
         currencies = sorted({p[6] for p in pieces})
         first = min(month_of(p[0]) for p in pieces)
         before = dict.fromkeys(currencies, (0, 0))

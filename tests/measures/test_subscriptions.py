@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from measures import revenue_loop
 from tenure import MetricPolicy
 from tenure.errors import InputError, NotApplicable
+from tenure.measures import groups
 from tenure.measures import subscriptions as measures
 from tenure.measures.calendar import civil, day, days_in_month, month_start
 
@@ -35,6 +37,7 @@ SUBSCRIPTIONS = pa.schema(
         ("discount_minor", pa.int64()),
         ("currency", pa.string()),
         ("status", pa.string()),
+        ("cancel_requested_at", pa.timestamp("us")),
         ("started_at", pa.timestamp("us")),
         ("ended_at", pa.timestamp("us")),
         ("end_reason", pa.string()),
@@ -80,10 +83,6 @@ def tables(spans, customers=None):
     }
 
 
-# A missing reason is an unknown one.
-RANK = {"switched": 0, None: 1, "unknown": 1, "voluntary": 2, "involuntary": 3}
-FOREVER = dt.datetime(9999, 1, 1)
-
 # The independent loop: dates, lists and one customer at a time.
 
 
@@ -113,53 +112,24 @@ def begun(start: dt.date, end: dt.date, period: str) -> int:
 
 def loop_spells(spans, policy=MetricPolicy()):
     """(customer, start, end or None, cause or None) of each stay, in order."""
-    pieces = {}
-    for subscription in {row["subscription_id"] for row in spans}:
-        own = sorted(
-            (r for r in spans if r["subscription_id"] == subscription), key=lambda r: r["started_at"]
-        )
-        own = [r for r in own if r["started_at"].date() < CUT and r["status"] != "trialing"]
-        i = 0
-        while i < len(own):
-            status, start = own[i]["status"], own[i]["started_at"].date()
-            last = own[i]
-            while (
-                i + 1 < len(own)
-                and status in ("past_due", "paused")
-                and own[i + 1]["status"] == status
-                and own[i + 1]["started_at"].date() <= last["ended_at"].date()
-            ):
-                i += 1
-                # Of rows that end alike, as one without any length does, the graver reason counts.
-                last = max(
-                    last, own[i], key=lambda row: (row["ended_at"] or FOREVER, RANK[row["end_reason"]])
-                )
-            i += 1
-            end = last["ended_at"].date() if last["ended_at"] and last["ended_at"].date() < CUT else None
-            reason = (last["end_reason"] or "unknown") if end else None
-            lasted = ((end or CUT) - start).days
-            if status == "past_due" and (lasted > policy.grace_days or reason not in (None, "switched")):
-                reason, end = ("voluntary" if reason == "voluntary" else "involuntary"), start
-            if status == "paused" and lasted > policy.pause_days:
-                reason, end = "voluntary", start + dt.timedelta(days=policy.pause_days)
-            pieces.setdefault(last["customer_id"], []).append((start, end, reason))
     stays = []
-    for customer in sorted(pieces):
-        for start, end, reason in sorted(pieces[customer], key=lambda p: p[0]):
-            same = stays and stays[-1][0] == customer
-            if same and (stays[-1][2] is None or start <= stays[-1][2] + dt.timedelta(policy.gap_days)):
-                current = stays[-1]
-                if current[2] is not None and (end is None or end > current[2]):
-                    current[2:] = [end, reason]
-                elif (
-                    current[2] is not None
-                    and end == current[2]
-                    and RANK[reason or "switched"] > RANK[current[3]]
-                ):
-                    current[3] = reason
+    for customer, own in sorted(revenue_loop.by_key(spans, "customer_id").items()):
+        reach = None
+        pieces = revenue_loop.pieces_of(own, dt.datetime.combine(CUT, dt.time()), policy)
+        for start, end, *_, gap in sorted(pieces, key=lambda p: p[0]):
+            rank = _[2]
+            start, end = start.date(), end and end.date()
+            until = end + dt.timedelta(gap) if end else dt.date.max
+            if reach is None or start > reach:
+                stays.append([customer, start, (end or dt.date.max, rank)])
+                reach = until
             else:
-                stays.append([customer, start, end, reason])
-    return [(c, s, e, "unknown" if e and r == "switched" else r) for c, s, e, r in stays]
+                stays[-1][2] = max(stays[-1][2], (end or dt.date.max, rank))
+                reach = max(reach, until)
+    return [
+        (customer, start, *((end, revenue_loop.CAUSE[rank]) if end < dt.date.max else (None, None)))
+        for customer, start, (end, rank) in stays
+    ]
 
 
 def loop_table(spans, period, observed_from=None):
@@ -204,9 +174,11 @@ def ledger(seed, customers=60):
                 status = draw.choice(["trialing", "active", "active", "past_due", "paused"])
                 reason = draw.choice(["voluntary", "involuntary", "switched", "unknown", None])
                 end = None if draw.random() < 1 / 6 else at + dt.timedelta(days=length)
+                price = draw.choice([0, 1000, 1000, 1000])
                 spans.append(
-                    span(f"s{customer}-{subscription}", f"c{customer}", at, end, reason, status=status)
-                )
+                    span(f"s{customer}-{subscription}", f"c{customer}", at, end, reason, status=status,
+                         unit_amount_minor=price)
+                )  # fmt: skip
                 if end is None:
                     break
                 at = end + dt.timedelta(days=draw.choice([0, 0, 1, 2, 40]) + (length == 0))
@@ -391,7 +363,7 @@ def test_a_segment_column_of_customers_is_used_where_there_is_no_table_of_segmen
     source = named(segment=["x", "y"])
     life = measures.life_table(source, by="segment", as_of=AS_OF).to_pandas()
     assert set(life["group"]) == {"x", "y"}
-    assert measures.groupings(source).count("segment") == 1
+    assert groups.groupings(source).count("segment") == 1
     assert "segment" in measures.characteristics(source).to_pandas()["name"].tolist()
     with pytest.raises(NotApplicable, match="no table `segments`"):
         measures.life_table(named(), by="segment", as_of=AS_OF)
@@ -402,7 +374,7 @@ def test_a_column_whose_name_the_counts_use_is_refused_and_never_chosen(name):
     source = named(**{name: ["x", "y"]})
     with pytest.raises(InputError, match=rf"customers\.{name}: .*rename it in a mapping"):
         measures.life_table(source, by=name, as_of=AS_OF)
-    assert name not in measures.groupings(source)
+    assert name not in groups.groupings(source)
     assert name not in measures.characteristics(source).to_pandas()["name"].tolist()
 
 
@@ -415,7 +387,7 @@ def test_other_names_of_columns_do_no_harm(name):
     assert life["censored"].sum() == 2
     counts = measures.duration_counts(source, ["plan", name][name == "plan" :], as_of=AS_OF).to_pandas()
     assert counts["n"].sum() == 2
-    assert measures.groupings(source).count(name) == 1
+    assert groups.groupings(source).count(name) == 1
 
 
 def test_calendar_integers_agree_with_the_calendar():

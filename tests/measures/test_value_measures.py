@@ -26,7 +26,7 @@ from measures.test_subscriptions import (
     whole_periods,
 )
 from tenure.errors import InputError
-from tenure.measures import revenue, subscriptions
+from tenure.measures import groups, revenue
 from tenure.measures import value as measures
 
 NUMBER = count()
@@ -392,7 +392,7 @@ def test_groups_and_characteristics_come_with_the_stays():
         found = found.sort_values(["level", *columns], ignore_index=True)
         pd.testing.assert_frame_equal(found, own, check_dtype=False)
     assert measures.split_counts(stays, [], as_of=AS_OF).count().execute() == 0
-    assert subscriptions.groupings(source)[0] == "plan"
+    assert groups.groupings(source)[0] == "plan"
 
 
 def test_what_left_with_those_who_churned_and_who_never_had_a_price():

@@ -12,7 +12,7 @@ What many measures take is said here once:
 - `on`: Several days instead of `as_of`, in one query: each is answered as it was known at its own end, in a
   column on (text, such as 2026-10-31).
 - `policies`: Several policies by name instead of `policy`, in one query, in a column policy (its name).
-- `by`: The column that groups are made of (see `tenure.measures.subscriptions.group_column`); None:
+- `by`: The column that groups are made of (see `tenure.measures.groups.group_column`); None:
   everybody is the group "all". Where there is no such column, InputError is raised.
 - `period`: The unit in which durations are counted.
 - `start_from`, `start_to`: Keep spells that began on this day or later, and before this one.

@@ -7,8 +7,9 @@ import datetime as dt
 from ibis import _, ir
 
 from tenure.measures.calendar import civil, day_index, day_of, month_index
+from tenure.measures.groups import grouped
 from tenure.measures.spans import Tables, real
-from tenure.measures.subscriptions import grouped, spells
+from tenure.measures.subscriptions import spells
 from tenure.policy import MetricPolicy
 
 

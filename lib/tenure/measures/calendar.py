@@ -85,6 +85,12 @@ def civil(index: ir.IntegerValue) -> Day:
     return Day(index, ((year + era * 400) * 12 + from_march + 2).cast("int64"), day_of_month.cast("int64"))
 
 
+def date_of(index: ir.IntegerValue) -> ir.DateValue:
+    """Return the date of a day index."""
+    found = civil(index)
+    return ibis.date(found.month // 12, found.month % 12 + 1, found.day_of_month)
+
+
 def days_in_month(month: ir.IntegerValue) -> ir.IntegerValue:
     """Return how many days a month has, from its index."""
     year = _div(month, 12)

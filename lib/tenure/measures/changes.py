@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import ibis
 from ibis import _, ir
 
-from tenure.measures.ledger import NEVER, OF_SPANS, ON, intervals
+from tenure.measures.ledger import NEVER, OF_SPANS, ON, REASONS, intervals
 from tenure.measures.spans import Lenses, Tables, limit_days
 
-_CAUSES = {1: "unknown", 2: "voluntary", 3: "involuntary"}
 _SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
 
 
@@ -137,7 +136,7 @@ def movements(source: Tables, seen: Lenses, *, by: str | None = None, currency: 
             (whole, rows.whole), (rows.kept > 0, "expansion"), (rows.kept < 0, "contraction"), else_="none"
         ),
         why=ibis.cases(
-            *(((rows.whole == "churn") & (rows.last % 10 == rank), why) for rank, why in _CAUSES.items()),
+            *(((rows.whole == "churn") & (rows.last % 10 == rank), why) for rank, why in REASONS.items()),
             (rows.whole == "churn", "unknown"),
             (whole | (rows.kept == 0), ""),
             else_=rows.reason,

@@ -18,9 +18,10 @@ from ibis import _, ir
 
 from tenure.measures.calendar import Day, begun_periods, day, day_index, day_of
 from tenure.measures.engagement import SILENT_DAYS, last_use, within
+from tenure.measures.groups import group_column
 from tenure.measures.revenue import mrr
 from tenure.measures.spans import Tables, converted, settle, stacked
-from tenure.measures.subscriptions import group_column, spells
+from tenure.measures.subscriptions import spells
 from tenure.policy import MetricPolicy
 
 if TYPE_CHECKING:

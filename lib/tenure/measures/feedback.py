@@ -10,8 +10,8 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import day_of, end_of, month_index
+from tenure.measures.groups import grouped
 from tenure.measures.spans import Tables, real
-from tenure.measures.subscriptions import grouped
 
 
 def nps_counts(source: Tables, *, as_of: dt.date, by: str | None = None) -> ir.Table:

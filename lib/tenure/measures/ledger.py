@@ -10,21 +10,21 @@ from __future__ import annotations
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import civil, day_index, month_index, month_start
+from tenure.measures.calendar import civil, date_of, day_index, month_index, month_start
+from tenure.measures.groups import group_column
 from tenure.measures.spans import (
     Lens,
     Lenses,
     Tables,
-    classified,
     limit_days,
     monthly,
     people,
     real,
     runs,
     settle,
+    some,
     stage,
 )
-from tenure.measures.subscriptions import group_column
 
 ON = 99_999  # the month in which a span ends that is still on
 NEVER = 99_999_999  # its day
@@ -33,6 +33,8 @@ OF_SPANS = ("plan", "billing", "currency")
 TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
 _STARTS = ("start_year", "start_quarter", "start_month")
 _HELD = ["past_due", "paused"]
+IDLE = ["trial", "free"]  # time that is on hold right after paid time
+REASONS = {1: "unknown", 2: "voluntary", 3: "involuntary"}
 _DAY = 86_400
 
 
@@ -68,14 +70,15 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
     Returns:
         A row per stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
-        currency, status, term (in days, a month has 30), quantity, amount and list_minor (a month, with and
+        currency, status (active, past_due, paused, on_hold, or trialing where trials count), term (in days, a
+        month has 30), quantity, amount and list_minor (a month, with and
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
         amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
         start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is
         on, else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary).
     """
-    rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
-    if seen.any(lambda lens: lens.policy.gap_days > 0):
+    rows = settled_spans(source, seen, currency)
+    if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
         key = ("bridges", seen, currency)
         rows = ibis.union(rows, settle(source, key, lambda: _bridges(rows, seen)).select(rows.columns))
     rows = rows.drop("start_second", "end_second")
@@ -87,17 +90,28 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 
 def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
-    """Return usage charges as stretches: a third of each, in its month and the two that follow."""
+    """Return usage charges as stretches of a month, whose sum in a month is the mean of the last three.
+
+    A customer who has had fewer months, from the first span or charge on, has the mean of those there were.
+    """
     rows = seen.seen(source["payments"].filter((_.kind == "usage") & (_.status == "paid")))
     rows = rows.filter(rows.attempted_at < seen.rule(rows, lambda lens: lens.cut))
     rows = real(source, rows)
     if currency:
         rows = rows.filter(_.currency == currency)
+    since = source["subscriptions"].group_by("customer_id").agg(since=month_index(_.started_at.min()))
     # Charges of nobody who is known are those of one customer, with the number 0.
-    rows = rows.left_join(people(source), "customer_id").drop("customer_id_right")
-    day, month = day_index(rows.attempted_at), month_index(rows.attempted_at)
-    third, zero = ((rows.amount_minor * 2 + 3) // 6).cast("int64"), ibis.literal(0, "int64")
-    on = month + 3 > seen.rule(rows, lambda lens: lens.month)
+    for other in (people(source), since):
+        rows = rows.left_join(other, "customer_id").drop("customer_id_right")
+    rows = rows.mutate(month=month_index(rows.attempted_at), later=ibis.range(3).unnest())
+    first = ibis.window(group_by=[*(["lens"] if seen.several else []), "customer_id"])
+    rows = rows.mutate(since=ibis.least(rows.since, rows.month.min().over(first)))
+    rows = rows.mutate(at=(rows.month + rows.later).cast("int64"))
+    last = seen.rule(rows, lambda lens: lens.month)
+    rows = rows.filter(rows.at <= last)
+    months = ibis.least(rows["at"] - rows.since + 1, 3)
+    share = ((rows.amount_minor * 2 + months) // (months * 2)).cast("int64")
+    day, zero = day_index(rows.attempted_at), ibis.literal(0, "int64")
     return rows.select(
         *(["lens"] if seen.several else []),
         "currency",
@@ -107,11 +121,11 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         billing=ibis.literal("usage"),
         status=ibis.literal("active"),
         **dict.fromkeys(("term", "quantity", "list_minor", "paused", "spans", "last"), zero),
-        **dict.fromkeys(("amount", "usage"), third),
+        **dict.fromkeys(("amount", "usage"), share),
         **dict.fromkeys(("start_day", "end_day"), day),
         **dict.fromkeys(("leaving", "bridge"), ibis.literal(False)),
-        start_month=month,
-        end_month=on.ifelse(ON, month + 3).cast("int64"),
+        start_month=rows["at"],
+        end_month=(rows["at"] == last).ifelse(ON, rows["at"] + 1).cast("int64"),
     )
 
 
@@ -139,25 +153,55 @@ def _with_group(source: Tables, rows: ir.Table, seen: Lenses, by: str | None) ->
     if by in _STARTS:
         keys = ["lens", "customer"] if seen.several else ["customer"]
         starts = rows.group_by(keys).agg(first=_.start_day.min())
-        first = civil(starts.first)
-        date = ibis.date(first.month // 12, first.month % 12 + 1, first.day_of_month)
-        groups = group_column(source, starts.mutate(start=date), by).select(*keys, group=_[by])
+        groups = group_column(source, starts.mutate(start=date_of(starts.first)), by).select(
+            *keys, group=_[by]
+        )
         return rows.inner_join(groups, keys).select(*rows.columns, "group")
     groups = group_column(source, people(source), by).select("customer", group=_[by])
     rows = rows.left_join(groups, "customer").drop("customer_right")
     return rows.mutate(group=rows["group"].fill_null("unknown"))
 
 
+def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
+    """Return spans of time as a paying customer, as the policy settles pauses, unpaid and free time.
+
+    This is the one place that says what is such time. A span past due has been paid where one of the same
+    subscription follows within the grace, whatever its `end_reason` says. Free time that touches a customer's
+    paid time before it is on hold, as is a trial after paid time of its own subscription: the stay goes on at
+    what was paid then, all of it `paused`, if paid time follows, or none yet, and within
+    ``policy.hold_days``; else it ended where paid time did.
+
+    Returns:
+        The columns of `ledger`, and start_second and end_second.
+    """
+    rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
+    found = free_spans(source, seen, currency)
+    if found is None:
+        return rows
+    held = settle(source, ("held", seen, currency), lambda: _held(found, seen))
+    return ibis.union(rows, held.select(rows.columns))
+
+
+def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
+    """Return all spans before they are settled, and excluded: why one is no time as a paying customer."""
+    return stage(source, ("timed", seen, currency), lambda: _timed(source, seen, currency))
+
+
 def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
-    """Spans that count, with what the policy says of pauses, unpaid time and cancellations."""
-    spans = stage(source, ("timed", seen, currency), lambda: _timed(source, seen, currency))
-    calm, held = (spans.filter(part) for part in (~spans.status.isin(_HELD), spans.status.isin(_HELD)))
-    rows = ibis.union(calm, _capped(_runs(held, seen), seen).select(calm.columns))
-    paused = (rows.status == "paused") & seen.rule(rows, lambda lens: lens.policy.pauses == "zero")
+    known = known_spans(source, seen, currency)
+    counted = known.filter(_.excluded.isnull()).drop("excluded")
+    # Few subscriptions have anything but plain paid time; the others need no sorting.
+    keys = [*(["lens"] if seen.several else []), "subscription_id"]
+    odd = counted.filter(_.status.isin(_HELD)).select(keys).distinct()
+    rows = ibis.union(
+        counted.anti_join(odd, keys),
+        _capped(_runs(counted.semi_join(odd, keys), seen), seen).select(counted.columns),
+    )
+    out = (rows.status == "paused") & seen.rule(rows, lambda lens: lens.policy.pauses == "zero")
     zero = ibis.literal(0, "int64")
     return rows.mutate(
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank).cast("int64"),
-        paused=paused.ifelse(rows.amount, 0).cast("int64"),
+        paused=out.ifelse(rows.amount, 0).cast("int64"),
         usage=zero,
         spans=zero + 1,
         bridge=ibis.literal(False),
@@ -165,37 +209,45 @@ def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
 
 
 def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
-    """Spans that count, with beginning and end in seconds, days and months."""
+    """Spans with beginning and end in seconds, days and months, what they pay, and whether they count."""
     s = seen.seen(source["subscriptions"])
-    term = ibis.cases(*((s.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
-    also = {
-        "started_at": s.started_at,
-        "ended_at": s.ended_at,
-        "asked": s.cancel_requested_at,
-        "quantity": s.quantity,
-        "term": (term.cast("int64") * s.billing_interval_count).cast("int64"),
-        "list_minor": monthly(s, seen, discounted=False),
-    }
-    s = classified(source, s, seen, currency=currency, also=also).filter(_.excluded.isnull())
-    s = s.inner_join(people(source), "customer_id")
     cut = seen.rule(s, lambda lens: lens.cut)
+    tests = source["customers"].filter(_.is_test).customer_id
+    term = ibis.cases(*((s.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
+    paid = monthly(s, seen)
+    on = (s.ended_at.isnull() | (s.ended_at >= cut)).fill_null(True)
+    trial = (s.status == "trialing") & seen.rule(s, lambda lens: lens.policy.trials == "zero")
+    reasons = [
+        (s.currency != currency if currency else ibis.literal(False), "another currency"),
+        (s.started_at >= cut, "starts after the as-of date"),
+        (s.customer_id.isin(tests), "test account"),
+        (trial, "trial"),
+        (paid == 0, "free"),
+    ]
+    switched = (s.end_reason == "switched").fill_null(False)
     s = s.mutate(
-        leaving=(s.asked < cut).fill_null(False) & s.on,
+        on=on,
+        switched=switched & ~on,
+        amount=paid,
+        list_minor=monthly(s, seen, discounted=False),
+        excluded=ibis.cases(*reasons, else_=ibis.null("string")),
+        billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
+        term=(term.cast("int64") * s.billing_interval_count).cast("int64"),
+        leaving=(s.cancel_requested_at < cut).fill_null(False) & on,
         rank=ibis.cases(
-            (s.on | (s.end_reason == "switched").fill_null(False), 0),
+            (on | switched, 0),
             (s.end_reason == "voluntary", 2),
             (s.end_reason == "involuntary", 3),
             else_=1,
         ).cast("int64"),
-    )
+    ).inner_join(people(source), "customer_id")
     if seen.any(lambda lens: lens.policy.cancel == "request"):
+        until = s.on.ifelse(seen.rule(s, lambda lens: lens.cut), s.ended_at)
         # A customer who cancelled and then switched has stayed.
-        stays = (s.end_reason == "switched").fill_null(False) & ~s.on
-        until = s.on.ifelse(cut, s.ended_at)
-        gone = (s.asked < until).fill_null(False) & ~stays
+        gone = (s.cancel_requested_at < until).fill_null(False) & ~s.switched
         gone = gone & seen.rule(s, lambda lens: lens.policy.cancel == "request")
         s = s.mutate(
-            ended_at=gone.ifelse(s.asked, s.ended_at),
+            ended_at=gone.ifelse(s.cancel_requested_at, s.ended_at),
             rank=gone.ifelse(2, s.rank).cast("int64"),
             on=s.on & ~gone,
         )
@@ -210,11 +262,12 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         "status",
         "term",
         "quantity",
+        "amount",
         "list_minor",
         "rank",
         "leaving",
         "on",
-        amount=s.monthly_minor,
+        "excluded",
         start_second=_second(s.started_at),
         end_second=s.on.ifelse(NEVER * _DAY, _second(s.ended_at)).cast("int64"),
         start_day=day_index(s.started_at),
@@ -229,14 +282,27 @@ def _second(moment: ir.TimestampValue) -> ir.IntegerValue:
     return (day_index(moment) * _DAY + of_day + moment.second().cast("int64")).cast("int64")
 
 
-def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
-    """The given spans, past due or paused, with the first day and the length of the run they are part of.
+def gap_days(rows: ir.Table, seen: Lenses) -> ir.IntegerValue:
+    """The days within which a span that follows one of these continues it, by the length of their term."""
+    short, year = (seen.rule(rows, lambda lens, of=of: lens.policy.gap_days[of]) for of in (0, 1))
+    return ibis.greatest(short, ibis.least(rows.term * year // TERMS["year"], year)).cast("int64")
 
-    A run is what touches of one subscription in one status, so that no split of it matters.
+
+def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
+    """Spans with the first day and the length of the run they are part of, and what follows them.
+
+    A run is what touches of one subscription in one status, so that no split of it matters. Repaid is the
+    first day after a span on which its subscription is paid for.
     """
-    keys = [*(["lens"] if seen.several else []), "subscription_id", "status"]
+    subscription = [*(["lens"] if seen.several else []), "subscription_id"]
     order = ["start_second", spans.end_second, spans.amount, spans.plan]
-    rows = runs(spans, keys, order, "start_day", "end_day")
+    following = ibis.window(group_by=subscription, order_by=order, preceding=None, following=(1, None))
+    paid = (spans.status == "past_due").ifelse(ibis.null("int64"), spans.start_day)
+    rows = spans.mutate(
+        repaid=paid.min().over(following), next_second=spans.start_second.min().over(following)
+    )
+    keys = [*subscription, "status"]
+    rows = runs(rows, keys, order, "start_day", "end_day")
     run = ibis.window(group_by=[*keys, "run"])
     rows = rows.mutate(
         run_start=_.start_day.min().over(run),
@@ -253,12 +319,18 @@ def _capped(rows: ir.Table, seen: Lenses) -> ir.Table:
     pause = seen.rule(rows, lambda lens: limit_days(lens.policy.pause_days))
     from_paid = seen.rule(rows, lambda lens: lens.policy.unpaid == "paid")
     late = rows.status == "past_due"
-    unpaid = (rows.lasted > grace) | ((rows.run_rank > 0) & from_paid)
+    repaid = (late & ~rows.on & (rows.repaid - rows.run_start <= grace)).fill_null(False)
+    unpaid = (rows.lasted > grace) | ((rows.run_rank > 0) & ~repaid & from_paid)
     rows = rows.mutate(
-        over=late.ifelse(unpaid, rows.lasted > pause),
+        over=ibis.cases((late, unpaid), (rows.status == "paused", rows.lasted > pause), else_=False),
         cap=(rows.run_start + late.ifelse(ibis.ifelse(from_paid, 0, grace), pause)).cast("int64"),
         cap_rank=(late & (rows.run_rank != 2)).ifelse(3, 2).cast("int64"),
+        rank=repaid.ifelse(0, rows.rank).cast("int64"),
+        # Until it is paid again, it is past due.
+        end_second=repaid.ifelse(ibis.greatest(rows.end_second, rows.next_second), rows.end_second),
     )
+    rows = rows.mutate(end_day=(rows.end_second // _DAY).cast("int64"))
+    rows = rows.mutate(end_month=rows.on.ifelse(ON, civil(rows.end_day).month).cast("int64"))
     rows = rows.mutate(cap_month=civil(rows.cap).month)
     cut_short = rows.over & (rows.end_day >= rows.cap)
     gone = rows.over & (rows.start_day >= rows.cap)
@@ -274,6 +346,119 @@ def _capped(rows: ir.Table, seen: Lenses) -> ir.Table:
     )
 
 
+def free_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table | None:
+    """Return free time and trials that go on where a customer's paid time ended; None: there are none.
+
+    Returns:
+        A row per span and gap in paid time that it fills: the columns of a span, run_start and run_end (of
+        the free time that touches), whole_start (when the span itself began), amount and list_minor
+        (what was paid a month before, and its list price), and next_second (when paid time follows).
+    """
+    longest = max(max(lens.policy.gap_days) for lens in seen.all)
+    allowed = seen.any(lambda lens: limit_days(lens.policy.hold_days) > 0)
+    if not (allowed and some(source, ("free", longest), lambda: _free_amid_paid(source, longest))):
+        return None
+    return settle(source, ("free", seen, currency), lambda: _free(source, seen, currency))
+
+
+def _free_amid_paid(source: Tables, gap: int) -> ir.Table:
+    """Free time and trials in which paid time ends, or shortly before which it did."""
+    s = source["subscriptions"]
+    paid = (s.unit_amount_minor * s.quantity > s.discount_minor) & (s.status != "trialing")
+    ends = s.filter(paid & s.ended_at.notnull())
+    ends = ends.select("customer_id", of="subscription_id", paid_until="ended_at")
+    free = s.filter(~paid).inner_join(ends, "customer_id")
+    free = free.filter((free.status != "trialing") | (free.of == free.subscription_id))
+    free = free.filter(free.started_at <= free.paid_until + ibis.interval(days=gap + 1))
+    return free.filter((free.ended_at.isnull() | (free.ended_at > free.paid_until)).fill_null(True))
+
+
+def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
+    rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
+    known = known_spans(source, seen, currency)
+    own = seen.rule(rows, lambda lens: lens.policy.unit == "subscription")
+    keys = [*(["lens"] if seen.several else []), "customer", "whose"]
+    paid, idle = (
+        part.mutate(
+            whose=ibis.ifelse(own, part.subscription_id, ""), reach=part.end_day + gap_days(part, seen)
+        )
+        for part in (rows.filter(_.end_second > _.start_second), known.filter(_.excluded.isin(IDLE)))
+    )
+    # A trial of another subscription is a new beginning; most come before anything is paid.
+    again = idle.filter(_.excluded == "trial").semi_join(paid, ["subscription_id"])
+    idle = ibis.union(idle.filter(_.excluded == "free"), again)
+    since = paid.group_by(keys).agg(since=_.start_second.min())
+    idle = idle.inner_join(since, keys).filter(_.end_second > _.since).drop("since")
+    paid = paid.semi_join(idle, keys)
+    order = ["start_second", paid.end_second, paid.amount, paid.plan, paid.subscription_id]
+    paid = runs(paid, keys, order, "start_day", "reach")
+    paid = paid.mutate(until=_.end_second.max().over(ibis.window(group_by=[*keys, "run"])))
+    stays = paid.group_by(*keys, stay=_.run).agg(
+        began=_.start_second.min(),
+        until=_.until.max(),
+        until_reach=_.reach.max(),
+        **{name: _[name].sum(where=_.end_second == _.until) for name in ("amount", "list_minor")},
+    )
+    after = ibis.window(group_by=keys, order_by="began")
+    stays = stays.mutate(next_second=_.began.lead().over(after).fill_null(NEVER * _DAY))
+    free = idle.drop("amount", "list_minor").inner_join(stays, keys)
+    free = free.filter((_.end_second > _.until) & (_.start_second < _.next_second))
+    free = free.mutate(
+        whole_start=_.start_second,
+        start_second=ibis.greatest(_.start_second, _.until),
+        on=_.on & (_.next_second == NEVER * _DAY),
+        end_second=ibis.least(_.end_second, _.next_second),
+    )
+    free = free.mutate(start_day=_.start_second // _DAY, end_day=_.end_second // _DAY)
+    free = free.mutate(reach=free.end_day + gap_days(free, seen))
+    order = [_.start_second, _.end_second, _.subscription_id, _.plan]
+    free = runs(free, [*keys, "stay"], order, "start_day", "reach").filter(_.run == 1)
+    run = ibis.window(group_by=[*keys, "stay"])
+    free = free.mutate(run_start=_.start_day.min().over(run), run_end=_.end_second.max().over(run))
+    return free.filter(_.run_start <= _.until_reach)
+
+
+def _held(free: ir.Table, seen: Lenses) -> ir.Table:
+    """Free time as spans on hold, one for each gap in a customer's paid time that it fills."""
+    keys = [*(["lens"] if seen.several else []), "customer", "whose", "stay"]
+    carry = ("subscription_id", "plan", "billing", "currency", "term", "quantity")
+    rows = free.group_by(keys).agg(
+        start_second=_.start_second.min(),
+        end_second=_.end_second.max(),
+        reach=_.reach.max(),
+        last=(_.end_day * 10 + _.rank).max(),
+        on=_.on.any(),
+        **{name: _[name].max() for name in ("amount", "list_minor", "next_second")},
+        **{name: _[name].max(where=_.first == 1) for name in carry},
+    )
+    back = (rows.next_second < NEVER * _DAY) & (rows.next_second // _DAY <= rows.reach)
+    cut = seen.rule(rows, lambda lens: lens.cut_day)
+    rows = rows.mutate(back=back, start_day=rows.start_second // _DAY, end_day=rows.end_second // _DAY)
+    lasted = ibis.least(rows.end_day, cut) - rows.start_day
+    hold = seen.rule(rows, lambda lens: limit_days(lens.policy.hold_days))
+    stays = (rows.on | rows.back | (rows.last % 10 == 0)) & (lasted <= hold)
+    rank = rows.back.ifelse(0, rows.last % 10)
+    rows = rows.mutate(
+        on=rows.on & stays,
+        end_second=stays.ifelse(rows.end_second, rows.start_second),
+        rank=stays.ifelse(rank, ibis.greatest(rank, 1)),
+    )
+    rows = rows.mutate(end_day=(rows.end_second // _DAY).cast("int64"))
+    zero = ibis.literal(0, "int64")
+    return rows.mutate(
+        status=ibis.literal("on_hold"),
+        leaving=ibis.literal(False),
+        bridge=ibis.literal(False),
+        usage=zero,
+        spans=zero + 1,
+        paused=rows.amount,
+        last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank),
+        start_month=civil(rows.start_day).month,
+        end_month=rows.on.ifelse(ON, civil(rows.end_day).month),
+        **{name: rows[name].cast("int64") for name in ("amount", "list_minor")},
+    )
+
+
 def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     """The stretches over a month end between a span that ended and one that began within the gap.
 
@@ -282,13 +467,14 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     """
     keys = ["lens"] if seen.several else []
     alive = rows.filter(_.end_second > _.start_second)
-    alive = alive.mutate(gap=ibis.literal(0, "int64") + seen.rule(alive, lambda lens: lens.policy.gap_days))
-    alive = alive.filter(_.gap > 0)
+    longest = seen.rule(alive, lambda lens: max(lens.policy.gap_days))
+    alive = alive.mutate(gap=gap_days(alive, seen), longest=ibis.literal(0, "int64") + longest)
+    alive = alive.filter(_.longest > 0)
     enders = alive.filter(_.end_month < ON)
     ended = enders.select(*keys, "subscription_id", start_second="end_second").distinct()
     enders = enders.filter(_.end_day + _.gap >= month_start(enders.end_month + 1))
-    near = (alive.start_day + alive.gap >= month_start(alive.start_month + 1)) | (
-        alive.start_day - alive.gap < month_start(alive.start_month)
+    near = (alive.start_day + alive.longest >= month_start(alive.start_month + 1)) | (
+        alive.start_day - alive.longest < month_start(alive.start_month)
     )
     starters = alive.filter(near).anti_join(ended, [*keys, "subscription_id", "start_second"])
     starters = starters.select(

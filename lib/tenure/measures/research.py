@@ -23,8 +23,8 @@ from ibis import _, ir
 
 from tenure.errors import NotApplicable
 from tenure.measures.calendar import day_index, day_of, end_of, month_index
+from tenure.measures.groups import grouped
 from tenure.measures.spans import Tables, monthly_amount, real, runs
-from tenure.measures.subscriptions import grouped
 
 METER = ("too_cheap", "cheap", "expensive", "too_expensive")
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import ibis
 from ibis import _, ir
@@ -23,8 +22,8 @@ from ibis import _, ir
 from tenure.errors import InputError
 from tenure.measures.calendar import civil, day_index, day_of, days_in_month, month_index, month_start
 from tenure.measures.changes import PARTS, changes, movements
-from tenure.measures.ledger import OF_SPANS, TERMS, intervals, ledger, named, usage
-from tenure.measures.spans import Lenses, Tables, classified, converted, lenses, people, runs
+from tenure.measures.ledger import OF_SPANS, TERMS, gap_days, intervals, known_spans, ledger, named, usage
+from tenure.measures.spans import Lenses, Tables, converted, lenses, runs
 from tenure.policy import MetricPolicy
 
 KINDS = (
@@ -398,9 +397,9 @@ def revenue_lines(
 
     Returns:
         A row per line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
-        leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace);
-        paused (not in it); trial (not in it, what running trials would pay); usage (not in it, a mean of
-        the last three months).
+        leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace); paused and on_hold
+        (free for a while; not in it, at the price before); trial (not in it, what running trials would pay);
+        usage (not in it, a mean of up to three months).
     """
     seen = lenses(as_of, policy, on)
     running = _on(intervals(source, seen, currency=currency), seen)
@@ -410,13 +409,12 @@ def revenue_lines(
         "mrr": paid,
         "leaving": paid.filter(_.leaving),
         "past_due": paid.filter(_.status == "past_due"),
-        "paused": running.filter(_.paused > 0).mutate(value=_.paused),
+        "paused": running.filter((_.paused > 0) & (_.status == "paused")).mutate(value=_.paused),
+        "on_hold": running.filter(_.status == "on_hold").mutate(value=_.paused),
     }
-    full = lenses(as_of, replace(policy, trials="full"), on)
-    spans = classified(source, full.seen(source["subscriptions"]), full, currency=currency)
-    spans = spans.filter(spans.excluded.isnull() & spans.on & (spans.status == "trialing"))
-    spans = spans.inner_join(people(source), "customer_id")
-    parts["trial"] = spans.mutate(value=_.monthly_minor, customer=seen.apart(spans, spans.customer))
+    trials = known_spans(source, seen, currency).filter((_.status == "trialing") & _.on & (_.amount > 0))
+    trials = trials.filter(trials.excluded.isnull() | (trials.excluded == "trial"))
+    parts["trial"] = trials.mutate(value=_.amount, customer=seen.apart(trials, trials.customer))
     if "payments" in source:
         charged = _on(usage(source, seen, currency), seen)
         parts["usage"] = charged.mutate(value=_.amount, customer=seen.apart(charged, charged.customer))
@@ -457,12 +455,13 @@ def renewals(
     order = ["start_day", rows.end_day, rows.plan]
     rows = runs(rows, [*lens, "key"], order, "start_day", "end_day")
     terms = rows.group_by(*lens, "key", "billing", "months", "run").agg(
-        start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max()
+        start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max(), term=_.term.max()
     )
     terms = terms.filter(_.end_day >= _.start_day)
     terms = terms.mutate(cut=ibis.literal(0, "int64") + seen.rule(terms, lambda lens: lens.cut_day))
     start = civil(terms.start_day)
-    end = civil(ibis.least(terms.end_day + policy.gap_days, terms.cut))
+    terms = terms.mutate(reach=terms.end_day + gap_days(terms, seen))
+    end = civil(ibis.least(terms.reach, terms.cut))
     terms = terms.mutate(
         from_month=start.month, of_month=start.day_of_month, times=(end.month - start.month) // terms.months
     ).filter(_.times >= 1)
@@ -470,8 +469,8 @@ def renewals(
     terms = terms.mutate(month=(_.from_month + _.time * _.months).cast("int64"))
     length = days_in_month(terms.month)
     terms = terms.mutate(due_day=month_start(terms.month) + ibis.least(terms.of_month, length) - 1)
-    terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.end_day + policy.gap_days))
-    stops = (terms.end_day <= terms.due_day + policy.gap_days) & (terms.last % 10 > 0)
+    terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.reach))
+    stops = (terms.end_day <= terms.due_day + gap_days(terms, seen)) & (terms.last % 10 > 0)
     terms = terms.mutate(stops=stops, rank=(terms.last % 10).cast("int64"))
     counts = terms.group_by(*lens, "month", "billing").agg(
         due=_.count().cast("int64"),

@@ -16,7 +16,7 @@ from typing import Any
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import day_index, day_of, end_of
+from tenure.measures.calendar import day_of, end_of
 from tenure.policy import MetricPolicy
 
 Tables = Mapping[str, ir.Table]
@@ -144,6 +144,12 @@ def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Tab
     return staged(key, make) if staged else make()
 
 
+def some(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> bool:
+    """Return whether a table has any rows, asked once of a `Source`; True, unasked, of another mapping."""
+    asked = getattr(source, "some", None)
+    return asked(key, make) if asked else True
+
+
 def instead(source: Tables, tables: Tables) -> Tables:
     """Return contract tables of which some are others; what is settled of them is settled apart."""
     other = getattr(source, "instead", None)
@@ -192,10 +198,11 @@ def runs(
     """Number the runs of rows that touch, overlap or leave a gap of at most `gap`, from 1 in `order`.
 
     Adds the columns first (1 where a run begins) and run. `begins` and `ends` name the columns of the rows'
-    beginning and end; `order` must leave no tie, or results would depend on how an engine lays rows out.
+    beginning and end; only rows that are equal may be equal in `order`.
     """
     earlier = ibis.window(group_by=keys, order_by=order, preceding=(None, 1))
-    so_far = ibis.window(group_by=keys, order_by=order, preceding=None, following=0)
+    # By range, so that equal rows are in one run whichever an engine takes for the first.
+    so_far = ibis.range_window(group_by=keys, order_by=order, preceding=None, following=0)
     rows = rows.mutate(reached=_[ends].max().over(earlier))
     joins = (rows[begins] <= rows.reached + gap).fill_null(False)
     rows = rows.mutate(first=joins.ifelse(0, 1).cast("int64"))
@@ -223,52 +230,6 @@ def monthly(s: ir.Table, seen: Lenses, *, discounted: bool = True) -> ir.Integer
     ).cast("int64")
     months = s.billing_interval_count * 12
     return ((interval * per_year * 2 + months) // (months * 2)).cast("int64")
-
-
-def classified(
-    source: Tables,
-    spans: ir.Table,
-    seen: Lenses,
-    *,
-    currency: str = "",
-    also: Mapping[str, ir.Value] | None = None,
-) -> ir.Table:
-    """Return spans with day, rate and the reason, if any, for which they are no time as a paying customer.
-
-    Returns:
-        A row per span: lens (where there are several), subscription_id, customer_id, plan, currency, status,
-        end_reason, billing (such as "1 month"), monthly_minor, start and end (dates), start_day (its
-        index), on (whether it has no end yet), and excluded (the reason, or null).
-    """
-    s = spans
-    cut = seen.rule(s, lambda lens: lens.cut)
-    tests = source["customers"].filter(_.is_test).customer_id
-    paid = monthly(s, seen)
-    reasons = [
-        (s.started_at >= cut, "starts after the as-of date"),
-        (s.customer_id.isin(tests), "test account"),
-        ((s.status == "trialing") & seen.rule(s, lambda lens: lens.policy.trials == "zero"), "trial"),
-        (paid == 0, "free"),
-    ]
-    if currency:
-        reasons.insert(0, (s.currency != currency, "another currency"))
-    return s.select(
-        *(["lens"] if seen.several else []),
-        "subscription_id",
-        "customer_id",
-        "plan",
-        "currency",
-        "status",
-        "end_reason",
-        billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
-        monthly_minor=paid,
-        start=s.started_at.date(),
-        start_day=day_index(s.started_at),
-        end=s.ended_at.date(),
-        on=(s.ended_at.isnull() | (s.ended_at >= cut)).fill_null(True),
-        excluded=ibis.cases(*reasons, else_=ibis.null("string")),
-        **(also or {}),
-    )
 
 
 def limit_days(days: int | None) -> int:

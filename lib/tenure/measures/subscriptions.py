@@ -8,37 +8,37 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Literal
 
 import ibis
 from ibis import _, ir
 
-from tenure.errors import InputError, NotApplicable
 from tenure.measures.calendar import (
     Day,
     Period,
     begun_periods,
     completed_periods,
-    day_index,
+    date_of,
     day_of,
     days_in_month,
     month_start,
     numbered,
     numbers_of,
 )
-from tenure.measures.spans import Tables, classified, lenses, limit_days, runs, settle, stacked
+from tenure.measures.groups import OF_SPELLS, group_column, grouped, groupings
+from tenure.measures.ledger import (
+    NEVER,
+    REASONS,
+    free_spans,
+    gap_days,
+    intervals,
+    known_spans,
+    settled_spans,
+)
+from tenure.measures.spans import Tables, lenses, people, runs, settle, stacked
 from tenure.policy import MetricPolicy
 
 CAUSES = ("voluntary", "involuntary", "unknown")
-
-# Groups that need no column of customers, and the names that a customers' column cannot have beside them.
-_OF_THE_STAY = ("plan", "currency", "billing", "start_year", "start_quarter", "start_month")
-_TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day", "n")
-
-_STILL_ON = 99_999_999  # later than any day
-_RANK = {"unknown": 1, "voluntary": 2, "involuntary": 3}
-_HELD = ("past_due", "paused")
 
 
 def exclusions(
@@ -46,6 +46,7 @@ def exclusions(
     *,
     as_of: dt.date,
     currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
     """Count the spans that no measure of paying customers uses, with the reason.
 
@@ -53,14 +54,18 @@ def exclusions(
         A row per reason and currency: reason, currency, spans, customers, and monthly_minor, what the
         spans would pay a month at their price, in minor units.
     """
-    spans = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
+    seen = lenses(as_of, policy)
+    left_out = known_spans(source, seen, currency).filter(_.excluded.notnull())
+    if (free := free_spans(source, seen, currency)) is not None:
+        held = free.select("subscription_id", start_second="whole_start", held=ibis.literal(True)).distinct()
+        left_out = left_out.left_join(held, ["subscription_id", "start_second"])
+        left_out = left_out.mutate(excluded=_.held.fill_null(False).ifelse("free for a while", _.excluded))
     return (
-        spans.filter(_.excluded.notnull())
-        .group_by(reason=_.excluded, currency=_.currency)
+        left_out.group_by(reason=_.excluded, currency=_.currency)
         .agg(
             spans=_.count().cast("int64"),
-            customers=_.customer_id.nunique().cast("int64"),
-            monthly_minor=_.monthly_minor.sum().cast("int64"),
+            customers=_.customer.nunique().cast("int64"),
+            monthly_minor=_.amount.sum().cast("int64"),
         )
         .order_by("reason", "currency")
     )
@@ -90,24 +95,33 @@ def spells(
 
 
 def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
-    rows = _lived(source, as_of, currency, policy)
+    seen = lenses(as_of, policy)
+    rows = settled_spans(source, seen, currency)
+    rows = rows.mutate(reach=rows.end_day + gap_days(rows, seen))
     # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
-    several = rows.group_by("customer_id").agg(spans=_.count()).filter(_.spans > 1)
-    alone = rows.anti_join(several, "customer_id").mutate(run=ibis.literal(1, "int64"))
+    several = rows.group_by("customer").agg(n=_.count()).filter(_.n > 1)
+    order = [rows.start_day, ibis.desc("amount"), rows.subscription_id, rows.end_day, rows.plan]
+    found = runs(rows.semi_join(several, "customer"), ["customer"], order, "start_day", "reach")
     carry = ("plan", "currency", "billing")
-    columns = ["customer_id", *carry, "run", "start", "end", "end_day", "rank"]
-    joined = _islands(rows.semi_join(several, "customer_id"), ["customer_id"], policy.gap_days, carry)
-    stays = ibis.union(alone.select(columns), joined.select(columns))
-    on = stays.end_day == _STILL_ON
+    joined = found.group_by("customer", "run").agg(
+        start_day=_.start_day.min(),
+        end_day=_.end_day.max(),
+        last=_.last.max(),  # of the spans that end last, the gravest reason
+        on=(_.last == 0).any(),
+        **{name: _[name].max(where=_.first == 1) for name in carry},
+    )
+    alone = rows.anti_join(several, "customer").mutate(run=ibis.literal(1, "int64"), on=_.last == 0)
+    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on"]
+    stays = ibis.union(alone.select(columns), joined.select(columns)).inner_join(people(source), "customer")
     return stays.select(
         "customer_id",
         *carry,
-        "start",
-        end=on.ifelse(ibis.null("date"), stays.end),
+        start=date_of(stays.start_day),
+        end=stays.on.ifelse(ibis.null("date"), date_of(stays.end_day)),
         spell=stays.run,
         cause=ibis.cases(
-            (on, ibis.null("string")),
-            *((stays.rank == rank, cause) for cause, rank in _RANK.items()),
+            (stays.on, ibis.null("string")),
+            *((stays.last % 10 == rank, cause) for rank, cause in REASONS.items()),
             else_="unknown",
         ),
     )
@@ -232,8 +246,9 @@ def churned_value(
     if by:
         followed = _fold(followed.mutate(n=ibis.literal(1, "int64")), min_group, max_groups)
     gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
-    rows = _lived(source, as_of, currency, policy)
-    rows = rows.select("customer_id", "currency", "monthly_minor", "start_day", "end_day")
+    rows = settled_spans(source, lenses(as_of, policy), currency)
+    rows = rows.inner_join(people(source), "customer")
+    rows = rows.select("customer_id", "currency", "start_day", "end_day", monthly_minor="amount")
     whose = ibis.window(group_by="customer_id")
     # A span of no whole day is no price that was paid, unless the customer has had no other.
     last = gone.inner_join(rows, ["customer_id", "end_day"])
@@ -290,7 +305,7 @@ def retention_triangle(
     counts = (
         stays.mutate(
             cohort=((start.month // months) * months).cast("int64"),
-            lasted=stays.cause.isnull().ifelse(_STILL_ON, lasted).cast("int64"),
+            lasted=stays.cause.isnull().ifelse(NEVER, lasted).cast("int64"),
         )
         .group_by("cohort", "lasted")
         .agg(n=_.count().cast("int64"))
@@ -330,15 +345,10 @@ def active_value(
         revenue a month in minor units. Paused subscriptions pay nothing.
     """
     seen = lenses(as_of, policy, on)
-    # What counts, and at which price, is no matter of the policy here.
-    spans = classified(source, seen.seen(source["subscriptions"]), lenses(as_of, on=on), currency=currency)
-    spans = spans.filter(spans.excluded.isnull() & spans.on)
-    days = seen.rule(spans, lambda lens: lens.cut_day) - spans.start_day
-    in_grace = (spans.status == "past_due") & (days <= limit_days(policy.grace_days))
-    spans = spans.filter((spans.status == "active") | in_grace)
-    spans = grouped(source, spans, by)
-    sums = spans.group_by(*(["lens"] if seen.several else []), "group", "currency").agg(
-        customers=_.customer_id.nunique().cast("int64"), monthly_minor=_.monthly_minor.sum().cast("int64")
+    rows = intervals(source, seen, by=by, currency=currency)
+    paid = rows.filter((_.end_day == NEVER) & (_.amount > _.paused))
+    sums = paid.group_by(group=paid["group"], currency=paid.currency, **seen.of(paid.customer)).agg(
+        customers=_.customer.nunique().cast("int64"), monthly_minor=(_.amount - _.paused).sum().cast("int64")
     )
     return seen.told(sums, "group", "currency")
 
@@ -377,87 +387,13 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
         A row per column with two levels or more: name, levels; the plan first, then as in the table.
     """
     columns = source["customers"].columns
-    names = [name for name in groupings(source) if name in columns and name not in _OF_THE_STAY]
+    names = [name for name in groupings(source) if name in columns and name not in OF_SPELLS]
     places = [source["subscriptions"].aggregate(levels=_.plan.nunique()).mutate(name=ibis.literal("plan"))]
     places += [
         source["customers"].aggregate(levels=_[n].nunique()).mutate(name=ibis.literal(n)) for n in names
     ]
     table = stacked([place.mutate(place=ibis.literal(i, "int64")) for i, place in enumerate(places)])
     return table.filter(_.levels.between(2, most_levels)).order_by("place").select("name", "levels")
-
-
-def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
-    """Add a column to compare groups by, as text, with "unknown" where it is missing.
-
-    The name is one of: ``plan``, ``currency`` or ``billing`` (what the spell began with);
-    ``start_year``, ``start_quarter`` or ``start_month``; ``segment`` (the first scheme of the segments
-    table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
-
-    Args:
-        table: A table with customer_id and, for the names above, plan, currency, billing and start.
-
-    Raises:
-        InputError: There is no such column, and the sentence lists what there is; or its name is taken.
-        NotApplicable: A segment is asked for and there is no segments table.
-    """
-    if not isinstance(name, str):
-        raise InputError(f"Groups are compared by one column, such as 'plan'; asked for is {name!r}.")
-    if name in ("plan", "currency", "billing"):
-        return table.mutate(**{name: table[name].fill_null("unknown")})
-    if name in _OF_THE_STAY:
-        return table.mutate(**{name: _start_label(table.start, name)})
-    owned = name in source["customers"].columns
-    if name.partition(":")[0] == "segment" and ("segments" in source or not owned):
-        return _with_segment(source, table, name)
-    if name in _TAKEN and owned:
-        raise InputError(
-            f"customers.{name}: groups cannot be compared by a column of that name, which the counts use "
-            f"themselves. Fix: rename it in a mapping, as in `attributes: {{{name}_of_customer: {name}}}`."
-        )
-    known = groupings(source)
-    if name not in known:
-        nearest = get_close_matches(name, known, n=1)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
-        raise InputError(
-            f"There is no column '{name}' to compare groups by{hint} There are: {', '.join(known)}."
-        )
-    values = source["customers"].select("customer_id", **{name: _[name].cast("string").fill_null("unknown")})
-    return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
-
-
-def grouped(source: Tables, table: ir.Table, by: str | None) -> ir.Table:
-    """Add the column to compare by (see `group_column`) as `group`; "all" where there is none."""
-    if by is None:
-        return table.mutate(group=ibis.literal("all"))
-    return group_column(source, table, by).mutate(group=_[by])
-
-
-def groupings(source: Tables) -> list[str]:
-    """Return the names of the columns that groups can be compared by."""
-    taken = {"customer_id", "is_test", *_OF_THE_STAY, *_TAKEN}
-    attributes = [
-        name
-        for name, type_ in source["customers"].schema().items()
-        if name not in taken and not type_.is_timestamp() and not type_.is_date()
-    ]
-    segment = ["segment"] if "segments" in source and "segment" not in attributes else []
-    return [*_OF_THE_STAY, *segment, *attributes]
-
-
-def _lived(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:
-    """The spans that spells are made of, as the policy's rules of pauses and unpaid time end them."""
-
-    def make() -> ir.Table:
-        rows = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
-        rows = _spans(rows.filter(_.excluded.isnull()))
-        held = rows.status.isin(_HELD)
-        # Touching spans of a subscription that is past due or paused are one, so that no split matters.
-        carry = ("customer_id", "plan", "currency", "billing", "monthly_minor")
-        joined = _islands(rows.filter(held), ["subscription_id", "status"], 0, carry)
-        rows = ibis.union(rows.filter(~held), joined.select(rows.columns))
-        return _with_status_rules(rows, as_of, policy)
-
-    return settle(source, ("lived", as_of, currency, policy), make)
 
 
 def _followed(
@@ -483,90 +419,12 @@ def _followed(
     return grouped(source, observed, by)
 
 
-def _spans(spans: ir.Table) -> ir.Table:
-    """Spans with their end as numbers, and the rank of the reason they ended for."""
-    return spans.select(
-        "subscription_id",
-        "customer_id",
-        "plan",
-        "currency",
-        "billing",
-        "status",
-        "monthly_minor",
-        "start",
-        "start_day",
-        "end",
-        end_day=spans.on.ifelse(_STILL_ON, day_index(spans.end)).cast("int64"),
-        rank=ibis.cases(
-            (spans.on | (spans.end_reason == "switched").fill_null(False), 0),
-            *((spans.end_reason == cause, rank) for cause, rank in _RANK.items()),
-            else_=_RANK["unknown"],
-        ).cast("int64"),
-    )
-
-
-def _islands(rows: ir.Table, keys: Sequence[str], gap_days: int, carry: Sequence[str]) -> ir.Table:
-    """Join the rows that touch, overlap or leave a gap of at most `gap_days`.
-
-    Returns one row a run, numbered from 1 in order of time, with its first and last day, the rank of the
-    row that ended last, and the columns `carry` of its first row.
-    """
-    order = [rows.start_day, ibis.desc("monthly_minor"), rows.subscription_id, rows.end_day, rows.plan]
-    found = runs(rows, keys, order, "start_day", "end_day", gap_days)
-    found = found.group_by(*keys, "run").agg(
-        start=_.start.min(),
-        start_day=_.start_day.min(),
-        end=_.end.max(),
-        end_day=_.end_day.max(),
-        last=(_.end_day * 10 + _.rank).max(),  # of the rows that end last, the one of highest rank
-        **{name: _[name].max(where=_.first == 1) for name in carry},
-    )
-    return found.mutate(rank=(_.last % 10).cast("int64"))
-
-
-def _with_status_rules(rows: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
-    """End service where unpaid time past due began, and the spell where a pause outlasted its days."""
-    cut = day_of(as_of + dt.timedelta(days=1)).index
-    days = ibis.least(rows.end_day, cut) - rows.start_day
-    unpaid = (rows.status == "past_due") & ((rows.rank > 0) | (days > limit_days(policy.grace_days)))
-    too_long = (rows.status == "paused") & (days > limit_days(policy.pause_days))
-    # Whole days added to a date are the one interval that is the same everywhere.
-    limit = rows.start_day + limit_days(policy.pause_days)
-    limit_date = (rows.start + ibis.interval(days=limit_days(policy.pause_days))).cast("date")
-    left_unpaid = (rows.rank == _RANK["voluntary"]).ifelse(_RANK["voluntary"], _RANK["involuntary"])
-    return rows.mutate(
-        end_day=ibis.cases((unpaid, rows.start_day), (too_long, limit), else_=rows.end_day).cast("int64"),
-        end=ibis.cases((unpaid, rows.start), (too_long, limit_date), else_=rows.end),
-        rank=ibis.cases((unpaid, left_unpaid), (too_long, _RANK["voluntary"]), else_=rows.rank).cast("int64"),
-    )
-
-
 def _started_within(stays: ir.Table, start_from: dt.date | None, start_to: dt.date | None) -> ir.Table:
     if start_from:
         stays = stays.filter(_.start >= ibis.literal(start_from))
     if start_to:
         stays = stays.filter(_.start < ibis.literal(start_to))
     return stays
-
-
-def _start_label(start: ir.DateValue, name: str) -> ir.StringValue:
-    year = start.year().cast("string")
-    if name == "start_year":
-        return year
-    if name == "start_quarter":
-        return year + " Q" + ((start.month() + 2) // 3).cast("int64").cast("string")
-    return year + "-" + start.month().cast("string").lpad(2, "0")
-
-
-def _with_segment(source: Tables, table: ir.Table, name: str) -> ir.Table:
-    if "segments" not in source:
-        raise NotApplicable("Groups are compared by segment, but there is no table `segments`.")
-    segments = source["segments"]
-    scheme = name.partition(":")[2] or segments.scheme.min().as_scalar()
-    chosen = segments.filter(_.scheme == scheme)
-    latest = chosen.group_by("customer_id").agg(as_of=_.as_of.max())
-    values = chosen.semi_join(latest, ["customer_id", "as_of"]).select("customer_id", **{name: _.segment})
-    return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
 
 
 def _fold(counts: ir.Table, min_group: int, max_groups: int) -> ir.Table:

@@ -31,7 +31,9 @@ from tenure.measures.calendar import (
     numbered,
     numbers_of,
 )
-from tenure.measures.spans import Tables, classified, lenses, monthly_amount, stacked
+from tenure.measures.groups import group_column
+from tenure.measures.ledger import known_spans
+from tenure.measures.spans import Tables, lenses, monthly_amount, people, stacked
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -69,7 +71,7 @@ def stays(
     found = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
     # What a spell began with is known by these names to `group_column`; ours must not be overwritten.
     for name in dict.fromkeys([*([by] if by else []), *dims]):
-        found = subscriptions.group_column(source, found, name)
+        found = group_column(source, found, name)
     group = found[by] if by else ibis.literal("all")
     number = found.billing
     for unit in ("day", "week", "month", "year"):
@@ -408,11 +410,11 @@ def brought(
         )
     stays = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
     on = stays.filter(_.cause.isnull()).select("customer_id").distinct().mutate(on=ibis.literal(1))
-    spans = classified(source, source["subscriptions"], lenses(as_of), currency=currency)
+    spans = known_spans(source, lenses(as_of, policy), currency).inner_join(people(source), "customer")
     priced = spans.semi_join(stays, "customer_id").filter(_.excluded.isnull())
     free = spans.filter(_.excluded == "free").anti_join(stays, "customer_id")
     each = priced.group_by("customer_id").agg(
-        currency=_.currency.min(), amount=_.monthly_minor.max().cast("float64"), free=ibis.literal(0)
+        currency=_.currency.min(), amount=_.amount.max().cast("float64"), free=ibis.literal(0)
     )
     rest = free.group_by("customer_id").agg(
         currency=_.currency.min(), amount=ibis.literal(0.0), free=ibis.literal(1)

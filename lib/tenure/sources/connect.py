@@ -59,6 +59,7 @@ class Source(Mapping[str, ir.Table]):
         time_zone: The zone in which the company counts days.
         settles: Whether the engine lets us make temporary tables.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
+        facts: Whether there is something, by what it is (see `some`).
         stand_ins: What stands in, outside the mapping, for required tables that an experiment does not need:
             the units as customers, and no subscriptions.
     """
@@ -76,6 +77,7 @@ class Source(Mapping[str, ir.Table]):
     settles: bool = True
     settled: dict[Hashable, ir.Table] = field(default_factory=dict)
     stand_ins: Mapping[str, ir.Table] = field(default_factory=dict)
+    facts: dict[Hashable, bool] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ir.Table:
         if name in self.tables or name in self.stand_ins:
@@ -107,7 +109,7 @@ class Source(Mapping[str, ir.Table]):
 
     def instead(self, tables: Mapping[str, ir.Table]) -> Source:
         """Return a source in which some tables are replaced; what is settled of it is settled apart."""
-        return replace(self, tables={**self.tables, **tables}, settled={})
+        return replace(self, tables={**self.tables, **tables}, settled={}, facts={})
 
     def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Have the engine compute a table once, for all measures of this source that are made from it.
@@ -141,6 +143,17 @@ class Source(Mapping[str, ir.Table]):
         if key not in self.settled:
             self.settled[key] = guarded(lambda: named(self.connection, make()))
         return self.settled[key]
+
+    def some(self, key: Hashable, make: Callable[[], ir.Table]) -> bool:
+        """Return whether a table has any rows, asked once: what is rare need cost nothing elsewhere.
+
+        Args:
+            key: What it is.
+            make: Makes the expression, where it has not been asked yet.
+        """
+        if key not in self.facts:
+            self.facts[key] = len(collect(make().limit(1))) > 0
+        return self.facts[key]
 
     def first_day(self) -> dt.date:
         """Return the day the first subscription began."""

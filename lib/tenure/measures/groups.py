@@ -1,0 +1,93 @@
+"""The columns that groups are compared by: of a customer, or of what a spell began with."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import ibis
+from ibis import _, ir
+
+from tenure.errors import InputError, NotApplicable
+from tenure.measures.spans import Tables
+
+# Groups that need no column of customers, and the names that a customers' column cannot have beside them.
+OF_SPELLS = ("plan", "currency", "billing", "start_year", "start_quarter", "start_month")
+_TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day", "n")
+
+
+def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
+    """Add a column to compare groups by, as text, with "unknown" where it is missing.
+
+    The name is one of: ``plan``, ``currency`` or ``billing`` (what the spell began with);
+    ``start_year``, ``start_quarter`` or ``start_month``; ``segment`` (the first scheme of the segments
+    table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
+
+    Args:
+        table: A table with customer_id and, for the names above, plan, currency, billing and start.
+
+    Raises:
+        InputError: There is no such column, and the sentence lists what there is; or its name is taken.
+        NotApplicable: A segment is asked for and there is no segments table.
+    """
+    if not isinstance(name, str):
+        raise InputError(f"Groups are compared by one column, such as 'plan'; asked for is {name!r}.")
+    if name in ("plan", "currency", "billing"):
+        return table.mutate(**{name: table[name].fill_null("unknown")})
+    if name in OF_SPELLS:
+        return table.mutate(**{name: _start_label(table.start, name)})
+    owned = name in source["customers"].columns
+    if name.partition(":")[0] == "segment" and ("segments" in source or not owned):
+        return _with_segment(source, table, name)
+    if name in _TAKEN and owned:
+        raise InputError(
+            f"customers.{name}: groups cannot be compared by a column of that name, which the counts use "
+            f"themselves. Fix: rename it in a mapping, as in `attributes: {{{name}_of_customer: {name}}}`."
+        )
+    known = groupings(source)
+    if name not in known:
+        nearest = get_close_matches(name, known, n=1)
+        hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+        raise InputError(
+            f"There is no column '{name}' to compare groups by{hint} There are: {', '.join(known)}."
+        )
+    values = source["customers"].select("customer_id", **{name: _[name].cast("string").fill_null("unknown")})
+    return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
+
+
+def grouped(source: Tables, table: ir.Table, by: str | None) -> ir.Table:
+    """Add the column to compare by (see `group_column`) as `group`; "all" where there is none."""
+    if by is None:
+        return table.mutate(group=ibis.literal("all"))
+    return group_column(source, table, by).mutate(group=_[by])
+
+
+def groupings(source: Tables) -> list[str]:
+    """Return the names of the columns that groups can be compared by."""
+    taken = {"customer_id", "is_test", *OF_SPELLS, *_TAKEN}
+    attributes = [
+        name
+        for name, type_ in source["customers"].schema().items()
+        if name not in taken and not type_.is_timestamp() and not type_.is_date()
+    ]
+    segment = ["segment"] if "segments" in source and "segment" not in attributes else []
+    return [*OF_SPELLS, *segment, *attributes]
+
+
+def _start_label(start: ir.DateValue, name: str) -> ir.StringValue:
+    year = start.year().cast("string")
+    if name == "start_year":
+        return year
+    if name == "start_quarter":
+        return year + " Q" + ((start.month() + 2) // 3).cast("int64").cast("string")
+    return year + "-" + start.month().cast("string").lpad(2, "0")
+
+
+def _with_segment(source: Tables, table: ir.Table, name: str) -> ir.Table:
+    if "segments" not in source:
+        raise NotApplicable("Groups are compared by segment, but there is no table `segments`.")
+    segments = source["segments"]
+    scheme = name.partition(":")[2] or segments.scheme.min().as_scalar()
+    chosen = segments.filter(_.scheme == scheme)
+    latest = chosen.group_by("customer_id").agg(as_of=_.as_of.max())
+    values = chosen.semi_join(latest, ["customer_id", "as_of"]).select("customer_id", **{name: _.segment})
+    return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
