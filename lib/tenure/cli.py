@@ -148,7 +148,8 @@ def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
     from tenure.report.words import things
     from tenure.sources import checks
 
-    source = tenure.open_source(data, mapping, read_economics(data=data).time_zone)
+    facts = read_economics(data=data)
+    source = tenure.open_source(data, mapping, facts.time_zone, facts.observed_until)
     report = checks.check(source, as_of=optional_date("as-of", as_of))
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, default=str))

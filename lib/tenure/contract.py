@@ -133,7 +133,15 @@ TABLES: tuple[Table, ...] = (
             ),
             _filled("quantity", "seats or units", 1),
             _money("unit_amount_minor", "list price of one unit for one interval, before tax"),
-            _filled("discount_minor", "recurring discount per interval, in minor units", 0),
+            _filled("discount_minor", "discount per interval, in minor units", 0),
+            Column(
+                "discount_duration",
+                "string",
+                "what the discount was granted for: one bill, some time, or ever; null: some time",
+                required=False,
+                nullable=True,
+                enum=("once", "repeating", "forever"),
+            ),
             _CURRENCY,
             _text(
                 "status",

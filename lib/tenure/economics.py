@@ -7,6 +7,7 @@ same name overrides a fact; what neither gives has a default. The report says wh
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +48,8 @@ class Economics(BaseModel):
         discount_rate: Discount per year on future money.
         horizon_months: Months over which the worth of keeping or acquiring a customer is counted.
         spend_lag: Days from spending on acquisition to a first payment.
+        observed_until: The last day that the data covers, whether anything happened on it or not; empty: the
+            mapping's, else the last day on which something happened.
         time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
         origin: The file they come from; empty: there is none.
         given: Those given by the file or a parameter; the others are defaults.
@@ -71,6 +74,7 @@ class Economics(BaseModel):
     discount_rate: float = Field(default=0.1, ge=0, le=1)
     horizon_months: int = Field(default=24, ge=1, le=600)
     spend_lag: int = Field(default=7, ge=0, le=365)
+    observed_until: dt.date | None = None
     time_zone: Annotated[str, AfterValidator(known_zone)] = ""
     origin: str = Field(default="", exclude=True)
     given: tuple[str, ...] = Field(default=(), exclude=True)

@@ -55,7 +55,9 @@ class MetricPolicy:
         grace_days: Days for which a subscription past due still counts; None: as long as it is past due.
         unpaid: If it is not paid by then, or ends unpaid, the customer left involuntarily: when "paid"
             service ended, or when the grace or the subscription came to its "end".
-        discounts: Recurring discounts that are "running" lower the revenue, or are "ignored".
+        discounts: Which discounts lower the revenue while a span has them, by how long they were granted
+            for: "running", all but those on a single bill; "forever", those without an end; "all"; or "none".
+            One of unknown duration counts as granted for some time.
         usage: Usage charges, as a mean of three months: "apart" from recurring revenue, or "included".
         weeks_per_year: 52 makes a weekly price 52/12 a month.
         days_per_year: 365 makes a daily price 365/12 a month.
@@ -80,7 +82,7 @@ class MetricPolicy:
     hold_days: int | None = 90
     grace_days: int | None = 30
     unpaid: Literal["paid", "end"] = "paid"
-    discounts: Literal["running", "ignored"] = "running"
+    discounts: Literal["running", "forever", "all", "none"] = "running"
     usage: Literal["apart", "included"] = "apart"
     weeks_per_year: int = 52
     days_per_year: int = 365
@@ -98,6 +100,14 @@ class MetricPolicy:
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+
+# The discounts that each choice takes off; those of unknown duration are taken for repeating ones.
+DISCOUNTS = {
+    "running": ("repeating", "forever"),
+    "forever": ("forever",),
+    "all": ("once", "repeating", "forever"),
+    "none": (),
+}
 
 # The order in which a bridge changes the rules: who counts, then how much, then whom and by what.
 RULES = {
@@ -142,9 +152,9 @@ def stripe_like() -> MetricPolicy:
     """Return a policy after the published rules of Stripe's Billing analytics.
 
     Active and past-due subscriptions count until they are canceled or marked unpaid; pausing collection
-    leaves a subscription active. Trials, taxes, free plans and metered prices do not count. A coupon of
-    finite duration leaves MRR as it is; how long a discount runs is not in the contract, so all of them
-    are ignored. Churned subscribers are divided by those active 30 days ago plus the new ones.
+    leaves a subscription active. Trials, taxes, free plans and metered prices do not count. A coupon that
+    runs for ever lowers MRR, one of finite duration leaves it as it is. Churned subscribers are divided by
+    those active 30 days ago plus the new ones.
 
     Source: Stripe Docs, "Billing metric definitions"; Stripe Support, "Billing Analytics" and
     "Calculating churn rate in Billing", read in 2026.
@@ -153,7 +163,7 @@ def stripe_like() -> MetricPolicy:
         >>> stripe_like().churn_base
         'start_and_new'
     """
-    return replace(chartmogul_like(), discounts="ignored", churn_base="start_and_new")
+    return replace(chartmogul_like(), discounts="forever", churn_base="start_and_new")
 
 
 def profitwell_like() -> MetricPolicy:
@@ -171,7 +181,13 @@ def profitwell_like() -> MetricPolicy:
         'included'
     """
     return MetricPolicy(
-        gap_days=Gaps(0, 0), pause_days=None, hold_days=0, grace_days=15, unpaid="end", usage="included"
+        gap_days=Gaps(0, 0),
+        pause_days=None,
+        hold_days=0,
+        grace_days=15,
+        unpaid="end",
+        usage="included",
+        discounts="all",
     )
 
 
@@ -223,7 +239,7 @@ def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricP
     Example:
         >>> [rule for rule, _ in steps(MetricPolicy(), profitwell_like())]
         ['gaps that are bridged', 'how long a pause may last', 'how long a customer may pay nothing', \
-'how long past due counts', 'when unpaid service ended', 'usage charges']
+'how long past due counts', 'when unpaid service ended', 'discounts', 'usage charges']
     """
     now = start
     for field, rule in RULES.items():

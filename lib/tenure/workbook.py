@@ -268,7 +268,7 @@ def open_workbook(
     economics = read_economics(names.get("company", ""), data).overriding(
         {name: names[name] for name in Economics.model_fields if name in declared}
     )
-    source = open_source(data, mapping, economics.time_zone)
+    source = open_source(data, mapping, economics.time_zone, economics.observed_until)
     source.require(*needs)
     if dated and not source.dated:
         raise NotApplicable("This question needs real dates, and this data knows only durations.")

@@ -68,7 +68,7 @@ def write_company(folder: Path, rows: int) -> None:
           'c' || lpad((case when i % 20 = 0 then i - 1 else i end)::varchar, 9, '0') as customer_id,
           ['Basic', 'Standard', 'Premium'][1 + i % 3] as plan, 'month' as billing_interval,
           1::bigint as billing_interval_count, 1::bigint as quantity, 999::bigint as unit_amount_minor,
-          0::bigint as discount_minor, 'EUR' as currency, 'active' as status,
+          0::bigint as discount_minor, null::varchar as discount_duration, 'EUR' as currency, 'active' as status,
           timestamp '2022-01-01' + to_days((hash(i) % 1400)::int) + to_seconds((hash(i + 7) % 80000)::int)
             as started_at,
           case when length < 2000 then started_at + to_days(length) end as ended_at,

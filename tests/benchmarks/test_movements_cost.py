@@ -164,7 +164,7 @@ _SPAN = """select 's' || customer_id || '{which}' as subscription_id, customer_i
     case when kind < 15 then 'year' else 'month' end as billing_interval,
     1::bigint as billing_interval_count, 1 + (kind % 9 = 0)::bigint as quantity,
     (case when kind < 15 then 9999 else 1099 end + {more})::bigint as unit_amount_minor,
-    (case when kind % 11 = 0 then 100 else 0 end)::bigint as discount_minor,
+    (case when kind % 11 = 0 then 100 else 0 end)::bigint as discount_minor, null::varchar as discount_duration,
     case when kind % 4 = 0 then 'USD' else 'EUR' end as currency, '{status}' as status,
     first_at + to_days(({start})::int) as started_at,
     case when first_at + to_days(({end})::int) < timestamp '2026-11-01' then first_at + to_days(({end})::int) end

@@ -226,7 +226,7 @@ def write_company(folder: Path, subscriptions: int) -> None:
         f"""copy (select 's' || i as subscription_id, customer_id, plan,
           case when yearly then 'year' else 'month' end as billing_interval, 1::bigint as billing_interval_count,
           1::bigint as quantity, (case when yearly then 9900 else 999 + 400 * (i % 3) end)::bigint as unit_amount_minor,
-          0::bigint as discount_minor, 'EUR' as currency, 'active' as status, start as started_at,
+          0::bigint as discount_minor, null::varchar as discount_duration, 'EUR' as currency, 'active' as status, start as started_at,
           case when finish < timestamp '2026-11-01' then finish end as ended_at,
           case when finish < timestamp '2026-11-01' then
             case when i % 6 = 0 then 'involuntary' else 'voluntary' end end as end_reason

@@ -18,7 +18,8 @@ CAUSE = {0: "unknown", 1: "unknown", 2: "voluntary", 3: "involuntary"}
 
 def monthly(row):
     """What a span pays a month, rounded half up to the minor unit."""
-    interval = max(row["unit_amount_minor"] * row["quantity"] - row["discount_minor"], 0)
+    off = 0 if row.get("discount_duration") == "once" else row["discount_minor"]
+    interval = max(row["unit_amount_minor"] * row["quantity"] - off, 0)
     exact = Fraction(interval * PER_YEAR[row["billing_interval"]], 12 * row["billing_interval_count"])
     return int(exact + Fraction(1, 2))
 

@@ -30,7 +30,7 @@ SCHEMAS = {
         "subscription_id": TEXT, "customer_id": TEXT, "plan": TEXT, "billing_interval": TEXT,
         "billing_interval_count": WHOLE, "quantity": WHOLE, "unit_amount_minor": WHOLE, "discount_minor": WHOLE,
         "currency": TEXT, "status": TEXT, "started_at": TIME, "ended_at": TIME, "end_reason": TEXT,
-        "cancel_requested_at": TIME,
+        "cancel_requested_at": TIME, "discount_duration": TEXT,
     },
 }  # fmt: skip
 

@@ -39,6 +39,8 @@ SCHEMAS = {
         "quantity": INT,
         "unit_amount_minor": INT,
         "discount_minor": INT,
+        "discount_duration": TEXT,
+        "cancel_requested_at": TIME,
         "currency": TEXT,
         "status": TEXT,
         "started_at": TIME,

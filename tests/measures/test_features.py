@@ -56,7 +56,7 @@ def source(people, events, tickets=(), surveys=()):
     ]
     schema = dict.fromkeys(("subscription_id", "customer_id", "plan", "billing_interval", "currency"), text)
     schema |= {"status": text, "end_reason": text, "started_at": moment, "ended_at": moment}
-    schema |= {"cancel_requested_at": moment}
+    schema |= {"cancel_requested_at": moment, "discount_duration": text}
     schema |= dict.fromkeys(
         ("billing_interval_count", "quantity", "unit_amount_minor", "discount_minor"), whole
     )

@@ -28,7 +28,7 @@ JUNE = 2024 * 12 + 5
 COLUMNS = {
     "subscription_id": pa.string(), "customer_id": pa.string(), "plan": pa.string(),
     "billing_interval": pa.string(), "billing_interval_count": pa.int64(), "quantity": pa.int64(),
-    "unit_amount_minor": pa.int64(), "discount_minor": pa.int64(), "currency": pa.string(),
+    "unit_amount_minor": pa.int64(), "discount_minor": pa.int64(), "discount_duration": pa.string(), "currency": pa.string(),
     "status": pa.string(), "started_at": pa.timestamp("us"), "ended_at": pa.timestamp("us"),
     "end_reason": pa.string(), "cancel_requested_at": pa.timestamp("us"),
 }  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_running_discount_lowers_revenue_down_to_nothing_and_its_end_is_expans
     ]
     assert moves(spans) == [("2024-01", "new", "", 2400), ("2024-04", "expansion", "discount_change", 600)]
     assert total([span("2024-01-05", discount_minor=5000)]) == 0
-    assert moves(spans, policy=MetricPolicy(discounts="ignored")) == [("2024-01", "new", "", 3000)]
+    assert moves(spans, policy=MetricPolicy(discounts="none")) == [("2024-01", "new", "", 3000)]
 
 
 def test_a_trial_is_worth_nothing_and_has_a_line_of_its_own():
@@ -383,6 +383,7 @@ def ledger(seed, customers=60):
                         "unit_amount_minor": draw.choice([0, 999, 1000, 2999]),
                         "quantity": draw.randint(1, 2),
                         "discount_minor": draw.choice([0, 0, 333]),
+                        "discount_duration": draw.choice([None, "repeating", "forever", "once"]),
                         "billing_interval": draw.choice(["month", "month", "year", "week"]),
                         "billing_interval_count": draw.choice([1, 1, 3]),
                         "cancel_requested_at": start + dt.timedelta(days=length // 2)

@@ -35,6 +35,7 @@ SUBSCRIPTIONS = pa.schema(
         ("quantity", pa.int64()),
         ("unit_amount_minor", pa.int64()),
         ("discount_minor", pa.int64()),
+        ("discount_duration", pa.string()),
         ("currency", pa.string()),
         ("status", pa.string()),
         ("cancel_requested_at", pa.timestamp("us")),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import string
 
 import pytest
 
 from notebooks.running import NOTEBOOKS
+from tenure.report.findings import make_finding
+from tenure.result import Estimate
 
 CELLS, SHORT, SHARE, WIDE, BEFORE_THE_FIRST = 30, 9, 0.9, 100, 15
 # What shows something to the reader; opening a workbook shows its head.
@@ -87,3 +90,35 @@ def test_a_notebook_reads_like_an_article(name):
 def test_what_is_not_yet_carried_over_breaks_rules():
     assert set(NAMES) >= NOT_YET
     assert not [name for name in NOT_YET if not list(broken_rules(name))], "take it out of NOT_YET"
+
+
+def sentences(name):
+    """The id and the sentences by case of each finding and text that is about an estimate."""
+    for source in read(name)[1]:
+        tree = ast.parse(source)
+        said = {
+            node.targets[0].id: node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for node in ast.walk(tree):
+            call = getattr(getattr(node, "func", None), "attr", "")
+            if isinstance(node, ast.Call) and call in ("finding", "text"):
+                about, sentence = node.args[0], node.args[1 if call == "finding" else 0]
+                for case in getattr(sentence, "values", [sentence]):
+                    case = said.get(case.id, case) if isinstance(case, ast.Name) else case
+                    if isinstance(case, ast.Constant):
+                        yield getattr(about, "value", ""), case.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_sentence_is_broken_by_a_missing_value(name):
+    found = list(sentences(name))
+    assert found
+    for id, sentence in found:
+        nothing = Estimate(float("nan")).saying("case")
+        slots = {part[1]: Estimate(float("nan")) for part in string.Formatter().parse(sentence) if part[1]}
+        slots = {slot: value for slot, value in slots.items() if slot != "value"}
+        said = make_finding("a.b", {"case": sentence}, nothing, **slots).sentence
+        assert "not available" not in said, (id, said)
+        assert said == sentence or said == "The data does not hold what is needed to answer this.", said

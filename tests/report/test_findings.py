@@ -96,10 +96,13 @@ def test_a_sentence_is_chosen_by_the_case():
     assert make_finding("a.b", ways, Estimate(NAN)).sentence == "Nobody knows."
 
 
-def test_a_missing_value_reads_as_such():
+def test_a_missing_value_chooses_another_whole_sentence():
     found = make_finding("a.b", "It is {value}, at least {low}.", Estimate(NAN, 3, unit="months"))
-    assert found.sentence == "It is not available, at least 3 months."
+    assert found.sentence == "The data does not hold what is needed to answer this."
     assert found.value is None
+    ways = {"known": "{value} left, {lost} of them late.", "not available": "Nobody knows."}
+    assert make_finding("a.b", ways, counted(3), lost=Estimate(NAN)).sentence == "Nobody knows."
+    assert make_finding("a.b", {"odd": "{value} left."}, Estimate(NAN, case="odd")).sentence == found.sentence
 
 
 @pytest.mark.parametrize(

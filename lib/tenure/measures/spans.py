@@ -17,7 +17,7 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import day_of, end_of
-from tenure.policy import MetricPolicy
+from tenure.policy import DISCOUNTS, MetricPolicy
 
 Tables = Mapping[str, ir.Table]
 
@@ -220,8 +220,14 @@ def monthly_amount(subscriptions: ir.Table, policy: MetricPolicy = MetricPolicy(
 
 def monthly(s: ir.Table, seen: Lenses, *, discounted: bool = True) -> ir.IntegerValue:
     """Return `monthly_amount` by the policies of the spans' lenses; not discounted: at the list price."""
-    running = seen.rule(s, lambda lens: discounted and lens.policy.discounts == "running")
-    interval = ibis.greatest(s.unit_amount_minor * s.quantity - ibis.ifelse(running, s.discount_minor, 0), 0)
+    off = [
+        ibis.ifelse(
+            seen.rule(s, lambda lens, d=d: discounted and d in DISCOUNTS[lens.policy.discounts]), 1, 0
+        )
+        for d in ("once", "forever", "repeating")
+    ]
+    taken = s.discount_duration.cases(("once", off[0]), ("forever", off[1]), else_=off[2])
+    interval = ibis.greatest(s.unit_amount_minor * s.quantity - s.discount_minor * taken, 0)
     per_year = ibis.cases(
         (s.billing_interval == "year", 1),
         (s.billing_interval == "month", 12),

@@ -291,9 +291,16 @@ def outputs(notebook: Any) -> Iterable[Mapping[str, Any]]:
 def _said(
     sentence: Sentence, estimate: Estimate, who: str, words: Mapping[str, Any], target: Any = None
 ) -> str:
-    """The sentence for the estimate's case, with its slots filled."""
+    """The sentence for the estimate's case, filled; another whole one where a number is missing."""
     about = {"level": fmt.percent(estimate.level), **_shown(estimate, target), "n": estimate.n}
-    return fill(choose(sentence, estimate, who), {**about, **estimate.words, **words}, who)
+    slots = {**about, **estimate.words, **words}
+    chosen = choose(sentence, estimate, who)
+    instead = "" if isinstance(sentence, str) else sentence.get("not available", "")
+    for one in dict.fromkeys((chosen, instead or chosen)):
+        said = fill(one, slots, who)
+        if fmt.NOT_AVAILABLE not in said or fmt.NOT_AVAILABLE in one:
+            return said
+    return fill("The data does not hold what is needed to answer this.", {}, who)
 
 
 def _shown(estimate: Estimate, target: Any) -> dict[str, str]:

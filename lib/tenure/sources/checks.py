@@ -27,8 +27,6 @@ from tenure.sources.counting import doing
 Severity = Literal["error", "warning"]
 
 _SAMPLES = 3
-# Nothing is known of the days after the data ends; more of them than this would count as people staying.
-_LATEST_AS_OF = 31
 # ISO 4217 without its codes for "no currency" and for tests.
 _CURRENCIES = sorted(list_currencies() - {"XXX", "XTS"})
 # A released film may well be older than the company; a target lies ahead.
@@ -223,8 +221,8 @@ def check_as_of(source: Source, as_of: dt.date | None = None) -> dt.date:
         as_of: The day asked for; None: the data's last.
 
     Raises:
-        InputError: The day lies before the first subscription or more than 31 days after the last day of
-            the data, or is not the day a snapshot was taken.
+        InputError: The day lies before the first subscription or ahead, or is not the day a snapshot was
+            taken.
     """
     last = source.last_day()
     if as_of is None or as_of == last:
@@ -239,11 +237,9 @@ def check_as_of(source: Source, as_of: dt.date | None = None) -> dt.date:
             f"as_of: {as_of} lies before the data, which runs from {source.first_day()} to {last}. "
             f"Fix: choose a day in between, or leave as_of empty for the last one."
         )
-    if (as_of - last).days > _LATEST_AS_OF:
+    if as_of > max(last, source.today()):
         raise InputError(
-            f"as_of: {as_of} lies {(as_of - last).days:,} days after the data, which ends on {last}; that "
-            f"time would count as everybody staying. Fix: bring the data up to date, or leave as_of empty "
-            f"for its last day."
+            f"as_of: {as_of} lies ahead; the data ends on {last}. Fix: leave as_of empty for its last day."
         )
     return as_of
 
@@ -421,10 +417,13 @@ def _late_as_of(source: Source, as_of: dt.date | None, rows: int) -> Iterator[Pr
     late = (as_of - last).days if as_of else 0
     if late > 7:
         said = (
-            f"as_of {as_of} lies {late:,} days after the last day of the data, {last}: nothing is known of "
-            f"the time in between, and everybody seems to have stayed."
+            f"as_of {as_of} lies {late:,} days after the last day of the data, {last}: if the data was "
+            f"extracted before, nothing is known of the time in between, and everybody seems to have stayed."
         )
-        fix = f"set as_of to {last}, or bring the data up to date"
+        fix = (
+            f"set as_of to {last}, or `observed_until` in a mapping or company.yml to the last day that the "
+            f"extract covers"
+        )
         yield Problem("warning", "as_of_after_data", "subscriptions", "", rows, rows, (), said, fix)
 
 

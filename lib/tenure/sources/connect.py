@@ -52,6 +52,7 @@ class Source(Mapping[str, ir.Table]):
         attributes: Columns of customers to compare groups by.
         dated: Whether the dates are real; False for a snapshot, which knows only durations.
         observed_from: Customers who churned before this day are not in the data; None: all are.
+        observed_until: The last day that the data covers; None: only what happened tells.
         notes: What was left aside while opening, a sentence each.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
         mark: A digest of the names, sizes and times of the files, of the mapping and of the zone: it changes
@@ -70,6 +71,7 @@ class Source(Mapping[str, ir.Table]):
     attributes: tuple[str, ...] = ()
     dated: bool = True
     observed_from: dt.date | None = None
+    observed_until: dt.date | None = None
     notes: tuple[str, ...] = ()
     snapshot_day: dt.date | None = None
     mark: str | None = None
@@ -160,22 +162,28 @@ class Source(Mapping[str, ir.Table]):
         return self._days[0]
 
     def last_day(self) -> dt.date:
-        """Return the last day on which something is known to have happened.
+        """Return the last day that the data covers, which is `observed_until` where it is given.
 
-        That is the latest of the subscriptions' starts, the payments and the events, days after today
-        left out. A subscription's end may lie ahead (a cancellation that takes effect later), so ends
-        count only where there are neither payments nor events to go by.
+        Else it is the last day on which something happened: the latest of the subscriptions' starts, requests
+        to cancel, payments and events, days after today left out. An end may lie ahead, so ends count only
+        where there are neither payments nor events to go by, and not where they were asked for before; one at
+        midnight belongs to the day before it.
         """
         return self._days[1]
+
+    def today(self) -> dt.date:
+        """Return the day that it is in the company's zone."""
+        return dt.datetime.now(ZoneInfo(self.time_zone)).date()
 
     @cached_property
     def _days(self) -> tuple[dt.date, dt.date]:
         spans = self["subscriptions"]
         if "subscriptions" in self.stand_ins:
-            spans = self["assignments"].mutate(started_at=ibis._.assigned_at, ended_at=ibis._.assigned_at)
-        today = dt.datetime.now(ZoneInfo(self.time_zone)).date()
-        tomorrow = midnight(today + dt.timedelta(days=1))
+            times = dict.fromkeys(("started_at", "ended_at", "cancel_requested_at"), ibis._.assigned_at)
+            spans = self["assignments"].mutate(**times)
+        tomorrow = midnight(self.today() + dt.timedelta(days=1))
         starts = spans.started_at
+        planned = (spans.cancel_requested_at < spans.ended_at).fill_null(False)
         # PostgreSQL and DuckDB know infinite times, Python does not.
         starts = starts.between(midnight(dt.date(1, 1, 1)), midnight(dt.date(9999, 1, 1))).ifelse(
             starts, ibis.null("timestamp")
@@ -185,7 +193,8 @@ class Source(Mapping[str, ir.Table]):
             first=starts.min(),
             latest=starts.max(),
             last=starts.max(where=starts < tomorrow),
-            end=spans.ended_at.max(where=spans.ended_at < tomorrow),
+            asked=spans.cancel_requested_at.max(where=spans.cancel_requested_at < tomorrow),
+            end=spans.ended_at.max(where=(spans.ended_at <= tomorrow) & ~planned),
         )
         if found["first"] is None:
             raise InputError(
@@ -193,19 +202,26 @@ class Source(Mapping[str, ir.Table]):
             )
         if self.snapshot_day is not None:
             return found["first"].date(), self.snapshot_day
-        seen = [found["last"]]
+        if self.observed_until is not None:
+            return found["first"].date(), self.observed_until
+        seen = [found["last"], found["asked"]]
         for name, column in (("payments", "attempted_at"), ("events", "occurred_at")):
             if name in self.tables:
                 times = self[name][column]
                 seen.append(_facts(self[name], last=times.max(where=times < tomorrow))["last"])
-        if len(seen) == 1:
-            seen.append(found["end"])
+        if len(seen) == 2 and found["end"] is not None:
+            seen.append(found["end"] - dt.timedelta(microseconds=1))
         # Data that lies wholly ahead, such as a simulation, is taken at its word.
         last = max((time for time in seen if time is not None), default=found["latest"])
         return found["first"].date(), last.date()
 
 
-def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "") -> Source:
+def open_source(
+    data: str | Path,
+    mapping: str | Path = "",
+    time_zone: str = "",
+    observed_until: dt.date | None = None,
+) -> Source:
     r"""Open data as contract tables.
 
     Args:
@@ -218,6 +234,8 @@ def open_source(data: str | Path, mapping: str | Path = "", time_zone: str = "")
             data/mappings/example.yml. Empty: the columns are the contract's already.
         time_zone: The zone in which the company counts days; empty: the one that the mapping names, else
             UTC.
+        observed_until: The last day that the data covers; None: the one that the mapping names, else the last
+            on which something happened.
 
     Returns:
         The source.
@@ -308,6 +326,7 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
         attributes=attributes,
         dated=plan is None or plan.snapshot is None,
         observed_from=plan.observed_from if plan else None,
+        observed_until=observed_until or (plan.observed_until if plan else None),
         notes=tuple(notes),
         settles=settles,
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,

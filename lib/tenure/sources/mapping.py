@@ -107,6 +107,8 @@ class Mapping(_Keys):
 
     Attributes:
         observed_from: Customers who churned before this day are not in the data.
+        observed_until: The last day that the data covers, whether anything happened on it or not: the day
+            before the extract was taken; the company's, where the mapping gives none.
         time_zone: The zone of times without one, for all tables; the company's, where company.yml names none.
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
@@ -114,6 +116,7 @@ class Mapping(_Keys):
     """
 
     observed_from: dt.date | None = None
+    observed_until: dt.date | None = None
     time_zone: _Zone = ""
     tables: dict[str, TableMapping] = {}
     snapshot: Snapshot | None = None
@@ -208,8 +211,7 @@ def map_tables(
 
 def _problems(mapping: Mapping) -> Iterator[str]:
     """Sentences about what is wrong in the file, the most telling first."""
-    says = (mapping.tables, mapping.snapshot, mapping.observed_from, mapping.time_zone, mapping.published)
-    if not any(says):
+    if mapping == Mapping():
         yield "it maps nothing. Fix: add `tables:` or `snapshot:`."
     for name in mapping.published:
         if name not in BY_NAME:
@@ -229,6 +231,8 @@ def _problems(mapping: Mapping) -> Iterator[str]:
             yield f"tables.{both[0]}: the snapshot makes this table already. Fix: remove one of the two."
         if mapping.observed_from:
             yield "observed_from: a snapshot has no dates to begin from. Fix: remove it."
+        if mapping.observed_until:
+            yield "observed_until: a snapshot has its day in `as_of`. Fix: remove it."
         if snapshot.tenure.unit in ("month", "year") and snapshot.as_of.day > 28:
             yield (
                 f"snapshot.as_of: {snapshot.as_of} is a day that not every month has, so that whole months "
