@@ -77,7 +77,7 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is
         on, else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary).
     """
-    rows = settled_spans(source, seen, currency)
+    rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
         key = ("bridges", seen, currency)
         rows = ibis.union(rows, settle(source, key, lambda: _bridges(rows, seen)).select(rows.columns))
@@ -172,7 +172,8 @@ def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     ``policy.hold_days``; else it ended where paid time did.
 
     Returns:
-        The columns of `ledger`, and start_second and end_second.
+        The columns of `ledger`, start_second and end_second, and paid, what a month costs, or did before a
+        pause.
     """
     rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
     found = free_spans(source, seen, currency)
@@ -189,7 +190,7 @@ def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     known = known_spans(source, seen, currency)
-    counted = known.filter(_.excluded.isnull()).drop("excluded")
+    counted = known.filter(_.excluded.isnull()).drop("excluded").mutate(paid=_.amount)
     # Few subscriptions have anything but plain paid time; the others need no sorting.
     keys = [*(["lens"] if seen.several else []), "subscription_id"]
     odd = counted.filter(_.status.isin(_HELD)).select(keys).distinct()
@@ -308,7 +309,10 @@ def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
         run_start=_.start_day.min().over(run),
         run_end=_.end_day.max().over(run),
         run_last=(_.end_day * 10 + _.rank).max().over(run),
+        # A plan chosen during a pause has never been paid for.
+        before=_.amount.first().over(ibis.window(group_by=[*keys, "run"], order_by=order)),
     )
+    rows = rows.mutate(paid=(rows.status == "paused").ifelse(rows.before, rows.amount))
     cut = seen.rule(rows, lambda lens: lens.cut_day)
     return rows.mutate(lasted=ibis.least(rows.run_end, cut) - rows.run_start, run_rank=rows.run_last % 10)
 
@@ -455,6 +459,7 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank),
         start_month=civil(rows.start_day).month,
         end_month=rows.on.ifelse(ON, civil(rows.end_day).month),
+        paid=rows.amount.cast("int64"),
         **{name: rows[name].cast("int64") for name in ("amount", "list_minor")},
     )
 

@@ -440,8 +440,9 @@ def renewals(
 
     A monthly rate hides them: few of a year's contracts can end in any one month. A term is due on its
     anniversaries for as long as the subscription has run until then, and is not renewed where it ended
-    there (within the gap that is bridged) for another reason than a switch. Who left in the middle of a
-    term is counted neither as due nor as lost.
+    there (to a day, or what the policy bridges after a month) for another reason than a switch, unless the
+    customer goes on within the gap that is bridged. Who left in the middle of a term is counted neither as
+    due nor as lost.
 
     Returns:
         A row per month and term in which any was due: month, billing (such as "1 year"), due, lost,
@@ -449,19 +450,33 @@ def renewals(
     """
     seen = lenses(as_of, policy, on)
     lens = ["lens"] if seen.several else []
-    rows = ledger(source, seen, currency)
-    rows = rows.filter((_.term > TERMS["month"]) & ~_.bridge)
+    spans = ledger(source, seen, currency).filter(~_.bridge)
+    rows = spans.filter(_.term > TERMS["month"])
     rows = rows.mutate(key=rows.subscription_id + "|" + rows.billing, months=(rows.term // 30).cast("int64"))
     order = ["start_day", rows.end_day, rows.plan]
     rows = runs(rows, [*lens, "key"], order, "start_day", "end_day")
-    terms = rows.group_by(*lens, "key", "billing", "months", "run").agg(
-        start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max(), term=_.term.max()
+    terms = rows.group_by(*lens, "customer", "key", "billing", "months", "term", "run").agg(
+        start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max()
     )
     terms = terms.filter(_.end_day >= _.start_day)
-    terms = terms.mutate(cut=ibis.literal(0, "int64") + seen.rule(terms, lambda lens: lens.cut_day))
-    start = civil(terms.start_day)
-    terms = terms.mutate(reach=terms.end_day + gap_days(terms, seen))
-    end = civil(ibis.least(terms.reach, terms.cut))
+    # A term after which the customer goes on within the gap, under whatever contract, has been renewed.
+    starts = spans.filter(_.end_day > _.start_day).select(*lens, "customer", next_day="start_day").distinct()
+    ended = terms.filter(_.last % 10 > 0)
+    ended = ended.mutate(reach=ended.end_day + gap_days(ended, seen))
+    ended = ended.inner_join(starts, [*lens, "customer"])
+    ended = (
+        ended.filter(_.next_day.between(_.end_day, _.reach))
+        .select(*lens, "key", "run", on=ibis.literal(True))
+        .distinct()
+    )
+    terms = terms.left_join(ended, [*lens, "key", "run"])
+    terms = terms.select(
+        *(_[name] for name in (*lens, "billing", "months", "start_day", "end_day")),
+        rank=_.on.fill_null(False).ifelse(0, _.last % 10).cast("int64"),
+        cut=ibis.literal(0, "int64") + seen.rule(terms, lambda lens: lens.cut_day),
+    )
+    start, gap = civil(terms.start_day), policy.gap_days.month
+    end = civil(ibis.least(terms.end_day + gap, terms.cut))
     terms = terms.mutate(
         from_month=start.month, of_month=start.day_of_month, times=(end.month - start.month) // terms.months
     ).filter(_.times >= 1)
@@ -469,9 +484,8 @@ def renewals(
     terms = terms.mutate(month=(_.from_month + _.time * _.months).cast("int64"))
     length = days_in_month(terms.month)
     terms = terms.mutate(due_day=month_start(terms.month) + ibis.least(terms.of_month, length) - 1)
-    terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.reach))
-    stops = (terms.end_day <= terms.due_day + gap_days(terms, seen)) & (terms.last % 10 > 0)
-    terms = terms.mutate(stops=stops, rank=(terms.last % 10).cast("int64"))
+    terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.end_day + gap))
+    terms = terms.mutate(stops=(_.end_day <= _.due_day + gap) & (_.rank > 0))
     counts = terms.group_by(*lens, "month", "billing").agg(
         due=_.count().cast("int64"),
         lost=_.stops.sum().cast("int64"),

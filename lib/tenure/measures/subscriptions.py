@@ -248,7 +248,7 @@ def churned_value(
     gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
     rows = settled_spans(source, lenses(as_of, policy), currency)
     rows = rows.inner_join(people(source), "customer")
-    rows = rows.select("customer_id", "currency", "start_day", "end_day", monthly_minor="amount")
+    rows = rows.select("customer_id", "currency", "start_day", "end_day", monthly_minor="paid")
     whose = ibis.window(group_by="customer_id")
     # A span of no whole day is no price that was paid, unless the customer has had no other.
     last = gone.inner_join(rows, ["customer_id", "end_day"])

@@ -51,6 +51,7 @@ class Reading:
         time_zone: The zone of times without one.
         reporting_zone: The zone in which the company counts days: its clocks are the ones we read.
         major: Money columns given in major units (19.99) instead of minor ones (1999).
+        minor: Those of which the mapping says that they are in minor units, though written with decimals.
         blank_is_null: Whether blank text counts as absent.
         mapped: Columns whose values were mapped, so that an unknown value is refused at once.
         place: The key in the mapping, for hints.
@@ -61,6 +62,7 @@ class Reading:
     time_zone: str = "UTC"
     reporting_zone: str = "UTC"
     major: frozenset[str] = frozenset()
+    minor: frozenset[str] = frozenset()
     blank_is_null: bool = False
     mapped: frozenset[str] = frozenset()
     place: str = ""
@@ -231,9 +233,10 @@ def _unreadable(column: Column, reading: Reading) -> tuple[str, str]:
     if column.type == "int64" and name.endswith("_minor"):
         theirs = reading.origin.get(name, name)
         return (
-            "are not whole numbers",
+            "are not whole numbers without decimals",
             f"money is counted in minor units (1999 for 19.99): if these are major units, declare "
-            f"`money: {{{name}: {{from: {theirs}, unit: major}}}}` in the mapping",
+            f"`money: {{{name}: {{from: {theirs}, unit: major}}}}` in the mapping; else the same with "
+            f"`unit: minor`",
         )
     return {
         "int64": ("are not whole numbers", "correct the values, or map another column"),
@@ -266,14 +269,19 @@ def _number(value: ir.Value) -> ir.Value:
 
 def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
+    # 10.00 is hardly meant as ten cents.
+    money = column.name.endswith("_minor") and column.name not in reading.minor
     if given.is_integer():
         return value.cast("int64"), None
     if given.is_decimal() or given.is_floating():
         number = _number(value)
-        bad = number.notnull() & ((number != number.round()) | (number.abs() > _EXACT)).fill_null(True)
+        odd = (number != number.round()) | (number.abs() > _EXACT)
+        if money and given.is_decimal() and given.scale:
+            odd = ibis.literal(True)
+        bad = number.notnull() & odd.fill_null(True)
         return (bad | number.isnull()).ifelse(ibis.null("int64"), number.round()).cast("int64"), bad
     if given.is_string():
-        whole = value.re_search(_WHOLE)
+        whole = value.re_search(_WHOLE) & ~(value.contains(".") & ibis.literal(money))
         digits = value.strip().re_replace(r"\.0*$", "").re_replace(r"^\+", "")
         return whole.ifelse(digits, ibis.null("string")).try_cast("int64"), value.notnull() & ~whole
     return None, None

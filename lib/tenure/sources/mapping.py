@@ -354,6 +354,7 @@ def _reading(plan: TableMapping, contracts: tuple[Table, ...], place: str, zone:
         formats=plan.formats,
         time_zone=plan.time_zone or zone or "UTC",
         major=frozenset(name for name, money in plan.money.items() if money.unit == "major"),
+        minor=frozenset(name for name, money in plan.money.items() if money.unit == "minor"),
         blank_is_null=plan.blank is None,
         mapped=frozenset(plan.values) & known,
         place=place,
