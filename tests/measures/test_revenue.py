@@ -197,6 +197,132 @@ def test_past_due_counts_for_its_grace_and_is_lost_where_paid_service_ended(ende
     assert total(spans, as_of=dt.date(2024, 5, 15)) == 1000
 
 
+@pytest.mark.parametrize("reason", [None, "unknown", "involuntary", "voluntary", "switched"])
+@pytest.mark.parametrize("again", ["2024-04-04T09:00", "2024-04-20"])  # at once, and after some days
+@pytest.mark.parametrize("before", [True, False])
+def test_who_pays_within_the_grace_has_not_left_whatever_the_reason_says(reason, again, before):
+    spans = [span("2024-01-05", "2024-03-28", reason)] * before + [
+        span("2024-03-28", "2024-04-04T09:00", reason, status="past_due"),
+        span(again, of="s"),
+    ]
+    assert [kind for _, kind, *_ in moves(spans)] == ["new"]
+    assert total(spans, as_of=dt.date(2024, 3, 31)) == 1000
+    if reason != "switched":
+        late = [*spans[:-1], span("2024-04-28")]
+        kinds = [kind for _, kind, *_ in moves(late)]
+        assert (kinds == ["new", "churn", "reactivation"]) == before
+
+
+FREE = [
+    # A month refunded, three months at 100 % off, a free month under another number, a trial of a better plan.
+    ({"unit_amount_minor": 0}, "s", "2024-04-05"),
+    ({"discount_minor": 1000}, "s", "2024-06-03"),
+    ({"unit_amount_minor": 0, "plan": "Thanks"}, "thanks", "2024-04-05"),
+    ({"status": "trialing", "unit_amount_minor": 3000}, "s", "2024-04-05"),
+    ({"status": "paused", "unit_amount_minor": 0}, "s", "2024-04-05"),
+]
+
+
+@pytest.mark.parametrize(("free", "of", "until"), FREE)
+@pytest.mark.parametrize("reason", ["switched", None])
+def test_who_pays_nothing_for_a_while_is_on_hold_and_has_not_left(free, of, until, reason):
+    spans = [span("2024-01-05", "2024-03-05", reason), span("2024-03-05", until, reason, of=of, **free)]
+    back = [*spans, span(until)]
+    month = f"2024-{until[5:7]}"
+    assert moves(back) == [
+        ("2024-01", "new", "", 1000), ("2024-03", "pause", "", -1000), (month, "resume", "", 1000),
+    ]  # fmt: skip
+    during = ask(revenue.revenue_lines, back, as_of=dt.date(2024, 3, 31)).set_index("line")
+    assert during[["customers", "amount_minor"]].loc["on_hold"].tolist() == [1, 1000]
+    assert "mrr" not in during.index
+    # Nothing followed: it ended where paid time did, or, under a limit of none, is a departure and a return.
+    if reason is None:
+        assert [(m, kind) for m, kind, *_ in moves(spans)] == [("2024-01", "new"), ("2024-03", "churn")]
+    kinds = [kind for _, kind, *_ in moves(back, policy=MetricPolicy(hold_days=0))]
+    assert kinds == ["new", "churn", "reactivation"]
+
+
+def test_free_time_that_outlasts_its_days_ended_the_stay_where_paid_time_did():
+    spans = [span("2024-01-05", "2024-02-05"), span("2024-02-05", None, of="free", unit_amount_minor=0)]
+    assert moves(spans, as_of=dt.date(2024, 4, 30))[-1] == ("2024-02", "pause", "", -1000)
+    assert moves(spans)[1:] == [("2024-02", "churn", "unknown", -1000)]
+    # What was free beside, before or long after paid time is no hold.
+    beside = [span("2024-01-05"), span("2024-02-01", "2024-03-01", of="b", unit_amount_minor=0)]
+    assert moves(beside) == [("2024-01", "new", "", 1000)]
+    after = [span("2024-01-05", "2024-02-05"), span("2024-04-01", "2024-05-01", unit_amount_minor=0)]
+    assert [kind for _, kind, *_ in moves([*after, span("2024-05-01")])] == ["new", "churn", "reactivation"]
+
+
+COUPONS = {
+    # What each policy makes of 10.00 less 4.00: by how long the discount was granted for.
+    "tenure": {"once": 1000, "repeating": 600, "forever": 600, None: 600},
+    "chartmogul_like": {"once": 1000, "repeating": 600, "forever": 600, None: 600},
+    "stripe_like": {"once": 1000, "repeating": 1000, "forever": 600, None: 1000},
+    "profitwell_like": {"once": 600, "repeating": 600, "forever": 600, None: 600},
+    "maxio_like": {"once": 1000, "repeating": 600, "forever": 600, None: 600},
+}
+
+
+@pytest.mark.parametrize("name", COUPONS)
+def test_each_policy_takes_off_the_discounts_that_its_vendor_does(name):
+    spans = [
+        span("2024-01-05", who=f"c{i}", of=f"s{i}", discount_minor=400, discount_duration=duration)
+        for i, duration in enumerate(COUPONS[name])
+    ]
+    spans += [span("2024-01-05", who="free", of="f", discount_minor=1000, discount_duration="forever")]
+    found = ask(revenue.mrr, spans, as_of=AS_OF, policy=policy.named(name))
+    found = found.set_index("customer_id")["mrr_minor"].to_dict()
+    assert found == {f"c{i}": paid for i, paid in enumerate(COUPONS[name].values())}
+
+
+CASES = {
+    # Past due for 40 days; paused for 100; a request to cancel; usage of 9.00 in its first month.
+    "tenure": {"cancels": 1000},
+    "chartmogul_like": {"past_due": 1000, "paused": 1000, "cancels": 1000},
+    "stripe_like": {"past_due": 1000, "paused": 1000, "cancels": 1000},
+    "profitwell_like": {"cancels": 1000, "usage": 900},
+    "maxio_like": {"past_due": 1000, "paused": 1000},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_named_policy_counts_as_its_vendor_says(name):
+    day = dt.date(2024, 6, 30)
+    of = lambda who, *rest, **more: span(*rest, who=who, of=who, **more)  # noqa: E731
+    spans = [
+        of("past_due", "2024-01-05", "2024-05-21", "switched"), of("past_due", "2024-05-21", status="past_due"),
+        of("paused", "2024-01-05", "2024-03-22", "switched"), of("paused", "2024-03-22", status="paused"),
+        of("cancels", "2024-01-05", asked="2024-06-10"),
+        of("trial", "2024-06-20", status="trialing"), of("usage", "2024-06-01", unit_amount_minor=0),
+    ]  # fmt: skip
+    charged = [{**dict.fromkeys(PAYMENTS), "payment_id": "p", "customer_id": "usage", "subscription_id": "usage",
+                "attempted_at": at("2024-06-30"), "amount_minor": 900, "currency": "EUR", "kind": "usage",
+                "status": "paid"}]  # fmt: skip
+    found = ask(revenue.mrr, spans, charged, as_of=day, policy=policy.named(name))
+    found = found[(found["month"] == found["month"].max()) & (found["mrr_minor"] > 0)]
+    assert found.set_index("customer_id")["mrr_minor"].to_dict() == CASES[name]
+
+
+@pytest.mark.parametrize(
+    ("term", "days", "kinds"),
+    [
+        ({"billing_interval": "year"}, 14, ["new"]),
+        ({"billing_interval": "year"}, 15, ["new", "churn", "reactivation"]),
+        ({"billing_interval": "year", "billing_interval_count": 3}, 14, ["new"]),
+        ({"billing_interval_count": 6}, 7, ["new"]),
+        ({"billing_interval_count": 3}, 4, ["new", "churn", "reactivation"]),
+        ({}, 2, ["new", "churn", "reactivation"]),
+        ({"billing_interval": "week"}, 1, ["new"]),
+    ],
+)
+def test_the_gap_that_is_bridged_depends_on_the_term(term, days, kinds):
+    again = dt.date(2024, 2, 28) + dt.timedelta(days=days)
+    spans = [span("2023-02-28", "2024-02-28", "unknown", of="a", **term), span(f"{again}", of="b", **term)]
+    found = [kind for _, kind, *_ in moves(spans)]
+    # What falls within one month moves nothing at its end.
+    assert found == (kinds if again.month > 2 else ["new"])
+
+
 def test_unpaid_time_may_be_dated_to_its_end_instead():
     spans = [span("2024-01-04", "2024-05-04", "switched"), span("2024-05-04", status="past_due")]
     rules = MetricPolicy(unpaid="end")

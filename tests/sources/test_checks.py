@@ -339,17 +339,21 @@ def test_as_of_before_the_data(company, write):
     assert check_as_of(source, dt.date(2024, 1, 1)) == dt.date(2024, 1, 1)
 
 
-def test_as_of_after_the_data_is_warned_of_and_long_after_it_refused(company, write):
+def test_as_of_after_the_data_is_warned_of_and_one_ahead_refused(company, write):
     source = open_source(write(company))
     assert found(source, dt.date(2024, 7, 5)) == []
     report = check(source, dt.date(2024, 7, 31))
     assert [p.rule for p in report.problems] == ["as_of_after_data"]
     assert "31 days after the last day of the data, 2024-06-30" in report.problems[0].sentence
+    late = check(source, dt.date(2024, 12, 31)).problems[0]
+    assert "lies 184 days after the last day of the data, 2024-06-30" in late.sentence
+    assert "`observed_until` in a mapping or company.yml" in late.fix
+    covered = open_source(write(company), observed_until=dt.date(2024, 12, 31))
+    assert check(covered, dt.date(2024, 12, 31)).problems == ()
+    assert check_as_of(covered) == dt.date(2024, 12, 31)
     for refuse in (check, check_as_of):
-        with pytest.raises(
-            InputError, match="2024-12-31 lies 184 days after the data, which ends on 2024-06-30"
-        ):
-            refuse(source, dt.date(2024, 12, 31))
+        with pytest.raises(InputError, match="2924-12-31 lies ahead; the data ends on 2024-06-30"):
+            refuse(source, dt.date(2924, 12, 31))
 
 
 def test_rows_after_an_early_as_of_are_counted(company, write):

@@ -134,12 +134,32 @@ def test_whole_numbers_that_nulls_turned_into_floats_are_read_as_whole(company, 
     assert contents.str.fullmatch(r"\d+").all()
 
 
-def test_decimals_and_unsigned_numbers_are_read_as_whole(company, write, tmp_path):
+@pytest.mark.parametrize("kind", [pa.decimal128(12, 2), pa.string()])
+def test_amounts_with_decimals_are_taken_for_minor_units_only_where_a_mapping_says_so(
+    company, write, tmp_path, kind
+):
     path = write(company)
     table = pa.Table.from_pandas(company["payments"], preserve_index=False)
-    amounts = pa.array([f"{i}.00" for i in range(table.num_rows)]).cast(pa.decimal128(12, 2))
+    amounts = pa.array([f"{i}.00" for i in range(table.num_rows)]).cast(kind)
     pq.write_table(table.set_column(3, "amount_minor", amounts), f"{path}/payments.parquet")
-    assert collect(open_source(path)["payments"])["amount_minor"].sum() == sum(range(table.num_rows))
+    sentence = refusal(path)
+    rows = f"{table.num_rows} of {table.num_rows} rows are not whole numbers without decimals"
+    assert f"payments.amount_minor: {rows}, for example" in sentence
+    assert "unit: major" in sentence
+    for unit, factor in (("major", 100), ("minor", 1)):
+        mapping = tmp_path / "m.yml"
+        money = f"{{amount_minor: {{from: amount_minor, unit: {unit}}}}}"
+        mapping.write_text(f"tables: {{payments: {{money: {money}}}}}")
+        paid = collect(open_source(path, mapping)["payments"])["amount_minor"]
+        assert paid.sum() == sum(range(table.num_rows)) * factor
+
+
+def test_whole_numbers_that_a_program_wrote_with_a_point_are_read(company, write):
+    company["payments"]["amount_minor"] = company["payments"]["amount_minor"].astype(float)
+    company["events"]["duration_s"] = [f"{i}.0" for i in range(len(company["events"]))]
+    source = open_source(write(company))
+    assert collect(source["events"])["duration_s"].max() == len(company["events"]) - 1
+    assert collect(source["payments"])["amount_minor"].sum() == company["payments"]["amount_minor"].sum()
 
 
 def test_unknown_columns_and_tables_are_left_aside_and_said(company, write):
@@ -177,7 +197,17 @@ def test_last_day_is_the_last_thing_that_happened(company, write, last_day):
     assert open_source(write(company)).last_day() == last_day
     del company["events"], company["payments"]
     alone = open_source(write(company, folder="alone"))
-    assert alone.last_day() == dt.date(2024, 12, 1)
+    assert alone.last_day() == dt.date(2024, 11, 30)  # an end is exclusive
+    company["subscriptions"].loc[0, "ended_at"] += pd.Timedelta("1s")
+    assert open_source(write(company, folder="later")).last_day() == dt.date(2024, 12, 1)
+    company["subscriptions"].loc[0, "cancel_requested_at"] = pd.Timestamp("2024-11-11")
+    planned = open_source(write(company, folder="planned"))  # an end that was asked for may lie ahead
+    assert planned.last_day() == max(
+        company["subscriptions"]["ended_at"][1:].max().date(), dt.date(2024, 11, 11)
+    )
+    assert open_source(write(company), observed_until=dt.date(2024, 12, 31)).last_day() == dt.date(
+        2024, 12, 31
+    )
     assert alone.first_day() == company["subscriptions"]["started_at"].min().date()
 
 
