@@ -285,7 +285,8 @@ def _second(moment: ir.TimestampValue) -> ir.IntegerValue:
 
 def gap_days(rows: ir.Table, seen: Lenses) -> ir.IntegerValue:
     """The days within which a span that follows one of these continues it, by the length of their term."""
-    short, year = (seen.rule(rows, lambda lens, of=of: lens.policy.gap_days[of]) for of in (0, 1))
+    short = seen.rule(rows, lambda lens: lens.policy.gap_days.month)
+    year = seen.rule(rows, lambda lens: lens.policy.gap_days.year)
     return ibis.greatest(short, ibis.least(rows.term * year // TERMS["year"], year)).cast("int64")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -220,14 +221,13 @@ def monthly_amount(subscriptions: ir.Table, policy: MetricPolicy = MetricPolicy(
 
 def monthly(s: ir.Table, seen: Lenses, *, discounted: bool = True) -> ir.IntegerValue:
     """Return `monthly_amount` by the policies of the spans' lenses; not discounted: at the list price."""
-    off = [
-        ibis.ifelse(
-            seen.rule(s, lambda lens, d=d: discounted and d in DISCOUNTS[lens.policy.discounts]), 1, 0
-        )
-        for d in ("once", "forever", "repeating")
-    ]
-    taken = s.discount_duration.cases(("once", off[0]), ("forever", off[1]), else_=off[2])
-    interval = ibis.greatest(s.unit_amount_minor * s.quantity - s.discount_minor * taken, 0)
+    once, forever, repeating = (
+        ibis.ifelse(seen.rule(s, partial(_takes_off, duration)), s.discount_minor, 0)
+        for duration in ("once", "forever", "repeating")
+    )
+    off = s.discount_duration.cases(("once", once), ("forever", forever), else_=repeating)
+    off = off if discounted else ibis.literal(0)
+    interval = ibis.greatest(s.unit_amount_minor * s.quantity - off, 0)
     per_year = ibis.cases(
         (s.billing_interval == "year", 1),
         (s.billing_interval == "month", 12),
@@ -236,6 +236,10 @@ def monthly(s: ir.Table, seen: Lenses, *, discounted: bool = True) -> ir.Integer
     ).cast("int64")
     months = s.billing_interval_count * 12
     return ((interval * per_year * 2 + months) // (months * 2)).cast("int64")
+
+
+def _takes_off(duration: str, lens: Lens) -> bool:
+    return duration in DISCOUNTS[lens.policy.discounts]
 
 
 def limit_days(days: int | None) -> int:

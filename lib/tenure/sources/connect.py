@@ -261,11 +261,12 @@ def open_source(
     address = Address.read(data)
     catalog = open_catalog(address)
     try:
-        return _contract_tables(catalog, address, plan, time_zone)
+        source = _contract_tables(catalog, address, plan, time_zone)
     except InputError:
         if catalog.connection.name != "pyspark":  # whose session is shared by whatever this process opens
             catalog.connection.disconnect()
         raise
+    return replace(source, observed_until=observed_until or source.observed_until)
 
 
 def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | None, time_zone: str) -> Source:
@@ -326,7 +327,7 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
         attributes=attributes,
         dated=plan is None or plan.snapshot is None,
         observed_from=plan.observed_from if plan else None,
-        observed_until=observed_until or (plan.observed_until if plan else None),
+        observed_until=plan.observed_until if plan else None,
         notes=tuple(notes),
         settles=settles,
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
