@@ -145,5 +145,5 @@ def test_what_is_no_map_is_refused_and_names_of_variants_stay_as_they_are():
     for text in ("{control: 0.9", "[1, 2]", "[[control]]"):
         with pytest.raises(InputError, match=r"`planned_split` must be a map, such as"):
             notebook.values({"planned_split": Text(text)}, "--set")
-    found = notebook.values({"planned_split": Text("{on: 1, off: 1, 1.10: 2}")}, "--set")
-    assert found["planned_split"] == {"on": 1, "off": 1, "1.10": 2}
+    found = notebook.values({"planned_split": Text("{on: 1, yes: 1, 1.10: 2}")}, "--set")
+    assert found["planned_split"] == {"on": 1, "yes": 1, "1.10": 2}

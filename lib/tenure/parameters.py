@@ -135,8 +135,6 @@ def as_declared(parameter: Parameter, value: Any) -> Any:
     Example:
         >>> as_declared(Parameter("segments", "list", [], ""), "channel, device")
         ['channel', 'device']
-        >>> as_declared(Parameter("plans", "list", [], ""), [{"metered": "rate 2.5"}, "flat: base 9"])
-        ['metered: rate 2.5', 'flat: base 9']
         >>> as_declared(Parameter("split", "dict", {}, ""), ["control: 2", "new: 1"])
         {'control': 2, 'new': 1}
     """
@@ -144,37 +142,31 @@ def as_declared(parameter: Parameter, value: Any) -> Any:
     if base not in ("list", "dict") or value is None:
         return value
     read = _typed(value, base) if isinstance(value, str) else value
-    entries = read if isinstance(read, list) else [read]
     if isinstance(read, str):
         return value
+    entries = read if isinstance(read, list) else [read]
     if base == "list":
-        return [text for entry in entries for text in _spelled(entry)]
+        named = [entry if isinstance(entry, dict) else {"": entry} for entry in entries]
+        return [f"{key}: {it}" if key else it for entry in named for key, it in entry.items()]
     maps = [_typed(entry, base) if isinstance(entry, str) else entry for entry in entries]
     pairs = [pair.items() for pair in maps if isinstance(pair, dict)]
-    if len(pairs) < len(maps):
-        return value
-    return {str(name): entry for pair in pairs for name, entry in pair}
+    return {str(name): entry for pair in pairs for name, entry in pair} if len(pairs) == len(maps) else value
 
 
 def _typed(text: str, base: str) -> list[Any] | dict[str, Any] | str:
     """A list or a map that was typed, with its brackets or without; the text where it is neither."""
-    ends = "{}" if base == "dict" else "[]"
-    for written in (text, f"{ends[0]}{text}{ends[1]}"):
+    for written in (text, f"{{{text}}}" if base == "dict" else f"[{text}]"):
         try:
             found = yaml.safe_load(written)
-            # A variant may be called on, off or 1.10, which YAML would read as a truth or a number.
-            names = yaml.load(written, yaml.BaseLoader)
         except yaml.YAMLError:
             continue
         if found is None or isinstance(found, list):
             return found or []
         if isinstance(found, dict):
-            return dict(zip(names, found.values(), strict=True))
+            # A variant may be called on, off or 1.10, which YAML would read as a truth or a number.
+            named = yaml.load(written, yaml.BaseLoader).items()
+            return {name: yaml.safe_load(it) if isinstance(it, str) else it for name, it in named}
     return text
-
-
-def _spelled(entry: Any) -> list[Any]:
-    return [f"{name}: {kind}" for name, kind in entry.items()] if isinstance(entry, dict) else [entry]
 
 
 def misfit(parameter: Parameter, value: Any) -> str:

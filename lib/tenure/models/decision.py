@@ -31,14 +31,11 @@ class Posterior(NamedTuple):
     loss_keep: float
 
 
-def posterior(
-    difference: float, standard_error: float, *, prior_mean: float = 0.0, prior_sd: float = float("inf")
-) -> Posterior:
-    """Return the posterior of a difference with a normal likelihood and prior.
+def posterior(difference: float, standard_error: float) -> Posterior:
+    """Return the posterior of a difference with a normal likelihood and a flat prior.
 
     With d the mean and s the standard deviation of the posterior, z = d/s: the chance is Phi(z) and the
-    expected losses are s phi(z) + d Phi(z) of keeping and s phi(z) - d Phi(-z) of shipping. An infinite
-    `prior_sd` is a flat prior.
+    expected losses are s phi(z) + d Phi(z) of keeping and s phi(z) - d Phi(-z) of shipping.
 
     Example:
         >>> found = posterior(0.040816, 0.147253)
@@ -48,13 +45,11 @@ def posterior(
     if standard_error == 0:
         d = float(difference)
         return Posterior(d, 0.0, float(d > 0), max(-d, 0.0), max(d, 0.0))
-    precision, prior = standard_error**-2, prior_sd**-2
-    mean = (difference * precision + prior_mean * prior) / (precision + prior)
-    sd = float((precision + prior) ** -0.5)
-    z = mean / sd
+    z = difference / standard_error
     density = float(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
     up, down = float(special.ndtr(z)), float(special.ndtr(-z))
-    return Posterior(float(mean), sd, up, float(sd * density - mean * down), float(sd * density + mean * up))
+    losses = standard_error * density - difference * down, standard_error * density + difference * up
+    return Posterior(float(difference), float(standard_error), up, float(losses[0]), float(losses[1]))
 
 
 Case = Literal["ship", "keep running", "too small", "unlikely"]

@@ -479,11 +479,13 @@ def elasticity_of_two(arms: pd.DataFrame, control: str, *, level: float = 0.95) 
     run = (new["price"] - old["price"]) / (new["price"] + old["price"])
     two = pd.DataFrame([old, new]).rename(columns={"converted": "s_converted"}).assign(variant=["old", "new"])
     lift = compare_shares(two, control="old", level=level).table.frame.iloc[0]
-    ends = sorted(lift[f"lift_{end}"] / (lift[f"lift_{end}"] + 2) / run for end in ("low", "high"))
+    value, *ends = (
+        float(lift[f"lift{end}"] / (lift[f"lift{end}"] + 2) / run) for end in ("", "_low", "_high")
+    )
     earned = [side["margin"] * side["months_of_a_subscriber"] for side in (old, new)]
     changes = {"even": earned[0] / earned[1] - 1, "seen": lift["lift"]}
     return from_ends(
-        (lift["lift"] / (lift["lift"] + 2) / run, *ends),
+        (value, *sorted(ends)),
         n=int(old["n"] + new["n"]),
         of="visitor",
         level=level,

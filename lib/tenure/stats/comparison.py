@@ -30,6 +30,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import special
+from scipy.optimize import brentq
 
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate, Table, interval
@@ -258,40 +259,30 @@ def compare(
 
 
 def _compare_rare(
-    arms: Arms, rare: Limits, n: Array, planned_n: int | None, level: float
+    arms: Arms, rare: Limits, n: Array, planned_n: int | None, level: float, p: Array | None = None
 ) -> tuple[dict[str, Array], tuple[Array, Array]]:
     """Columns of differences and lifts, and limits of the means, of which few units have a part."""
-    z = z_value(level)
+    mean, gap, z = arms.mean, arms.mean[1:] - arms.mean[0], z_value(level)
     if planned_n is not None:
         z = float(np.nanmax(sequence_half_width(n, n, planned_n, level)))
-    low, high = _apart(arms.mean, rare, z)
-    p = _p(_clear_up_to(arms.mean, rare), np.inf, n, planned_n)
-    found = interval("difference", arms.mean[1:] - arms.mean[0], low, high)
-    found |= {"standard_error": (high - low) / 2 / z, "p": np.where(np.isnan(high - low), np.nan, p)}
+
+    def apart(z: float) -> tuple[Array, Array]:
+        below, above = rare(1 - 2 * float(special.ndtr(-z)))
+        return gap - np.hypot(below[1:], above[0]), gap + np.hypot(above[1:], below[0])
+
+    def clear(i: int) -> float:  # up to how many standard errors an interval does not hold 0
+        end = (lambda z: apart(z)[0][i]) if gap[i] > 0 else (lambda z: -apart(z)[1][i])
+        return 0.0 if not end(0.0) > 0 else 8.0 if end(8.0) > 0 else float(brentq(end, 0, 8, xtol=1e-6))
+
+    low, high = apart(z)
+    if p is None:
+        p = _p(np.array([clear(i) for i in range(len(gap))]), np.inf, n, planned_n)
+    found = interval("difference", gap, low, high) | {"standard_error": (high - low) / 2 / z}
     below, above = rare(1 - 2 * float(special.ndtr(-z)))
-    ends = np.array([arms.mean, np.maximum(arms.mean - below, 0), arms.mean + above])
+    ends = np.array([mean, np.maximum(mean - below, 0), mean + above])
     found |= interval("lift", *_ratio_of_shares(ends[:, 0], ends[:, 1:]))
     below, above = rare(level)
-    return found, (arms.mean - below, arms.mean + above)
-
-
-def _apart(mean: Array, rare: Limits, z: float) -> tuple[Array, Array]:
-    """Limits of the differences from the first mean, so many standard errors of a normal variable away."""
-    (below, above), gap = rare(1 - 2 * float(special.ndtr(-z))), mean[1:] - mean[0]
-    return gap - np.hypot(below[1:], above[0]), gap + np.hypot(above[1:], below[0])
-
-
-def _clear_up_to(mean: Array, rare: Limits) -> Array:
-    """How many standard errors away the limits of each difference are when one of them is 0."""
-    found = []
-    for i in range(len(mean) - 1):
-        ends = [0.0, 8.0]
-        for _ in range(20):
-            middle = sum(ends) / 2
-            low, high = (end[i] for end in _apart(mean, rare, middle))
-            ends[0 if low > 0 or high < 0 else 1] = middle
-        found.append(ends[0])
-    return np.array(found)
+    return found | {"p": np.where(np.isnan(high - low), np.nan, p)}, (mean - below, mean + above)
 
 
 def _comparison(
@@ -390,12 +381,11 @@ def compare_shares(
         low, high = share_limits(n * p, n, level)
         return p - low, high - p
 
-    found, ends = _compare_rare(arms, limits, n, None, level)
     pooled = (n[0] * p[0] + n[1:] * p[1:]) / (n[0] + n[1:])
     score = ratio(np.abs(p[1:] - p[0]), np.sqrt(pooled * (1 - pooled) * (1 / n[0] + 1 / n[1:])))
-    if np.isnan(score).any() or not expects_few(n * p, n):
-        found["p"] = 2 * special.ndtr(-score)
-    return _comparison(arms, found, ends, "percent", level)
+    exact = expects_few(n * p, n) and not np.isnan(score).any()
+    found = _compare_rare(arms, limits, n, None, level, None if exact else 2 * special.ndtr(-score))
+    return _comparison(arms, *found, "percent", level)
 
 
 def _ratio_of_shares(below: Array, above: Array) -> Array:
