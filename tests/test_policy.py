@@ -7,12 +7,12 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from tenure.errors import InputError
-from tenure.policy import POLICIES, RULES, MetricPolicy, named, steps
+from tenure.policy import POLICIES, RULES, Gaps, MetricPolicy, named, steps
 
 
 def test_the_defaults_are_those_of_the_definitions():
     policy = MetricPolicy()
-    assert (policy.gap_days, policy.pause_days, policy.grace_days) == (1, 90, 30)
+    assert (policy.gap_days, policy.pause_days, policy.hold_days, policy.grace_days) == ((1, 14), 90, 90, 30)
     assert (policy.trials, policy.cancel, policy.pauses, policy.usage) == ("zero", "end", "zero", "apart")
     assert (policy.weeks_per_year, policy.days_per_year, policy.churn_base) == (52, 365, "start")
 
@@ -41,3 +41,20 @@ def test_steps_lead_from_one_policy_to_another_a_rule_at_a_time(name):
 def test_a_policy_that_is_not_there():
     with pytest.raises(InputError, match=r"no policy 'stripe'.*stripe_like"):
         named("stripe")
+
+
+def test_a_company_replaces_rules_of_its_own_policy_and_of_no_other():
+    own = {"gap_days": {"year": 30}, "hold_days": 120, "pause_days": None}
+    policy = named("tenure", own)
+    assert policy == MetricPolicy(gap_days=Gaps(1, 30), hold_days=120, pause_days=None)
+    assert named("tenure", {"gap_days": 3}).gap_days == Gaps(3, 3)
+    assert named("stripe_like", own) == named("stripe_like")
+    wrong = [
+        ({"gaps": 1}, r"rules.gaps is 1; .*Fix: the rules are trials, .*gap_days"),
+        ({"hold_days": "long"}, "rules.hold_days.* is 'long'"),
+        ({"discounts": "some"}, "rules.discounts is 'some'; input should be"),
+        ({"gap_days": {"month": "x"}}, "rules.gap_days.*is .x."),
+    ]
+    for rules, said in wrong:
+        with pytest.raises(InputError, match=said):
+            named("tenure", rules)

@@ -48,6 +48,8 @@ class Economics(BaseModel):
         discount_rate: Discount per year on future money.
         horizon_months: Months over which the worth of keeping or acquiring a customer is counted.
         spend_lag: Days from spending on acquisition to a first payment.
+        rules: Rules of counting that replace those of the policy "tenure", such as
+            ``{gap_days: {month: 3, year: 21}, hold_days: 120}`` (see `tenure.policy.MetricPolicy`).
         observed_until: The last day that the data covers, whether anything happened on it or not; empty: the
             mapping's, else the last day on which something happened.
         time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
@@ -74,6 +76,7 @@ class Economics(BaseModel):
     discount_rate: float = Field(default=0.1, ge=0, le=1)
     horizon_months: int = Field(default=24, ge=1, le=600)
     spend_lag: int = Field(default=7, ge=0, le=365)
+    rules: dict[str, Any] = {}
     observed_until: dt.date | None = None
     time_zone: Annotated[str, AfterValidator(known_zone)] = ""
     origin: str = Field(default="", exclude=True)

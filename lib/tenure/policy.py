@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
 
 from tenure.errors import InputError
 
@@ -215,11 +217,16 @@ POLICIES = {
 }
 
 
-def named(name: str) -> MetricPolicy:
+def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
     """Return the policy of that name.
 
+    Args:
+        name: One of `POLICIES`.
+        own: A company's own rules, which replace those of "tenure": fields of `MetricPolicy`, of which
+            gap_days may be a number or a mapping such as ``{"month": 1, "year": 14}``.
+
     Raises:
-        InputError: There is none.
+        InputError: There is none, or a rule is not as it should be.
 
     Example:
         >>> named("tenure") == MetricPolicy()
@@ -227,7 +234,21 @@ def named(name: str) -> MetricPolicy:
     """
     if name not in POLICIES:
         raise InputError(f"There is no policy {name!r}; there are: {', '.join(POLICIES)}.")
-    return POLICIES[name]()
+    policy = POLICIES[name]()
+    if name != "tenure" or not own:
+        return policy
+    rules = {**asdict(policy), **own}
+    gaps = rules["gap_days"]
+    gaps = dict.fromkeys(Gaps._fields, gaps) if isinstance(gaps, int) else gaps
+    rules["gap_days"] = {**Gaps()._asdict(), **gaps} if isinstance(gaps, dict) else gaps
+    try:
+        return TypeAdapter(MetricPolicy).validate_python(rules)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise InputError(
+            f"company.yml: rules.{'.'.join(map(str, found['loc']))} is {found['input']!r}; "
+            f"{found['msg'][0].lower()}{found['msg'][1:]}. Fix: the rules are {', '.join(RULES)}."
+        ) from None
 
 
 def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricPolicy]]:

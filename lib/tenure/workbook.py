@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure import money, parameters
 from tenure.economics import Economics, read_economics
-from tenure.errors import NotApplicable
+from tenure.errors import InputError, NotApplicable
 from tenure.policy import POLICIES, MetricPolicy, named
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ Limit = float | tuple[float, float] | tuple[str, ...]
 _AT_LEAST = {"horizon": 2, "min_group": 1, "window_days": 1, "days": 1, "holdout": 1, "pay_months": 1}
 _AT_LEAST |= {"spend_lag": 0, "largest": 0, "min_at_risk": 1}
 _SHARES = ("kept", "alpha", "level")
+# Share of customers, in currencies without a rate, without whom there is still a report.
+_MOST_LEFT_OUT = 0.2
 _CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
 _DATES = ("as_of", "start_from", "start_to", "since")
 
@@ -281,7 +283,7 @@ def open_workbook(
         parameters.one_of("by", by.partition(":")[0], groups.groupings(source))
     for name in names.get("characteristics", ()):
         parameters.one_of("characteristics", name, groups.groupings(source))
-    policy = named(names["policy"]) if names.get("policy") else MetricPolicy()
+    policy = named(names.get("policy") or "tenure", economics.rules)
     scope = {
         "as_of": as_of,
         "currency": currency,
@@ -297,6 +299,9 @@ def open_workbook(
     book = Workbook(source, as_of, scope, economics, horizon, wanted)
     if currency:
         parameters.one_of("currency", currency, book.currencies)
+    left_behind = ""
+    if "reporting_currency" in names and "subscriptions" in needs and not currency:
+        book, left_behind = _convertible(book)
     report.header(
         as_of=as_of,
         source=source.url,
@@ -304,6 +309,7 @@ def open_workbook(
         time_zone=source.time_zone if source.time_zone != "UTC" else "",
         groups=by,
         currency=currency,
+        left_out=left_behind,
         policy=names.get("policy", ""),
         logo=economics.logo,
         accent=economics.accent,
@@ -313,6 +319,39 @@ def open_workbook(
     amounts = zip(left_out.pop("monthly_minor"), left_out.pop("currency"), strict=True)
     report.exclusions(left_out.assign(monthly=[fmt.money(*amount) for amount in amounts]))
     return book
+
+
+def _convertible(book: Workbook) -> tuple[Workbook, str]:
+    """The workbook without the currencies that cannot be converted, and what is left out, in words.
+
+    Raises:
+        InputError: Those that can be are those of less than 80 % of the customers.
+    """
+    from tenure.measures import subscriptions
+    from tenure.report import format as fmt
+
+    found, known = book.ask(subscriptions.currencies), book.factors()
+    lacking = found[~found["currency"].isin(list(known))]
+    if lacking.empty:
+        return book, ""
+    shares = found["customers"] / found["customers"].sum()
+    said = ", ".join(
+        f"{name} ({fmt.percent(share)})" for name, share in zip(found["currency"], shares, strict=True)
+    )
+    names = ", ".join(lacking["currency"])
+    if shares[lacking.index].sum() > _MOST_LEFT_OUT:
+        raise InputError(
+            f"subscriptions.currency: customers pay in {said}, and there is no exchange rate of {names} to "
+            f"{book.currency}, so that what they pay cannot be added up. Fix: put the rates into the table "
+            f"fx_rates, or map the rows of one currency only."
+        )
+    convertible = {
+        name: book.source[name].filter(book.source[name].currency.isin(list(known)))
+        for name in ("subscriptions", "payments")
+        if name in book.source
+    }
+    share = fmt.percent(shares[lacking.index].sum())
+    return book.with_tables(**convertible), f"{share} of customers, who pay in {names} (no exchange rate)"
 
 
 def _check_values(values: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict[str, dt.date | None]:

@@ -224,6 +224,54 @@ def test_discounts_above_the_price(company, write):
 # ----------------------------------------------------------------------------- what an extract cuts off
 
 
+def test_rows_that_are_only_suspicious_are_warned_of(company, write):
+    spans = company["subscriptions"]
+    spans["end_reason"] = spans["end_reason"].astype(object)
+    spans.loc[5, ["status", "ended_at", "end_reason"]] = ["past_due", spans["started_at"][5] + 9 * DAY, None]
+    spans.loc[6, ["status", "unit_amount_minor"]] = ["paused", 0]
+    company["customers"]["members"] = range(-1, 119)
+    company["events"] = pd.concat([company["events"], company["events"].iloc[[3, 3, 8]]])
+    source = open_source(write(company))
+    assert set(found(source)) == {
+        ("past_due_reason", "subscriptions", "end_reason", 1),
+        ("paused_free", "subscriptions", "unit_amount_minor", 1),
+        ("negative", "customers", "members", 1),
+        ("equal_rows", "events", "", 3),
+    }
+    assert all(problem.severity == "warning" for problem in check(source).problems)
+    said = {problem.rule: problem.sentence for problem in check(source).problems}
+    assert "for example subscription 'S-005'" in said["past_due_reason"]
+
+
+def test_several_subscriptions_at_once_are_counted_and_one_after_the_other_are_not(company, write):
+    spans = company["subscriptions"]
+    more = spans.iloc[[0, 0, 0, 7]].assign(subscription_id=["X1", "X2", "X3", "X4"])
+    more["started_at"] = pd.Timestamp("2023-01-01")
+    more["ended_at"] = pd.Timestamp("2024-06-30 12:00")
+    ends = pd.Timestamp("2023-02-01")
+    more.loc[more["subscription_id"] == "X4", ["started_at", "ended_at"]] = [ends, spans["started_at"][7]]
+    company["subscriptions"] = pd.concat([spans, more], ignore_index=True)
+    problem = next(p for p in check(open_source(write(company))).problems if p.rule == "several_at_once")
+    held = 3 + (pd.isna(spans["ended_at"][0]) or spans["ended_at"][0] > pd.Timestamp("2023-01-01"))
+    assert problem.count == 1
+    assert f"up to {held}: they count as one customer" in problem.sentence
+    assert f"'C-000' ({held})" in problem.sentence
+
+
+@pytest.mark.parametrize(("rates", "lacking"), [(None, "USD"), (["EUR"], "USD"), (["EUR", "USD"], "")])
+def test_currencies_without_a_rate_are_warned_of_with_each_ones_share(company, write, rates, lacking):
+    spans = company["subscriptions"]
+    spans.loc[spans["customer_id"].isin([f"C-{i:03}" for i in range(12)]), "currency"] = "USD"
+    if rates:
+        company["fx_rates"] = pd.DataFrame(
+            {"date": pd.to_datetime(["2024-01-01"] * len(rates)), "currency": rates, "rate": 1.0}
+        )
+    problems = [p for p in check(open_source(write(company))).problems if p.rule == "no_rate"]
+    assert len(problems) == bool(lacking)
+    for problem in problems:
+        assert "(USD; customers pay in EUR (90.0%), USD (10.0%))" in problem.sentence
+
+
 @pytest.mark.parametrize("end", ["2024-06-30 23:59:59", "2024-06-30", "2024-07-01"])
 def test_lives_that_end_with_the_extract(company, write, end):
     spans = company["subscriptions"]

@@ -371,9 +371,14 @@ def new_customers(
 
 
 def currencies(source: Tables) -> ir.Table:
-    """Count spans, or payments where there are none, by currency, the most common first: currency, spans."""
+    """Count spans, or payments where there are none, by currency, the most common first.
+
+    Returns:
+        A row per currency: currency, spans, customers (with any of them).
+    """
     table = "payments" if "payments" in source and "subscriptions" not in source else "subscriptions"
-    counts = source[table].group_by("currency").agg(spans=_.count().cast("int64"))
+    rows = source[table].group_by("currency")
+    counts = rows.agg(spans=_.count().cast("int64"), customers=_.customer_id.nunique().cast("int64"))
     return counts.order_by(ibis.desc("spans"), "currency")
 
 

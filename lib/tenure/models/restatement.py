@@ -7,7 +7,9 @@ order, the rules of two policies account for the whole difference of their numbe
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -39,8 +41,15 @@ class Bridge:
     gap: Estimate
 
 
-def policies_between(first: str, other: str) -> dict[str, MetricPolicy]:
+def policies_between(
+    first: str, other: str, given: Mapping[str, Any] | None = None
+) -> dict[str, MetricPolicy]:
     """Return the policies to ask about: those on the way from one to another, and all that have a name.
+
+    Args:
+        first: The policy to begin with.
+        other: The policy to end with.
+        given: The company's own rules (see `tenure.policy.named`).
 
     Returns:
         By digest, so that none is asked about twice.
@@ -49,8 +58,9 @@ def policies_between(first: str, other: str) -> dict[str, MetricPolicy]:
         >>> len(policies_between("tenure", "tenure")) == len(POLICIES)
         True
     """
-    way = [named(first), *(rules for _, rules in steps(named(first), named(other)))]
-    return {rules.digest(): rules for rules in [*way, *(named(name) for name in POLICIES)]}
+    ends = named(first, given), named(other, given)
+    way = [ends[0], *(rules for _, rules in steps(*ends))]
+    return {rules.digest(): rules for rules in [*way, *(named(name, given) for name in POLICIES)]}
 
 
 def policy_bridge(
@@ -62,6 +72,7 @@ def policy_bridge(
     *,
     currency: str,
     month: int,
+    given: Mapping[str, Any] | None = None,
 ) -> Bridge:
     """Explain, rule by rule, how one policy's numbers of a month become another's.
 
@@ -76,6 +87,7 @@ def policy_bridge(
         rates: Exchange rates.
         currency: The reporting currency.
         month: The month.
+        given: The company's own rules.
 
     Raises:
         IdentityError: Under one of the policies the movements do not add up.
@@ -83,7 +95,7 @@ def policy_bridge(
     unit = f"money:{currency}"
     units = {"adds": unit, "MRR": unit, "logo_churn": "percent", "MRR_churn": "percent"}
     rows = {}
-    for digest, rules in policies_between(first, other).items():
+    for digest, rules in policies_between(first, other, given).items():
         own = movements[movements["policy"] == digest]
         if own.empty:
             # By these rules nobody pays, as where usage is all there is and does not count.
@@ -99,9 +111,9 @@ def policy_bridge(
             "logo_churn": found["churn.monthly"].value,
             "MRR_churn": found["mrr.churn"].value,
         }
-    by_name = pd.DataFrame([{"rules": name, **rows[named(name).digest()]} for name in POLICIES])
+    by_name = pd.DataFrame([{"rules": name, **rows[named(name, given).digest()]} for name in POLICIES])
 
-    way = [(first, named(first)), *steps(named(first), named(other))]
+    way = [(first, named(first, given)), *steps(named(first, given), named(other, given))]
     frame = pd.DataFrame([{"rule": rule, "adds": NAN, **rows[rules.digest()]} for rule, rules in way])
     change = frame.drop(columns="rule").diff()
     frame["adds"] = change["MRR"]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import ibis
 import ibis.expr.types as ir
 from babel.numbers import list_currencies
+from ibis import _
 
 from tenure.contract import BY_NAME, Column, Table
 from tenure.errors import InputError
@@ -27,6 +28,7 @@ from tenure.sources.counting import doing
 Severity = Literal["error", "warning"]
 
 _SAMPLES = 3
+_LARGE = 5_000_000  # rows of a table that are not all compared with each other
 # ISO 4217 without its codes for "no currency" and for tests.
 _CURRENCIES = sorted(list_currencies() - {"XXX", "XTS"})
 # A released film may well be older than the company; a target lies ahead.
@@ -121,7 +123,7 @@ class _Rule:
 
     def broken(self, table: str, count: int, rows: int, sample: tuple[str, ...]) -> Problem:
         example = f", for example {sample[0]}" if sample else ""
-        where = f"{table}.{self.column}" if "," not in self.column else table
+        where = f"{table}.{self.column}" if self.column and "," not in self.column else table
         sentence = f"{where}: {count:,} of {rows:,} rows {self.says}{example}."
         return Problem(self.severity, self.name, table, self.column, count, rows, sample, sentence, self.fix)
 
@@ -179,6 +181,8 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
     if spans := rows.get("subscriptions", 0):
         problems += _overlaps(source, spans)
         problems += _idle_customers(source, rows.get("customers", 0))
+        problems += _without_rates(source, spans)
+        problems += _at_once(source, rows.get("customers", 0))
     if source.dated:
         problems += _late_as_of(source, as_of, spans)
         problems += _ends(source, day, spans)
@@ -308,12 +312,27 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
         bad = (table.birth_year < as_of.year - 120) | (table.birth_year > as_of.year - 5)
         says, fix = "are no plausible years of birth", "correct them or leave them empty"
         yield _Rule("birth_year", "birth_year", says, fix, bad, ("birth_year",))
+        for attribute in source.attributes:
+            if table[attribute].type().is_numeric() and not table[attribute].type().is_boolean():
+                says, fix = "are negative", "correct them, or leave them empty where they are not known"
+                yield _Rule("negative", attribute, says, fix, table[attribute] < 0, (attribute,))
         says, fix = "are test accounts and are not counted", "none is needed if these are your test accounts"
         yield _Rule("test_account", "is_test", says, fix, table.is_test)
     elif name == "subscriptions":
         bad = (table.ended_at == table.started_at) if source.dated else ibis.literal(False)
         says, fix = "end the moment they start", "leave such rows out, or correct the dates"
         yield _Rule("empty_span", "ended_at", says, fix, bad, ("started_at",))
+        bad = (table.status == "past_due") & table.ended_at.notnull() & table.end_reason.isnull()
+        says = (
+            "were past due and give no reason for their end: they count as paid where the subscription goes "
+            "on within the grace, else as lost to a failed payment"
+        )
+        fix = "fill in end_reason: switched where it was paid, involuntary where it was not"
+        yield _Rule("past_due_reason", "end_reason", says, fix, bad, ("started_at", "ended_at"))
+        bad = (table.status == "paused") & (table.unit_amount_minor == 0)
+        says = "are paused and priced 0: they count as free for a while, at the price before"
+        fix = "give a pause the price that it interrupts"
+        yield _Rule("paused_free", "unit_amount_minor", says, fix, bad, ("started_at", "ended_at"))
         price = table.unit_amount_minor * table.quantity
         bad = (table.discount_minor > 0) & (table.discount_minor > price)
         says = "take off more than the price, which then counts as 0"
@@ -343,6 +362,7 @@ def _has_odd_currency(table: ir.Table) -> bool:
 def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
     key = contract.key
     if not key:
+        yield from _equal_rows(contract, table, rows)
         return
     whole = table.filter(*[table[name].notnull() for name in key])
     counts = whole.group_by(*key).aggregate(n=whole.count())
@@ -356,6 +376,17 @@ def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
         says = f"repeat a row of the same {' and '.join(key)}"
         rule = _Rule("duplicate", ", ".join(key), says, "keep one row for each", severity="error")
         yield rule.broken(contract.name, extra, rows, sample)
+
+
+def _equal_rows(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
+    """Rows of a table without a key that repeat another one; of a large table those of its last month."""
+    moments = [column.name for column in contract.columns if column.type == "timestamp"]
+    if rows > _LARGE and moments:
+        last = collect(table.aggregate(last=table[moments[0]].max())).iloc[0]["last"]
+        table = table.filter(table[moments[0]] >= midnight(last.date() - dt.timedelta(days=31)))
+    if extra := _count(table) - _count(table.distinct()):
+        says, fix = "repeat another row in every column", "remove those that tell of one thing twice"
+        yield _Rule("equal_rows", "", says, fix).broken(contract.name, extra, rows, ())
 
 
 def _orphans(source: Source, contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
@@ -410,6 +441,60 @@ def _idle_customers(source: Source, rows: int) -> Iterator[Problem]:
         fix = "none is needed if they never subscribed"
         rule = _Rule("no_subscription", "customer_id", "have no subscription", fix)
         yield rule.broken("customers", count, rows, _sample(BY_NAME["customers"], idle, ()))
+
+
+def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
+    """Currencies that cannot be added up with the others."""
+    spans = source["subscriptions"]
+    counts = spans.group_by("currency").agg(rows=spans.count(), customers=spans.customer_id.nunique())
+    found = collect(counts.order_by(ibis.desc("customers"), "currency"))
+    if len(found) < 2:
+        return
+    known = set(found["currency"][:1])
+    if "fx_rates" in source:
+        known = set(collect(source["fx_rates"].select("currency").distinct())["currency"])
+    lacking = found[~found["currency"].isin(known)]
+    if len(lacking):
+        shares = found["customers"] / found["customers"].sum()
+        paid = [f"{name} ({share:.1%})" for name, share in zip(found["currency"], shares, strict=True)]
+        says = (
+            f"are in currencies without an exchange rate ({', '.join(lacking['currency'])}; customers pay in "
+            f"{', '.join(paid)}): reports of money leave these out, and refuse to answer above 20%"
+        )
+        rule = _Rule("no_rate", "currency", says, "put their rates into the table fx_rates")
+        yield rule.broken("subscriptions", int(lacking["rows"].sum()), rows, ())
+
+
+def _at_once(source: Source, rows: int) -> Iterator[Problem]:
+    """Customers who hold several subscriptions at the same time."""
+    spans = source["subscriptions"]
+    spans = spans.filter((spans.ended_at.isnull() | (spans.ended_at > spans.started_at)).fill_null(True))
+    ids = spans.group_by("customer_id").agg(held=spans.subscription_id.nunique())
+    spans = spans.semi_join(ids.filter(ids.held > 1), "customer_id")
+    # From one subscription to the next, ends come before beginnings at the same moment.
+    moments = ibis.union(
+        spans.select("customer_id", moment="started_at", step=ibis.literal(1, "int64")),
+        spans.filter(spans.ended_at.notnull()).select(
+            "customer_id", moment="ended_at", step=ibis.literal(-1, "int64")
+        ),
+    )
+    so_far = ibis.window(group_by="customer_id", order_by=["moment", "step"], preceding=None, following=0)
+    most = moments.mutate(held=moments.step.sum().over(so_far)).group_by("customer_id").agg(most=_.held.max())
+    several = most.filter(_.most > 1)
+    found = collect(several.aggregate(n=_.count(), most=_.most.max())).iloc[0]
+    if count := int(found["n"]):
+        worst = collect(several.order_by(ibis.desc("most"), "customer_id").limit(_SAMPLES))
+        sample = tuple(
+            f"{_named('customer_id', row['customer_id'])} ({int(row['most'])})"
+            for row in worst.to_dict("records")
+        )
+        says = (
+            f"hold several subscriptions at once, up to {int(found['most'])}: they count as one customer who "
+            f"leaves with the last of them, and pay the sum"
+        )
+        fix = "none is needed if one customer is one who pays; else make the subscription the customer"
+        rule = _Rule("several_at_once", "customer_id", says, fix)
+        yield rule.broken("customers", count, rows, sample)
 
 
 def _late_as_of(source: Source, as_of: dt.date | None, rows: int) -> Iterator[Problem]:
