@@ -50,7 +50,7 @@ def test_a_company_replaces_rules_of_its_own_policy_and_of_no_other():
     assert named("tenure", {"gap_days": 3}).gap_days == Gaps(3, 3)
     assert named("stripe_like", own) == named("stripe_like")
     wrong = [
-        ({"gaps": 1}, r"rules.gaps is 1; .*Fix: the rules are trials, .*gap_days"),
+        ({"gaps": 1}, r"rules.gaps: there is no such rule. Fix: the rules are trials, .*gap_days"),
         ({"hold_days": "long"}, "rules.hold_days.* is 'long'"),
         ({"discounts": "some"}, "rules.discounts is 'some'; input should be"),
         ({"gap_days": {"month": "x"}}, "rules.gap_days.*is .x."),

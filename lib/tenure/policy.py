@@ -237,17 +237,20 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
     policy = POLICIES[name]()
     if name != "tenure" or not own:
         return policy
-    rules = {**asdict(policy), **own}
+    rules: dict[str, Any] = {**asdict(policy), **own}
     gaps = rules["gap_days"]
     gaps = dict.fromkeys(Gaps._fields, gaps) if isinstance(gaps, int) else gaps
     rules["gap_days"] = {**Gaps()._asdict(), **gaps} if isinstance(gaps, dict) else gaps
+    known = f"Fix: the rules are {', '.join(RULES)}."
+    if unknown := sorted(set(own) - set(RULES)):
+        raise InputError(f"company.yml: rules.{unknown[0]}: there is no such rule. {known}")
     try:
         return TypeAdapter(MetricPolicy).validate_python(rules)
     except ValidationError as error:
         found = error.errors()[0]
+        place, said = ".".join(map(str, found["loc"])), found["msg"]
         raise InputError(
-            f"company.yml: rules.{'.'.join(map(str, found['loc']))} is {found['input']!r}; "
-            f"{found['msg'][0].lower()}{found['msg'][1:]}. Fix: the rules are {', '.join(RULES)}."
+            f"company.yml: rules.{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. {known}"
         ) from None
 
 
