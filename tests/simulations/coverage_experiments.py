@@ -258,7 +258,7 @@ def report(replications: int, seed: int) -> str:
         ("1,600 at each of 4 prices", 2 * replications, prices(seed + 3, 2 * replications, 1600)),
     ]
     few = [(f"{m:g} conversions expected in 6 %", m) for m in (0.5, 2, 5, 10, 20)]
-    parts += [(size, replications // 4, rare(seed + 4, replications // 4, m)) for size, m in few]
+    parts += [(size, replications // 10, rare(seed + 4, replications // 10, m)) for size, m in few]
     lines = [f"Seed {seed}.", "", "| what | visitors | experiments | share |", "|---|---|---|---|"]
     for size, runs, rows in parts:
         lines += [f"| {name} | {size} | {runs} | {100 * share:.1f} % |" for name, share in rows]
