@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ import tenure
 from tenure.errors import InputError, NotApplicable
 from tenure.measures import subscriptions
 from tenure.models import worth
+from tenure.policy import Gaps, MetricPolicy, named
 
 PARAMETERS = {
     "data": "",
@@ -146,3 +148,40 @@ def test_who_churned_is_valued_at_the_price_they_paid(names, tmp_path):
     best = worth.of_keeping(book.losses, book.economics).best()
     assert best.value / 100 == pytest.approx(22_750 / 5)
     assert (best.case, best.words["starters"], best.unit) == ("dated", 200, "money:EUR")
+
+
+def test_customers_whose_currency_has_no_rate_are_left_out_at_the_head_or_refused(names, capsys):
+    asked = names(reporting_currency="")
+    asked["In"][1] += "\nreporting_currency: str = None"
+    spans = Path(asked["data"]) / "subscriptions.csv"
+    whole = spans.read_text()
+
+    def in_pounds(customers):
+        lines = whole.splitlines()
+        return "\n".join(
+            line.replace("EUR", "GBP") if line.split(",")[1] in customers else line for line in lines
+        )
+
+    everybody = tenure.open_workbook(asked).active["customers"].sum()
+    spans.write_text(in_pounds({str(i) for i in range(100, 130)}))
+    capsys.readouterr()
+    book = tenure.open_workbook(asked)
+    assert book.currency == "EUR"
+    assert book.active["customers"].sum() == everybody - 30
+    assert "Left out: 15% of customers, who pay in GBP (no exchange rate)" in capsys.readouterr().out
+    # A report that is not about money follows everybody.
+    assert tenure.open_workbook(names()).active["customers"].sum() == everybody
+    spans.write_text(in_pounds({str(i) for i in range(100, 150)}))
+    with pytest.raises(
+        InputError, match=r"customers pay in EUR \(75%\), GBP \(25%\), and there is no exchange"
+    ):
+        tenure.open_workbook(asked)
+
+
+def test_a_company_counts_by_its_own_rules(names):
+    asked = names(policy="tenure")
+    asked["In"][1] += "\npolicy: str = None"
+    (Path(asked["data"]) / "company.yml").write_text("rules: {gap_days: {year: 21}, hold_days: 120}")
+    assert tenure.open_workbook(asked).scope["policy"] == MetricPolicy(gap_days=Gaps(1, 21), hold_days=120)
+    asked["policy"] = "stripe_like"
+    assert tenure.open_workbook(asked).scope["policy"] == named("stripe_like")

@@ -79,6 +79,7 @@ def customers_and_revenue(
         row, own = part[part["month"] == month], lines[lines["on"] == part["on"].iloc[0]]
         paying, everybody = (int(row[name].sum()) for name in ("paying", "customers"))
         sums, revenue = _amounts(own, rates, currency, month), own[own["line"] == "mrr"]
+        held = int(own.loc[own["line"] == "on_hold", "customers"].sum())
         steady = float((revenue["amount_minor"] * revenue["currency"].map(constant)).sum())
         amounts = {
             "mrr.total": (np.floor(sums["amount"]["mrr"] + 0.5), paying),
@@ -90,7 +91,7 @@ def customers_and_revenue(
             **{name: counted(value, n, of="customer", unit=unit) for name, (value, n) in amounts.items()},
             "customers.paying": counted(paying, paying, of="customer"),
             "customers.paused": counted(everybody - paying, everybody, of="customer").saying(
-                "some" if everybody > paying else "none"
+                "on hold" if held else "some" if everybody > paying else "none", held=counted(held)
             ),
         }
 
