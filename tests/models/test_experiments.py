@@ -710,6 +710,13 @@ def test_beyond_what_was_watched_there_is_no_value_but_by_a_model():
     assert some.table.frame["tail"].iloc[0] == pytest.approx(1 - seen / some.arm("a").value)
 
 
+def test_a_month_in_which_nobody_left_an_arm_has_no_row_and_is_no_contradiction():
+    quiet = LIFE.assign(events=[0, 30, 10, 30, 20, 7], at_risk=[160, 160, 90, 150, 120, 70]).iloc[1:]
+    found = visitor.visitor_value(COUNTS, quiet, simulations.earned(), horizon=3)
+    none = visitor.visitor_value(COUNTS.assign(converted=[200, 0]), quiet, simulations.earned(), horizon=3)
+    assert found.arm("a").value == none.arm("a").value > 0
+
+
 def test_an_arm_that_nobody_joined_is_worth_nothing_and_says_so():
     counts = COUNTS.assign(converted=[200, 0])
     found = visitor.visitor_value(counts, LIFE.head(3), simulations.earned(), horizon=3)

@@ -24,6 +24,7 @@ from tenure.stats.lifetable import (
     first_enough,
     greenwood,
     log_log_band,
+    pooled,
     product_limit,
     validate,
 )  # fmt: skip
@@ -64,7 +65,7 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
     seen, tails, notes = [], {}, []
     for g, key in enumerate(fit.groups[list(fit.keys)].to_dict("records")):
         mine = np.logical_and.reduce([life[name].astype(str) == value for name, value in key.items()])
-        counts = validate(life[mine].groupby("period", as_index=False)[_COUNTS[1:]].sum())
+        counts = validate(pooled(life[mine]))
         start, until = _stretch(counts)
         found = misfit(fit, g, counts, start, until)
         if not found.bad:

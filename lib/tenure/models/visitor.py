@@ -19,7 +19,7 @@ from tenure.money import minor_units, unit_of
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.comparison import FEW
 from tenure.stats.intervals import share_limits
-from tenure.stats.lifetable import Array, check_level, z_value
+from tenure.stats.lifetable import Array, check_level, pooled, z_value
 from tenure.stats.survival import kaplan_meier
 
 # What `decide` takes.
@@ -170,7 +170,7 @@ def visitor_value(
         [[0.2, 1.75, 210.0]]
     """
     check_level(level)
-    everybody = life.assign(group="").groupby(["group", "period"], as_index=False).sum(numeric_only=True)
+    everybody = pooled(life)
     curves, weights, rows, notes = kaplan_meier(life).table.frame, earned.discount(horizon), [], []
     last, z = curves.groupby("group")["period"].max(), z_value(level)
     anybody = np.mean(list(tail.values()), axis=0) if tail else None

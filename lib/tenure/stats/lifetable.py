@@ -152,6 +152,21 @@ def first_enough(at_risk: Array, fewest: int) -> Array:
     return np.asarray(((at_risk >= enough) & (place >= after)).argmax(axis=1))
 
 
+def pooled(life: pd.DataFrame) -> pd.DataFrame:
+    """Return the life table of all groups together; a group has no row where nothing happened to it.
+
+    Example:
+        >>> life = pd.DataFrame(dict(group=list("aab"), period=[1, 2, 2], at_risk=[9, 8, 5], events=[1, 1, 2],
+        ...                          censored=[0, 7, 3]))
+        >>> pooled(life)["at_risk"].tolist()
+        [14, 13]
+    """
+    counts = [name for name in ("events", "censored", "entered") if name in life]
+    rows = life.groupby("period", as_index=False)[counts].sum()
+    leaving = rows["events"] + rows["censored"] - rows.get("entered", 0)
+    return rows.assign(at_risk=leaving[::-1].cumsum()[::-1])
+
+
 def validate(life: pd.DataFrame, *, causes: Sequence[str] = (), min_at_risk: int = 0) -> Counts:
     """Check a life table, in any order of rows, and spread it over all its periods.
 
