@@ -10,6 +10,7 @@ import pytest
 
 from notebooks.companies import company, one_cohort, words
 from notebooks.running import findings
+from tenure.paths import project_root
 
 NAME = "41_clv_budgets.ipynb"
 
@@ -110,3 +111,16 @@ def test_a_bad_parameter_gets_one_sentence(run, demo, parameters, wanted):
     assert outcome.state == "failed"
     assert all(word in outcome.reason for word in wanted), outcome.reason
     assert "\n" not in outcome.reason
+
+
+def test_ordinary_one_off_sales_are_fitted_by_the_models_that_can(run):
+    case = project_root().parent / "shared" / "cases" / "one_off_buyers"
+    if not case.is_dir():
+        pytest.skip("The case is not there.")
+    outcome = run("41_clv_budgets.ipynb", data=str(case))
+    found = findings(outcome)
+    assert 0 < found["clv.purchases"]["low"] < found["clv.purchases"]["value"]
+    error = found["clv.formula_error"]
+    assert error["low"] < error["value"] < error["high"]
+    said = words(outcome)
+    assert "lies beyond the lives that were observed" in said
