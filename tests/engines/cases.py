@@ -52,6 +52,7 @@ NO_QUERY = {
     "spans.lenses",
     "spans.limit_days",
     "spans.settle",
+    "spans.some",
     "spans.stage",
 }
 
@@ -178,6 +179,63 @@ CASES["spans.monthly"] = CASES["spans.monthly_amount"]
 @case("spans.people")
 def _(s: Source) -> ir.Table:
     return spans.people(s)
+
+
+@case("calendar.date_of")
+def _(s: Source) -> ir.Table:
+    return _days(s).mutate(date=calendar.date_of(ibis._.index))
+
+
+@case("ledger.known_spans")
+def _(s: Source) -> ir.Table:
+    return ledger.known_spans(s, spans.lenses(AS_OF, policies=BOTH))
+
+
+@case("ledger.free_spans")
+def _(s: Source) -> ir.Table:
+    # One customer's only subscription was free for a month in the middle of its life.
+    return ledger.free_spans(_with_a_free_month(s), spans.lenses(AS_OF, on=[AS_OF, THEN]))
+
+
+@case("ledger.gap_days")
+def _(s: Source) -> ir.Table:
+    seen = spans.lenses(AS_OF)
+    found = ledger.known_spans(s, seen)
+    return found.select("subscription_id", "start_second", days=ledger.gap_days(found, seen))
+
+
+@case("groups.grouped")
+def _(s: Source) -> ir.Table:
+    return groups.grouped(s, spans.people(s), ATTRIBUTE)
+
+
+@case("subscriptions.spells: free for a while")
+def _(s: Source) -> ir.Table:
+    return subscriptions.spells(_with_a_free_month(s), as_of=AS_OF)
+
+
+@case("revenue.revenue_lines: free for a while")
+def _(s: Source) -> ir.Table:
+    return revenue.revenue_lines(_with_a_free_month(s), as_of=AS_OF, on=[AS_OF, THEN])
+
+
+def _with_a_free_month(s: Source) -> Source:
+    """The source with each span of over 60 days cut in three, of which the middle one is free."""
+    whole = s["subscriptions"]
+    day = ibis.interval(days=1)
+    long = (whole.ended_at > whole.started_at + day * 60).fill_null(False) & (whole.status == "active")
+    parts = [
+        whole.filter(~long),
+        whole.filter(long).mutate(ended_at=ibis._.started_at + day * 20, end_reason=ibis.null("string")),
+        whole.filter(long).mutate(
+            started_at=ibis._.started_at + day * 20,
+            ended_at=ibis._.started_at + day * 50,
+            end_reason=ibis.null("string"),
+            unit_amount_minor=ibis.literal(0, "int64"),
+        ),
+        whole.filter(long).mutate(started_at=ibis._.started_at + day * 50),
+    ]
+    return s.instead({"subscriptions": ibis.union(*(part.select(whole.columns) for part in parts))})
 
 
 @case("ledger.settled_spans")

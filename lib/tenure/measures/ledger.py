@@ -381,14 +381,17 @@ def _free_amid_paid(source: Tables, gap: int) -> ir.Table:
 def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
     known = known_spans(source, seen, currency)
-    own = seen.rule(rows, lambda lens: lens.policy.unit == "subscription")
     keys = [*(["lens"] if seen.several else []), "customer", "whose"]
-    paid, idle = (
-        part.mutate(
+
+    def judged(part: ir.Table) -> ir.Table:
+        """Spans with whose stays they are part of, and until when a later one continues them."""
+        own = seen.rule(part, _by_subscription)
+        return part.mutate(
             whose=ibis.ifelse(own, part.subscription_id, ""), reach=part.end_day + gap_days(part, seen)
         )
-        for part in (rows.filter(_.end_second > _.start_second), known.filter(_.excluded.isin(IDLE)))
-    )
+
+    paid = judged(rows.filter(_.end_second > _.start_second))
+    idle = judged(known.filter(_.excluded.isin(IDLE)))
     # A trial of another subscription is a new beginning; most come before anything is paid.
     again = idle.filter(_.excluded == "trial").semi_join(paid, ["subscription_id"])
     idle = ibis.union(idle.filter(_.excluded == "free"), again)

@@ -446,6 +446,7 @@ def _idle_customers(source: Source, rows: int) -> Iterator[Problem]:
 def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
     """Currencies that cannot be added up with the others."""
     spans = source["subscriptions"]
+    spans = spans.filter(spans.currency.isin(_CURRENCIES))  # of the others another rule tells
     counts = spans.group_by("currency").agg(rows=spans.count(), customers=spans.customer_id.nunique())
     found = collect(counts.order_by(ibis.desc("customers"), "currency"))
     if len(found) < 2:
