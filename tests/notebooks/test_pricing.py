@@ -337,7 +337,7 @@ def test_the_price_meter_finds_what_people_were_made_to_say(run, truth):
         )
 
     optimal = grid[(1 - above("too_expensive") >= above("too_cheap")).argmax()]
-    highest = grid[(1 - above("too_expensive") >= above("cheap")).argmax()]
+    highest = grid[(1 - above("too_expensive") >= above("expensive")).argmax()]
     for name, true in (("optimal_price_point", optimal), ("highest_acceptable", highest)):
         row = found[f"pricing.{name}"]
         # Answers are rounded to halves, and a rise of 0.5 is seen up to 0.25 too early or too late.
