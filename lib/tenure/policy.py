@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
-
 from tenure.errors import InputError
 
 
@@ -237,6 +235,8 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
     policy = POLICIES[name]()
     if name != "tenure" or not own:
         return policy
+    from pydantic import TypeAdapter, ValidationError
+
     rules: dict[str, Any] = {**asdict(policy), **own}
     gaps = rules["gap_days"]
     gaps = dict.fromkeys(Gaps._fields, gaps) if isinstance(gaps, int) else gaps

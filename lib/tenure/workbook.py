@@ -144,11 +144,16 @@ class Workbook:
         return self.ask(subscriptions.active_value)
 
     @cached_property
-    def currencies(self) -> list[str]:
-        """All currencies of subscriptions, the most common first."""
+    def in_currencies(self) -> pd.DataFrame:
+        """Spans and customers by currency, the most common first."""
         from tenure.measures import subscriptions
 
-        return [str(name) for name in self.ask(subscriptions.currencies)["currency"]]
+        return self.ask(subscriptions.currencies)
+
+    @property
+    def currencies(self) -> list[str]:
+        """All currencies of subscriptions, the most common first."""
+        return [str(name) for name in self.in_currencies["currency"]]
 
     @cached_property
     def rates(self) -> pd.DataFrame | None:
@@ -327,10 +332,9 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
     Raises:
         InputError: Those that can be are those of less than 80 % of the customers.
     """
-    from tenure.measures import subscriptions
     from tenure.report import format as fmt
 
-    found, known = book.ask(subscriptions.currencies), book.factors()
+    found, known = book.in_currencies, book.factors()
     lacking = found[~found["currency"].isin(list(known))]
     if lacking.empty:
         return book, ""

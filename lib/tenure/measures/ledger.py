@@ -311,7 +311,7 @@ def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
         run_end=_.end_day.max().over(run),
         run_last=(_.end_day * 10 + _.rank).max().over(run),
         # A plan chosen during a pause has never been paid for.
-        before=_.amount.first().over(ibis.window(group_by=[*keys, "run"], order_by=order)),
+        before=(_.first == 1).ifelse(_.amount, ibis.null("int64")).max().over(run),
     )
     rows = rows.mutate(paid=(rows.status == "paused").ifelse(rows.before, rows.amount))
     cut = seen.rule(rows, lambda lens: lens.cut_day)
@@ -374,7 +374,7 @@ def _free_amid_paid(source: Tables, gap: int) -> ir.Table:
     ends = ends.select("customer_id", of="subscription_id", paid_until="ended_at")
     free = s.filter(~paid).inner_join(ends, "customer_id")
     free = free.filter((free.status != "trialing") | (free.of == free.subscription_id))
-    free = free.filter(free.started_at <= free.paid_until + ibis.interval(days=gap + 1))
+    free = free.filter(day_index(free.started_at) <= day_index(free.paid_until) + gap)
     return free.filter((free.ended_at.isnull() | (free.ended_at > free.paid_until)).fill_null(True))
 
 

@@ -54,6 +54,7 @@ class _Life(NamedTuple):
     groups: list[str]
     last: int
     unit: str
+    begins: int
 
 
 def survival(curves: Any, *, until: int | None = None, title: str = "") -> Picture:
@@ -202,7 +203,7 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
     sentence = _LOST.get(cause, "{share} are lost to {cause} within {time}")
     if several:
         sentence = "Most are lost in {group}: {share} within {time} ({cause})"
-    if begins := int(rows["period"].min()):
+    if begins := life.begins:
         sentence = "Of those there after {late}, {share} are lost by {time} ({cause})"
     time, late = (fmt.value(number, life.unit) for number in (life.last, begins))
     takeaway = say(sentence, late=late, group=group, cause=cause, share=(share, "percent"), time=time)
@@ -214,14 +215,16 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
 
 def _life(result: Any, figure: str, name: str, until: int | None, *columns: str) -> _Life:
     table = drawn_from(result, figure, name, "group", "period", *columns)
-    # A curve that begins later is drawn for as long.
-    begins = max(int(table.frame["period"].min()) - (name == "hazard"), 0) if len(table) else 0
+    # A curve that begins later is drawn for as long; it begins before a first row in which somebody is lost.
+    first = table.frame[table.frame["period"] == table.frame["period"].min()]
+    whole = name != "hazard" and first[name].isin([0, 1]).all()
+    begins = max(int(first["period"].min()) - (not whole), 0) if len(table) else 0
     frame = table.frame if until is None else table.frame[table.frame["period"] <= begins + until]
     rows = _in_order(frame)
     shown = style.known(rows, "group", "period", *columns, "at_risk", name, f"{name}_low", f"{name}_high")
     data = Table(rows[shown], {name: "percent", **table.units})
     unit, last = table.units.get("period", "months"), int(rows["period"].max())
-    return _Life(rows, data, style.group_names(rows), last, unit)
+    return _Life(rows, data, style.group_names(rows), last, unit, begins)
 
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:

@@ -111,7 +111,9 @@ class Source(Mapping[str, ir.Table]):
 
     def instead(self, tables: Mapping[str, ir.Table]) -> Source:
         """Return a source in which some tables are replaced; what is settled of it is settled apart."""
-        return replace(self, tables={**self.tables, **tables}, settled={}, facts={})
+        # What is known of subscriptions holds until they are others.
+        facts = {} if "subscriptions" in tables else self.facts
+        return replace(self, tables={**self.tables, **tables}, settled={}, facts=facts)
 
     def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Have the engine compute a table once, for all measures of this source that are made from it.
