@@ -36,6 +36,8 @@ _HELD = ["past_due", "paused"]
 IDLE = ["trial", "free"]  # time that is on hold right after paid time
 REASONS = {1: "unknown", 2: "voluntary", 3: "involuntary"}
 _DAY = 86_400
+# Each moment is there in all of these, so that none need be worked out of another.
+_UNITS = ("second", "day", "month")
 
 
 def intervals(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
@@ -301,7 +303,8 @@ def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
     following = ibis.window(group_by=subscription, order_by=order, preceding=None, following=(1, None))
     paid = (spans.status == "past_due").ifelse(ibis.null("int64"), spans.start_day)
     rows = spans.mutate(
-        repaid=paid.min().over(following), next_second=spans.start_second.min().over(following)
+        repaid=paid.min().over(following),
+        **{f"next_{unit}": spans[f"start_{unit}"].min().over(following) for unit in _UNITS},
     )
     keys = [*subscription, "status"]
     rows = runs(rows, keys, order, "start_day", "end_day")
@@ -332,10 +335,13 @@ def _capped(rows: ir.Table, seen: Lenses) -> ir.Table:
         cap_rank=(late & (rows.run_rank != 2)).ifelse(3, 2).cast("int64"),
         rank=repaid.ifelse(0, rows.rank).cast("int64"),
         # Until it is paid again, it is past due.
-        end_second=repaid.ifelse(ibis.greatest(rows.end_second, rows.next_second), rows.end_second),
+        **{
+            f"end_{unit}": repaid.ifelse(
+                ibis.greatest(rows[f"end_{unit}"], rows[f"next_{unit}"]), rows[f"end_{unit}"]
+            ).cast("int64")
+            for unit in _UNITS
+        },
     )
-    rows = rows.mutate(end_day=(rows.end_second // _DAY).cast("int64"))
-    rows = rows.mutate(end_month=rows.on.ifelse(ON, civil(rows.end_day).month).cast("int64"))
     rows = rows.mutate(cap_month=civil(rows.cap).month)
     cut_short = rows.over & (rows.end_day >= rows.cap)
     gone = rows.over & (rows.start_day >= rows.cap)
@@ -400,24 +406,30 @@ def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     paid = paid.semi_join(idle, keys)
     order = ["start_second", paid.end_second, paid.amount, paid.plan, paid.subscription_id]
     paid = runs(paid, keys, order, "start_day", "reach")
-    paid = paid.mutate(until=_.end_second.max().over(ibis.window(group_by=[*keys, "run"])))
+    run = ibis.window(group_by=[*keys, "run"])
+    paid = paid.mutate(**{f"until_{unit}": paid[f"end_{unit}"].max().over(run) for unit in _UNITS})
     stays = paid.group_by(*keys, stay=_.run).agg(
-        began=_.start_second.min(),
-        until=_.until.max(),
+        **{f"began_{unit}": _[f"start_{unit}"].min() for unit in _UNITS},
+        **{f"until_{unit}": _[f"until_{unit}"].max() for unit in _UNITS},
         until_reach=_.reach.max(),
-        **{name: _[name].sum(where=_.end_second == _.until) for name in ("amount", "list_minor")},
+        **{name: _[name].sum(where=_.end_second == _.until_second) for name in ("amount", "list_minor")},
     )
-    after = ibis.window(group_by=keys, order_by="began")
-    stays = stays.mutate(next_second=_.began.lead().over(after).fill_null(NEVER * _DAY))
+    after = ibis.window(group_by=keys, order_by="began_second")
+    never = {"second": NEVER * _DAY, "day": NEVER, "month": ON}
+    stays = stays.mutate(
+        **{
+            f"next_{unit}": stays[f"began_{unit}"].lead().over(after).fill_null(never[unit])
+            for unit in _UNITS
+        }
+    )
     free = idle.drop("amount", "list_minor").inner_join(stays, keys)
-    free = free.filter((_.end_second > _.until) & (_.start_second < _.next_second))
+    free = free.filter((_.end_second > _.until_second) & (_.start_second < _.next_second))
     free = free.mutate(
         whole_start=_.start_second,
-        start_second=ibis.greatest(_.start_second, _.until),
         on=_.on & (_.next_second == NEVER * _DAY),
-        end_second=ibis.least(_.end_second, _.next_second),
+        **{f"start_{unit}": ibis.greatest(free[f"start_{unit}"], free[f"until_{unit}"]) for unit in _UNITS},
+        **{f"end_{unit}": ibis.least(free[f"end_{unit}"], free[f"next_{unit}"]) for unit in _UNITS},
     )
-    free = free.mutate(start_day=_.start_second // _DAY, end_day=_.end_second // _DAY)
     free = free.mutate(reach=free.end_day + gap_days(free, seen))
     order = [_.start_second, _.end_second, _.subscription_id, _.plan]
     free = runs(free, [*keys, "stay"], order, "start_day", "reach").filter(_.run == 1)
@@ -431,27 +443,25 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
     keys = [*(["lens"] if seen.several else []), "customer", "whose", "stay"]
     carry = ("subscription_id", "plan", "billing", "currency", "term", "quantity")
     rows = free.group_by(keys).agg(
-        start_second=_.start_second.min(),
-        end_second=_.end_second.max(),
+        **{f"start_{unit}": _[f"start_{unit}"].min() for unit in _UNITS},
+        **{f"end_{unit}": _[f"end_{unit}"].max() for unit in _UNITS},
         reach=_.reach.max(),
         last=(_.end_day * 10 + _.rank).max(),
         on=_.on.any(),
-        **{name: _[name].max() for name in ("amount", "list_minor", "next_second")},
+        **{name: _[name].max() for name in ("amount", "list_minor", "next_day")},
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
-    back = (rows.next_second < NEVER * _DAY) & (rows.next_second // _DAY <= rows.reach)
+    rows = rows.mutate(back=(_.next_day < NEVER) & (_.next_day <= _.reach))
     cut = seen.rule(rows, lambda lens: lens.cut_day)
-    rows = rows.mutate(back=back, start_day=rows.start_second // _DAY, end_day=rows.end_second // _DAY)
     lasted = ibis.least(rows.end_day, cut) - rows.start_day
     hold = seen.rule(rows, lambda lens: limit_days(lens.policy.hold_days))
     stays = (rows.on | rows.back | (rows.last % 10 == 0)) & (lasted <= hold)
     rank = rows.back.ifelse(0, rows.last % 10)
     rows = rows.mutate(
         on=rows.on & stays,
-        end_second=stays.ifelse(rows.end_second, rows.start_second),
+        **{f"end_{unit}": stays.ifelse(rows[f"end_{unit}"], rows[f"start_{unit}"]) for unit in _UNITS},
         rank=stays.ifelse(rank, ibis.greatest(rank, 1)),
     )
-    rows = rows.mutate(end_day=(rows.end_second // _DAY).cast("int64"))
     zero = ibis.literal(0, "int64")
     return rows.mutate(
         status=ibis.literal("on_hold"),
@@ -461,8 +471,6 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
         spans=zero + 1,
         paused=rows.amount,
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank),
-        start_month=civil(rows.start_day).month,
-        end_month=rows.on.ifelse(ON, civil(rows.end_day).month),
         paid=rows.amount.cast("int64"),
         **{name: rows[name].cast("int64") for name in ("amount", "list_minor")},
     )
