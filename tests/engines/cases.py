@@ -220,20 +220,19 @@ def _(s: Source) -> ir.Table:
 
 
 def _with_a_free_month(s: Source) -> Source:
-    """The source with each span of over 60 days cut in three, of which the middle one is free."""
+    """The source with the paid spans of a month cut in three, of which the middle one, that month, is free."""
     whole = s["subscriptions"]
-    day = ibis.interval(days=1)
-    long = (whole.ended_at > whole.started_at + day * 60).fill_null(False) & (whole.status == "active")
+    first, last = (ibis.literal(dt.datetime.combine(back(days), dt.time())) for days in (200, 170))
+    ends_later = whole.ended_at.isnull() | (whole.ended_at > last)
+    long = ((whole.started_at < first) & ends_later & (whole.status == "active")).fill_null(False)
+    cut, none = whole.filter(long), ibis.null("string")
     parts = [
         whole.filter(~long),
-        whole.filter(long).mutate(ended_at=ibis._.started_at + day * 20, end_reason=ibis.null("string")),
-        whole.filter(long).mutate(
-            started_at=ibis._.started_at + day * 20,
-            ended_at=ibis._.started_at + day * 50,
-            end_reason=ibis.null("string"),
-            unit_amount_minor=ibis.literal(0, "int64"),
+        cut.mutate(ended_at=first, end_reason=none),
+        cut.mutate(
+            started_at=first, ended_at=last, end_reason=none, unit_amount_minor=ibis.literal(0, "int64")
         ),
-        whole.filter(long).mutate(started_at=ibis._.started_at + day * 50),
+        cut.mutate(started_at=last),
     ]
     return s.instead({"subscriptions": ibis.union(*(part.select(whole.columns) for part in parts))})
 
