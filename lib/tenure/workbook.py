@@ -98,7 +98,9 @@ class Workbook:
             of: As for `ask`.
             **options: As for `ask`.
         """
-        return self._measured(measure, of, args, options).cache()
+        from tenure.sources.results import kept
+
+        return kept(self._measured(measure, of, args, options))
 
     def _measured(
         self, measure: Callable[..., Any], of: Any, args: Sequence[Any], options: Mapping[str, Any]

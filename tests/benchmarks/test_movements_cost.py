@@ -180,7 +180,7 @@ def _span(start: str, end: str, where: str, why: str = _LEFT, **other: str) -> s
 
 
 def write_company(folder: Path, customers: int) -> None:
-    """Customers who stay on one plan, switch to a dearer one, pause, fall past due, return, or try first."""
+    """Customers who stay on one plan, switch to a more expensive one, pause, fall past due, return, or try first."""
     connection = duckdb.connect()
     connection.execute("set preserve_insertion_order = false")
     connection.execute(

@@ -31,7 +31,7 @@ def complaint(run: Callable[[], object]) -> str:
         with warnings.catch_warnings(action="ignore"):
             run()
     except InputError as error:
-        return str(error) if error.__context__ is None else f"a driver's error hangs on: {error}"
+        return str(error) if error.__context__ is None else f"a driver's error is still attached: {error}"
     finally:
         logging.disable(logging.NOTSET)
     return ""

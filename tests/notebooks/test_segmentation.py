@@ -317,7 +317,7 @@ def test_moves_between_the_runs_are_those_of_the_two_published_tables(two_runs):
 
 
 def test_a_protected_characteristic_is_described_and_not_used_to_target(two_runs):
-    """Gender goes with the kind of use wholly: it is said so, and no card names it."""
+    """Gender is fully associated with the kind of use: the page says so, and no card names it."""
     first, _second, _given = two_runs
     assert "gender: " in said(first)
     assert "no reason to treat anybody differently" in said(first)

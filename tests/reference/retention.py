@@ -33,7 +33,7 @@ SBG = {
     ("regular", 4): (0.7637, 1.2958, -1401.559),
     ("high end", 4): (1.2810, 7.7904, -1225.135),
 }
-# Survival after 8, ..., 12 years, foretold from 7.
+# Survival after 8, ..., 12 years, predicted from 7.
 SBG_SURVIVAL = {
     "high end": (0.4604, 0.4358, 0.4142, 0.3951, 0.3780),
     "regular": (0.2201, 0.2044, 0.1912, 0.1799, 0.1700),

@@ -4,7 +4,7 @@
 
 Each simulated company is the demo company with another seed: its laws, its plans, channels and households,
 its price experiment and its retention campaign, watched for 36 months. Curves are fitted as the workbook
-does (shifted beta-geometric by plan, failed payments apart, channel and household as characteristics), and
+does (shifted beta-geometric by plan, a separate involuntary hazard, channel and household as characteristics), and
 the intervals are compared with what the laws say.
 """
 

@@ -187,7 +187,7 @@ def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     """Return all spans before they are settled, and excluded: why one is no time as a paying customer."""
-    return stage(source, ("timed", seen, currency), lambda: _timed(source, seen, currency))
+    return stage(source, ("known", seen, currency), lambda: _timed(source, seen, currency))
 
 
 def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:

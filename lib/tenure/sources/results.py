@@ -39,11 +39,23 @@ def kept(table: ir.Table) -> ir.Table:
     backend: Any = table.get_backend()
     exact = _exact(table)
     try:
+        if backend.name == "pyspark" and hasattr(backend._session, "sparkContext"):
+            return _checkpointed(backend, exact)
         return written(backend, "TABLE", exact) if backend.name in ("duckdb", "postgres") else exact.cache()
     except Exception as error:
         if may_not_write(error):
             return table
         raise
+
+
+def _checkpointed(backend: Any, table: ir.Table) -> ir.Table:
+    """A table that Spark has computed, without its plan, which each query on a cached one would plan again.
+
+    Its rows lie on the workers; a run that loses one of these ends, and is to be started again.
+    """
+    name = f"kept_{uuid.uuid4().hex[:12]}"
+    _spark_frame(table).localCheckpoint().createOrReplaceTempView(name)
+    return backend.table(name).cast(table.schema())
 
 
 def batches(table: ir.Table) -> pa.RecordBatchReader:

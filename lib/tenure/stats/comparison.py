@@ -355,7 +355,7 @@ def compare_shares(
 
     Differences have Newcombe's interval (1998, method 10) and ratios that of Donner and Zou (2012), both
     made from the score intervals of the two shares; p is the score test's, pooled under no difference. Where
-    fewer than five conversions are to be expected in an arm, limits are exact and p goes with them. With
+    fewer than five conversions are to be expected in an arm, limits are exact, as is p. With
     `planned_n` they are confidence sequences for means.
     `counts` has the columns `variant`, `n` and `s_converted` (units that converted).
 
