@@ -295,7 +295,7 @@ _PROBLEMS = (
     ),
     (
         r"server closed the connection|connection (is|was|already) (lost|closed)|terminating connection"
-        r"|Connection refused|UNAVAILABLE|Checkpoint block rdd\w+ not found|All masters are unresponsive|08006|57P0[123]",
+        r"|Connection refused|UNAVAILABLE|Checkpoint block|All masters are unresponsive|08006|57P0[123]",
         "the connection to the engine was lost",
         "check that the server runs, and start again",
     ),
