@@ -80,6 +80,14 @@ def test_a_curve_that_does_not_fit_is_taken_as_observed_and_its_interval_knows_i
     assert drawn.low < drawn.value < drawn.high
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_whole_years_belong_to_the_ends_that_a_tail_may_follow(seed):
+    # A last third of 20 months holds one cliff or two of a yearly pattern: by it alone both intervals missed.
+    own = terms(discount_rate=0.10)
+    found = of_a_new_one(retention_choice.choose_fit(company("cliffs", seed)).fit, own).each
+    assert found.low < truth("cliffs", own) < found.high
+
+
 def test_a_curve_that_nobody_leaves_at_its_end_goes_on_as_those_who_left_last():
     own, stays = terms(discount_rate=0.10), company("nobody at the end", starters=2_000)
     fit = retention_choice.choose_fit(stays).fit

@@ -70,20 +70,25 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
         found = misfit(fit, g, counts, start, until)
         if not found.bad:
             continue
-        begin, fits = _tails(counts, until)
-        if not fits:
+        tails[g] = _tails(counts, until)
+        if not tails[g]:
             continue
-        tails[g] = fits
-        seen.append(_seen(g, counts, start, until, begin, next(iter(fits.values()))))
+        seen.append(_seen(g, counts, start, until, next(iter(tails[g].values()))))
+        models = dict.fromkeys(NAMES[model] for _, model in tails[g])
         notes.append(
             f"In group {' '.join(key.values())} the fitted curve lay outside what was observed at "
             f"{found.outside} of {found.observed} renewals, so it is taken as it was observed, and continued "
-            f"as models that fit its end do: {', '.join(NAMES[name] for name in tails[g])}."
+            f"as models that fit its end do: {', '.join(models)}."
         )
     others = [
-        replace(fit, seen=tuple(replace(one, tail=tails[one.group].get(model, one.tail)) for one in seen))
-        for model in MODELS
-        if any(model in tails[one.group] for one in seen)
+        replace(
+            fit,
+            seen=tuple(
+                replace(one, begin=end[0], tail=end[1]) if (end := tails[one.group].get(key)) else one
+                for one in seen
+            ),
+        )
+        for key in dict.fromkeys(key for one in seen for key in tails[one.group])
     ]
     return replace(fit, seen=tuple(seen), others=tuple(others)), tuple(notes)
 
@@ -114,33 +119,36 @@ def _stretch(counts: Counts) -> tuple[int, int]:
     return start, start + (len(enough) if enough.all() else int(np.argmin(enough)))
 
 
-def _seen(group: int, counts: Counts, start: int, until: int, begin: int, tail: Retention) -> Seen:
+def _seen(group: int, counts: Counts, start: int, until: int, end: tuple[int, Retention]) -> Seen:
     n, d = counts.at_risk[0, start:until], counts.events[0, start:until]
     hazard = np.minimum(d / n, 1 - 0.5 / n)
     # Where nobody left, half a customer more keeps the error from being none.
     loose = np.minimum((d + 0.5) / (n + 1), 1 - 0.5 / n)
-    return Seen(group, start, -np.log1p(-hazard), loose / (n * (1 - loose)), tail, begin)
+    return Seen(group, start, -np.log1p(-hazard), loose / (n * (1 - loose)), end[1], end[0])
 
 
-def _tails(counts: Counts, until: int) -> tuple[int, dict[str, Retention]]:
+def _tails(counts: Counts, until: int) -> dict[tuple[int, str], tuple[int, Retention]]:
     """The models that fit the end of a curve, the fewest parameters first; all that can be, if none does.
 
-    The end is the last third, of six periods at least, or more where nobody left in it; also returned is
-    where it begins.
+    The end is the last third, of six periods at least, or more where nobody left in it. Of 24 periods or more
+    it is also taken as whole years of months, in which each month of the year is as often: the choice of an
+    end belongs to what is not known. With each model, by the kind of end and name, is where the end begins.
     """
-    third = max(until - max(6, until // 3), 0)
-    begin = min(third, int(np.flatnonzero(counts.events[0])[-1]))
-    rows = {name: getattr(counts, name)[0, begin:].astype(int) for name in _COUNTS[1:]}
-    end = pd.DataFrame({"period": np.arange(1, len(rows["events"]) + 1), **rows})
+    third, last = max(6, until // 3), int(np.flatnonzero(counts.events[0])[-1])
     fits, good = {}, {}
-    for model in MODELS:
-        try:
-            fits[model] = fit_retention(end, model)
-        except NotApplicable:
-            continue
-        if misfit(fits[model], 0, validate(end), 0, until - begin).p >= _CHANCE:
-            good[model] = fits[model]
-    return begin, good or fits
+    for kind, length in enumerate([-(-third // 12) * 12, third][until < 24 :]):
+        begin = min(max(until - length, 0), last)
+        rows = {name: getattr(counts, name)[0, begin:].astype(int) for name in _COUNTS[1:]}
+        end = pd.DataFrame({"period": np.arange(1, len(rows["events"]) + 1), **rows})
+        for model in MODELS:
+            try:
+                fitted = fit_retention(end, model)
+            except NotApplicable:
+                continue
+            fits[kind, model] = begin, fitted
+            if misfit(fitted, 0, validate(end), 0, until - begin).p >= _CHANCE:
+                good[kind, model] = begin, fitted
+    return good or fits
 
 
 def widened(ends: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
