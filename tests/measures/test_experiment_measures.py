@@ -706,6 +706,11 @@ def test_prices_paid_and_what_a_rise_did():
     ]
     source = tables({"customers": customers, "subscriptions": spans})
     assert research.price_rises(source, as_of=AS_OF).to_pandas().to_numpy().tolist() == [[2024 * 12 + 2, 18]]
+    # Not where the days are not over yet, nor of those who pay otherwise.
+    for other in ({"days": 150}, {"billing": "1 year"}):
+        assert research.price_rises(source, as_of=AS_OF, **other).to_pandas().empty
+    yearly = research.rise_response(source, day=on, billing="1 year").to_pandas()
+    assert yearly["n"].tolist() == [0, 0]
     answer = research.rise_response(source, day=on).to_pandas().set_index("variant")
     assert answer.loc["after", ["n", "left", "cheaper"]].tolist() == [30, 6, 6]
     assert answer.loc["before", ["n", "left", "cheaper"]].tolist() == [30, 0, 0]

@@ -638,6 +638,7 @@ def test_who_pays_less_than_new_subscribers():
             "billing": ["1 month", "1 month", "1 month", "1 year"],
             "unit_amount_minor": [900, 1000, 1200, 9000],
             "subscriptions": [50, 200, 10, 5],
+            "seats": [50, 200, 10, 15],
             "monthly_minor": [45_000, 200_000, 12_000, 3750],
             "recent": [0, 3, 9, 0],
         }
@@ -648,7 +649,53 @@ def test_who_pays_less_than_new_subscribers():
     assert price_changes.choose_plan(price_changes.exposed(paid))["plan"] == "A"
     shown = price_changes.prices_in(price_changes.exposed(paid), "EUR")
     assert (shown.units["mean_gap"], len(shown)) == ("money:EUR", 2)
-    with pytest.raises(InputError, match="'B'"):
-        price_changes.choose_plan(price_changes.exposed(paid), "B")
-    with pytest.raises(NotApplicable, match="by the month"):
-        price_changes.choose_plan(price_changes.exposed(paid.tail(1)))
+    assert shown.frame["seats"].tolist() == [260, 15]
+    assert price_changes.choose_plan(price_changes.exposed(paid), "B")["billing"] == "1 year"
+    for named in ({"plan": "C"}, {"plan": "A", "billing": "1 year"}):
+        with pytest.raises(InputError, match="no active subscription has"):
+            price_changes.choose_plan(price_changes.exposed(paid), **named)
+    with pytest.raises(NotApplicable, match="No active subscription"):
+        price_changes.choose_plan(price_changes.exposed(paid.head(0)))
+
+
+@pytest.mark.parametrize(("billing", "months"), [("1 week", 12 / 52), ("3 month", 3), ("1 year", 12)])
+def test_prices_of_weeks_quarters_and_years_and_of_seats_count_as_they_are_charged(billing, months):
+    economics = Economics(margin=0.7, fee_share=0.02, fee_fixed=0.5, discount_rate=0.0)
+    row = pd.Series(
+        {"billing": billing, "currency": "EUR", "list_minor": 9_000, "subscriptions": 10, "seats": 40}
+    )
+    earned = price_changes.earnings_of(row, economics)
+    # Four seats at 90: one charge leaves 360 less 2 %, a fee of 0.50, and 30 % for service.
+    charge = 36_000 * 0.68 - 50
+    assert float(earned.left(9_000)) * earned.every == pytest.approx(charge)
+    by_seat = price_changes.earnings_of(row, economics, unit_cost=3.0, per_seat=True)
+    served = 4 * 300 * months
+    assert float(by_seat.left(9_000)) * earned.every == pytest.approx(36_000 * 0.98 - 50 - served)
+    even = price_changes.break_even_churn(earned, 9_000, 900)
+    assert even == pytest.approx(4 * 900 * 0.98 / (charge + 4 * 900 * 0.98))
+    # Nobody leaves: all pay the rise with every charge of two years.
+    periods = earned.periods(24)
+    life = pd.DataFrame({"period": [periods], "at_risk": [90], "events": [0], "censored": [90]})
+    gain = price_changes.price_increase(
+        life, earned, customers=10, price=9_000, rise=900, horizon=24, leave=[0.0]
+    ).frame
+    charges = 24 / months
+    assert gain["at_once"].iloc[0] == pytest.approx(10 * 4 * 900 * 0.98 * charges, rel=0.001)
+    # A commitment of two years saves nothing but fees: all of them but one.
+    found = price_changes.term_discounts(life, earned, price=9_000, terms=[24]).table.frame.iloc[0]
+    whole = 36_000 * 0.98 * charges
+    assert found["largest_discount"] == pytest.approx(50 * (charges - 1) / whole, rel=0.01)
+
+
+def test_terms_no_longer_than_a_payment_give_way_to_two_and_three_payments():
+    row = pd.Series(
+        {"billing": "1 year", "currency": "EUR", "list_minor": 9_000, "subscriptions": 9, "seats": 9}
+    )
+    earned = price_changes.earnings_of(row, Economics(discount_rate=0.0))
+    life = pd.DataFrame({"period": [12, 36], "at_risk": [90, 45], "events": [45, 0], "censored": [0, 45]})
+    found = price_changes.term_discounts(life, earned, price=9_000, terms=[3, 6, 12]).table.frame
+    # Half leave after a year: of two years' payments one and a half are made, of three years' two.
+    assert found["term"].tolist() == [24, 36]
+    assert found["paid_months"].tolist() == [18, 24]
+    kept = [0.7 * 1.5 + 0.3 * 2, 0.7 * 2 + 0.3 * 3]
+    assert found["largest_discount"].tolist() == pytest.approx([1 - kept[0] / 2, 1 - kept[1] / 3])

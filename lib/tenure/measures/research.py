@@ -180,9 +180,9 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
         recent_days: How many days back a new subscription is recent.
 
     Returns:
-        A row per plan, currency, billing (such as "1 month") and unit_amount_minor: subscriptions,
-        monthly_minor (all of them together, after discounts), and recent, those of the customers whose
-        first subscription began within `recent_days`.
+        A row per plan, currency, billing (such as "1 month") and unit_amount_minor: subscriptions, seats
+        (units that they pay for), monthly_minor (all of them together, after discounts), and recent, those
+        of the customers whose first subscription began within `recent_days`.
     """
     since = end_of(as_of) - dt.timedelta(days=recent_days)
     s = _paid(source, currency).filter(_.started_at < end_of(as_of))
@@ -190,13 +190,14 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
     on = _on(s, end_of(as_of)).filter(_.status == "active")
     on = on.mutate(
         monthly=monthly_amount(on),
-        billing=on.billing_interval_count.cast("string") + " " + on.billing_interval,
+        billing=_billing(on),
     )
     on = on.inner_join(began, "customer_id")
     return (
         on.group_by("plan", "currency", "billing", "unit_amount_minor")
         .agg(
             subscriptions=_.count().cast("int64"),
+            seats=_.quantity.sum().cast("int64"),
             monthly_minor=_.monthly.sum().cast("int64"),
             recent=(_.began >= since).ifelse(1, 0).sum().cast("int64"),
         )
@@ -204,31 +205,53 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
     )
 
 
-def price_rises(source: Tables, *, as_of: dt.date) -> ir.Table:
+def price_rises(source: Tables, *, as_of: dt.date, days: int = 0, billing: str = "") -> ir.Table:
     """Count by month the subscriptions whose price rose while their plan stayed.
+
+    Args:
+        days: Only months whose first so many days have passed.
+        billing: Only those billed so, such as "1 month"; empty: all.
 
     Returns:
         A row per month in order: month (the index of `measures.calendar.month_index`) and raised.
     """
-    s = _paid(source, "").filter(_.started_at < end_of(as_of))
+    s, last = _paid(source, "").filter(_.started_at < end_of(as_of)), end_of(as_of) - dt.timedelta(days=days)
     order = ibis.window(group_by="subscription_id", order_by="started_at")
     s = s.select(
         "subscription_id",
         "plan",
         "unit_amount_minor",
+        billing=_billing(s),
         month=month_index(s.started_at),
         plan_before=s.plan.lag().over(order),
         price_before=s.unit_amount_minor.lag().over(order),
     )
     rose = (_.plan == _.plan_before) & (_.unit_amount_minor > _.price_before)
+    rose = rose & (_.billing == billing) if billing else rose
+    rose = rose & (_.month <= last.year * 12 + last.month - 1)
     return s.filter(rose).group_by("month").agg(raised=_.count().cast("int64")).order_by("month")
 
 
-def rise_response(source: Tables, *, day: dt.date, days: int = 35, currency: str = "") -> ir.Table:
-    """Count what subscriptions by the month did in the days after a price rise, and in those before it.
+def rise_window(billing: str) -> int:
+    """Return the days within which everybody billed so meets a rise in price, five weeks at least.
+
+    Example:
+        >>> rise_window("1 month"), rise_window("3 month"), rise_window("1 week")
+        (35, 97, 35)
+    """
+    count, unit = billing.split()
+    return max(35, int(count) * {"day": 1, "week": 7, "month": 31, "year": 366}[unit] + 4)
+
+
+def rise_response(
+    source: Tables, *, day: dt.date, days: int = 35, billing: str = "1 month", currency: str = ""
+) -> ir.Table:
+    """Count what subscriptions did in the days after a price rise, and in those before it.
 
     Args:
-        day: The first day of the rise; everybody by the month meets it within `days`.
+        day: The first day of the rise.
+        days: For how long to look: so long that everybody's next payment lies within them.
+        billing: How often those are billed who are looked at.
 
     Returns:
         A row per window: variant (before or after), n (subscriptions active when it began), left (no longer
@@ -238,8 +261,7 @@ def rise_response(source: Tables, *, day: dt.date, days: int = 35, currency: str
     first_moment = dt.datetime.combine(day, dt.time())
     parts = []
     for name, start in (("before", first_moment - dt.timedelta(days=days)), ("after", first_moment)):
-        monthly = (_.billing_interval == "month") & (_.billing_interval_count == 1)
-        first = _on(s, start).filter(monthly & (_.status == "active"))
+        first = _on(s, start).filter((_.status == "active") & (_billing(_) == billing))
         first = first.group_by("subscription_id").agg(first=_.rate.max())
         last = _on(s, start + dt.timedelta(days=days)).group_by("subscription_id").agg(last=_.rate.max())
         both = first.left_join(last, "subscription_id")
@@ -257,6 +279,11 @@ def _paid(source: Tables, currency: str) -> ir.Table:
     """Spans of real customers that have a price."""
     spans = source["subscriptions"].filter(_.unit_amount_minor > 0)
     return real(source, spans.filter(_.currency == currency) if currency else spans)
+
+
+def _billing(spans: ir.Table) -> ir.StringValue:
+    """How often spans are billed, such as "1 month"."""
+    return spans.billing_interval_count.cast("string") + " " + spans.billing_interval
 
 
 def _on(spans: ir.Table, at: dt.datetime) -> ir.Table:

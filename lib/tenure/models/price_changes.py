@@ -1,8 +1,9 @@
 """Changes of price for existing customers: commitments, usage-based plans, and a price increase.
 
-Prices and money are in minor units. `price` is what a month costs today, `rise` what is added, `earned` what
-a paid month leaves, `horizon` how many months to look ahead, `currency` that of written amounts (empty: they
-stay as they are), `unit` the unit of money and `level` the intervals' level.
+Prices and money are in minor units. `price` is what one unit costs today for each charge, `rise` what is
+added to it, `earned` what a paid period leaves and how often customers pay, `horizon` how many months to
+look ahead, `currency` that of written amounts (empty: they stay as they are), `unit` the unit of money and
+`level` the intervals' level.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
-from tenure.models.visitor import Earnings, discounted_curve
+from tenure.models.visitor import Earnings, discounted_curve, earnings
 from tenure.money import minor_units
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.comparison import compare_shares
@@ -55,7 +57,9 @@ def term_discounts(
     months at c each. They leave the same within the term at
     d = 1 - (m sum S(t) v(t) + c sum v(t) + fee_fixed) / ((1 - fee_share) T x). It is the largest discount for
     people who would have stayed like those by the month; those who would have stayed anyway get it for
-    nothing. The life table is of subscribers by the month, in months.
+    nothing. Where customers pay every so many months or weeks, t counts these payments; terms that are no
+    longer, or that such payments do not fill, are left out. The life table is in `earned`'s periods, and of
+    subscribers who pay that often. Where none of the terms is left, they are of two and three payments.
 
     Example:
         >>> from tenure.economics import Economics
@@ -71,17 +75,22 @@ def term_discounts(
     curves, rows, margin = kaplan_meier(life).table.frame, [], float(earned.left(price))
     # What one payment of x leaves is x (margin - fee_share) less the fee.
     fee = -float(earned.economics.left_of(0.0, earned.currency))
-    share = earned.rate * (earned.economics.margin - earned.economics.fee_share)
+    share = earned.rate * earned.quantity * (earned.economics.margin - earned.economics.fee_share)
     for term in terms:
         check_horizon(term)
-        weights = earned.discount(term)
+    whole = [t for t in terms if not earned.periods(t) % earned.every and earned.periods(t) > earned.every]
+    for term in (terms if earned.every == 1 else whole) or [2 * earned.every, 3 * earned.every]:
+        periods = earned.periods(term)
+        # A charge pays for the periods up to the next one.
+        weights = earned.discount(periods) * earned.every * (np.arange(periods) % earned.every == 0)
         curve, variance, _ = discounted_curve(curves, weights)
-        whole = share * term * price
+        whole = share * (periods // earned.every) * price
         value = 1 - (margin * float(curve @ weights) + earned.service * float(weights.sum()) + fee) / whole
         half = z_value(level) * margin * float(np.sqrt(variance)) / whole
-        observed = curves.loc[curves["period"] == min(term, curves["period"].max()), "at_risk"]
+        observed = curves.loc[curves["period"] == min(periods, curves["period"].max()), "at_risk"]
         at_risk = int(observed.iloc[0]) if np.isfinite(value) else 0
-        rows.append((int(term), at_risk, float(curve.sum()), value, value - half, value + half))
+        months = float(curve.sum()) * term / periods
+        rows.append((int(term), at_risk, months, value, value - half, value + half))
     names = ["term", "at_risk", "paid_months", "largest_discount"]
     table = pd.DataFrame(rows, columns=[*names, "largest_discount_low", "largest_discount_high"])
     units = {"term": "months", "paid_months": "months", "largest_discount": "percent", "at_risk": "count"}
@@ -262,12 +271,12 @@ def price_increase(
 
     Today's customers go on to leave by the hazards of the ages ahead of them, averaged over their ages: they
     are assumed to be spread over ages as the numbers at risk n_k of the life table are. At once: everybody
-    pays (price + rise) from the next month, and the share x leaves at the rise. In waves: a `waves`-th part
+    pays (price + rise) from their next payment, and the share x leaves at it. In waves: a `waves`-th part
     gets the rise every `wave_gap` months; if the first wave shows that it loses money (x above the
     break-even), the others are spared.
 
     Args:
-        life: The life table of these customers, in months, all as one group.
+        life: The life table of these customers, in `earned`'s periods, all as one group.
         leave: Shares who leave because of it, beside those who would have left anyway.
         waves: In how many parts.
         wave_gap: Months between them.
@@ -290,14 +299,15 @@ def price_increase(
             f"`waves` and `wave_gap` must be whole numbers from 1 up; they are {waves!r}, {wave_gap!r}."
         )
     even = break_even_churn(earned, price, rise)
-    kept = _future_of_base(life, horizon) * earned.discount(horizon)
+    periods, gap = earned.periods(horizon), earned.periods(wave_gap)
+    kept = _future_of_base(life, periods) * earned.discount(periods)
     before, after = float(earned.left(price)), float(earned.left(price + rise))
     rows = []
     for share in leave:
-        per_month = customers * ((1 - share) * after - before)
-        at_once = float(per_month * kept.sum())
+        a_period = customers * ((1 - share) * after - before)
+        at_once = float(a_period * kept.sum())
         made = range(1 if share > even else waves)
-        staged = float(sum(per_month / waves * kept[wave * wave_gap :].sum() for wave in made))
+        staged = float(sum(a_period / waves * kept[wave * gap :].sum() for wave in made))
         rows.append((share, at_once, staged, at_once - staged))
     names = ["leave", "at_once", "staged", "waiting_costs"]
     units = {"leave": "percent", **dict.fromkeys(names[1:], earned.unit)}
@@ -305,7 +315,7 @@ def price_increase(
 
 
 def _future_of_base(life: pd.DataFrame, horizon: int) -> Array:
-    """Share of today's customers still there after 0, 1, ... horizon - 1 months, over their ages."""
+    """Share of today's customers still there after 0, 1, ... horizon - 1 periods, over their ages."""
     counts = validate(life)
     if len(counts.groups) > 1:
         raise InputError("A price increase looks at one group at a time: pass one group of the life table.")
@@ -333,7 +343,7 @@ def last_rise(rises: pd.DataFrame, *, smallest: int = 100) -> dt.date | None:
     return dt.date(month // 12, month % 12 + 1, 1)
 
 
-def rise_response(seen: pd.DataFrame) -> tuple[Estimate, Estimate]:
+def rise_response(seen: pd.DataFrame, *, days: int = 35) -> tuple[Estimate, Estimate]:
     """Return the shares that left, and that moved to a cheaper plan, after a rise against before it.
 
     The windows follow one another and only customers who are still there can leave in the second, so that
@@ -341,12 +351,14 @@ def rise_response(seen: pd.DataFrame) -> tuple[Estimate, Estimate]:
 
     Args:
         seen: What `measures.research.rise_response` gives.
+        days: How long each window is.
     """
+    earlier = "the five weeks before" if days == 35 else f"the {days} days before"
 
     def compared(column: str) -> Estimate:
         counts = seen.rename(columns={column: "s_converted"})
         found = compare_shares(counts, control="before")
-        return found.against_control("after", "the five weeks before", of="subscription")
+        return found.against_control("after", earlier, of="subscription")
 
     return compared("left"), compared("cheaper")
 
@@ -362,12 +374,13 @@ def exposed(paid: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per plan, currency and billing: `plan`, `currency`, `billing`, `list_minor`, `subscriptions`,
-        `monthly_minor` (of all together), `below` (subscriptions that pay less than the list price),
-        `share_below`, `gap_minor` (what they would pay more per interval at the list price, on average).
+        `seats` (units they pay for), `monthly_minor` (of all together), `below` (subscriptions that pay
+        less than the list price), `share_below`, `gap_minor` (what they would pay
+        more per interval at the list price, on average).
 
     Example:
         >>> paid = pd.DataFrame(dict(plan="A", currency="EUR", billing="1 month", recent=[0, 9],
-        ...                          unit_amount_minor=[900, 1000], subscriptions=[30, 70],
+        ...                          unit_amount_minor=[900, 1000], subscriptions=[30, 70], seats=[30, 70],
         ...                          monthly_minor=[27_000, 70_000]))
         >>> exposed(paid)[["list_minor", "subscriptions", "below", "gap_minor"]].values.tolist()
         [[1000.0, 100.0, 30.0, 100.0]]
@@ -378,33 +391,72 @@ def exposed(paid: pd.DataFrame) -> pd.DataFrame:
     less = ranked["subscriptions"].where(ranked["unit_amount_minor"] < listed, 0)
     gap = less * (listed - ranked["unit_amount_minor"])
     rows = ranked.assign(list_minor=listed, below=less, gap_minor=gap).groupby(keys, as_index=False)
-    sums = dict.fromkeys(("subscriptions", "monthly_minor", "below", "gap_minor"), "sum")
+    sums = dict.fromkeys(("subscriptions", "seats", "monthly_minor", "below", "gap_minor"), "sum")
     found = rows.agg({"list_minor": "first", **sums})
-    found.insert(7, "share_below", found["below"] / found["subscriptions"])
+    found.insert(8, "share_below", found["below"] / found["subscriptions"])
     return found.assign(gap_minor=found["gap_minor"] / found["below"].clip(lower=1))
 
 
 def prices_in(base: pd.DataFrame, currency: str) -> Table:
-    """Return the plans of `exposed` in one currency, as they are shown."""
+    """Return the plans of `exposed` in one currency, as shown: with seats where there are several."""
     names = {"list_minor": "list_price", "monthly_minor": "revenue_a_month", "gap_minor": "mean_gap"}
     shown = base[base["currency"] == currency].drop(columns="currency").rename(columns=names)
+    shown = shown.drop(columns="seats") if shown["seats"].eq(shown["subscriptions"]).all() else shown
     return Table(shown, {**dict.fromkeys(names.values(), f"money:{currency}"), "share_below": "percent"})
 
 
-def choose_plan(base: pd.DataFrame, plan: str = "") -> pd.Series:
-    """Return the row of a plan billed by the month; the one with the most subscriptions where none is named.
+def choose_plan(base: pd.DataFrame, plan: str = "", billing: str = "") -> pd.Series:
+    """Return the row of `exposed` to price; the one with the most subscriptions where nothing is named.
+
+    Args:
+        base: As from `exposed`.
+        plan: The plan's name.
+        billing: How often it is billed, such as "1 month", "3 month" or "1 year".
 
     Raises:
-        NotApplicable: No plan is billed by the month.
-        InputError: There is no such plan billed by the month.
+        NotApplicable: There is no active subscription with a price.
+        InputError: There is no such plan, or none that is billed so.
     """
-    monthly = base[base["billing"] == "1 month"] if len(base) else base
-    if monthly.empty:
-        raise NotApplicable("No active subscription is billed by the month, so there is no price of a month.")
-    if plan and plan not in set(monthly["plan"]):
-        raise InputError(
-            f"The parameter `plan` is {plan!r}, which has no active subscription billed by the month; there "
-            f"are: {spelled(sorted(set(monthly['plan'])))}."
-        )
-    rows = monthly[monthly["plan"] == plan] if plan else monthly
+    if base.empty:
+        raise NotApplicable("No active subscription has a price, so there is none to change.")
+    rows = base
+    for name, value in (("plan", plan), ("billing", billing)):
+        if value and value not in set(rows[name]):
+            raise InputError(
+                f"The parameter `{name}` is {value!r}, which no active subscription has; there are: "
+                f"{spelled(sorted(set(rows[name])))}."
+            )
+        rows = rows[rows[name] == value] if value else rows
     return rows.sort_values(["subscriptions", "plan"], ascending=[False, True], kind="stable").iloc[0]
+
+
+def earnings_of(
+    chosen: pd.Series, economics: Economics, *, unit_cost: float = 0.0, per_seat: bool = False
+) -> Earnings:
+    """Return what a period of a plan leaves, by its list price, how often it is billed and its seats.
+
+    Args:
+        chosen: As from `choose_plan`.
+        economics: The company's.
+        unit_cost: As for `visitor.earnings`, like `per_seat`.
+        per_seat: Whether that is the cost of a seat.
+
+    Example:
+        >>> from tenure.economics import Economics
+        >>> row = dict(billing="1 year", currency="EUR", list_minor=12_000, subscriptions=2, seats=10)
+        >>> earned = earnings_of(pd.Series(row), Economics(margin=0.5))  # five seats, 120 a year
+        >>> earned.every, float(earned.left(12_000))
+        (12, 2500.0)
+    """
+    count, unit = str(chosen["billing"]).split()
+    every = int(count) * (12 if unit == "year" else 1)
+    return earnings(
+        economics,
+        str(chosen["currency"]),
+        price=float(chosen["list_minor"]),
+        unit_cost=unit_cost,
+        per_seat=per_seat,
+        period="month" if unit == "year" else unit,  # type: ignore[arg-type]
+        every=every,
+        quantity=float(chosen["seats"] / chosen["subscriptions"]),
+    )

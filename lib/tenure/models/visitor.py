@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
+from tenure.models.worth import MONTHS
 from tenure.money import minor_units, unit_of
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.comparison import FEW
@@ -28,32 +30,42 @@ DIFFERENCES = ["variant", "difference", "difference_low", "difference_high", "st
 
 @dataclass(frozen=True)
 class Earnings:
-    """What a paid month at a price leaves, in minor units of the reporting currency.
+    """What a paid period at a price leaves, in minor units of the reporting currency.
 
     Attributes:
         economics: The company's, with costs as `earnings` sees them.
         currency: The reporting currency.
         rate: Minor units of it for one minor unit of a price.
+        period: The unit of time: month, week or day.
+        every: Periods between two charges: 12 months where customers pay by the year.
+        quantity: Seats or units that a customer pays for.
     """
 
     economics: Economics
     currency: str = "EUR"
     rate: float = 1.0
+    period: Literal["month", "week", "day"] = "month"
+    every: int = 1
+    quantity: float = 1.0
 
     def left(self, price: Array | float) -> Array:
-        """Return what a month leaves at a price, in minor units of the price's currency."""
-        return np.asarray(
-            self.economics.left_of(np.asarray(price, dtype=float) * self.rate, self.currency, months=1)
-        )
+        """Return what a period leaves at a price of one unit for one charge, fees spread over its periods."""
+        charged = np.asarray(price, dtype=float) * self.rate * self.quantity
+        months = self.every * MONTHS[self.period]
+        return np.asarray(self.economics.left_of(charged, self.currency, months=months) / self.every)
 
-    def discount(self, months: int) -> Array:
-        """Return the weights of payments after 0, 1, ..., months - 1 months."""
-        return np.asarray(self.economics.discount(np.arange(months)))
+    def discount(self, periods: int) -> Array:
+        """Return the weights of payments after 0, 1, ..., periods - 1 periods."""
+        return np.asarray(self.economics.discount(np.arange(periods) * MONTHS[self.period]))
+
+    def periods(self, months: float) -> int:
+        """Return the number of periods in some months."""
+        return round(months / MONTHS[self.period])
 
     @property
     def service(self) -> float:
-        """The cost of serving somebody for a month."""
-        return float(-self.economics.left_of(0.0, self.currency, charges=0, months=1))
+        """The cost of serving somebody for a period."""
+        return float(-self.economics.left_of(0.0, self.currency, charges=0, months=MONTHS[self.period]))
 
     @property
     def unit(self) -> str:
@@ -62,13 +74,22 @@ class Earnings:
 
 
 def earnings(
-    economics: Economics, currency: str, *, price: float | None, unit_cost: float = 0.0, rate: float = 1.0
+    economics: Economics,
+    currency: str,
+    *,
+    price: float | None,
+    unit_cost: float = 0.0,
+    per_seat: bool = False,
+    rate: float = 1.0,
+    period: Literal["month", "week", "day"] = "month",
+    every: int = 1,
+    quantity: float = 1.0,
 ) -> Earnings:
-    """Return what a month leaves at another price: the cost of serving somebody does not rise with the price.
+    """Return what a period leaves at another price: the cost of serving somebody does not rise with it.
 
-    Serving a subscriber for a month costs `unit_cost` or, if that is 0, what the company's margin takes off
-    today's price, (1 - margin) price, and its cost to serve. A month at the price x leaves
-    x (1 - fee_share) - fee_fixed - that cost.
+    Serving a subscriber for a month costs `unit_cost` (of each seat, if `per_seat`) or, if that is 0, what
+    the company's margin takes off today's price of a month, (1 - margin) price, and its cost to serve. A
+    charge of q seats at x for k months leaves q x (1 - fee_share) - fee_fixed - k times that cost.
 
     Args:
         economics: The company's.
@@ -76,7 +97,11 @@ def earnings(
         price: Today's price, in minor units of the currency of prices; None: unknown, so that costs are the
             company's share of revenue.
         unit_cost: Cost of serving a subscriber for a month, in the reporting currency; 0: the company's.
+        per_seat: Whether `unit_cost` is of a seat.
         rate: Minor units of the reporting currency for one minor unit of a price.
+        period: As in `Earnings`, like `every` and `quantity`.
+        every: Periods for which a charge is.
+        quantity: Seats or units that a customer pays for.
 
     Raises:
         InputError: The cost is negative.
@@ -89,11 +114,12 @@ def earnings(
     if unit_cost < 0:
         raise InputError(f"The parameter `unit_cost` must be from 0 up; it is {unit_cost!r}.")
     if not unit_cost and price is None:
-        return Earnings(economics, currency, rate)
-    today = (price or 0) * rate / minor_units(currency)
-    served = unit_cost or (1 - economics.margin) * today + economics.cost_to_serve
+        return Earnings(economics, currency, rate, period, every, quantity)
+    a_month = (price or 0) * rate / minor_units(currency) * quantity / (every * MONTHS[period])
+    served = unit_cost * (quantity if per_seat else 1)
+    served = served or (1 - economics.margin) * a_month + economics.cost_to_serve
     costs = {"margin": 1.0, "cost_to_serve": served}
-    return Earnings(economics.model_copy(update=costs), currency, rate)
+    return Earnings(economics.model_copy(update=costs), currency, rate, period, every, quantity)
 
 
 @dataclass(frozen=True, eq=False)
