@@ -108,6 +108,7 @@ TABLES: tuple[Table, ...] = (
             _optional("channel", "string", "the channel that acquired the customer"),
             _optional("birth_year", "int64", "year of birth", minimum=1900),
             _optional("gender", "string", "gender, as the customer states it"),
+            _optional("parent_id", "string", "the account that the customer belongs to, itself a customer"),
             Column(
                 "is_test",
                 "boolean",
@@ -127,7 +128,15 @@ TABLES: tuple[Table, ...] = (
             _id("subscription_id", "the subscription; its spans share it"),
             _id("customer_id", "who pays"),
             _text("plan", "the plan's name"),
-            _text("billing_interval", "the unit of the billing interval", "day", "week", "month", "year"),
+            _text(
+                "billing_interval",
+                "the unit of the billing interval; once: access paid once, such as for life",
+                "day",
+                "week",
+                "month",
+                "year",
+                "once",
+            ),
             _filled(
                 "billing_interval_count", "units in an interval: 3 with month is quarterly", 1, minimum=1
             ),
@@ -156,12 +165,24 @@ TABLES: tuple[Table, ...] = (
             Column(
                 "end_reason",
                 "string",
-                "why it ended: switched when another span follows on",
+                "why it ended: switched when another span follows on, expired when it was never to renew",
                 required=False,
                 nullable=True,
-                enum=("voluntary", "involuntary", "switched", "unknown"),
+                enum=("voluntary", "involuntary", "switched", "expired", "unknown"),
             ),
             _optional("cancel_requested_at", "timestamp", "when the customer canceled"),
+            _optional(
+                "commitment_ends_at",
+                "timestamp",
+                "when the term ends that the customer is committed to, where that is not each interval",
+            ),
+            Column(
+                "renews",
+                "boolean",
+                "whether it goes on after its term; false: it ends by design, as a gift does",
+                required=False,
+                default=True,
+            ),
         ),
         key=("subscription_id", "started_at"),
         required=True,

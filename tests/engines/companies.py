@@ -96,6 +96,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
             "birth_year": pick([1900, 1959, 1960, 2001, None]),
             "gender": pick(["f", "m", None]),
             "is_test": bool(rng.random() < 0.05),
+            "parent_id": pick([None, None, None, *ids[:3]]),
             ATTRIBUTE: pick(["Zürich", "zürich", "Århus", "", None]),
             "members": pick([1, 2, 2**40, None]),
         }
@@ -112,7 +113,7 @@ def _nasty_tables() -> dict[str, pa.Table]:
                 "subscription_id": f"nasty{number}",
                 "customer_id": i,
                 "plan": pick(plans),
-                "billing_interval": pick(["day", "week", "month", "month", "month", "year"]),
+                "billing_interval": pick(["day", "week", "month", "month", "month", "year", "once"]),
                 "billing_interval_count": pick([1, 1, 1, 2, 3, 13]),
                 "quantity": pick([0, 1, 1, 1, 3]),
                 "unit_amount_minor": pick([0, 1, 999, 999, 1999, 2**31, 3_000_000_001]),
@@ -123,8 +124,10 @@ def _nasty_tables() -> dict[str, pa.Table]:
                 "ended_at": end,
                 "end_reason": None
                 if end is None
-                else pick(["voluntary", "involuntary", "switched", "unknown", None]),
+                else pick(["voluntary", "involuntary", "switched", "expired", "unknown", None]),
                 "cancel_requested_at": pick([None, None, start, end]),
+                "commitment_ends_at": pick([None, None, end, start + long]),
+                "renews": bool(rng.random() < 0.9),
             }
         )
     # The next span of a subscription begins where the last one ended: switches, price rises, pauses.

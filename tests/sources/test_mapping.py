@@ -326,7 +326,7 @@ tables:
             ["cancelled", "moved", "moved", ""],
             (
                 "subscriptions.end_reason (from 'why'): 2 of 4 rows are none of voluntary, "
-                "involuntary, switched, unknown, for example 'moved'"
+                "involuntary, switched, expired, unknown, for example 'moved'"
             ),
         ),
         (
@@ -550,7 +550,10 @@ def test_the_example_explains_every_key_and_works(write, mapping):
     contracts = CONTRACTS.rename(
         columns={"no": "contract_no", "user": "user_id", "from": "valid_from", "to": "valid_to"}
     )
+    contracts["committed_until"] = ["2025-03-31", "", "", ""]
     source = open_source(write({"users": users, "contracts": contracts}, "csv"), file)
+    committed = collect(source["subscriptions"].select("commitment_ends_at", "renews"))
+    assert committed["commitment_ends_at"].notna().sum() == 1 and committed["renews"].all()
     assert source.attributes == ("gender", "city", "company_size")
     assert source.observed_from == dt.date(2023, 1, 1)
     commented = text[text.index("# snapshot:") :]

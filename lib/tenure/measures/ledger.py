@@ -16,6 +16,7 @@ from tenure.measures.spans import (
     Lens,
     Lenses,
     Tables,
+    complete,
     limit_days,
     monthly,
     people,
@@ -34,7 +35,8 @@ TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
 _STARTS = ("start_year", "start_quarter", "start_month")
 _HELD = ["past_due", "paused"]
 IDLE = ["trial", "free"]  # time that is on hold right after paid time
-REASONS = {1: "unknown", 2: "voluntary", 3: "involuntary"}
+REASONS = {1: "unknown", 2: "voluntary", 3: "involuntary", 4: "expired"}
+EXPIRED = 4  # an end by design, which nobody can lose or keep
 _DAY = 86_400
 # Each moment is there in all of these, so that none need be worked out of another.
 _UNITS = ("second", "day", "month")
@@ -77,7 +79,8 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
         amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
         start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is
-        on, else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary).
+        on, else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an end by
+        design), and committed (the day on which the term ends that the customer is committed to, else 0).
     """
     rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
@@ -122,7 +125,7 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         plan=ibis.literal("usage"),
         billing=ibis.literal("usage"),
         status=ibis.literal("active"),
-        **dict.fromkeys(("term", "quantity", "list_minor", "paused", "spans", "last"), zero),
+        **dict.fromkeys(("term", "quantity", "list_minor", "paused", "spans", "last", "committed"), zero),
         **dict.fromkeys(("amount", "usage"), share),
         **dict.fromkeys(("start_day", "end_day"), day),
         **dict.fromkeys(("leaving", "bridge"), ibis.literal(False)),
@@ -213,7 +216,7 @@ def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
 
 def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     """Spans with beginning and end in seconds, days and months, what they pay, and whether they count."""
-    s = seen.seen(source["subscriptions"])
+    s = complete(seen.seen(source["subscriptions"]))
     cut = seen.rule(s, lambda lens: lens.cut)
     tests = source["customers"].filter(_.is_test).customer_id
     term = ibis.cases(*((s.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
@@ -225,6 +228,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         (s.started_at >= cut, "starts after the as-of date"),
         (s.customer_id.isin(tests), "test account"),
         (trial, "trial"),
+        (s.billing_interval == "once", "paid once"),
         (paid == 0, "free"),
     ]
     switched = (s.end_reason == "switched").fill_null(False)
@@ -239,6 +243,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         leaving=(s.cancel_requested_at < cut).fill_null(False) & on,
         rank=ibis.cases(
             (on | switched, 0),
+            ((s.end_reason == "expired") | ~s.renews, EXPIRED),
             (s.end_reason == "voluntary", 2),
             (s.end_reason == "involuntary", 3),
             else_=1,
@@ -271,6 +276,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         "leaving",
         "on",
         "excluded",
+        committed=day_index(s.commitment_ends_at).fill_null(0).cast("int64"),
         start_second=_second(s.started_at),
         end_second=s.on.ifelse(NEVER * _DAY, _second(s.ended_at)).cast("int64"),
         start_day=day_index(s.started_at),
@@ -468,6 +474,7 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
         leaving=ibis.literal(False),
         bridge=ibis.literal(False),
         usage=zero,
+        committed=zero,
         spans=zero + 1,
         paused=rows.amount,
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank),

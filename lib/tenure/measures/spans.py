@@ -17,6 +17,7 @@ from typing import Any
 import ibis
 from ibis import _, ir
 
+from tenure.contract import BY_NAME
 from tenure.measures.calendar import day_of, end_of
 from tenure.policy import DISCOUNTS, MetricPolicy
 
@@ -235,7 +236,16 @@ def monthly(s: ir.Table, seen: Lenses, *, discounted: bool = True) -> ir.Integer
         else_=seen.rule(s, lambda lens: lens.policy.days_per_year),
     ).cast("int64")
     months = s.billing_interval_count * 12
+    # What is paid once is never recurring.
+    interval = (s.billing_interval == "once").ifelse(0, interval)
     return ((interval * per_year * 2 + months) // (months * 2)).cast("int64")
+
+
+def complete(rows: ir.Table) -> ir.Table:
+    """Rows of subscriptions with the contract's optional columns that they lack, filled as it says."""
+    absent = [c for c in BY_NAME["subscriptions"].columns if not c.required and c.name not in rows.columns]
+    filled = {c.name: ibis.null(c.type) if c.default is None else ibis.literal(c.default) for c in absent}
+    return rows.mutate(**filled) if filled else rows
 
 
 def _takes_off(duration: str, lens: Lens) -> bool:
