@@ -553,7 +553,8 @@ def test_the_example_explains_every_key_and_works(write, mapping):
     contracts["committed_until"] = ["2025-03-31", "", "", ""]
     source = open_source(write({"users": users, "contracts": contracts}, "csv"), file)
     committed = collect(source["subscriptions"].select("commitment_ends_at", "renews"))
-    assert committed["commitment_ends_at"].notna().sum() == 1 and committed["renews"].all()
+    assert committed["commitment_ends_at"].notna().sum() == 1
+    assert committed["renews"].all()
     assert source.attributes == ("gender", "city", "company_size")
     assert source.observed_from == dt.date(2023, 1, 1)
     commented = text[text.index("# snapshot:") :]

@@ -78,9 +78,9 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         month has 30), quantity, amount and list_minor (a month, with and
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
         amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
-        start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on) and last (0 while it is
-        on, else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an end by
-        design), and committed (the day on which the term ends that the customer is committed to, else 0).
+        start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on), last (0 while it is on,
+        else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an
+        end by design) and committed (the day on which the term ends that was agreed on, else 0).
     """
     rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
