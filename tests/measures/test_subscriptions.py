@@ -302,6 +302,26 @@ def test_churned_value_is_the_price_that_each_customer_paid_last():
     }
 
 
+def test_nothing_could_have_kept_those_whose_plan_ended_or_who_moved_to_a_free_one():
+    start, end, free = dt.date(2023, 6, 1), dt.date(2023, 9, 1), {"unit_amount_minor": 0, "plan": "Free"}
+    spans = [
+        # A plan that all six lose within its last month, and one that is sold on.
+        *(span(f"o{i}", f"o{i}", start, end + dt.timedelta(days=i), "unknown", plan="Old") for i in range(6)),
+        *(span(f"n{i}", f"n{i}", start, end, "voluntary", plan="New") for i in range(6)),
+        span("n", "n", start, plan="New"),
+        # A plan that its last four leave is no plan that ended for all.
+        *(span(f"f{i}", f"f{i}", start, end, "voluntary", plan="Few") for i in range(4)),
+        # On a free plan since, and on one for a few days.
+        span("m", "m", start, end, "switched", plan="New"),
+        span("m", "m", end, None, **free),
+        span("t", "t", start, end, "switched", plan="New"),
+        span("t", "t", end, end + dt.timedelta(days=5), "voluntary", **free),
+    ]
+    table = measures.churned_value(tables(spans), as_of=AS_OF).to_pandas()
+    fates = table.groupby("fate")["customers"].sum().to_dict()
+    assert fates == {"": 11, "plan ended": 6, "free plan": 1}
+
+
 def test_exclusions_name_each_reason_once_and_lose_nobody():
     people = [
         {"customer_id": c, "channel": "web", "is_test": c == "test"}

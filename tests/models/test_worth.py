@@ -105,6 +105,23 @@ def test_survivors_price_is_not_the_price_of_those_who_left():
     assert (best.case, best.words["starters"], best.n, best.of) == ("undated", 1000, 100, "churned customer")
 
 
+def test_whom_nothing_can_keep_leads_no_advice_and_is_said():
+    life = life_table([1000, 100, 90], [900, 10, 90])
+    fated = churned([880, 0, 90], [9_000, 0, 1_000]).assign(fate=["plan ended", "", "free plan"])
+    gone = pd.concat([fated[fated["customers"] > 0], churned([20, 10], [1_000, 1_000]).assign(fate="")])
+    lost = losses(life, gone, 6, renewals=(3,))
+    found = worth.of_keeping(lost, PLAIN)
+    # Only twenty of the first month can be kept, at their own price, and nobody at the renewal.
+    assert found.table.frame[["lever", "churned"]].to_numpy().tolist() == [
+        ["customers who leave in their first month", 20]
+    ]
+    alone = losses(life, churned([20, 10], [1_000, 1_000]), 6)
+    assert found.best().value == pytest.approx(worth.of_keeping(alone, PLAIN).best().value)
+    assert [note[-4:] for note in lost.notes] == [" 90.", "880."]
+    segments = worth.of_groups(lost, gone.assign(group="A"), {"EUR": 1.0})
+    assert segments.reached["A"].events.sum() == 30
+
+
 def test_with_one_price_it_is_the_rise_in_paid_months():
     life = life_table([100, 60, 30], [40, 30, 10])
     lost = losses(life, churned([40, 30, 10], [1, 1, 1], "involuntary"), 6, starters=1)

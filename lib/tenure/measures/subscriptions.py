@@ -19,8 +19,10 @@ from tenure.measures.calendar import (
     begun_periods,
     completed_periods,
     date_of,
+    day_index,
     day_of,
     days_in_month,
+    end_of,
     month_start,
     numbered,
     numbers_of,
@@ -35,7 +37,7 @@ from tenure.measures.ledger import (
     known_spans,
     settled_spans,
 )
-from tenure.measures.spans import Tables, lenses, people, runs, settle, stacked
+from tenure.measures.spans import Tables, lenses, people, real, runs, settle, stacked
 from tenure.policy import MetricPolicy
 
 CAUSES = ("voluntary", "involuntary", "unknown")
@@ -235,11 +237,15 @@ def churned_value(
     price; of who paused for too long it is the price before the pause, and of who did not pay any more the
     last price that was paid.
 
+    Nothing can keep those whose plan ended for all who had it (nobody has it any more, and five or more lost
+    it within its last 31 days), nor those who moved to a free plan and are on it still, or longer than
+    ``policy.hold_days``: no action reaches them.
+
     Returns:
-        A row per group, period of life, cause (voluntary, involuntary or unknown) and currency: group,
-        period, cause, currency, customers (churned; each in one currency, the first by name, so that they
-        add up to the events of `life_table`), monthly_minor (what they paid a month, in minor units) and
-        squares (the sum of the squares of what each paid).
+        A row per group, period of life, cause (voluntary, involuntary or unknown), currency and fate (empty,
+        "plan ended" or "free plan"): group, period, cause, currency, fate, customers (churned; each in one
+        currency, the first by name, so that they add up to the events of `life_table`), monthly_minor (what
+        they paid a month, in minor units) and squares (the sum of the squares of what each paid).
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
     followed = _followed(source, by, *scope)
@@ -248,24 +254,53 @@ def churned_value(
     gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
     rows = settled_spans(source, lenses(as_of, policy), currency)
     rows = rows.inner_join(people(source), "customer")
-    rows = rows.select("customer_id", "currency", "start_day", "end_day", monthly_minor="paid")
+    rows = rows.select("customer_id", "plan", "currency", "start_day", "end_day", monthly_minor="paid")
     whose = ibis.window(group_by="customer_id")
     # A span of no whole day is no price that was paid, unless the customer has had no other.
     last = gone.inner_join(rows, ["customer_id", "end_day"])
     last = last.mutate(whole=(last.start_day < last.end_day).ifelse(1, 0))
     last = last.mutate(real=last.whole.max().over(whose)).filter(_.whole == _.real)
     each = last.group_by("customer_id", "group", "period", "cause", "currency").agg(
-        paid=_.monthly_minor.sum(where=_.whole == 1), most=_.monthly_minor.max()
+        paid=_.monthly_minor.sum(where=_.whole == 1),
+        most=_.monthly_minor.max(),
+        plan=_.plan.max(),
+        end_day=_.end_day.max(),
     )
+    each = _with_fate(source, each, as_of, policy)
     each = each.mutate(lead=each.currency == each.currency.min().over(whose))
     return (
-        each.group_by("group", "period", "cause", "currency")
+        each.group_by("group", "period", "cause", "currency", "fate")
         .agg(
             customers=_.lead.sum().cast("int64"),
             monthly_minor=_.paid.fill_null(_.most).sum().cast("int64"),
             squares=(_.paid.fill_null(_.most).cast("float64") ** 2).sum(),
         )
-        .order_by("group", "period", "cause", "currency")
+        .order_by("group", "period", "cause", "currency", "fate")
+    )
+
+
+def _with_fate(source: Tables, gone: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
+    """Add why nothing could have kept a churned customer; empty where something might."""
+    spans = real(source, source["subscriptions"].filter(_.started_at < end_of(as_of)))
+    on = (spans.ended_at.isnull() | (spans.ended_at >= end_of(as_of))).fill_null(True)
+    spans = spans.mutate(to_day=on.ifelse(NEVER, day_index(spans.ended_at)).cast("int64"))
+    lasts = spans.group_by("plan").agg(plan_end=_.to_day.max()).filter(_.plan_end < NEVER)
+    free = spans.filter((_.unit_amount_minor == 0) & (_.status == "active"))
+    free = free.select("customer_id", "to_day", from_day=day_index(free.started_at))
+    moved = gone.select("customer_id", "end_day").distinct().inner_join(free, "customer_id")
+    outlasts = _.to_day > _.end_day + (policy.hold_days or 0)
+    moved = moved.filter((_.from_day <= _.end_day + 1) & outlasts)
+    moved = moved.select("customer_id", moved=ibis.literal(True)).distinct()
+    found = gone.left_join(lasts, "plan").drop("plan_right")
+    found = found.mutate(late=(_.end_day > _.plan_end - 31).fill_null(False).ifelse(1, 0))
+    found = found.left_join(moved, "customer_id").drop("customer_id_right")
+    together = found.late.sum().over(group_by="plan")
+    return found.mutate(
+        fate=ibis.cases(
+            (found.moved.fill_null(False), "free plan"),
+            ((found.late == 1) & (together >= 5), "plan ended"),
+            else_="",
+        )
     )
 
 

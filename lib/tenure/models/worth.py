@@ -27,6 +27,11 @@ from tenure.stats.lifetable import FEWEST, Array, first_enough, ratio
 # Months in a period of life.
 MONTHS = {"month": 1.0, "week": 12 / 52, "day": 12 / 365}
 _DRAWS = 2000
+# Of whom no action is advised, since nothing could have kept them.
+_FATES = {
+    "plan ended": "Churned customers whose plan ended for all who had it are in no action: {n}.",
+    "free plan": "Churned customers who moved to a free plan are still there and in no action: {n}.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +134,19 @@ def losses(
     at_risk, events = (part.reindex(place, fill_value=0).to_numpy(float) for part in (whole, rows["events"]))
 
     everybody = replace(_churned(churned, place, factors), events=events)
+    fate = churned.groupby(churned.get("fate", pd.Series("", churned.index)))["customers"].sum()
+    churned = within_reach(churned)
+    some = _churned(churned, place, factors)
     reached = {
-        f"customers who leave in their first {period}": everybody.within(place == 1),
-        "customers who leave at a renewal": everybody.within(np.isin(place, renewals)),
+        f"customers who leave in their first {period}": some.within(place == 1),
+        "customers who leave at a renewal": some.within(np.isin(place, renewals)),
         "customers lost to failed payments": _churned(
             churned[churned["cause"] == "involuntary"], place, factors
         ),
     }
     others = ", ".join(sorted(set(churned["currency"]) - set(factors)))
-    note = f"There is no exchange rate for {others}: customers who paid in it count at the others' price."
+    notes = [f"There is no exchange rate for {others}: customers who paid in it count at the others' price."]
+    notes = (notes if others else []) + [_FATES[name].format(n=f"{n:,}") for name, n in fate.items() if name]
     return Losses(
         at_risk,
         everybody,
@@ -146,9 +155,14 @@ def losses(
         starters is not None and not start,
         period,
         currency,
-        (note,) if others else (),
+        tuple(notes),
         start,
     )
+
+
+def within_reach(churned: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of churned customers whom something might have kept."""
+    return churned[churned["fate"] == ""] if "fate" in churned else churned
 
 
 def of_groups(lost: Losses, churned: pd.DataFrame, factors: Mapping[str, float]) -> Losses:
@@ -158,6 +172,7 @@ def of_groups(lost: Losses, churned: pd.DataFrame, factors: Mapping[str, float])
         lost: As from `losses`.
         churned: As for `losses`, with a column group; "unknown" is no lever.
     """
+    churned = within_reach(churned)
     place = lost.start + np.arange(1, len(lost.at_risk) + 1)
     groups = churned[churned["group"] != "unknown"].groupby("group")
     reached = {str(name): _churned(rows, place, factors) for name, rows in groups}
