@@ -31,6 +31,7 @@ COLUMNS = {
     "unit_amount_minor": pa.int64(), "discount_minor": pa.int64(), "discount_duration": pa.string(), "currency": pa.string(),
     "status": pa.string(), "started_at": pa.timestamp("us"), "ended_at": pa.timestamp("us"),
     "end_reason": pa.string(), "cancel_requested_at": pa.timestamp("us"),
+    "commitment_ends_at": pa.timestamp("us"), "renews": pa.bool_(),
 }  # fmt: skip
 CUSTOMERS = {"customer_id": pa.string(), "channel": pa.string(), "is_test": pa.bool_()}
 PAYMENTS = {
@@ -47,7 +48,7 @@ def at(text):
 
 
 def span(start, end=None, reason=None, *, of="s", who="c", asked=None, **rest):
-    row = dict.fromkeys(COLUMNS)
+    row = dict.fromkeys(COLUMNS) | {"renews": True}
     row |= {"plan": "Basic", "billing_interval": "month", "billing_interval_count": 1, "quantity": 1}
     row |= {"unit_amount_minor": 1000, "discount_minor": 0, "currency": "EUR", "status": "active"}
     row |= {"subscription_id": of, "customer_id": who, "started_at": at(start), "ended_at": at(end)}
@@ -694,6 +695,60 @@ def test_renewals_count_whole_terms_and_what_ended_at_them():
     }
     assert found == {("2023-03", 1, 0, 0, 0), ("2024-03", 4, 2, 1, 1)}
     assert set(frame["billing"]) == {"1 year"}
+
+
+def test_a_renewal_is_due_when_the_agreed_term_ends():
+    year = {"billing_interval": "year", "unit_amount_minor": 12_000}
+    spans = [
+        # Three years, billed by the year, twice, and left in the middle of the second term.
+        span("2021-03-15", "2024-03-15", "switched", commitment_ends_at=at("2024-03-15"), **year),
+        span("2024-03-15", "2024-05-15", "voluntary", commitment_ends_at=at("2027-03-15"), **year),
+        span("2021-03-20", "2024-03-20", "voluntary", of="b", who="b", commitment_ends_at=at("2024-03-20"), **year),
+        # A year's commitment billed by the month, which then runs on.
+        span("2023-02-05", of="d", who="d", commitment_ends_at=at("2024-02-05")),
+        # It rolls on by the year; its end by design is no renewal.
+        span("2022-01-10", of="e", who="e", commitment_ends_at=at("2023-01-10"), **year),
+        span("2023-01-12", "2024-01-12", "expired", of="f", who="f", **year),
+        span("2023-05-12", of="g", who="g", renews=False, **year),
+    ]  # fmt: skip
+    frame = revenue.renewals(tables(spans), as_of=AS_OF).to_pandas()
+    found = {(months.month_label(r.month), r.billing): (r.due, r.lost) for r in frame.itertuples()}
+    assert found == {
+        ("2023-01", "1 year"): (1, 0), ("2024-01", "1 year"): (1, 0), ("2024-02", "1 month"): (1, 0),
+        ("2024-03", "1 year"): (2, 1),
+    }  # fmt: skip
+
+
+def test_what_ends_by_design_is_neither_lost_nor_kept():
+    gift = {"billing_interval": "year", "unit_amount_minor": 12_000}
+    spans = [
+        span("2023-03-05", "2024-03-05", "expired", of="a", who="a", **gift),
+        span("2023-03-10", "2024-03-10", "unknown", of="b", who="b", renews=False, **gift),
+        span("2023-03-05", of="d", who="d"),
+        span("2023-03-05", "2024-03-05", "voluntary", of="e", who="e"),
+        # Gifts beside a subscription of one's own do not end a stay.
+        span("2023-03-05", "2024-03-05", "expired", of="f1", who="f", **gift), span("2023-04-05", of="f2", who="f"),
+        span("2023-03-05", of="l", who="l", billing_interval="once", unit_amount_minor=9_900),
+    ]  # fmt: skip
+    source = tables(spans)
+    moves = revenue.mrr_movements(source, as_of=AS_OF).to_pandas()
+    gone = moves[moves["month"] == JUNE - 3].set_index("kind")
+    assert gone.loc["ended", ["amount_minor", "logos", "n"]].tolist() == [-2000, -2, 2]
+    assert gone.loc["churn", ["amount_minor", "logos", "reason"]].tolist() == [-1000, -1, "voluntary"]
+    movements.check_identity(
+        moves, revenue.mrr_balances(source, as_of=AS_OF).to_pandas(),
+        revenue.customers_by_month(source, as_of=AS_OF).to_pandas(),
+    )  # fmt: skip
+    kept = revenue.retention_moments(source, as_of=AS_OF).to_pandas()
+    assert kept[["n", "lost", "paid_then", "kept"]].iloc[0].tolist() == [3, 1, 4000, 2000]
+    life = subscriptions.life_table(source, as_of=AS_OF).to_pandas()
+    assert life["events"].sum() == 1
+    assert life.set_index("period").loc[11, "censored"] == 2
+    left_out = subscriptions.exclusions(source, as_of=AS_OF).to_pandas()
+    assert left_out["reason"].tolist() == ["paid once"]
+    triangle = subscriptions.retention_triangle(source, as_of=AS_OF).to_pandas()
+    march = triangle[triangle["cohort"] == JUNE - 15].set_index("period")
+    assert march.loc[[0, 12, 14], ["size", "stayed"]].to_numpy().tolist() == [[5, 5], [3, 2], [3, 2]]
 
 
 def test_cohorts_follow_everybody_who_ever_paid():

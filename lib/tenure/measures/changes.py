@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import ibis
 from ibis import _, ir
 
-from tenure.measures.ledger import NEVER, OF_SPANS, ON, REASONS, intervals
+from tenure.measures.ledger import EXPIRED, NEVER, OF_SPANS, ON, REASONS, intervals
 from tenure.measures.spans import Lenses, Tables, limit_days
 
 _SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
@@ -82,6 +82,7 @@ def _states(changes: ir.Table, seen: Lenses) -> ir.Table:
             ((rows.before == 0) & (rows.after == 0), "none"),
             ((rows.before == 0) & fresh, "new"),
             (rows.before == 0, "reactivation"),
+            ((rows.after == 0) & (rows.last % 10 == EXPIRED), "ended"),
             (rows.after == 0, "churn"),
             else_="change",
         )
@@ -113,7 +114,7 @@ def movements(source: Tables, seen: Lenses, *, by: str | None = None, currency: 
     """Return changes with the movements that each is made of, in the columns that `PARTS` names."""
     states = _states(changes(source, seen, by=by, currency=currency), seen)
     rows = _transfers(states) if by in OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
-    whole, gone = rows.whole != "change", rows.whole == "churn"
+    whole, gone = rows.whole != "change", rows.whole.isin(["churn", "ended"])
     zero = ibis.literal(0, "int64")
     # What a pause has taken out already cannot be lost once more.
     rows = rows.mutate(paused=gone.ifelse(0, rows.paused), unpaid=gone.ifelse(rows.paused, 0))
@@ -127,7 +128,7 @@ def movements(source: Tables, seen: Lenses, *, by: str | None = None, currency: 
         once=ibis.cases(
             (~rows.lead, 0),
             (rows.whole.isin(["new", "reactivation"]), 1),
-            (rows.whole == "churn", -1),
+            (gone, -1),
             else_=0,
         ).cast("int64"),
     )

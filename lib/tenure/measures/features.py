@@ -518,10 +518,11 @@ def departures(
     stays = stays.filter(there)
     start = Day(*(ibis.literal(value, "int64") for value in astuple(first)))
     month = ibis.greatest(begun_periods(start, day(stays.end), "month"), 1)
+    left = stays.cause.isin(["voluntary", "involuntary", "unknown"])
     stays = stays.select(
         "customer_id",
-        month=stays.cause.notnull().ifelse(month, ibis.null("int64")),
-        cause=stays.cause,
+        month=left.ifelse(month, ibis.null("int64")),
+        cause=left.ifelse(stays.cause, ibis.null("string")),
     )
     joined = segments.select("customer_id", "segment").inner_join(stays, "customer_id")
     return joined.group_by("segment", "month", "cause").agg(n=_.count().cast("int64"))

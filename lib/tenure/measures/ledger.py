@@ -80,7 +80,8 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
         start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on), last (0 while it is on,
         else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an
-        end by design) and committed (the day on which the term ends that was agreed on, else 0).
+        end by design) and committed (the day on which the term ends that was agreed on, else 0; -1 for what
+        is never renewed).
     """
     rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
@@ -276,7 +277,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         "leaving",
         "on",
         "excluded",
-        committed=day_index(s.commitment_ends_at).fill_null(0).cast("int64"),
+        committed=s.renews.ifelse(day_index(s.commitment_ends_at).fill_null(0), -1).cast("int64"),
         start_second=_second(s.started_at),
         end_second=s.on.ifelse(NEVER * _DAY, _second(s.ended_at)).cast("int64"),
         start_day=day_index(s.started_at),

@@ -22,7 +22,17 @@ from ibis import _, ir
 from tenure.errors import InputError
 from tenure.measures.calendar import civil, day_index, day_of, days_in_month, month_index, month_start
 from tenure.measures.changes import PARTS, changes, movements
-from tenure.measures.ledger import OF_SPANS, TERMS, gap_days, intervals, known_spans, ledger, named, usage
+from tenure.measures.ledger import (
+    EXPIRED,
+    OF_SPANS,
+    TERMS,
+    gap_days,
+    intervals,
+    known_spans,
+    ledger,
+    named,
+    usage,
+)
 from tenure.measures.spans import Lenses, Tables, converted, lenses, runs
 from tenure.policy import MetricPolicy
 
@@ -32,6 +42,7 @@ KINDS = (
     "expansion",
     "contraction",
     "churn",
+    "ended",
     "pause",
     "resume",
     "transfer",
@@ -133,7 +144,8 @@ def mrr_movements(
 
     Movements are judged for each customer over all their subscriptions, zero first: from nothing to
     something is *new* or, for who paid before, *reactivation*; from something to nothing is *churn*; else
-    more is *expansion* and less is *contraction*. A pause takes the revenue out (*pause*) and not the
+    more is *expansion* and less is *contraction*; what was never to be renewed has *ended* by design, which
+    nobody can lose. A pause takes the revenue out (*pause*) and not the
     customer, and gives it back when it ends (*resume*); where the customer then leaves instead, that is
     churn of a customer and of what they still paid, which may be nothing. Where groups are compared by
     something that changes in a life, such as the plan, what moves from group to group is *transfer* and
@@ -314,6 +326,9 @@ def retention_moments(
     then = then.filter(_.paid_then > 0).mutate(month=(_.month + back).cast("int64"))
     own = then.month == seen.rule(then, lambda lens: lens.month)
     then = then.filter(then.month.isin(list(months)) if months else own)
+    # Whom an end by design has taken nobody has lost.
+    ended = intervals(source, seen, currency=currency).filter(_.last % 10 == EXPIRED)
+    ended = ended.group_by("customer").agg(ended=_.end_month.max())
     now = rows.group_by("customer", "month").agg(paid_now=_.value.sum())
     if by in OF_SPANS:
         # A customer in two groups then cannot be told apart now: what is paid now counts for the larger.
@@ -322,9 +337,10 @@ def retention_moments(
         sums = then.group_by("customer", "month").agg(all_then=_.paid_then.sum())
         then = whole.filter(_.place == 0).join(sums, ["customer", "month"])
         then = then.select(*lens, "customer", "month", "group", paid_then="all_then")
-    both = then.left_join(now, ["customer", "month"]).select(
-        *lens, "month", "group", "paid_then", paid_now=_.paid_now.fill_null(0.0)
-    )
+    both = then.left_join(now, ["customer", "month"]).drop("customer_right", "month_right")
+    both = both.mutate(paid_now=_.paid_now.fill_null(0.0)).left_join(ended, "customer")
+    away = (_.paid_now == 0) & _.ended.between(_.month - back + 1, _.month).fill_null(False)
+    both = both.filter(~away).select(*lens, "month", "group", "paid_then", "paid_now")
     both = both.mutate(kept=ibis.least(both.paid_then, both.paid_now))
     both = both.mutate(added=both.paid_now - both.kept)
     moments = both.group_by(*lens, "month", "group").agg(
@@ -439,10 +455,10 @@ def renewals(
     """Count the renewals that fell due for terms of more than a month, and those that did not come.
 
     A monthly rate hides them: few of a year's contracts can end in any one month. A term is due on its
-    anniversaries for as long as the subscription has run until then, and is not renewed where it ended
-    there (to a day, or what the policy bridges after a month) for another reason than a switch, unless the
-    customer goes on within the gap that is bridged. Who left in the middle of a term is counted neither as
-    due nor as lost.
+    anniversaries, or first where the term ends that was agreed on, for as long as the subscription has run
+    until then, and is not renewed where it ended there (to a day, or what the policy bridges after a month)
+    for another reason than a switch, unless the customer goes on within the gap that is bridged. Who left in
+    the middle of a term is counted neither as due nor as lost, as is what ends by design.
 
     Returns:
         A row per month and term in which any was due: month, billing (such as "1 year"), due, lost,
@@ -451,11 +467,13 @@ def renewals(
     seen = lenses(as_of, policy, on)
     lens = ["lens"] if seen.several else []
     spans = ledger(source, seen, currency).filter(~_.bridge)
-    rows = spans.filter(_.term > TERMS["month"])
-    rows = rows.mutate(key=rows.subscription_id + "|" + rows.billing, months=(rows.term // 30).cast("int64"))
+    rows = spans.filter(((_.term > TERMS["month"]) | (_.committed > 0)) & (_.committed >= 0))
+    key = rows.subscription_id + "|" + rows.billing + "|" + rows.committed.cast("string")
+    months = ibis.greatest(rows.term // TERMS["month"], 1).cast("int64")
+    rows = rows.mutate(key=key, months=months)
     order = ["start_day", rows.end_day, rows.plan]
     rows = runs(rows, [*lens, "key"], order, "start_day", "end_day")
-    terms = rows.group_by(*lens, "customer", "key", "billing", "months", "term", "run").agg(
+    terms = rows.group_by(*lens, "customer", "key", "billing", "months", "term", "committed", "run").agg(
         start_day=_.start_day.min(), end_day=_.end_day.max(), last=_.last.max()
     )
     terms = terms.filter(_.end_day >= _.start_day)
@@ -471,7 +489,10 @@ def renewals(
     )
     terms = terms.left_join(ended, [*lens, "key", "run"])
     terms = terms.select(
-        *(_[name] for name in (*lens, "billing", "months", "start_day", "end_day")),
+        *(_[name] for name in (*lens, "billing", "months", "term", "end_day")),
+        # Anniversaries are those of the day on which the agreed term ends, which is the first.
+        start_day=(_.committed > 0).ifelse(_.committed, _.start_day),
+        first=(_.committed > 0).ifelse(0, 1).cast("int64"),
         rank=_.on.fill_null(False).ifelse(0, _.last % 10).cast("int64"),
         cut=ibis.literal(0, "int64") + seen.rule(terms, lambda lens: lens.cut_day),
     )
@@ -479,13 +500,15 @@ def renewals(
     end = civil(ibis.least(terms.end_day + gap, terms.cut))
     terms = terms.mutate(
         from_month=start.month, of_month=start.day_of_month, times=(end.month - start.month) // terms.months
-    ).filter(_.times >= 1)
-    terms = terms.mutate(time=ibis.range(1, terms.times + 1).unnest())
+    ).filter(_.times >= _.first)
+    times = (terms.term > TERMS["month"]).ifelse(terms.times, 0)
+    terms = terms.mutate(time=ibis.range(terms.first, times + 1).unnest())
     terms = terms.mutate(month=(_.from_month + _.time * _.months).cast("int64"))
     length = days_in_month(terms.month)
     terms = terms.mutate(due_day=month_start(terms.month) + ibis.least(terms.of_month, length) - 1)
     terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.end_day + gap))
     terms = terms.mutate(stops=(_.end_day <= _.due_day + gap) & (_.rank > 0))
+    terms = terms.filter(~(_.stops & (_.rank == EXPIRED)))
     counts = terms.group_by(*lens, "month", "billing").agg(
         due=_.count().cast("int64"),
         lost=_.stops.sum().cast("int64"),

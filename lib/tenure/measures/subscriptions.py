@@ -89,8 +89,8 @@ def spells(
 
     Returns:
         A row per spell: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
-        and null while still on), cause (voluntary, involuntary or unknown; null while still on), and
-        what the spell began with: plan, currency, billing (such as "1 month").
+        and null while still on), cause (voluntary, involuntary, unknown, or expired for an end by design;
+        null while still on), and what the spell began with: plan, currency, billing (such as "1 month").
     """
     key = ("spells", as_of, currency, policy)
     return settle(source, key, lambda: _spells(source, as_of, currency, policy))
@@ -328,8 +328,8 @@ def retention_triangle(
 
     Returns:
         A row per ripe cell: cohort (the index of its first month, counted from January of year 0),
-        period (0 is the start), size (customers who began) and stayed (those still there after the
-        period).
+        period (0 is the start), size (customers who began, less those whose term ended by design) and
+        stayed (those still there after the period).
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = _started_within(stays, max(filter(None, (start_from, observed_from)), default=None), start_to)
@@ -341,8 +341,9 @@ def retention_triangle(
         stays.mutate(
             cohort=((start.month // months) * months).cast("int64"),
             lasted=stays.cause.isnull().ifelse(NEVER, lasted).cast("int64"),
+            ended=(stays.cause == "expired").fill_null(False),
         )
-        .group_by("cohort", "lasted")
+        .group_by("cohort", "lasted", "ended")
         .agg(n=_.count().cast("int64"))
     )
     next_month = counts.cohort + months
@@ -357,7 +358,7 @@ def retention_triangle(
     return (
         cells.group_by("cohort", period=_.period.cast("int64"))
         .agg(
-            size=_.n.sum().cast("int64"),
+            size=_.n.sum(where=~(_.ended & (_.lasted <= _.period))).fill_null(0).cast("int64"),
             stayed=_.n.sum(where=_.lasted > _.period).fill_null(0).cast("int64"),
         )
         .order_by("cohort", "period")
@@ -493,8 +494,13 @@ def outcome(stays: ir.Table) -> ir.Table:
     """Say how the observation of spells ended that lasted `lasted` periods, of which `ripe` are over.
 
     Adds exit (the period left in, or last completed), event (1 left, 0 still on) and cause, null if still on.
+    A spell that ended by design is observed until then: nobody could leave, or stay, at its end.
     """
-    stays = stays.mutate(left=(_.cause.notnull() & (_.lasted <= _.ripe)).fill_null(False))
+    ended = (stays.cause == "expired").fill_null(False)
+    stays = stays.mutate(
+        left=(_.cause.notnull() & ~ended & (_.lasted <= _.ripe)).fill_null(False),
+        ripe=ended.ifelse(ibis.least(stays.ripe, stays.lasted - 1), stays.ripe).cast("int64"),
+    )
     return stays.mutate(
         exit=_.left.ifelse(_.lasted, _.ripe),
         event=_.left.ifelse(1, 0).cast("int64"),

@@ -39,10 +39,11 @@ from tenure.stats.intervals import (
 
 GAINS = ("new", "reactivation", "expansion")
 LOSSES = ("contraction", "churn")
-KINDS = (*GAINS, *LOSSES, "resume", "pause", "transfer", "fx")
+REST = ("ended", "resume", "pause", "transfer", "fx")
+KINDS = (*GAINS, *LOSSES, *REST)
 CAUSES = ("voluntary", "involuntary", "unknown")
 
-_WORDS = {"fx": "exchange rates", "pause": "paused", "resume": "resumed"}
+_WORDS = {"fx": "exchange rates", "ended": "ended by design", "pause": "paused", "resume": "resumed"}
 _GAIN_WORDS = {
     "subscription_added": "further subscriptions",
     "term_change": "switches to more expensive terms",
@@ -106,7 +107,7 @@ def check_identity(
 
     The revenue and the customers of every month, currency and group are checked, and the customers over all
     of them: ``MRR_now = MRR_before + all movements`` and ``customers_now = customers_before + new +
-    reactivated - churned``, with transfers between groups.
+    reactivated - churned - ended by design``, with transfers between groups.
 
     Args:
         movements: The movements.
@@ -296,8 +297,9 @@ def month_rates(
     base = before + (int(row["new_customers"]) if policy.churn_base == "start_and_new" else 0)
     gained, lost = (sum(row[kind] for kind in kinds) for kinds in (GAINS, LOSSES))
     gain_squares, loss_squares = squares[list(GAINS)].sum(), squares[list(LOSSES)].sum()
-    net = gained + lost + row["pause"] + row["resume"]
-    all_squares = gain_squares + loss_squares + squares["pause"] + squares["resume"]
+    beside = ["ended", "pause", "resume"]
+    net = gained + lost + sum(row[kind] for kind in beside)
+    all_squares = gain_squares + loss_squares + squares[beside].sum()
     new = money_sum(net, all_squares, after, unit=book.unit, **about)
     churned = own[own["kind"] == "churn"]
     causes = {"monthly": int(row["churned"]), **(-churned.groupby("reason")["customers"].sum()).to_dict()}
@@ -334,12 +336,12 @@ def group_table(book: Ledger, month: int) -> Table:
         "grown": flow["expansion"] + flow["contraction"],
         "churn": flow["churn"],
         "transfer": flow["transfer"],
-        "other": flow["pause"] + flow["resume"] + flow["fx"],
+        "other": flow["ended"] + flow["pause"] + flow["resume"] + flow["fx"],
         "closing": flow["closing"],
     }
     frame = pd.DataFrame({**amounts, "left": left, "left_low": low, "left_high": high, "customers": n})
     frame = frame.sort_values("closing", ascending=False, kind="stable").reset_index()
-    note = "Gained: new and back. Grown: expansion less contraction. Other: pauses and exchange rates."
+    note = "Gained: new and back. Grown: expansion less contraction. Other: pauses, rates, designed ends."
     return Table(frame, {**dict.fromkeys(amounts, book.unit), "left": "percent"}, (note,))
 
 
@@ -424,7 +426,7 @@ def bridge(book: Ledger, month: int) -> Table:
 def story(book: Ledger, months: int) -> Table:
     """Lay out what was gained and lost in the last months: date, GAINS, LOSSES and other, the rest."""
     flow = book.flow.tail(months)
-    frame = flow[[*GAINS, *LOSSES]].assign(other=flow[["pause", "resume", "transfer", "fx"]].sum(axis=1))
+    frame = flow[[*GAINS, *LOSSES]].assign(other=flow[list(REST)].sum(axis=1))
     units = {"date": "month", **dict.fromkeys(map(str, frame), book.unit)}
     frame.insert(0, "date", [month_date(month) for month in flow.index])
     return Table(frame.reset_index(drop=True), units)

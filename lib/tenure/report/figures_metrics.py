@@ -36,7 +36,7 @@ def movements_over_time(
 
     Args:
         story: As from `tenure.models.movements.story`: by month date, new, reactivation, expansion,
-            contraction, churn and other (pauses and exchange rates), signed.
+            contraction, churn and other (pauses, exchange rates and ends by design), signed.
         annotations: What happened (date, label); numbered in the picture and named below.
         partial: Whether the last month still runs; its bars are pale.
 
@@ -77,7 +77,7 @@ def movements_over_time(
         style.unit_axis(axes.yaxis, unit)
         style.date_axis(axes)
         _annotate(axes, [(float(date2num(day)), day, label) for day, label in known], x[-1] - x[0] or 1.0)
-        names = {"other": say("pauses and rates")}
+        names = {"other": say("pauses, rates and ends by design")}
         style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), (say("net"), INK)])
         return figure
 
