@@ -309,7 +309,7 @@ def app(size=800, seed=11, leave=0.05, price=800, once=12_000):
     truth = {"there_after_a_year": (1 - leave) ** 12, "customers": len(monthly), "lifetimes": int(life.sum()),
              "lifetime_cash": float(paid.loc[paid["customer_id"].isin(who[life]), "amount_minor"].sum()),
              "mrr": len(monthly) * price, "kept_by_stores": 1 - keeps}  # fmt: skip
-    told = {"commission": taken, "fee_share": 0.0, "fee_fixed": 0.0}
+    told = {"fee_share": round(1 - keeps, 3), "fee_fixed": 0.0}
     return Company(tables(rows, paid, store=dict(zip(who, store, strict=True))), truth, told)
 
 
