@@ -119,6 +119,7 @@ TABLES: tuple[Table, ...] = (
         ),
         key=("customer_id",),
         required=True,
+        references=(("parent_id", "customers"),),
         attributes=True,
     ),
     Table(

@@ -61,7 +61,8 @@ class MetricPolicy:
         usage: Usage charges, as a mean of three months: "apart" from recurring revenue, or "included".
         weeks_per_year: 52 makes a weekly price 52/12 a month.
         days_per_year: 365 makes a daily price 365/12 a month.
-        unit: Who is new or lost: the "customer", or each "subscription" by itself.
+        unit: Who is new or lost: the "customer", the "account" with all that belong to it, or each
+            "subscription" by itself.
         reactivation_days: A customer who returns later than this counts as new; None: never.
         churn_base: Logo churn is divided by the customers at the period's "start", or by those and the
             new ones, "start_and_new".
@@ -86,7 +87,7 @@ class MetricPolicy:
     usage: Literal["apart", "included"] = "apart"
     weeks_per_year: int = 52
     days_per_year: int = 365
-    unit: Literal["customer", "subscription"] = "customer"
+    unit: Literal["customer", "account", "subscription"] = "customer"
     reactivation_days: int | None = None
     churn_base: Literal["start", "start_and_new"] = "start"
 
@@ -123,7 +124,7 @@ RULES = {
     "usage": "usage charges",
     "weeks_per_year": "months in a week",
     "days_per_year": "months in a day",
-    "unit": "customers or subscriptions",
+    "unit": "customers, accounts or subscriptions",
     "reactivation_days": "how long one may be away",
     "churn_base": "what churn is divided by",
 }

@@ -29,6 +29,8 @@ _SHARES = ("kept", "alpha", "level")
 # Share of customers, in currencies without a rate, without whom there is still a report.
 _MOST_LEFT_OUT = 0.2
 _CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
+# Rules of counting that a parameter may give, as company.yml does.
+_RULES = ("unit", "gap_days", "pause_days", "hold_days")
 _DATES = ("as_of", "start_from", "start_to", "since")
 
 
@@ -265,7 +267,7 @@ def open_workbook(
         NotApplicable: A table or dates are absent.
     """
     from tenure import report
-    from tenure.measures import groups, subscriptions
+    from tenure.measures import groups, subscriptions, units
     from tenure.models.worth import MONTHS
     from tenure.report import format as fmt
     from tenure.sources.checks import check_as_of, check_once
@@ -277,6 +279,8 @@ def open_workbook(
     economics = read_economics(names.get("company", ""), data).overriding(
         {name: names[name] for name in Economics.model_fields if name in declared}
     )
+    own = {name: names[name] for name in _RULES if names.get(name) not in (None, "")}
+    economics = economics.model_copy(update={"rules": {**economics.rules, **own}})
     source = open_source(data, mapping, economics.time_zone, economics.observed_until)
     source.require(*needs)
     if dated and not source.dated:
@@ -291,6 +295,7 @@ def open_workbook(
     for name in names.get("characteristics", ()):
         parameters.one_of("characteristics", name, groups.groupings(source))
     policy = named(names.get("policy") or "tenure", economics.rules)
+    source = source.instead(units.by_unit(source, unit)) if (unit := policy.unit) != "customer" else source
     scope = {
         "as_of": as_of,
         "currency": currency,
@@ -318,6 +323,9 @@ def open_workbook(
         currency=currency,
         left_out=left_behind,
         policy=names.get("policy", ""),
+        counted_by=unit,
+        gaps_bridged="{} to {} days".format(*policy.gap_days),
+        pauses_of_up_to=f"{policy.pause_days} days" if policy.pause_days is not None else "",
         logo=economics.logo,
         accent=economics.accent,
     )

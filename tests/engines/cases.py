@@ -33,6 +33,7 @@ from tenure.measures import (
     revenue,
     spans,
     subscriptions,
+    units,
     value,
 )
 from tenure.measures.calendar import day_of
@@ -235,6 +236,13 @@ def _with_a_free_month(s: Source) -> Source:
         cut.mutate(started_at=last),
     ]
     return s.instead({"subscriptions": ibis.union(*(part.select(whole.columns) for part in parts))})
+
+
+for whose in ("account", "subscription"):
+
+    @case(f"units.by_unit: {whose}")
+    def _(s: Source, whose: str = whose) -> ir.Table:
+        return subscriptions.spells(s.instead(units.by_unit(s, whose)), as_of=AS_OF)
 
 
 @case("ledger.settled_spans")

@@ -513,7 +513,7 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
         starters,
         [
             *(enders[key] == starters[f"next_{key}"] for key in (*keys, "customer")),
-            own | seen.rule(enders, lambda lens: lens.policy.unit == "customer"),
+            own | seen.rule(enders, lambda lens: not _by_subscription(lens)),
             enders.end_second <= starters.next_second,
             starters.next_day - enders.end_day <= enders.gap,
         ],

@@ -109,11 +109,12 @@ class Source(Mapping[str, ir.Table]):
             tables = "tables" if len(absent) > 1 else "table"
             raise NotApplicable(f"This question needs the {tables} {listed}, which {self.url} does not have.")
 
-    def instead(self, tables: Mapping[str, ir.Table]) -> Source:
-        """Return a source in which some tables are replaced; what is settled of it is settled apart."""
+    def instead(self, tables: Mapping[str, ir.Table | None]) -> Source:
+        """Return a source with other tables, or without those that are None; each settles its own."""
         # What is known of subscriptions holds until they are others.
         facts = {} if "subscriptions" in tables else self.facts
-        return replace(self, tables={**self.tables, **tables}, settled={}, facts=facts)
+        kept = {name: table for name, table in {**self.tables, **tables}.items() if table is not None}
+        return replace(self, tables=kept, settled={}, facts=facts)
 
     def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Have the engine compute a table once, for all measures of this source that are made from it.

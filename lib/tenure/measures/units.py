@@ -1,0 +1,87 @@
+"""Whose life is one life: a customer's, an account's with all that belong to it, or a subscription's.
+
+Contract tables are told anew with the unit in the place of the customer, so that every measure counts by it.
+"""
+
+from __future__ import annotations
+
+import ibis
+from ibis import _, ir
+
+from tenure.measures.spans import Tables, settle
+
+_ONE_EACH = ("segments", "contacts")  # tables with a row per customer, of which the account's own remains
+_FIRST = ("visits", "assignments")  # what led to a customer led to the first subscription
+_STEPS = 4  # doublings: chains of up to sixteen parents
+
+
+def by_unit(source: Tables, unit: str) -> dict[str, ir.Table | None]:
+    """Return the tables of a source with another unit in the place of the customer.
+
+    Args:
+        source: The contract tables.
+        unit: "customer" leaves all as it is; "account" is the top parent of a customer; "subscription" makes
+            each subscription a customer, with the characteristics of who pays.
+
+    Returns:
+        The tables that differ; None for those that say nothing of a single subscription, such as events.
+
+    Example:
+        >>> tables = {
+        ...     "customers": ibis.memtable({"customer_id": ["a", "b"], "parent_id": ["", "a"]}),
+        ...     "subscriptions": ibis.memtable({"subscription_id": ["1", "2"], "customer_id": ["a", "b"]}),
+        ... }
+        >>> by_unit(tables, "account")["subscriptions"].execute()["customer_id"].tolist()
+        ['a', 'a']
+    """
+    if unit == "account":
+        return _by_account(source)
+    return _by_subscription(source) if unit == "subscription" else {}
+
+
+def _by_account(source: Tables) -> dict[str, ir.Table | None]:
+    tops = settle(source, "accounts", lambda: _tops(source["customers"]))
+    found: dict[str, ir.Table | None] = {}
+    for name, table in source.items():
+        if "customer_id" not in table.columns:
+            continue
+        rows = table.left_join(tops, table.customer_id == tops.of).drop("of")
+        if name == "customers" or name in _ONE_EACH:
+            rows = rows.filter(rows.customer_id == rows.top.fill_null(rows.customer_id))
+        found[name] = rows.mutate(customer_id=rows.top.fill_null(rows.customer_id)).select(table.columns)
+    return found
+
+
+def _tops(customers: ir.Table) -> ir.Table:
+    """The top parent of each customer who has one."""
+    known = customers.select(at="customer_id")
+    own = customers.filter((_.parent_id != "") & (_.parent_id != _.customer_id))
+    own = own.semi_join(known, own.parent_id == known["at"]).select(of="customer_id", top="parent_id")
+    for _step in range(_STEPS):
+        above = own.select(at="of", higher="top")
+        own = own.left_join(above, own.top == above["at"])
+        own = own.select("of", top=own.higher.fill_null(own.top))
+    return own
+
+
+def _by_subscription(source: Tables) -> dict[str, ir.Table | None]:
+    spans, customers = source["subscriptions"], source["customers"]
+    keys = spans.group_by("subscription_id").agg(
+        owner=_.customer_id.min(), began=_.started_at.min(), of=_.subscription_id.min()
+    )
+    each = keys.inner_join(customers, keys.owner == customers.customer_id)
+    first = ibis.row_number().over(ibis.window(group_by="owner", order_by=["began", "subscription_id"]))
+    firsts = keys.mutate(place=first).filter(_.place == 0).select("owner", "of")
+    found: dict[str, ir.Table | None] = {
+        name: None for name, table in source.items() if "customer_id" in table.columns
+    }
+    found["customers"] = each.mutate(customer_id=each.of).select(customers.columns)
+    found["subscriptions"] = spans.mutate(customer_id=spans.subscription_id)
+    if "payments" in source:
+        paid = source["payments"].filter(_.subscription_id.notnull())
+        found["payments"] = paid.mutate(customer_id=paid.subscription_id)
+    for name in _FIRST:
+        if name in source:
+            rows = source[name].left_join(firsts, source[name].customer_id == firsts.owner)
+            found[name] = rows.mutate(customer_id=rows.of).select(source[name].columns)
+    return found

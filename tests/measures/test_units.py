@@ -1,0 +1,54 @@
+"""A life is a customer's, an account's or a subscription's: the tables are told anew by it."""
+
+from __future__ import annotations
+
+import ibis
+
+from tenure.measures.units import by_unit
+
+CUSTOMERS = {
+    "customer_id": ["a", "b", "c", "d", "e"], "parent_id": ["", "a", "b", "d", "nobody"], "country": ["IT"] * 5,
+}  # fmt: skip
+SPANS = {
+    "subscription_id": ["1", "1", "2", "3", "4"], "customer_id": ["a", "a", "c", "c", "d"],
+    "started_at": ["2024-01-01", "2024-02-01", "2024-01-05", "2024-01-04", "2024-01-01"],
+}  # fmt: skip
+PAID = {"customer_id": ["a", "c", "c"], "subscription_id": ["1", "2", None], "amount_minor": [1, 2, 3]}
+SEEN = {"customer_id": ["a", "c"], "event": ["play", "play"]}
+VISITS = {"visitor_id": ["v"], "customer_id": ["c"]}
+
+
+def tables():
+    rows = {
+        "customers": CUSTOMERS,
+        "subscriptions": SPANS,
+        "payments": PAID,
+        "events": SEEN,
+        "visits": VISITS,
+    }
+    return {name: ibis.memtable(columns) for name, columns in rows.items()}
+
+
+def of(table, *columns):
+    return sorted(table.select(columns).execute().itertuples(index=False, name=None))
+
+
+def test_an_account_is_the_top_parent_with_all_below_it():
+    found = by_unit(tables(), "account")
+    assert of(found["customers"], "customer_id") == [("a",), ("d",), ("e",)]
+    assert of(found["subscriptions"], "subscription_id", "customer_id") == [
+        ("1", "a"), ("1", "a"), ("2", "a"), ("3", "a"), ("4", "d"),
+    ]  # fmt: skip
+    assert of(found["payments"], "customer_id") == [("a",), ("a",), ("a",)]
+
+
+def test_a_subscription_takes_its_payments_and_the_customers_characteristics():
+    found = by_unit(tables(), "subscription")
+    assert of(found["customers"], "customer_id", "country") == [(i, "IT") for i in "1234"]
+    assert of(found["payments"], "customer_id", "amount_minor") == [("1", 1), ("2", 2)]
+    assert of(found["visits"], "visitor_id", "customer_id") == [("v", "3")]
+    assert found["events"] is None
+
+
+def test_a_customer_is_the_unit_where_none_is_named():
+    assert by_unit(tables(), "customer") == {}
