@@ -1,0 +1,56 @@
+"""Pages of the eight business models: no sentence contradicts what is true of the company."""
+
+from __future__ import annotations
+
+import pytest
+
+from businesses.models import ALL
+from notebooks.companies import words
+from notebooks.running import findings
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    """Run a notebook on a company, told what it needs."""
+
+    def of(notebook, name, *, size=None, **parameters):
+        company = ALL[name](**({"size": size} if size else {}))
+        data = company.write(tmp_path_factory.mktemp(name))
+        return company, run(notebook, data=data, as_of="2026-06-30", **parameters)
+
+    return of
+
+
+@pytest.mark.parametrize("name", ["new_numbers", "publisher", "gym", "meal_kit", "three_years"])
+def test_the_page_on_churn_holds_the_truth(page, name):
+    company, ran = page("30_churn_curves.ipynb", name)
+    kept = findings(ran)["churn.retention"]
+    truth = company.truth["there_after_a_year"]
+    assert kept["low"] <= truth <= kept["high"] or kept["value"] == truth == 1
+
+
+def test_gifts_lead_no_advice(page):
+    ran = page("30_churn_curves.ipynb", "gifts", by="plan")[1]
+    best = findings(ran)["churn.best_lever"]
+    assert "renewal" not in best["sentence"]
+    ran = page("10_metrics.ipynb", "gifts")[1]
+    assert "100% not renewed" not in words(ran)
+
+
+@pytest.mark.parametrize(
+    ("name", "price", "seats", "often"),
+    [
+        ("meal_kit", 60, 1, "every 1 week"),
+        ("new_numbers", 90, 1, "every 3 month"),
+        ("three_years", 1_200, 1, "every 1 year"),
+    ],
+)
+def test_price_research_answers_for_weeks_quarters_and_years(page, name, price, seats, often):
+    ran = page("61_price_research.ipynb", name)[1]
+    found = findings(ran)
+    # Raised by 2: what a charge leaves rises by 2 less the fee's share of it.
+    more = 2 * (1 - 0.015)
+    left = price * (0.7 - 0.015) - 0.25
+    assert found["pricing.break_even_churn"]["value"] == pytest.approx(more / (left + more))
+    assert "pricing.term_discount" in found
+    assert f"paid {often}" in words(ran)
