@@ -401,6 +401,14 @@ def test_a_span_that_ends_with_the_extract_has_not_churned():
     spans = [span("2024-01-05", "2024-07-01", "voluntary")]
     assert total(spans) == 1000
     assert moves(spans) == [("2024-01", "new", "", 1000)]
+    # It pays to the last moment, and no longer: of those who started on the 5th and of those who started on the
+    # 1st as many months are over, and who ends with one of them has left in it.
+    spans += [
+        span("2024-06-01", "2024-07-01", "voluntary", of="b", who="b"),
+        span("2024-06-01", of="d", who="d"),
+    ]
+    life = ask(subscriptions.duration_counts, spans, as_of=AS_OF)
+    assert sorted(life.loc[life["exit"] == 1, ["event", "n"]].to_numpy().tolist()) == [[0, 1], [1, 1]]
 
 
 def test_one_off_sales_and_refunds_are_no_revenue_and_usage_is_a_line_of_its_own():

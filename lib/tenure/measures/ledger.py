@@ -87,7 +87,13 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
         key = ("bridges", seen, currency)
         rows = ibis.union(rows, settle(source, key, lambda: _bridges(rows, seen)).select(rows.columns))
-    rows = rows.drop("start_second", "end_second")
+    # Who left with the last moment was paying at it.
+    still = rows.end_second >= seen.rule(rows, lambda lens: lens.cut_day) * _DAY
+    rows = rows.mutate(
+        end_day=still.ifelse(NEVER, rows.end_day).cast("int64"),
+        end_month=still.ifelse(ON, rows.end_month).cast("int64"),
+        last=still.ifelse(0, rows["last"]).cast("int64"),
+    ).drop("start_second", "end_second")
     if seen.any(lambda lens: lens.policy.usage == "included") and "payments" in source:
         included = usage(source, seen, currency)
         rule = seen.rule(included, lambda lens: lens.policy.usage == "included")
@@ -219,15 +225,17 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     """Spans with beginning and end in seconds, days and months, what they pay, and whether they count."""
     s = complete(seen.seen(source["subscriptions"]))
     cut = seen.rule(s, lambda lens: lens.cut)
-    tests = source["customers"].filter(_.is_test).customer_id
+    tests = source["customers"].filter(_.is_test).select("customer_id", test=ibis.literal(True))
+    s = s.left_join(tests, "customer_id").drop("customer_id_right")
     term = ibis.cases(*((s.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
     paid = monthly(s, seen)
-    on = (s.ended_at.isnull() | (s.ended_at >= cut)).fill_null(True)
+    # Who ends with the last day has left, and pays to the end of it (see `ledger`).
+    on = (s.ended_at.isnull() | (s.ended_at > cut)).fill_null(True)
     trial = (s.status == "trialing") & seen.rule(s, lambda lens: lens.policy.trials == "zero")
     reasons = [
         (s.currency != currency if currency else ibis.literal(False), "another currency"),
         (s.started_at >= cut, "starts after the as-of date"),
-        (s.customer_id.isin(tests), "test account"),
+        (s.test.fill_null(False), "test account"),
         (trial, "trial"),
         (s.billing_interval == "once", "paid once"),
         (paid == 0, "free"),
@@ -241,7 +249,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         excluded=ibis.cases(*reasons, else_=ibis.null("string")),
         billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
         term=(term.cast("int64") * s.billing_interval_count).cast("int64"),
-        leaving=(s.cancel_requested_at < cut).fill_null(False) & on,
+        leaving=(s.cancel_requested_at < cut).fill_null(False) & (on | (s.ended_at >= cut)),
         rank=ibis.cases(
             (on | switched, 0),
             ((s.end_reason == "expired") | ~s.renews, EXPIRED),

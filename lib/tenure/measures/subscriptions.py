@@ -85,7 +85,8 @@ def spells(
     Spans of all of a customer's subscriptions are joined into one spell, bridging gaps of up to
     ``policy.gap_days``. Trials, free and test subscriptions do not count. A pause counts until it has
     outlasted ``policy.pause_days``; time past due counts for ``policy.grace_days`` if it is then paid,
-    and otherwise the spell ended involuntarily when it began. A span that ends after `as_of` is still on.
+    and otherwise the spell ended involuntarily when it began. A span that ends after the end of `as_of` is
+    still on; one that ends with it has ended, though its customer was paying at that moment.
 
     Returns:
         A row per spell: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,

@@ -169,7 +169,7 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
     for name, table in source.items():
         contract = BY_NAME[name]
         rules = [*_contract_rules(contract, table, day), *_table_rules(source, name, table, day)]
-        counts = {f"rule_{i}": table.count(where=rule.bad) for i, rule in enumerate(rules)}
+        counts = {f"rule_{i}": table.count(where=rule.bad).fill_null(0) for i, rule in enumerate(rules)}
         found = collect(table.aggregate(rows=table.count(), **counts)).iloc[0]
         rows[name] = int(found["rows"])
         for i, rule in enumerate(rules):
@@ -562,7 +562,7 @@ def _cut_behind(
         spans.aggregate(
             free=ibis.greatest(free, 0).sum().cast("float64"),
             lived=ibis.greatest(stop - start, 0).sum().cast("float64"),
-            early=spans.count(where=spans.started_at < midnight(first)),
+            early=spans.count(where=spans.started_at < midnight(first)).fill_null(0),
         )
     ).iloc[0]
     expected = ends * found["free"] / found["lived"] if found["lived"] > 0 else 0.0

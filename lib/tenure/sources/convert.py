@@ -100,7 +100,7 @@ def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
     """
     if not doubts:
         return
-    counts = {f"bad_{i}": table.count(where=doubt.bad) for i, doubt in enumerate(doubts)}
+    counts = {f"bad_{i}": table.count(where=doubt.bad).fill_null(0) for i, doubt in enumerate(doubts)}
     found = table.aggregate(rows=table.count(), **counts).to_pyarrow().to_pylist()[0]
     for i, doubt in enumerate(doubts):
         count = found[f"bad_{i}"]
@@ -481,7 +481,7 @@ def infer(table: ir.Table, names: list[str], reading: Reading) -> dict[str, ir.V
     for i, name in enumerate(names):
         counts[f"some_{i}"] = table[name].count()
         for kind, test in tests.items():
-            counts[f"{kind}_{i}"] = table.count(where=test(table[name]))
+            counts[f"{kind}_{i}"] = table.count(where=test(table[name])).fill_null(0)
     found = table.aggregate(**counts).to_pyarrow().to_pylist()[0]
     inferred: dict[str, ir.Value] = {}
     for i, name in enumerate(names):

@@ -393,7 +393,7 @@ def _snapshot(
         doubts += [replace(doubt, fix=fix) for doubt in more]
     doubts.append(Doubt(theirs, flag, flag.isnull(), "are empty", "fill them in"))
     refuse(table, place, doubts)
-    without = table.count(where=tenure.isnull()).to_pyarrow().as_py()
+    without = table.count(where=tenure.isnull()).fill_null(0).to_pyarrow().as_py()
     if without:
         notes.append(f"{place}: {without:,} rows have no tenure ({plan.tenure.origin!r}) and are left out.")
 
