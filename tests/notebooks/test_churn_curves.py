@@ -177,7 +177,7 @@ def test_segments_can_be_compared(run, demo):
         ({"period": "fortnight"}, ["`period`", "day, week, month"]),
         ({"by": "chanel"}, ["'chanel'", "did you mean 'channel'"]),
         ({"as_of": "2019-01-01"}, ["as_of", "2019-01-01", "before the data"]),
-        ({"as_of": "2036-01-01"}, ["as_of", "2036-01-01", "after the data"]),
+        ({"as_of": "2036-01-01"}, ["as_of", "2036-01-01", "lies ahead"]),
         ({"as_of": "31.10.2026"}, ["`as_of`", "year-month-day"]),
         ({"currency": "GBP"}, ["GBP", "EUR"]),
         ({"start_from": "2030-01-01"}, ["start_from"]),

@@ -402,7 +402,8 @@ def _free_amid_paid(source: Tables, gap: int) -> ir.Table:
 def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
     known = known_spans(source, seen, currency)
-    keys = [*(["lens"] if seen.several else []), "customer", "whose"]
+    lens = ["lens"] if seen.several else []
+    keys = [*lens, "customer", "whose"]
 
     def judged(part: ir.Table) -> ir.Table:
         """Spans with whose stays they are part of, and until when a later one continues them."""
@@ -414,7 +415,7 @@ def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     paid = judged(rows.filter(_.end_second > _.start_second))
     idle = judged(known.filter(_.excluded.isin(IDLE)))
     # A trial of another subscription is a new beginning; most come before anything is paid.
-    again = idle.filter(_.excluded == "trial").semi_join(paid, ["subscription_id"])
+    again = idle.filter(_.excluded == "trial").semi_join(paid, [*lens, "subscription_id"])
     idle = ibis.union(idle.filter(_.excluded == "free"), again)
     since = paid.group_by(keys).agg(since=_.start_second.min())
     idle = idle.inner_join(since, keys).filter(_.end_second > _.since).drop("since")
@@ -446,7 +447,7 @@ def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         **{f"end_{unit}": ibis.least(free[f"end_{unit}"], free[f"next_{unit}"]) for unit in _UNITS},
     )
     free = free.mutate(reach=free.end_day + gap_days(free, seen))
-    order = [_.start_second, _.end_second, _.subscription_id, _.plan]
+    order = [_.start_second, _.subscription_id, _.plan, _.end_second]
     free = runs(free, [*keys, "stay"], order, "start_day", "reach").filter(_.run == 1)
     run = ibis.window(group_by=[*keys, "stay"])
     free = free.mutate(run_start=_.start_day.min().over(run), run_end=_.end_second.max().over(run))
