@@ -530,7 +530,7 @@ def _stays(s: Source, as_of: dt.date, by: str | None = "plan") -> ir.Table:
 def _scored(s: Source, as_of: dt.date) -> ir.Table:
     # Kept, as a workbook keeps it: the stays are asked for often, and to keep them must work everywhere.
     base = value.base(s, _stays(s, as_of).cache(), ["country"], as_of=as_of, yearly_rate=0.1).cache()
-    keys = ["group", "interval", "country", "tenure", "currency"]
+    keys = ["group", "interval", "country", "tenure", "currency", "bills_left"]
     scores = _here(value.base_counts(base, ["country"]))[keys]
     scores["multiplier"] = 10.0 + scores["tenure"] % 7 / 8
     scores["low"], scores["high"] = scores["multiplier"] * 0.75, scores["multiplier"] * 1.25
@@ -552,7 +552,10 @@ case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=
 case("value.base_counts")(lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF)))
 case("value.paid_by_tenure")(lambda s: value.paid_by_tenure(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.intervals_begun")(lambda s: value.intervals_begun(_stays(s, AS_OF), since=THEN, as_of=AS_OF))
-case("value.intake")(lambda s: value.intake(_stays(s, AS_OF), ["channel"], since=THEN))
+case("value.intake")(lambda s: value.intake(value.newcomers(_stays(s, AS_OF), since=THEN), ["channel"]))
+case("value.payers")(lambda s: value.payers(s, value.newcomers(_stays(s, AS_OF), since=THEN), as_of=AS_OF))
+case("value.subscriptions_held")(lambda s: value.subscriptions_held(s, as_of=AS_OF))
+case("value.by_owner")(lambda s: value.by_owner(_scored(s, AS_OF), s))
 case("value.paid_by_cohort")(lambda s: value.paid_by_cohort(s, _stays(s, AS_OF), as_of=AS_OF))
 case("value.score")(lambda s: _scored(s, AS_OF))
 case("value.value_by_cohort")(lambda s: value.value_by_cohort(_scored(s, AS_OF)))

@@ -305,7 +305,8 @@ def small_company():
 
 def test_intake_counts_first_spells_since_a_day():
     stays = measures.stays(small_company(), dims=["channel"], as_of=AS_OF)
-    new = measures.intake(stays, ["channel"], since=dt.date(2023, 9, 1)).to_pandas()
+    new = measures.newcomers(stays, since=dt.date(2023, 9, 1))
+    new = measures.intake(new, ["channel"]).to_pandas()
     assert sorted(zip(new["channel"], new["customers"], strict=True)) == [("unknown", 1), ("web", 1)]
     assert set(new["group"]) == {"all"}
 
@@ -337,7 +338,9 @@ def test_cohorts_and_scores_and_movement_add_up():
 
     def scored(day, multiplier):
         people = measures.base(source, measures.stays(source, as_of=day), as_of=day, yearly_rate=0.1)
-        table = measures.base_counts(people).to_pandas()[["group", "interval", "tenure", "currency"]]
+        table = measures.base_counts(people).to_pandas()[
+            ["group", "interval", "tenure", "currency", "bills_left"]
+        ]
         table = table.assign(multiplier=multiplier, low=multiplier / 2, high=multiplier * 2, stays_a_year=0.5)
         return measures.score(people, ibis.memtable(table))
 

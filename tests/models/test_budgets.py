@@ -33,7 +33,7 @@ def test_a_retention_budget_is_what_an_offer_brings_in_a_simulation():
     assert found["budget"] < found["budget_naive"]
     assert found["budget_low"] < found["budget"] < found["budget_high"]
     assert found["needed"] == pytest.approx(100 / (found["leave"] * found["kept_value"]))
-    best = offer.largest(renewal)
+    best = offer.largest()
     assert (best.value, best.n, best.case) == (found["budget"], 3, "pays")
     assert best.words["times"].value == pytest.approx(found["budget_naive"] / found["budget"])
     with pytest.raises(InputError, match="`kept` must be a share"):
@@ -109,3 +109,17 @@ def test_budgets_come_from_every_model(model, apart):
     assert (table["kept_value"] <= table["average_value"] * 1.0000001).all()
     if model == "geometric" and not apart:
         assert table["budget"].to_numpy() == pytest.approx(table["budget_naive"].to_numpy(), rel=0.02)
+
+
+def test_an_offer_never_costs_more_than_customers_pay_and_none_is_made_where_nobody_can_leave():
+    life = pd.DataFrame({"group": "Deal", "interval": "12 months", "period": [1, 2, 3, 4]})
+    life = life.assign(at_risk=[400, 400, 400, 250], events=[0, 0, 150, 40], censored=0, entered=0)
+    fit = retention.fit_retention(life, "sbg")
+    intake = pd.DataFrame({"group": ["Deal"], "interval": "12 months", "customers": [400]})
+    offer = budgets.retention_budget(fit, intake, flat(), renewals=[1, 2, 3], kept=1.0)
+    rows = offer.table.frame.set_index("renewal")
+    assert rows.loc[[1, 2], "budget"].isna().all()
+    assert (rows.loc[[1, 2], "leave"] == 0).all()
+    assert 0 < rows.loc[3, "budget"] <= flat().profile("Deal", "12 months", 3, "revenue")[3]
+    best = offer.largest()
+    assert (best.words["renewal"].value, best.case) == (3, "pays")

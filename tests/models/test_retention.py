@@ -12,11 +12,10 @@ from scipy import optimize, special
 from reference import retention as published
 from reference.retention import cohort_life_table
 from simulations import coverage_value as simulation
-from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models import retention
 from tenure.models import retention_choice as choice
-from tenure.models.renewals import KEYS, Terms, life_table
+from tenure.models.renewals import KEYS, life_table
 from tenure.models.retention import fit_retention, kept_survival, survival
 from tenure.stats.lifetime import discounted_lifetime, residual_lifetime
 from tenure.stats.newton import derivatives
@@ -318,23 +317,6 @@ def test_calibration_compares_customers_one_by_one():
     assert off.value == pytest.approx(wanted.sum() / (rows["event"] == 0).sum() - 1)
     assert off.low < off.value < off.high
     assert off.case == ("low" if off.value < 0 else "high")
-
-
-def test_the_semi_parametric_lifetime_is_the_observed_one_with_a_fitted_tail():
-    stays = company(np.random.default_rng(29), 20_000, apart=False)
-    life = life_table(stays)
-    fit = fit_retention(life, "sbg")
-    monthly = Economics(discount_rate=1.01**12 - 1)
-    found = choice.semi_parametric(life, fit, Terms(monthly, years=50)).frame
-    assert found["value"].to_numpy() == pytest.approx(found["model"].to_numpy(), rel=0.05)
-    assert ((found["value_low"] < found["value"]) & (found["value"] < found["value_high"])).all()
-    assert found["tail"].between(0.02, 0.6).all()
-    short = choice.semi_parametric(life, fit, Terms(Economics(discount_rate=0.0), years=1)).frame
-    for row in short.itertuples():
-        own = life[life["group"] == row.group].sort_values("period").head(12)
-        curve = np.r_[1, np.cumprod(1 - own["events"] / own["at_risk"])]
-        assert row.value == pytest.approx(curve.sum())
-        assert row.tail == 0
 
 
 def test_projection_shows_the_observed_curve_and_no_more():

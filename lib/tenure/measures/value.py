@@ -68,6 +68,7 @@ def stays(
     Raises:
         InputError: A column is not available.
     """
+    dims = list(dict.fromkeys(dims))
     found = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
     # What a spell began with is known by these names to `group_column`; ours must not be overwritten.
     for name in dict.fromkeys([*([by] if by else []), *dims]):
@@ -154,18 +155,27 @@ def split_counts(
 
 
 def base(
-    source: Tables, stays: ir.Table, dims: Sequence[str] = (), *, as_of: dt.date, yearly_rate: float = 0.0
+    source: Tables,
+    stays: ir.Table,
+    dims: Sequence[str] = (),
+    *,
+    as_of: dt.date,
+    yearly_rate: float = 0.0,
+    known_until: dt.date | None = None,
 ) -> ir.Table:
     """Return each customer who is on at the end of a day, with what the value to come depends on.
 
     Args:
         yearly_rate: Discount rate a year.
+        known_until: The last day of the data, where it is later than `as_of`: an end after it is planned.
 
     Returns:
         A row per customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
         the month in which the first spell began), currency, billed_minor (what the running subscriptions
         cost a billing interval at their price, in minor units; a pause counts at the price after it),
-        wait_days (to the next renewal) and waited_minor (the bill, discounted by that wait).
+        wait_days (to the next renewal), waited_minor (the bill, discounted by that wait) and bills_left (the
+        renewals still to come before the end that is known, of who has given notice, or whose subscriptions
+        end by design or on a planned day; -1: no end is known).
     """
     first = stays.filter(_.spell == 1).select("customer_id", cohort=_.start_month)
     stays = stays.filter(_.cause.isnull())
@@ -175,7 +185,9 @@ def base(
         wait_days=_renewal_day(stays, numbers_of(stays, "start"), stays.tenure + 1) - today.index
     )
     stays = stays.inner_join(first, "customer_id")
-    joined = stays.left_join(_running(source, as_of), ["customer_id", "currency"])
+    joined = stays.left_join(_running(source, as_of, known_until or as_of), ["customer_id", "currency"])
+    joined = numbered(joined, "leaves")
+    due = _begun(joined, numbers_of(joined, "start"), numbers_of(joined, "leaves")) - 1 - joined.tenure
     monthly = joined.monthly_minor.fill_null(0)
     by_day = (monthly * 12 * joined.days_ * 2 + 365) // 730
     joined = joined.mutate(
@@ -193,17 +205,23 @@ def base(
         "billed_minor",
         "wait_days",
         waited_minor=joined.billed_minor.cast("float64") * discount,
+        bills_left=joined.leaves.isnull().ifelse(-1, ibis.greatest(due, 0)).fill_null(-1).cast("int64"),
     )
 
 
-def base_counts(customers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
+def base_counts(customers: ir.Table, dims: Sequence[str] = (), *, since: dt.date | None = None) -> ir.Table:
     """Count the customers of `base` by group, characteristics and tenure.
 
+    Args:
+        since: Only those who first came in this day's month or later.
+
     Returns:
-        A row per combination: group, interval, `dims`, tenure and currency, with customers, billed_minor and
-        waited_minor.
+        A row per combination: group, interval, `dims`, tenure, currency and bills_left, with customers,
+        billed_minor and waited_minor.
     """
-    keys = ["group", "interval", *dims, "tenure", "currency"]
+    keys = ["group", "interval", *dims, "tenure", "currency", "bills_left"]
+    if since:
+        customers = customers.filter(_.cohort >= day_of(since).month)
     return customers.group_by(*keys).agg(
         customers=_.count().cast("int64"),
         billed_minor=_.billed_minor.sum().cast("int64"),
@@ -219,7 +237,6 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
         payers (customers with an attempt in that interval), charges (paid), failed (attempts), paid_minor,
         refunded_minor and squares (the sum over payers of their net amount squared).
     """
-    stays = stays.mutate(until=_next_start(stays))
     paid = _of_stays(_payments(source, since, as_of), stays)
     at = Day(paid.paid_index, paid.paid_month, paid.paid_day_of_month)
     start, end = numbers_of(paid, "start"), numbers_of(paid, "end")
@@ -255,7 +272,7 @@ def paid_after(source: Tables, stays: ir.Table, *, on_at: dt.date, as_of: dt.dat
         A row per combination: group, interval, currency, cohort (index of the month in which the spell
         began), paid_minor and refunded_minor.
     """
-    staying = still_on(stays.mutate(until=_next_start(stays)), at=on_at)
+    staying = still_on(_with_next(stays), at=on_at)
     paid = _of_stays(_payments(source, on_at + dt.timedelta(days=1), as_of), staying)
     return paid.group_by("group", "interval", "currency", cohort=_.start_month).agg(**_AMOUNTS)
 
@@ -278,14 +295,48 @@ def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Ta
     return counts.filter(_.last >= _.first)
 
 
-def intake(stays: ir.Table, dims: Sequence[str] = (), *, since: dt.date) -> ir.Table:
-    """Count customers whose first spell began on some day or later.
+def newcomers(stays: ir.Table, *, since: dt.date) -> ir.Table:
+    """Keep the first spells of customers who began on some day or later, to count and add up theirs alone.
+
+    Where nobody did, those of the latest year in which anybody began.
+
+    Of subscriptions that are valued each by itself, these are the ones of owners who had none before.
+    """
+    rows = _with_next(stays)
+    whose = rows.owner if "owner" in rows.columns else rows.customer_id
+    first = rows.start_index.min().over(ibis.window(group_by=whose))
+    rows, day = rows.mutate(first_ever=first), day_of(since).index
+    last = rows.first_ever.max().over(ibis.window())
+    begin = (last >= day).ifelse(day, last - 364)
+    return rows.mutate(since=begin).filter((_.spell == 1) & (_.first_ever >= _.since))
+
+
+def intake(newcomers: ir.Table, dims: Sequence[str] = ()) -> ir.Table:
+    """Count the customers of `newcomers`.
 
     Returns:
-        A row per combination: group, interval, `dims` and customers.
+        A row per combination: group, interval, `dims` and customers; where subscriptions are valued each by
+        itself, owners is how many have them, those of several in equal parts.
     """
-    first = stays.filter((_.spell == 1) & (_.start_index >= day_of(since).index))
-    return first.group_by("group", "interval", *dims).agg(customers=_.count().cast("int64"))
+    counts = {"customers": _.count().cast("int64")}
+    if "owner" in newcomers.columns:
+        each = 1.0 / _.customer_id.count().over(ibis.window(group_by="owner"))
+        newcomers = newcomers.mutate(part=each)
+        counts["owners"] = _.part.sum()
+    return newcomers.group_by("group", "interval", *dims).agg(**counts)
+
+
+def payers(source: Tables, newcomers: ir.Table, *, as_of: dt.date) -> ir.Table:
+    """Count the customers of `newcomers` by what each has paid, net of refunds.
+
+    Returns:
+        A row per combination: group, interval, currency, paid_minor and n.
+    """
+    keys = ["group", "interval", "currency"]
+    paid = _of_stays(_payments(source, None, as_of), newcomers)
+    each = paid.group_by("customer_id", *keys).agg(**_AMOUNTS)
+    each = each.mutate(paid_minor=(_.paid_minor - _.refunded_minor).cast("int64"))
+    return each.group_by(*keys, "paid_minor").agg(n=_.count().cast("int64"))
 
 
 def paid_by_cohort(source: Tables, stays: ir.Table, *, as_of: dt.date, months: int = 3) -> ir.Table:
@@ -322,15 +373,15 @@ def score(customers: ir.Table, scores: ir.Table, dims: Sequence[str] = ()) -> ir
     """Give each customer of `base` their expected value to come, by joining a small table.
 
     Args:
-        scores: A row for each group, interval, `dims`, tenure and currency: multiplier, with low and high
-            (value in the reporting currency's minor units, for each discounted minor unit billed), and
-            stays_a_year (the chance to be there a year from now).
+        scores: A row for each group, interval, `dims`, tenure, currency and bills_left: multiplier, with low
+            and high (value in the reporting currency's minor units, for each discounted minor unit billed),
+            and stays_a_year (the chance to be there a year from now).
 
     Returns:
         The customers that have a score: the columns of `base`, with value, low, high (minor units, not
         rounded) and stays_a_year.
     """
-    keys = ["group", "interval", *dims, "tenure", "currency"]
+    keys = ["group", "interval", *dims, "tenure", "currency", "bills_left"]
     joined = customers.inner_join(scores, keys)
     return joined.select(
         *customers.columns,
@@ -481,13 +532,79 @@ def _renewal_day(table: ir.Table, start: Day, renewal: ir.IntegerValue) -> ir.In
     return (table.months_ > 0).ifelse(month_start(month) + within - 1, by_day).cast("int64")
 
 
-def _running(source: Tables, as_of: dt.date) -> ir.Table:
-    """What each customer's running subscriptions cost a month, by currency."""
+def _running(source: Tables, as_of: dt.date, known_until: dt.date) -> ir.Table:
+    """What each customer's running subscriptions cost a month, by currency, and when the last of them ends.
+
+    `leaves` is null unless an end of all of them is known: notice was given, or they end by design or on a
+    day after all that is known.
+    """
+    cut = end_of(as_of)
+    spans = _on(source, as_of)
+    by_design = ibis.literal(False)
+    if "renews" in spans.columns:
+        by_design = (~spans.renews).fill_null(False)
+    planned = spans.ended_at.notnull() & (spans.ended_at >= end_of(known_until))
+    if "end_reason" in spans.columns:
+        planned &= (spans.end_reason != "switched").fill_null(True)
+        by_design |= (spans.end_reason == "expired").fill_null(False)
+    notice = ibis.literal(False)
+    if "cancel_requested_at" in spans.columns:
+        notice = (spans.cancel_requested_at < cut).fill_null(False)
+    end = spans.ended_at
+    if "commitment_ends_at" in spans.columns:
+        end = ibis.coalesce(end, by_design.ifelse(spans.commitment_ends_at, ibis.null("timestamp")))
+    known = notice | planned | by_design
+    # Where no day is given, it is that of the next renewal.
+    end = known.ifelse(ibis.coalesce(end, ibis.literal(cut)), ibis.null("timestamp"))
+    spans = spans.mutate(monthly_minor=monthly_amount(spans), end=end)
+    return spans.group_by("customer_id", "currency").agg(
+        monthly_minor=_.monthly_minor.sum().cast("int64"),
+        leaves=_.end.isnull().any().ifelse(ibis.null("date"), _.end.max().date()),
+    )
+
+
+def _on(source: Tables, as_of: dt.date) -> ir.Table:
+    """The spans that are on at the end of a day, but for trials."""
     cut, spans = end_of(as_of), source["subscriptions"]
     on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
-    spans = spans.filter(on & (spans.status != "trialing"))
-    spans = spans.mutate(monthly_minor=monthly_amount(spans))
-    return spans.group_by("customer_id", "currency").agg(monthly_minor=_.monthly_minor.sum().cast("int64"))
+    return spans.filter(on & (spans.status != "trialing"))
+
+
+def subscriptions_held(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """Count customers with running subscriptions, and those of them who hold several.
+
+    Returns:
+        One row: customers and several.
+    """
+    running = _on(source, as_of)
+    priced = running.filter(running.unit_amount_minor > 0)
+    each = priced.group_by("customer_id").agg(n=_.subscription_id.nunique())
+    return each.aggregate(
+        customers=_.count().cast("int64"), several=(_.n > 1).sum().fill_null(0).cast("int64")
+    )
+
+
+def by_owner(scored: ir.Table, source: Tables) -> ir.Table:
+    """Add up the scored subscriptions of each owner; stays_a_year is the chance that any is still on.
+
+    Of customers who are valued as they are, nothing changes. The group is the first by name.
+    """
+    columns = ["customer_id", "group", "tenure", "value", "low", "high", "stays_a_year"]
+    if "owner" not in source["customers"].columns:
+        return scored.select(*columns)
+    rows = scored.inner_join(source["customers"].select("customer_id", "owner"), "customer_id")
+    gone = 1.0 - _.stays_a_year
+    return (
+        rows.group_by("owner")
+        .agg(
+            group=_.group.min(),
+            tenure=_.tenure.max(),
+            **{name: _[name].sum() for name in ("value", "low", "high")},
+            stays_a_year=1.0 - (ibis.greatest(gone, 1e-12)).ln().sum().exp(),
+        )
+        .rename(customer_id="owner")
+        .select(*columns)
+    )
 
 
 def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table:
@@ -508,7 +625,8 @@ def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table
 
 
 def _of_stays(payments: ir.Table, stays: ir.Table) -> ir.Table:
-    """Payments beside the spell that each belongs to; `stays` say in `until` when the next one begins."""
+    """Payments beside the spell that each belongs to."""
+    stays = _with_next(stays)
     return payments.inner_join(
         stays.rename(stay_currency="currency"),
         [
@@ -520,7 +638,9 @@ def _of_stays(payments: ir.Table, stays: ir.Table) -> ir.Table:
     )
 
 
-def _next_start(stays: ir.Table) -> ir.IntegerValue:
-    """The first day that belongs to the customer's next spell; a refund may come after the end of one."""
+def _with_next(stays: ir.Table) -> ir.Table:
+    """Spells with the first day that belongs to the customer's next one: a refund may come after the end."""
+    if "until" in stays.columns:
+        return stays
     later = ibis.window(group_by="customer_id", order_by="spell")
-    return stays.start_index.lead(1).over(later).fill_null(_NEVER).cast("int64")
+    return stays.mutate(until=stays.start_index.lead(1).over(later).fill_null(_NEVER).cast("int64"))

@@ -101,8 +101,10 @@ class RetentionBudget:
         table: A row for each group and renewal: `group`, `interval`, `renewal`, `customers`, `leave` (chance
             to leave by choice), `kept_value` (what one who is kept is worth from that renewal on),
             `average_value` (what one who renews is worth), `budget` with its limits (for each customer
-            offered), `budget_naive` (with the average value), and `needed` (the share kept that makes an
-            incentive of a tenth of the interval's revenue worth its cost; above 1: it cannot pay).
+            offered; no more than the interval's revenue), `budget_naive` (with the average value), and
+            `needed` (the share kept that makes an incentive of a tenth of the interval's revenue worth its
+            cost; above 1: it cannot pay). Where nobody was seen to leave at a renewal, as before a commitment
+            ends, there is no budget.
         kept: The share of those about to leave who are kept.
         level: Level of the intervals.
     """
@@ -111,12 +113,18 @@ class RetentionBudget:
     kept: float
     level: float
 
-    def largest(self, renewal: int = 1) -> Estimate:
-        """The largest budget at a renewal; words: group, kept, needed, and naive (for average customers)."""
+    def largest(self) -> Estimate:
+        """The largest budget at the first renewal at which any group can leave.
+
+        Its words: group, renewal, kept, needed, and naive (for average customers).
+        """
         rows, unit = self.table.frame, self.table.units["budget"]
-        row = rows[rows["renewal"] == renewal].sort_values("budget").iloc[-1]
+        some = rows[rows["budget"] > 0]
+        at = (some if len(some) else rows)["renewal"].min()
+        row = rows[rows["renewal"] == at].sort_values("budget", na_position="first").iloc[-1]
         words = {
             "group": str(row["group"]),
+            "renewal": Estimate(int(row["renewal"]), unit="count"),
             "naive": Estimate(row["budget_naive"], unit=unit),
             "times": Estimate(row["budget_naive"] / row["budget"] if row["budget"] else NAN, unit="ratio"),
             "needed": Estimate(row["needed"], unit="percent"),
@@ -152,14 +160,16 @@ def retention_budget(
         )
     rows, terms, last = known_rows(fit, intake), payments.terms, max(renewals)
     found = []
-    for key, part in rows.groupby(["model_group", "interval"]):
+    for key, part in rows.groupby(["group", "interval"]):
         group, length = map(str, key)
         named = part.drop(columns="group").rename(columns={"model_group": "group"})
         cells, place = numbered(named, fit.cells)
         weight, placed = np.bincount(place, part["customers"].to_numpy(dtype=float)), fit.place(cells)
-        pays = payments.profile(group, length, terms.periods(length) + last)
-        error = payments.profile(group, length, last, "relative_error")
-        revenue = payments.profile(group, length, last, "revenue")
+        alike = part.iloc[:1]
+        pays = payments.at(alike, terms.periods(length) + last)[0]
+        error = payments.at(alike, last, "relative_error")[0]
+        revenue = payments.at(alike, last, "revenue")[0]
+        stuck = _nobody_leaves(fit, int(placed.group[0]), last)
         worths, ends = np.zeros((0, 3)), []
         for one in (*fit.others, fit):
             flat, slopes = one.delta(partial(_worths, one, placed, weight, pays, terms, length, renewals))
@@ -172,15 +182,31 @@ def retention_budget(
         for row, renewal in enumerate(renewals):
             share, worth, average = worths[row].tolist()
             gain, naive = share * worth, kept * share * average
+            if stuck[renewal - 1]:
+                share, worth, gain, naive, low[row], high[row] = 0.0, NAN, NAN, NAN, NAN, NAN
+            most, middle, bottom, top = revenue[renewal], kept * gain, low[row], high[row]
+            budget = [min(end, most) if end == end else NAN for end in (middle, bottom, top)]
             found.append(
                 {"group": group, "interval": length, "renewal": renewal, "customers": int(weight.sum()),
                  "leave": share, "kept_value": worth, "average_value": average,
-                 **interval("budget", kept * gain, low[row], high[row]), "budget_naive": naive,
+                 **interval("budget", *budget), "budget_naive": naive,
                  "needed": 0.1 * revenue[renewal] / gain if gain > 0 else NAN}
             )  # fmt: skip
     units = dict.fromkeys(("kept_value", "average_value", "budget", "budget_naive"), terms.unit)
     units |= {"leave": "percent", "needed": "percent", "customers": "count"}
     return RetentionBudget(Table(pd.DataFrame(found), units), kept, fit.level)
+
+
+def _nobody_leaves(fit: Retention, group: int, last: int) -> Array:
+    """Renewals at which nobody of a group left by choice, though the curve expects three or more to."""
+    part = fit.parts[0]
+    own = np.flatnonzero(part.cells.group == group)
+    size = min(last, part.events.shape[1])
+    cells = Cells(part.cells.group[own], part.cells.power[own])
+    rates = part.rates(part.estimate, cells, size)
+    expected = (part.at_risk[own][:, :size] * -np.expm1(-rates)).sum(axis=0)
+    none = (part.events[own][:, :size].sum(axis=0) == 0) & (expected >= 3)
+    return np.r_[none, np.zeros(last - size, dtype=bool)]
 
 
 def _worths(

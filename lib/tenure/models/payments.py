@@ -56,10 +56,18 @@ class Payments:
         return {(str(group), str(length)): part for (group, length), part in groups}
 
     def at(self, rows: pd.DataFrame, periods: int, column: str = "margin") -> Array:
-        """Return the profiles of rows with `model_group` and `interval`, a row each."""
-        labels, place = numbered(rows, ["model_group", "interval"])
-        keys = zip(labels["model_group"].astype(str), labels["interval"].astype(str), strict=True)
-        return np.array([self.profile(*key, periods, column) for key in keys])[place]
+        """Return the profiles of rows with `model_group` and `interval`, a row each.
+
+        That of the row's own `group` is taken where it is known.
+        """
+        names = [name for name in ("model_group", "group") if name in rows]
+        labels, place = numbered(rows, [*names, "interval"])
+        found = []
+        for row in labels.astype(str).to_dict("records"):
+            keys = [(row[name], row["interval"]) for name in reversed(names)]
+            known = next((key for key in keys if key in self._profiles), keys[-1])
+            found.append(self.profile(known[0], known[1], periods, column))
+        return np.array(found)[place]
 
     def level(self, group: str, interval: str, column: str) -> float:
         """Return a column of `levels` for a group."""
@@ -161,6 +169,32 @@ def payments_by_tenure(
     units = {"intervals": "count", "revenue": terms.unit, "margin": terms.unit}
     units |= {"refunded": "percent", "fees": "percent"}
     return Payments(pd.concat(rows, ignore_index=True)[columns], Table(levels, units), terms, notes)
+
+
+def new_payments(
+    paid: pd.DataFrame | None,
+    begun: pd.DataFrame | None,
+    everybody: Payments,
+    *,
+    base: pd.DataFrame,
+    smallest: int = 100,
+) -> Payments:
+    """Estimate what new customers pay in an interval, by tenure: as `payments_by_tenure`, from them alone.
+
+    What older customers pay says little of it where prices, sizes or plans were others when they came. Groups
+    of which nothing is known yet pay as everybody does.
+    """
+    there = base[base["customers"] > 0].drop(columns="model_group", errors="ignore")
+    try:
+        own = payments_by_tenure(
+            paid, begun, everybody.terms, base=there if len(there) else None, smallest=smallest
+        )
+    except NotApplicable:
+        return everybody
+    known = set(own.table[list(KEYS)].itertuples(index=False, name=None))
+    rest = [key not in known for key in everybody.table[list(KEYS)].itertuples(index=False, name=None)]
+    table = pd.concat([own.table, everybody.table[rest]], ignore_index=True)
+    return Payments(table, own.levels, own.terms, own.notes)
 
 
 def customers_by_tenure(begun: pd.DataFrame) -> pd.DataFrame:

@@ -170,10 +170,15 @@ def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
     """Find the groups that are large enough for a curve of their own, and those that join others.
 
     Groups with fewer than `smallest` customers, or in which nobody left, are *other* among those with the
-    same billing interval; where even these are too few, they join the largest group of the interval.
+    same billing interval; where even these are too few, they join the largest group of the interval. A group
+    of ten or more, all of whom left at the renewals observed, ends by design or has no retention to project;
+    it is left out, as are those of an interval at which nobody left.
 
     Returns:
-        A row per group and interval: `group`, `interval`, `model_group`, whose curve holds.
+        A row per group and interval: `group`, `interval`, `model_group`, whose curve holds (None: left out).
+
+    Raises:
+        NotApplicable: All would be left out.
 
     Example:
         >>> stays = pd.DataFrame({"group": ["a", "b", "c"], "interval": "1 month", "event": [1, 1, 0],
@@ -183,21 +188,54 @@ def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
         >>> folding(stays, smallest=100)["model_group"].tolist()
         ['a', 'a', 'a']
     """
-    rows = stays.assign(left=stays["n"] * stays["event"])
-    sizes = rows.groupby(list(KEYS))[["n", "left"]].sum().reset_index()
+    rows = stays.assign(left=stays["n"] * stays["event"], due=stays["n"] * _passed(stays))
+    sums = ["n", "left", "due"]
+    every = rows.groupby(list(KEYS))[sums].sum().reset_index()
+    sizes = every[(every["left"] < every["due"]) | (every["n"] < 10)].copy()
     sizes["model_group"] = sizes["group"]
     for target in ("other", ""):
-        whole = sizes.groupby(["model_group", "interval"])[["n", "left"]].transform("sum")
+        whole = sizes.groupby(["model_group", "interval"])[sums].transform("sum")
         small = (whole["n"] < smallest) | (whole["left"] == 0)
         largest = sizes.loc[sizes.groupby("interval")["n"].idxmax()].set_index("interval")["model_group"]
         joins = pd.Series(target, index=sizes.index) if target else sizes["interval"].map(largest)
         sizes["model_group"] = sizes["model_group"].where(~small, joins)
-    return sizes[[*KEYS, "model_group"]]
+    whole = sizes.groupby(["model_group", "interval"])[sums].transform("sum")
+    sizes = sizes[(whole["left"] > 0) & (whole["left"] < whole["due"])]
+    if len(every) and sizes.empty:
+        renewals, left = int(every["due"].sum()), int(every["left"].sum())
+        raise NotApplicable(
+            f"Of {renewals} renewals observed {left} were not renewed: where nobody leaves, or everybody "
+            "does at the first, there is no retention to project, and so no value."
+        )
+    return every[list(KEYS)].merge(sizes[[*KEYS, "model_group"]], on=list(KEYS), how="left")
+
+
+def left_out(stays: pd.DataFrame, mapping: pd.DataFrame) -> list[Estimate]:
+    """The groups that `folding` left out, to be said in sentences.
+
+    Returns:
+        For each the renewals observed; its case is "all left" or "none left"; its words are group, interval
+        and customers.
+    """
+    found = []
+    out = mapping.loc[mapping["model_group"].isna(), list(KEYS)]
+    for (group, length), own in stays.merge(out, on=list(KEYS)).groupby(list(KEYS)):
+        due, left = (int((own["n"] * many).sum()) for many in (_passed(own), own["event"]))
+        n = int(own["n"].sum())
+        words = {"group": str(group), "interval": str(length), "customers": n}
+        case = "all left" if left else "none left"
+        found.append(Estimate(due, n=n, of="customer", unit="count", case=case, words=words))
+    return found
+
+
+def _passed(stays: pd.DataFrame) -> pd.Series:
+    """The renewals that each customer was observed at."""
+    return stays["exit"] - stays["entry"] if "exit" in stays else stays["event"] + 1
 
 
 def fold(counts: pd.DataFrame, mapping: pd.DataFrame) -> pd.DataFrame:
     """Give counts the groups that `folding` found; groups that it does not know are left out."""
-    folded = counts.merge(mapping, on=list(KEYS), how="inner")
+    folded = counts.merge(mapping.dropna(subset="model_group"), on=list(KEYS), how="inner")
     return folded.drop(columns="group").rename(columns={"model_group": "group"})
 
 

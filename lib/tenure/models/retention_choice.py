@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_rete
 from tenure.models.retention_seen import anchored, widened
 from tenure.result import NAN, Estimate, Table, from_ends, interval
 from tenure.stats.intervals import log_limits
-from tenure.stats.lifetable import FEWEST, Array, chi2_p, validate, z_value
-from tenure.stats.lifetime import discount_weights, residual_lifetime
+from tenure.stats.lifetable import FEWEST, Array, chi2_p, z_value
+from tenure.stats.lifetime import residual_lifetime
 from tenure.stats.survival import kaplan_meier
 
 _COUNTS = ["at_risk", "events", "censored", "entered"]
@@ -315,6 +316,25 @@ class Backtest:
     level: float
 
     @property
+    def failed(self) -> Estimate:
+        """How many rows lie outside where they should, all rows allowed for; case: "failed" or "passed".
+
+        Its words are of the row that is furthest out: group, expected and happened.
+        """
+        rows, unit = self.table.frame, self.table.units["expected"]
+        half = rows[["expected_low", "expected_high"]].sub(rows["expected"], axis=0).abs().max(axis=1)
+        wider = z_value(1 - (1 - self.level) / max(len(rows), 1)) / z_value(self.level)
+        out = (rows["happened"] - rows["expected"]).abs() / (half * wider).where(half > 0)
+        worst = rows.loc[out.fillna(0.0).idxmax()]
+        count = int((out > 1).sum())
+        words: dict[str, Any] = {
+            name: Estimate(float(worst[name]), unit=unit) for name in ("expected", "happened")
+        }
+        words |= {"group": str(worst.iloc[0]), "groups": len(rows)}
+        case = "failed" if count else "passed"
+        return Estimate(count, n=int(rows["n"].sum()), of="customer", unit="count", case=case, words=words)
+
+    @property
     def error(self) -> Estimate:
         """How far the prediction was off: above 0, too high; its case is "high" or "low"."""
         row, happened = self.total, float(self.total["happened"])
@@ -396,7 +416,7 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
     return found
 
 
-# --- intervals by resampling, and without a model ------------------------------------------------------
+# --- intervals by resampling ---------------------------------------------------------------------
 
 
 def bootstrap(
@@ -440,52 +460,3 @@ def resampled_limits(value: float, draws: Array, level: float = 0.95) -> tuple[f
         return value, value
     half = np.exp(z_value(level) * float(np.log(good).std(ddof=1)))
     return value / half, value * half
-
-
-def semi_parametric(life: pd.DataFrame, fit: Retention, terms: Terms) -> Table:
-    """Estimate discounted lifetimes from Kaplan and Meier's curves, continued by the fitted ones.
-
-    As far as at least 30 customers were at risk, the observed curve is taken as it is; beyond, the fitted one
-    is attached to its end. So the model matters only for the tail, whose share is given.
-
-    Args:
-        life: The life table by group, without characteristics.
-        fit: Curves fitted to it, without characteristics.
-
-    Returns:
-        A row per group: the keys, `value` with its limits (discounted lifetime of a new customer, in
-        payments), `tail` (the share of it beyond what was observed), `tail_from` (the first predicted
-        renewal), and `model` (the same lifetime by the fitted curve alone).
-    """
-    if fit.covariates:
-        raise InputError("The semi-parametric curve is made by group: fit without covariates for it.")
-    rows = []
-    for key in fit.groups[list(fit.keys)].to_dict("records"):
-        mine = np.logical_and.reduce([life[name].astype(str) == value for name, value in key.items()])
-        counts = validate(life.loc[mine, ["period", *_COUNTS]])
-        size, cells = terms.periods(key["interval"]), fit.place(pd.DataFrame([key]))
-        enough = counts.at_risk[0] >= FEWEST
-        until = min(len(enough) if enough.all() else int(np.argmin(enough)), size)
-        n, d = counts.at_risk[0, :until], counts.events[0, :until]
-        hazard, weight = d / n, discount_weights(size + 1, terms.rate(key["interval"]))
-        seen = np.r_[0.0, np.cumsum(np.log1p(-np.minimum(hazard, 1 - 1e-12)))]
-        curves, slopes = fit.delta(partial(_continued, fit, cells, seen, size))
-        value = float(curves @ weight)
-        later = (curves * weight)[::-1].cumsum()[::-1]
-        # dS(j)/dh(k) = -S(j) / (1 - h(k)) for j >= k.
-        by_hazard = -later[1 : until + 1] / np.maximum(1 - hazard, 1e-12)
-        variance = fit.standard_errors((weight @ slopes)[None]) ** 2
-        variance += (by_hazard**2 * hazard * (1 - hazard) / n).sum()
-        low, high = log_limits(np.array([value]), np.sqrt(variance), fit.level)
-        tail = later[until + 1] / value if until < size else 0.0
-        alone = float(fit.curves(cells, size)[0] @ weight)
-        rows.append((*key.values(), value, low[0], high[0], tail, until + 1, alone))
-    columns = [*fit.keys, "value", "value_low", "value_high", "tail", "tail_from", "model"]
-    units = {"value": "number", "tail": "percent", "tail_from": "count", "model": "number"}
-    return Table(pd.DataFrame(rows, columns=columns), units)
-
-
-def _continued(fit: Retention, cells: Cells, seen: Array, size: int, theta: Array) -> Array:
-    """S whose logarithm is known up to the end of `seen`, and fitted from there on."""
-    log_s, known = fit.log_survival(cells, size, theta)[0], len(seen)
-    return np.exp(np.r_[seen, seen[-1] + log_s[known:] - log_s[known - 1]])

@@ -24,14 +24,14 @@ import pandas as pd
 
 from tenure.errors import InputError, NotApplicable
 from tenure.models.payments import Payments
-from tenure.models.renewals import Terms, by_quarter, interval_years, numbered
+from tenure.models.renewals import KEYS, Terms, by_quarter, interval_years, numbered
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
 from tenure.models.retention_seen import widened
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
 from tenure.stats.intervals import log_limits, mean, proportion
 from tenure.stats.lifetable import Array, ratio, spelled, z_value
-from tenure.stats.lifetime import residual_lifetime
+from tenure.stats.lifetime import discount_weights, residual_lifetime
 
 _CURVE = ["model_group", "interval"]
 _SUBSCRIBED = "subscribed customer"
@@ -78,6 +78,11 @@ class Valuation:
     def _whole(self, column: str) -> Estimate:
         row = self.by().frame.iloc[0]
         n = int(row["customers"])
+        if column == "each" and "owners" in self.rows:
+            more = n / float(self.rows["owners"].sum())
+            row = row.copy()
+            row[["each", "each_low", "each_high"]] *= more
+            n = round(n / more)
         return from_row(row, column, n=n, of=self.of, unit=self.unit, level=self.fit.level)
 
     def by(self, *columns: str) -> Table:
@@ -212,14 +217,19 @@ def value_base(
     paid = ratio(np.bincount(place, billed)[place], expected, 0.0)
     unit = ratio(rows["waited_minor"].to_numpy(dtype=float) * rate, revenue * paid, 0.0)
 
-    def values(theta: Array) -> Array:
-        return np.asarray(unit * engine.residual(theta)[engine.cell, tenure])
+    # Of customers whose end is known, the bills until then come for certain, and none after.
+    left = rows["bills_left"].to_numpy(dtype=int) if "bills_left" in rows else np.full(len(rows), -1)
+    certain = engine.certain(tenure, left)
+
+    def values(theta: Array, *, seen: bool = False) -> Array:
+        open_ended = engine.residual(theta, seen=seen)[engine.cell, tenure]
+        return np.asarray(unit * np.where(left < 0, open_ended, certain))
 
     flat = np.zeros((len(rows), len(fit.estimate)))
     value, slopes = fit.delta(values) if with_errors else (values(fit.estimate), flat)
-    error, there = _relative_errors(payments, rows, tenure + 1), engine.stays_a_year(tenure)
+    error, there = _relative_errors(payments, rows, tenure + 1), engine.stays_a_year(tenure, left)
     rows = rows.assign(value=value, relative_error=error, stays_a_year=there)
-    seen = unit * engine.residual(fit.estimate, seen=True)[engine.cell, tenure]
+    seen = values(fit.estimate, seen=True)
     others = tuple(value_base(other, base, payments) for other in fit.others if with_errors)
     return Valuation(rows, slopes, fit, payments.terms.unit, _SUBSCRIBED, seen, others)
 
@@ -227,7 +237,8 @@ def value_base(
 def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valuation:
     """Value new customers, as from `tenure.measures.value.intake`, from their first payment on.
 
-    What it cost to acquire them is not taken off.
+    What it cost to acquire them is not taken off. `payments` are best those of new customers alone: what
+    older ones pay may be another price. Where rows have owners, `each` is what one of these is worth.
     """
     rows = known_rows(fit, intake)
     engine = _Engine(fit, rows, payments, 0)
@@ -276,14 +287,14 @@ class _Engine:
     """Curves, margins and discount factors of the cells that rows are made of."""
 
     def __init__(self, fit: Retention, rows: pd.DataFrame, payments: Payments, oldest: int) -> None:
-        cells, self.cell = numbered(rows, [*_CURVE, *fit.covariates])
+        cells, self.cell = numbered(rows, ["group", *_CURVE, *fit.covariates])
         self.fit, self.oldest, self.size, terms = fit, oldest, len(cells), payments.terms
         self.parts, self.first, self.v = [], np.zeros(len(cells)), np.zeros(len(cells))
         for key, part in cells.groupby("interval"):
             length, at = str(key), part.index.to_numpy()
             within, rate = terms.periods(length), terms.rate(length)
             money = payments.at(part, within + oldest + 1)
-            placed = fit.place(part.rename(columns={"model_group": "group"}))
+            placed = fit.place(part.drop(columns="group").rename(columns={"model_group": "group"}))
             until = fit.groups["enough"].to_numpy()[placed.group]
             self.parts.append((at, placed, length, within, money, rate, until))
             self.first[at], self.v[at] = money[:, 0], 1 / (1 + rate)
@@ -297,8 +308,21 @@ class _Engine:
             found[at] = residual_lifetime(curve, rate, money, within=within)[:, : self.oldest + 1]
         return found
 
-    def stays_a_year(self, tenure: Array) -> Array:
-        """The chance that each row's customers are still there a year on."""
+    def certain(self, tenure: Array, left: Array) -> Array:
+        """What the next `left` bills are worth at the next renewal if all of them are paid."""
+        found = np.zeros(len(tenure))
+        for at, _, _, _, money, rate, _ in self.parts:
+            mine = np.flatnonzero(np.isin(self.cell, at) & (left > 0))
+            for row in mine:
+                due = money[np.searchsorted(at, self.cell[row]), tenure[row] + 1 :][: left[row]]
+                found[row] = due @ discount_weights(len(due), rate)
+        return found
+
+    def stays_a_year(self, tenure: Array, left: Array) -> Array:
+        """The chance that each row's customers are still there a year on.
+
+        Of those with `left` bills to come (-1: no end is known), who has a year of them is still there.
+        """
         found = np.zeros(len(tenure))
         for at, cells, length, *_ in self.parts:
             ahead = max(round(1 / interval_years(length)), 1)
@@ -306,6 +330,7 @@ class _Engine:
             mine = np.isin(self.cell, at)
             row = np.searchsorted(at, self.cell[mine])
             found[mine] = np.exp(log_s[row, tenure[mine] + ahead] - log_s[row, tenure[mine]])
+            found = np.where(mine & (left >= 0), (left >= ahead).astype(float), found)
         return found
 
 
@@ -486,7 +511,8 @@ def resampled_total(
 
     `stays` are the counts that the curves were fitted to, `base` is what `worth` was made from.
     """
-    keys = [*_CURVE, *worth.fit.covariates, "tenure", "currency"]
+    ends = [name for name in ("bills_left",) if name in base]
+    keys = [*_CURVE, *worth.fit.covariates, "tenure", "currency", *ends]
     sums = ["customers", "billed_minor", "waited_minor"]
     alike = base.groupby(keys, as_index=False)[sums].sum()
     alike["group"] = alike["model_group"]
@@ -497,3 +523,56 @@ def resampled_total(
     drawn = bootstrap(stays, worth.fit, total, draws=draws)
     low, high = resampled_limits(worth.total.value, drawn[:, 0], worth.fit.level)
     return replace(worth.total, low=low, high=high)
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What new customers are worth, where few of them may carry what all pay.
+
+    Attributes:
+        each: What one is worth, with an interval from resampled customers where the three who paid most hold
+            over a third of what all paid.
+        largest: The share that these three hold; its case is "few" (over a third) or "many".
+    """
+
+    each: Estimate
+    largest: Estimate
+
+
+def carried(new: Valuation, paid: pd.DataFrame | None, terms: Terms, *, draws: int = 1000) -> Carried:
+    """Say how much of what new customers pay the largest three hold, and resample customers if it is much.
+
+    Each draw resamples the customers of a group and moves the group's value with their mean; the curves'
+    interval is added on the logarithm. Resampled means of few customers spread too little, by n / (n - 1),
+    which is made good.
+
+    Args:
+        paid: As from `tenure.measures.value.payers`; None: there are no payments.
+    """
+    if paid is None or paid.empty:
+        return Carried(new.each, Estimate(NAN, unit="percent", case="not known"))
+    rows, _ = terms.converted(paid, "paid_minor")
+    n, sums = rows["n"].to_numpy(dtype=int), rows["paid_minor"].to_numpy(dtype=float)
+    each = np.sort(np.repeat(sums, n))[::-1]
+    share = float(each[:3].sum() / each.sum()) if len(each) and each.sum() > 0 else NAN
+    few = len(each) > 3 and share > 1 / 3
+    largest = Estimate(share, n=len(each), of="new customer", unit="percent", case="few" if few else "many")
+    whole = new.each
+    if not few:
+        return Carried(whole, largest)
+    rng, values = np.random.default_rng(0), new.by(*KEYS).frame.set_index(list(KEYS))["value"]
+    drawn = np.zeros(draws)
+    for (group, length), value in zip(values.index.to_list(), values.to_numpy(float), strict=True):
+        mine = (rows["group"].astype(str) == group) & (rows["interval"].astype(str) == length)
+        own = np.repeat(sums[mine], n[mine])
+        if len(own) < 2 or not own.mean():
+            drawn += value
+            continue
+        means = rng.choice(own, (draws, len(own))).mean(axis=1) / own.mean()
+        drawn += value * np.maximum(1 + (means - 1) * np.sqrt(len(own) / (len(own) - 1)), 0.0)
+    total = float(values.sum())
+    ends = np.quantile(drawn, [(1 - new.fit.level) / 2, (1 + new.fit.level) / 2]) / total
+    flat = replace(new, rows=new.rows.assign(relative_error=0.0)).each
+    low = whole.value * np.exp(-np.hypot(np.log(max(ends[0], 1e-9)), np.log(flat.value / flat.low)))
+    high = whole.value * np.exp(np.hypot(np.log(max(ends[1], 1.0)), np.log(flat.high / flat.value)))
+    return Carried(replace(whole, low=float(low), high=float(high)), largest)
