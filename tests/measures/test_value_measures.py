@@ -28,6 +28,7 @@ from measures.test_subscriptions import (
 from tenure.errors import InputError
 from tenure.measures import groups, revenue
 from tenure.measures import value as measures
+from tenure.measures.units import by_unit
 
 NUMBER = count()
 INTERVALS = [("month", 1), ("month", 3), ("year", 1), ("week", 2), ("day", 10)]
@@ -422,3 +423,25 @@ def test_what_left_with_those_who_churned_and_who_never_had_a_price():
     assert total["known"].to_dict() == {"free": 1, "left": 1, "still on": 2}
     with pytest.raises(InputError, match="`total` is 'tolal', and the table customers has no such column"):
         states(total="tolal")
+
+
+def test_known_ends_and_subscriptions_by_themselves():
+    """One has given notice, one ends by design after two more bills, one holds two subscriptions."""
+    people = [{"customer_id": name} for name in "abc"]
+    begin = dt.date(2023, 12, 10)
+    spans = [
+        span("1", "a", begin) | {"cancel_requested_at": dt.datetime(2024, 1, 5)},
+        span("2", "b", begin, add_months(AS_OF, 2)) | {"end_reason": "expired"},
+        span("3", "c", begin), span("4", "c", begin),
+    ]  # fmt: skip
+    source = tables([{"cancel_requested_at": None, **one} for one in spans], people)
+    found = measures.base(source, measures.stays(source, as_of=AS_OF), as_of=AS_OF).to_pandas()
+    left = found.set_index("customer_id")["bills_left"].to_dict()
+    assert (left["a"], left["c"]) == (0, -1)
+    assert left["b"] == 2
+    held = measures.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
+    assert (held["customers"], held["several"]) == (3, 1)
+    apart = {**source, **{k: t for k, t in by_unit(source, "subscription").items() if t is not None}}
+    stays = measures.stays(apart, dims=["owner"], as_of=AS_OF)
+    new = measures.intake(measures.newcomers(stays, since=begin)).to_pandas().iloc[0]
+    assert (new["customers"], new["owners"]) == (4, 3.0)

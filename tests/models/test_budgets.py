@@ -112,14 +112,16 @@ def test_budgets_come_from_every_model(model, apart):
 
 
 def test_an_offer_never_costs_more_than_customers_pay_and_none_is_made_where_nobody_can_leave():
-    life = pd.DataFrame({"group": "Deal", "interval": "12 months", "period": [1, 2, 3, 4]})
-    life = life.assign(at_risk=[400, 400, 400, 250], events=[0, 0, 150, 40], censored=0, entered=0)
+    life = pd.DataFrame({"group": "Year", "interval": "12 months", "period": [1, 2, 3, 4]})
+    life = life.assign(
+        at_risk=[400, 400, 400, 250], events=[0, 0, 150, 40], censored=[0, 0, 0, 210], entered=0
+    )
     fit = retention.fit_retention(life, "sbg")
-    intake = pd.DataFrame({"group": ["Deal"], "interval": "12 months", "customers": [400]})
+    intake = pd.DataFrame({"group": ["Year"], "interval": "12 months", "customers": [400]})
     offer = budgets.retention_budget(fit, intake, flat(), renewals=[1, 2, 3], kept=1.0)
     rows = offer.table.frame.set_index("renewal")
     assert rows.loc[[1, 2], "budget"].isna().all()
     assert (rows.loc[[1, 2], "leave"] == 0).all()
-    assert 0 < rows.loc[3, "budget"] <= flat().profile("Deal", "12 months", 3, "revenue")[3]
+    assert 0 < rows.loc[3, "budget"] <= flat().profile("Year", "12 months", 3, "revenue")[3]
     best = offer.largest()
     assert (best.words["renewal"].value, best.case) == (3, "pays")

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from models.customers import base_of, fitted, flat, pay, terms
 from tenure.errors import InputError, NotApplicable
-from tenure.models import value
+from tenure.models import payments, renewals, value
 from tenure.models.retention import Retention
+from tenure.models.retention_choice import Backtest, against
+from tenure.result import Table
 
 TWO = {"EUR": 1.0, "USD": 0.5}
 
@@ -311,3 +313,77 @@ def test_any_tenure_discount_and_horizon_give_a_finite_value(tenure, rate, years
 
 
 FIT = fitted()
+
+
+def test_new_customers_are_valued_at_what_they_pay_and_not_at_what_older_ones_do():
+    """Twelve old accounts pay 50,000, all newer ones 1,000: no new one is worth 30 years of more than 1,000."""
+    keys = {"group": "Year", "interval": "12 months", "currency": "EUR"}
+    paid = pd.DataFrame(
+        {**keys, "tenure": [0, 3], "payers": [12, 12], "charges": [12, 12], "paid_minor": [12_000, 600_000],
+         "refunded_minor": 0, "squares": [12e6, 12 * 50_000.0**2]}
+    )  # fmt: skip
+    begun = pd.DataFrame({**keys, "first": [0, 3], "last": [0, 3], "n": [12, 12]})
+    base = pd.DataFrame(
+        {"group": ["Year"], "model_group": "Year", "interval": "12 months", "tenure": 0, "currency": "EUR",
+         "customers": [12], "billed_minor": [12_000]}
+    )  # fmt: skip
+    everybody = payments.payments_by_tenure(paid, begun, terms(), smallest=100)
+    own = payments.new_payments(paid[:1], begun[:1], everybody, base=base, smallest=100)
+    assert own.profile("Year", "12 months", 2).tolist() == [1000.0] * 3
+    intake = pd.DataFrame({"group": ["Year"], "interval": "12 months", "customers": [12], "channel": "ads"})
+    assert value.value_new(fitted(), intake, own).each.value < 1000 * 30
+    assert (
+        value.value_new(fitted(), intake, everybody).each.value
+        > 25 * value.value_new(fitted(), intake, own).each.value * 0.9
+    )
+    # Without payments, it is what they are billed.
+    billed = payments.new_payments(None, None, everybody, base=base, smallest=100)
+    assert billed.profile("Year", "12 months", 0).tolist() == [1000.0]
+
+
+def test_customers_who_have_given_notice_are_valued_to_that_day():
+    fit, own = fitted(), terms(discount_rate=0.1)
+    rows = base_of([("Plus", "1 month", 4, "EUR", 2, 2000, 0.0)] * 3).assign(bills_left=[-1, 0, 3])
+    found = value.value_base(fit, rows, flat(own))
+    v = 1 / (1 + own.rate("1 month"))
+    values, there = found.rows["value"].tolist(), found.rows["stays_a_year"].tolist()
+    assert values[1:] == pytest.approx([0.0, 2000 * (1 + v + v**2)])
+    assert values[0] > values[2]
+    assert there[1:] == [0.0, 0.0]
+    assert 0 < there[0] < 1
+
+
+def test_a_value_that_few_carry_has_an_interval_from_resampled_customers():
+    fit = fitted()
+    intake = pd.DataFrame({"group": ["Plus"], "interval": "1 month", "customers": [20], "channel": "ads"})
+    new = value.value_new(fit, intake, flat())
+    paid = pd.DataFrame({"group": "Plus", "interval": "1 month", "currency": "EUR"}, index=range(2))
+    few = value.carried(new, paid.assign(paid_minor=[100, 5000], n=[17, 3]), terms())
+    assert few.largest.value == pytest.approx(15_000 / 16_700)
+    assert few.largest.case == "few"
+    assert few.each.low < 0.6 * few.each.value < 1.4 * few.each.value < few.each.high
+    many = value.carried(new, paid.assign(paid_minor=[100, 120], n=[17, 3]), terms())
+    assert (many.largest.case, many.each) == ("many", new.each)
+
+
+def test_groups_that_end_by_design_and_those_nobody_left_are_left_out_with_their_size():
+    stays = pd.DataFrame(
+        {"group": ["Gift", "Monthly", "Monthly", "Deal"], "exit": [1, 3, 4, 2], "event": [1, 1, 0, 0], "entry": 0,
+         "interval": ["12 months", "1 month", "1 month", "36 months"], "n": [80, 150, 150, 30]}
+    )  # fmt: skip
+    found = renewals.folding(stays, smallest=100)
+    known = found.dropna()
+    assert known[["group", "model_group"]].to_numpy().tolist() == [["Monthly", "Monthly"]]
+    out = {one.words["group"]: one for one in renewals.left_out(stays, found)}
+    assert (out["Gift"].case, out["Gift"].words["customers"]) == ("all left", 80)
+    assert (out["Deal"].case, out["Deal"].value) == ("none left", 60)
+    with pytest.raises(NotApplicable, match="no retention to project"):
+        renewals.folding(stays[stays["group"] != "Monthly"], smallest=100)
+
+
+def test_a_backtest_fails_where_a_group_lies_outside_its_range():
+    table = against(*(np.array(x, dtype=float) for x in ([90, 90], [50, 60], [25, 25], [52, 85])), 0.95)
+    rows = pd.concat([pd.DataFrame({"group": ["Print", "Digital"]}), table], axis=1)
+    found = Backtest(Table(rows, {"expected": "count"}), rows.iloc[0], 0.95).failed
+    assert (found.value, found.case, found.words["group"]) == (1, "failed", "Digital")
+    assert Backtest(Table(rows[:1], {"expected": "count"}), rows.iloc[0], 0.95).failed.case == "passed"

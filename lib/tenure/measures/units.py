@@ -21,7 +21,7 @@ def by_unit(source: Tables, unit: str) -> dict[str, ir.Table | None]:
     Args:
         source: The contract tables.
         unit: "customer" leaves all as it is; "account" is the top parent of a customer; "subscription" makes
-            each subscription a customer, with the characteristics of who pays.
+            each subscription a customer, with the characteristics of who pays, the `owner`.
 
     Returns:
         The tables that differ; None for those that say nothing of a single subscription, such as events.
@@ -75,7 +75,7 @@ def _by_subscription(source: Tables) -> dict[str, ir.Table | None]:
     found: dict[str, ir.Table | None] = {
         name: None for name, table in source.items() if "customer_id" in table.columns
     }
-    found["customers"] = each.mutate(customer_id=each.of).select(customers.columns)
+    found["customers"] = each.mutate(customer_id=each.of).select(*customers.columns, "owner")
     found["subscriptions"] = spans.mutate(customer_id=spans.subscription_id)
     if "payments" in source:
         paid = source["payments"].filter(_.subscription_id.notnull())

@@ -33,7 +33,7 @@ from tenure.measures.calendar import (
 )
 from tenure.measures.groups import group_column
 from tenure.measures.ledger import known_spans
-from tenure.measures.spans import Tables, lenses, monthly_amount, people, stacked
+from tenure.measures.spans import Tables, complete, lenses, monthly_amount, people, stacked
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -539,21 +539,13 @@ def _running(source: Tables, as_of: dt.date, known_until: dt.date) -> ir.Table:
     day after all that is known.
     """
     cut = end_of(as_of)
-    spans = _on(source, as_of)
-    by_design = ibis.literal(False)
-    if "renews" in spans.columns:
-        by_design = (~spans.renews).fill_null(False)
+    spans = complete(_on(source, as_of))
+    by_design = (~spans.renews | (spans.end_reason == "expired")).fill_null(False)
     planned = spans.ended_at.notnull() & (spans.ended_at >= end_of(known_until))
-    if "end_reason" in spans.columns:
-        planned &= (spans.end_reason != "switched").fill_null(True)
-        by_design |= (spans.end_reason == "expired").fill_null(False)
-    notice = ibis.literal(False)
-    if "cancel_requested_at" in spans.columns:
-        notice = (spans.cancel_requested_at < cut).fill_null(False)
-    end = spans.ended_at
-    if "commitment_ends_at" in spans.columns:
-        end = ibis.coalesce(end, by_design.ifelse(spans.commitment_ends_at, ibis.null("timestamp")))
-    known = notice | planned | by_design
+    planned &= (spans.end_reason != "switched").fill_null(True)
+    notice = (spans.cancel_requested_at < cut).fill_null(False)
+    term = by_design.ifelse(spans.commitment_ends_at, ibis.null("timestamp"))
+    known, end = notice | planned | by_design, ibis.coalesce(spans.ended_at, term)
     # Where no day is given, it is that of the next renewal.
     end = known.ifelse(ibis.coalesce(end, ibis.literal(cut)), ibis.null("timestamp"))
     spans = spans.mutate(monthly_minor=monthly_amount(spans), end=end)

@@ -325,7 +325,7 @@ class Backtest:
         half = rows[["expected_low", "expected_high"]].sub(rows["expected"], axis=0).abs().max(axis=1)
         wider = z_value(1 - (1 - self.level) / max(len(rows), 1)) / z_value(self.level)
         out = (rows["happened"] - rows["expected"]).abs() / (half * wider).where(half > 0)
-        worst = rows.loc[out.fillna(0.0).idxmax()]
+        worst = rows.iloc[int(np.argmax(out.fillna(0.0)))]
         count = int((out > 1).sum())
         words: dict[str, Any] = {
             name: Estimate(float(worst[name]), unit=unit) for name in ("expected", "happened")

@@ -35,7 +35,7 @@ from tenure.sources.published import published_file, published_table
 from tenure.sources.results import kept
 
 # An id, a time and a flag: the customers' columns that say nothing to compare groups by.
-_NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test", "parent_id"}
+_NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test", "parent_id", "owner"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
