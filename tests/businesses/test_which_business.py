@@ -12,7 +12,7 @@ import tenure
 from businesses.making import UNTIL
 from businesses.models import ALL
 from tenure.economics import read_economics
-from tenure.measures import subscriptions
+from tenure.measures import revenue, subscriptions, units
 from tenure.paths import project_root
 from tenure.policy import named
 from tenure.stats.survival import kaplan_meier
@@ -44,7 +44,8 @@ def opened(tmp_path_factory):
         company = type(company)(company.tables, company.truth, told, company.columns)
         data = company.write(folder, told=not mapping)
         rules = named("tenure", read_economics("", data).rules)
-        return company, tenure.open_source(data, mapping), rules
+        source = tenure.open_source(data, mapping)
+        return company, source.instead(units.by_unit(source, rules.unit)), rules
 
     return make
 
@@ -71,11 +72,24 @@ def test_the_page_names_the_settings_that_a_business_needs(name):
                for column in columns)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["club", "new_numbers", "publisher", "meal_kit", "gym", "three_years"])
+@pytest.mark.parametrize("name", ["club", "new_numbers", "meal_kit", "gym", "three_years", "seats"])
 def test_with_these_settings_the_share_there_after_a_year_is_right(opened, name):
     company, source, rules = opened(name)
     found = there_after_a_year(source, rules)
     assert found["survival_low"] <= company.truth["there_after_a_year"] <= found["survival_high"]
+
+
+def test_a_publishers_subscriptions_are_lives_of_their_own(opened):
+    company, source, rules = opened("publisher")
+    for plan in ("Digital", "Print"):
+        found = there_after_a_year(source, rules, by="plan", group=plan)
+        assert found["survival_low"] <= company.truth[f"there_{plan}"] <= found["survival_high"]
+
+
+def test_a_vendors_accounts_are_counted_with_all_that_belong_to_them(opened):
+    company, source, rules = opened("seats")
+    counted = tenure.collect(revenue.customers_by_month(source, as_of=LAST, policy=rules))
+    assert counted["customers"].iloc[-1] == company.truth["customers"]
 
 
 def test_gifts_that_a_mapping_tells_of_are_no_churn(opened, tmp_path):
