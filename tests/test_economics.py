@@ -94,3 +94,12 @@ def test_what_is_left_of_revenue():
     assert facts.left_of(1000, "JPY", charges=2, months=3) == pytest.approx(780 - 0.5 - 3)
     assert facts.discount(0) == 1
     assert Economics(discount_rate=0.21).discount(6) == pytest.approx(1 / 1.1)
+
+
+def test_a_stores_commission_is_taken_off_what_it_sold():
+    facts = Economics(margin=0.7, commission={"app_store": 0.3, "web": 0.03}, fee_share=0.02)
+    assert facts.after_commission({"app_store": 600.0, "web": 400.0}).fee_share == pytest.approx(0.212)
+    assert facts.after_commission({"web": 1.0, "partner": 1.0}).fee_share == pytest.approx(0.035)
+    with pytest.raises(InputError, match="app_store, web are none of the customers' tv"):
+        facts.after_commission({"tv": 1.0})
+    assert Economics().after_commission({}) == Economics()

@@ -45,6 +45,9 @@ class Economics(BaseModel):
         fee_share: Share of each charge that the payment provider keeps.
         fee_fixed: Fixed fee of the provider per charge.
         cost_to_serve: Further cost of serving a customer, per month.
+        commission: Share of each charge that a store or channel keeps, by its name, such as
+            ``{app_store: 0.30, web: 0.03}``.
+        commission_by: The column of customers with these names; empty: store, else channel.
         discount_rate: Discount per year on future money.
         horizon_months: Months over which the worth of keeping or acquiring a customer is counted.
         spend_lag: Days from spending on acquisition to a first payment.
@@ -73,6 +76,8 @@ class Economics(BaseModel):
     fee_share: float = Field(default=0.0, ge=0, lt=1)
     fee_fixed: float = Field(default=0.0, ge=0)
     cost_to_serve: float = Field(default=0.0, ge=0)
+    commission: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
+    commission_by: str = ""
     discount_rate: float = Field(default=0.1, ge=0, le=1)
     horizon_months: int = Field(default=24, ge=1, le=600)
     spend_lag: int = Field(default=7, ge=0, le=365)
@@ -99,6 +104,31 @@ class Economics(BaseModel):
         one = 10 ** minor_exponent(currency)
         kept = revenue_minor * (self.margin - self.fee_share) - charges * self.fee_fixed * one
         return kept - months * self.cost_to_serve * one
+
+    def after_commission(self, cash: Mapping[str, float]) -> Economics:
+        """Return the facts with the mean commission added to the share of each charge that others keep.
+
+        Args:
+            cash: What was paid by the names of `commission`; a name without a commission pays none.
+
+        Raises:
+            InputError: No name is known, or fees and commission take more than the margin.
+
+        Example:
+            >>> facts = Economics(commission={"app_store": 0.3, "web": 0.03}, fee_share=0.02)
+            >>> round(facts.after_commission({"app_store": 600, "web": 400}).fee_share, 3)
+            0.212
+        """
+        if not self.commission:
+            return self
+        if not set(self.commission) & set(cash):
+            raise InputError(
+                f"company.yml: commission: {', '.join(self.commission)} are none of the customers' "
+                f"{', '.join(sorted(cash)) or 'stores'}. Fix: correct the names, or `commission_by`."
+            )
+        whole = sum(cash.values())
+        taken = sum(self.commission.get(name, 0.0) * paid for name, paid in cash.items()) / whole
+        return self.model_copy(update={"fee_share": self.fee_share + taken})
 
     def overriding(self, parameters: Mapping[str, Any]) -> Economics:
         """Return the facts, overridden by a notebook's parameters of the same names that are not None.

@@ -58,7 +58,8 @@ class MetricPolicy:
         discounts: Which discounts lower the revenue while a span has them, by how long they were granted
             for: "running", all but those on a single bill; "forever", those without an end; "all"; or "none".
             One of unknown duration counts as granted for some time.
-        usage: Usage charges, as a mean of three months: "apart" from recurring revenue, or "included".
+        usage: Usage charges, as a mean of three months: "apart" from recurring revenue, "included" in it, or
+            "alone": included for customers who pay nothing else, and apart for the others.
         weeks_per_year: 52 makes a weekly price 52/12 a month.
         days_per_year: 365 makes a daily price 365/12 a month.
         unit: Who is new or lost: the "customer", the "account" with all that belong to it, or each
@@ -84,7 +85,7 @@ class MetricPolicy:
     grace_days: int | None = 30
     unpaid: Literal["paid", "end"] = "paid"
     discounts: Literal["running", "forever", "all", "none"] = "running"
-    usage: Literal["apart", "included"] = "apart"
+    usage: Literal["apart", "alone", "included"] = "alone"
     weeks_per_year: int = 52
     days_per_year: int = 365
     unit: Literal["customer", "account", "subscription"] = "customer"
@@ -145,7 +146,13 @@ def chartmogul_like() -> MetricPolicy:
         True
     """
     return MetricPolicy(
-        gap_days=Gaps(0, 0), pauses="full", pause_days=None, hold_days=0, grace_days=None, unpaid="end"
+        gap_days=Gaps(0, 0),
+        pauses="full",
+        pause_days=None,
+        hold_days=0,
+        grace_days=None,
+        unpaid="end",
+        usage="apart",
     )
 
 

@@ -314,6 +314,12 @@ def open_workbook(
     left_behind = ""
     if "reporting_currency" in names and "subscriptions" in needs and not currency:
         book, left_behind = _convertible(book)
+    if economics.commission:
+        column = economics.commission_by or ("store" if "store" in source.attributes else "channel")
+        paid = book.ask(subscriptions.active_value, by=column)
+        worth = paid["monthly_minor"] * paid["currency"].map(book.factors()).fillna(0.0)
+        cash = worth.groupby(paid["group"]).sum()
+        book = replace(book, economics=economics.after_commission(cash[cash > 0].to_dict()))
     report.header(
         as_of=as_of,
         source=source.url,
@@ -323,6 +329,7 @@ def open_workbook(
         currency=currency,
         left_out=left_behind,
         policy=names.get("policy", ""),
+        commission=fmt.percent(taken) if (taken := book.economics.fee_share - economics.fee_share) else "",
         counted_by=unit,
         gaps_bridged="{} to {} days".format(*policy.gap_days),
         pauses_of_up_to=f"{policy.pause_days} days" if policy.pause_days is not None else "",

@@ -163,8 +163,8 @@ def settled(run, cut, policy):
     return pieces
 
 
-def bridged(pieces):
-    """Carry on what ended until something of the customer begins within the gap, on a later day."""
+def bridged(pieces, cut):
+    """Carry on what ended until something of the customer begins within the gap, or may still begin."""
     alive = [p for p in pieces if p[1] is None or p[1] > p[0]]
     ends = {(p[7], p[1]) for p in alive}
     begins = [p[0] for p in alive if (p[7], p[0]) not in ends]
@@ -175,6 +175,9 @@ def bridged(pieces):
             later = [at for at in begins if at >= end and (at.date() - end.date()).days <= rest[-1]]
             if later and min(later).date() > end.date():
                 until = min(later)
+            open_ended = rest[2] <= 1 and (cut.date() - end.date()).days <= rest[-1]
+            if open_ended and not any(at >= end for at in (p[0] for p in alive)):
+                until = None
         result.append((start, until, *rest))
     return result
 
@@ -188,7 +191,7 @@ def movements(spans, as_of, policy=MetricPolicy(), tests=()):
         pieces = pieces_of(own, cut, policy)
         if not pieces:
             continue
-        held = bridged(pieces)
+        held = bridged(pieces, cut)
         currencies = sorted({p[6] for p in pieces})
         first = min(month_of(p[0]) for p in pieces)
         before = dict.fromkeys(currencies, (0, 0))

@@ -278,7 +278,7 @@ def test_each_policy_takes_off_the_discounts_that_its_vendor_does(name):
 
 CASES = {
     # Past due for 40 days; paused for 100; a request to cancel; usage of 9.00 in its first month.
-    "tenure": {"cancels": 1000},
+    "tenure": {"cancels": 1000, "usage": 900},
     "chartmogul_like": {"past_due": 1000, "paused": 1000, "cancels": 1000},
     "stripe_like": {"past_due": 1000, "paused": 1000, "cancels": 1000},
     "profitwell_like": {"cancels": 1000, "usage": 900},

@@ -466,3 +466,45 @@ def test_a_run_checks_its_data_once(company, write, tmp_path, monkeypatch):
     assert check_once(source, source.last_day()) == whole
     with pytest.raises(pytest.fail.Exception):
         check_once(source, source.last_day() - dt.timedelta(days=1))
+
+
+def test_it_names_the_settings_that_a_business_asks_for(tmp_path):
+    """Terms bought again after weeks, freezes, gifts and usage: each asks for a rule, with its value."""
+    day = lambda text, days=0: pd.Timestamp(text) + pd.Timedelta(days=days)  # noqa: E731
+    who, spans, paid = [], [], []
+
+    def span(name, plan, start, end, count=3, **rest):
+        spans.append({
+            "subscription_id": f"{name}-{len(spans)}", "customer_id": name, "plan": plan, "billing_interval": "month",
+            "billing_interval_count": count, "unit_amount_minor": 1000, "currency": "EUR", "status": "active",
+            "started_at": start, "ended_at": end, "end_reason": None,
+        } | rest)  # fmt: skip
+
+    for n in range(30):
+        club, gym, gift, api = (f"{kind}{n}" for kind in ("club", "gym", "gift", "api"))
+        who += [club, gym, gift, api]
+        span(club, "Box", day("2024-01-01"), day("2024-04-01"))
+        span(club, "Box", day("2024-04-01", 7 + n % 3), None)
+        own = {"subscription_id": gym, "end_reason": "switched"}
+        span(gym, "Fit", day("2024-01-01"), day("2024-03-01"), 1, **own)
+        span(gym, "Fit", day("2024-03-01"), day("2024-07-09"), 1, **own | {"status": "paused"})
+        span(gym, "Fit", day("2024-07-09"), None, 1, **own | {"end_reason": None})
+        span(gift, "Gift", day("2023-01-01", n), day("2023-01-01", n + 365), 12)
+        span(api, "API", day("2024-01-01"), None, 1, unit_amount_minor=0)
+        paid.append({
+            "payment_id": api, "customer_id": api, "subscription_id": None, "attempted_at": day("2024-09-01"),
+            "amount_minor": 500, "currency": "EUR", "kind": "usage", "status": "paid",
+        })  # fmt: skip
+    pd.DataFrame({"customer_id": who, "created_at": day("2023-01-01")}).to_parquet(
+        tmp_path / "customers.parquet"
+    )
+    pd.DataFrame(spans).to_parquet(tmp_path / "subscriptions.parquet")
+    pd.DataFrame(paid).to_parquet(tmp_path / "payments.parquet")
+    said = {problem.rule: (problem.count, problem.fix) for problem in check(open_source(tmp_path)).warnings}
+    assert said["came_back"][0] == 30
+    assert "gap_days: 9}" in said["came_back"][1]
+    assert said["long_pause"][0] == 30
+    assert "pause_days: 130}" in said["long_pause"][1]
+    assert said["all_end"] == (30, said["all_end"][1])
+    assert "renews: false" in said["all_end"][1]
+    assert said["paying_usage"][0] == 30

@@ -26,10 +26,11 @@ def changes(source: Tables, seen: Lenses, *, by: str | None = None, currency: st
         `ledger`), began (the first day of those that began) and switched (whether the plan is another one).
     """
     rows = intervals(source, seen, by=by, currency=currency)
-    # One row for a span's beginning, and one for its end.
+    # One row for a span's beginning, and one for its end; of a span without a price, which usage may be paid
+    # on, only its end, which says why the customer left.
     rows = rows.mutate(side=ibis.range(0, 2).unnest())
     begins = rows.side == 0
-    rows = rows.filter(begins | (rows.end_month < ON)).select(
+    rows = rows.filter((begins & (rows.amount > 0)) | (~begins & (rows.end_month < ON))).select(
         "customer",
         "currency",
         "group",

@@ -94,24 +94,54 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         end_month=still.ifelse(ON, rows.end_month).cast("int64"),
         last=still.ifelse(0, rows["last"]).cast("int64"),
     ).drop("start_second", "end_second")
-    if seen.any(lambda lens: lens.policy.usage == "included") and "payments" in source:
+    alone = metered(source)
+    if (alone is not None or seen.any(lambda lens: lens.policy.usage == "included")) and "payments" in source:
         included = usage(source, seen, currency)
         rule = seen.rule(included, lambda lens: lens.policy.usage == "included")
+        if alone is not None:
+            own = seen.rule(included, lambda lens: lens.policy.usage == "alone")
+            rule = (included.customer.isin(alone.customer) & own) | rule
         rows = ibis.union(rows, included.filter(rule).select(rows.columns))
     return rows
+
+
+def metered(source: Tables) -> ir.Table | None:
+    """Return customers all of whose spans are free, and who have paid for usage; None: there are none.
+
+    What they pay for usage is all they pay, so it is their recurring revenue unless a policy keeps it apart.
+
+    Returns:
+        A row per customer: customer_id and customer.
+    """
+    if "payments" not in source:
+        return None
+
+    def make() -> ir.Table:
+        s = source["subscriptions"].filter(_.status != "trialing")
+        free = s.group_by("customer_id").agg(most=(_.unit_amount_minor * _.quantity - _.discount_minor).max())
+        charged = source["payments"].filter((_.kind == "usage") & (_.status == "paid") & (_.amount_minor > 0))
+        free = free.filter(_.most <= 0).semi_join(charged, "customer_id")
+        return people(source).semi_join(free, "customer_id")
+
+    return settle(source, "metered", make) if some(source, "metered", make) else None
 
 
 def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     """Return usage charges as stretches of a month, whose sum in a month is the mean of the last three.
 
     A customer who has had fewer months, from the first span or charge on, has the mean of those there were.
+    It ends with the customer's last span.
     """
     rows = seen.seen(source["payments"].filter((_.kind == "usage") & (_.status == "paid")))
     rows = rows.filter(rows.attempted_at < seen.rule(rows, lambda lens: lens.cut))
     rows = real(source, rows)
     if currency:
         rows = rows.filter(_.currency == currency)
-    since = source["subscriptions"].group_by("customer_id").agg(since=month_index(_.started_at.min()))
+    s = source["subscriptions"]
+    since = s.group_by("customer_id").agg(
+        since=month_index(s.started_at.min()),
+        until=s.ended_at.isnull().any().ifelse(ON, month_index(s.ended_at.max())),
+    )
     # Charges of nobody who is known are those of one customer, with the number 0.
     for other in (people(source), since):
         rows = rows.left_join(other, "customer_id").drop("customer_id_right")
@@ -120,7 +150,7 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     rows = rows.mutate(since=ibis.least(rows.since, rows.month.min().over(first)))
     rows = rows.mutate(at=(rows.month + rows.later).cast("int64"))
     last = seen.rule(rows, lambda lens: lens.month)
-    rows = rows.filter(rows.at <= last)
+    rows = rows.filter((rows["at"] <= last) & (rows["at"] < rows.until.fill_null(ON)))
     months = ibis.least(rows["at"] - rows.since + 1, 3)
     share = ((rows.amount_minor * 2 + months) // (months * 2)).cast("int64")
     day, zero = day_index(rows.attempted_at), ibis.literal(0, "int64")
@@ -134,7 +164,8 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         status=ibis.literal("active"),
         **dict.fromkeys(("term", "quantity", "list_minor", "paused", "spans", "last", "committed"), zero),
         **dict.fromkeys(("amount", "usage"), share),
-        **dict.fromkeys(("start_day", "end_day"), day),
+        start_day=day,
+        end_day=(rows["at"] == last).ifelse(NEVER, day).cast("int64"),
         **dict.fromkeys(("leaving", "bridge"), ibis.literal(False)),
         start_month=rows["at"],
         end_month=(rows["at"] == last).ifelse(ON, rows["at"] + 1).cast("int64"),
@@ -202,7 +233,7 @@ def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     known = known_spans(source, seen, currency)
-    counted = known.filter(_.excluded.isnull()).drop("excluded").mutate(paid=_.amount)
+    counted = known.filter(_.excluded.isnull()).drop("excluded", "once").mutate(paid=_.amount)
     # Few subscriptions have anything but plain paid time; the others need no sorting.
     keys = [*(["lens"] if seen.several else []), "subscription_id"]
     odd = counted.filter(_.status.isin(_HELD)).select(keys).distinct()
@@ -240,6 +271,10 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         (s.billing_interval == "once", "paid once"),
         (paid == 0, "free"),
     ]
+    if (alone := metered(source)) is not None:
+        counts = seen.rule(s, lambda lens: lens.policy.usage != "apart")
+        free = (paid == 0) & ~(s.customer_id.isin(alone.customer_id) & counts)
+        reasons[-1] = (free, "free")
     switched = (s.end_reason == "switched").fill_null(False)
     s = s.mutate(
         on=on,
@@ -285,6 +320,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         "leaving",
         "on",
         "excluded",
+        once=ibis.greatest(s.unit_amount_minor * s.quantity - s.discount_minor, 0).cast("int64"),
         committed=s.renews.ifelse(day_index(s.commitment_ends_at).fill_null(0), -1).cast("int64"),
         start_second=_second(s.started_at),
         end_second=s.on.ifelse(NEVER * _DAY, _second(s.ended_at)).cast("int64"),
@@ -504,6 +540,14 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     longest = seen.rule(alive, lambda lens: max(lens.policy.gap_days))
     alive = alive.mutate(gap=gap_days(alive, seen), longest=ibis.literal(0, "int64") + longest)
     alive = alive.filter(_.longest > 0)
+    # Who gave no reason for an end may still go on within the gap: it is no end until that is over.
+    cut = seen.rule(alive, lambda lens: lens.cut_day)
+    waiting = alive.filter((alive.last % 10 <= 1) & (alive.last > 0) & (alive.end_day + alive.gap >= cut))
+    begun = alive.select(
+        *(_[key].name(f"next_{key}") for key in (*keys, "customer")), next_second="start_second"
+    )
+    same = [waiting[key] == begun[f"next_{key}"] for key in (*keys, "customer")]
+    waiting = waiting.anti_join(begun, [*same, begun.next_second >= waiting.end_second])
     enders = alive.filter(_.end_month < ON)
     ended = enders.select(*keys, "subscription_id", start_second="end_second").distinct()
     enders = enders.filter(_.end_day + _.gap >= month_start(enders.end_month + 1))
@@ -529,9 +573,12 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     )
     found = pairs.group_by(rows.columns).agg(next_day=_.next_day.min())
     found = found.mutate(next_month=civil(found.next_day).month).filter(_.next_month > _.end_month)
+    never = {"next_day": NEVER, "next_month": ON}
+    waiting = waiting.mutate(**{name: ibis.literal(value, "int64") for name, value in never.items()})
+    found = ibis.union(found, waiting.select(found.columns))
     return found.mutate(
         start_month=_.end_month,
-        end_month=_.next_month,
+        end_month=_.next_month.cast("int64"),
         start_day=_.end_day,
         end_day=_.next_day,
         last=ibis.literal(0, "int64"),

@@ -415,7 +415,8 @@ def revenue_lines(
         A row per line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
         leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace); paused and on_hold
         (free for a while; not in it, at the price before); trial (not in it, what running trials would pay);
-        usage (not in it, a mean of up to three months).
+        usage (not in it, a mean of up to three months); once (not in it: who has access that was paid once,
+        and what was paid for it, in all).
     """
     seen = lenses(as_of, policy, on)
     running = _on(intervals(source, seen, currency=currency), seen)
@@ -431,6 +432,8 @@ def revenue_lines(
     trials = known_spans(source, seen, currency).filter((_.status == "trialing") & _.on & (_.amount > 0))
     trials = trials.filter(trials.excluded.isnull() | (trials.excluded == "trial"))
     parts["trial"] = trials.mutate(value=_.amount, customer=seen.apart(trials, trials.customer))
+    once = known_spans(source, seen, currency).filter((_.excluded == "paid once") & _.on)
+    parts["once"] = once.mutate(value=_.once, customer=seen.apart(once, once.customer))
     if "payments" in source:
         charged = _on(usage(source, seen, currency), seen)
         parts["usage"] = charged.mutate(value=_.amount, customer=seen.apart(charged, charged.customer))
@@ -543,7 +546,7 @@ def balances(
     currency: str = "",
 ) -> ir.Table:
     """Return `mrr` with the numbers of customers, as `tenure.measures.ledger.intervals` has them."""
-    rows = intervals(source, seen, by=by, currency=currency)
+    rows = intervals(source, seen, by=by, currency=currency).filter(_.amount > 0)
     last = seen.rule(rows, lambda lens: lens.month)
     if months:
         rows = rows.filter((_.start_month <= max(months)) & (_.end_month > min(months)))

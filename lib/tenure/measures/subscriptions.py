@@ -41,6 +41,7 @@ from tenure.measures.spans import Tables, lenses, people, real, runs, settle, st
 from tenure.policy import MetricPolicy
 
 CAUSES = ("voluntary", "involuntary", "unknown")
+UNDECIDED = ("expired", "pending")  # ends that nobody chose, or that are not known to be one
 
 
 def exclusions(
@@ -90,8 +91,9 @@ def spells(
 
     Returns:
         A row per spell: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
-        and null while still on), cause (voluntary, involuntary, unknown, or expired for an end by design;
-        null while still on), and what the spell began with: plan, currency, billing (such as "1 month").
+        and null while still on), cause (voluntary, involuntary, unknown, expired for an end by design, or
+        pending while it may still go on within the gap; null while still on), and what the spell began with:
+        plan, currency, billing (such as "1 month").
     """
     key = ("spells", as_of, currency, policy)
     return settle(source, key, lambda: _spells(source, as_of, currency, policy))
@@ -111,10 +113,11 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
         end_day=_.end_day.max(),
         last=_.last.max(),  # of the spans that end last, the gravest reason
         on=(_.last == 0).any(),
+        reach=_.reach.max(),
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
     alone = rows.anti_join(several, "customer").mutate(run=ibis.literal(1, "int64"), on=_.last == 0)
-    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on"]
+    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "reach"]
     stays = ibis.union(alone.select(columns), joined.select(columns)).inner_join(people(source), "customer")
     return stays.select(
         "customer_id",
@@ -124,6 +127,8 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
         spell=stays.run,
         cause=ibis.cases(
             (stays.on, ibis.null("string")),
+            # Nobody said why, and within the gap it may yet go on.
+            ((stays.last % 10 <= 1) & (stays.reach >= day_of(as_of).index + 1), "pending"),
             *((stays.last % 10 == rank, cause) for rank, cause in REASONS.items()),
             else_="unknown",
         ),
@@ -329,8 +334,8 @@ def retention_triangle(
 
     Returns:
         A row per ripe cell: cohort (the index of its first month, counted from January of year 0),
-        period (0 is the start), size (customers who began, less those whose term ended by design) and
-        stayed (those still there after the period).
+        period (0 is the start), size (customers who began, less those whose term ended by design or
+        may still go on within the gap) and stayed (those still there after the period).
     """
     stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
     stays = _started_within(stays, max(filter(None, (start_from, observed_from)), default=None), start_to)
@@ -342,7 +347,7 @@ def retention_triangle(
         stays.mutate(
             cohort=((start.month // months) * months).cast("int64"),
             lasted=stays.cause.isnull().ifelse(NEVER, lasted).cast("int64"),
-            ended=(stays.cause == "expired").fill_null(False),
+            ended=stays.cause.isin(UNDECIDED).fill_null(False),
         )
         .group_by("cohort", "lasted", "ended")
         .agg(n=_.count().cast("int64"))
@@ -495,9 +500,10 @@ def outcome(stays: ir.Table) -> ir.Table:
     """Say how the observation of spells ended that lasted `lasted` periods, of which `ripe` are over.
 
     Adds exit (the period left in, or last completed), event (1 left, 0 still on) and cause, null if still on.
-    A spell that ended by design is observed until then: nobody could leave, or stay, at its end.
+    A spell that ended by design is observed until then: nobody could leave, or stay, at its end; one that may
+    still go on within the gap, too, since its end is not known yet.
     """
-    ended = (stays.cause == "expired").fill_null(False)
+    ended = stays.cause.isin(UNDECIDED).fill_null(False)
     stays = stays.mutate(
         left=(_.cause.notnull() & ~ended & (_.lasted <= _.ripe)).fill_null(False),
         ripe=ended.ifelse(ibis.least(stays.ripe, stays.lasted - 1), stays.ripe).cast("int64"),

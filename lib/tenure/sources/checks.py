@@ -28,6 +28,7 @@ from tenure.sources.counting import doing
 Severity = Literal["error", "warning"]
 
 _SAMPLES = 3
+_AWAY, _FEW = 60, 20  # days away after which nobody is thought to have meant to stay; customers to speak of
 _LARGE = 5_000_000  # rows of a table that are not all compared with each other
 # ISO 4217 without its codes for "no currency" and for tests.
 _CURRENCIES = sorted(list_currencies() - {"XXX", "XTS"})
@@ -183,6 +184,7 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
         problems += _idle_customers(source, rows.get("customers", 0))
         problems += _without_rates(source, spans)
         problems += _at_once(source, rows.get("customers", 0))
+        problems += _lives(source, day, rows.get("customers", 0)) if source.dated else []
     if source.dated:
         problems += _late_as_of(source, as_of, spans)
         problems += _ends(source, day, spans)
@@ -493,9 +495,82 @@ def _at_once(source: Source, rows: int) -> Iterator[Problem]:
             f"hold several subscriptions at once, up to {int(found['most'])}: they count as one customer who "
             f"leaves with the last of them, and pay the sum"
         )
-        fix = "none is needed if one customer is one who pays; else make the subscription the customer"
+        fix = "none is needed if one customer is one who pays; else set `rules: {unit: subscription}`"
         rule = _Rule("several_at_once", "customer_id", says, fix)
         yield rule.broken("customers", count, rows, sample)
+
+
+def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
+    """What a life is here that the rules of counting do not know unless company.yml or a mapping says so."""
+    day, cut = 86_400, (as_of - dt.date(1970, 1, 1)).days + 1
+    s = source["subscriptions"].filter(_.status != "trialing")
+    s = s.select(
+        "customer_id",
+        "plan",
+        "status",
+        start=s.started_at.epoch_seconds() // day,
+        until=s.ended_at.epoch_seconds().fill_null(cut * day * 2) // day,
+        told=(s.end_reason.isin(["expired", "voluntary", "involuntary"])).fill_null(False) | ~s.renews,
+        term=ibis.cases(
+            (s.billing_interval == "year", 365), (s.billing_interval == "month", 30), else_=0
+        ) * s.billing_interval_count,
+    )  # fmt: skip
+    mine = ibis.window(group_by="customer_id", order_by=["start", "until"], preceding=(None, 1))
+    s = s.mutate(gap=s.start - s.until.max().over(mine))
+    whole = s.group_by("customer_id").agg(
+        gone=(_.until.max() < cut - _AWAY).ifelse(1, 0),
+        returns=(_.gap > 1).sum(),
+        soon=_.gap.between(2, _AWAY).sum(),
+        longest=_.gap.max(where=_.gap <= _AWAY),
+    )
+    back = whole.aggregate(
+        ends=_.gone.sum() + _.returns.sum(), soon=_.soon.sum(), n=(_.soon > 0).sum(), longest=_.longest.max()
+    )
+    found = collect(back.fill_null(0)).iloc[0]
+    if found["n"] >= _FEW and found["soon"] > 0.2 * found["ends"]:
+        says = f"came back within {_AWAY} days of leaving, after at most {int(found['longest'])} days"
+        fix = f"set `rules: {{gap_days: {int(found['longest'])}}}` in company.yml where that is one stay"
+        yield _Rule("came_back", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
+    long = s.filter((_.status == "paused") & (_.until <= cut) & (_.until - _.start).between(91, 366))
+    again = s.filter(_.status == "active").select(whose="customer_id", then="start")
+    long = long.inner_join(again, [long.customer_id == again.whose, long.until == again.then])
+    found = collect(long.aggregate(n=_.customer_id.nunique(), longest=(_.until - _.start).max())).iloc[0]
+    if found["n"] >= _FEW:
+        says = f"came back from a pause of more than 90 days, of at most {int(found['longest'])}"
+        fix = f"set `rules: {{pause_days: {int(found['longest'])}}}` in company.yml where they had not left"
+        yield _Rule("long_pause", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
+    last = s.group_by("customer_id").agg(latest=_.start.max())
+    ended = s.inner_join(last, "customer_id").filter((_.until <= cut) & (_.term > 0))
+    at_term = (ended.until - ended.start - ended.term).between(-3, 3) & (ended.latest <= ended.start)
+    plans = ended.group_by("plan").agg(
+        n=_.count(), designed=(at_term & ~ended.told).sum(), terms=(_.term > 30).all()
+    )
+    for plan in collect(plans.filter(_.n >= _FEW, _.designed == _.n, _.terms).order_by("plan")).itertuples():
+        says = f"of plan {plan.plan!r} all ended at the end of their first term"
+        fix = "map `renews: false` for them if they end by design, as gifts do; else they are lost renewals"
+        yield _Rule("all_end", "renews", says, fix).broken("subscriptions", int(plan.n), int(plan.n), ())
+    if "payments" in source:
+        yield from _without_span(source, rows)
+
+
+def _without_span(source: Source, rows: int) -> Iterator[Problem]:
+    """Customers who have paid for a subscription or its use, and hold none with a price."""
+    s = source["subscriptions"]
+    priced = s.filter(s.unit_amount_minor * s.quantity > s.discount_minor)
+    paid = source["payments"].filter((_.status == "paid") & (_.amount_minor > 0))
+    paid = paid.filter(paid.kind.isin(["recurring", "usage"])).anti_join(priced, "customer_id")
+    free = paid.semi_join(s, "customer_id")
+    counts = {"usage": free.filter(_.kind == "usage"), "none": paid.anti_join(s, "customer_id")}
+    for kind, part in counts.items():
+        if count := int(collect(part.aggregate(n=_.customer_id.nunique())).iloc[0]["n"]):
+            says, fix = (
+                ("pay for usage alone: that is their recurring revenue, a mean of up to three months",
+                 "none is needed; `rules: {usage: apart}` in company.yml keeps it out")
+                if kind == "usage"
+                else ("have paid for a subscription and have no row in subscriptions",
+                      "add the spans that they paid for")
+            )  # fmt: skip
+            yield _Rule(f"paying_{kind}", "customer_id", says, fix).broken("customers", count, rows, ())
 
 
 def _late_as_of(source: Source, as_of: dt.date | None, rows: int) -> Iterator[Problem]:
