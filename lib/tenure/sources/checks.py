@@ -512,7 +512,7 @@ def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
         until=s.ended_at.epoch_seconds().fill_null(cut * day * 2) // day,
         told=(s.end_reason.isin(["expired", "voluntary", "involuntary"])).fill_null(False) | ~s.renews,
         term=ibis.cases(
-            (s.billing_interval == "year", 365), (s.billing_interval == "month", 30), else_=0
+            (s.billing_interval == "year", 365), (s.billing_interval == "month", 30.4375), else_=0
         ) * s.billing_interval_count,
     )  # fmt: skip
     mine = ibis.window(group_by="customer_id", order_by=["start", "until"], preceding=(None, 1))
@@ -543,7 +543,7 @@ def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
     ended = s.inner_join(last, "customer_id").filter((_.until <= cut) & (_.term > 0))
     at_term = (ended.until - ended.start - ended.term).between(-3, 3) & (ended.latest <= ended.start)
     plans = ended.group_by("plan").agg(
-        n=_.count(), designed=(at_term & ~ended.told).sum(), terms=(_.term > 30).all()
+        n=_.count(), designed=(at_term & ~ended.told).sum(), terms=(_.term > 31).all()
     )
     for plan in collect(plans.filter(_.n >= _FEW, _.designed == _.n, _.terms).order_by("plan")).itertuples():
         says = f"of plan {plan.plan!r} all ended at the end of their first term"
@@ -559,6 +559,7 @@ def _without_span(source: Source, rows: int) -> Iterator[Problem]:
     priced = s.filter(s.unit_amount_minor * s.quantity > s.discount_minor)
     paid = source["payments"].filter((_.status == "paid") & (_.amount_minor > 0))
     paid = paid.filter(paid.kind.isin(["recurring", "usage"])).anti_join(priced, "customer_id")
+    paid = paid.semi_join(source["customers"], "customer_id")
     free = paid.semi_join(s, "customer_id")
     counts = {"usage": free.filter(_.kind == "usage"), "none": paid.anti_join(s, "customer_id")}
     for kind, part in counts.items():
