@@ -111,7 +111,7 @@ def run_collection(
     Raises:
         BusyError: Another run is in progress.
     """
-    selected = _with_needs(runbook, names)
+    selected = runbook.with_needs(names)
     jobs = max(1, min(jobs or min(2, cores()), len(selected) or 1))
     asked = {report.name for report in runbook.select(names)}
     with reports.lock(wait=wait), contextlib.ExitStack() as stack:
@@ -137,18 +137,6 @@ def run_collection(
         breaches=breaches,
         since=record["started"] if record else None,
     )
-
-
-def _with_needs(runbook: Runbook, names: Sequence[str]) -> tuple[str, ...]:
-    by_name = {report.name: report for report in runbook.reports}
-    wanted: set[str] = set()
-    todo = [report.name for report in runbook.select(names)]
-    while todo:
-        name = todo.pop()
-        if name not in wanted:
-            wanted.add(name)
-            todo.extend(by_name[name].needs)
-    return tuple(name for name in by_name if name in wanted)
 
 
 class _Run:

@@ -120,6 +120,18 @@ class Runbook:
             report for report in self.reports if not names or {report.name, report.group} & set(names)
         )
 
+    def with_needs(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of those reports and of all that they need, in the order of the runbook."""
+        by_name = {report.name: report for report in self.reports}
+        wanted: set[str] = set()
+        todo = [report.name for report in self.select(names)]
+        while todo:
+            name = todo.pop()
+            if name not in wanted:
+                wanted.add(name)
+                todo.extend(by_name[name].needs)
+        return tuple(name for name in by_name if name in wanted)
+
 
 def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Sequence[str] = ()) -> Runbook:
     """Read and check a runbook.
@@ -127,7 +139,7 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
     Args:
         path: The YAML file; notebooks are looked for beside it.
         settings: Values from the command line, as typed; each goes to every selected notebook that
-            has the parameter.
+            has the parameter, and to those that they need, so that all are about the same data.
         only: Names of the reports that the settings are for; empty: all.
 
     Returns:
@@ -153,13 +165,13 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
             raise InputError(f"{path.name}, defaults: {unknown_name('parameter', name, declared)}")
     bare = Runbook(tuple(_expand(file, notebooks, path, {})), file.keep)
     chosen = {report.group for report in bare.select(only)}
-    reports = _expand(file, notebooks, path, dict(settings or {}), {r.name for r in bare.select(only)})
+    _no_cycle(bare.reports, path)
+    reports = _expand(file, notebooks, path, dict(settings or {}), bare.with_needs(only))
     offered = {name for group in chosen for name in notebooks[group].parameters}
     for name in settings or {}:
         if name not in offered:
             raise InputError(f"--set {name}: {unknown_name('parameter', name, offered)}")
     _unique([report.name.casefold() for report in reports], path)
-    _no_cycle(reports, path)
     return Runbook(tuple(reports), file.keep)
 
 

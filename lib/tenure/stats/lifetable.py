@@ -32,7 +32,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from tenure.errors import InputError
+from tenure.errors import InputError, NotApplicable
 
 CAUSES = ("voluntary", "involuntary", "unknown")
 
@@ -194,7 +194,7 @@ def validate(life: pd.DataFrame, *, causes: Sequence[str] = (), min_at_risk: int
             "make it with measures.life_table."
         )
     if life.empty:
-        raise InputError(
+        raise NotApplicable(
             "The life table has no rows, because no paying customer was observed for a whole period (trials, "
             "free and test subscriptions do not count): choose a shorter period, a later as_of or a wider "
             "cohort window (start_from, start_to)."
