@@ -319,7 +319,9 @@ def open_workbook(
         paid = book.ask(subscriptions.active_value, by=column)
         worth = paid["monthly_minor"] * paid["currency"].map(book.factors()).fillna(0.0)
         cash = worth.groupby(paid["group"]).sum()
-        book = replace(book, economics=economics.after_commission(cash[cash > 0].to_dict()))
+        book = replace(
+            book, economics=economics.after_commission({str(k): v for k, v in cash[cash > 0].items()})
+        )
     report.header(
         as_of=as_of,
         source=source.url,

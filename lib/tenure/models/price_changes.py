@@ -78,8 +78,8 @@ def term_discounts(
     share = earned.rate * earned.quantity * (earned.economics.margin - earned.economics.fee_share)
     for term in terms:
         check_horizon(term)
-    whole = [t for t in terms if not earned.periods(t) % earned.every and earned.periods(t) > earned.every]
-    for term in (terms if earned.every == 1 else whole) or [2 * earned.every, 3 * earned.every]:
+    longer = [t for t in terms if not earned.periods(t) % earned.every and earned.periods(t) > earned.every]
+    for term in (terms if earned.every == 1 else longer) or [2 * earned.every, 3 * earned.every]:
         periods = earned.periods(term)
         # A charge pays for the periods up to the next one.
         weights = earned.discount(periods) * earned.every * (np.arange(periods) % earned.every == 0)

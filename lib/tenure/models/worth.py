@@ -146,7 +146,9 @@ def losses(
     }
     others = ", ".join(sorted(set(churned["currency"]) - set(factors)))
     notes = [f"There is no exchange rate for {others}: customers who paid in it count at the others' price."]
-    notes = (notes if others else []) + [_FATES[name].format(n=f"{n:,}") for name, n in fate.items() if name]
+    notes = (notes if others else []) + [
+        _FATES[str(name)].format(n=f"{n:,}") for name, n in fate.items() if name
+    ]
     return Losses(
         at_risk,
         everybody,

@@ -548,7 +548,7 @@ def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
     for plan in collect(plans.filter(_.n >= _FEW, _.designed == _.n, _.terms).order_by("plan")).itertuples():
         says = f"of plan {plan.plan!r} all ended at the end of their first term"
         fix = "map `renews: false` for them if they end by design, as gifts do; else they are lost renewals"
-        yield _Rule("all_end", "renews", says, fix).broken("subscriptions", int(plan.n), int(plan.n), ())
+        yield _Rule("all_end", "renews", says, fix).broken("subscriptions", n := int(str(plan.n)), n, ())
     if "payments" in source:
         yield from _without_span(source, rows)
 
