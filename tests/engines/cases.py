@@ -49,6 +49,8 @@ NO_QUERY = {
     "features.given",
     "features.share_columns",
     "groups.groupings",
+    "research.rise_window",
+    "spans.complete",
     "spans.instead",
     "spans.lenses",
     "spans.limit_days",
@@ -356,6 +358,7 @@ case("revenue.revenue_lines: on two days")(lambda s: revenue.revenue_lines(s, as
 CASES["revenue.balances"] = CASES["revenue.mrr_balances"]
 CASES["changes.changes"] = CASES["changes.movements"] = CASES["revenue.mrr_movements"]
 case("ledger.ledger")(lambda s: ledger.ledger(s, spans.lenses(AS_OF)))
+case("ledger.metered")(ledger.metered)
 case("ledger.usage")(lambda s: ledger.usage(s, spans.lenses(AS_OF)))
 CASES["ledger.intervals"] = CASES["ledger.ledger"]
 CASES["ledger.named"] = CASES["revenue.customer_movements"]
@@ -552,6 +555,7 @@ case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=
 case("value.base_counts")(lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF)))
 case("value.paid_by_tenure")(lambda s: value.paid_by_tenure(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.intervals_begun")(lambda s: value.intervals_begun(_stays(s, AS_OF), since=THEN, as_of=AS_OF))
+case("value.newcomers")(lambda s: value.newcomers(_stays(s, AS_OF), since=THEN))
 case("value.intake")(lambda s: value.intake(value.newcomers(_stays(s, AS_OF), since=THEN), ["channel"]))
 case("value.payers")(lambda s: value.payers(s, value.newcomers(_stays(s, AS_OF), since=THEN), as_of=AS_OF))
 case("value.subscriptions_held")(lambda s: value.subscriptions_held(s, as_of=AS_OF))

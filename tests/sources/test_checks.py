@@ -211,6 +211,7 @@ def test_customers_without_subscriptions_and_test_accounts(company, write):
     assert [(p.rule, p.severity, p.count) for p in report.problems] == [
         ("test_account", "warning", 4),
         ("no_subscription", "warning", 2),
+        ("paying_none", "warning", 2),
     ]
     assert report.problems[1].sample == ("customer 'C-050'", "customer 'C-051'")
 

@@ -105,7 +105,7 @@ def test_semicolons_and_a_row_number_without_a_name(company, write, tmp_path):
     write(company, "csv")
     company["customers"].to_csv(folder / "customers.csv", sep=";")
     assert "city" in open_source(folder).attributes
-    assert collect(open_source(folder)["customers"]).shape == (120, 10)
+    assert collect(open_source(folder)["customers"]).shape == (120, 11)
 
 
 def test_times_with_a_zone_become_utc(company, write):
