@@ -127,8 +127,12 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
         spell=stays.run,
         cause=ibis.cases(
             (stays.on, ibis.null("string")),
-            # Nobody said why, and within the gap it may yet go on.
-            ((stays.last % 10 <= 1) & (stays.reach >= day_of(as_of).index + 1), "pending"),
+            # Nobody said why, and within the gap it may yet go on; a snapshot knows who has left.
+            *(
+                [((stays.last % 10 <= 1) & (stays.reach >= day_of(as_of).index + 1), "pending")]
+                if getattr(source, "dated", True)
+                else []
+            ),
             *((stays.last % 10 == rank, cause) for rank, cause in REASONS.items()),
             else_="unknown",
         ),
