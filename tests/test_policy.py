@@ -13,7 +13,7 @@ from tenure.policy import POLICIES, RULES, Gaps, MetricPolicy, named, steps
 def test_the_defaults_are_those_of_the_definitions():
     policy = MetricPolicy()
     assert (policy.gap_days, policy.pause_days, policy.hold_days, policy.grace_days) == ((1, 14), 90, 90, 30)
-    assert (policy.trials, policy.cancel, policy.pauses, policy.usage) == ("zero", "end", "zero", "apart")
+    assert (policy.trials, policy.cancel, policy.pauses, policy.usage) == ("zero", "end", "zero", "alone")
     assert (policy.weeks_per_year, policy.days_per_year, policy.churn_base) == (52, 365, "start")
 
 

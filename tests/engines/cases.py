@@ -57,6 +57,7 @@ NO_QUERY = {
     "spans.settle",
     "spans.some",
     "spans.stage",
+    "subscriptions.still",
 }
 
 

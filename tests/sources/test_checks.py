@@ -503,9 +503,9 @@ def test_it_names_the_settings_that_a_business_asks_for(tmp_path):
     pd.DataFrame(paid).to_parquet(tmp_path / "payments.parquet")
     said = {problem.rule: (problem.count, problem.fix) for problem in check(open_source(tmp_path)).warnings}
     assert said["came_back"][0] == 30
-    assert "gap_days: 9}" in said["came_back"][1]
+    assert "`gap_days: 9`" in said["came_back"][1]
     assert said["long_pause"][0] == 30
-    assert "pause_days: 130}" in said["long_pause"][1]
+    assert "`pause_days: 130`" in said["long_pause"][1]
     assert said["all_end"] == (30, said["all_end"][1])
     assert "renews: false" in said["all_end"][1]
     assert said["paying_usage"][0] == 30

@@ -15,7 +15,7 @@ from scipy import stats
 
 from reference import survival as published
 from simulations import coverage_survival as simulation
-from tenure.errors import InputError
+from tenure.errors import InputError, NotApplicable
 from tenure.stats.hazards import hazard
 from tenure.stats.incidence import cumulative_incidence
 from tenure.stats.lifetable import CAUSES, greenwood, holm, log_log_band, product_limit, validate
@@ -113,7 +113,6 @@ GOOD = pd.DataFrame(
     ("change", "sentence"),
     [
         (lambda t: t.drop(columns="events"), "no column events"),
-        (lambda t: t.iloc[:0], "no rows"),
         (lambda t: t.assign(events=[2, -3, 1]), r"Column events .* 1 of 3 rows do not, such as .*-3"),
         (lambda t: t.assign(censored=[1, 4.5, 4]), r"Column censored .* such as .*4\.5"),
         (lambda t: t.assign(events=[2, None, 1]), "Column events .* whole numbers"),
@@ -133,6 +132,11 @@ def test_a_bad_life_table_is_refused_in_one_sentence(change, sentence):
     with pytest.raises(InputError, match=sentence) as raised:
         kaplan_meier(change(GOOD))
     assert "\n" not in str(raised.value)
+
+
+def test_a_life_table_without_rows_answers_no_question():
+    with pytest.raises(NotApplicable, match="no rows"):
+        kaplan_meier(GOOD.iloc[:0])
 
 
 def test_causes_must_add_up():

@@ -21,7 +21,7 @@ from tenure.measures.engagement import SILENT_DAYS, last_use, within
 from tenure.measures.groups import group_column
 from tenure.measures.revenue import mrr
 from tenure.measures.spans import Tables, converted, settle, stacked
-from tenure.measures.subscriptions import spells
+from tenure.measures.subscriptions import spells, still
 from tenure.policy import MetricPolicy
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ def members(
         last = stays.group_by("customer_id").agg(spell=_.spell.max())
         stays = stays.semi_join(last, ["customer_id", "spell"])
     else:
-        stays = stays.filter(_.cause.isnull())
+        stays = stays.filter(still(stays))
     cut = day_of(as_of + dt.timedelta(days=1)).index
-    until = stays.cause.isnull().ifelse(cut, day_index(stays.end)).cast("int64")
+    until = still(stays).ifelse(cut, day_index(stays.end)).cast("int64")
     rows = stays.select("customer_id", since=day_index(stays.start), until=until)
     rows = rows.mutate(tenure_days=ibis.greatest(rows.until - rows.since, 1).cast("int64"))
     return rows.mutate(watched_days=ibis.least(rows.tenure_days, days).cast("int64"))
@@ -512,9 +512,7 @@ def departures(
     """
     first = day_of(since + dt.timedelta(days=1))
     stays = spells(source, as_of=as_of, currency=currency, policy=policy)
-    there = (day_index(stays.start) < first.index) & (
-        stays.cause.isnull() | (day_index(stays.end) >= first.index)
-    )
+    there = (day_index(stays.start) < first.index) & (still(stays) | (day_index(stays.end) >= first.index))
     stays = stays.filter(there)
     start = Day(*(ibis.literal(value, "int64") for value in astuple(first)))
     month = ibis.greatest(begun_periods(start, day(stays.end), "month"), 1)

@@ -139,6 +139,11 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
     )
 
 
+def still(stays: ir.Table) -> ir.BooleanValue:
+    """Whether spells are still on, as the ledger has it: those too that may yet go on within the gap."""
+    return stays.cause.fill_null("pending") == "pending"
+
+
 def duration_counts(
     source: Tables,
     covariates: Sequence[str] = (),

@@ -178,7 +178,7 @@ def base(
         end by design or on a planned day; -1: no end is known).
     """
     first = stays.filter(_.spell == 1).select("customer_id", cohort=_.start_month)
-    stays = stays.filter(_.cause.isnull())
+    stays = stays.filter(subscriptions.still(stays))
     start, today = numbers_of(stays, "start"), day_of(as_of)
     stays = stays.mutate(tenure=_completed(stays, start, today))
     stays = stays.mutate(
@@ -460,7 +460,7 @@ def brought(
             f"{', '.join(source['customers'].columns)}. Fix: name one, or leave `total` empty."
         )
     stays = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
-    on = stays.filter(_.cause.isnull()).select("customer_id").distinct().mutate(on=ibis.literal(1))
+    on = stays.filter(subscriptions.still(stays)).select("customer_id").distinct().mutate(on=ibis.literal(1))
     spans = known_spans(source, lenses(as_of, policy), currency).inner_join(people(source), "customer")
     priced = spans.semi_join(stays, "customer_id").filter(_.excluded.isnull())
     free = spans.filter(_.excluded == "free").anti_join(stays, "customer_id")

@@ -495,7 +495,7 @@ def _at_once(source: Source, rows: int) -> Iterator[Problem]:
             f"hold several subscriptions at once, up to {int(found['most'])}: they count as one customer who "
             f"leaves with the last of them, and pay the sum"
         )
-        fix = "none is needed if one customer is one who pays; else set `rules: {unit: subscription}`"
+        fix = "none, if a customer is who pays; else set `unit: subscription` under `rules` in company.yml"
         rule = _Rule("several_at_once", "customer_id", says, fix)
         yield rule.broken("customers", count, rows, sample)
 
@@ -529,7 +529,7 @@ def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
     found = collect(back.fill_null(0)).iloc[0]
     if found["n"] >= _FEW and found["soon"] > 0.2 * found["ends"]:
         says = f"came back within {_AWAY} days of leaving, after at most {int(found['longest'])} days"
-        fix = f"set `rules: {{gap_days: {int(found['longest'])}}}` in company.yml where that is one stay"
+        fix = f"set `gap_days: {int(found['longest'])}` under `rules` in company.yml where that is one stay"
         yield _Rule("came_back", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
     long = s.filter((_.status == "paused") & (_.until <= cut) & (_.until - _.start).between(91, 366))
     again = s.filter(_.status == "active").select(whose="customer_id", then="start")
@@ -537,7 +537,7 @@ def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
     found = collect(long.aggregate(n=_.customer_id.nunique(), longest=(_.until - _.start).max())).iloc[0]
     if found["n"] >= _FEW:
         says = f"came back from a pause of more than 90 days, of at most {int(found['longest'])}"
-        fix = f"set `rules: {{pause_days: {int(found['longest'])}}}` in company.yml where they had not left"
+        fix = f"set `pause_days: {int(found['longest'])}` under `rules` in company.yml if they had not left"
         yield _Rule("long_pause", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
     last = s.group_by("customer_id").agg(latest=_.start.max())
     ended = s.inner_join(last, "customer_id").filter((_.until <= cut) & (_.term > 0))
@@ -566,7 +566,7 @@ def _without_span(source: Source, rows: int) -> Iterator[Problem]:
         if count := int(collect(part.aggregate(n=_.customer_id.nunique())).iloc[0]["n"]):
             says, fix = (
                 ("pay for usage alone: that is their recurring revenue, a mean of up to three months",
-                 "none is needed; `rules: {usage: apart}` in company.yml keeps it out")
+                 "none is needed; `usage: apart` under `rules` in company.yml keeps it out")
                 if kind == "usage"
                 else ("have paid for a subscription and have no row in subscriptions",
                       "add the spans that they paid for")
