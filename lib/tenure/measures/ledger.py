@@ -543,7 +543,7 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     # Who gave no reason for an end may still go on within the gap: it is no end until that is over.
     cut = seen.rule(alive, lambda lens: lens.cut_day)
     waiting = alive.filter((alive.last % 10 <= 1) & (alive.last > 0) & (alive.end_day + alive.gap >= cut))
-    begun = alive.select(
+    begun = rows.select(
         *(_[key].name(f"next_{key}") for key in (*keys, "customer")), next_second="start_second"
     )
     same = [waiting[key] == begun[f"next_{key}"] for key in (*keys, "customer")]
