@@ -138,7 +138,7 @@ def test_companies_that_nobody_or_everybody_left_are_not_applicable(run, tmp_pat
     stays = company(tmp_path / "none", 200, lambda n: None)
     outcome = run(NAME, data=stays)
     assert outcome.state == "not_applicable"
-    assert "Nobody left in group" in outcome.reason
+    assert "renewals observed 0 were not renewed" in outcome.reason
     (tmp_path / "all").mkdir()
     gone = company(tmp_path / "all", 200, lambda n: 20 + n % 90)
     outcome = run(NAME, data=gone)
