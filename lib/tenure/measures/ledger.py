@@ -77,7 +77,7 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         currency, status (active, past_due, paused, on_hold, or trialing where trials count), term (in days, a
         month has 30), quantity, amount and list_minor (a month, with and
         without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
-        amount), spans (1; 0 for usage), leaving (cancelled, but still on), bridge (a gap that is bridged),
+        amount), spans (1; 0 for usage), leaving (notice was given), bridge (a gap that is bridged),
         start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on), last (0 while it is on,
         else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an
         end by design) and committed (the day on which the term ends that was agreed on, else 0; -1 for what
@@ -284,7 +284,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         excluded=ibis.cases(*reasons, else_=ibis.null("string")),
         billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
         term=(term.cast("int64") * s.billing_interval_count).cast("int64"),
-        leaving=(s.cancel_requested_at < cut).fill_null(False) & (on | (s.ended_at >= cut)),
+        leaving=(s.cancel_requested_at < cut).fill_null(False),
         rank=ibis.cases(
             (on | switched, 0),
             ((s.end_reason == "expired") | ~s.renews, EXPIRED),
@@ -540,11 +540,14 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     longest = seen.rule(alive, lambda lens: max(lens.policy.gap_days))
     alive = alive.mutate(gap=gap_days(alive, seen), longest=ibis.literal(0, "int64") + longest)
     alive = alive.filter(_.longest > 0)
-    # Who gave no reason for an end may still go on within the gap: it is no end until that is over.
+    # Who gave no reason for an end, and no notice, may still go on within the gap: it is no end until then.
     cut = seen.rule(alive, lambda lens: lens.cut_day)
-    waiting = alive.filter((alive.last % 10 <= 1) & (alive.last > 0) & (alive.end_day + alive.gap >= cut))
+    waits = (alive.last % 10 <= 1) & (alive.last > 0) & ~alive.leaving
+    waiting = alive.filter(waits & (alive.end_day + alive.gap >= cut))
+    # What went unpaid from its first day has no length, and is laid on that day's beginning.
     begun = rows.select(
-        *(_[key].name(f"next_{key}") for key in (*keys, "customer")), next_second="start_second"
+        *(_[key].name(f"next_{key}") for key in (*keys, "customer")),
+        next_second=(_.end_second > _.start_second).ifelse(_.start_second, (_.start_day + 1) * _DAY),
     )
     same = [waiting[key] == begun[f"next_{key}"] for key in (*keys, "customer")]
     waiting = waiting.anti_join(begun, [*same, begun.next_second >= waiting.end_second])

@@ -103,6 +103,7 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
     seen = lenses(as_of, policy)
     rows = settled_spans(source, seen, currency)
     rows = rows.mutate(reach=rows.end_day + gap_days(rows, seen))
+    rows = rows.mutate(waits=rows.leaving.ifelse(0, rows.reach))
     # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
     several = rows.group_by("customer").agg(n=_.count()).filter(_.n > 1)
     order = [rows.start_day, ibis.desc("amount"), rows.subscription_id, rows.end_day, rows.plan]
@@ -113,11 +114,11 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
         end_day=_.end_day.max(),
         last=_.last.max(),  # of the spans that end last, the gravest reason
         on=(_.last == 0).any(),
-        reach=_.reach.max(),
+        waits=_.waits.max(),
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
     alone = rows.anti_join(several, "customer").mutate(run=ibis.literal(1, "int64"), on=_.last == 0)
-    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "reach"]
+    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "waits"]
     stays = ibis.union(alone.select(columns), joined.select(columns)).inner_join(people(source), "customer")
     return stays.select(
         "customer_id",
@@ -127,9 +128,9 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
         spell=stays.run,
         cause=ibis.cases(
             (stays.on, ibis.null("string")),
-            # Nobody said why, and within the gap it may yet go on; a snapshot knows who has left.
+            # Without reason or notice it may yet go on within the gap; a snapshot knows who has left.
             *(
-                [((stays.last % 10 <= 1) & (stays.reach >= day_of(as_of).index + 1), "pending")]
+                [((stays.last % 10 <= 1) & (stays.waits >= day_of(as_of).index + 1), "pending")]
                 if getattr(source, "dated", True)
                 else []
             ),
