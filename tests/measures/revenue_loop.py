@@ -163,7 +163,7 @@ def settled(run, cut, policy):
     return pieces
 
 
-def bridged(pieces, cut):
+def bridged(pieces, cut, asked=()):
     """Carry on what ended until something of the customer begins within the gap, or may still begin."""
     alive = [p for p in pieces if p[1] is None or p[1] > p[0]]
     ends = {(p[7], p[1]) for p in alive}
@@ -176,7 +176,9 @@ def bridged(pieces, cut):
             if later and min(later).date() > end.date():
                 until = min(later)
             open_ended = rest[2] <= 1 and (cut.date() - end.date()).days <= rest[-1]
-            if open_ended and not any(at >= end for at in (p[0] for p in alive)):
+            open_ended = open_ended and (rest[5], end) not in asked
+            unpaid = any(p[1] == p[0] and p[0].date() >= end.date() for p in pieces)
+            if open_ended and not unpaid and not any(at >= end for at in (p[0] for p in alive)):
                 until = None
         result.append((start, until, *rest))
     return result
@@ -191,7 +193,8 @@ def movements(spans, as_of, policy=MetricPolicy(), tests=()):
         pieces = pieces_of(own, cut, policy)
         if not pieces:
             continue
-        held = bridged(pieces, cut)
+        notice = [r for r in own if r["cancel_requested_at"] and r["cancel_requested_at"] < cut]
+        held = bridged(pieces, cut, {(r["subscription_id"], r["ended_at"]) for r in notice})
         currencies = sorted({p[6] for p in pieces})
         first = min(month_of(p[0]) for p in pieces)
         before = dict.fromkeys(currencies, (0, 0))

@@ -112,7 +112,10 @@ def begun(start: dt.date, end: dt.date, period: str) -> int:
 
 
 def loop_spells(spans, policy=MetricPolicy()):
-    """(customer, start, end or None, cause or None) of each stay, in order."""
+    """(customer, start, end or None, cause or None) of each stay, in order.
+
+    An end without a reason is pending while the customer may still go on within the gap.
+    """
     stays = []
     for customer, own in sorted(revenue_loop.by_key(spans, "customer_id").items()):
         reach = None
@@ -122,14 +125,15 @@ def loop_spells(spans, policy=MetricPolicy()):
             start, end = start.date(), end and end.date()
             until = end + dt.timedelta(gap) if end else dt.date.max
             if reach is None or start > reach:
-                stays.append([customer, start, (end or dt.date.max, rank)])
+                stays.append([customer, start, (end or dt.date.max, rank), until])
                 reach = until
             else:
                 stays[-1][2] = max(stays[-1][2], (end or dt.date.max, rank))
-                reach = max(reach, until)
+                stays[-1][3] = reach = max(reach, until)
+    cause = lambda rank, until: "pending" if rank <= 1 and until >= CUT else revenue_loop.CAUSE[rank]  # noqa: E731
     return [
-        (customer, start, *((end, revenue_loop.CAUSE[rank]) if end < dt.date.max else (None, None)))
-        for customer, start, (end, rank) in stays
+        (customer, start, *((end, cause(rank, until)) if end < dt.date.max else (None, None)))
+        for customer, start, (end, rank), until in stays
     ]
 
 
@@ -144,6 +148,8 @@ def loop_table(spans, period, observed_from=None):
         ripe = whole_periods(start, CUT, period)
         left = max(begun(start, end, period), 1) if end else None
         entry = begun(start, observed_from, period) if observed_from and start < observed_from else 0
+        if cause == "pending":
+            ripe, left = min(ripe, left - 1), None
         event = left is not None and left <= ripe
         out = left if event else ripe
         if out > entry:

@@ -180,7 +180,6 @@ def test_segments_can_be_compared(run, demo):
         ({"as_of": "2036-01-01"}, ["as_of", "2036-01-01", "lies ahead"]),
         ({"as_of": "31.10.2026"}, ["`as_of`", "year-month-day"]),
         ({"currency": "GBP"}, ["GBP", "EUR"]),
-        ({"start_from": "2030-01-01"}, ["start_from"]),
         ({"characteristics": ["chanel"]}, ["'chanel'", "did you mean 'channel'"]),
         ({"data": "data/nowhere"}, ["data/nowhere"]),
     ],
@@ -191,6 +190,12 @@ def test_a_bad_parameter_gets_one_sentence(run, demo, parameters, words):
     assert all(word in outcome.reason for word in words), outcome.reason
     assert "\n" not in outcome.reason
     assert "Error" not in outcome.reason
+
+
+def test_a_window_in_which_nobody_started_answers_nothing(run, demo):
+    outcome = run(NAME, start_from="2030-01-01")
+    assert outcome.state == "not_applicable"
+    assert "start_from" in outcome.reason
 
 
 def broken(tmp_path, kind):

@@ -504,6 +504,9 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
     rows = rows.mutate(back=(_.next_day < NEVER) & (_.next_day <= _.reach))
+    if seen.several:  # one of the policies may know of no holding
+        allowed = seen.rule(rows, lambda lens: limit_days(lens.policy.hold_days))
+        rows = rows.filter(ibis.literal(0, "int64") + allowed > 0)
     cut = seen.rule(rows, lambda lens: lens.cut_day)
     lasted = ibis.least(rows.end_day, cut) - rows.start_day
     hold = seen.rule(rows, lambda lens: limit_days(lens.policy.hold_days))
@@ -544,10 +547,10 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     cut = seen.rule(alive, lambda lens: lens.cut_day)
     waits = (alive.last % 10 <= 1) & (alive.last > 0) & ~alive.leaving
     waiting = alive.filter(waits & (alive.end_day + alive.gap >= cut))
-    # What went unpaid from its first day has no length, and is laid on that day's beginning.
+    # What went unpaid from its first day on has no length, and may begin at any time of that day.
     begun = rows.select(
         *(_[key].name(f"next_{key}") for key in (*keys, "customer")),
-        next_second=(_.end_second > _.start_second).ifelse(_.start_second, (_.start_day + 1) * _DAY),
+        next_second=(_.end_second > _.start_second).ifelse(_.start_second, (_.start_day + 1) * _DAY - 1),
     )
     same = [waiting[key] == begun[f"next_{key}"] for key in (*keys, "customer")]
     waiting = waiting.anti_join(begun, [*same, begun.next_second >= waiting.end_second])
