@@ -171,6 +171,11 @@ def test_the_base_is_who_is_on_with_their_next_renewal(spans):
     assert found == wanted
     totals = measures.base_counts(people).to_pandas()
     assert totals["customers"].sum() == len(wanted)
+    assert not totals[["newer", "newer_minor"]].any(axis=None)
+    since = measures.base_counts(people, since=AS_OF.replace(year=AS_OF.year - 1)).to_pandas()
+    month = (AS_OF.year - 1) * 12 + AS_OF.month - 1
+    assert since["newer"].sum() == sum(row[2] >= month for row in wanted.values())
+    assert since["customers"].sum() == len(wanted)
     discounted = measures.base(source, stays, as_of=AS_OF, yearly_rate=0.5).to_pandas()
     waits = discounted["billed_minor"] * 1.5 ** -(discounted["wait_days"] / 365.25)
     assert discounted["waited_minor"].to_numpy() == pytest.approx(waits.to_numpy())
@@ -398,7 +403,9 @@ def test_groups_and_characteristics_come_with_the_stays():
         found = split.filter(split["name"] == name).to_pandas()[["level", *columns]]
         found = found.sort_values(["level", *columns], ignore_index=True)
         pd.testing.assert_frame_equal(found, own, check_dtype=False)
-    assert measures.split_counts(stays, [], as_of=AS_OF).count().execute() == 0
+    whole = measures.split_counts(stays, [], as_of=AS_OF).to_pandas()
+    assert whole["name"].eq("").all()
+    assert whole["n"].sum() == frame["n"].sum()
     assert groups.groupings(source)[0] == "plan"
 
 

@@ -325,7 +325,7 @@ def test_new_customers_are_valued_at_what_they_pay_and_not_at_what_older_ones_do
     begun = pd.DataFrame({**keys, "first": [0, 3], "last": [0, 3], "n": [12, 12]})
     base = pd.DataFrame(
         {"group": ["Year"], "model_group": "Year", "interval": "12 months", "tenure": 0, "currency": "EUR",
-         "customers": [12], "billed_minor": [12_000]}
+         "customers": [24], "billed_minor": [99_000], "newer": [12], "newer_minor": [12_000]}
     )  # fmt: skip
     everybody = payments.payments_by_tenure(paid, begun, terms(), smallest=100)
     own = payments.new_payments(paid[:1], begun[:1], everybody, base=base, smallest=100)

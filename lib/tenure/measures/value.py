@@ -127,31 +127,32 @@ def stay_counts(
     Returns:
         A row per combination: group, interval, `dims`, cohort (index of the month in which the spell began,
         counted from January of year 0), entry and exit (renewals passed when observation began and ended),
-        ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n.
+        ripe (renewals due by `as_of`), event (1 left, 0 still on), cause (null while still on) and n; with
+        `on_at` also later, whether it began after that day.
     """
     rows = _observed(stays, as_of, observed_from, on_at)
     keys = ["group", "interval", *dims, "cohort", "entry", "exit", "ripe", "event", "cause"]
+    if on_at:
+        keys, rows = [*keys, "later"], rows.mutate(later=_.start_index > day_of(on_at).index)
     return rows.group_by(*keys).agg(n=_.count().cast("int64"))
 
 
 def split_counts(
     stays: ir.Table, names: Sequence[str], *, as_of: dt.date, observed_from: dt.date | None = None
 ) -> ir.Table:
-    """Count spells as `stay_counts` does, by each of some columns in turn.
+    """Count spells as `stay_counts` does, by each of some columns in turn, and by none.
 
     Returns:
-        The rows of all of them: name (of the column), level (its value), and those of `stay_counts` but
-        cohort and ripe.
+        The rows of all of them: name (of the column; empty: by none), level (its value), and those of
+        `stay_counts` but cohort and ripe.
     """
     rows = _observed(stays, as_of, observed_from, None)
     keys = ["group", "interval", "entry", "exit", "event", "cause"]
     split = [
-        rows.group_by(*keys, level=rows[name].cast("string"), name=ibis.literal(name)).agg(
-            n=_.count().cast("int64")
-        )
-        for name in names or ["group"]
+        rows.group_by(*keys, level=level, name=ibis.literal(name)).agg(n=_.count().cast("int64"))
+        for name, level in {"": ibis.literal(""), **{one: rows[one].cast("string") for one in names}}.items()
     ]
-    return stacked(split).filter(bool(names))
+    return stacked(split)
 
 
 def base(
@@ -213,19 +214,20 @@ def base_counts(customers: ir.Table, dims: Sequence[str] = (), *, since: dt.date
     """Count the customers of `base` by group, characteristics and tenure.
 
     Args:
-        since: Only those who first came in this day's month or later.
+        since: Who first came in this day's month or later is counted apart, too.
 
     Returns:
         A row per combination: group, interval, `dims`, tenure, currency and bills_left, with customers,
-        billed_minor and waited_minor.
+        billed_minor and waited_minor; of those who came since, newer and newer_minor (billed).
     """
     keys = ["group", "interval", *dims, "tenure", "currency", "bills_left"]
-    if since:
-        customers = customers.filter(_.cohort >= day_of(since).month)
+    newer = customers.cohort >= (day_of(since).month if since else _NEVER)
     return customers.group_by(*keys).agg(
         customers=_.count().cast("int64"),
         billed_minor=_.billed_minor.sum().cast("int64"),
         waited_minor=_.waited_minor.sum(),
+        newer=newer.sum().cast("int64"),
+        newer_minor=_.billed_minor.sum(where=newer).fill_null(0).cast("int64"),
     )
 
 

@@ -182,9 +182,11 @@ def new_payments(
     """Estimate what new customers pay in an interval, by tenure: as `payments_by_tenure`, from them alone.
 
     What older customers pay says little of it where prices, sizes or plans were others when they came. Groups
-    of which nothing is known yet pay as everybody does.
+    of which nothing is known yet pay as everybody does. `base` are today's customers, with those of them who
+    are new as newer and newer_minor.
     """
-    there = base[base["customers"] > 0].drop(columns="model_group", errors="ignore")
+    there = base.assign(customers=base["newer"], billed_minor=base["newer_minor"])
+    there = there[there["customers"] > 0].drop(columns="model_group", errors="ignore")
     try:
         own = payments_by_tenure(
             paid, begun, everybody.terms, base=there if len(there) else None, smallest=smallest
