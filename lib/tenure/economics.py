@@ -47,7 +47,9 @@ class Economics(BaseModel):
         cost_to_serve: Further cost of serving a customer, per month.
         commission: Share of each charge that a store or channel keeps, by its name, such as
             ``{app_store: 0.30, web: 0.03}``.
-        commission_by: The column of customers with these names; empty: store, else channel.
+        commission_by: The column of customers with these names; empty: store, else channel. A customer of
+            another name pays none, one without a name the mean.
+        mean_commission: The mean commission, which is part of `fee_share` once it is known.
         discount_rate: Discount per year on future money.
         horizon_months: Months over which the worth of keeping or acquiring a customer is counted.
         spend_lag: Days from spending on acquisition to a first payment.
@@ -84,6 +86,7 @@ class Economics(BaseModel):
     rules: dict[str, Any] = {}
     observed_until: dt.date | None = None
     time_zone: Annotated[str, AfterValidator(known_zone)] = ""
+    mean_commission: float = Field(default=0.0, exclude=True)
     origin: str = Field(default="", exclude=True)
     given: tuple[str, ...] = Field(default=(), exclude=True)
     overridden: tuple[str, ...] = Field(default=(), exclude=True)
@@ -105,22 +108,25 @@ class Economics(BaseModel):
         kept = revenue_minor * (self.margin - self.fee_share) - charges * self.fee_fixed * one
         return kept - months * self.cost_to_serve * one
 
-    def after_commission(self, cash: Mapping[str, float]) -> Economics:
+    def after_commission(self, cash: Mapping[str, float], column: str = "store") -> Economics:
         """Return the facts with the mean commission added to the share of each charge that others keep.
 
         Args:
-            cash: What was paid by the names of `commission`; a name without a commission pays none.
+            cash: What was paid, by the names in `column`; "unknown" is no name.
+            column: What `commission_by` is then.
 
         Raises:
-            InputError: No name is known, or fees and commission take more than the margin.
+            InputError: No name is known.
 
         Example:
             >>> facts = Economics(commission={"app_store": 0.3, "web": 0.03}, fee_share=0.02)
-            >>> round(facts.after_commission({"app_store": 600, "web": 400}).fee_share, 3)
-            0.212
+            >>> facts = facts.after_commission({"app_store": 600, "web": 400, "unknown": 90})
+            >>> round(facts.fee_share, 3), round(facts.of("app_store").fee_share, 3)
+            (0.212, 0.32)
         """
         if not self.commission:
             return self
+        cash = {name: paid for name, paid in cash.items() if name != "unknown"}
         if not set(self.commission) & set(cash):
             raise InputError(
                 f"company.yml: commission: {', '.join(self.commission)} are none of the customers' "
@@ -128,7 +134,14 @@ class Economics(BaseModel):
             )
         whole = sum(cash.values())
         taken = sum(self.commission.get(name, 0.0) * paid for name, paid in cash.items()) / whole
-        return self.model_copy(update={"fee_share": self.fee_share + taken})
+        known = {"fee_share": self.fee_share + taken, "mean_commission": taken, "commission_by": column}
+        return self.model_copy(update=known)
+
+    def of(self, name: str) -> Economics:
+        """Return the facts of customers of one store or channel: its own commission in place of the mean."""
+        own = self.mean_commission if name == "unknown" else self.commission.get(name, 0.0)
+        fees = self.fee_share - self.mean_commission + own
+        return self.model_copy(update={"fee_share": fees, "mean_commission": own})
 
     def overriding(self, parameters: Mapping[str, Any]) -> Economics:
         """Return the facts, overridden by a notebook's parameters of the same names that are not None.

@@ -314,14 +314,17 @@ def open_workbook(
     left_behind = ""
     if "reporting_currency" in names and "subscriptions" in needs and not currency:
         book, left_behind = _convertible(book)
+    commission = ""
     if economics.commission:
         column = economics.commission_by or ("store" if "store" in source.attributes else "channel")
         paid = book.ask(subscriptions.active_value, by=column)
         worth = paid["monthly_minor"] * paid["currency"].map(book.factors()).fillna(0.0)
-        cash = worth.groupby(paid["group"]).sum()
-        book = replace(
-            book, economics=economics.after_commission({str(k): v for k, v in cash[cash > 0].items()})
-        )
+        cash = {str(k): v for k, v in worth.groupby(paid["group"]).sum().items() if v > 0}
+        known = economics.after_commission(cash, column)
+        book, lacking = replace(book, economics=known), cash.get("unknown", 0.0) / (sum(cash.values()) or 1.0)
+        commission = f"{fmt.percent(known.mean_commission)} on average; each customer's own by {column}"
+        if lacking:
+            commission += f", the average for {fmt.percent(lacking)} of revenue, of no known {column}"
     report.header(
         as_of=as_of,
         source=source.url,
@@ -331,7 +334,7 @@ def open_workbook(
         currency=currency,
         left_out=left_behind,
         policy=names.get("policy", ""),
-        commission=fmt.percent(taken) if (taken := book.economics.fee_share - economics.fee_share) else "",
+        commission=commission,
         counted_by=unit,
         gaps_bridged="{} to {} days".format(*policy.gap_days),
         pauses_of_up_to=f"{policy.pause_days} days" if policy.pause_days is not None else "",

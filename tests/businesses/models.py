@@ -304,12 +304,15 @@ def app(size=800, seed=11, leave=0.05, price=800, once=12_000):
     there, paid = _on(rows), bills(rows)
     monthly = there[there["plan"] == "Monthly"]
     taken = {"app_store": 0.3, "web": 0.03}
-    # The stores' commission stands for payment fees: margin is of what they hand over.
-    keeps = 1 - (0.6 * taken["app_store"] + 0.4 * taken["web"])
+    each, by = monthly["customer_id"].map(dict(zip(who, store, strict=True))), {}
+    for name, share in taken.items():  # no other fees, so that of each payment margin less commission is left
+        left, there_too = (0.7 - share) * price / margin(price), monthly[each == name]
+        by[f"new_{name}"] = left * worth(price, leave)
+        by[f"base_{name}"] = left * worth(price, leave, 1, waiting(there_too)).sum()
     truth = {"there_after_a_year": (1 - leave) ** 12, "customers": len(monthly), "lifetimes": int(life.sum()),
              "lifetime_cash": float(paid.loc[paid["customer_id"].isin(who[life]), "amount_minor"].sum()),
-             "mrr": len(monthly) * price, "kept_by_stores": 1 - keeps}  # fmt: skip
-    told = {"fee_share": round(1 - keeps, 3), "fee_fixed": 0.0}
+             "mrr": len(monthly) * price, **by}  # fmt: skip
+    told = {"fee_share": 0.0, "fee_fixed": 0.0, "commission": taken}
     return Company(tables(rows, paid, store=dict(zip(who, store, strict=True))), truth, told)
 
 

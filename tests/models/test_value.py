@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.customers import base_of, fitted, flat, pay, terms
+from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
-from tenure.models import payments, renewals, value
+from tenure.models import budgets, payments, renewals, value
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, against
 from tenure.result import Table
@@ -387,3 +388,30 @@ def test_a_backtest_fails_where_a_group_lies_outside_its_range():
     found = Backtest(Table(rows, {"expected": "count"}), rows.iloc[0], 0.95).failed
     assert (found.value, found.case, found.words["group"]) == (1, "failed", "Digital")
     assert Backtest(Table(rows[:1], {"expected": "count"}), rows.iloc[0], 0.95).failed.case == "passed"
+
+
+def test_each_customer_pays_the_commission_of_their_own_store():
+    facts = Economics(margin=0.7, commission={"app_store": 0.3, "web": 0.03}).after_commission(
+        {"app_store": 600.0, "web": 400.0}, "store"
+    )
+    own = renewals.Terms(facts)
+    paid = pd.DataFrame(
+        {"group": ["Plus"], "interval": "1 month", "currency": "EUR", "tenure": 0, "payers": 500,
+         "charges": 500, "paid_minor": 500_000, "refunded_minor": 50_000, "squares": 500e6}
+    )  # fmt: skip
+    begun = pd.DataFrame(
+        {"group": ["Plus"], "interval": "1 month", "currency": "EUR", "first": 0, "last": 0, "n": 500}
+    )
+    fit, pays = fitted(), payments.payments_by_tenure(paid, begun, own)
+    stores = ["app_store", "web", "unknown", "partner"]
+    intake = pd.DataFrame({"group": "Plus", "interval": "1 month", "customers": 10, "store": stores})
+    each = value.value_new(fit, intake, pays).by("store").frame.set_index("store")["each"]
+    # Of 1,000 paid 100 are refunded: 70 % of 900 is left, less the commission on 1,000; nobody keeps any of a partner's.
+    left = {"app_store": 630 - 300, "web": 630 - 30, "unknown": 630 - 192, "partner": 630}
+    assert (each / each["web"] * left["web"]).to_dict() == pytest.approx(left)
+    rows = base_of([("Plus", "1 month", 4, "EUR", 10, 10_000, 0.0)] * 4).assign(store=stores)
+    base = value.value_base(fit, rows, pays).by("store").frame.set_index("store")["value"]
+    assert (base / base["web"] * left["web"]).to_dict() == pytest.approx(left)
+    offers = budgets.retention_budget(fit, intake, pays, renewals=[1], kept=0.1).table.frame
+    budget = offers.set_index("group")["budget"]
+    assert budget["Plus, app_store"] / budget["Plus, web"] == pytest.approx(left["app_store"] / left["web"])

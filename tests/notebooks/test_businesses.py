@@ -54,3 +54,13 @@ def test_price_research_answers_for_weeks_quarters_and_years(page, name, price, 
     assert found["pricing.break_even_churn"]["value"] == pytest.approx(more / (left + more))
     assert "pricing.term_discount" in found
     assert f"paid {often}" in words(ran)
+
+
+def test_an_app_is_valued_by_the_commission_of_each_customers_store(page):
+    company, ran = page("40_clv.ipynb", "app")
+    found = findings(ran)
+    base = company.truth["base_app_store"] + company.truth["base_web"]
+    assert found["clv.base_value"]["low"] <= base <= found["clv.base_value"]["high"]
+    assert "each customer's own by store" in words(ran)
+    ran = page("41_clv_budgets.ipynb", "app")[1]
+    assert "An offer to Monthly, web customers" in findings(ran)["clv.retention_budget"]["sentence"]

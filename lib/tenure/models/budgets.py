@@ -146,6 +146,8 @@ def retention_budget(
     inclined to leave later than those who renew by themselves, so they are worth less (see
     `retention.kept_survival`); taking them for average customers pays too much.
 
+    Where stores keep different commissions, each has rows of its own.
+
     Args:
         intake: As for `value.value_new`: the customers of a group when it is new.
         renewals: The renewals to look at, from 1 up.
@@ -160,8 +162,9 @@ def retention_budget(
         )
     rows, terms, last = known_rows(fit, intake), payments.terms, max(renewals)
     found = []
-    for key, part in rows.groupby(["group", "interval"]):
-        group, length = map(str, key)
+    apart = [name for name in payments.apart(rows) if len(set(rows[name])) > 1]
+    for key, part in rows.groupby(["group", "interval", *apart]):
+        group, length = ", ".join(map(str, (key[0], *key[2:]))), str(key[1])
         named = part.drop(columns="group").rename(columns={"model_group": "group"})
         cells, place = numbered(named, fit.cells)
         weight, placed = np.bincount(place, part["customers"].to_numpy(dtype=float)), fit.place(cells)

@@ -123,6 +123,7 @@ def unit_economics(
     # The first row is the estimate itself: every cohort counts once.
     weights = np.vstack([np.ones((1, len(months)), dtype=int), draws])
     unit = f"money:{currency}"
+    by_channel = set(cohorts["group"]) if economics.commission_by == "channel" else set()
 
     rows, curves, channels = [], [], {}
     for name, (own, paid) in _by_channel(value, cost, months).items():
@@ -133,7 +134,8 @@ def unit_economics(
             _triangle(own, column, months, reach) for column in ("change_minor", "change_paying")
         )
         spent = _by_month(paid.groupby("month")["amount_minor"].sum(), months)
-        margin = economics.left_of(revenue, currency, charges=paying, months=paying)
+        facts = economics.of(name) if name in by_channel else economics
+        margin = facts.left_of(revenue, currency, charges=paying, months=paying)
         channels[name] = margin, joined, spent
         found, so_far, size = _outcomes(*channels[name], economics, weights)
         acquired, money = int(joined[-_WINDOW:].sum()), float(spent[-_WINDOW:].sum())

@@ -26,8 +26,9 @@ class Payments:
     Attributes:
         table: A row for each group, interval and tenure 0, 1, ..., as far as means are told apart: `group`,
             `interval`, `tenure`, `customers` (who began that interval), `revenue` (net of refunds, each),
-            `margin` (after costs and fees, each) and `relative_error` (standard error of what is paid from
-            that tenure on, over it); the last row holds for all later tenures.
+            `gross` (before them), `margin` (after costs and fees, at the mean commission, each) and
+            `relative_error` (standard error of what is paid from that tenure on, over it);
+            the last row holds for all later tenures.
         levels: A row for each group and interval: `intervals` (begun), `revenue`, `margin` (of an average
             interval), `refunded` and `fees` (shares of what was paid).
         terms: The terms on which money is counted.
@@ -55,13 +56,27 @@ class Payments:
         groups = self.table.sort_values("tenure").groupby(list(KEYS))
         return {(str(group), str(length)): part for (group, length), part in groups}
 
+    def apart(self, rows: pd.DataFrame) -> list[str]:
+        """Return the column of the rows that says whose commission they pay, where there is one."""
+        return [name for name in (self.terms.economics.commission_by,) if name in rows]
+
+    def spared(self, rows: pd.DataFrame) -> Array:
+        """Return how much less of each charge the stores of rows keep than the mean commission."""
+        facts, by = self.terms.economics, self.apart(rows)
+        names = rows[by[0]].astype(str) if by else []
+        return np.array([facts.fee_share - facts.of(name).fee_share for name in names])
+
     def at(self, rows: pd.DataFrame, periods: int, column: str = "margin") -> Array:
         """Return the profiles of rows with `model_group` and `interval`, a row each.
 
-        That of the row's own `group` is taken where it is known.
+        That of the row's own `group` is taken where it is known; margin is after its own commission.
         """
         names = [name for name in ("model_group", "group") if name in rows]
-        labels, place = numbered(rows, [*names, "interval"])
+        labels, place = numbered(rows, list(dict.fromkeys([*names, "interval", *self.apart(rows)])))
+        if column == "margin" and (spared := self.spared(labels)).any():
+            plain = labels[[*names, "interval"]]
+            own = self.at(plain, periods) + spared[:, None] * self.at(plain, periods, "gross")
+            return np.asarray(own[place])
         found = []
         for row in labels.astype(str).to_dict("records"):
             keys = [(row[name], row["interval"]) for name in reversed(names)]
@@ -165,10 +180,11 @@ def payments_by_tenure(
         group, length = map(str, key)
         mine = begun[(begun["group"] == group) & (begun["interval"] == length)]
         rows.append(_by_tenure(part, mine, smallest, precision).assign(group=group, interval=length))
-    columns = [*keys, "tenure", "customers", "revenue", "margin", "relative_error"]
+    columns = [*keys, "tenure", "customers", "revenue", "gross", "margin", "relative_error"]
     units = {"intervals": "count", "revenue": terms.unit, "margin": terms.unit}
     units |= {"refunded": "percent", "fees": "percent"}
-    return Payments(pd.concat(rows, ignore_index=True)[columns], Table(levels, units), terms, notes)
+    said = ["Commission is the mean of all customers' here."] if terms.economics.commission else []
+    return Payments(pd.concat(rows, ignore_index=True)[columns], Table(levels, units, said), terms, notes)
 
 
 def new_payments(
@@ -217,22 +233,24 @@ def customers_by_tenure(begun: pd.DataFrame) -> pd.DataFrame:
 
 def _by_tenure(part: pd.DataFrame, begun: pd.DataFrame, smallest: int, precision: float) -> pd.DataFrame:
     """Mean payments of a group by tenure, neighboring tenures taken together where they are few."""
-    own = part.set_index("tenure")[["customers", "payers", "net", "kept", "squares"]]
+    own = part.set_index("tenure")[["customers", "payers", "net", "gross", "kept", "squares"]]
     own = own.reindex(range(int(part["tenure"].max()) + 1), fill_value=0.0)
     mean, payers = own["net"].sum() / own["customers"].sum(), own["payers"].sum()
     within = (own["squares"] - own["net"] ** 2 / own["payers"].where(own["payers"] > 0)).sum()
     spread = np.sqrt(max(within, 0) / payers) / abs(mean) if payers and mean else 0.0
     customers = own["customers"].to_numpy(dtype=float)
     band = _bands(customers, max(smallest, (spread / precision) ** 2))
-    pooled = own.groupby(band)[["customers", "net", "kept"]].transform("sum")
+    pooled = own.groupby(band)[["customers", "net", "gross", "kept"]].transform("sum")
     size = int(np.flatnonzero(band == band[-1])[0]) + 1
     errors = [_relative_error(spread, customers, band, begun, tenure) for tenure in range(size)]
     return pd.DataFrame(
         {
             "tenure": range(size),
             "customers": np.r_[customers[: size - 1], customers[size - 1 :].sum()].astype("int64"),
-            "revenue": (pooled["net"] / pooled["customers"])[:size],
-            "margin": (pooled["kept"] / pooled["customers"])[:size],
+            **{
+                name: (pooled[of] / pooled["customers"])[:size]
+                for name, of in (("revenue", "net"), ("gross", "gross"), ("margin", "kept"))
+            },
             "relative_error": errors,
         }
     )

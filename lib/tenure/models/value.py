@@ -287,7 +287,8 @@ class _Engine:
     """Curves, margins and discount factors of the cells that rows are made of."""
 
     def __init__(self, fit: Retention, rows: pd.DataFrame, payments: Payments, oldest: int) -> None:
-        cells, self.cell = numbered(rows, ["group", *_CURVE, *fit.covariates])
+        keys = dict.fromkeys(["group", *_CURVE, *fit.covariates, *payments.apart(rows)])
+        cells, self.cell = numbered(rows, list(keys))
         self.fit, self.oldest, self.size, terms = fit, oldest, len(cells), payments.terms
         self.parts, self.first, self.v = [], np.zeros(len(cells)), np.zeros(len(cells))
         for key, part in cells.groupby("interval"):
@@ -471,6 +472,10 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
         key = str(row["model_group"]), str(row["interval"])
         own = life[(life["group"] == key[0]) & (life["interval"] == key[1])]
         left, rate, margin = int(own["events"].sum()), terms.rate(key[1]), payments.level(*key, "margin")
+        mine = new.rows[(new.rows["model_group"] == key[0]) & (new.rows["interval"] == key[1])]
+        gross = payments.level(*key, "revenue") / (1 - payments.level(*key, "refunded"))
+        if (spared := payments.spared(mine)).any():
+            margin += gross * float(np.average(spared, weights=mine["customers"]))
         churn = proportion(left, int(own["at_risk"].sum()))
         low, usual, high = (margin / c if c else NAN for c in (churn.high, churn.value, churn.low))
         gone = own["period"].to_numpy(float).repeat(own["events"].astype(int))
@@ -512,7 +517,8 @@ def resampled_total(
     `stays` are the counts that the curves were fitted to, `base` is what `worth` was made from.
     """
     ends = [name for name in ("bills_left",) if name in base]
-    keys = [*_CURVE, *worth.fit.covariates, "tenure", "currency", *ends]
+    apart = set(payments.apart(base)) - {"group", *worth.fit.covariates}
+    keys = [*_CURVE, *worth.fit.covariates, *apart, "tenure", "currency", *ends]
     sums = ["customers", "billed_minor", "waited_minor"]
     alike = base.groupby(keys, as_index=False)[sums].sum()
     alike["group"] = alike["model_group"]
