@@ -137,8 +137,9 @@ def new(name: str, question: str) -> None:
 @click.option(
     "--as-of", default="", metavar="DAY", help="The last day of the data; later dates are reported."
 )
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Company or rule, as for run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
+def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Check that DATA has the tables and columns of data/README.md; exit status 1 if not."""
     import json
 
@@ -147,10 +148,12 @@ def check(data: str, mapping: str, as_of: str, as_json: bool) -> None:
     from tenure.parameters import optional_date
     from tenure.report.words import things
     from tenure.sources import checks
+    from tenure.workbook import with_rules
 
-    facts = read_economics(data=data)
+    given = _settings(settings)
+    facts = with_rules(read_economics(given.get("company", ""), data), given)
     source = tenure.open_source(data, mapping, facts.time_zone, facts.observed_until)
-    report = checks.check(source, as_of=optional_date("as-of", as_of))
+    report = checks.check(source, optional_date("as-of", as_of), facts)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, default=str))
     else:

@@ -29,9 +29,6 @@ class Gaps(NamedTuple):
 _GAPS = Gaps()
 
 
-_GAPS = Gaps()
-
-
 @dataclass(frozen=True)
 class MetricPolicy:
     """How spans of subscriptions become recurring revenue, and customers who stay or leave.

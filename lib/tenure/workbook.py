@@ -242,6 +242,12 @@ class Workbook:
         return money.known_factors(self.rates, used, self.currency, self.month if month is None else month)
 
 
+def with_rules(economics: Economics, names: Mapping[str, Any]) -> Economics:
+    """Return a company's facts with the rules of counting that parameters replace."""
+    own = {name: names[name] for name in _RULES if names.get(name) not in (None, "")}
+    return economics.model_copy(update={"rules": {**economics.rules, **own}})
+
+
 def open_workbook(
     names: MutableMapping[str, Any],
     *,
@@ -276,17 +282,14 @@ def open_workbook(
     declared = parameters.check_parameters(names)
     days = _check_values({name: names[name] for name in declared}, limits)
     data, mapping = names["data"], names.get("mapping", "")
-    economics = read_economics(names.get("company", ""), data).overriding(
-        {name: names[name] for name in Economics.model_fields if name in declared}
-    )
-    own = {name: names[name] for name in _RULES if names.get(name) not in (None, "")}
-    economics = economics.model_copy(update={"rules": {**economics.rules, **own}})
+    facts = {name: names[name] for name in Economics.model_fields if name in declared}
+    economics = with_rules(read_economics(names.get("company", ""), data).overriding(facts), names)
     source = open_source(data, mapping, economics.time_zone, economics.observed_until)
     source.require(*needs)
     if dated and not source.dated:
         raise NotApplicable("This question needs real dates, and this data knows only durations.")
     as_of = check_as_of(source, days["as_of"])
-    found = check_once(source, as_of)
+    found = check_once(source, as_of, economics)
     found.raise_errors()
 
     currency, by = names.get("currency", ""), names.get("by", "")
@@ -336,7 +339,7 @@ def open_workbook(
         policy=names.get("policy", ""),
         commission=commission,
         counted_by=unit,
-        gaps_bridged="{} to {} days".format(*policy.gap_days),
+        gaps_bridged=" to ".join(str(n) for n in sorted(set(policy.gap_days))) + " days",
         pauses_of_up_to=f"{policy.pause_days} days" if policy.pause_days is not None else "",
         logo=economics.logo,
         accent=economics.accent,

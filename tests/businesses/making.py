@@ -45,9 +45,10 @@ class Company:
         return str(folder)
 
 
-def margin(price, charges=1):
-    """What a charge leaves."""
-    return price * (ECONOMICS["margin"] - ECONOMICS["fee_share"]) - charges * 100 * ECONOMICS["fee_fixed"]
+def margin(price, **own):
+    """What a charge leaves, by the usual facts or a company's own."""
+    facts = ECONOMICS | own
+    return price * (facts["margin"] - facts["fee_share"]) - 100 * facts["fee_fixed"]
 
 
 def factor(months):
@@ -55,7 +56,7 @@ def factor(months):
     return (1 + ECONOMICS["discount_rate"]) ** (-np.asarray(months) / 12)
 
 
-def worth(price, leave, months=1.0, wait=None):
+def worth(price, leave, months=1.0, wait=None, **own):
     """What a life of equal payments is worth: from the first one on, or, of a customer there, after a wait.
 
     Args:
@@ -63,11 +64,24 @@ def worth(price, leave, months=1.0, wait=None):
         leave: The chance not to go on at the end of a term.
         months: A term's length.
         wait: Months to the end of the running term; None: a new customer, who pays at once.
+        own: Facts of the company that differ from the usual ones.
     """
     term = np.arange(int(12 * YEARS / months))
     new = wait is None
     times = term * months + (0 if new else np.asarray(wait)[..., None])
-    return (margin(price) * (1 - leave) ** (term + (not new)) * factor(times)).sum(axis=-1)
+    return (margin(price, **own) * (1 - leave) ** (term + (not new)) * factor(times)).sum(axis=-1)
+
+
+def next_bill(begin, months=1):
+    """The first day ahead on which those who began then pay again."""
+    due = np.ceil((UNTIL.astype("M8[M]") - begin.astype("M8[M]")).astype(int) / months).astype(int)
+    day = later(begin, months * due)
+    return np.where(day < UNTIL, later(begin, months * (due + 1)), day)
+
+
+def until(days):
+    """Months from the last day to days ahead."""
+    return (np.asarray(days, dtype="M8[D]") - UNTIL).astype(int) / 30.4375
 
 
 def starts(rng, size, years=3.0):

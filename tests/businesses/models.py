@@ -20,9 +20,11 @@ from businesses.making import (
     kept,
     later,
     margin,
+    next_bill,
     spans,
     starts,
     tables,
+    until,
     waiting,
     worth,
 )  # fmt: skip
@@ -87,11 +89,13 @@ def club(size=400, seed=3, first=0.35, leave=0.08, gap=28, price=9_000):
     rng = np.random.default_rng(seed)
     terms = np.where(rng.random(size) < first, 1, 1 + rng.geometric(leave, size))
     begin, parts, who = starts(rng, size, 2.5), [], _ids("C", size)
+    bought, over = np.zeros(size, dtype=int), np.zeros(size, dtype="M8[D]")
     for number in range(int(terms.max())):
         if not (on := (terms > number) & (begin < UNTIL)).any():
             break
         rows = spans(who, "Box", price, begin, later(begin, 3), "month", 3, end_reason="unknown")
         parts.append(rows.assign(subscription_id=[f"{one}t{number}" for one in who])[on])
+        bought, over = np.where(on, number + 1, bought), np.where(on, later(begin, 3), over)
         begin = later(begin, 3) + rng.integers(1, gap + 1, size)
         begin = np.where(begin - begin.astype("M8[M]") > np.timedelta64(27, "D"), begin + 3, begin)
     rows = pd.concat(parts, ignore_index=True)
@@ -99,9 +103,20 @@ def club(size=400, seed=3, first=0.35, leave=0.08, gap=28, price=9_000):
     apart = 3 + (gap + 1) / 2 / 30.4375
     again = margin(price) * (1 - first) * (1 - leave) ** np.arange(120) * factor((np.arange(120) + 1) * apart)
     stay = (1 - first) * (1 - leave) ** 2  # the third term ends after ten months and a half
+    # Who bought k terms buys another with `go`, unless more days than the gap have passed; of those in the gap
+    # the longer they wait, the fewer will.
+    go, passed = np.where(bought == 1, 1 - first, 1 - leave), (UNTIL - over).astype(int)
+    still = np.clip(1 - np.maximum(passed, 0) / (gap + 3), 0, 1)
+    go = go * still / (go * still + 1 - go)
+    wait = np.maximum(until(over), 0) + (apart - 3) * still
+    life = margin(price) * ((1 - leave) ** np.arange(120) * factor(np.arange(120) * apart)).sum()
+    due = (over >= UNTIL - 365) & (over < UNTIL - gap - 3)  # last terms that ended, with nobody in the gap
     truth = {"not_renewed_first": first, "not_renewed": leave, "there_after_a_year": stay,
-             "new_value": margin(price) + again[again > 0].sum()}  # fmt: skip
-    return Company(tables(rows), truth, {"rules": {"gap_days": gap + 2}})
+             "new_value": margin(price) + again[again > 0].sum(),
+             "base_value": float((go * life * factor(wait))[passed <= gap + 3].sum()),
+             "customers": int((passed <= gap + 3).sum()), "running": int((passed <= 0).sum()),
+             "lost": int(due.sum())}  # fmt: skip
+    return Company(tables(rows), truth, {"rules": {"gap_days": gap + 3}})
 
 
 def new_numbers(size=300, seed=4, leave=0.08, price=9_000):
@@ -226,8 +241,11 @@ def gym(size=1300, seed=8, leave=0.03, freeze=0.03, price=3_000):
     on = _on(rows)
     notice = int((on["ended_at"].notna() & on["cancel_requested_at"].notna()).sum())
     stays, pays = _gym_life(leave, freeze)
-    truth = {"there_after_a_year": stays[12], "new_value": float((margin(price) * pays * factor(np.arange(360))).sum()),
-             "customers": on["customer_id"].nunique(), "gave_notice": notice,
+    new = float((margin(price) * pays * factor(np.arange(360))).sum())
+    # Who has not given notice pays, and decides, at the next month's start, or when back from the freeze.
+    month = next_bill(begin)
+    truth = {"there_after_a_year": stays[12], "new_value": new,
+             "base_value": float((new * factor(until(np.maximum(month, since))))[there].sum()), "customers": on["customer_id"].nunique(), "gave_notice": notice,
              "frozen": int((on["status"] == "paused").sum())}  # fmt: skip
     return Company(tables(rows), truth, {"rules": {"pause_days": 190}})
 
@@ -272,7 +290,16 @@ def three_years(size=400, seed=9, leave=0.3, price=120_000):
     rows, ends = pd.concat(parts, ignore_index=True), rows["ended_at"]
     year_ago = pd.Timestamp(UNTIL) - pd.DateOffset(years=1)
     due = rows["commitment_ends_at"].between(year_ago, pd.Timestamp(UNTIL), inclusive="left")
+    term = (margin(price) * factor(12 * np.arange(3))).sum()  # what a deal is worth, and with those after it
+    deals = term * ((1 - leave) ** np.arange(10) * factor(36 * np.arange(10))).sum()
+    there, over, bill = np.isnat(ends.to_numpy()), committed, next_bill(begin, 12)
+    later_on = sum(
+        margin(price) * factor(until(later(bill, year, "year"))) * (later(bill, year, "year") < over)
+        for year in range(3)
+    )
+    base = later_on + (1 - leave) * deals * factor(until(over))
     truth = {"not_renewed": leave, "there_after_a_year": 1.0, "due": int(due.sum()),
+             "new_value": deals, "base_value": float(base[there].sum()),
              "lost": int((ends >= year_ago).sum()), "customers": int(ends.isna().sum())}  # fmt: skip
     return Company(tables(rows), truth, {}, {"subscriptions": ["commitment_ends_at"]})
 
@@ -288,7 +315,12 @@ def usage(size=800, seed=10, leave=0.04, price=3_750):
     amount = np.ceil(paid["customer_id"].map(means) * rng.lognormal(-0.02, 0.2, len(paid))).astype(int)
     paid = paid.assign(attempted_at=after, amount_minor=amount)[after < UNTIL]
     there = _on(rows)
+    # The running month is paid for certain when it is over; who has left owes for the last one, unvalued.
+    wait, share = waiting(there), worth(1e6, leave, 1, 0.0, fee_fixed=0) / 1e6 / (1 - leave)
+    each = there["customer_id"].map(means).to_numpy()
+    fees = worth(0, leave, 1, 0.0) / (1 - leave)
     truth = {"there_after_a_year": (1 - leave) ** 12, "customers": len(there),
+             "new_value": worth(price, leave), "base_value": float(((each * share + fees) * factor(wait)).sum()),
              "mrr": sum(means[one] for one in there["customer_id"])}  # fmt: skip
     return Company(tables(rows, paid), truth, {"rules": {"usage": "included"}})
 
@@ -304,15 +336,18 @@ def app(size=800, seed=11, leave=0.05, price=800, once=12_000):
     there, paid = _on(rows), bills(rows)
     monthly = there[there["plan"] == "Monthly"]
     taken = {"app_store": 0.3, "web": 0.03}
+    # The stores' commissions stand for payment fees: margin is of what they hand over.
+    told = {"fee_share": 0.0, "fee_fixed": 0.0, "commission": taken}
     each, by = monthly["customer_id"].map(dict(zip(who, store, strict=True))), {}
-    for name, share in taken.items():  # no other fees, so that of each payment margin less commission is left
-        left, there_too = (0.7 - share) * price / margin(price), monthly[each == name]
-        by[f"new_{name}"] = left * worth(price, leave)
-        by[f"base_{name}"] = left * worth(price, leave, 1, waiting(there_too)).sum()
+    for name, share in taken.items():
+        facts, its = {"fee_share": share, "fee_fixed": 0.0}, monthly[each == name]
+        by[f"new_{name}"] = worth(price, leave, **facts)
+        by[f"base_{name}"] = float(worth(price, leave, 1, waiting(its), **facts).sum())
     truth = {"there_after_a_year": (1 - leave) ** 12, "customers": len(monthly), "lifetimes": int(life.sum()),
+             "new_value": 0.6 * by["new_app_store"] + 0.4 * by["new_web"],
+             "base_value": by["base_app_store"] + by["base_web"],
              "lifetime_cash": float(paid.loc[paid["customer_id"].isin(who[life]), "amount_minor"].sum()),
              "mrr": len(monthly) * price, **by}  # fmt: skip
-    told = {"fee_share": 0.0, "fee_fixed": 0.0, "commission": taken}
     return Company(tables(rows, paid, store=dict(zip(who, store, strict=True))), truth, told)
 
 

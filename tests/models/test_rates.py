@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tenure import report
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.models import engagement, metrics, payback, rates
@@ -92,6 +93,10 @@ def test_the_scorecard_judges_by_intervals_and_targets():
     assert (found.value, found.n, found.words["which"]) == (1, 1, ["Logo churn (better)"])
     alone = Metrics.of({NOW: {"churn.monthly": month(50, 1000, NOW)}}, NOW)
     assert metrics.shifts(metrics.scorecard(alone, {})).case == "unknown"
+    # Where nothing is known at all, as of a company without usage, spend and trials, the card is empty.
+    nothing = metrics.scorecard(Metrics.of({NOW: {"mrr.quick_ratio": NOTHING}}, NOW), {})
+    report.scorecard(nothing, caption="The numbers")
+    assert metrics.shifts(nothing).case == "unknown"
 
 
 def test_card_and_scorecard_agree_where_an_end_is_open():

@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from tenure.cli import cli
+from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.sources import check, check_as_of, checks, open_source
 from tenure.sources.checks import check_once
@@ -255,7 +258,7 @@ def test_several_subscriptions_at_once_are_counted_and_one_after_the_other_are_n
     problem = next(p for p in check(open_source(write(company))).problems if p.rule == "several_at_once")
     held = 3 + (pd.isna(spans["ended_at"][0]) or spans["ended_at"][0] > pd.Timestamp("2023-01-01"))
     assert problem.count == 1
-    assert f"up to {held}: they count as one customer" in problem.sentence
+    assert f"up to {held}: churn and retention count them as one customer" in problem.sentence
     assert f"'C-000' ({held})" in problem.sentence
 
 
@@ -509,3 +512,35 @@ def test_it_names_the_settings_that_a_business_asks_for(tmp_path):
     assert said["all_end"] == (30, said["all_end"][1])
     assert "renews: false" in said["all_end"][1]
     assert said["paying_usage"][0] == 30
+    # What company.yml or a parameter has said needs no advice; the rest does.
+    told = Economics(rules={"gap_days": 9, "pause_days": 130, "usage": "included", "unit": "subscription"})
+    rest = {problem.rule for problem in check(open_source(tmp_path), facts=told).warnings}
+    assert "all_end" in rest
+    assert not rest & {"came_back", "long_pause", "paying_usage", "several_at_once"}
+    (tmp_path / "company.yml").write_text("rules: {gap_days: 9}")
+    (tmp_path / "other.yml").write_text("rules: {pause_days: 130}")
+    seen = [
+        CliRunner().invoke(cli, ["check", str(tmp_path), *more]).output
+        for more in ([], ["--set", f"company={tmp_path / 'other.yml'}"], ["--set", "pause_days=130"])
+    ]
+    assert ["gap_days" in said for said in seen] == [False, True, False]
+    assert ["pause_days" in said for said in seen] == [True, False, False]
+
+
+def test_stores_accounts_and_deals_of_years_are_asked_for(tmp_path):
+    people = [f"c{n}" for n in range(40)]
+    parents = ["", "c0", *[""] * 38]
+    customers = pd.DataFrame({"customer_id": people, "created_at": pd.Timestamp("2020-01-01")})
+    customers.assign(parent_id=parents, store="web").to_csv(tmp_path / "customers.csv", index=False)
+    rows = pd.DataFrame({"customer_id": people}).assign(
+        subscription_id=people, plan="Deal", billing_interval="year", unit_amount_minor=1000, currency="EUR",
+        status="active", started_at="2020-01-01", ended_at="2023-01-01", end_reason="voluntary",
+    )  # fmt: skip
+    rows.to_csv(tmp_path / "subscriptions.csv", index=False)
+    said = {problem.rule: problem for problem in check(open_source(tmp_path)).warnings}
+    assert (said["belongs"].count, said["store"].count, said["long_term"].count) == (1, 40, 40)
+    assert "after 3 billing intervals" in said["long_term"].sentence
+    told = Economics(rules={"unit": "account"}, commission={"web": 0.03})
+    rows.assign(commitment_ends_at="2023-01-01").to_csv(tmp_path / "subscriptions.csv", index=False)
+    rest = {problem.rule for problem in check(open_source(tmp_path), facts=told).warnings}
+    assert not rest & {"belongs", "store", "long_term"}

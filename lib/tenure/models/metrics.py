@@ -152,6 +152,10 @@ class Metrics:
         return self.year.get(name, NOTHING)
 
 
+_CARD = ["metric", "unit", "now", "low", "high", "counted", "n", "of", "before", "against_before", "year_ago"]
+_CARD += ["against_year_ago", "target", "met"]
+
+
 def scorecard(metrics: Metrics, targets: Mapping[str, float]) -> Table:
     """List metrics with what they were before, what they were a year ago, and their targets.
 
@@ -181,7 +185,7 @@ def scorecard(metrics: Metrics, targets: Mapping[str, float]) -> Table:
         met = now.value >= target if better == "up" else now.value <= target
         row |= {"target": target, "met": "" if math.isnan(target) or not better else "yes" if met else "no"}
         rows.append(row)
-    return Table(pd.DataFrame(rows))
+    return Table(pd.DataFrame(rows, columns=_CARD))
 
 
 def shifts(card: Table) -> Estimate:

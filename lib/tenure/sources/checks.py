@@ -13,27 +13,29 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 from babel.numbers import list_currencies
-from ibis import _
 
 from tenure.contract import BY_NAME, Column, Table
+from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.sources.connect import Source, collect, midnight
 from tenure.sources.counting import doing
+from tenure.sources.hints import hints
+from tenure.sources.problems import SAMPLES, Problem, Rule, count_of, named_row, sample_of, short
 
-Severity = Literal["error", "warning"]
-
-_SAMPLES = 3
-_AWAY, _FEW = 60, 20  # days away after which nobody is thought to have meant to stay; customers to speak of
 _LARGE = 5_000_000  # rows of a table that are not all compared with each other
+_DEFAULTS = Economics()
 # ISO 4217 without its codes for "no currency" and for tests.
 _CURRENCIES = sorted(list_currencies() - {"XXX", "XTS"})
-# A released film may well be older than the company; a target lies ahead.
-_ANY_DATE = {"contents.published_at", "segments.as_of", "fx_rates.date", "annotations.date"}
+# A released film may well be older than the company; a target and the end of a term lie ahead.
+_ANY_DATE = {
+    *("contents.published_at", "segments.as_of", "fx_rates.date", "annotations.date"),
+    "subscriptions.commitment_ends_at",
+}
 # What comes first, and what comes later.
 _ORDER = {
     "subscriptions": [("started_at", "ended_at"), ("cancel_requested_at", "ended_at")],
@@ -42,33 +44,6 @@ _ORDER = {
     "visits": [("first_seen_at", "trial_started_at"), ("first_seen_at", "subscribed_at")],
     "referrals": [("invited_at", "subscribed_at")],
 }
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A rule that the data breaks.
-
-    Attributes:
-        severity: An error stops a run; a warning is printed in the report.
-        rule: The rule's name.
-        table: The table it is about.
-        column: The column; empty where it is about whole rows.
-        count: Rows that break it.
-        rows: Rows the table has.
-        sample: A few of them, in words.
-        sentence: What is wrong, with the count and an example.
-        fix: What to do about it.
-    """
-
-    severity: Severity
-    rule: str
-    table: str
-    column: str
-    count: int
-    rows: int
-    sample: tuple[str, ...]
-    sentence: str
-    fix: str
 
 
 @dataclass(frozen=True)
@@ -110,32 +85,14 @@ class CheckReport:
         return {**asdict(self), "as_of": self.as_of.isoformat(), **counts}
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A rule; `shows` names the columns whose values tell its examples."""
-
-    name: str
-    column: str
-    says: str
-    fix: str
-    bad: ir.BooleanValue | None = None
-    shows: tuple[str, ...] = ()
-    severity: Severity = "warning"
-
-    def broken(self, table: str, count: int, rows: int, sample: tuple[str, ...]) -> Problem:
-        example = f", for example {sample[0]}" if sample else ""
-        where = f"{table}.{self.column}" if self.column and "," not in self.column else table
-        sentence = f"{where}: {count:,} of {rows:,} rows {self.says}{example}."
-        return Problem(self.severity, self.name, table, self.column, count, rows, sample, sentence, self.fix)
-
-
 @doing("checking")
-def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
+def check(source: Source, as_of: dt.date | None = None, facts: Economics = _DEFAULTS) -> CheckReport:
     r"""Check a source against the contract and against common sense.
 
     Args:
         source: The contract tables.
         as_of: The day the data is looked at; None: its last day.
+        facts: Those of the company, whose settings need not be advised again.
 
     Returns:
         The problems, with counts and examples; what was left aside while opening is among them.
@@ -175,7 +132,7 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
         rows[name] = int(found["rows"])
         for i, rule in enumerate(rules):
             if count := int(found[f"rule_{i}"]):
-                sample = _sample(contract, table.filter(rule.bad), rule.shows)
+                sample = sample_of(contract, table.filter(rule.bad), rule.shows)
                 problems.append(rule.broken(name, count, rows[name], sample))
         problems += _repeated(contract, table, rows[name])
         problems += _orphans(source, contract, table, rows[name])
@@ -183,8 +140,7 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
         problems += _overlaps(source, spans)
         problems += _idle_customers(source, rows.get("customers", 0))
         problems += _without_rates(source, spans)
-        problems += _at_once(source, rows.get("customers", 0))
-        problems += _lives(source, day, rows.get("customers", 0)) if source.dated else []
+        problems += hints(source, day, rows.get("customers", 0), facts)
     if source.dated:
         problems += _late_as_of(source, as_of, spans)
         problems += _ends(source, day, spans)
@@ -192,7 +148,7 @@ def check(source: Source, as_of: dt.date | None = None) -> CheckReport:
     return CheckReport(source.url, day, rows, tuple(problems))
 
 
-def check_once(source: Source, as_of: dt.date) -> CheckReport:
+def check_once(source: Source, as_of: dt.date, facts: Economics = _DEFAULTS) -> CheckReport:
     """Check a source once in a run: what one report of the run has found, the others read.
 
     The run names the folder that its reports share in TENURE_SHARED; without it, or where it cannot be known
@@ -201,14 +157,16 @@ def check_once(source: Source, as_of: dt.date) -> CheckReport:
     Args:
         source: The contract tables.
         as_of: The day the data is looked at.
+        facts: Those of the company.
     """
     shared = os.environ.get("TENURE_SHARED")
     if not shared or source.mark is None:
-        return check(source, as_of)
-    key = hashlib.sha256(f"{source.mark} {as_of}".encode()).hexdigest()[:16]
+        return check(source, as_of, facts)
+    told = f"{source.mark} {as_of} {facts.rules} {facts.commission}"
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
     file = Path(shared) / f"checks-{key}.json"
     if not file.is_file():
-        found = check(source, as_of)
+        found = check(source, as_of, facts)
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(found.to_dict()), encoding="utf-8")
@@ -250,7 +208,7 @@ def check_as_of(source: Source, as_of: dt.date | None = None) -> dt.date:
     return as_of
 
 
-def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterator[_Rule]:
+def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterator[Rule]:
     """What the contract says of single values."""
     times = [column.name for column in contract.columns if column.type == "timestamp"]
     for column in contract.columns:
@@ -260,33 +218,33 @@ def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterato
             # The example must be named by something other than what is missing.
             other = tuple(time for time in times if time != name)[:1]
             fix = "fill them in or leave the rows out"
-            yield _Rule("missing", name, "are empty", fix, missing, other, "error")
+            yield Rule("missing", name, "are empty", fix, missing, other, "error")
         if column.enum:
             bad = value.notin(column.enum) & (value != "")
             says = f"are none of {', '.join(column.enum)}"
             fix = f"map them: `values: {{{name}: {{theirs: ours}}}}`"
-            yield _Rule("enum", name, says, fix, bad, (name,), "error")
+            yield Rule("enum", name, says, fix, bad, (name,), "error")
         # An odd year of birth is no reason to stop; it has a rule of its own.
         if column.minimum is not None and name != "birth_year":
             says = "are negative" if column.minimum == 0 else f"are below {column.minimum}"
             refund = "a refund is a row of status refunded, its amount positive"
             fix = refund if name == "amount_minor" else "correct them"
-            yield _Rule("minimum", name, says, fix, value < column.minimum, (name,), "error")
+            yield Rule("minimum", name, says, fix, value < column.minimum, (name,), "error")
         if name == "currency" and _has_odd_currency(table):
             says, fix = "are no ISO 4217 currencies", "write codes in capitals, such as EUR"
             bad = value.notin(_CURRENCIES) & (value != "")
-            yield _Rule("currency", name, says, fix, bad, (name,), "error")
+            yield Rule("currency", name, says, fix, bad, (name,), "error")
         if column.type in ("timestamp", "date") and f"{contract.name}.{name}" not in _ANY_DATE:
             yield from _date_rules(column, value, as_of)
 
 
-def _date_rules(column: Column, value: Any, as_of: dt.date) -> Iterator[_Rule]:
+def _date_rules(column: Column, value: Any, as_of: dt.date) -> Iterator[Rule]:
     after, zero = midnight(as_of + dt.timedelta(days=1)), midnight(dt.date(1970, 1, 2))
     if column.type == "date":
         after, zero = after.date(), zero.date()
     # An end is exclusive: what ends at the next midnight was on through the day.
     end = column.name == "ended_at"
-    yield _Rule(
+    yield Rule(
         "after_as_of",
         column.name,
         f"lie after the as-of day {as_of}" + " and count as still on" * end,
@@ -296,10 +254,10 @@ def _date_rules(column: Column, value: Any, as_of: dt.date) -> Iterator[_Rule]:
     )
     says = "lie before 1970-01-02, as an empty date often does"
     fix = "correct them or leave them empty"
-    yield _Rule("zero_date", column.name, says, fix, value < zero, (column.name,))
+    yield Rule("zero_date", column.name, says, fix, value < zero, (column.name,))
 
 
-def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> Iterator[_Rule]:
+def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> Iterator[Rule]:
     """What common sense says of a table."""
     for earlier, later in _ORDER.get(name, ()):
         first, fix = table[earlier], f"correct {earlier} or {later}"
@@ -307,52 +265,52 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
             first = first - ibis.interval(hours=1)
         bad, shows = table[later] < first, (earlier, later)
         if later == "ended_at" and earlier == "started_at":
-            yield _Rule("order", later, "end before they start", fix, bad, shows, "error")
+            yield Rule("order", later, "end before they start", fix, bad, shows, "error")
         else:
-            yield _Rule("order", later, f"lie before {earlier}", fix, bad, shows)
+            yield Rule("order", later, f"lie before {earlier}", fix, bad, shows)
     if name == "customers":
         bad = (table.birth_year < as_of.year - 120) | (table.birth_year > as_of.year - 5)
         says, fix = "are no plausible years of birth", "correct them or leave them empty"
-        yield _Rule("birth_year", "birth_year", says, fix, bad, ("birth_year",))
+        yield Rule("birth_year", "birth_year", says, fix, bad, ("birth_year",))
         for attribute in source.attributes:
             if table[attribute].type().is_numeric() and not table[attribute].type().is_boolean():
                 says, fix = "are negative", "correct them, or leave them empty where they are not known"
-                yield _Rule("negative", attribute, says, fix, table[attribute] < 0, (attribute,))
+                yield Rule("negative", attribute, says, fix, table[attribute] < 0, (attribute,))
         says, fix = "are test accounts and are not counted", "none is needed if these are your test accounts"
-        yield _Rule("test_account", "is_test", says, fix, table.is_test)
+        yield Rule("test_account", "is_test", says, fix, table.is_test)
     elif name == "subscriptions":
         bad = (table.ended_at == table.started_at) if source.dated else ibis.literal(False)
         says, fix = "end the moment they start", "leave such rows out, or correct the dates"
-        yield _Rule("empty_span", "ended_at", says, fix, bad, ("started_at",))
+        yield Rule("empty_span", "ended_at", says, fix, bad, ("started_at",))
         bad = (table.status == "past_due") & table.ended_at.notnull() & table.end_reason.isnull()
         says = (
             "were past due and give no reason for their end: they count as paid where the subscription goes "
             "on within the grace, else as lost to a failed payment"
         )
         fix = "fill in end_reason: switched where it was paid, involuntary where it was not"
-        yield _Rule("past_due_reason", "end_reason", says, fix, bad, ("started_at", "ended_at"))
+        yield Rule("past_due_reason", "end_reason", says, fix, bad, ("started_at", "ended_at"))
         bad = (table.status == "paused") & (table.unit_amount_minor == 0)
         says = "are paused and priced 0: they count as free for a while, at the price before"
         fix = "give a pause the price that it interrupts"
-        yield _Rule("paused_free", "unit_amount_minor", says, fix, bad, ("started_at", "ended_at"))
+        yield Rule("paused_free", "unit_amount_minor", says, fix, bad, ("started_at", "ended_at"))
         price = table.unit_amount_minor * table.quantity
         bad = (table.discount_minor > 0) & (table.discount_minor > price)
         says = "take off more than the price, which then counts as 0"
         fix = "give the discount of an interval in minor units"
-        yield _Rule("discount", "discount_minor", says, fix, bad, ("discount_minor", "unit_amount_minor"))
+        yield Rule("discount", "discount_minor", says, fix, bad, ("discount_minor", "unit_amount_minor"))
         if source.observed_from:
             bad = table.ended_at < midnight(source.observed_from)
             says = f"end before {source.observed_from}, the mapping's observed_from"
             fix = "set observed_from to an earlier day, or leave such rows out"
-            yield _Rule("observed_from", "ended_at", says, fix, bad, ("ended_at",))
+            yield Rule("observed_from", "ended_at", says, fix, bad, ("ended_at",))
     elif name == "surveys":
         bad = (table.survey == "nps") & ((table.score < 0) | (table.score > 10))
         says = "are NPS scores outside 0 to 10"
         fix = "NPS is defined on 0 to 10 only: correct the scores, or give the survey another kind"
-        yield _Rule("nps_score", "score", says, fix, bad, ("score",))
+        yield Rule("nps_score", "score", says, fix, bad, ("score",))
     elif name == "tickets":
         says, fix = "rate above 5", "bring ratings to a scale of 1 to 5"
-        yield _Rule("satisfaction", "satisfaction", says, fix, table.satisfaction > 5, ("satisfaction",))
+        yield Rule("satisfaction", "satisfaction", says, fix, table.satisfaction > 5, ("satisfaction",))
 
 
 def _has_odd_currency(table: ir.Table) -> bool:
@@ -370,13 +328,13 @@ def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
     counts = whole.group_by(*key).aggregate(n=whole.count())
     repeated = counts.filter(counts.n > 1)
     if extra := int(collect((repeated.n - 1).sum().fill_null(0)).to_numpy().item()):
-        worst = collect(repeated.order_by(*key).limit(_SAMPLES))
+        worst = collect(repeated.order_by(*key).limit(SAMPLES))
         sample = tuple(
-            f"{', '.join(_named(name, str(row[name])) for name in key)} ({row['n']} times)"
+            f"{', '.join(named_row(name, str(row[name])) for name in key)} ({row['n']} times)"
             for row in worst.to_dict("records")
         )
         says = f"repeat a row of the same {' and '.join(key)}"
-        rule = _Rule("duplicate", ", ".join(key), says, "keep one row for each", severity="error")
+        rule = Rule("duplicate", ", ".join(key), says, "keep one row for each", severity="error")
         yield rule.broken(contract.name, extra, rows, sample)
 
 
@@ -386,9 +344,9 @@ def _equal_rows(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem
     if rows > _LARGE and moments:
         last = collect(table.aggregate(last=table[moments[0]].max())).iloc[0]["last"]
         table = table.filter(table[moments[0]] >= midnight(last.date() - dt.timedelta(days=31)))
-    if extra := _count(table) - _count(table.distinct()):
+    if extra := count_of(table) - count_of(table.distinct()):
         says, fix = "repeat another row in every column", "remove those that tell of one thing twice"
-        yield _Rule("equal_rows", "", says, fix).broken(contract.name, extra, rows, ())
+        yield Rule("equal_rows", "", says, fix).broken(contract.name, extra, rows, ())
 
 
 def _orphans(source: Source, contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
@@ -397,11 +355,13 @@ def _orphans(source: Source, contract: Table, table: ir.Table, rows: int) -> Ite
             continue
         given = table.filter(table[column].notnull())
         lost = given.anti_join(source[target], given[column] == source[target][BY_NAME[target].key[0]])
-        if count := _count(lost):
-            distinct = collect(lost.select(column).distinct().order_by(column).limit(_SAMPLES))[column]
+        if count := count_of(lost):
+            distinct = collect(lost.select(column).distinct().order_by(column).limit(SAMPLES))[column]
             fix = f"add the missing {target}; until then these rows belong to no group"
-            rule = _Rule("orphan", column, f"point at no row of {target}", fix)
-            yield rule.broken(contract.name, count, rows, tuple(_named(column, str(one)) for one in distinct))
+            rule = Rule("orphan", column, f"point at no row of {target}", fix)
+            yield rule.broken(
+                contract.name, count, rows, tuple(named_row(column, str(one)) for one in distinct)
+            )
 
 
 def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
@@ -421,28 +381,26 @@ def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
     before = ibis.window(group_by="subscription_id", order_by=["started_at", "until"], preceding=(None, 1))
     spans = spans.mutate(earlier=spans.until.max().over(before))
     over = spans.filter(spans.started_at < spans.earlier)
-    if count := _count(over):
-        worst = over.order_by("subscription_id", "started_at", "until").limit(_SAMPLES)
+    if count := count_of(over):
+        worst = over.order_by("subscription_id", "started_at", "until").limit(SAMPLES)
         shown = collect(worst.select(*[worst[name].cast("string").name(name) for name in worst.columns]))
         sample = tuple(
-            f"{_named('subscription_id', row['subscription_id'])} (from {_short(row['started_at'])}, while "
-            f"an earlier span is on until {_short(row['earlier'])})".replace(
-                "until 9999-12-31", "without end"
-            )
+            f"{named_row('subscription_id', row['subscription_id'])} (from {short(row['started_at'])}, while "
+            f"an earlier span is on until {short(row['earlier'])})".replace("until 9999-12-31", "without end")
             for row in shown.to_dict("records")
         )
         says = "begin while another span of the same subscription is on"
         fix = "end the earlier span where the later one begins, or give them different subscription ids"
-        rule = _Rule("overlap", "started_at", says, fix, severity="error")
+        rule = Rule("overlap", "started_at", says, fix, severity="error")
         yield rule.broken("subscriptions", count, rows, sample)
 
 
 def _idle_customers(source: Source, rows: int) -> Iterator[Problem]:
     idle = source["customers"].anti_join(source["subscriptions"], "customer_id")
-    if count := _count(idle):
+    if count := count_of(idle):
         fix = "none is needed if they never subscribed"
-        rule = _Rule("no_subscription", "customer_id", "have no subscription", fix)
-        yield rule.broken("customers", count, rows, _sample(BY_NAME["customers"], idle, ()))
+        rule = Rule("no_subscription", "customer_id", "have no subscription", fix)
+        yield rule.broken("customers", count, rows, sample_of(BY_NAME["customers"], idle, ()))
 
 
 def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
@@ -464,114 +422,8 @@ def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
             f"are in currencies without an exchange rate ({', '.join(lacking['currency'])}; customers pay in "
             f"{', '.join(paid)}): reports of money leave these out, and refuse to answer above 20%"
         )
-        rule = _Rule("no_rate", "currency", says, "put their rates into the table fx_rates")
+        rule = Rule("no_rate", "currency", says, "put their rates into the table fx_rates")
         yield rule.broken("subscriptions", int(lacking["rows"].sum()), rows, ())
-
-
-def _at_once(source: Source, rows: int) -> Iterator[Problem]:
-    """Customers who hold several subscriptions at the same time."""
-    spans = source["subscriptions"]
-    spans = spans.filter((spans.ended_at.isnull() | (spans.ended_at > spans.started_at)).fill_null(True))
-    ids = spans.group_by("customer_id").agg(held=spans.subscription_id.nunique())
-    spans = spans.semi_join(ids.filter(ids.held > 1), "customer_id")
-    # From one subscription to the next, ends come before beginnings at the same moment.
-    moments = ibis.union(
-        spans.select("customer_id", moment="started_at", step=ibis.literal(1, "int64")),
-        spans.filter(spans.ended_at.notnull()).select(
-            "customer_id", moment="ended_at", step=ibis.literal(-1, "int64")
-        ),
-    )
-    so_far = ibis.window(group_by="customer_id", order_by=["moment", "step"], preceding=None, following=0)
-    most = moments.mutate(held=moments.step.sum().over(so_far)).group_by("customer_id").agg(most=_.held.max())
-    several = most.filter(_.most > 1)
-    found = collect(several.aggregate(n=_.count(), most=_.most.max())).iloc[0]
-    if count := int(found["n"]):
-        worst = collect(several.order_by(ibis.desc("most"), "customer_id").limit(_SAMPLES))
-        sample = tuple(
-            f"{_named('customer_id', row['customer_id'])} ({int(row['most'])})"
-            for row in worst.to_dict("records")
-        )
-        says = (
-            f"hold several subscriptions at once, up to {int(found['most'])}: they count as one customer who "
-            f"leaves with the last of them, and pay the sum"
-        )
-        fix = "none, if a customer is who pays; else set `unit: subscription` under `rules` in company.yml"
-        rule = _Rule("several_at_once", "customer_id", says, fix)
-        yield rule.broken("customers", count, rows, sample)
-
-
-def _lives(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
-    """What a life is here that the rules of counting do not know unless company.yml or a mapping says so."""
-    day, cut = 86_400, (as_of - dt.date(1970, 1, 1)).days + 1
-    s = source["subscriptions"].filter(_.status != "trialing")
-    s = s.select(
-        "customer_id",
-        "plan",
-        "status",
-        start=s.started_at.epoch_seconds() // day,
-        until=s.ended_at.epoch_seconds().fill_null(cut * day * 2) // day,
-        told=(s.end_reason.isin(["expired", "voluntary", "involuntary"])).fill_null(False) | ~s.renews,
-        term=ibis.cases(
-            (s.billing_interval == "year", 365), (s.billing_interval == "month", 30.4375), else_=0
-        ) * s.billing_interval_count,
-    )  # fmt: skip
-    mine = ibis.window(group_by="customer_id", order_by=["start", "until"], preceding=(None, 1))
-    s = s.mutate(gap=s.start - s.until.max().over(mine))
-    whole = s.group_by("customer_id").agg(
-        gone=(_.until.max() < cut - _AWAY).ifelse(1, 0),
-        returns=(_.gap > 1).sum(),
-        soon=_.gap.between(2, _AWAY).sum(),
-        longest=_.gap.max(where=_.gap <= _AWAY),
-    )
-    back = whole.aggregate(
-        ends=_.gone.sum() + _.returns.sum(), soon=_.soon.sum(), n=(_.soon > 0).sum(), longest=_.longest.max()
-    )
-    found = collect(back.fill_null(0)).iloc[0]
-    if found["n"] >= _FEW and found["soon"] > 0.2 * found["ends"]:
-        says = f"came back within {_AWAY} days of leaving, after at most {int(found['longest'])} days"
-        fix = f"set `gap_days: {int(found['longest'])}` under `rules` in company.yml where that is one stay"
-        yield _Rule("came_back", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
-    long = s.filter((_.status == "paused") & (_.until <= cut) & (_.until - _.start).between(91, 366))
-    again = s.filter(_.status == "active").select(whose="customer_id", then="start")
-    long = long.inner_join(again, [long.customer_id == again.whose, long.until == again.then])
-    found = collect(long.aggregate(n=_.customer_id.nunique(), longest=(_.until - _.start).max())).iloc[0]
-    if found["n"] >= _FEW:
-        says = f"came back from a pause of more than 90 days, of at most {int(found['longest'])}"
-        fix = f"set `pause_days: {int(found['longest'])}` under `rules` in company.yml if they had not left"
-        yield _Rule("long_pause", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
-    last = s.group_by("customer_id").agg(latest=_.start.max())
-    ended = s.inner_join(last, "customer_id").filter((_.until <= cut) & (_.term > 0))
-    at_term = (ended.until - ended.start - ended.term).between(-3, 3) & (ended.latest <= ended.start)
-    plans = ended.group_by("plan").agg(
-        n=_.count(), designed=(at_term & ~ended.told).sum(), terms=(_.term > 31).all()
-    )
-    for plan in collect(plans.filter(_.n >= _FEW, _.designed == _.n, _.terms).order_by("plan")).itertuples():
-        says = f"of plan {plan.plan!r} all ended at the end of their first term"
-        fix = "map `renews: false` for them if they end by design, as gifts do; else they are lost renewals"
-        yield _Rule("all_end", "renews", says, fix).broken("subscriptions", n := int(str(plan.n)), n, ())
-    if "payments" in source:
-        yield from _without_span(source, rows)
-
-
-def _without_span(source: Source, rows: int) -> Iterator[Problem]:
-    """Customers who have paid for a subscription or its use, and hold none with a price."""
-    s = source["subscriptions"]
-    priced = s.filter(s.unit_amount_minor * s.quantity > s.discount_minor)
-    paid = source["payments"].filter((_.status == "paid") & (_.amount_minor > 0))
-    paid = paid.filter(paid.kind.isin(["recurring", "usage"])).anti_join(priced, "customer_id")
-    paid = paid.semi_join(source["customers"], "customer_id")
-    free = paid.semi_join(s, "customer_id")
-    counts = {"usage": free.filter(_.kind == "usage"), "none": paid.anti_join(s, "customer_id")}
-    for kind, part in counts.items():
-        if count := int(collect(part.aggregate(n=_.customer_id.nunique())).iloc[0]["n"]):
-            says, fix = (
-                ("pay for usage alone: that is their recurring revenue, a mean of up to three months",
-                 "none is needed; `usage: apart` under `rules` in company.yml keeps it out")
-                if kind == "usage"
-                else ("have paid for a subscription and have no row in subscriptions",
-                      "add the spans that they paid for")
-            )  # fmt: skip
-            yield _Rule(f"paying_{kind}", "customer_id", says, fix).broken("customers", count, rows, ())
 
 
 def _late_as_of(source: Source, as_of: dt.date | None, rows: int) -> Iterator[Problem]:
@@ -608,11 +460,11 @@ def _cut_ahead(source: Source, ended: ir.Table, by_day: dict[dt.date, int], rows
     last = source.last_day()
     next_day = midnight(last + dt.timedelta(days=1))
     at_end = ended.filter(ended.ended_at >= midnight(last), ended.ended_at <= next_day)
-    count = _count(at_end)
+    count = count_of(at_end)
     year = {day: n for day, n in by_day.items() if last - dt.timedelta(days=365) <= day < last}
     average = sum(year.values()) / ((last - min(year)).days if year else 1)
     if count >= 5 and count > 5 * average and count > 1.5 * max(year.values(), default=0):
-        sample = _sample(BY_NAME["subscriptions"], at_end, ("ended_at",))
+        sample = sample_of(BY_NAME["subscriptions"], at_end, ("ended_at",))
         said = (
             f"subscriptions.ended_at: {count:,} of {rows:,} rows end exactly with the data, on {last}, "
             f"against {average:,.1f} on an average day: the extract's end seems to be written as theirs."
@@ -652,30 +504,3 @@ def _cut_behind(
         )
         fix = f"set `observed_from: {first}` in a mapping, or add the customers who churned earlier"
         yield Problem("warning", "cut_behind", "subscriptions", "ended_at", count, rows, (), said, fix)
-
-
-def _count(table: ir.Table) -> int:
-    return int(collect(table.count()).to_numpy().item())
-
-
-def _sample(contract: Table, bad: ir.Table, shows: tuple[str, ...]) -> tuple[str, ...]:
-    """A few offending rows in words, the same ones whatever order the rows come in."""
-    ids = contract.key or contract.column_names
-    told = [name for name in dict.fromkeys((*ids[:1], *shows)) if name in bad.columns]
-    rows = bad.select(*[bad[name].cast("string").name(name) for name in told])
-    sample = []
-    for row in collect(rows.order_by(*told).limit(_SAMPLES)).to_dict("records"):
-        given = {name: _short(value) for name, value in row.items() if isinstance(value, str)}
-        head = _named(told[0], given[told[0]]) if told[0] in given else "a row without one"
-        rest = [given[name] for name in told[1:] if name in given]
-        span = len(rest) == 2 and shows[0] in told and shows[-1].endswith("_at")
-        sample.append(f"{head} ({(' to ' if span else ', ').join(rest)})" if rest else head)
-    return tuple(sample)
-
-
-def _named(column: str, value: str) -> str:
-    return f"{column.removesuffix('_id').replace('_', ' ')} {_short(value)!r}"
-
-
-def _short(value: str) -> str:
-    return value.removesuffix(".000000").removesuffix(" 00:00:00")
