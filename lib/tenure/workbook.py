@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from tenure import money, parameters
 from tenure.economics import Economics, read_economics
 from tenure.errors import InputError, NotApplicable
 from tenure.policy import POLICIES, MetricPolicy, named
+from tenure.result import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +148,23 @@ class Workbook:
         from tenure.measures import subscriptions
 
         return self.ask(subscriptions.active_value)
+
+    @cached_property
+    def left_out(self) -> pd.DataFrame:
+        """Spans that no measure of paying customers uses, by reason and currency."""
+        from tenure.measures import subscriptions
+
+        return self.ask(subscriptions.exclusions)
+
+    @cached_property
+    def paid_once(self) -> Estimate:
+        """What was paid for access that is paid once; its case is "none" where there is none."""
+        from tenure.measures import revenue
+        from tenure.models import rates
+
+        if "paid once" not in set(self.left_out["reason"]):
+            return Estimate(math.nan, unit=self.unit, case="none")
+        return rates.paid_once(self.ask(revenue.paid_once), self.factors(), self.currency)
 
     @cached_property
     def in_currencies(self) -> pd.DataFrame:
@@ -345,7 +364,7 @@ def open_workbook(
         accent=economics.accent,
     )
     report.checks(found)
-    left_out = book.ask(subscriptions.exclusions)
+    left_out = book.left_out.copy()
     amounts = zip(left_out.pop("monthly_minor"), left_out.pop("currency"), strict=True)
     report.exclusions(left_out.assign(monthly=[fmt.money(*amount) for amount in amounts]))
     return book

@@ -223,6 +223,13 @@ def _(s: Source) -> ir.Table:
     return revenue.revenue_lines(_with_a_free_month(s), as_of=AS_OF, on=[AS_OF, THEN])
 
 
+def _with_access_paid_once(s: Source) -> Source:
+    """The source with each yearly plan as access that was paid once."""
+    whole = s["subscriptions"]
+    unit = (whole.billing_interval == "year").ifelse("once", whole.billing_interval)
+    return s.instead({"subscriptions": whole.mutate(billing_interval=unit)})
+
+
 def _with_a_free_month(s: Source) -> Source:
     """The source with the paid spans of a month cut in three, of which the middle one, that month, is free."""
     whole = s["subscriptions"]
@@ -355,6 +362,7 @@ case("revenue.renewals: on two days")(lambda s: revenue.renewals(s, as_of=AS_OF,
 case("revenue.retention_moments: on two days")(
     lambda s: revenue.retention_moments(s, as_of=AS_OF, on=[AS_OF, THEN], back=6, rates=RATES)
 )
+case("revenue.paid_once")(lambda s: revenue.paid_once(_with_access_paid_once(s), as_of=AS_OF))
 case("revenue.revenue_lines: on two days")(lambda s: revenue.revenue_lines(s, as_of=AS_OF, on=[AS_OF, THEN]))
 CASES["revenue.balances"] = CASES["revenue.mrr_balances"]
 CASES["changes.changes"] = CASES["changes.movements"] = CASES["revenue.mrr_movements"]

@@ -755,6 +755,22 @@ def test_what_ends_by_design_is_neither_lost_nor_kept():
     assert life.set_index("period").loc[11, "censored"] == 2
     left_out = subscriptions.exclusions(source, as_of=AS_OF).to_pandas()
     assert left_out["reason"].tolist() == ["paid once"]
+    bought = revenue.paid_once(source, as_of=AS_OF).to_pandas().iloc[0]
+    assert bought[["customers", "customers_year", "price_minor", "once_minor"]].tolist() == [1, 0, 9900, 0]
+    paid = [
+        {"payment_id": str(n), "customer_id": who, "subscription_id": of, "currency": "EUR", "kind": "recurring",
+         "status": status, "amount_minor": amount, "attempted_at": pd.Timestamp(day)}
+        for n, (who, of, status, amount, day) in enumerate([
+            ("l", "l", "paid", 9_000, "2023-03-05"), ("l", "l", "refunded", 1_500, "2024-03-05"), ("l", "l", "failed", 9, "2024-03-05"),
+            ("d", "d", "paid", 5_000, "2024-03-05"), ("d", "d", "paid", 700, "2023-03-05"),
+        ])
+    ]  # fmt: skip
+    source = {**source, "payments": ibis.memtable(pd.DataFrame(paid))}
+    bought = revenue.paid_once(source, as_of=AS_OF).to_pandas()
+    names = ["once_minor", "once_minor_year", "cash_minor", "cash_minor_year"]
+    assert bought[names].iloc[0].tolist() == [7_500, -1_500, 13_200, 3_500]
+    told = rates.paid_once(bought, {"EUR": 1.0}, "EUR")
+    assert (told.value, told.n, told.case, told.words["recent"]) == (7_500, 1, "some", 0)
     triangle = subscriptions.retention_triangle(source, as_of=AS_OF).to_pandas()
     march = triangle[triangle["cohort"] == JUNE - 15].set_index("period")
     assert march.loc[[0, 12, 14], ["size", "stayed"]].to_numpy().tolist() == [[5, 5], [3, 2], [3, 2]]

@@ -62,5 +62,9 @@ def test_an_app_is_valued_by_the_commission_of_each_customers_store(page):
     base = company.truth["base_app_store"] + company.truth["base_web"]
     assert found["clv.base_value"]["low"] <= base <= found["clv.base_value"]["high"]
     assert "each customer's own by store" in words(ran)
+    assert "Not in it are 266 customers who paid once, €31,920 in all." in words(ran)
     ran = page("41_clv_budgets.ipynb", "app")[1]
     assert "An offer to Monthly, web customers" in findings(ran)["clv.retention_budget"]["sentence"]
+    said = words(page("10_metrics.ipynb", "app")[1])
+    assert "266 customers have bought it for €31,920" in said
+    assert "access paid once" not in said

@@ -20,7 +20,15 @@ import ibis
 from ibis import _, ir
 
 from tenure.errors import InputError
-from tenure.measures.calendar import civil, day_index, day_of, days_in_month, month_index, month_start
+from tenure.measures.calendar import (
+    civil,
+    day_index,
+    day_of,
+    days_in_month,
+    end_of,
+    month_index,
+    month_start,
+)
 from tenure.measures.changes import PARTS, changes, movements
 from tenure.measures.ledger import (
     EXPIRED,
@@ -33,7 +41,7 @@ from tenure.measures.ledger import (
     named,
     usage,
 )
-from tenure.measures.spans import Lenses, Tables, converted, lenses, runs
+from tenure.measures.spans import Lenses, Tables, converted, lenses, real, runs
 from tenure.policy import MetricPolicy
 
 KINDS = (
@@ -415,8 +423,7 @@ def revenue_lines(
         A row per line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
         leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace); paused and on_hold
         (free for a while; not in it, at the price before); trial (not in it, what running trials would pay);
-        usage (not in it, a mean of up to three months); once (not in it: who has access that was paid once,
-        and what was paid for it, in all).
+        usage (not in it, a mean of up to three months).
     """
     seen = lenses(as_of, policy, on)
     running = _on(intervals(source, seen, currency=currency), seen)
@@ -432,8 +439,6 @@ def revenue_lines(
     trials = known_spans(source, seen, currency).filter((_.status == "trialing") & _.on & (_.amount > 0))
     trials = trials.filter(trials.excluded.isnull() | (trials.excluded == "trial"))
     parts["trial"] = trials.mutate(value=_.amount, customer=seen.apart(trials, trials.customer))
-    once = known_spans(source, seen, currency).filter((_.excluded == "paid once") & _.on)
-    parts["once"] = once.mutate(value=_.once, customer=seen.apart(once, once.customer))
     if "payments" in source:
         charged = _on(usage(source, seen, currency), seen)
         parts["usage"] = charged.mutate(value=_.amount, customer=seen.apart(charged, charged.customer))
@@ -445,6 +450,39 @@ def revenue_lines(
         customers=_.customer.nunique().cast("int64"), amount_minor=_.value.sum().cast("int64")
     )
     return seen.told(lines, "line", "currency")
+
+
+def paid_once(source: Tables, *, as_of: dt.date, currency: str = "") -> ir.Table:
+    """Count who has bought access that is paid once, and add up what was paid for it.
+
+    Returns:
+        A row per currency: currency, customers, price_minor (what it cost) and, net of refunds, once_minor
+        (what was paid for it) and cash_minor (all that was paid; both 0 where there are no payments); each
+        also within the year to `as_of`, as customers_year and so on.
+    """
+    cut = lenses(as_of, MetricPolicy())
+    bought = known_spans(source, cut, currency).filter(_.excluded == "paid once")
+    zero = ibis.literal(0, "int64")
+    rows = bought.select("currency", "customer", day="start_day", price_minor="once", once=zero, cash=zero)
+    if "payments" in source:
+        p = real(source, source["payments"].filter(_.attempted_at < end_of(as_of)))
+        p = p.filter(_.currency == currency) if currency else p
+        net = p.status.cases(("paid", p.amount_minor), ("refunded", -p.amount_minor), else_=0).cast("int64")
+        own = p.subscription_id.isin(bought.subscription_id).fill_null(False)
+        paid = p.select("currency", day=day_index(p.attempted_at), once=own.ifelse(net, 0), cash=net)
+        paid = paid.mutate(customer=ibis.null("int64"), price_minor=zero)
+        rows = ibis.union(rows, paid.select(rows.columns))
+    lately = rows.day > day_of(as_of).index - 365
+    sums = {"price": rows.price_minor, "once": rows.once, "cash": rows.cash}
+    return rows.group_by("currency").agg(
+        customers=_.customer.nunique().cast("int64"),
+        customers_year=_.customer.nunique(where=lately).cast("int64"),
+        **{f"{name}_minor": amount.sum().cast("int64") for name, amount in sums.items()},
+        **{
+            f"{name}_minor_year": amount.sum(where=lately).fill_null(0).cast("int64")
+            for name, amount in sums.items()
+        },
+    )
 
 
 def renewals(

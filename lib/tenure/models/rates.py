@@ -41,7 +41,6 @@ _LINES = {
     "paused": ("paused", "no"),
     "on_hold": ("free for a while, at the price before", "no"),
     "usage": ("usage, mean of up to three months", "no"),
-    "once": ("access paid once, what it cost in all", "no"),
 }
 
 
@@ -110,7 +109,7 @@ def line_table(lines: pd.DataFrame, rates: pd.DataFrame | None, *, currency: str
         >>> lines = pd.DataFrame({"on": "2026-10-31", "line": ["mrr", "leaving"], "currency": "EUR",
         ...                       "customers": [3, 1], "amount_minor": [900, 200]})
         >>> line_table(lines, None, currency="EUR").frame["per_month"].tolist()
-        [900.0, 200.0, 700.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        [900.0, 200.0, 700.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     day = max(lines["on"])
     sums = _amounts(lines[lines["on"] == day], rates, currency, month_of(day)).reset_index(names="line")
@@ -120,6 +119,31 @@ def line_table(lines: pd.DataFrame, rates: pd.DataFrame | None, *, currency: str
     )
     note = "Committed revenue is recurring revenue without that of customers who have cancelled."
     return Table(frame, {"per_month": f"money:{currency}", "customers": "count"}, (note,))
+
+
+def paid_once(bought: pd.DataFrame, factors: Mapping[str, float], currency: str) -> Estimate:
+    """Add up what was paid for access that is paid once, as from `tenure.measures.revenue.paid_once`.
+
+    Returns:
+        What was paid for it (in all; its price, where no payment is known to be for it); words: recent
+        (customers within a year), year (what these paid) and share (of all that was paid within it). Its case
+        is "none", "some", or "priced" where it is the price.
+
+    Example:
+        >>> rows = pd.DataFrame({"currency": ["EUR"], "customers": 3, "customers_year": 1, "once_minor": 900,
+        ...     "once_minor_year": 300, "cash_minor_year": 1200, "price_minor": 900, "price_minor_year": 300})
+        >>> found = paid_once(rows, {"EUR": 1.0}, "EUR")
+        >>> found.value, found.words["recent"], found.words["share"].value
+        (900.0, 1, 0.25)
+    """
+    rate, unit = bought["currency"].map(dict(factors)).astype(float), f"money:{currency}"
+    case = "none" if not bought["customers"].sum() else "some" if bought["once_minor"].sum() else "priced"
+    of = "once_minor" if case == "some" else "price_minor"
+    value, year, cash = (float((bought[name] * rate).sum()) for name in (of, f"{of}_year", "cash_minor_year"))
+    n, recent = (int(bought[name].sum()) for name in ("customers", "customers_year"))
+    share = Estimate(year / cash if cash and case == "some" else NAN, unit="percent")
+    words = {"recent": recent, "year": Estimate(year, unit=unit), "share": share}
+    return counted(value, n, of="customer", unit=unit).saying(case, **words)
 
 
 def _amounts(lines: pd.DataFrame, rates: pd.DataFrame | None, currency: str, month: int) -> pd.DataFrame:
