@@ -42,7 +42,7 @@ def days_between(row):
 
 
 def pieces_of(spans, cut, policy):
-    """(start, end or None, amount, is out, rank, plan, currency, subscription, gap) of a customer's spans."""
+    """(start, end or None, amount, is out, rank, plan, currency, subscription, gap, billing) of a customer's spans."""
     pieces, spans = [], [r for r in spans if r["started_at"] < cut]
     pays = lambda r: r["status"] != "trialing" and monthly(r) > 0  # noqa: E731
     for own in by_key(filter(pays, spans), "subscription_id").values():
@@ -67,7 +67,42 @@ def pieces_of(spans, cut, policy):
     # A trial of another subscription is a new beginning.
     own = {p[7] for p in pieces if p[1] is None or p[1] > p[0]}
     free = [r for r in spans if (r["subscription_id"] in own if r["status"] == "trialing" else not pays(r))]
-    return pieces + on_hold(pieces, free, cut, policy)
+    return at_mean_rate(pieces + on_hold(pieces, free, cut, policy), cut)
+
+
+def days_of(row):
+    return {"day": 1, "week": 7, "month": 30, "year": 360}[row["billing_interval"]] * row[
+        "billing_interval_count"
+    ]
+
+
+def out(row, days):
+    """Whether time is a pause, or, of a plan with short terms, a short one: a skip."""
+    return "skip" if days_of(row) < 30 and days < 31 else True
+
+
+def at_mean_rate(pieces, cut):
+    """What skipped time leaves of the price, in paid and skipped time alike."""
+    found = []
+    for (*_, days), own in by_key(
+        [{"key": (p[5], p[6], p[9], p[9][2]), "piece": p} for p in pieces], "key"
+    ).items():
+        own = sorted((one["piece"] for one in own), key=lambda p: (p[0], p[1] or dt.datetime.max))
+        paid = skipped = 0
+        reached = None
+        for start, end, _, is_out, *_, gap, _ in own:
+            until = min(end or cut, cut).date()
+            length = (until - start.date()).days
+            paid, skipped = (
+                paid + (length if not is_out else 0),
+                skipped + (length if is_out == "skip" else 0),
+            )
+            if reached and days < 30 and 1 <= (start.date() - reached).days <= gap:
+                skipped += (start.date() - reached).days
+            reached = max(reached or until, until)
+        mean = Fraction(paid, paid + skipped) if days < 30 and paid else 1
+        found += [(*p[:2], int(p[2] * mean + Fraction(1, 2)), p[3] is True, *p[4:]) for p in own]
+    return found
 
 
 def on_hold(pieces, free, cut, policy):
@@ -110,8 +145,9 @@ def on_hold(pieces, free, cut, policy):
         if (min(end, cut).date() - start.date()).days > policy.hold_days or rank > 0:
             end, rank = start, max(rank, 1)
         found.append((
-            start, None if end == never else end, amount, True, rank, row["plan"], row["currency"],
-            row["subscription_id"], days_between(row)(policy.gap_days),
+            start, None if end == never else end, amount, out(row, (min(end, cut).date() - start.date()).days),
+            rank, row["plan"], row["currency"], row["subscription_id"], days_between(row)(policy.gap_days),
+            (row["billing_interval"], row["billing_interval_count"], days_of(row)),
         ))  # fmt: skip
     return found
 
@@ -157,8 +193,9 @@ def settled(run, cut, policy):
             if begin.date() >= limit:
                 begin = end
         pieces.append((
-            begin, end, monthly(row), status == "paused", how, row["plan"], row["currency"], row["subscription_id"],
-            days_between(row)(policy.gap_days),
+            begin, end, monthly(row), status == "paused" and out(row, length), how, row["plan"], row["currency"],
+            row["subscription_id"], days_between(row)(policy.gap_days),
+            (row["billing_interval"], row["billing_interval_count"], days_of(row)),
         ))  # fmt: skip
     return pieces
 
@@ -171,11 +208,11 @@ def bridged(pieces, cut, asked=()):
     result = []
     for start, end, *rest in alive:
         until = end
-        if end is not None:
-            later = [at for at in begins if at >= end and (at.date() - end.date()).days <= rest[-1]]
+        if end is not None and (rest[5], end) not in {(p[7], p[0]) for p in alive}:
+            later = [at for at in begins if at >= end and (at.date() - end.date()).days <= rest[6]]
             if later and min(later).date() > end.date():
                 until = min(later)
-            open_ended = rest[2] <= 1 and (cut.date() - end.date()).days <= rest[-1]
+            open_ended = rest[2] <= 1 and (cut.date() - end.date()).days <= rest[6]
             open_ended = open_ended and (rest[5], end) not in asked
             unpaid = any(p[1] == p[0] and p[0].date() >= end.date() for p in pieces)
             if open_ended and not unpaid and not any(at >= end for at in (p[0] for p in alive)):

@@ -687,6 +687,64 @@ def test_retention_moments_are_those_of_the_customers():
     assert row[list(expected)].iloc[0].to_dict() == pytest.approx(expected)
 
 
+def weeks(begin, count, skipped, how="paused", **rest):
+    """Boxes by the week, the last one still on; a skipped one is paused, free, or no span at all."""
+    days = [(dt.date.fromisoformat(begin) + dt.timedelta(weeks=n)).isoformat() for n in range(count + 1)]
+    given = {"paused": {"status": "paused"}, "free": {"unit_amount_minor": 0}}.get(how, {})
+    return [
+        span(days[n], days[n + 1] if n + 1 < count else None, "switched" if n + 1 < count else None,
+             billing_interval="week", **(given if n in skipped else {}), **rest)
+        for n in range(count) if how != "gap" or n not in skipped
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["paused", "free", "gap"])
+def test_skips_shorter_than_a_month_run_at_the_mean_rate(how):
+    # Skipped at the ends of April and May: 61 days are paid of 82.
+    spans = weeks("2024-04-10", 12, {2, 3, 7}, how)
+    rules = {"policy": MetricPolicy(gap_days=14)}
+    balances = ask(revenue.mrr_balances, spans, as_of=AS_OF, **rules)
+    assert balances["mrr_minor"].tolist() == [3223] * 3
+    assert moves(spans, **rules) == [("2024-04", "new", "", 3223)]
+    lines = ask(revenue.revenue_lines, spans, as_of=AS_OF, **rules)
+    assert lines[["line", "amount_minor"]].to_numpy().tolist() == [["mrr", 3223]]
+
+
+def test_a_months_pause_is_no_skip_and_who_leaves_from_a_skip_takes_the_mean_rate():
+    spans = weeks("2024-02-07", 20, {3, 10, 11, 12, 13, 14}, of="a", who="a")
+    spans += weeks("2024-05-01", 3, {2}, of="b", who="b")
+    spans[-1] |= {"ended_at": at("2024-06-05"), "end_reason": "voluntary"}
+    # 103 days are paid and 7 skipped; the five weeks are a pause.
+    assert moves([row for row in spans if row["customer_id"] == "a"]) == [
+        ("2024-02", "new", "", 4057), ("2024-04", "pause", "", -4057), ("2024-05", "resume", "", 4057),
+    ]  # fmt: skip
+    # Two weeks are paid, three are skipped.
+    assert moves([row for row in spans if row["customer_id"] == "b"]) == [
+        ("2024-05", "new", "", 1733),
+        ("2024-06", "churn", "voluntary", -1733),
+    ]
+    left = subscriptions.churned_value(tables(spans), as_of=AS_OF).to_pandas()
+    assert left["monthly_minor"].tolist() == [1733]
+
+
+def test_who_paid_and_is_frozen_or_skips_now_counts_with_what_is_paid_then():
+    frozen = {"status": "paused"}
+    spans = [
+        span("2023-01-05", "2024-05-20", "switched", of="a", who="a"), span("2024-05-20", of="a", who="a", **frozen),
+        # Frozen a year ago: nothing was paid then.
+        span("2023-01-05", "2023-06-20", "switched", of="b", who="b"),
+        span("2023-06-20", "2023-08-20", "switched", of="b", who="b", **frozen), span("2023-08-20", of="b", who="b"),
+        span("2023-01-05", "2024-05-20", "voluntary", of="d", who="d"),
+        *weeks("2023-06-14", 55, {54}, of="e", who="e"), *weeks("2023-06-14", 54, {2}, of="f", who="f"),
+    ]  # fmt: skip
+    kept = revenue.retention_moments(tables(spans), as_of=AS_OF).to_pandas()
+    assert kept[["n", "lost"]].iloc[0].tolist() == [3, 1]
+    skips = 4333 * 54 * 7 / (54 * 7 + 5)
+    assert kept[["paid_then", "paid_now"]].iloc[0].tolist() == pytest.approx(
+        [2000 + skips, 1000 + skips], abs=1
+    )
+
+
 def test_renewals_count_whole_terms_and_what_ended_at_them():
     year = {"billing_interval": "year", "unit_amount_minor": 12_000}
     spans = [

@@ -7,10 +7,12 @@ are whole seconds, days and months as numbers.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import civil, date_of, day_index, month_index, month_start
+from tenure.measures.calendar import civil, date_of, day_index, end_of, month_index, month_start
 from tenure.measures.groups import group_column
 from tenure.measures.spans import (
     Lens,
@@ -32,9 +34,11 @@ NEVER = 99_999_999  # its day
 # Columns that a span carries, and that differ within a customer's life.
 OF_SPANS = ("plan", "billing", "currency")
 TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
+_SHORT = ["day", "week"]
 _STARTS = ("start_year", "start_quarter", "start_month")
 _HELD = ["past_due", "paused"]
 IDLE = ["trial", "free"]  # time that is on hold right after paid time
+SKIP = 31  # days: a pause that is shorter, of a plan with terms shorter than a month, is a skip
 REASONS = {1: "unknown", 2: "voluntary", 3: "involuntary", 4: "expired"}
 EXPIRED = 4  # an end by design, which nobody can lose or keep
 _DAY = 86_400
@@ -74,9 +78,9 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
     Returns:
         A row per stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
-        currency, status (active, past_due, paused, on_hold, or trialing where trials count), term (in days, a
-        month has 30), quantity, amount and list_minor (a month, with and
-        without discounts, minor units), paused (of the amount, what a pause takes out), usage (of the
+        currency, status (active, past_due, paused, on_hold, skipped, or trialing where trials count), term
+        (in days, a month has 30), quantity, amount and list_minor (a month, with and without discounts, minor
+        units; the mean over skips), paused (of the amount, what a pause takes out), usage (of the
         amount), spans (1; 0 for usage), leaving (notice was given), bridge (a gap that is bridged),
         start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on), last (0 while it is on,
         else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an
@@ -124,6 +128,23 @@ def metered(source: Tables) -> ir.Table | None:
         return people(source).semi_join(free, "customer_id")
 
     return settle(source, "metered", make) if some(source, "metered", make) else None
+
+
+def with_usage(source: Tables, rows: ir.Table, as_of: dt.date) -> ir.Table:
+    """Add to monthly_minor of customer_id and currency what those of `metered` pay a month for usage.
+
+    It is the mean of the months until `as_of` in which they paid for it.
+    """
+    if (alone := metered(source)) is None:
+        return rows
+    paid = source["payments"].filter((_.kind == "usage") & (_.status == "paid"))
+    paid = paid.filter(_.attempted_at < end_of(as_of)).semi_join(alone, "customer_id")
+    used = paid.group_by("customer_id", "currency").agg(
+        used=_.amount_minor.sum(), months=month_index(paid.attempted_at).nunique()
+    )
+    mean = ((_.used * 2 + _.months) // (_.months * 2)).fill_null(0)
+    found = rows.left_join(used, ["customer_id", "currency"])
+    return found.mutate(monthly_minor=(_.monthly_minor + mean).cast("int64")).select(rows.columns)
 
 
 def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
@@ -214,16 +235,48 @@ def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     what was paid then, all of it `paused`, if paid time follows, or none yet, and within
     ``policy.hold_days``; else it ended where paid time did.
 
+    Of plans with terms shorter than a month, pauses and time on hold shorter than a month are `skipped`, as
+    are the gaps that are bridged: through paid and skipped time alike the plan runs at its mean rate, price
+    times paid / (paid + skipped) days, of all the time that the customer has had it.
+
     Returns:
         The columns of `ledger`, start_second and end_second, and paid, what a month costs, or did before a
         pause.
     """
     rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
-    found = free_spans(source, seen, currency)
-    if found is None:
+    if (found := free_spans(source, seen, currency)) is not None:
+        held = settle(source, ("held", seen, currency), lambda: _held(found, seen))
+        rows = ibis.union(rows, held.select(rows.columns))
+    if not some(
+        source, "short terms", lambda: source["subscriptions"].filter(_.billing_interval.isin(_SHORT))
+    ):
         return rows
-    held = settle(source, ("held", seen, currency), lambda: _held(found, seen))
-    return ibis.union(rows, held.select(rows.columns))
+    return settle(source, ("skipped", seen, currency), lambda: _at_mean_rate(rows, seen))
+
+
+def _at_mean_rate(rows: ir.Table, seen: Lenses) -> ir.Table:
+    """Spread what is paid for plans with short terms over the time in which they were paid and skipped."""
+    keys = [*(["lens"] if seen.several else []), "customer", "plan", "billing", "currency"]
+    short = rows.filter(_.term.between(1, TERMS["month"] - 1))
+    days = ibis.least(short.end_day, seen.rule(short, lambda lens: lens.cut_day)) - short.start_day
+    earlier = ibis.window(group_by=keys, order_by=["start_second", "end_second"], preceding=(None, 1))
+    gap = (short.start_day - short.end_day.max().over(earlier)).fill_null(0)
+    left_out = (short.status == "skipped").ifelse(days, 0)
+    short = short.mutate(
+        paid_days=short.status.isin(["paused", "on_hold", "skipped"]).ifelse(0, days),
+        skipped_days=left_out + gap.between(1, gap_days(short, seen)).ifelse(gap, 0),
+    )
+    sums = short.group_by(keys).agg(
+        **{f"{part}_days": _[f"{part}_days"].sum() for part in ("paid", "skipped")}
+    )
+    sums = sums.filter((_.paid_days > 0) & (_.skipped_days > 0))
+    found = rows.left_join(sums, keys)
+    part, whole = found.paid_days.fill_null(1), (found.paid_days + found.skipped_days).fill_null(1)
+    mean = {
+        name: ((found[name] * part * 2 + whole) // (whole * 2)).cast("int64")
+        for name in ("amount", "list_minor", "paid", "paused")
+    }
+    return found.mutate(**mean).select(rows.columns)
 
 
 def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
@@ -382,6 +435,7 @@ def _capped(rows: ir.Table, seen: Lenses) -> ir.Table:
     unpaid = (rows.lasted > grace) | ((rows.run_rank > 0) & ~repaid & from_paid)
     rows = rows.mutate(
         over=ibis.cases((late, unpaid), (rows.status == "paused", rows.lasted > pause), else_=False),
+        status=_skipped(rows, seen).ifelse("skipped", rows.status),
         cap=(rows.run_start + late.ifelse(ibis.ifelse(from_paid, 0, grace), pause)).cast("int64"),
         cap_rank=(late & (rows.run_rank != 2)).ifelse(3, 2).cast("int64"),
         rank=repaid.ifelse(0, rows.rank).cast("int64"),
@@ -406,6 +460,12 @@ def _capped(rows: ir.Table, seen: Lenses) -> ir.Table:
         rank=cut_short.ifelse(rows.cap_rank, rows.rank).cast("int64"),
         on=rows.on & ~cut_short,
     )
+
+
+def _skipped(rows: ir.Table, seen: Lenses) -> ir.BooleanValue:
+    """Whether a pause, or time on hold, is a skip."""
+    out = seen.rule(rows, lambda lens: lens.policy.pauses == "zero")
+    return rows.status.isin(["paused", "on_hold"]) & (rows.term < TERMS["month"]) & (rows.lasted < SKIP) & out
 
 
 def free_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table | None:
@@ -508,9 +568,9 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
         allowed = seen.rule(rows, lambda lens: limit_days(lens.policy.hold_days))
         rows = rows.filter(ibis.literal(0, "int64") + allowed > 0)
     cut = seen.rule(rows, lambda lens: lens.cut_day)
-    lasted = ibis.least(rows.end_day, cut) - rows.start_day
+    rows = rows.mutate(lasted=ibis.least(rows.end_day, cut) - rows.start_day, status=ibis.literal("on_hold"))
     hold = seen.rule(rows, lambda lens: limit_days(lens.policy.hold_days))
-    stays = (rows.on | rows.back | (rows.last % 10 == 0)) & (lasted <= hold)
+    stays = (rows.on | rows.back | (rows.last % 10 == 0)) & (rows.lasted <= hold)
     rank = rows.back.ifelse(0, rows.last % 10)
     rows = rows.mutate(
         on=rows.on & stays,
@@ -518,14 +578,15 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
         rank=stays.ifelse(rank, ibis.greatest(rank, 1)),
     )
     zero = ibis.literal(0, "int64")
+    skipped = _skipped(rows, seen)
     return rows.mutate(
-        status=ibis.literal("on_hold"),
+        status=skipped.ifelse("skipped", rows.status),
         leaving=ibis.literal(False),
         bridge=ibis.literal(False),
         usage=zero,
         committed=zero,
         spans=zero + 1,
-        paused=rows.amount,
+        paused=skipped.ifelse(0, rows.amount),
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank),
         paid=rows.amount.cast("int64"),
         **{name: rows[name].cast("int64") for name in ("amount", "list_minor")},
@@ -557,6 +618,8 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     enders = alive.filter(_.end_month < ON)
     ended = enders.select(*keys, "subscription_id", start_second="end_second").distinct()
     enders = enders.filter(_.end_day + _.gap >= month_start(enders.end_month + 1))
+    goes_on = alive.select(*keys, "subscription_id", end_second="start_second")
+    enders = enders.anti_join(goes_on, [*keys, "subscription_id", "end_second"])
     near = (alive.start_day + alive.longest >= month_start(alive.start_month + 1)) | (
         alive.start_day - alive.longest < month_start(alive.start_month)
     )

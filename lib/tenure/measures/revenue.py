@@ -314,6 +314,9 @@ def retention_moments(
 ) -> ir.Table:
     """Reduce what customers pay now and paid some months ago to the moments of gross and net retention.
 
+    Who paid then and is on a pause or on hold now counts with what is paid when it is over. Who was on a
+    pause, on hold or skipping then did not pay then.
+
     Args:
         months: Months to look back from, as indices; empty: that of `as_of`.
         by: The group is that of then.
@@ -327,17 +330,23 @@ def retention_moments(
     ends = months or [lens.month for lens in seen.all]
     asked = sorted({*ends, *(month - back for month in ends)})
     rows = balances(source, seen, by=by, months=asked, currency=currency)
-    value = rows.mrr_minor.cast("float64") if rates is None else converted(rows, rows.mrr_minor, rates)
-    rows = rows.mutate(value=value, **seen.of(rows.customer))
+    value, paused = (
+        amount.cast("float64") if rates is None else converted(rows, amount, rates)
+        for amount in (rows.mrr_minor, rows.paused_minor)
+    )
+    paying = rows.mrr_minor > rows.skipped_minor
+    rows = rows.mutate(value=value, held=value + paused, paying=paying, **seen.of(rows.customer))
     lens = ["lens"] if seen.several else []
-    then = rows.group_by(*lens, "customer", "month", "group").agg(paid_then=_.value.sum())
-    then = then.filter(_.paid_then > 0).mutate(month=(_.month + back).cast("int64"))
+    then = rows.group_by(*lens, "customer", "month", "group").agg(
+        paid_then=_.value.sum(), paying=_.paying.any()
+    )
+    then = then.filter(_.paying).drop("paying").mutate(month=(_.month + back).cast("int64"))
     own = then.month == seen.rule(then, lambda lens: lens.month)
     then = then.filter(then.month.isin(list(months)) if months else own)
     # Whom an end by design has taken nobody has lost.
     ended = intervals(source, seen, currency=currency).filter(_.last % 10 == EXPIRED)
     ended = ended.group_by("customer").agg(ended=_.end_month.max())
-    now = rows.group_by("customer", "month").agg(paid_now=_.value.sum())
+    now = rows.group_by("customer", "month").agg(paid_now=_.held.sum())
     if by in OF_SPANS:
         # A customer in two groups then cannot be told apart now: what is paid now counts for the larger.
         first = ibis.window(group_by=["customer", "month"], order_by=[ibis.desc("paid_then"), then["group"]])
@@ -583,7 +592,7 @@ def balances(
     months: Sequence[int] = (),
     currency: str = "",
 ) -> ir.Table:
-    """Return `mrr` with the numbers of customers, as `tenure.measures.ledger.intervals` has them."""
+    """Return `mrr` with the numbers of customers, and skipped_minor: of mrr_minor, what is skipped now."""
     rows = intervals(source, seen, by=by, currency=currency).filter(_.amount > 0)
     last = seen.rule(rows, lambda lens: lens.month)
     if months:
@@ -596,6 +605,7 @@ def balances(
     return rows.group_by("customer", "month", "currency", "group").agg(
         mrr_minor=(_.amount.sum() - _.paused.sum()).cast("int64"),
         paused_minor=_.paused.sum().cast("int64"),
+        skipped_minor=_.amount.sum(where=_.status == "skipped").fill_null(0).cast("int64"),
     )
 
 

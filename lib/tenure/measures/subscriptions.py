@@ -36,6 +36,7 @@ from tenure.measures.ledger import (
     intervals,
     known_spans,
     settled_spans,
+    with_usage,
 )
 from tenure.measures.spans import Tables, lenses, people, real, runs, settle, stacked
 from tenure.policy import MetricPolicy
@@ -282,14 +283,15 @@ def churned_value(
         plan=_.plan.max(),
         end_day=_.end_day.max(),
     )
+    each = with_usage(source, each.mutate(monthly_minor=_.paid.fill_null(_.most)), as_of)
     each = _with_fate(source, each, as_of, policy)
     each = each.mutate(lead=each.currency == each.currency.min().over(whose))
     return (
         each.group_by("group", "period", "cause", "currency", "fate")
         .agg(
             customers=_.lead.sum().cast("int64"),
-            monthly_minor=_.paid.fill_null(_.most).sum().cast("int64"),
-            squares=(_.paid.fill_null(_.most).cast("float64") ** 2).sum(),
+            monthly_minor=_.monthly_minor.sum().cast("int64"),
+            squares=(_.monthly_minor.cast("float64") ** 2).sum(),
         )
         .order_by("group", "period", "cause", "currency", "fate")
     )

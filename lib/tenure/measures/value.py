@@ -32,7 +32,7 @@ from tenure.measures.calendar import (
     numbers_of,
 )
 from tenure.measures.groups import group_column
-from tenure.measures.ledger import known_spans
+from tenure.measures.ledger import known_spans, metered, with_usage
 from tenure.measures.spans import Tables, complete, lenses, monthly_amount, people, stacked
 from tenure.policy import MetricPolicy
 
@@ -537,6 +537,8 @@ def _renewal_day(table: ir.Table, start: Day, renewal: ir.IntegerValue) -> ir.In
 def _running(source: Tables, as_of: dt.date, known_until: dt.date) -> ir.Table:
     """What each customer's running subscriptions cost a month, by currency, and when the last of them ends.
 
+    Who pays for usage alone is taken to go on as before.
+
     `leaves` is null unless an end of all of them is known: notice was given, or they end by design or on a
     day after all that is known.
     """
@@ -551,10 +553,11 @@ def _running(source: Tables, as_of: dt.date, known_until: dt.date) -> ir.Table:
     # Where no day is given, it is that of the next renewal.
     end = known.ifelse(ibis.coalesce(end, ibis.literal(cut)), ibis.null("timestamp"))
     spans = spans.mutate(monthly_minor=monthly_amount(spans), end=end)
-    return spans.group_by("customer_id", "currency").agg(
+    sums = spans.group_by("customer_id", "currency").agg(
         monthly_minor=_.monthly_minor.sum().cast("int64"),
         leaves=_.end.isnull().any().ifelse(ibis.null("date"), _.end.max().date()),
     )
+    return with_usage(source, sums, as_of)
 
 
 def _on(source: Tables, as_of: dt.date) -> ir.Table:
@@ -572,6 +575,8 @@ def subscriptions_held(source: Tables, *, as_of: dt.date) -> ir.Table:
     """
     running = _on(source, as_of)
     priced = running.filter(running.unit_amount_minor > 0)
+    if (alone := metered(source)) is not None:
+        priced = ibis.union(priced, running.semi_join(alone, "customer_id"))
     each = priced.group_by("customer_id").agg(n=_.subscription_id.nunique())
     return each.aggregate(
         customers=_.count().cast("int64"), several=(_.n > 1).sum().fill_null(0).cast("int64")
