@@ -26,7 +26,7 @@ from measures.test_subscriptions import (
     whole_periods,
 )
 from tenure.errors import InputError
-from tenure.measures import groups, revenue
+from tenure.measures import groups, revenue, subscriptions
 from tenure.measures import value as measures
 from tenure.measures.units import by_unit
 from tenure.policy import MetricPolicy
@@ -455,3 +455,29 @@ def test_known_ends_and_subscriptions_by_themselves():
     stays = measures.stays(apart, dims=["owner"], as_of=AS_OF)
     new = measures.intake(measures.newcomers(stays, since=begin)).to_pandas().iloc[0]
     assert (new["customers"], new["owners"]) == (4, 3.0)
+
+
+def test_who_pays_for_usage_alone_is_billed_what_is_used():
+    """The mean of the months in which something was paid; what others use is beside their price."""
+    begin = dt.date(2023, 9, 5)
+    free = {"unit_amount_minor": 0}
+    spans = [
+        span("1", "a", begin, **free), span("2", "a", begin, **free), span("3", "b", begin),
+        span("4", "d", begin, dt.date(2024, 1, 20), "voluntary", **free),
+    ]  # fmt: skip
+    source = with_payments(
+        tables(spans),
+        [
+            {"customer_id": who, "attempted_at": dt.datetime(2023, 8 + month, 2), "amount_minor": amount, "kind": "usage"}
+            for who, month, amount in (
+                ("a", 2, 100), ("a", 3, 201), ("a", 3, 300), ("b", 3, 500), ("d", 1, 70), ("d", 4, 30)
+            )
+        ],
+    )  # fmt: skip
+    stays = measures.stays(source, as_of=AS_OF)
+    base = measures.base(source, stays, as_of=AS_OF, known_until=AS_OF).to_pandas()
+    assert base.set_index("customer_id")["billed_minor"].to_dict() == {"a": 301, "b": 1000}
+    gone = subscriptions.churned_value(source, as_of=AS_OF).to_pandas()
+    assert gone[["customers", "monthly_minor"]].to_numpy().tolist() == [[1, 50]]
+    held = measures.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
+    assert (held["customers"], held["several"]) == (2, 1)
