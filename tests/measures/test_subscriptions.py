@@ -322,10 +322,42 @@ def test_nothing_could_have_kept_those_whose_plan_ended_or_who_moved_to_a_free_o
         span("m", "m", end, None, **free),
         span("t", "t", start, end, "switched", plan="New"),
         span("t", "t", end, end + dt.timedelta(days=5), "voluntary", **free),
+        # Access for life in the place of a subscription.
+        span("l", "l", start, end, "voluntary", plan="New"),
+        span("l2", "l", end, None, billing_interval="once", unit_amount_minor=9_000, plan="Lifetime"),
     ]
     table = measures.churned_value(tables(spans), as_of=AS_OF).to_pandas()
     fates = table.groupby("fate")["customers"].sum().to_dict()
-    assert fates == {"": 11, "plan ended": 6, "free plan": 1}
+    assert fates == {"": 11, "plan ended": 6, "free plan": 2}
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_nothing_could_have_kept_those_whose_plan_ends_contract_by_contract(renewed):
+    def years(n, begin, of):
+        begin, year = pd.Timestamp(begin).date(), {"billing_interval": "year", "plan": "Old"}
+        return span(f"{of}{n}", f"{of}{n}", begin, begin.replace(year=begin.year + 1), "voluntary", **year)
+
+    # Sold until May 2022; of the contracts, six end by May 2023 at their first term, and one at its second.
+    spans = [years(n, f"2022-{n % 5 + 1:02}-{n + 3:02}", "o") for n in range(6)]
+    spans += [
+        span(
+            "p",
+            "p",
+            dt.date(2021, 3, 1),
+            dt.date(2023, 3, 1),
+            "voluntary",
+            billing_interval="year",
+            plan="Old",
+        )
+    ]
+    # One that is there still, though nobody renews: its term has not ended yet, or it has been renewed since.
+    begun = dt.date(2022, 5, 20) if renewed else dt.date(2022, 5, 1)
+    spans += [span("q", "q", begun, None, billing_interval="year", plan="Old")] if renewed else []
+    spans += [years(n, f"2022-0{n + 1}-01", "n") | {"plan": "New"} for n in range(5)]
+    spans += [span("x", "x", dt.date(2022, 1, 1), plan="New")]
+    table = measures.churned_value(tables(spans), as_of=dt.date(2023, 9, 1)).to_pandas()
+    fates = table.groupby("fate")["customers"].sum().to_dict()
+    assert fates == ({"": 12} if renewed else {"": 5, "plan ended": 7})
 
 
 def test_exclusions_name_each_reason_once_and_lose_nobody():

@@ -31,6 +31,7 @@ from tenure.measures.groups import OF_SPELLS, group_column, grouped, groupings
 from tenure.measures.ledger import (
     NEVER,
     REASONS,
+    TERMS,
     free_spans,
     gap_days,
     intervals,
@@ -38,10 +39,11 @@ from tenure.measures.ledger import (
     settled_spans,
     with_usage,
 )
-from tenure.measures.spans import Tables, lenses, people, real, runs, settle, stacked
+from tenure.measures.spans import Tables, complete, lenses, people, real, runs, settle, stacked
 from tenure.policy import MetricPolicy
 
 CAUSES = ("voluntary", "involuntary", "unknown")
+_SOLD_LATELY = 60  # days within which a plan that is still sold is begun or renewed by somebody
 UNDECIDED = ("expired", "pending")  # ends that nobody chose, or that are not known to be one
 
 
@@ -254,8 +256,9 @@ def churned_value(
     price; of who paused for too long it is the price before the pause, and of who did not pay any more the
     last price that was paid.
 
-    Nothing can keep those whose plan ended for all who had it (nobody has it any more, and five or more lost
-    it within its last 31 days), nor those who moved to a free plan and are on it still, or longer than
+    Nothing can keep those whose plan ended for all who had it, five or more: nobody has it any more, and they
+    lost it within its last 31 days, or for 60 days nobody has begun or renewed it, and they lost it after
+    that. Nor those who moved to a free plan or access paid once and have it still, or longer than
     ``policy.hold_days``: no action reaches them.
 
     Returns:
@@ -299,18 +302,36 @@ def churned_value(
 
 def _with_fate(source: Tables, gone: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
     """Add why nothing could have kept a churned customer; empty where something might."""
-    spans = real(source, source["subscriptions"].filter(_.started_at < end_of(as_of)))
+    spans = complete(real(source, source["subscriptions"].filter(_.started_at < end_of(as_of))))
     on = (spans.ended_at.isnull() | (spans.ended_at >= end_of(as_of))).fill_null(True)
     spans = spans.mutate(to_day=on.ifelse(NEVER, day_index(spans.ended_at)).cast("int64"))
-    lasts = spans.group_by("plan").agg(plan_end=_.to_day.max()).filter(_.plan_end < NEVER)
-    free = spans.filter((_.unit_amount_minor == 0) & (_.status == "active"))
+    # The last day on which a term of a span began, by the mean length of months.
+    today, start, agreed = (
+        day_of(as_of).index,
+        day_index(spans.started_at),
+        day_index(spans.commitment_ends_at),
+    )
+    days = {unit: days if days < 30 else days * 365.25 / 360 for unit, days in TERMS.items()}
+    length = ibis.cases(*((spans.billing_interval == unit, n) for unit, n in days.items()), else_=1e6)
+    length = length * spans.billing_interval_count
+    until = ibis.least(spans.to_day, today + 1)
+    term = start + ((until - 1 - start) / length).floor() * length
+    agreed = (agreed < until).ifelse(agreed, start)
+    spans = spans.mutate(term=spans.commitment_ends_at.isnull().ifelse(term, agreed))
+    lasts = spans.group_by("plan").agg(plan_end=_.to_day.max(), last_term=_.term.max())
+    lasts = lasts.filter((_.plan_end < NEVER) | (_.last_term < today - _SOLD_LATELY))
+    unpaid = (spans.unit_amount_minor == 0) | (spans.billing_interval == "once")
+    free = spans.filter(unpaid & (spans.status == "active"))
     free = free.select("customer_id", "to_day", from_day=day_index(free.started_at))
     moved = gone.select("customer_id", "end_day").distinct().inner_join(free, "customer_id")
     outlasts = _.to_day > _.end_day + (policy.hold_days or 0)
     moved = moved.filter((_.from_day <= _.end_day + 1) & outlasts)
     moved = moved.select("customer_id", moved=ibis.literal(True)).distinct()
     found = gone.left_join(lasts, "plan").drop("plan_right")
-    found = found.mutate(late=(_.end_day > _.plan_end - 31).fill_null(False).ifelse(1, 0))
+    late = (found.end_day > found.plan_end - 31) | (
+        (found.end_day > found.last_term) & (found.last_term < today - _SOLD_LATELY)
+    )
+    found = found.mutate(late=late.fill_null(False).ifelse(1, 0))
     found = found.left_join(moved, "customer_id").drop("customer_id_right")
     together = found.late.sum().over(group_by="plan")
     return found.mutate(
