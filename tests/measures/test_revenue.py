@@ -745,6 +745,28 @@ def test_who_paid_and_is_frozen_or_skips_now_counts_with_what_is_paid_then():
     )
 
 
+def test_who_pays_for_usage_alone_pays_from_the_first_charge_on_for_the_plan_of_the_span():
+    charged = [
+        {**dict.fromkeys(PAYMENTS), "payment_id": day, "customer_id": who, "attempted_at": at(day), "amount_minor": amount,
+         "currency": "EUR", "kind": "usage", "status": "paid"}
+        for who, day, amount in (
+            ("a", "2024-04-01", 300), ("a", "2024-05-01", 330), ("b", "2024-05-02", 90), ("b", "2024-06-02", 30)
+        )
+    ]  # fmt: skip
+    spans = [
+        span("2024-03-10", of="a", who="a", plan="API", unit_amount_minor=0),
+        span("2024-04-10", of="b", who="b"),
+    ]
+    found = ask(revenue.mrr_movements, spans, charged, as_of=AS_OF, by="plan")
+    found = [(months.month_label(r.month), r.group, r.kind, r.amount_minor) for r in found.itertuples()]
+    assert found == [
+        ("2024-04", "API", "new", 300), ("2024-04", "Basic", "new", 1000),
+        ("2024-05", "API", "expansion", 15), ("2024-06", "API", "contraction", -105),
+    ]  # fmt: skip
+    lines = ask(revenue.revenue_lines, spans, charged, as_of=AS_OF).set_index("line")["amount_minor"]
+    assert lines.to_dict() == {"mrr": 1210, "usage": 250}
+
+
 def test_renewals_count_whole_terms_and_what_ended_at_them():
     year = {"billing_interval": "year", "unit_amount_minor": 12_000}
     spans = [

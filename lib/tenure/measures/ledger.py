@@ -151,7 +151,8 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     """Return usage charges as stretches of a month, whose sum in a month is the mean of the last three.
 
     A customer who has had fewer months, from the first span or charge on, has the mean of those there were.
-    It ends with the customer's last span.
+    It ends with the customer's last span. Who pays for usage alone (see `metered`) does so from the first charge
+    on, since a month is often billed after it, and for the plan of the span; else usage is a plan of its own.
     """
     rows = seen.seen(source["payments"].filter((_.kind == "usage") & (_.status == "paid")))
     rows = rows.filter(rows.attempted_at < seen.rule(rows, lambda lens: lens.cut))
@@ -162,13 +163,24 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     since = s.group_by("customer_id").agg(
         since=month_index(s.started_at.min()),
         until=s.ended_at.isnull().any().ifelse(ON, month_index(s.ended_at.max())),
+        own_plan=s.plan.max(),
+        own_billing=(s.billing_interval_count.cast("string") + " " + s.billing_interval).max(),
     )
     # Charges of nobody who is known are those of one customer, with the number 0.
     for other in (people(source), since):
         rows = rows.left_join(other, "customer_id").drop("customer_id_right")
     rows = rows.mutate(month=month_index(rows.attempted_at), later=ibis.range(3).unnest())
     first = ibis.window(group_by=[*(["lens"] if seen.several else []), "customer_id"])
-    rows = rows.mutate(since=ibis.least(rows.since, rows.month.min().over(first)))
+    rows = rows.mutate(charged=rows.month.min().over(first), own=ibis.literal(False))
+    if (alone := metered(source)) is not None:
+        alone = alone.select("customer", alone=ibis.literal(True))
+        rows = rows.left_join(alone, "customer").drop("customer_right")
+        rows = rows.mutate(own=_.alone.fill_null(False))
+    rows = rows.mutate(
+        since=_.own.ifelse(_.charged, ibis.least(_.since, _.charged)),
+        plan=_.own.ifelse(_.own_plan, "usage"),
+        billing=_.own.ifelse(_.own_billing, "usage"),
+    )
     rows = rows.mutate(at=(rows.month + rows.later).cast("int64"))
     last = seen.rule(rows, lambda lens: lens.month)
     rows = rows.filter((rows["at"] <= last) & (rows["at"] < rows.until.fill_null(ON)))
@@ -178,10 +190,10 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     return rows.select(
         *(["lens"] if seen.several else []),
         "currency",
+        "plan",
+        "billing",
         customer=rows.customer.fill_null(0),
         subscription_id=rows.subscription_id.fill_null(rows.customer_id),
-        plan=ibis.literal("usage"),
-        billing=ibis.literal("usage"),
         status=ibis.literal("active"),
         **dict.fromkeys(("term", "quantity", "list_minor", "paused", "spans", "last", "committed"), zero),
         **dict.fromkeys(("amount", "usage"), share),
