@@ -151,8 +151,9 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     """Return usage charges as stretches of a month, whose sum in a month is the mean of the last three.
 
     A customer who has had fewer months, from the first span or charge on, has the mean of those there were.
-    It ends with the customer's last span. Who pays for usage alone (see `metered`) does so from the first charge
-    on, since a month is often billed after it, and for the plan of the span; else usage is a plan of its own.
+    It ends with the customer's last span. Who pays for usage alone (see `metered`) does so from the first
+    charge on, since a month is often billed after it, and for the plan of the span; else usage is a plan of its
+    own.
     """
     rows = seen.seen(source["payments"].filter((_.kind == "usage") & (_.status == "paid")))
     rows = rows.filter(rows.attempted_at < seen.rule(rows, lambda lens: lens.cut))
