@@ -152,8 +152,7 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
     A customer who has had fewer months, from the first span or charge on, has the mean of those there were.
     It ends with the customer's last span. Who pays for usage alone (see `metered`) does so from the first
-    charge on, since a month is often billed after it, and for the plan of the span; else usage is a plan of its
-    own.
+    charge on, since a month is often billed after it, and for the plan of the span; else the plan is "usage".
     """
     rows = seen.seen(source["payments"].filter((_.kind == "usage") & (_.status == "paid")))
     rows = rows.filter(rows.attempted_at < seen.rule(rows, lambda lens: lens.cut))
