@@ -803,8 +803,8 @@ def test_a_renewal_is_due_when_the_agreed_term_ends():
     frame = revenue.renewals(tables(spans), as_of=AS_OF).to_pandas()
     found = {(months.month_label(r.month), r.billing): (r.due, r.lost) for r in frame.itertuples()}
     assert found == {
-        ("2023-01", "1 year"): (1, 0), ("2024-01", "1 year"): (1, 0), ("2024-02", "1 month"): (1, 0),
-        ("2024-03", "1 year"): (2, 1),
+        ("2023-01", "1 year"): (1, 0), ("2024-01", "1 year"): (1, 0), ("2024-02", "1 year"): (1, 0),
+        ("2024-03", "3 year"): (2, 1),
     }  # fmt: skip
 
 

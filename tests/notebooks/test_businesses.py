@@ -29,6 +29,13 @@ def test_the_page_on_churn_holds_the_truth(page, name):
     assert kept["low"] <= truth <= kept["high"] or kept["value"] == truth == 1
 
 
+def test_deals_of_three_years_are_due_as_such(page):
+    company, ran = page("10_metrics.ipynb", "three_years")
+    found = findings(ran)["churn.at_renewal"]
+    assert found["sentence"].startswith("Of 3-year terms due ")
+    assert found["n"] == company.truth["due"]
+
+
 def test_gifts_lead_no_advice(page):
     ran = page("30_churn_curves.ipynb", "gifts", by="plan")[1]
     best = findings(ran)["churn.best_lever"]

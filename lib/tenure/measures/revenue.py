@@ -511,8 +511,8 @@ def renewals(
     the middle of a term is counted neither as due nor as lost, as is what ends by design.
 
     Returns:
-        A row per month and term in which any was due: month, billing (such as "1 year"), due, lost,
-        voluntary, involuntary (of those lost).
+        A row per month and term in which any was due: month, billing (such as "1 year"; where a term ends
+        that was agreed on, its own length), due, lost, voluntary, involuntary (of those lost).
     """
     seen = lenses(as_of, policy, on)
     lens = ["lens"] if seen.several else []
@@ -538,8 +538,14 @@ def renewals(
         .distinct()
     )
     terms = terms.left_join(ended, [*lens, "key", "run"])
+    long = ((terms.committed - terms.start_day) * 12 / 365.25).round().cast("int64")
+    years = (long // 12).cast("string") + " year"
+    agreed = ibis.cases(
+        (long < 1, terms.billing), (long % 12 == 0, years), else_=long.cast("string") + " month"
+    )
+    terms = terms.mutate(agreed=agreed)
     terms = terms.select(
-        *(_[name] for name in (*lens, "billing", "months", "term", "end_day")),
+        *(_[name] for name in (*lens, "billing", "agreed", "months", "term", "end_day")),
         # Anniversaries are those of the day on which the agreed term ends, which is the first.
         start_day=(_.committed > 0).ifelse(_.committed, _.start_day),
         first=(_.committed > 0).ifelse(0, 1).cast("int64"),
@@ -553,7 +559,10 @@ def renewals(
     ).filter(_.times >= _.first)
     times = (terms.term > TERMS["month"]).ifelse(terms.times, 0)
     terms = terms.mutate(time=ibis.range(terms.first, times + 1).unnest())
-    terms = terms.mutate(month=(_.from_month + _.time * _.months).cast("int64"))
+    terms = terms.mutate(
+        month=(_.from_month + _.time * _.months).cast("int64"),
+        billing=(_.first + _.time == 0).ifelse(_.agreed, _.billing),
+    )
     length = days_in_month(terms.month)
     terms = terms.mutate(due_day=month_start(terms.month) + ibis.least(terms.of_month, length) - 1)
     terms = terms.filter((_.due_day < _.cut) & (_.due_day <= _.end_day + gap))
