@@ -455,6 +455,15 @@ def test_known_ends_and_subscriptions_by_themselves():
     stays = measures.stays(apart, dims=["owner"], as_of=AS_OF)
     new = measures.intake(measures.newcomers(stays, since=begin)).to_pandas().iloc[0]
     assert (new["customers"], new["owners"]) == (4, 3.0)
+    words = dict(
+        enumerate(["other customers", "customers with one subscription", "customers with two subscriptions"])
+    )
+    for tables_of, rows in ((apart, stays), (source, measures.stays(source, as_of=AS_OF))):
+        owned = measures.with_held(rows, tables_of, at=AS_OF).to_pandas()
+        assert len(owned) == rows.count().execute()
+        several = owned.loc[owned["held"] == words[2], "owner" if "owner" in owned else "customer_id"]
+        assert len(set(several)) == 1
+        assert set(owned["held"]) <= set(words.values())
 
 
 def test_who_pays_for_usage_alone_is_billed_what_is_used():

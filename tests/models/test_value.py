@@ -15,7 +15,7 @@ from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models import budgets, payments, renewals, value
 from tenure.models.retention import Retention
-from tenure.models.retention_choice import Backtest, against
+from tenure.models.retention_choice import Backtest, against, calibration_by_group
 from tenure.result import Table
 
 TWO = {"EUR": 1.0, "USD": 0.5}
@@ -388,6 +388,26 @@ def test_a_backtest_fails_where_a_group_lies_outside_its_range():
     found = Backtest(Table(rows, {"expected": "count"}), rows.iloc[0], 0.95).failed
     assert (found.value, found.case, found.words["group"]) == (1, "failed", "Digital")
     assert Backtest(Table(rows[:1], {"expected": "count"}), rows.iloc[0], 0.95).failed.case == "passed"
+
+
+def test_the_backtest_is_by_number_of_subscriptions_too():
+    fit = fitted()
+    there = float(
+        np.exp(fit.log_survival(fit.place(pd.DataFrame({"group": ["Plus"], "interval": "1 month"})), 12))[
+            0, 12
+        ]
+    )
+    rows = [(held, event, n) for held, share in (("one", there - 0.2), ("two", there + 0.2))
+            for event, n in ((0, round(500 * share)), (1, 500 - round(500 * share)))]  # fmt: skip
+    stays = pd.DataFrame(rows, columns=["held", "event", "n"]).assign(
+        group="Plus", interval="1 month", entry=0, exit=12, ripe=12, later=False, cause=None
+    )
+    later = stays[:1].assign(later=True, held="none", ripe=0, exit=0)
+    found = calibration_by_group(fit, pd.concat([stays, later]))
+    assert found.table.frame["group"].tolist() == ["Plus", "one", "two"]
+    assert (found.failed.value, found.failed.n) == (2, 1000)
+    same = calibration_by_group(fit, stays.assign(held="one"))
+    assert (same.table.frame["group"].tolist(), same.failed.case) == (["Plus"], "passed")
 
 
 def test_each_customer_pays_the_commission_of_their_own_store():

@@ -573,14 +573,31 @@ def subscriptions_held(source: Tables, *, as_of: dt.date) -> ir.Table:
     Returns:
         One row: customers and several.
     """
+    return _held(source, as_of, "customer_id").aggregate(
+        customers=_.count().cast("int64"), several=(_.n > 1).sum().fill_null(0).cast("int64")
+    )
+
+
+def with_held(stays: ir.Table, source: Tables, *, at: dt.date) -> ir.Table:
+    """Add how many subscriptions each customer, or the owner of each, held at the end of a day: held."""
+    whose = "owner" if "owner" in stays.columns else "customer_id"
+    each = _held(source, at, whose).rename(of=whose)
+    rows = stays.left_join(each, stays[whose] == each["of"])
+    words = {1: "customers with one subscription", 2: "customers with two subscriptions"}
+    named = ((rows.n == n, name) for n, name in words.items())
+    more = (rows.n > 2, "customers with more subscriptions")
+    return rows.mutate(held=ibis.cases(*named, more, else_="other customers")).drop("n", "of")
+
+
+def _held(source: Tables, as_of: dt.date, whose: str) -> ir.Table:
+    """Count the running subscriptions with a price, or paid for by usage, of each customer or owner, as n."""
     running = _on(source, as_of)
     priced = running.filter(running.unit_amount_minor > 0)
     if (alone := metered(source)) is not None:
         priced = ibis.union(priced, running.semi_join(alone, "customer_id"))
-    each = priced.group_by("customer_id").agg(n=_.subscription_id.nunique())
-    return each.aggregate(
-        customers=_.count().cast("int64"), several=(_.n > 1).sum().fill_null(0).cast("int64")
-    )
+    if whose == "owner":
+        priced = priced.inner_join(source["customers"].select("customer_id", "owner"), "customer_id")
+    return priced.group_by(whose).agg(n=_.subscription_id.nunique())
 
 
 def by_owner(scored: ir.Table, source: Tables) -> ir.Table:

@@ -9,7 +9,7 @@ Where no model can be fitted, or the curves know none of the groups, NotApplicab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -332,7 +332,7 @@ class Backtest:
         }
         words |= {"group": str(worst.iloc[0]), "groups": len(rows)}
         case = "failed" if count else "passed"
-        return Estimate(count, n=int(rows["n"].sum()), of="customer", unit="count", case=case, words=words)
+        return Estimate(count, n=int(self.total["n"]), of="customer", unit="count", case=case, words=words)
 
     @property
     def error(self) -> Estimate:
@@ -414,6 +414,20 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
     for table in (found.table.frame, found.total):
         table["expected_high"] = np.minimum(table["expected_high"], table["n"])
     return found
+
+
+def calibration_by_group(fit: Retention, stays: pd.DataFrame) -> Backtest:
+    """Compare as `calibration` does, by group and, where customers differ in it, by how many they held.
+
+    `stays` has also `later` (whether a stay began after the day of the forecast) and `held` (how many
+    subscriptions customers held on it), which names the rows below the groups'.
+    """
+    whole, there = calibration(fit, stays, KEYS), stays[~stays["later"]]
+    if len(set(there["held"])) < 2:
+        return whole
+    rows = calibration(fit, there, ["held"]).table.frame.rename(columns={"held": "group"})
+    both = pd.concat([whole.table.frame, rows.assign(interval="")], ignore_index=True)
+    return replace(whole, table=Table(both, whole.table.units))
 
 
 # --- intervals by resampling ---------------------------------------------------------------------
