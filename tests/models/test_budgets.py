@@ -8,7 +8,7 @@ import pytest
 
 from models.customers import fitted, flat, terms
 from tenure.errors import InputError
-from tenure.models import budgets, payback, retention, value
+from tenure.models import budgets, payback, retention, retention_seen, value
 
 
 def test_a_retention_budget_is_what_an_offer_brings_in_a_simulation():
@@ -109,6 +109,21 @@ def test_budgets_come_from_every_model(model, apart):
     assert (table["kept_value"] <= table["average_value"] * 1.0000001).all()
     if model == "geometric" and not apart:
         assert table["budget"].to_numpy() == pytest.approx(table["budget_naive"].to_numpy(), rel=0.02)
+
+
+def test_who_is_kept_stays_no_longer_than_who_renews_where_no_model_fits():
+    life = pd.DataFrame({"group": "Year", "interval": "12 months", "period": range(1, 9), "entered": 0})
+    life["at_risk"], life["events"] = [621, 224, 204, 149, 116, 82, 50, 28], [246, 0, 22, 13, 12, 10, 8, 0]
+    life["censored"] = life["at_risk"] - life["events"] - [*life["at_risk"][1:], 0]
+    fit = retention_seen.anchored(retention.fit_retention(life, "bdw"), life)[0]
+    assert fit.seen
+    intake = pd.DataFrame({"group": ["Year"], "interval": "12 months", "customers": [100]})
+    table = budgets.retention_budget(fit, intake, flat(), renewals=[1, 2, 3], kept=0.2).table.frame
+    rows = table.set_index("renewal")
+    assert (rows["kept_value"].dropna() <= rows["average_value"] * 1.0000001).all()
+    assert rows.loc[1, "budget"] > 0
+    # Nobody left at the second, and nothing that rounds to a minor unit is an offer.
+    assert np.isnan(rows.loc[2, "budget"])
 
 
 def test_an_offer_never_costs_more_than_customers_pay_and_none_is_made_where_nobody_can_leave():

@@ -104,7 +104,7 @@ class RetentionBudget:
             offered; no more than the interval's revenue), `budget_naive` (with the average value), and
             `needed` (the share kept that makes an incentive of a tenth of the interval's revenue worth its
             cost; above 1: it cannot pay). Where nobody was seen to leave at a renewal, as before a commitment
-            ends, there is no budget.
+            ends, or hardly anybody is expected to, there is no budget.
         kept: The share of those about to leave who are kept.
         level: Level of the intervals.
     """
@@ -185,7 +185,7 @@ def retention_budget(
         for row, renewal in enumerate(renewals):
             share, worth, average = worths[row].tolist()
             gain, naive = share * worth, kept * share * average
-            if stuck[renewal - 1]:
+            if stuck[renewal - 1] or 0 < kept * gain < 0.5:  # of a minor unit
                 share, worth, gain, naive, low[row], high[row] = 0.0, NAN, NAN, NAN, NAN, NAN
             most, middle, bottom, top = revenue[renewal], kept * gain, low[row], high[row]
             budget = [min(end, most) if end == end else NAN for end in (middle, bottom, top)]
@@ -227,7 +227,9 @@ def _worths(
         due = pays[span] * discount
         there = weight * np.exp(log_s[:, renewal - 1])
         leave = there * -np.expm1(choice[:, renewal - 1] - choice[:, renewal])
-        stay = _kept_curves(fit, cells, theta, renewal, size)
+        stay = np.exp(choice[:, renewal : renewal + 1] - choice[:, span])
+        # A model that does not fit may have kept customers stay longer than those who renew: they do not.
+        stay = np.minimum(stay, _kept_curves(fit, cells, theta, renewal, size))
         stay = stay * np.exp(failing[:, renewal - 1 : renewal] - failing[:, span])
         renews = np.exp(log_s[:, span] - log_s[:, renewal - 1 : renewal])
         staying = there @ renews[:, 0]
