@@ -317,7 +317,8 @@ def open_workbook(
     for name in names.get("characteristics", ()):
         parameters.one_of("characteristics", name, groups.groupings(source))
     policy = named(names.get("policy") or "tenure", economics.rules)
-    source = source.instead(units.by_unit(source, unit)) if (unit := policy.unit) != "customer" else source
+    if (unit := policy.unit) != "customer":
+        source = source.instead(units.by_unit(source, unit, policy.gap_days))
     scope = {
         "as_of": as_of,
         "currency": currency,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
+import pandas as pd
 
 from tenure.measures.units import by_unit
+from tenure.policy import Gaps
 
 CUSTOMERS = {
     "customer_id": ["a", "b", "c", "d", "e"], "parent_id": ["", "a", "b", "d", "nobody"], "country": ["IT"] * 5,
 }  # fmt: skip
 SPANS = {
     "subscription_id": ["1", "1", "2", "3", "4"], "customer_id": ["a", "a", "c", "c", "d"],
-    "started_at": ["2024-01-01", "2024-02-01", "2024-01-05", "2024-01-04", "2024-01-01"],
+    "started_at": [dt.date(2024, 1, 1), dt.date(2024, 2, 1), *(dt.date(2024, 1, day) for day in (5, 4, 1))],
+    "ended_at": [dt.date(2024, 2, 1), dt.date(2024, 3, 1), None, None, None],
+    "plan": ["Plus"] * 5, "billing_interval": ["month"] * 5, "billing_interval_count": [1] * 5,
 }  # fmt: skip
 PAID = {"customer_id": ["a", "c", "c"], "subscription_id": ["1", "2", None], "amount_minor": [1, 2, 3]}
 SEEN = {"customer_id": ["a", "c"], "event": ["play", "play"]}
@@ -48,6 +54,24 @@ def test_a_subscription_takes_its_payments_and_the_customers_characteristics():
     assert of(found["payments"], "customer_id", "amount_minor") == [("1", 1), ("2", 2)]
     assert of(found["visits"], "visitor_id", "customer_id") == [("v", "3")]
     assert found["events"] is None
+
+
+def test_a_subscription_goes_on_under_a_new_number_within_the_gap():
+    """Renewed the next day, of another plan, after five days, and beside one that is still on."""
+    spans = [
+        ("1", "Plus", dt.date(2024, 1, 1), dt.date(2024, 2, 1)), ("2", "Plus", dt.date(2024, 2, 2), dt.date(2024, 3, 1)),
+        ("3", "Print", dt.date(2024, 3, 1), None), ("4", "Plus", dt.date(2024, 3, 6), None),
+        ("5", "Plus", dt.date(2024, 3, 7), None),
+    ]  # fmt: skip
+    rows = pd.DataFrame(spans, columns=["subscription_id", "plan", "started_at", "ended_at"])
+    rows = rows.assign(customer_id="a", billing_interval="month", billing_interval_count=1)
+    source = {**tables(), "subscriptions": ibis.memtable(rows)}
+    for gaps, lives in ((Gaps(), ["1", "1", "3", "4", "5"]), (Gaps(5, 14), ["1", "1", "3", "1", "5"])):
+        found = by_unit(source, "subscription", gaps)
+        assert of(found["subscriptions"], "subscription_id", "customer_id") == list(
+            zip("12345", lives, strict=True)
+        )
+        assert of(found["customers"], "customer_id") == sorted({(life,) for life in lives})
 
 
 def test_a_customer_is_the_unit_where_none_is_named():

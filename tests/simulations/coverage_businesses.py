@@ -61,12 +61,16 @@ def one_company(model: str, seed: int) -> dict[str, float]:
         base.append(now.assign(group=group, interval=length, model_group=group, currency="EUR", customers=1))
         curve, v = np.r_[1.0, np.cumprod(1 - leave)], 1 / (1 + terms.rate(length))
         ahead = v ** np.arange(terms.periods(length))
-        rest = [(curve[k + 1 :][: len(ahead)] / curve[k] * ahead[: many - k]).sum() for k in range(watched + 1)]
+        rest = [
+            (curve[k + 1 :][: len(ahead)] / curve[k] * ahead[: many - k]).sum() for k in range(watched + 1)
+        ]
         truth["new"] += size * 0.7 * price * (1 + v * rest[0])
         truth["base"] += float(0.7 * (now["billed_minor"] * np.array(rest)[now["tenure"]]).sum())
     stays = pd.concat(parts, ignore_index=True)
     cut = stays.assign(ripe=stays["ripe"] - year)
-    before = cut.assign(exit=np.minimum(cut["exit"], cut["ripe"]), event=cut["event"] * (cut["exit"] <= cut["ripe"]))
+    before = cut.assign(
+        exit=np.minimum(cut["exit"], cut["ripe"]), event=cut["event"] * (cut["exit"] <= cut["ripe"])
+    )
     after = stays.assign(entry=np.maximum(cut["ripe"], 0))
     rows = ["group", "interval", "entry", "exit", "event", "cause", "ripe"]
     counted = [one.groupby(rows, dropna=False).size().rename("n").reset_index() for one in (
@@ -101,9 +105,9 @@ def simulate(companies: int, names: list[str], first: int = 0) -> pd.DataFrame:
                 made.append(one_company(model, seed))
             except NotApplicable:
                 made.append({"no_value": 1.0})
-        rows[model] = pd.DataFrame(made).assign(companies=1.0).agg(["mean", "count"]).T.stack()
-        print(pd.DataFrame(made).describe().loc[["count", "mean"]].assign(model=model).to_string(), flush=True)
-    return pd.DataFrame(rows).T
+        rows[model] = pd.DataFrame(made).mean()
+        print(rows[model].rename(model).to_frame().T.assign(companies=companies).to_string(), flush=True)
+    return pd.DataFrame(rows).T.assign(companies=companies)
 
 
 if __name__ == "__main__":

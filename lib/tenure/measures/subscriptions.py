@@ -259,13 +259,14 @@ def churned_value(
     Nothing can keep those whose plan ended for all who had it, five or more: nobody has it any more, and they
     lost it within its last 31 days, or for 60 days nobody has begun or renewed it, and they lost it after
     that. Nor those who moved to a free plan or access paid once and have it still, or longer than
-    ``policy.hold_days``: no action reaches them.
+    ``policy.hold_days``, nor, it seems, those of a plan of which every customer had one term alone, and
+    gave no reason for its end: no action reaches them.
 
     Returns:
         A row per group, period of life, cause (voluntary, involuntary or unknown), currency and fate (empty,
-        "plan ended" or "free plan"): group, period, cause, currency, fate, customers (churned; each in one
-        currency, the first by name, so that they add up to the events of `life_table`), monthly_minor (what
-        they paid a month, in minor units) and squares (the sum of the squares of what each paid).
+        "plan ended", "free plan" or "one term"): these, customers (churned; each in one currency, the first
+        by name, so that they add up to the events of `life_table`), monthly_minor (what they paid a month, in
+        minor units) and squares (the sum of the squares of what each paid).
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
     followed = _followed(source, by, *scope)
@@ -333,14 +334,35 @@ def _with_fate(source: Tables, gone: ir.Table, as_of: dt.date, policy: MetricPol
     )
     found = found.mutate(late=late.fill_null(False).ifelse(1, 0))
     found = found.left_join(moved, "customer_id").drop("customer_id_right")
+    found = found.left_join(_one_term(spans, day_of(as_of).index + 1), "plan").drop("plan_right")
     together = found.late.sum().over(group_by="plan")
     return found.mutate(
         fate=ibis.cases(
             (found.moved.fill_null(False), "free plan"),
             ((found.late == 1) & (together >= 5), "plan ended"),
+            (found.one_term.fill_null(False), "one term"),
             else_="",
         )
     )
+
+
+def _one_term(spans: ir.Table, cut: int) -> ir.Table:
+    """Plans that seem to end by design: twenty or more ended with their only term, none otherwise."""
+    term = ibis.cases(*((spans.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
+    known = spans.end_reason.isin(["voluntary", "involuntary"]).fill_null(False)
+    rows = spans.mutate(from_day=day_index(spans.started_at), known=known.ifelse(1, 0))
+    each = rows.mutate(term=term * spans.billing_interval_count, gone=(_.to_day < NEVER).ifelse(1, 0))
+    each = each.group_by("plan", "customer_id").agg(
+        n=_.count(), term=_.term.min(), from_day=_.from_day.min(), to_day=_.to_day.max(), known=_.known.sum(),
+        gone=_.gone.min(),
+    )  # fmt: skip
+    years = (ibis.least(_.to_day, cut) - _.from_day) * TERMS["year"] / _.term
+    each = each.filter(_.term > 0).mutate(odd=((years > 375) | ((_.gone == 1) & (years < 350))).ifelse(1, 0))
+    plans = each.group_by("plan").agg(
+        n=_.n.max(), gone=_.gone.sum(), odd=(_.odd + _.known).sum(), term=_.term.min()
+    )
+    plans = plans.filter((_.n == 1) & (_.gone >= 20) & (_.odd == 0) & (_.term > TERMS["month"]))
+    return plans.select("plan", one_term=ibis.literal(True))
 
 
 def retention_triangle(

@@ -8,20 +8,25 @@ from __future__ import annotations
 import ibis
 from ibis import _, ir
 
+from tenure.measures.calendar import day_index
+from tenure.measures.ledger import NEVER, TERMS
 from tenure.measures.spans import Tables, settle
+from tenure.policy import Gaps
 
 _ONE_EACH = ("segments", "contacts")  # tables with a row per customer, of which the account's own remains
 _FIRST = ("visits", "assignments")  # what led to a customer led to the first subscription
 _STEPS = 4  # doublings: chains of up to sixteen parents
+_GAPS = Gaps()
 
 
-def by_unit(source: Tables, unit: str) -> dict[str, ir.Table | None]:
+def by_unit(source: Tables, unit: str, gaps: Gaps = _GAPS) -> dict[str, ir.Table | None]:
     """Return the tables of a source with another unit in the place of the customer.
 
     Args:
         source: The contract tables.
         unit: "customer" leaves all as it is; "account" is the top parent of a customer; "subscription" makes
-            each subscription a customer, with the characteristics of who pays, the `owner`.
+            each subscription a customer, with the characteristics of who pays, the `owner`; one of the same
+            plan that begins within `gaps` of another's end continues it, as a renewal under a new number.
 
     Returns:
         The tables that differ; None for those that say nothing of a single subscription, such as events.
@@ -36,7 +41,7 @@ def by_unit(source: Tables, unit: str) -> dict[str, ir.Table | None]:
     """
     if unit == "account":
         return _by_account(source)
-    return _by_subscription(source) if unit == "subscription" else {}
+    return _by_subscription(source, gaps) if unit == "subscription" else {}
 
 
 def _by_account(source: Tables) -> dict[str, ir.Table | None]:
@@ -64,22 +69,50 @@ def _tops(customers: ir.Table) -> ir.Table:
     return own
 
 
-def _by_subscription(source: Tables) -> dict[str, ir.Table | None]:
-    spans, customers = source["subscriptions"], source["customers"]
-    keys = spans.group_by("subscription_id").agg(
-        owner=_.customer_id.min(), began=_.started_at.min(), of=_.subscription_id.min()
+def _renewed(spans: ir.Table, gaps: Gaps) -> ir.Table:
+    """Subscriptions, with the least number of those that they are one with, and when these began."""
+    term = ibis.cases(*((spans.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
+    found = spans.select(
+        "subscription_id", "customer_id", "plan", "started_at", start=day_index(spans.started_at),
+        end=day_index(spans.ended_at).fill_null(NEVER),
+        term=(term * spans.billing_interval_count).cast("int64"),
+    ).group_by("subscription_id").agg(
+        owner=_.customer_id.min(), plan=_.plan.min(), began=_.started_at.min(), start=_.start.min(),
+        end=_.end.max(), term=_.term.max(),
+    )  # fmt: skip
+    ordered = ibis.window(group_by=["owner", "plan"], order_by=["began", "subscription_id"])
+    reach = _.end + ibis.greatest(gaps.month, ibis.least(_.term * gaps.year // TERMS["year"], gaps.year))
+    found = found.mutate(last=_.end.lag().over(ordered), reach=reach.lag().over(ordered))
+    fresh = ((_.start >= _.last) & (_.start <= _.reach)).fill_null(False).ifelse(0, 1)
+    so_far = ibis.window(
+        group_by=["owner", "plan"], order_by=["began", "subscription_id"], preceding=None, following=0
     )
+    found = found.mutate(fresh=fresh.cast("int64")).mutate(life=_.fresh.sum().over(so_far))
+    whole = ibis.window(group_by=["owner", "plan", "life"])
+    return found.mutate(of=_.subscription_id.min().over(whole), began=_.began.min().over(whole)).select(
+        "subscription_id", "owner", "began", "of"
+    )
+
+
+def _by_subscription(source: Tables, gaps: Gaps) -> dict[str, ir.Table | None]:
+    customers, every = source["customers"], _renewed(source["subscriptions"], gaps)
+    keys = every.group_by("of").agg(owner=_.owner.min(), began=_.began.min())
+    lives = every.select(one="subscription_id", of="of")
+
+    def told(table: ir.Table) -> ir.Table:
+        rows = table.inner_join(lives, table.subscription_id == lives.one)
+        return rows.mutate(customer_id=rows.of).select(table.columns)
+
     each = keys.inner_join(customers, keys.owner == customers.customer_id)
-    first = ibis.row_number().over(ibis.window(group_by="owner", order_by=["began", "subscription_id"]))
+    first = ibis.row_number().over(ibis.window(group_by="owner", order_by=["began", "of"]))
     firsts = keys.mutate(place=first).filter(_.place == 0).select("owner", "of")
     found: dict[str, ir.Table | None] = {
         name: None for name, table in source.items() if "customer_id" in table.columns
     }
     found["customers"] = each.mutate(customer_id=each.of).select(*customers.columns, "owner")
-    found["subscriptions"] = spans.mutate(customer_id=spans.subscription_id)
-    if "payments" in source:
-        paid = source["payments"].filter(_.subscription_id.notnull())
-        found["payments"] = paid.mutate(customer_id=paid.subscription_id)
+    for name in ("subscriptions", "payments"):
+        if name in source:
+            found[name] = told(source[name])
     for name in _FIRST:
         if name in source:
             rows = source[name].left_join(firsts, source[name].customer_id == firsts.owner)

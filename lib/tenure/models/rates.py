@@ -181,12 +181,15 @@ def renewals(due: pd.DataFrame, month: int) -> dict[str, Estimate]:
 def at_renewal(terms: Metrics) -> Metrics:
     """Return the first of the metrics of `renewals` as churn.at_renewal; nothing where no term was due.
 
-    Words: term, such as "1-year".
+    Words: term, such as "1-year". Its case is "all" where each of twenty or more ended: the plan may end
+    by design.
     """
     for name in terms.recent:
         term = name.removesuffix("s").replace(" ", "-")
         sides = (terms.recent, terms.year)
-        return Metrics(*({"churn.at_renewal": side[name].saying(term=term)} for side in sides))
+        now = terms.recent[name]
+        case = "all" if now.value == 1 and now.n >= 20 else None
+        return Metrics(*({"churn.at_renewal": side[name].saying(case, term=term)} for side in sides))
     return Metrics({}, {})
 
 

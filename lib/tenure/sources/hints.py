@@ -127,8 +127,9 @@ def _lives(source: Source, as_of: dt.date, rows: int, policy: MetricPolicy) -> I
 def _not_told(source: Source, rows: int, facts: Economics, policy: MetricPolicy) -> Iterator[Problem]:
     """Columns of customers that ask for a setting which company.yml does not have."""
     people = source["customers"]
-    own = (_.parent_id != _.customer_id) & _.parent_id.isin(people.customer_id)
-    if policy.unit == "customer" and (count := count_of(people.filter(own))):
+    others = people.select(parent_id="customer_id").distinct()
+    own = people.filter(_.parent_id != _.customer_id).semi_join(others, "parent_id")
+    if policy.unit == "customer" and (count := count_of(own)):
         says = "belong to another customer and count by themselves"
         fix = "set `unit: account` under `rules` in company.yml if the parent is the customer"
         yield Rule("belongs", "parent_id", says, fix).broken("customers", count, rows, ())
