@@ -397,8 +397,9 @@ def test_service_through_the_last_day_of_a_month_is_the_next_months_churn():
     assert moves([span("2024-01-05", "2024-03-31T23:59", "voluntary")])[1][0] == "2024-03"
 
 
-def test_a_span_that_ends_with_the_extract_has_not_churned():
-    spans = [span("2024-01-05", "2024-07-01", "voluntary")]
+@pytest.mark.parametrize("reason", ["voluntary", None])
+def test_a_span_that_ends_with_the_extract_has_not_churned(reason):
+    spans = [span("2024-01-05", "2024-07-01", reason)]
     assert total(spans) == 1000
     assert moves(spans) == [("2024-01", "new", "", 1000)]
     # It pays to the last moment, and no longer: of those who started on the 5th and of those who started on the

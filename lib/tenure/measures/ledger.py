@@ -619,7 +619,8 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     # Who gave no reason for an end, and no notice, may still go on within the gap: it is no end until then.
     cut = seen.rule(alive, lambda lens: lens.cut_day)
     waits = (alive.last % 10 <= 1) & (alive.last > 0) & ~alive.leaving
-    waiting = alive.filter(waits & (alive.end_day + alive.gap >= cut))
+    # What ends with the last moment is on at it anyway (see `ledger`).
+    waiting = alive.filter(waits & (alive.end_day < cut) & (alive.end_day + alive.gap >= cut))
     # What went unpaid from its first day on has no length, and may begin at any time of that day.
     begun = rows.select(
         *(_[key].name(f"next_{key}") for key in (*keys, "customer")),
