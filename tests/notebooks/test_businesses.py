@@ -34,6 +34,9 @@ def test_deals_of_three_years_are_due_as_such(page):
     found = findings(ran)["churn.at_renewal"]
     assert found["sentence"].startswith("Of 3-year terms due ")
     assert found["n"] == company.truth["due"]
+    said = words(page("30_churn_curves.ipynb", "three_years")[1])
+    assert "leave in month 36" in said
+    assert "there is no renewal peak" not in said
 
 
 def test_gifts_lead_no_advice(page):

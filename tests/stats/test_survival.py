@@ -1007,6 +1007,8 @@ def test_annual_renewals_are_found():
     assert [peak.words["k"] for peak in (first, second)] == [12, 24]
     assert (first.case, first.unit, first.words["around"].unit) == ("of everybody", "percent", "percent")
     assert [peak.words["k"] for peak in rate.peaks(3, until=20)] == [12]
+    # Where nothing stands out so early, there is a peak all the same.
+    assert [peak.words["k"] for peak in rate.peaks(1, until=6)] == [12]
     assert [peak.words["k"] for peak in rate.peaks(1)] == [12]
     ratio = rate.spikes["ratio"]
     assert ((ratio > 4) & (ratio < 16)).all()

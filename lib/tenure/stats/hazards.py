@@ -71,11 +71,13 @@ class Hazard:
     def peaks(self, most: int = 3, *, until: int | None = None) -> list[Estimate]:
         """Return the hazards that stand out up to a period, at most so many, those with most churn first.
 
+        Where none does up to it, those that do later are taken.
         Their words are group, period (its unit), k (which one) and around (the hazard around it); the case is
         "of a group" or "of everybody". Where none stands out, there is one that is not available, of the case
         "none".
         """
-        spikes = self.spikes[self.spikes["period"] <= (until or np.inf)]
+        near = self.spikes[self.spikes["period"] <= (until or np.inf)]
+        spikes = near if len(near) else self.spikes
         spikes = spikes.sort_values("events", ascending=False, kind="stable").head(most)
         case, words = (
             "of everybody" if len(self.counts.groups) == 1 else "of a group",
