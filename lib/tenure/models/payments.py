@@ -63,7 +63,7 @@ class Payments:
     def spared(self, rows: pd.DataFrame) -> Array:
         """Return how much less of each charge the stores of rows keep than the mean commission."""
         facts, by = self.terms.economics, self.apart(rows)
-        names = rows[by[0]].astype(str) if by else []
+        names = [str(name) for name in rows[by[0]]] if by else []
         return np.array([facts.fee_share - facts.of(name).fee_share for name in names])
 
     def at(self, rows: pd.DataFrame, periods: int, column: str = "margin") -> Array:

@@ -188,7 +188,7 @@ def at_renewal(terms: Metrics) -> Metrics:
         term = name.removesuffix("s").replace(" ", "-")
         sides = (terms.recent, terms.year)
         now = terms.recent[name]
-        case = "all" if now.value == 1 and now.n >= 20 else None
+        case = "all" if now.value == 1 and (now.n or 0) >= 20 else None
         return Metrics(*({"churn.at_renewal": side[name].saying(case, term=term)} for side in sides))
     return Metrics({}, {})
 
