@@ -158,7 +158,7 @@ def publisher(size=900, seed=5, leave=(0.04, 0.02), price=(1_000, 2_000)):
         + worth(price[1], leave[1], 1, waiting(by["Print"])).sum(),
         "customers": there["customer_id"].nunique(),
     }  # fmt: skip
-    return Company(tables(rows), truth, {"rules": {"unit": "subscription"}})
+    return Company(tables(rows), truth)
 
 
 def gifts(size=400, seed=6, leave=0.04, price=1_000):

@@ -206,6 +206,7 @@ def test_kept_customers_stay_as_a_simulation_says():
         wanted = [np.average(own(3.0 + s) / own(3.0), weights=leaves) for s in range(6)]
         assert kept_survival(model, parameters, 3, 5) == pytest.approx(wanted, abs=4e-3)
     assert kept_survival("geometric", [0.1], 3, 2) == pytest.approx([1, 0.9, 0.81])
+    assert kept_survival("first", [0.35, 0.1], 1, 2) == pytest.approx([1, 0.9, 0.81])
 
 
 # --- intervals ----------------------------------------------------------------------------------------
@@ -286,6 +287,23 @@ def test_the_model_that_made_the_data_is_chosen():
     assert chosen["model"] not in contest.rivals
     assert abs(chosen["error"]) < 0.03
     assert choice.likeliest_model(train, covariates=["level"]) == ("sbg", True)
+
+
+def test_a_first_renewal_may_have_a_chance_of_its_own():
+    """A club: 35 % do not buy a second term, 8 % of the others each further one."""
+    there = 10_000 * np.r_[1, 0.65 * 0.92 ** np.arange(9)].round(4)
+    life = cohort_life_table([there.round().astype(int).tolist()])
+    fit = fit_retention(life, "first")
+    assert values(fit) == pytest.approx([0.35, 0.08], abs=2e-3)
+    assert survival("first", [0.35, 0.08], 2) == pytest.approx([1, 0.65, 0.65 * 0.92])
+    assert choice.likeliest_model(life) == ("first", False)
+    # The likelihood's own optimum, and its curvature: that of two binomial shares.
+    found = fit.standard_errors(fit.delta(lambda q: -np.expm1(-np.exp(q)))[1])
+    n, left = np.array([10_000, there[1:-1].sum()]), np.array([0.35, 0.08])
+    assert found == pytest.approx(np.sqrt(left * (1 - left) / n), rel=0.02)
+    # Without anybody who left at the first renewal there is one chance.
+    none = cohort_life_table([[1000, 1000, 900, 810]])
+    assert fit_retention(none, "first").groups["model"].tolist() == ["geometric"]
 
 
 def test_a_characteristic_without_effect_is_not_chosen():

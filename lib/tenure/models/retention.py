@@ -8,6 +8,7 @@ observed only from later on, are counted exactly. With h(k) the chance to leave 
 
 =============  =======================================================================================
 `geometric`    the same chance for everybody, always: h = theta
+`first`        a chance of its own at the first renewal, and the same chance at each later one
 `sbg`          shifted beta-geometric: each customer has a chance of their own, constant over time, and the
                chances are beta(alpha, beta) distributed: S(k) = B(alpha, beta + k) / B(alpha, beta)
                (Fader and Hardie 2007)
@@ -22,7 +23,7 @@ discrete time exactly: S(k | x) = S(k) to the power exp(x b), with the same b in
 
 Shared arguments: a `life` table is by renewal, as `renewals.life_table` makes it, with the columns that
 identify a group (its keys) and those of characteristics; `cells` are rows of keys and characteristics;
-`model` is one of `MODELS`, and its `parameters` are theta; alpha and beta; or gamma, delta and c.
+`model` is one of `MODELS`, which has the names of its `parameters`.
 """
 
 from __future__ import annotations
@@ -45,15 +46,18 @@ from tenure.stats.newton import derivatives, minimize
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "geometric": ("theta",),
+    "first": ("first", "theta"),
     "sbg": ("alpha", "beta"),
     "bdw": ("gamma", "delta", "c"),
 }
 NAMES: Mapping[str, str] = {
     "geometric": "geometric",
+    "first": "geometric after the first renewal",
     "sbg": "shifted beta-geometric",
     "bdw": "beta-discrete-Weibull",
 }
 PARTS = ("choice", "failure")
+_CHANCES = ("geometric", "first")  # parameters are chances to leave, the same for everybody
 
 # With less gain in log-likelihood than this, customers cannot be told from being all alike.
 _SAME = 0.01
@@ -71,7 +75,7 @@ def survival(model: str, parameters: Sequence[float] | Array, periods: int) -> A
     """
     _check_model(model)
     p = np.asarray(parameters, dtype=float)
-    free = np.log(-np.log1p(-np.minimum(p, 1 - 1e-15))) if model == "geometric" else np.log(p)
+    free = np.log(-np.log1p(-np.minimum(p, 1 - 1e-15))) if model in _CHANCES else np.log(p)
     return np.exp(-np.r_[0.0, np.cumsum(_baseline(model, free, periods)[0])])
 
 
@@ -90,8 +94,8 @@ def kept_survival(model: str, parameters: Sequence[float] | Array, renewal: int,
     """
     _check_model(model)
     after = np.arange(periods + 1, dtype=float)
-    if model == "geometric":
-        return survival(model, parameters, periods)
+    if model in _CHANCES:
+        return survival("geometric", parameters[-1:], periods)
     if model == "sbg":
         alpha, beta = parameters
         start = beta + renewal - 1
@@ -111,7 +115,7 @@ def _check_model(model: str) -> None:
 
 def _natural(model: str, q: Array) -> Array:
     """Parameters as they are usually given; free ones are logarithms, theta's that of -log(1 - theta)."""
-    return np.asarray(-np.expm1(-np.exp(q)) if model == "geometric" else np.exp(q))
+    return np.asarray(-np.expm1(-np.exp(q)) if model in _CHANCES else np.exp(q))
 
 
 def _baseline(model: str, q: Array, periods: int) -> tuple[Array, Array]:
@@ -120,6 +124,9 @@ def _baseline(model: str, q: Array, periods: int) -> tuple[Array, Array]:
     if model == "geometric":
         rate = np.full(periods, np.exp(q[0]))
         return rate, rate[None]
+    if model == "first":
+        slopes = np.exp(q)[:, None] * np.stack([k == 1, k > 1])
+        return slopes.sum(axis=0), slopes
     if model == "sbg":
         a, b = np.exp(q)
         rate = np.log1p(a / (b + k - 1))
@@ -612,6 +619,10 @@ def _fit_group(model: str, n: Array, d: Array) -> tuple[str, Array]:
     alike = np.array([np.log(-np.log1p(-min(total / n.sum(), 1 - 1e-12)))])
     if model == "geometric":
         return model, alike
+    if model == "first":
+        left, due = np.array([d[0], d[1:].sum()]), np.array([n[0], n[1:].sum()])
+        known = ((left > 0) & (left < due)).all()
+        return (model, np.log(-np.log1p(-left / due))) if known else ("geometric", alike)
     one = Cells(np.zeros(1, dtype=int), np.zeros((1, 0)))
     part = Part("", (model,), (slice(0, len(MODELS[model])),), one, n[None], d[None])
     first = np.clip(d[:2].sum() / max(n[:2].sum(), 1), 1e-4, 0.9)

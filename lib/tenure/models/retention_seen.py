@@ -141,6 +141,8 @@ def _tails(counts: Counts, until: int) -> dict[tuple[int, str], tuple[int, Reten
         rows = {name: getattr(counts, name)[0, begin:].astype(int) for name in _COUNTS[1:]}
         end = pd.DataFrame({"period": np.arange(1, len(rows["events"]) + 1), **rows})
         for model in MODELS:
+            if model == "first":  # an end has no first renewal
+                continue
             try:
                 fitted = fit_retention(end, model)
             except NotApplicable:
