@@ -541,7 +541,9 @@ def _stays(s: Source, as_of: dt.date, by: str | None = "plan") -> ir.Table:
 
 def _scored(s: Source, as_of: dt.date) -> ir.Table:
     # Kept, as a workbook keeps it: the stays are asked for often, and to keep them must work everywhere.
-    base = value.base(s, _stays(s, as_of).cache(), ["country"], as_of=as_of, yearly_rate=0.1).cache()
+    base = value.base(
+        s, _stays(s, as_of).cache(), ["country"], as_of=as_of, known_until=as_of, yearly_rate=0.1
+    ).cache()
     keys = ["group", "interval", "country", "tenure", "currency", "bills_left"]
     scores = _here(value.base_counts(base, ["country"]))[keys]
     scores["multiplier"] = 10.0 + scores["tenure"] % 7 / 8
@@ -560,8 +562,10 @@ case("value.paid_after")(lambda s: value.paid_after(s, _stays(s, AS_OF), on_at=T
 case("value.split_counts")(
     lambda s: value.split_counts(_stays(s, AS_OF), ["channel", "country"], as_of=AS_OF)
 )
-case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=AS_OF))
-case("value.base_counts")(lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF)))
+case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=AS_OF, known_until=AS_OF))
+case("value.base_counts")(
+    lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF, known_until=AS_OF))
+)
 case("value.paid_by_tenure")(lambda s: value.paid_by_tenure(s, _stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.intervals_begun")(lambda s: value.intervals_begun(_stays(s, AS_OF), since=THEN, as_of=AS_OF))
 case("value.newcomers")(lambda s: value.newcomers(_stays(s, AS_OF), since=THEN))

@@ -156,7 +156,7 @@ def test_stays_are_counted_by_renewal_in_any_order(spans, random):
 def test_the_base_is_who_is_on_with_their_next_renewal(spans):
     source = tables(spans)
     stays = measures.stays(source, as_of=AS_OF)
-    people = measures.base(source, stays, as_of=AS_OF)
+    people = measures.base(source, stays, as_of=AS_OF, known_until=AS_OF)
     found = {
         row[0]: row[1:] for row in rows_of(people, "customer_id", "interval", "tenure", "cohort", "wait_days")
     }
@@ -164,8 +164,9 @@ def test_the_base_is_who_is_on_with_their_next_renewal(spans):
     for customer, _spell, interval, start, end, cause in loop_stays(spans):
         first.setdefault(customer, start)
         if end is None or cause == "pending":
-            k = completed(start, AS_OF, interval)
-            wait = (renewal(start, k + 1, interval) - AS_OF).days
+            # Whose term is over, but not the gap, is to renew it now.
+            k = max(started(start, end, interval), 1) - 1 if end else completed(start, AS_OF, interval)
+            wait = 0 if end else (renewal(start, k + 1, interval) - AS_OF).days
             cohort = first[customer].year * 12 + first[customer].month - 1
             wanted[customer] = (interval, k, cohort, wait)
     assert found == wanted
@@ -176,7 +177,7 @@ def test_the_base_is_who_is_on_with_their_next_renewal(spans):
     month = (AS_OF.year - 1) * 12 + AS_OF.month - 1
     assert since["newer"].sum() == sum(row[2] >= month for row in wanted.values())
     assert since["customers"].sum() == len(wanted)
-    discounted = measures.base(source, stays, as_of=AS_OF, yearly_rate=0.5).to_pandas()
+    discounted = measures.base(source, stays, as_of=AS_OF, known_until=AS_OF, yearly_rate=0.5).to_pandas()
     waits = discounted["billed_minor"] * 1.5 ** -(discounted["wait_days"] / 365.25)
     assert discounted["waited_minor"].to_numpy() == pytest.approx(waits.to_numpy())
     assert totals["waited_minor"].sum() == totals["billed_minor"].sum()
@@ -190,7 +191,9 @@ def test_billed_is_what_an_interval_costs(interval, number, amount, billed):
     row = span("1", "c", dt.date(2024, 1, 5), billing_interval=interval, billing_interval_count=number,
                unit_amount_minor=amount)  # fmt: skip
     source = tables([row])
-    people = measures.base(source, measures.stays(source, as_of=AS_OF), as_of=AS_OF).to_pandas()
+    people = measures.base(
+        source, measures.stays(source, as_of=AS_OF), as_of=AS_OF, known_until=AS_OF
+    ).to_pandas()
     assert people.loc[0, "billed_minor"] == pytest.approx(billed, abs=1)
 
 
@@ -346,7 +349,9 @@ def test_cohorts_and_scores_and_movement_add_up():
     }  # fmt: skip
 
     def scored(day, multiplier):
-        people = measures.base(source, measures.stays(source, as_of=day), as_of=day, yearly_rate=0.1)
+        people = measures.base(
+            source, measures.stays(source, as_of=day), as_of=day, known_until=day, yearly_rate=0.1
+        )
         table = measures.base_counts(people).to_pandas()[
             ["group", "interval", "tenure", "currency", "bills_left"]
         ]
@@ -445,7 +450,9 @@ def test_known_ends_and_subscriptions_by_themselves():
         span("3", "c", begin), span("4", "c", begin),
     ]  # fmt: skip
     source = tables([{"cancel_requested_at": None, **one} for one in spans], people)
-    found = measures.base(source, measures.stays(source, as_of=AS_OF), as_of=AS_OF).to_pandas()
+    found = measures.base(
+        source, measures.stays(source, as_of=AS_OF), as_of=AS_OF, known_until=AS_OF
+    ).to_pandas()
     left = found.set_index("customer_id")["bills_left"].to_dict()
     assert (left["a"], left["c"]) == (0, -1)
     assert left["b"] == 2
@@ -490,3 +497,39 @@ def test_who_pays_for_usage_alone_is_billed_what_is_used():
     assert gone[["customers", "monthly_minor"]].to_numpy().tolist() == [[1, 50]]
     held = measures.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
     assert (held["customers"], held["several"]) == (2, 1)
+
+
+def test_terms_bought_again_after_a_gap_are_counted_and_who_is_in_the_gap_decides_now():
+    """Terms of three months, bought again 20 days after the end; a waits, and d has for too long."""
+    term = {"billing_interval_count": 3, "unit_amount_minor": 9000}
+    spans, payments = [], []
+    for who, begin, times in (("a", "2022-12-12", 5), ("b", "2022-10-28", 5), ("d", "2022-06-01", 3)):
+        start = dt.date.fromisoformat(begin)
+        for n in range(times):
+            end = add_months(start, 3)
+            on = end > AS_OF
+            spans.append(
+                span(f"{who}{n}", who, start, None if on else end, None if on else "unknown", **term)
+            )
+            payments.append({"customer_id": who, "attempted_at": start, "amount_minor": 9000})
+            start = end + dt.timedelta(days=20)
+    payments = [
+        row | {"attempted_at": dt.datetime.combine(row["attempted_at"], dt.time())} for row in payments
+    ]
+    source, policy = with_payments(tables(spans), payments), MetricPolicy(gap_days=30)
+    stays = measures.stays(source, as_of=AS_OF, policy=policy)
+    rows = stays.to_pandas().set_index("customer_id")
+    assert rows["terms"].to_dict() == {"a": 4, "b": 5, "d": 3}
+    assert rows["cause"].fillna("").to_dict() == {"a": "pending", "b": "", "d": "unknown"}
+    assert set(rows["interval"]) == {"3 months"}
+    base = measures.base(source, stays, as_of=AS_OF, known_until=AS_OF).to_pandas().set_index("customer_id")
+    assert base["billed_minor"].to_dict() == {"a": 9000, "b": 9000}
+    assert base["tenure"].to_dict() == {"a": 3, "b": 4}
+    assert base.loc["a", "wait_days"] == 0
+    counted = measures.stay_counts(stays, as_of=AS_OF).to_pandas()
+    assert sorted(zip(counted["exit"], counted["event"], strict=True)) == [(3, 0), (3, 1), (4, 0)]
+    days = {"since": dt.date(2022, 1, 1), "as_of": AS_OF}
+    paid = measures.paid_by_tenure(source, stays, **days).to_pandas()
+    assert paid.set_index("tenure")["charges"].to_dict() == {0: 3, 1: 3, 2: 3, 3: 2, 4: 1}
+    begun = measures.intervals_begun(stays, **days).to_pandas()
+    assert sorted(zip(begun["first"], begun["last"], strict=True)) == [(0, 2), (0, 3), (0, 4)]

@@ -95,8 +95,8 @@ def spells(
     Returns:
         A row per spell: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
         and null while still on), cause (voluntary, involuntary, unknown, expired for an end by design, or
-        pending while it may still go on within the gap; null while still on), and what the spell began with:
-        plan, currency, billing (such as "1 month").
+        pending while it may still go on within the gap; null while still on), what it began with (plan,
+        currency, and billing such as "1 month") and bridged, the days of its gaps where `policy` sets them.
     """
     key = ("spells", as_of, currency, policy)
     return settle(source, key, lambda: _spells(source, as_of, currency, policy))
@@ -112,20 +112,27 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
     order = [rows.start_day, ibis.desc("amount"), rows.subscription_id, rows.end_day, rows.plan]
     found = runs(rows.semi_join(several, "customer"), ["customer"], order, "start_day", "reach")
     carry = ("plan", "currency", "billing")
+    gap, zero = ibis.literal(0, "int64"), ibis.literal(0, "int64")
+    if policy.gap_days != MetricPolicy().gap_days:
+        earlier = ibis.window(group_by=["customer", "run"], order_by=order, preceding=(None, 1))
+        gap = ibis.greatest(found.start_day - found.end_day.max().over(earlier).fill_null(NEVER), 0)
+    found = found.mutate(gap=gap)
     joined = found.group_by("customer", "run").agg(
         start_day=_.start_day.min(),
         end_day=_.end_day.max(),
         last=_.last.max(),  # of the spans that end last, the gravest reason
         on=(_.last == 0).any(),
         waits=_.waits.max(),
+        bridged=_.gap.sum().cast("int64"),
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
-    alone = rows.anti_join(several, "customer").mutate(run=ibis.literal(1, "int64"), on=_.last == 0)
-    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "waits"]
+    alone = rows.anti_join(several, "customer").mutate(run=zero + 1, on=_.last == 0, bridged=zero)
+    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "waits", "bridged"]
     stays = ibis.union(alone.select(columns), joined.select(columns)).inner_join(people(source), "customer")
     return stays.select(
         "customer_id",
         *carry,
+        "bridged",
         start=date_of(stays.start_day),
         end=stays.on.ifelse(ibis.null("date"), date_of(stays.end_day)),
         spell=stays.run,

@@ -2,7 +2,8 @@
 
 A spell is as in `tenure.measures.subscriptions`. Its clock ticks in billing intervals of what it began with:
 a customer with a yearly plan can leave once a year, and counting their months would make eleven of them look
-loyal. Stays after the first are the group `RETURNED`: customers who have churned once churn sooner again.
+loyal. Where terms are bought again after some days (`policy.gap_days`) it counts terms, a mean gap apart.
+Stays after the first are the group `RETURNED`: customers who have churned once churn sooner again.
 
 `stays` is the table that `stays` returned as of the same day, `dims` are further columns of it, `since` is
 the first day that counts, and `months` are the months in a cohort.
@@ -85,6 +86,19 @@ def stays(
         (found.billing.endswith("week"), count * 7), (found.billing.endswith("day"), count), else_=0
     ).cast("int64")
     found = numbered(found.mutate(group_=group, months_=months, days_=days), "start", "end")
+    found = found.mutate(
+        bill_months=found.months_,
+        bill_days=found.days_,
+        terms=ibis.null("int64"),
+        interval=ibis.cases(
+            (found.months_ == 1, "1 month"),
+            (found.months_ > 1, found.months_.cast("string") + " months"),
+            (found.days_ == 1, "1 day"),
+            else_=found.days_.cast("string") + " days",
+        ),
+    )
+    if policy.gap_days != MetricPolicy().gap_days:
+        found = _with_gaps(found, as_of)
     return found.select(
         "customer_id",
         "spell",
@@ -94,14 +108,41 @@ def stays(
         *_NUMBERS,
         "months_",
         "days_",
+        "bill_months",
+        "bill_days",
+        "terms",
+        "interval",
         group=(_.spell > 1).ifelse(RETURNED, _.group_),
-        interval=ibis.cases(
-            (_.months_ == 1, "1 month"),
-            (_.months_ > 1, _.months_.cast("string") + " months"),
-            (_.days_ == 1, "1 day"),
-            else_=_.days_.cast("string") + " days",
-        ),
     )
+
+
+def _with_gaps(stays: ir.Table, as_of: dt.date) -> ir.Table:
+    """Stays with the terms begun, and a clock of a term and its mean gap, where that is over 5 % of it."""
+    term = stays.months_ * 30.4375 + stays.days_
+    until = ibis.least(stays.end_index.fill_null(_NEVER), day_of(as_of).index + 1)
+    begun = (until - stays.start_index - stays.bridged) / term
+    begun = stays.cause.isnull().ifelse(begun.floor() + 1, ibis.greatest((begun + 0.5).floor(), 1))
+    whole = ibis.window(group_by="billing")
+    gap = stays.bridged.sum().over(whole) / ibis.greatest((begun - 1).sum().over(whole), 1.0)
+    stays = stays.mutate(term=term, gap=gap, begun=begun.cast("int64"))
+    wide = stays.gap > stays.term / 20
+    return stays.mutate(
+        months_=wide.ifelse(0, stays.months_).cast("int64"),
+        days_=wide.ifelse((stays.term + stays.gap + 0.5).floor(), stays.days_).cast("int64"),
+        terms=wide.ifelse(stays.begun, stays.terms),
+    )
+
+
+def _lasted(stays: ir.Table) -> ir.IntegerValue:
+    """Billing intervals begun until the end."""
+    begun = _begun(stays, numbers_of(stays, "start"), numbers_of(stays, "end"))
+    return stays.terms.fill_null(ibis.greatest(begun, 1)).cast("int64")
+
+
+def _passed(stays: ir.Table, as_of: dt.date) -> ir.IntegerValue:
+    """Renewals passed until today, of who is on."""
+    whole = _completed(stays, numbers_of(stays, "start"), day_of(as_of))
+    return (stays.terms - 1).fill_null(whole).cast("int64")
 
 
 def stay_counts(
@@ -162,13 +203,16 @@ def base(
     *,
     as_of: dt.date,
     yearly_rate: float = 0.0,
-    known_until: dt.date | None = None,
+    known_until: dt.date,
 ) -> ir.Table:
     """Return each customer who is on at the end of a day, with what the value to come depends on.
 
+    Whose term is over, and who may still go on within the gap, decides on the next renewal now, at the price
+    of the term that is over.
+
     Args:
         yearly_rate: Discount rate a year.
-        known_until: The last day of the data, where it is later than `as_of`: an end after it is planned.
+        known_until: The last day of the data, which may be later than `as_of`: an end after it is planned.
 
     Returns:
         A row per customer: customer_id, group, interval, `dims`, tenure (renewals passed), cohort (index of
@@ -180,20 +224,20 @@ def base(
     """
     first = stays.filter(_.spell == 1).select("customer_id", cohort=_.start_month)
     stays = stays.filter(subscriptions.still(stays))
-    start, today = numbers_of(stays, "start"), day_of(as_of)
-    stays = stays.mutate(tenure=_completed(stays, start, today))
-    stays = stays.mutate(
-        wait_days=_renewal_day(stays, numbers_of(stays, "start"), stays.tenure + 1) - today.index
-    )
+    today = day_of(as_of)
+    over = stays.cause.notnull()
+    stays = stays.mutate(tenure=over.ifelse(_lasted(stays) - 1, _passed(stays, as_of)))
+    wait = _renewal_day(stays, numbers_of(stays, "start"), stays.tenure + 1) - today.index
+    stays = stays.mutate(wait_days=over.ifelse(0, wait).cast("int64"))
+    waiting = stays.filter(over).select("customer_id", until="end_index")
     stays = stays.inner_join(first, "customer_id")
-    joined = stays.left_join(_running(source, as_of, known_until or as_of), ["customer_id", "currency"])
+    joined = stays.left_join(_running(source, waiting, as_of, known_until), ["customer_id", "currency"])
     joined = numbered(joined, "leaves")
     due = _begun(joined, numbers_of(joined, "start"), numbers_of(joined, "leaves")) - 1 - joined.tenure
     monthly = joined.monthly_minor.fill_null(0)
-    by_day = (monthly * 12 * joined.days_ * 2 + 365) // 730
-    joined = joined.mutate(
-        billed_minor=(joined.months_ > 0).ifelse(monthly * joined.months_, by_day).cast("int64")
-    )
+    by_day = (monthly * 12 * joined.bill_days * 2 + 365) // 730
+    by_month = monthly * joined.bill_months
+    joined = joined.mutate(billed_minor=(joined.bill_months > 0).ifelse(by_month, by_day).cast("int64"))
     discount = (1.0 + yearly_rate) ** (-(joined.wait_days.cast("float64")) / 365.25)
     return joined.select(
         "customer_id",
@@ -240,10 +284,12 @@ def paid_by_tenure(source: Tables, stays: ir.Table, *, since: dt.date, as_of: dt
         refunded_minor and squares (the sum over payers of their net amount squared).
     """
     paid = _of_stays(_payments(source, since, as_of), stays)
-    at = Day(paid.paid_index, paid.paid_month, paid.paid_day_of_month)
-    start, end = numbers_of(paid, "start"), numbers_of(paid, "end")
-    last = paid.cause.isnull().ifelse(_NEVER, ibis.greatest(_begun(paid, start, end), 1) - 1)
-    paid = paid.mutate(tenure=ibis.least(_completed(paid, start, at), last).cast("int64"))
+    # A term is bought about when the clock ticks, sooner or later.
+    about = paid.terms.notnull().ifelse(paid.days_ // 2, 0)
+    at = Day(paid.paid_index + about, paid.paid_month, paid.paid_day_of_month)
+    last = paid.cause.isnull().ifelse(_NEVER, _lasted(paid) - 1)
+    tenure = _completed(paid, numbers_of(paid, "start"), at)
+    paid = paid.mutate(tenure=ibis.least(tenure, last).cast("int64"))
     keys = ["group", "interval", "currency", "tenure"]
     each = paid.group_by("customer_id", "spell", *keys).agg(
         charges=_.status.count(where=_.status == "paid").cast("int64"),
@@ -286,12 +332,11 @@ def intervals_begun(stays: ir.Table, *, since: dt.date, as_of: dt.date) -> ir.Ta
         A row per combination: group, interval, currency, first and last (renewals passed at the first and the
         last interval that began within the days) and n.
     """
-    start, end, first = numbers_of(stays, "start"), numbers_of(stays, "end"), day_of(since)
-    lasted = ibis.greatest(_begun(stays, start, end), 1)
-    until = _completed(stays, start, day_of(as_of))
+    start, first, until = numbers_of(stays, "start"), day_of(since), _passed(stays, as_of)
     stays = stays.mutate(
         first=(start.index < first.index).ifelse(_begun(stays, start, first), 0).cast("int64"),
-        last=_.cause.isnull().ifelse(until, ibis.least(until, lasted - 1)).cast("int64"),
+        # Whose term is over has begun no other, whether or not they may still go on.
+        last=stays.cause.isnull().ifelse(until, ibis.least(until, _lasted(stays) - 1)).cast("int64"),
     )
     counts = stays.group_by("group", "interval", "currency", "first", "last").agg(n=_.count().cast("int64"))
     return counts.filter(_.last >= _.first)
@@ -490,7 +535,7 @@ def _observed(
     stays: ir.Table, as_of: dt.date, observed_from: dt.date | None, on_at: dt.date | None
 ) -> ir.Table:
     """Stays with the renewals from and to which they were observed, and how that ended."""
-    start, end = numbers_of(stays, "start"), numbers_of(stays, "end")
+    start = numbers_of(stays, "start")
     entry: ir.IntegerValue = ibis.literal(0, "int64")
     if observed_from:
         first = day_of(observed_from)
@@ -498,13 +543,13 @@ def _observed(
     if on_at:
         then = day_of(on_at)
         stays = stays.filter((_.cause.isnull() | (_.end_index > then.index)).fill_null(True))
-        start, end = numbers_of(stays, "start"), numbers_of(stays, "end")
+        start = numbers_of(stays, "start")
         passed = (start.index < then.index).ifelse(_completed(stays, start, then), 0)
         entry = ibis.greatest(passed, entry).cast("int64") if observed_from else passed.cast("int64")
     stays = stays.mutate(
         entry=entry,
-        ripe=_completed(stays, start, day_of(as_of)),
-        lasted=ibis.greatest(_begun(stays, start, end), 1),
+        ripe=stays.cause.isnull().ifelse(_passed(stays, as_of), _completed(stays, start, day_of(as_of))),
+        lasted=_lasted(stays),
     )
     stays = subscriptions.outcome(stays).mutate(cohort=_.start_month)
     return stays.filter(_.exit > _.entry)
@@ -534,16 +579,19 @@ def _renewal_day(table: ir.Table, start: Day, renewal: ir.IntegerValue) -> ir.In
     return (table.months_ > 0).ifelse(month_start(month) + within - 1, by_day).cast("int64")
 
 
-def _running(source: Tables, as_of: dt.date, known_until: dt.date) -> ir.Table:
+def _running(source: Tables, waiting: ir.Table, as_of: dt.date, known_until: dt.date) -> ir.Table:
     """What each customer's running subscriptions cost a month, by currency, and when the last of them ends.
 
-    Who pays for usage alone is taken to go on as before.
+    Of those `waiting` within the gap, it is what the subscriptions cost that ended last. Who pays for usage
+    alone is taken to go on as before.
 
     `leaves` is null unless an end of all of them is known: notice was given, or they end by design or on a
     day after all that is known.
     """
     cut = end_of(as_of)
-    spans = complete(_on(source, as_of))
+    spans, ended = _on(source, as_of), source["subscriptions"].inner_join(waiting, "customer_id")
+    ended = ended.filter((day_index(ended.ended_at) == ended.until) & (ended.status != "trialing"))
+    spans = complete(ibis.union(spans, ended.select(spans.columns)))
     by_design = (~spans.renews | (spans.end_reason == "expired")).fill_null(False)
     planned = spans.ended_at.notnull() & (spans.ended_at >= end_of(known_until))
     planned &= (spans.end_reason != "switched").fill_null(True)

@@ -122,6 +122,6 @@ QUESTIONS = {
     "revenue.renewals": Question(lambda s: revenue.renewals(s, as_of=AS_OF), PAYERS),
     "value.stay_counts": Question(lambda s: value.stay_counts(_stays(s), as_of=AS_OF), PAYERS),
     "value.base_counts": Question(
-        lambda s: value.base_counts(value.base(s, _stays(s), as_of=AS_OF)), PAYERS
+        lambda s: value.base_counts(value.base(s, _stays(s), as_of=AS_OF, known_until=AS_OF)), PAYERS
     ),
 }  # fmt: skip
