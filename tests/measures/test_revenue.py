@@ -768,6 +768,30 @@ def test_who_pays_for_usage_alone_pays_from_the_first_charge_on_for_the_plan_of_
     assert lines.to_dict() == {"mrr": 1210, "usage": 250}
 
 
+@pytest.mark.parametrize(
+    ("bought", "reason", "kind"),
+    [
+        ("2024-05-20", "voluntary", "ended"), ("2024-05-21", "unknown", "ended"), ("2024-05-20", "switched", "ended"),
+        ("2024-05-02", "voluntary", "ended"), ("2024-05-25", "voluntary", "churn"), ("2023-01-01", "voluntary", "churn"),
+    ],
+)  # fmt: skip
+def test_access_paid_once_in_the_place_of_a_subscription_is_an_end_by_design(bought, reason, kind):
+    spans = [
+        span("2023-05-20", "2024-05-20", reason, of="a", who="a"),
+        span(bought, of="l", who="a", billing_interval="once", unit_amount_minor=9_900),
+        span("2023-05-20", of="b", who="b"),
+    ]
+    source = tables(spans)
+    moves = revenue.mrr_movements(source, as_of=AS_OF).to_pandas()
+    assert moves.loc[moves["month"] == JUNE - 1, ["kind", "amount_minor"]].to_numpy().tolist() == [
+        [kind, -1000]
+    ]
+    life = subscriptions.life_table(source, as_of=AS_OF).to_pandas()
+    assert life["events"].sum() == (kind == "churn")
+    kept = revenue.retention_moments(source, as_of=AS_OF).to_pandas()
+    assert kept[["n", "lost"]].iloc[0].tolist() == ([2, 1] if kind == "churn" else [1, 0])
+
+
 def test_renewals_count_whole_terms_and_what_ended_at_them():
     year = {"billing_interval": "year", "unit_amount_minor": 12_000}
     spans = [

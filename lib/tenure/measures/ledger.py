@@ -358,6 +358,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
             else_=1,
         ).cast("int64"),
     ).inner_join(people(source), "customer_id")
+    s = _for_life(source, s, seen)
     if seen.any(lambda lens: lens.policy.cancel == "request"):
         until = s.on.ifelse(seen.rule(s, lambda lens: lens.cut), s.ended_at)
         # A customer who cancelled and then switched has stayed.
@@ -394,6 +395,18 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         start_month=month_index(s.started_at),
         end_month=s.on.ifelse(ON, month_index(s.ended_at)).cast("int64"),
     )
+
+
+def _for_life(source: Tables, s: ir.Table, seen: Lenses) -> ir.Table:
+    """End spans by design where access paid once took their place, bought as they ran or within the gap."""
+    paid = source["subscriptions"].filter(_.billing_interval == "once")
+    if not some(source, "once", lambda: paid):
+        return s
+    s = s.left_join(paid.group_by("customer_id").agg(bought=_.started_at.max()), "customer_id")
+    by = day_index(s.ended_at) + gap_days(s, seen)
+    known = (s.bought < seen.rule(s, lambda lens: lens.cut)) & (s.bought >= s.started_at)
+    moved = (~s.on & known & (day_index(s.bought) <= by)).fill_null(False)
+    return s.mutate(rank=moved.ifelse(EXPIRED, s["rank"]).cast("int64")).drop("bought", "customer_id_right")
 
 
 def _second(moment: ir.TimestampValue) -> ir.IntegerValue:

@@ -265,7 +265,7 @@ def churned_value(
 
     Nothing can keep those whose plan ended for all who had it, five or more: nobody has it any more, and they
     lost it within its last 31 days, or for 60 days nobody has begun or renewed it, and they lost it after
-    that. Nor those who moved to a free plan or access paid once and have it still, or longer than
+    that. Nor those who moved to a free plan and have it still, or longer than
     ``policy.hold_days``, nor, it seems, those of a plan of which every customer had one term alone, and
     gave no reason for its end: no action reaches them.
 
@@ -328,8 +328,7 @@ def _with_fate(source: Tables, gone: ir.Table, as_of: dt.date, policy: MetricPol
     spans = spans.mutate(term=spans.commitment_ends_at.isnull().ifelse(term, agreed))
     lasts = spans.group_by("plan").agg(plan_end=_.to_day.max(), last_term=_.term.max())
     lasts = lasts.filter((_.plan_end < NEVER) | (_.last_term < today - _SOLD_LATELY))
-    unpaid = (spans.unit_amount_minor == 0) | (spans.billing_interval == "once")
-    free = spans.filter(unpaid & (spans.status == "active"))
+    free = spans.filter((spans.unit_amount_minor == 0) & (spans.status == "active"))
     free = free.select("customer_id", "to_day", from_day=day_index(free.started_at))
     moved = gone.select("customer_id", "end_day").distinct().inner_join(free, "customer_id")
     outlasts = _.to_day > _.end_day + (policy.hold_days or 0)

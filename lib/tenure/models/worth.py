@@ -30,7 +30,7 @@ _DRAWS = 2000
 # Of whom no action is advised, since nothing could have kept them.
 _FATES = {
     "plan ended": "Churned customers whose plan ended for all who had it are in no action: {n}.",
-    "free plan": "Churned customers who moved to a free plan, or to access paid once, are in no action: {n}.",
+    "free plan": "Churned customers who moved to a free plan are in no action: {n}.",
     "one term": "Churned customers of plans that nobody had for longer than a term are in no action: {n}. "
     "If these end by design, as gifts do, map `renews: false` for them.",
 }
