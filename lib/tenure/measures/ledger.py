@@ -100,11 +100,9 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     ).drop("start_second", "end_second")
     alone = metered(source)
     if (alone is not None or seen.any(lambda lens: lens.policy.usage == "included")) and "payments" in source:
-        included = usage(source, seen, currency)
-        rule = seen.rule(included, lambda lens: lens.policy.usage == "included")
-        if alone is not None:
-            own = seen.rule(included, lambda lens: lens.policy.usage == "alone")
-            rule = (included.customer.isin(alone.customer) & own) | rule
+        included = _marked(usage(source, seen, currency), alone, "customer")
+        own = included.metered & seen.rule(included, lambda lens: lens.policy.usage == "alone")
+        rule = own | seen.rule(included, lambda lens: lens.policy.usage == "included")
         rows = ibis.union(rows, included.filter(rule).select(rows.columns))
     return rows
 
@@ -317,12 +315,21 @@ def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     ).drop("on", "rank")
 
 
+def _marked(rows: ir.Table, alone: ir.Table | None, key: str) -> ir.Table:
+    """Rows with the column metered: whether their customer is one of `metered`."""
+    if alone is None:
+        return rows.mutate(metered=ibis.literal(False))
+    found = rows.left_join(alone.select(key, metered=ibis.literal(True)), key).drop(f"{key}_right")
+    return found.mutate(metered=_.metered.fill_null(False))
+
+
 def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     """Spans with beginning and end in seconds, days and months, what they pay, and whether they count."""
     s = complete(seen.seen(source["subscriptions"]))
     cut = seen.rule(s, lambda lens: lens.cut)
     tests = source["customers"].filter(_.is_test).select("customer_id", test=ibis.literal(True))
     s = s.left_join(tests, "customer_id").drop("customer_id_right")
+    s = _marked(s, metered(source), "customer_id")
     term = ibis.cases(*((s.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
     paid = monthly(s, seen)
     # Who ends with the last day has left, and pays to the end of it (see `ledger`).
@@ -334,12 +341,8 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         (s.test.fill_null(False), "test account"),
         (trial, "trial"),
         (s.billing_interval == "once", "paid once"),
-        (paid == 0, "free"),
+        ((paid == 0) & ~(s.metered & seen.rule(s, lambda lens: lens.policy.usage != "apart")), "free"),
     ]
-    if (alone := metered(source)) is not None:
-        counts = seen.rule(s, lambda lens: lens.policy.usage != "apart")
-        free = (paid == 0) & ~(s.customer_id.isin(alone.customer_id) & counts)
-        reasons[-1] = (free, "free")
     switched = (s.end_reason == "switched").fill_null(False)
     s = s.mutate(
         on=on,
