@@ -258,6 +258,8 @@ def test_likelihood_delta_and_bootstrap_intervals_agree():
         fit, lambda t: float((np.exp(fit.log_survival(cells, 300, t)) @ 1.02 ** -np.arange(301.0))[0])
     )
     drawn = choice.bootstrap(stays, fit, lifetime, draws=80)
+    again = choice.bootstrap(stays.sample(frac=1, random_state=2), fit, lifetime, draws=2)
+    assert again.tolist() == drawn[:2].tolist()
     assert np.log(high / low) / (2 * 1.96) == pytest.approx(error, rel=0.06)
     assert np.log(drawn[:, 0]).std() == pytest.approx(error, rel=0.25)
     assert low < value[0] < high

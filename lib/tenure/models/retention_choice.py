@@ -442,6 +442,8 @@ def bootstrap(
     where hardly any could, NotApplicable is raised.
     """
     rng, found, names = np.random.default_rng(0), [], list(fit.covariates)
+    # An engine may hand the rows over in any order; the samples are the same.
+    stays = stays.sort_values(list(stays.columns), ignore_index=True)
     n = stays["n"].to_numpy(dtype=np.int64)
     for _ in range(draws):
         sample = stays.assign(n=rng.multinomial(n.sum(), n / n.sum()))
