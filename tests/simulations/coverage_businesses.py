@@ -46,7 +46,7 @@ def one_company(model: str, seed: int) -> dict[str, float]:
     """Whether each interval of one company holds its truth, how far its value is off, and the backtest."""
     rng, (groups, size, watched, year) = np.random.default_rng(seed), MODELS[model]
     terms = renewals.Terms(Economics(discount_rate=0.1, margin=0.7, fee_share=0.0, fee_fixed=0.0), years=30)
-    parts, base, truth = [], [], {"new": 0.0, "base": 0.0}
+    parts, base, bills, begun, truth = [], [], [], [], {"new": 0.0, "base": 0.0}
     for group, length, chances, price, spread in groups:
         many = terms.periods(length) + watched
         leave = np.r_[chances, np.full(max(many - len(chances), 0), chances[-1])][:many]
@@ -57,6 +57,16 @@ def one_company(model: str, seed: int) -> dict[str, float]:
             pd.DataFrame({"ripe": ripe, "exit": np.minimum(life, ripe), "event": left.astype(int), "entry": 0})
             .assign(group=group, interval=length, cause=np.where(left, "voluntary", None))
         )  # fmt: skip
+        last = np.where(left, life - 1, ripe)  # of the intervals that each has begun, and paid
+        keys = {"group": group, "interval": length, "currency": "EUR"}
+        ever = pd.Series(last).value_counts()
+        begun.append(pd.DataFrame({**keys, "first": 0, "last": ever.index, "n": ever.to_numpy()}))
+        for tenure in range(watched + 1):
+            paid = np.rint(each[last >= tenure])
+            bills.append({
+                **keys, "tenure": tenure, "payers": len(paid), "charges": len(paid),
+                "paid_minor": paid.sum(), "refunded_minor": 0, "squares": float((paid**2).sum()),
+            })  # fmt: skip
         now = pd.DataFrame({"tenure": ripe, "billed_minor": np.rint(each)})[~left]
         base.append(now.assign(group=group, interval=length, model_group=group, currency="EUR", customers=1))
         curve, v = np.r_[1.0, np.cumprod(1 - leave)], 1 / (1 + terms.rate(length))
@@ -82,7 +92,8 @@ def one_company(model: str, seed: int) -> dict[str, float]:
     by = [*("tenure", "group", "interval", "model_group", "currency")]
     spread = any(group[4] for group in groups)
     now = now if spread else now.groupby(by, as_index=False).sum()
-    pays = payments.payments_by_tenure(None, None, terms, base=now, smallest=1)
+    paid = pd.DataFrame([one for one in bills if one["payers"]])
+    pays = payments.payments_by_tenure(paid, pd.concat(begun), terms, base=now, smallest=1)
     intake = pd.DataFrame(
         {"group": [g[0] for g in groups], "interval": [g[1] for g in groups], "customers": size}
     )
