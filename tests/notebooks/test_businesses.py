@@ -66,6 +66,22 @@ def test_price_research_answers_for_weeks_quarters_and_years(page, name, price, 
     assert f"paid {often}" in words(ran)
 
 
+@pytest.mark.parametrize(
+    "name", ["seats", "club", "new_numbers", "publisher", "gifts", "meal_kit", "gym", "three_years", "usage"]
+)
+def test_the_page_on_value_holds_the_truth(page, name):
+    """What today's customers and a new one are worth, by the chances that made the company."""
+    company, ran = page("40_clv.ipynb", name)
+    found = findings(ran)
+    for key, right in (("clv.base_value", "base_value"), ("clv.new_customer", "new_value")):
+        assert found[key]["low"] <= company.truth[right] <= found[key]["high"], key
+
+
+def test_a_few_large_accounts_do_not_carry_a_new_customer(page):
+    company, ran = page("40_clv.ipynb", "few_carry")
+    assert findings(ran)["clv.new_customer"]["value"] <= company.truth["most"]
+
+
 def test_an_app_is_valued_by_the_commission_of_each_customers_store(page):
     company, ran = page("40_clv.ipynb", "app")
     found = findings(ran)
