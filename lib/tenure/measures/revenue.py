@@ -477,8 +477,11 @@ def paid_once(source: Tables, *, as_of: dt.date, currency: str = "") -> ir.Table
         p = real(source, source["payments"].filter(_.attempted_at < end_of(as_of)))
         p = p.filter(_.currency == currency) if currency else p
         net = p.status.cases(("paid", p.amount_minor), ("refunded", -p.amount_minor), else_=0).cast("int64")
-        own = p.subscription_id.isin(bought.subscription_id).fill_null(False)
-        paid = p.select("currency", day=day_index(p.attempted_at), once=own.ifelse(net, 0), cash=net)
+        p = p.mutate(net=net).left_join(
+            bought.select("subscription_id").distinct().mutate(own=1), "subscription_id"
+        )
+        own = p.own.fill_null(0) * p.net
+        paid = p.select("currency", day=day_index(p.attempted_at), once=own.cast("int64"), cash=p.net)
         paid = paid.mutate(customer=ibis.null("int64"), price_minor=zero)
         rows = ibis.union(rows, paid.select(rows.columns))
     lately = rows.day > day_of(as_of).index - 365
