@@ -49,6 +49,8 @@ def write_company(folder: Path) -> Path:
         if name == "events":
             times = table["occurred_at"].cast(pa.timestamp("us", tz="UTC"))
             table = table.set_column(table.column_names.index("occurred_at"), "occurred_at", times)
+        if name == "subscriptions":
+            table = table.append_column("renews", pa.array([True] * len(table)))
         both = pa.concat_tables([table, nasty], promote_options="permissive")
         pq.write_table(both, folder / f"{name}.parquet", store_schema=False, row_group_size=1500)
     shutil.rmtree(demo)
