@@ -223,11 +223,15 @@ def _(s: Source) -> ir.Table:
     return revenue.revenue_lines(_with_a_free_month(s), as_of=AS_OF, on=[AS_OF, THEN])
 
 
+ALIVE: list[Source] = []  # what a source has settled is gone with it
+
+
 def _with_access_paid_once(s: Source) -> Source:
     """The source with each yearly plan as access that was paid once."""
     whole = s["subscriptions"]
     unit = (whole.billing_interval == "year").ifelse("once", whole.billing_interval)
-    return s.instead({"subscriptions": whole.mutate(billing_interval=unit)})
+    ALIVE.append(s.instead({"subscriptions": whole.mutate(billing_interval=unit)}))
+    return ALIVE[-1]
 
 
 def _with_a_free_month(s: Source) -> Source:
