@@ -567,6 +567,7 @@ case("value.split_counts")(
     lambda s: value.split_counts(_stays(s, AS_OF), ["channel", "country"], as_of=AS_OF)
 )
 case("value.base")(lambda s: value.base(s, _stays(s, AS_OF), ["country"], as_of=AS_OF, known_until=AS_OF))
+CASES["ledger.with_usage"] = CASES["value.base"]
 case("value.base_counts")(
     lambda s: value.base_counts(value.base(s, _stays(s, AS_OF, None), as_of=AS_OF, known_until=AS_OF))
 )

@@ -120,8 +120,7 @@ def loop_spells(spans, policy=MetricPolicy()):
     for customer, own in sorted(revenue_loop.by_key(spans, "customer_id").items()):
         reach = None
         pieces = revenue_loop.pieces_of(own, dt.datetime.combine(CUT, dt.time()), policy)
-        for start, end, *_, gap in sorted(pieces, key=lambda p: p[0]):
-            rank = _[2]
+        for start, end, _, _, rank, *_, gap, _ in sorted(pieces, key=lambda p: p[0]):
             start, end = start.date(), end and end.date()
             until = end + dt.timedelta(gap) if end else dt.date.max
             if reach is None or start > reach:

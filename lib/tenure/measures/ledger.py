@@ -8,6 +8,7 @@ are whole seconds, days and months as numbers.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 import ibis
 from ibis import _, ir
@@ -115,17 +116,26 @@ def metered(source: Tables) -> ir.Table | None:
     Returns:
         A row per customer: customer_id and customer.
     """
-    if "payments" not in source:
-        return None
+    return settle(source, "metered", lambda: _metered(source)) if "metered" in _rare(source) else None
 
-    def make() -> ir.Table:
-        s = source["subscriptions"].filter(_.status != "trialing")
-        free = s.group_by("customer_id").agg(most=(_.unit_amount_minor * _.quantity - _.discount_minor).max())
-        charged = source["payments"].filter((_.kind == "usage") & (_.status == "paid") & (_.amount_minor > 0))
-        free = free.filter(_.most <= 0).semi_join(charged, "customer_id")
-        return people(source).semi_join(free, "customer_id")
 
-    return settle(source, "metered", make) if some(source, "metered", make) else None
+def _metered(source: Tables) -> ir.Table:
+    s = source["subscriptions"].filter(_.status != "trialing")
+    free = s.group_by("customer_id").agg(most=(_.unit_amount_minor * _.quantity - _.discount_minor).max())
+    charged = source["payments"].filter((_.kind == "usage") & (_.status == "paid") & (_.amount_minor > 0))
+    return people(source).semi_join(free.filter(_.most <= 0).semi_join(charged, "customer_id"), "customer_id")
+
+
+def _rare(source: Tables) -> Collection[str]:
+    """What few companies have: spans with short terms, access paid once, customers of usage alone."""
+
+    def make() -> dict[str, ir.Table]:
+        unit = source["subscriptions"].billing_interval
+        found = {"short": source["subscriptions"].filter(unit.isin(_SHORT))}
+        found["once"] = source["subscriptions"].filter(unit == "once")
+        return {**found, "metered": _metered(source)} if "payments" in source else found
+
+    return some(source, "rare", make)
 
 
 def with_usage(source: Tables, rows: ir.Table, as_of: dt.date) -> ir.Table:
@@ -257,9 +267,7 @@ def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
     if (found := free_spans(source, seen, currency)) is not None:
         held = settle(source, ("held", seen, currency), lambda: _held(found, seen))
         rows = ibis.union(rows, held.select(rows.columns))
-    if not some(
-        source, "short terms", lambda: source["subscriptions"].filter(_.billing_interval.isin(_SHORT))
-    ):
+    if "short" not in _rare(source):
         return rows
     return settle(source, ("skipped", seen, currency), lambda: _at_mean_rate(rows, seen))
 
@@ -402,9 +410,9 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
 
 def _for_life(source: Tables, s: ir.Table, seen: Lenses) -> ir.Table:
     """End spans by design where access paid once took their place, bought as they ran or within the gap."""
-    paid = source["subscriptions"].filter(_.billing_interval == "once")
-    if not some(source, "once", lambda: paid):
+    if "once" not in _rare(source):
         return s
+    paid = source["subscriptions"].filter(_.billing_interval == "once")
     s = s.left_join(paid.group_by("customer_id").agg(bought=_.started_at.max()), "customer_id")
     by = day_index(s.ended_at) + gap_days(s, seen)
     known = (s.bought < seen.rule(s, lambda lens: lens.cut)) & (s.bought >= s.started_at)
@@ -506,7 +514,7 @@ def free_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table | N
     """
     longest = max(max(lens.policy.gap_days) for lens in seen.all)
     allowed = seen.any(lambda lens: limit_days(lens.policy.hold_days) > 0)
-    if not (allowed and some(source, ("free", longest), lambda: _free_amid_paid(source, longest))):
+    if not (allowed and some(source, ("free", longest), lambda: {"free": _free_amid_paid(source, longest)})):
         return None
     return settle(source, ("free", seen, currency), lambda: _free(source, seen, currency))
 

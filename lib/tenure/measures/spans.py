@@ -8,7 +8,7 @@ seen in a column `lens`.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -146,10 +146,10 @@ def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Tab
     return staged(key, make) if staged else make()
 
 
-def some(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> bool:
-    """Return whether a table has any rows, asked once of a `Source`; True, unasked, of another mapping."""
+def some(source: Tables, key: Hashable, make: Callable[[], Mapping[str, ir.Table]]) -> Collection[str]:
+    """Return which tables have any rows, asked once of a `Source`; all, unasked, of another mapping."""
     asked = getattr(source, "some", None)
-    return asked(key, make) if asked else True
+    return asked(key, make) if asked else make()
 
 
 def instead(source: Tables, tables: Tables) -> Tables:

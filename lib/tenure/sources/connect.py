@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -60,7 +60,7 @@ class Source(Mapping[str, ir.Table]):
         time_zone: The zone in which the company counts days.
         settles: Whether the engine lets us make temporary tables.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
-        facts: Whether there is something, by what it is (see `some`).
+        facts: Which tables have rows, by what they are (see `some`).
         stand_ins: What stands in, outside the mapping, for required tables that an experiment does not need:
             the units as customers, and no subscriptions.
     """
@@ -79,7 +79,7 @@ class Source(Mapping[str, ir.Table]):
     settles: bool = True
     settled: dict[Hashable, ir.Table] = field(default_factory=dict)
     stand_ins: Mapping[str, ir.Table] = field(default_factory=dict)
-    facts: dict[Hashable, bool] = field(default_factory=dict)
+    facts: dict[Hashable, Collection[str]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ir.Table:
         if name in self.tables or name in self.stand_ins:
@@ -149,15 +149,16 @@ class Source(Mapping[str, ir.Table]):
             self.settled[key] = guarded(lambda: named(self.connection, make()))
         return self.settled[key]
 
-    def some(self, key: Hashable, make: Callable[[], ir.Table]) -> bool:
-        """Return whether a table has any rows, asked once: what is rare need cost nothing elsewhere.
+    def some(self, key: Hashable, make: Callable[[], Mapping[str, ir.Table]]) -> Collection[str]:
+        """Return which tables have any rows, asked once for all: what is rare need cost nothing elsewhere.
 
         Args:
-            key: What it is.
-            make: Makes the expression, where it has not been asked yet.
+            key: What they are.
+            make: Makes the expressions by name, where they have not been asked yet.
         """
         if key not in self.facts:
-            self.facts[key] = len(collect(make().limit(1))) > 0
+            found = [table.limit(1).select(name=ibis.literal(name)) for name, table in make().items()]
+            self.facts[key] = set(collect(ibis.union(*found))["name"])
         return self.facts[key]
 
     def first_day(self) -> dt.date:
