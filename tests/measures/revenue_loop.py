@@ -126,7 +126,7 @@ def on_hold(pieces, free, cut, policy):
         inside = sorted(
             ((max(start, until), min(end, follows), gap, row) for start, end, gap, row in free
              if end > until and start < follows),
-            key=lambda f: (f[0], f[1], f[3]["subscription_id"], f[3]["plan"]),
+            key=lambda f: (f[0], f[3]["subscription_id"], f[3]["plan"], f[1]),
         )  # fmt: skip
         held, reached = [], touches
         for start, end, gap, row in inside:
