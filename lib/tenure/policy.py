@@ -43,7 +43,7 @@ class MetricPolicy:
         trials: What a running trial adds: "zero", or "full", the price that it leads to.
         cancel: A customer who has canceled counts until the "end" of the service, or only until the
             "request".
-        gap_days: A new span that begins within this many days continues the stay, by the length of the
+        gap_days: A new span that begins within this many days continues the lifetime, by the length of the
             term that ended (see `Gaps`); one number is for all terms.
         pauses: What a paused subscription adds: "zero", or "full" as if it ran on.
         pause_days: A pause longer than this is churn, dated when these days are over; None: never.

@@ -122,6 +122,12 @@ class Workbook:
         """
         return replace(self, source=self.source.instead(tables))
 
+    def _still(self, **changes: Any) -> Workbook:
+        """The workbook with changes to which what it has asked about subscriptions is still the answer."""
+        book = replace(self, **changes)
+        vars(book).update({**vars(self), **vars(book)})
+        return book
+
     def with_segments(self, by: str = "") -> tuple[Workbook, str]:
         """Return the workbook with the segments that segmentation published, else those on file, and a label.
 
@@ -136,7 +142,8 @@ class Workbook:
 
         wanted = by.removeprefix("segment:") if by.startswith("segment:") else ""
         if found := published_segments(self.source, wanted):
-            return self.with_tables(segments=found[1]), f"{found[0]}, as published"
+            source = self.source.instead({"segments": found[1]})
+            return self._still(source=source), f"{found[0]}, as published"
         if "segments" not in self.source:
             return self, "on file"
         schemes = self.source["segments"].aggregate(first=lambda rows: rows.scheme.min())
@@ -344,7 +351,7 @@ def open_workbook(
         worth = paid["monthly_minor"] * paid["currency"].map(book.factors()).fillna(0.0)
         cash = {str(k): v for k, v in worth.groupby(paid["group"]).sum().items() if v > 0}
         known = economics.after_commission(cash, column)
-        book, lacking = replace(book, economics=known), cash.get("unknown", 0.0) / (sum(cash.values()) or 1.0)
+        book, lacking = book._still(economics=known), cash.get("unknown", 0.0) / (sum(cash.values()) or 1.0)
         commission = f"{fmt.percent(known.mean_commission)} on average; each customer's own by {column}"
         if lacking:
             commission += f", the average for {fmt.percent(lacking)} of revenue, of no known {column}"

@@ -27,8 +27,7 @@ def test_a_report_asks_its_engine_little(small_run):
     }
     for name, counted in counted_of.items():
         assert set(counted) == set(counters())
-        # The value of customers who hold several subscriptions takes one question more.
-        assert 0 < counted["queries"] <= (31 if name == "clv" else 30), name
+        assert 0 < counted["queries"] <= 30, name
         assert counted["rows"] < 100_000, name
         assert all(counted[what] > 0 for what in ("building", "compiling", "running")), name
     # What one report of a run has checked, the others read.

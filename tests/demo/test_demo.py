@@ -332,7 +332,7 @@ def test_causes_are_the_truth(company, spells):
             ]
             found = float((before * np.array(left) / curve["at_risk"]).sum())
             expected = truth["cumulative_incidence"][plan][cause][len(curve) - 1]
-            # Somewhat wider than binomial at the number that could be watched for so long.
+            # Somewhat wider than binomial at the number that could be observed for so long.
             error = np.sqrt(expected * (1 - expected) / (len(mine) / 2))
             assert abs(found - expected) < 4 * error, (plan, cause)
 

@@ -370,6 +370,17 @@ case("revenue.paid_once")(lambda s: revenue.paid_once(_with_access_paid_once(s),
 case("revenue.revenue_lines: on two days")(lambda s: revenue.revenue_lines(s, as_of=AS_OF, on=[AS_OF, THEN]))
 CASES["revenue.balances"] = CASES["revenue.mrr_balances"]
 CASES["changes.changes"] = CASES["changes.movements"] = CASES["revenue.mrr_movements"]
+
+
+@case("spans.term_days")
+def _(s: Source) -> ir.Table:
+    term = spans.term_days(s["subscriptions"])
+    return s["subscriptions"].select(
+        "subscription_id", "started_at", term=term, gap=spans.bridged_days(term, 1, 14)
+    )
+
+
+CASES["spans.bridged_days"] = CASES["spans.term_days"]
 case("ledger.ledger")(lambda s: ledger.ledger(s, spans.lenses(AS_OF)))
 case("ledger.metered")(ledger.metered)
 case("ledger.usage")(lambda s: ledger.usage(s, spans.lenses(AS_OF)))
@@ -576,9 +587,10 @@ case("value.intervals_begun")(lambda s: value.intervals_begun(_stays(s, AS_OF), 
 case("value.newcomers")(lambda s: value.newcomers(_stays(s, AS_OF), since=THEN))
 case("value.intake")(lambda s: value.intake(value.newcomers(_stays(s, AS_OF), since=THEN), ["channel"]))
 case("value.payers")(lambda s: value.payers(s, value.newcomers(_stays(s, AS_OF), since=THEN), as_of=AS_OF))
-case("value.subscriptions_held")(lambda s: value.subscriptions_held(s, as_of=AS_OF))
-case("value.with_held")(lambda s: value.with_held(_stays(s, AS_OF), s, at=THEN))
-case("value.by_owner")(lambda s: value.by_owner(_scored(s, AS_OF), s))
+case("units.running")(lambda s: units.running(s, AS_OF))
+case("units.subscriptions_held")(lambda s: units.subscriptions_held(s, as_of=AS_OF))
+case("units.with_held")(lambda s: units.with_held(_stays(s, AS_OF), s, at=THEN))
+case("units.by_owner")(lambda s: units.by_owner(_scored(s, AS_OF), s))
 case("value.paid_by_cohort")(lambda s: value.paid_by_cohort(s, _stays(s, AS_OF), as_of=AS_OF))
 case("value.score")(lambda s: _scored(s, AS_OF))
 case("value.value_by_cohort")(lambda s: value.value_by_cohort(_scored(s, AS_OF)))

@@ -840,7 +840,7 @@ def test_what_ends_by_design_is_neither_lost_nor_kept():
         span("2023-03-10", "2024-03-10", "unknown", of="b", who="b", renews=False, **gift),
         span("2023-03-05", of="d", who="d"),
         span("2023-03-05", "2024-03-05", "voluntary", of="e", who="e"),
-        # Gifts beside a subscription of one's own do not end a stay.
+        # Gifts beside a subscription of one's own do not end a lifetime.
         span("2023-03-05", "2024-03-05", "expired", of="f1", who="f", **gift), span("2023-04-05", of="f2", who="f"),
         span("2023-03-05", of="l", who="l", billing_interval="once", unit_amount_minor=9_900),
     ]  # fmt: skip

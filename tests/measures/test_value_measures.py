@@ -26,7 +26,7 @@ from measures.test_subscriptions import (
     whole_periods,
 )
 from tenure.errors import InputError
-from tenure.measures import groups, revenue, subscriptions
+from tenure.measures import groups, revenue, subscriptions, units
 from tenure.measures import value as measures
 from tenure.measures.units import by_unit
 from tenure.policy import MetricPolicy
@@ -456,7 +456,7 @@ def test_known_ends_and_subscriptions_by_themselves():
     left = found.set_index("customer_id")["bills_left"].to_dict()
     assert (left["a"], left["c"]) == (0, -1)
     assert left["b"] == 2
-    held = measures.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
+    held = units.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
     assert (held["customers"], held["several"]) == (3, 1)
     apart = {**source, **{k: t for k, t in by_unit(source, "subscription").items() if t is not None}}
     stays = measures.stays(apart, dims=["owner"], as_of=AS_OF)
@@ -466,7 +466,7 @@ def test_known_ends_and_subscriptions_by_themselves():
         enumerate(["other customers", "customers with one subscription", "customers with two subscriptions"])
     )
     for tables_of, rows in ((apart, stays), (source, measures.stays(source, as_of=AS_OF))):
-        owned = measures.with_held(rows, tables_of, at=AS_OF).to_pandas()
+        owned = units.with_held(rows, tables_of, at=AS_OF).to_pandas()
         assert len(owned) == rows.count().execute()
         several = owned.loc[owned["held"] == words[2], "owner" if "owner" in owned else "customer_id"]
         assert len(set(several)) == 1
@@ -474,7 +474,7 @@ def test_known_ends_and_subscriptions_by_themselves():
 
 
 def test_who_pays_for_usage_alone_is_billed_what_is_used():
-    """The mean of the months in which something was paid; what others use is beside their price."""
+    """The mean of the months from the first charge to the last; what others use is beside their price."""
     begin = dt.date(2023, 9, 5)
     free = {"unit_amount_minor": 0}
     spans = [
@@ -494,8 +494,8 @@ def test_who_pays_for_usage_alone_is_billed_what_is_used():
     base = measures.base(source, stays, as_of=AS_OF, known_until=AS_OF).to_pandas()
     assert base.set_index("customer_id")["billed_minor"].to_dict() == {"a": 301, "b": 1000}
     gone = subscriptions.churned_value(source, as_of=AS_OF).to_pandas()
-    assert gone[["customers", "monthly_minor"]].to_numpy().tolist() == [[1, 50]]
-    held = measures.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
+    assert gone[["customers", "monthly_minor"]].to_numpy().tolist() == [[1, 25]]
+    held = units.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
     assert (held["customers"], held["several"]) == (2, 1)
 
 

@@ -24,7 +24,7 @@ LAWS = {
 
 
 def company(law, seed=1, starters=200, months=60, group="Plus"):
-    """Stays of so many starters a month, each watched to the last day."""
+    """Lifetimes of so many starters a month, each observed to the last day."""
     rng, rows = np.random.default_rng(seed), []
     for watched in range(1, months + 1):
         n = starters

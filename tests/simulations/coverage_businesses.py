@@ -19,7 +19,7 @@ from tenure.errors import NotApplicable
 from tenure.models import payments, renewals, retention_choice, value
 
 # By model: for each group its interval, chances to leave (the last ones over and over), price, and spread of it
-# between customers (of the logarithm); then customers, intervals watched, and intervals in a year.
+# between customers (of the logarithm); then customers, intervals observed, and intervals in a year.
 MODELS = {
     "seats, by the year": ([("Team", "12 months", [0.12], 60_000, 0.5)], 60, 6, 1),
     "accounts, by the year": ([("Team", "12 months", [0.12], 60_000, 0)], 300, 6, 1),

@@ -2,8 +2,8 @@
 
     python tests/simulations/coverage_experiments.py --write docs/validation.md
 
-Visitors subscribe or not; those who do pay an amount that is skewed, as revenue is, and that goes with what
-they paid before. Subscribers leave month by month and are watched for different times.
+Visitors subscribe or not; those who do pay an amount that is skewed, as revenue is, and that is associated with what
+they paid before. Subscribers leave month by month and are observed for different times.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def true_value(price: float, horizon: int = 12, rate: float = 0.01, cost: float 
 
 
 def price_experiment(rng: np.random.Generator, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Counts and the life table of an experiment of four prices, watched for 6 to 14 months."""
+    """Counts and the life table of an experiment of four prices, observed for 6 to 14 months."""
     counts, parts = [], []
     for name, price in PRICES.items():
         converted = int(rng.binomial(n, 1 / (1 + np.exp(-(A - B * price)))))

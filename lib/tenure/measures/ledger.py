@@ -16,9 +16,11 @@ from ibis import _, ir
 from tenure.measures.calendar import civil, date_of, day_index, end_of, month_index, month_start
 from tenure.measures.groups import group_column
 from tenure.measures.spans import (
+    TERMS,
     Lens,
     Lenses,
     Tables,
+    bridged_days,
     complete,
     limit_days,
     monthly,
@@ -28,13 +30,13 @@ from tenure.measures.spans import (
     settle,
     some,
     stage,
+    term_days,
 )
 
 ON = 99_999  # the month in which a span ends that is still on
 NEVER = 99_999_999  # its day
 # Columns that a span carries, and that differ within a customer's life.
 OF_SPANS = ("plan", "billing", "currency")
-TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
 _SHORT = ["day", "week"]
 _STARTS = ("start_year", "start_quarter", "start_month")
 _HELD = ["past_due", "paused"]
@@ -141,14 +143,15 @@ def _rare(source: Tables) -> Collection[str]:
 def with_usage(source: Tables, rows: ir.Table, as_of: dt.date) -> ir.Table:
     """Add to monthly_minor of customer_id and currency what those of `metered` pay a month for usage.
 
-    It is the mean of the months until `as_of` in which they paid for it.
+    It is the mean of the months from their first charge to their last until `as_of`.
     """
     if (alone := metered(source)) is None:
         return rows
     paid = source["payments"].filter((_.kind == "usage") & (_.status == "paid"))
     paid = paid.filter(_.attempted_at < end_of(as_of)).semi_join(alone, "customer_id")
+    month = month_index(paid.attempted_at)
     used = paid.group_by("customer_id", "currency").agg(
-        used=_.amount_minor.sum(), months=month_index(paid.attempted_at).nunique()
+        used=_.amount_minor.sum(), months=month.max() - month.min() + 1
     )
     mean = ((_.used * 2 + _.months) // (_.months * 2)).fill_null(0)
     found = rows.left_join(used, ["customer_id", "currency"])
@@ -179,15 +182,11 @@ def usage(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         rows = rows.left_join(other, "customer_id").drop("customer_id_right")
     rows = rows.mutate(month=month_index(rows.attempted_at), later=ibis.range(3).unnest())
     first = ibis.window(group_by=[*(["lens"] if seen.several else []), "customer_id"])
-    rows = rows.mutate(charged=rows.month.min().over(first), own=ibis.literal(False))
-    if (alone := metered(source)) is not None:
-        alone = alone.select("customer", alone=ibis.literal(True))
-        rows = rows.left_join(alone, "customer").drop("customer_right")
-        rows = rows.mutate(own=_.alone.fill_null(False))
+    rows = _marked(rows.mutate(charged=rows.month.min().over(first)), metered(source), "customer")
     rows = rows.mutate(
-        since=_.own.ifelse(_.charged, ibis.least(_.since, _.charged)),
-        plan=_.own.ifelse(_.own_plan, "usage"),
-        billing=_.own.ifelse(_.own_billing, "usage"),
+        since=_.metered.ifelse(_.charged, ibis.least(_.since, _.charged)),
+        plan=_.metered.ifelse(_.own_plan, "usage"),
+        billing=_.metered.ifelse(_.own_billing, "usage"),
     )
     rows = rows.mutate(at=(rows.month + rows.later).cast("int64"))
     last = seen.rule(rows, lambda lens: lens.month)
@@ -251,8 +250,8 @@ def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
     This is the one place that says what is such time. A span past due has been paid where one of the same
     subscription follows within the grace, whatever its `end_reason` says. Free time that touches a customer's
-    paid time before it is on hold, as is a trial after paid time of its own subscription: the stay goes on at
-    what was paid then, all of it `paused`, if paid time follows, or none yet, and within
+    paid time before it is on hold, as is a trial after paid time of its own subscription: the lifetime goes
+    on at what was paid then, all of it `paused`, if paid time follows, or none yet, and within
     ``policy.hold_days``; else it ended where paid time did.
 
     Of plans with terms shorter than a month, pauses and time on hold shorter than a month are `skipped`, as
@@ -338,7 +337,6 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     tests = source["customers"].filter(_.is_test).select("customer_id", test=ibis.literal(True))
     s = s.left_join(tests, "customer_id").drop("customer_id_right")
     s = _marked(s, metered(source), "customer_id")
-    term = ibis.cases(*((s.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
     paid = monthly(s, seen)
     # Who ends with the last day has left, and pays to the end of it (see `ledger`).
     on = (s.ended_at.isnull() | (s.ended_at > cut)).fill_null(True)
@@ -359,7 +357,7 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         list_minor=monthly(s, seen, discounted=False),
         excluded=ibis.cases(*reasons, else_=ibis.null("string")),
         billing=s.billing_interval_count.cast("string") + " " + s.billing_interval,
-        term=(term.cast("int64") * s.billing_interval_count).cast("int64"),
+        term=term_days(s),
         leaving=(s.cancel_requested_at < cut).fill_null(False),
         rank=ibis.cases(
             (on | switched, 0),
@@ -429,7 +427,7 @@ def gap_days(rows: ir.Table, seen: Lenses) -> ir.IntegerValue:
     """The days within which a span that follows one of these continues it, by the length of their term."""
     short = seen.rule(rows, lambda lens: lens.policy.gap_days.month)
     year = seen.rule(rows, lambda lens: lens.policy.gap_days.year)
-    return ibis.greatest(short, ibis.least(rows.term * year // TERMS["year"], year)).cast("int64")
+    return bridged_days(rows.term, short, year)
 
 
 def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:

@@ -33,7 +33,6 @@ from tenure.measures.changes import PARTS, changes, movements
 from tenure.measures.ledger import (
     EXPIRED,
     OF_SPANS,
-    TERMS,
     gap_days,
     intervals,
     known_spans,
@@ -41,7 +40,7 @@ from tenure.measures.ledger import (
     named,
     usage,
 )
-from tenure.measures.spans import Lenses, Tables, converted, lenses, real, runs
+from tenure.measures.spans import TERMS, Lenses, Tables, converted, lenses, real, runs
 from tenure.policy import MetricPolicy
 
 KINDS = (

@@ -25,6 +25,8 @@ Tables = Mapping[str, ir.Table]
 
 # Numbers of customers lie below it; what several lenses see of one is numbered apart.
 _APART = 2**40
+# Days of a term of one, to compare terms by.
+TERMS = {"day": 1, "week": 7, "month": 30, "year": 360}
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,19 @@ def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Tab
     """Give an expression a name in the engine, so that what is built on it is short; nothing runs yet."""
     staged = getattr(source, "stage", None)
     return staged(key, make) if staged else make()
+
+
+def term_days(spans: ir.Table) -> ir.IntegerValue:
+    """Return the length of a span's term in days, of which a month has 30; 0 where it is paid once."""
+    unit = ibis.cases(*((spans.billing_interval == name, days) for name, days in TERMS.items()), else_=0)
+    return (unit * spans.billing_interval_count).cast("int64")
+
+
+def bridged_days(
+    term: ir.IntegerValue, short: int | ir.IntegerValue, year: int | ir.IntegerValue
+) -> ir.IntegerValue:
+    """Return the days of a gap that is bridged: `year` after a year's term, in proportion down to `short`."""
+    return ibis.greatest(short, ibis.least(term * year // TERMS["year"], year)).cast("int64")
 
 
 def some(source: Tables, key: Hashable, make: Callable[[], Mapping[str, ir.Table]]) -> Collection[str]:

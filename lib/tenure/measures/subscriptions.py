@@ -31,7 +31,6 @@ from tenure.measures.groups import OF_SPELLS, group_column, grouped, groupings
 from tenure.measures.ledger import (
     NEVER,
     REASONS,
-    TERMS,
     free_spans,
     gap_days,
     intervals,
@@ -39,7 +38,18 @@ from tenure.measures.ledger import (
     settled_spans,
     with_usage,
 )
-from tenure.measures.spans import Tables, complete, lenses, people, real, runs, settle, stacked
+from tenure.measures.spans import (
+    TERMS,
+    Tables,
+    complete,
+    lenses,
+    people,
+    real,
+    runs,
+    settle,
+    stacked,
+    term_days,
+)
 from tenure.policy import MetricPolicy
 
 CAUSES = ("voluntary", "involuntary", "unknown")
@@ -354,10 +364,9 @@ def _with_fate(source: Tables, gone: ir.Table, as_of: dt.date, policy: MetricPol
 
 def _one_term(spans: ir.Table, cut: int) -> ir.Table:
     """Plans that seem to end by design: twenty or more ended with their only term, none otherwise."""
-    term = ibis.cases(*((spans.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
     known = spans.end_reason.isin(["voluntary", "involuntary"]).fill_null(False)
     rows = spans.mutate(from_day=day_index(spans.started_at), known=known.ifelse(1, 0))
-    each = rows.mutate(term=term * spans.billing_interval_count, gone=(_.to_day < NEVER).ifelse(1, 0))
+    each = rows.mutate(term=term_days(spans), gone=(_.to_day < NEVER).ifelse(1, 0))
     each = each.group_by("plan", "customer_id").agg(
         n=_.count(), term=_.term.min(), from_day=_.from_day.min(), to_day=_.to_day.max(), known=_.known.sum(),
         gone=_.gone.min(),

@@ -5,12 +5,14 @@ Contract tables are told anew with the unit in the place of the customer, so tha
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import day_index
-from tenure.measures.ledger import NEVER, TERMS
-from tenure.measures.spans import Tables, settle
+from tenure.measures.calendar import day_index, end_of
+from tenure.measures.ledger import NEVER, metered
+from tenure.measures.spans import Tables, bridged_days, settle, term_days
 from tenure.policy import Gaps
 
 _ONE_EACH = ("segments", "contacts")  # tables with a row per customer, of which the account's own remains
@@ -44,6 +46,69 @@ def by_unit(source: Tables, unit: str, gaps: Gaps = _GAPS) -> dict[str, ir.Table
     return _by_subscription(source, gaps) if unit == "subscription" else {}
 
 
+def running(source: Tables, as_of: dt.date) -> ir.Table:
+    """Return the spans that are on at the end of a day, but for trials."""
+    cut, spans = end_of(as_of), source["subscriptions"]
+    on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
+    return spans.filter(on & (spans.status != "trialing"))
+
+
+def subscriptions_held(source: Tables, *, as_of: dt.date) -> ir.Table:
+    """Count customers with running subscriptions, and those of them who hold several.
+
+    Returns:
+        One row: customers and several.
+    """
+    return _held(source, as_of, "customer_id").aggregate(
+        customers=_.count().cast("int64"), several=(_.n > 1).sum().fill_null(0).cast("int64")
+    )
+
+
+def with_held(stays: ir.Table, source: Tables, *, at: dt.date) -> ir.Table:
+    """Add how many subscriptions each customer, or the owner of each, held at the end of a day: held."""
+    whose = "owner" if "owner" in stays.columns else "customer_id"
+    each = _held(source, at, whose).rename(of=whose)
+    rows = stays.left_join(each, stays[whose] == each["of"])
+    words = {1: "customers with one subscription", 2: "customers with two subscriptions"}
+    named = ((rows.n == n, name) for n, name in words.items())
+    more = (rows.n > 2, "customers with more subscriptions")
+    return rows.mutate(held=ibis.cases(*named, more, else_="other customers")).drop("n", "of")
+
+
+def _held(source: Tables, as_of: dt.date, whose: str) -> ir.Table:
+    """Count the running subscriptions with a price, or paid for by usage, of each customer or owner, as n."""
+    spans = running(source, as_of)
+    priced = spans.filter(spans.unit_amount_minor > 0)
+    if (alone := metered(source)) is not None:
+        priced = ibis.union(priced, spans.semi_join(alone, "customer_id"))
+    if whose == "owner":
+        priced = priced.inner_join(source["customers"].select("customer_id", "owner"), "customer_id")
+    return priced.group_by(whose).agg(n=_.subscription_id.nunique())
+
+
+def by_owner(scored: ir.Table, source: Tables) -> ir.Table:
+    """Add up the scored subscriptions of each owner; stays_a_year is the chance that any is still on.
+
+    Of customers who are valued as they are, nothing changes. The group is the first by name.
+    """
+    columns = ["customer_id", "group", "tenure", "value", "low", "high", "stays_a_year"]
+    if "owner" not in source["customers"].columns:
+        return scored.select(*columns)
+    rows = scored.inner_join(source["customers"].select("customer_id", "owner"), "customer_id")
+    gone = 1.0 - _.stays_a_year
+    return (
+        rows.group_by("owner")
+        .agg(
+            group=_.group.min(),
+            tenure=_.tenure.max(),
+            **{name: _[name].sum() for name in ("value", "low", "high")},
+            stays_a_year=1.0 - (ibis.greatest(gone, 1e-12)).ln().sum().exp(),
+        )
+        .rename(customer_id="owner")
+        .select(*columns)
+    )
+
+
 def _by_account(source: Tables) -> dict[str, ir.Table | None]:
     tops = settle(source, "accounts", lambda: _tops(source["customers"]))
     found: dict[str, ir.Table | None] = {}
@@ -71,17 +136,16 @@ def _tops(customers: ir.Table) -> ir.Table:
 
 def _renewed(spans: ir.Table, gaps: Gaps) -> ir.Table:
     """Subscriptions, with the least number of those that they are one with, and when these began."""
-    term = ibis.cases(*((spans.billing_interval == unit, days) for unit, days in TERMS.items()), else_=0)
     found = spans.select(
         "subscription_id", "customer_id", "plan", "started_at", start=day_index(spans.started_at),
         end=day_index(spans.ended_at).fill_null(NEVER),
-        term=(term * spans.billing_interval_count).cast("int64"),
+        term=term_days(spans),
     ).group_by("subscription_id").agg(
         owner=_.customer_id.min(), plan=_.plan.min(), began=_.started_at.min(), start=_.start.min(),
         end=_.end.max(), term=_.term.max(),
     )  # fmt: skip
     ordered = ibis.window(group_by=["owner", "plan"], order_by=["began", "subscription_id"])
-    reach = _.end + ibis.greatest(gaps.month, ibis.least(_.term * gaps.year // TERMS["year"], gaps.year))
+    reach = found.end + bridged_days(found.term, gaps.month, gaps.year)
     found = found.mutate(last=_.end.lag().over(ordered), reach=reach.lag().over(ordered))
     fresh = ((_.start >= _.last) & (_.start <= _.reach)).fill_null(False).ifelse(0, 1)
     so_far = ibis.window(

@@ -33,8 +33,9 @@ from tenure.measures.calendar import (
     numbers_of,
 )
 from tenure.measures.groups import group_column
-from tenure.measures.ledger import known_spans, metered, with_usage
+from tenure.measures.ledger import known_spans, with_usage
 from tenure.measures.spans import Tables, complete, lenses, monthly_amount, people, stacked
+from tenure.measures.units import running
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -589,7 +590,7 @@ def _running(source: Tables, waiting: ir.Table, as_of: dt.date, known_until: dt.
     day after all that is known.
     """
     cut = end_of(as_of)
-    spans, ended = _on(source, as_of), source["subscriptions"].inner_join(waiting, "customer_id")
+    spans, ended = running(source, as_of), source["subscriptions"].inner_join(waiting, "customer_id")
     ended = ended.filter((day_index(ended.ended_at) == ended.until) & (ended.status != "trialing"))
     spans = complete(ibis.union(spans, ended.select(spans.columns)))
     by_design = (~spans.renews | (spans.end_reason == "expired")).fill_null(False)
@@ -606,69 +607,6 @@ def _running(source: Tables, waiting: ir.Table, as_of: dt.date, known_until: dt.
         leaves=_.end.isnull().any().ifelse(ibis.null("date"), _.end.max().date()),
     )
     return with_usage(source, sums, as_of)
-
-
-def _on(source: Tables, as_of: dt.date) -> ir.Table:
-    """The spans that are on at the end of a day, but for trials."""
-    cut, spans = end_of(as_of), source["subscriptions"]
-    on = (spans.started_at < cut) & (spans.ended_at.isnull() | (spans.ended_at >= cut)).fill_null(True)
-    return spans.filter(on & (spans.status != "trialing"))
-
-
-def subscriptions_held(source: Tables, *, as_of: dt.date) -> ir.Table:
-    """Count customers with running subscriptions, and those of them who hold several.
-
-    Returns:
-        One row: customers and several.
-    """
-    return _held(source, as_of, "customer_id").aggregate(
-        customers=_.count().cast("int64"), several=(_.n > 1).sum().fill_null(0).cast("int64")
-    )
-
-
-def with_held(stays: ir.Table, source: Tables, *, at: dt.date) -> ir.Table:
-    """Add how many subscriptions each customer, or the owner of each, held at the end of a day: held."""
-    whose = "owner" if "owner" in stays.columns else "customer_id"
-    each = _held(source, at, whose).rename(of=whose)
-    rows = stays.left_join(each, stays[whose] == each["of"])
-    words = {1: "customers with one subscription", 2: "customers with two subscriptions"}
-    named = ((rows.n == n, name) for n, name in words.items())
-    more = (rows.n > 2, "customers with more subscriptions")
-    return rows.mutate(held=ibis.cases(*named, more, else_="other customers")).drop("n", "of")
-
-
-def _held(source: Tables, as_of: dt.date, whose: str) -> ir.Table:
-    """Count the running subscriptions with a price, or paid for by usage, of each customer or owner, as n."""
-    running = _on(source, as_of)
-    priced = running.filter(running.unit_amount_minor > 0)
-    if (alone := metered(source)) is not None:
-        priced = ibis.union(priced, running.semi_join(alone, "customer_id"))
-    if whose == "owner":
-        priced = priced.inner_join(source["customers"].select("customer_id", "owner"), "customer_id")
-    return priced.group_by(whose).agg(n=_.subscription_id.nunique())
-
-
-def by_owner(scored: ir.Table, source: Tables) -> ir.Table:
-    """Add up the scored subscriptions of each owner; stays_a_year is the chance that any is still on.
-
-    Of customers who are valued as they are, nothing changes. The group is the first by name.
-    """
-    columns = ["customer_id", "group", "tenure", "value", "low", "high", "stays_a_year"]
-    if "owner" not in source["customers"].columns:
-        return scored.select(*columns)
-    rows = scored.inner_join(source["customers"].select("customer_id", "owner"), "customer_id")
-    gone = 1.0 - _.stays_a_year
-    return (
-        rows.group_by("owner")
-        .agg(
-            group=_.group.min(),
-            tenure=_.tenure.max(),
-            **{name: _[name].sum() for name in ("value", "low", "high")},
-            stays_a_year=1.0 - (ibis.greatest(gone, 1e-12)).ln().sum().exp(),
-        )
-        .rename(customer_id="owner")
-        .select(*columns)
-    )
 
 
 def _payments(source: Tables, since: dt.date | None, as_of: dt.date) -> ir.Table:

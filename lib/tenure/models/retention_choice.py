@@ -419,7 +419,7 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
 def calibration_by_group(fit: Retention, stays: pd.DataFrame) -> Backtest:
     """Compare as `calibration` does, by group and, where customers differ in it, by how many they held.
 
-    `stays` has also `later` (whether a stay began after the day of the forecast) and `held` (how many
+    `stays` has also `later` (whether it began after the day of the forecast) and `held` (how many
     subscriptions customers held on it), which names the rows below the groups'.
     """
     whole, there = calibration(fit, stays, KEYS), stays[~stays["later"]]
