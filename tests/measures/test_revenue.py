@@ -341,6 +341,16 @@ def test_who_has_asked_to_leave_counts_and_is_not_committed():
     ]
 
 
+def test_whose_term_is_over_waits_within_the_gap_unless_a_reason_was_given():
+    spans = [
+        span("2024-03-20", "2024-06-20", reason, of=who, who=who)
+        for who, reason in (("a", None), ("b", "voluntary"))
+    ]
+    for gap, lines in ((31, {"mrr": 1, "waiting": 1}), (5, {})):
+        found = ask(revenue.revenue_lines, spans, as_of=AS_OF, policy=MetricPolicy(gap_days=gap))
+        assert dict(zip(found["line"], found["customers"], strict=True)) == lines
+
+
 @pytest.mark.parametrize(("gap", "kinds"), [(1, ["new", "expansion"]), (2, ["new", "churn", "reactivation"])])
 def test_another_subscription_within_a_day_is_no_churn(gap, kinds):
     begins = dt.date(2024, 4, 30) + dt.timedelta(days=gap)

@@ -163,6 +163,15 @@ def test_the_rates_of_a_month():
     assert np.isnan(movements.month_rates(book, 24320)["churn.monthly"].value)
     assert np.isnan(movements.month_rates(book, 24322)["mrr.quick_ratio"].value)
     assert movements.month_rates(book, 20000) == {}
+    lines = pd.DataFrame({"on": ["2026-10-31", "2026-09-30"], "line": "waiting", "customers": [2, 9]})
+    unsure = movements.month_rates(book, 24321, lines=lines)["churn.monthly"]
+    assert (unsure.case, unsure.words["waiting"], unsure.value) == (
+        "waiting",
+        2,
+        october["churn.monthly"].value,
+    )
+    few = movements.month_rates(book, 24321, lines=lines.assign(customers=1))["churn.monthly"]
+    assert few == october["churn.monthly"]
     both = movements.month_rates(book, 24320, MetricPolicy(churn_base="start_and_new"))
     assert both["churn.monthly"].value == 0
     assert movements.bridge(book, 24321).frame["amount"].tolist() == [3000, 500, -1000, 2500]

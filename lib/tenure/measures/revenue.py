@@ -429,8 +429,9 @@ def revenue_lines(
 
     Returns:
         A row per line and currency that has one: line, currency, customers, amount_minor a month. Lines: mrr;
-        leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace); paused and on_hold
-        (free for a while; not in it, at the price before); trial (not in it, what running trials would pay);
+        leaving (of it, cancelled but still on); past_due (of it, unpaid within the grace); waiting (of it,
+        the term is over and may still be followed by another within the gap); paused and on_hold (free for a
+        while; not in it, at the price before); trial (not in it, what running trials would pay);
         usage (not in it, a mean of up to three months).
     """
     seen = lenses(as_of, policy, on)
@@ -441,6 +442,7 @@ def revenue_lines(
         "mrr": paid,
         "leaving": paid.filter(_.leaving),
         "past_due": paid.filter(_.status == "past_due"),
+        "waiting": paid.filter(_.bridge),
         "paused": running.filter((_.paused > 0) & (_.status == "paused")).mutate(value=_.paused),
         "on_hold": running.filter(_.status == "on_hold").mutate(value=_.paused),
     }

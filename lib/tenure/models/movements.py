@@ -263,6 +263,7 @@ def month_rates(
     month: int,
     policy: MetricPolicy = MetricPolicy(),
     effective: Mapping[int, float] | None = None,
+    lines: pd.DataFrame | None = None,
 ) -> dict[str, Estimate]:
     """Estimate a month's rates from the ledger, by the names of `tenure.models.metrics.LABELS`.
 
@@ -274,6 +275,8 @@ def month_rates(
         month: The month.
         policy: Says whether churned customers are divided by those at the start, or new ones are added.
         effective: As from `effective_customers`; None: as if all customers paid the same.
+        lines: As from `tenure.measures.revenue.revenue_lines` at the ends of months. Where more customers may
+            still renew within the gap than left, the case of churn.monthly is "waiting", with their number.
 
     Returns:
         mrr.net_new (of what customers did, without fx), mrr.growth (net new over the opening),
@@ -304,7 +307,11 @@ def month_rates(
     churned = own[own["kind"] == "churn"]
     causes = {"monthly": int(row["churned"]), **(-churned.groupby("reason")["customers"].sum()).to_dict()}
     size = (effective or {}).get(month - 1, before)
-    return {
+    waiting = 0
+    if lines is not None and len(lines):
+        mine = (lines["line"] == "waiting") & (lines["on"].map(month_of) == month)
+        waiting = int(lines.loc[mine, "customers"].sum())
+    found = {
         "mrr.net_new": new.saying("gain" if net >= 0 else "loss"),
         "mrr.growth": new.scaled(1 / opening, "percent") if opening else NOTHING,
         **{
@@ -315,6 +322,9 @@ def month_rates(
         "mrr.contraction": money_share(-row["contraction"], squares["contraction"], opening, before, **about),
         "mrr.quick_ratio": quick_ratio(gained, gain_squares, -lost, loss_squares, after, **about),
     }
+    if base and waiting > causes["monthly"]:
+        found["churn.monthly"] = found["churn.monthly"].saying("waiting", waiting=waiting)
+    return found
 
 
 def group_table(book: Ledger, month: int) -> Table:

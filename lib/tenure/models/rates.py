@@ -37,6 +37,7 @@ _LINES = {
     "leaving": ("cancelled, served until the term ends", "yes"),
     "committed": ("committed revenue", "yes"),
     "past_due": ("past due, within its grace", "yes"),
+    "waiting": ("term over, may be renewed within the gap", "yes"),
     "trial": ("running trials, at their price", "no"),
     "paused": ("paused", "no"),
     "on_hold": ("free for a while, at the price before", "no"),
@@ -109,7 +110,7 @@ def line_table(lines: pd.DataFrame, rates: pd.DataFrame | None, *, currency: str
         >>> lines = pd.DataFrame({"on": "2026-10-31", "line": ["mrr", "leaving"], "currency": "EUR",
         ...                       "customers": [3, 1], "amount_minor": [900, 200]})
         >>> line_table(lines, None, currency="EUR").frame["per_month"].tolist()
-        [900.0, 200.0, 700.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        [900.0, 200.0, 700.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     day = max(lines["on"])
     sums = _amounts(lines[lines["on"] == day], rates, currency, month_of(day)).reset_index(names="line")
