@@ -11,6 +11,7 @@ from scipy import optimize, special
 
 from reference import retention as published
 from reference.retention import cohort_life_table
+from simulations import coverage_businesses as clubs
 from simulations import coverage_value as simulation
 from tenure.errors import InputError, NotApplicable
 from tenure.models import retention
@@ -382,7 +383,7 @@ def test_data_that_cannot_tell_get_one_clear_sentence():
 def test_a_hazard_that_does_not_fall_is_constant_and_said_to_be():
     rising = [[1000, 960, 900, 810, 690, 540]]
     fit = fit_retention(cohort_life_table(rising), "sbg")
-    assert "does not fall with tenure" in fit.notes[0]
+    assert "nothing shows that the chance to leave falls" in fit.notes[0]
     assert fit.parameters().frame["parameter"].tolist() == ["theta"]
     assert fit.groups["model"].tolist() == ["geometric"]
     assert (
@@ -392,6 +393,25 @@ def test_a_hazard_that_does_not_fall_is_constant_and_said_to_be():
         .loc["c", "value"]
         > 1
     )
+
+
+@pytest.mark.parametrize("model", retention.MODELS)
+def test_who_left_at_the_first_renewal_alone_says_nothing_of_later_ones(model):
+    # Six old accounts and one churned customer: no curve may say that nobody leaves later.
+    fit = fit_retention(cohort_life_table([[26, 25, 25, 25]]), model)
+    chance = fit.parameters().frame.iloc[0]
+    assert fit.groups["model"].tolist() == ["geometric"]
+    assert chance["value"] == pytest.approx(1 / 76)
+    assert chance["value_low"] < 0.004 < 0.07 < chance["value_high"]
+
+
+# In the first two a shifted beta-geometric curve is likelier than the true one, with more than twice the value; in
+# the third one constant chance predicted the last year as well, against all that was seen of the first renewal.
+@pytest.mark.parametrize("seed", [105, 134, 101])
+def test_intervals_reach_over_models_that_the_data_cannot_tell_apart(seed):
+    said = clubs.one_company("club, by the term", seed)
+    assert (said["new"], said["base"], said["false_alarm"]) == (1, 1, 0)
+    assert seed == 101 or said["off_new"] > 0.4
 
 
 def test_everybody_gone_and_a_single_cohort_end_well():

@@ -596,7 +596,7 @@ def _fit_part(
             )
         elif known is None and own and own != model:
             notes.append(
-                f"In group {label} the chance to leave does not fall with tenure, so it is constant."
+                f"In group {label} nothing shows that the chance to leave falls with tenure, so it is constant."
             )
         models.append(own)
         starts.append(start)
@@ -617,11 +617,12 @@ def _fit_group(model: str, n: Array, d: Array) -> tuple[str, Array]:
     if not total:
         return "", np.zeros(0)
     alike = np.array([np.log(-np.log1p(-min(total / n.sum(), 1 - 1e-12)))])
-    if model == "geometric":
-        return model, alike
+    # Who left at the first renewal alone says nothing of later ones.
+    if model == "geometric" or not d[1:].any():
+        return "geometric", alike
     if model == "first":
         left, due = np.array([d[0], d[1:].sum()]), np.array([n[0], n[1:].sum()])
-        known = ((left > 0) & (left < due)).all()
+        known = left[0] > 0 and (left < due).all()
         return (model, np.log(-np.log1p(-left / due))) if known else ("geometric", alike)
     one = Cells(np.zeros(1, dtype=int), np.zeros((1, 0)))
     part = Part("", (model,), (slice(0, len(MODELS[model])),), one, n[None], d[None])

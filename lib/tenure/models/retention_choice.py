@@ -27,6 +27,10 @@ from tenure.stats.lifetable import FEWEST, Array, chi2_p, z_value
 from tenure.stats.lifetime import residual_lifetime
 from tenure.stats.survival import kaplan_meier
 
+# Models whose criteria differ by less cannot be told apart (Raftery 1995: evidence "not worth more than a bare
+# mention"), and their tails may differ: intervals reach over them.
+_WEAK = 2.0
+
 _COUNTS = ["at_risk", "events", "censored", "entered"]
 
 
@@ -65,7 +69,8 @@ def compare_models(train: pd.DataFrame, test: pd.DataFrame, *, covariates: Seque
     One model is chosen. Of those that the test cannot tell from the best (their lag is within 1.96 of its
     standard errors; Vuong 1989), one with a separate involuntary hazard is preferred: payments of all kinds
     of customers fail, and go on failing, whereas choice removes those inclined to leave, so models that agree
-    in what was observed differ in the tail. After that, fewer parameters are preferred.
+    in what was observed differ in the tail. After that, the least Bayesian information criterion decides,
+    over what a model was fitted to and what it predicted.
     """
     separate = [False, True] if _causes_known(train) else [False]
     fits, reason = _fitted(train, ((model, apart) for apart in separate for model in MODELS), covariates)
@@ -79,16 +84,17 @@ def compare_models(train: pd.DataFrame, test: pd.DataFrame, *, covariates: Seque
         rate = rate[place, known["period"].to_numpy(dtype=int) - 1]
         n, left = known["at_risk"].to_numpy(dtype=float), known["events"].to_numpy(dtype=float)
         score, expected = float(binomial(rate, left, n - left)[0].sum()), float(-np.expm1(-rate) @ n)
-        rows.append((fit.model, fit.apart, fit.label, score, expected, left.sum(), len(fit.estimate)))
+        whole = _criterion(fit, left.sum(), score)
+        rows.append((fit.model, fit.apart, fit.label, score, expected, left.sum(), whole))
         rates.append(rate)
-    names = ["name", "apart", "model", "score", "expected", "left", "parameters"]
+    names = ["name", "apart", "model", "score", "expected", "left", "criterion"]
     table = pd.DataFrame(rows, columns=names)
     best = rates[int(np.argmax(table["score"].to_numpy()))]
     table["lag"] = table["score"].max() - table["score"]
     table["lag_error"] = [_score_error(rate, best, n) for rate in rates]
     table["error"] = table["expected"] / table["left"].where(table["left"] > 0) - 1
     table["close"] = table["lag"] <= 1.96 * table["lag_error"] + 1e-9
-    close = table[table["close"]].sort_values(["apart", "parameters", "lag"], ascending=[False, True, True])
+    close = table[table["close"]].sort_values(["apart", "criterion"], ascending=[False, True])
     table["chosen"] = table.index == close.index[0]
     columns = ["model", "score", "lag", "lag_error", "expected", "left", "error", "close", "chosen"]
     units = dict.fromkeys(("score", "lag", "lag_error"), "number")
@@ -152,7 +158,12 @@ def choose_fit(
             why = str(reason)
     named = (contest.model, contest.apart) if contest else likeliest_model(life, covariates=covariates)
     fit = fit_retention(life, named[0], covariates=covariates, apart=named[1])
+    others = _fitted(life, ((model, named[1]) for model in MODELS if model != named[0]), covariates)[0]
+    most = _criterion(fit) + _WEAK
     fit, said = anchored(fit, life)
+    if not fit.seen:
+        unlike = (one for one in others if one.parts[0].models != fit.parts[0].models)
+        fit = replace(fit, others=tuple(one for one in unlike if _criterion(one) < most))
     return Choice(fit, past, contest, life, (*(() if contest else (why,)), *fit.notes, *said))
 
 
@@ -165,9 +176,13 @@ def likeliest_model(life: pd.DataFrame, *, covariates: Sequence[str] = ()) -> tu
     fits, reason = _fitted(life, product(MODELS, [known]), covariates)
     if not fits:
         raise NotApplicable(reason)
-    penalty = np.log(max(life["events"].sum(), 2))
-    found = min((penalty * len(fit.estimate) - 2 * fit.log_likelihood, fit.model) for fit in fits)
-    return found[1], known
+    return min((_criterion(fit), fit.model) for fit in fits)[1], known
+
+
+def _criterion(fit: Retention, more: float = 0.0, score: float = 0.0) -> float:
+    """The Bayesian information criterion of what a model was fitted to, and of more customers it predicted."""
+    left = max(fit.groups["events"].sum() + more, 2)
+    return float(np.log(left) * len(fit.estimate) - 2 * (fit.log_likelihood + score))
 
 
 def _fitted(
