@@ -383,7 +383,7 @@ def test_data_that_cannot_tell_get_one_clear_sentence():
 def test_a_hazard_that_does_not_fall_is_constant_and_said_to_be():
     rising = [[1000, 960, 900, 810, 690, 540]]
     fit = fit_retention(cohort_life_table(rising), "sbg")
-    assert "nothing shows that the chance to leave falls" in fit.notes[0]
+    assert "nothing shows a chance to leave that falls" in fit.notes[0]
     assert fit.parameters().frame["parameter"].tolist() == ["theta"]
     assert fit.groups["model"].tolist() == ["geometric"]
     assert (

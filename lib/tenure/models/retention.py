@@ -596,7 +596,7 @@ def _fit_part(
             )
         elif known is None and own and own != model:
             notes.append(
-                f"In group {label} nothing shows that the chance to leave falls with tenure, so it is constant."
+                f"In group {label} nothing shows a chance to leave that falls with tenure, so it is constant."
             )
         models.append(own)
         starts.append(start)

@@ -27,8 +27,8 @@ from tenure.stats.lifetable import FEWEST, Array, chi2_p, z_value
 from tenure.stats.lifetime import residual_lifetime
 from tenure.stats.survival import kaplan_meier
 
-# Models whose criteria differ by less cannot be told apart (Raftery 1995: evidence "not worth more than a bare
-# mention"), and their tails may differ: intervals reach over them.
+# Models whose criteria differ by less cannot be told apart (Raftery 1995 calls it weak evidence), and their
+# tails may differ: intervals reach over them.
 _WEAK = 2.0
 
 _COUNTS = ["at_risk", "events", "censored", "entered"]
@@ -180,7 +180,7 @@ def likeliest_model(life: pd.DataFrame, *, covariates: Sequence[str] = ()) -> tu
 
 
 def _criterion(fit: Retention, more: float = 0.0, score: float = 0.0) -> float:
-    """The Bayesian information criterion of what a model was fitted to, and of more customers it predicted."""
+    """The Bayesian information criterion of what a model was fitted to and what it predicted."""
     left = max(fit.groups["events"].sum() + more, 2)
     return float(np.log(left) * len(fit.estimate) - 2 * (fit.log_likelihood + score))
 
