@@ -102,6 +102,14 @@ def test_what_lies_outside_its_range_is_named():
     assert not any("outside the range" in text for text in words(inside.drawn()))
 
 
+def test_payments_that_hardly_change_are_not_said_to():
+    table = Table(
+        PAYMENTS.assign(value=PAYMENTS["month"].map(lambda month: 900.0 - month)), {"value": "money:EUR"}
+    )
+    said = "Customers who stay pay about what they paid when they began"
+    assert figures_value.payments(table).title == said
+
+
 def test_payments_hold_from_the_last_age_on():
     axes = DRAWN["payments"]().drawn().axes[0]
     plus = next(line for line in axes.lines if line.get_ydata()[0] == 900.0)

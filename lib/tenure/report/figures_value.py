@@ -88,7 +88,9 @@ def payments(monthly: Any) -> Picture:
     changes = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0).to_dict()
     group, change = max(changes.items(), key=lambda pair: abs(pair[1]))
     sentence = "Customers who stay with {group} pay {share} more than when they began"
-    if change < 0:
+    if abs(change) < 0.05:
+        sentence = "Customers who stay pay about what they paid when they began"
+    elif change < 0:
         sentence = "Customers who stay with {group} pay {share} less than when they began"
     takeaway = say(sentence, group=group, share=fmt.percent(abs(change)))
     first, later = (listed(ends[name].items(), unit) for name in ("first", "last"))
