@@ -14,7 +14,7 @@ from models.customers import base_of, fitted, flat, pay, terms
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models import budgets, payments, renewals, value
-from tenure.models.retention import Retention
+from tenure.models.retention import Retention, fit_retention
 from tenure.models.retention_choice import Backtest, against, calibration_by_group
 from tenure.result import Table
 
@@ -42,6 +42,21 @@ def test_a_constant_chance_has_a_closed_form():
     assert new.each.value == pytest.approx(wanted, rel=1e-4)
     assert new.total.value == pytest.approx(7 * wanted, rel=1e-4)
     assert (new.total.n, new.total.of, new.total.unit) == (7, "new customer", "money:EUR")
+
+
+def test_where_few_left_a_values_limits_are_those_of_the_chance_to_leave():
+    keys = {"group": "Year", "interval": "12 months", "entry": 0, "cause": None}
+    stays = pd.DataFrame({**keys, "exit": [1, 3], "event": [1, 0], "n": [1, 20]})
+    own, intake = (
+        terms(years=100),
+        pd.DataFrame({"group": ["Year"], "interval": "12 months", "customers": [3]}),
+    )
+    fit = fit_retention(renewals.life_table(stays), "geometric")
+    chance = fit.parameters().frame.iloc[0]
+    each = value.value_new(fit, intake, flat(own)).each
+    ends = [9000 * 1.1 / (0.1 + chance[name]) for name in ("value", "value_high", "value_low")]
+    assert [each.value, each.low, each.high] == pytest.approx(ends, rel=0.02)
+    assert each.low < 0.6 * each.value < each.high < 9000 * 11
 
 
 def test_value_follows_the_payments_of_those_who_are_older():

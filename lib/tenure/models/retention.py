@@ -61,6 +61,8 @@ _CHANCES = ("geometric", "first")  # parameters are chances to leave, the same f
 
 # With less gain in log-likelihood than this, customers cannot be told from being all alike.
 _SAME = 0.01
+# The highest power of time: with it everybody leaves at one renewal, and higher ones have no digits left.
+_STEEPEST = 40.0
 
 
 # --- the models ---------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ def _baseline(model: str, q: Array, periods: int) -> tuple[Array, Array]:
         a, b = np.exp(q)
         rate = np.log1p(a / (b + k - 1))
         return rate, np.stack([a / (a + b + k - 1), -a * b / ((a + b + k - 1) * (b + k - 1))])
-    gamma, delta, c = np.exp(q)
+    gamma, delta, c = np.minimum(np.exp(q), [np.inf, np.inf, _STEEPEST])
     t = np.arange(periods + 1, dtype=float)
     power = t**c
     log_s = special.betaln(gamma, delta + power) - special.betaln(gamma, delta)

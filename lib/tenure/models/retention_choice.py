@@ -22,7 +22,7 @@ from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numb
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
 from tenure.models.retention_seen import anchored, widened
 from tenure.result import NAN, Estimate, Table, from_ends, interval
-from tenure.stats.intervals import log_limits
+from tenure.stats.intervals import bounded_limits
 from tenure.stats.lifetable import FEWEST, Array, chi2_p, z_value
 from tenure.stats.lifetime import residual_lifetime
 from tenure.stats.survival import kaplan_meier
@@ -299,11 +299,15 @@ def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Se
         size, rate = terms.periods(named["interval"]) + max(renewals), terms.rate(named["interval"])
         value, slopes = fit.delta(partial(_residual, fit, cells, weight, size, rate))
         at = np.array(renewals) - 1
-        value, error = value[at], fit.standard_errors(slopes[at])
-        ends = [log_limits(value, error, fit.level)]
+        value, error, most = (
+            value[at],
+            fit.standard_errors(slopes[at]),
+            residual_lifetime(np.ones(size + 1), rate),
+        )
+        ends = [bounded_limits(value, error, most[at], fit.level)]
         for other in fit.others:
             tail, slopes = other.delta(partial(_residual, other, cells, weight, size, rate))
-            ends.append(log_limits(tail[at], other.standard_errors(slopes[at]), fit.level))
+            ends.append(bounded_limits(tail[at], other.standard_errors(slopes[at]), most[at], fit.level))
         limits = interval("value", value, *widened(ends))
         tables.append(pd.DataFrame({**named, "renewal": list(renewals), "n": int(weight.sum()), **limits}))
     return Table(pd.concat(tables, ignore_index=True), {"value": "number", "n": "count"})

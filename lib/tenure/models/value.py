@@ -7,10 +7,11 @@ is there in the interval after renewal j, and v = 1 / (1 + d) the discount facto
     a new customer is worth                     m(0) + v E(0),
     a customer of tenure k, at the next renewal, E(k) = S(k + 1) / S(k) (m(k + 1) + v E(k + 1)).
 
-Intervals come from the curvature of the likelihood (the delta method on the logarithm), with the uncertainty
-of the mean payment beside that of retention. Rows are of `group`, `interval`, the characteristics of the
-curves, and what else they are to be added up by; `model_group`, where there is one, names the group whose
-curve holds. `fit` are the curves, `payments` what customers pay by tenure, for the groups of the curves.
+Intervals come from the curvature of the likelihood (the delta method on the log-odds of a value against what
+it would be if nobody left), with the uncertainty of the mean payment beside that of retention. Rows are of
+`group`, `interval`, the characteristics of the curves, and what else they are to be added up by;
+`model_group`, where there is one, names the group whose curve holds. `fit` are the curves, `payments` what
+customers pay by tenure, for the groups of the curves.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
 from tenure.models.retention_seen import widened
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
-from tenure.stats.intervals import log_limits, mean, proportion
+from tenure.stats.intervals import bounded_limits, log_limits, mean, proportion, together
 from tenure.stats.lifetable import Array, ratio, spelled, z_value
 from tenure.stats.lifetime import discount_weights, residual_lifetime
 
@@ -47,6 +48,7 @@ class Valuation:
         slopes: Derivatives of the values by the curves' parameters, shape (rows, parameters).
         of: Who they are, one of them.
         seen: What of the values lies within the lives observed, by row.
+        most: What they would be worth if nobody left, by row.
         others: The same by other tails of the curves that fit as well: intervals reach over them.
     """
 
@@ -56,6 +58,7 @@ class Valuation:
     unit: str
     of: str = "customer"
     seen: Array = field(default_factory=lambda: np.zeros(0))
+    most: Array = field(default_factory=lambda: np.zeros(0))
     others: tuple[Valuation, ...] = ()
 
     @property
@@ -113,12 +116,13 @@ class Valuation:
 
     def _limits(self, place: Array) -> tuple[Array, Array]:
         """The limits of sums of rows."""
-        value = np.bincount(place, self.rows["value"])
+        value, most = np.bincount(place, self.rows["value"]), np.bincount(place, self.most)
         slopes = np.zeros((len(value), self.slopes.shape[1]))
         np.add.at(slopes, place, self.slopes)
         money = self.rows["value"] * self.rows["relative_error"]
-        variance = self.fit.standard_errors(slopes) ** 2 + _money_variance(self.rows, "group", money, place)
-        return log_limits(value, np.sqrt(variance), self.fit.level)
+        stays = bounded_limits(value, self.fit.standard_errors(slopes), most, self.fit.level)
+        paid = log_limits(value, np.sqrt(_money_variance(self.rows, "group", money, place)), self.fit.level)
+        return together(value, stays, paid)
 
     def largest(self, by: str) -> Estimate:
         """The share of the value that the most valuable group holds; words: group, customers (its share)."""
@@ -221,7 +225,7 @@ def value_base(
     left = rows["bills_left"].to_numpy(dtype=int) if "bills_left" in rows else np.full(len(rows), -1)
     certain = engine.certain(tenure, left)
 
-    def values(theta: Array, *, seen: bool = False) -> Array:
+    def values(theta: Array | None, *, seen: bool = False) -> Array:
         open_ended = engine.residual(theta, seen=seen)[engine.cell, tenure]
         return np.asarray(unit * np.where(left < 0, open_ended, certain))
 
@@ -231,7 +235,7 @@ def value_base(
     rows = rows.assign(value=value, relative_error=error, stays_a_year=there)
     seen = values(fit.estimate, seen=True)
     others = tuple(value_base(other, base, payments) for other in fit.others if with_errors)
-    return Valuation(rows, slopes, fit, payments.terms.unit, _SUBSCRIBED, seen, others)
+    return Valuation(rows, slopes, fit, payments.terms.unit, _SUBSCRIBED, seen, values(None), others)
 
 
 def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valuation:
@@ -244,7 +248,7 @@ def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valua
     engine = _Engine(fit, rows, payments, 0)
     counted = rows["customers"].to_numpy(dtype=float)
 
-    def values(theta: Array) -> Array:
+    def values(theta: Array | None) -> Array:
         return np.asarray(counted * (engine.first + engine.v * engine.residual(theta)[:, 0])[engine.cell])
 
     value, slopes = fit.delta(values)
@@ -252,7 +256,7 @@ def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valua
     later = engine.residual(fit.estimate, seen=True)[:, 0]
     seen = counted * (engine.first + engine.v * later)[engine.cell]
     others = tuple(value_new(other, intake, payments) for other in fit.others)
-    return Valuation(rows, slopes, fit, payments.terms.unit, "new customer", seen, others)
+    return Valuation(rows, slopes, fit, payments.terms.unit, "new customer", seen, values(None), others)
 
 
 def known_rows(fit: Retention, rows: pd.DataFrame, terms: Terms | None = None) -> pd.DataFrame:
@@ -300,12 +304,17 @@ class _Engine:
             self.parts.append((at, placed, length, within, money, rate, until))
             self.first[at], self.v[at] = money[:, 0], 1 / (1 + rate)
 
-    def residual(self, theta: Array, *, seen: bool = False) -> Array:
-        """E(k) for k = 0, ..., oldest, a row per cell; if `seen`, what of it lies within lives observed."""
+    def residual(self, theta: Array | None, *, seen: bool = False) -> Array:
+        """E(k) for k = 0, ..., oldest, a row per cell; if `seen`, what of it lies within lives observed.
+
+        Without parameters it is what E(k) would be if nobody left.
+        """
         found = np.zeros((self.size, self.oldest + 1))
         for at, cells, _, within, money, rate, until in self.parts:
             money = money * (np.arange(money.shape[1]) <= until[:, None]) if seen else money
-            curve = np.exp(self.fit.log_survival(cells, money.shape[1] - 1, theta))
+            curve = np.ones(money.shape)
+            if theta is not None:
+                curve = np.exp(self.fit.log_survival(cells, money.shape[1] - 1, theta))
             found[at] = residual_lifetime(curve, rate, money, within=within)[:, : self.oldest + 1]
         return found
 
@@ -579,6 +588,5 @@ def carried(new: Valuation, paid: pd.DataFrame | None, terms: Terms, *, draws: i
     total = float(values.sum())
     ends = np.quantile(drawn, [(1 - new.fit.level) / 2, (1 + new.fit.level) / 2]) / total
     flat = replace(new, rows=new.rows.assign(relative_error=0.0)).each
-    low = whole.value * np.exp(-np.hypot(np.log(max(ends[0], 1e-9)), np.log(flat.value / flat.low)))
-    high = whole.value * np.exp(np.hypot(np.log(max(ends[1], 1.0)), np.log(flat.high / flat.value)))
+    low, high = together(whole.value, whole.value * ends, (flat.low, flat.high))
     return Carried(replace(whole, low=float(low), high=float(high)), largest)

@@ -14,6 +14,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import expit, logit
 
 from tenure.errors import InputError
 from tenure.result import NAN, Estimate
@@ -121,6 +122,48 @@ def log_limits(value: Array, error: Array, level: float) -> tuple[Array, Array]:
         factor = np.exp(np.where(positive, np.minimum(z * error / np.where(positive, value, 1), 700), 0))
     low = np.where(positive, value / factor, value - z * error)
     return low, np.where(positive, value * factor, value + z * error)
+
+
+def bounded_limits(value: Array, error: Array, most: Array, level: float) -> tuple[Array, Array]:
+    """Return limits between 0 and the most that is possible, from standard errors, on the scale of log-odds.
+
+    A discounted lifetime at one chance theta to leave, 1 / (1 - (1 - theta) v), is at most 1 / (1 - v), and
+    the log-odds of their ratio are a line in log(theta): its limits are those of theta. Where the most is not
+    above the value, or the value not above 0, limits are those of `log_limits`.
+
+    Example:
+        >>> low, high = bounded_limits(np.array([90.0]), np.array([5.0]), np.array([100.0]), 0.95)
+        >>> low.round(1).tolist(), high.round(1).tolist()
+        ([75.2], [96.4])
+    """
+    low, high = log_limits(value, error, level)
+    within = (value > 0) & (most > value * (1 + 1e-9))
+    share = np.where(within, value / np.where(within, most, 1), 0.5)
+    odds, half = logit(share), z_value(level) * error / np.where(within, value * (1 - share), 1)
+    ends = (np.where(within, most * expit(odds + sign * half), end) for sign, end in ((-1, low), (1, high)))
+    return next(ends), next(ends)
+
+
+def together(value: Any, *ends: Any) -> tuple[Array, Array]:
+    """Return limits for independent errors at once, from the limits (low, high) by each of them.
+
+    Distances from the value add up as squares: on the scale of the logarithm, or on its own where the value
+    is not above 0.
+
+    Example:
+        >>> low, high = together(np.array([100.0]), ([80.0], [125.0]), ([50.0], [200.0]))
+        >>> low.round(1).tolist(), high.round(1).tolist()
+        ([48.3], [207.1])
+    """
+    value = np.asarray(value, dtype=float)
+    positive = value > 0
+    safe, found = np.where(positive, value, 1.0), []
+    for sign, limits in zip((-1, 1), zip(*ends, strict=True), strict=True):
+        gaps = [np.maximum(sign * (np.asarray(end) - value), 0) for end in limits]
+        logs = [np.log(np.clip(np.asarray(end) / safe, 1e-9, 1e300)) for end in limits]
+        away = np.exp(sign * np.hypot.reduce([np.maximum(sign * log, 0) for log in logs]))
+        found.append(np.where(positive, safe * away, value + sign * np.hypot.reduce(gaps)))
+    return found[0], found[1]
 
 
 def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Estimate:
