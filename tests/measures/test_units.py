@@ -7,8 +7,11 @@ import datetime as dt
 import ibis
 import pandas as pd
 
+from measures.test_subscriptions import add_months, span
+from measures.test_subscriptions import tables as tables_of
+from tenure.measures import revenue, subscriptions
 from tenure.measures.units import by_unit
-from tenure.policy import Gaps
+from tenure.policy import Gaps, MetricPolicy
 
 CUSTOMERS = {
     "customer_id": ["a", "b", "c", "d", "e"], "parent_id": ["", "a", "b", "d", "nobody"], "country": ["IT"] * 5,
@@ -68,11 +71,28 @@ def test_a_subscription_goes_on_under_a_new_number_within_the_gap():
     source = {**tables(), "subscriptions": ibis.memtable(rows)}
     for gaps, lives in ((Gaps(), ["1", "1", "3", "4", "5"]), (Gaps(5, 14), ["1", "1", "3", "1", "5"])):
         found = by_unit(source, "subscription", gaps)
-        assert of(found["subscriptions"], "subscription_id", "customer_id") == list(
-            zip("12345", lives, strict=True)
-        )
+        assert of(found["subscriptions"], "subscription_id", "customer_id") == [(x, x) for x in sorted(lives)]
         assert of(found["customers"], "customer_id") == sorted({(life,) for life in lives})
 
 
 def test_a_customer_is_the_unit_where_none_is_named():
     assert by_unit(tables(), "customer") == {}
+
+
+def test_whose_unit_is_the_subscription_renews_under_a_new_number():
+    """Three terms back to back, under a policy that judges each subscription: nobody is new or lost in between."""
+    starts = [dt.date(2024, 1, 1), dt.date(2024, 4, 1), dt.date(2024, 7, 1)]
+    rows = [span(str(n), "a", day, add_months(day, 3), "unknown", billing_interval_count=3)
+            for n, day in enumerate(starts)]  # fmt: skip
+    source = tables_of(rows)
+    told = {
+        **source,
+        **{name: table for name, table in by_unit(source, "subscription").items() if table is not None},
+    }
+    policy = MetricPolicy(unit="subscription")
+    moves = revenue.mrr_movements(told, as_of=dt.date(2024, 9, 29), policy=policy).to_pandas()
+    assert moves["kind"].tolist() == ["new"]
+    assert (
+        subscriptions.life_table(told, as_of=dt.date(2024, 9, 29), policy=policy).to_pandas()["events"].sum()
+        == 0
+    )
