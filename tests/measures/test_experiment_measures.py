@@ -22,6 +22,7 @@ from tenure.errors import InputError, NotApplicable
 from tenure.measures import experiments as measures
 from tenure.measures import research
 from tenure.sources import open_source
+from tenure.sources.connect import Source
 
 AS_OF = dt.date(2024, 6, 30)
 CUT = dt.datetime(2024, 7, 1)
@@ -79,9 +80,9 @@ CONNECTION = ibis.duckdb.connect()
 NUMBER = count()
 
 
-def tables(rows: dict[str, list[dict]]) -> dict[str, ibis.Table]:
+def tables(rows: dict[str, list[dict]]) -> Source:
     prefix = f"t{next(NUMBER)}_"
-    return {
+    found = {
         name: CONNECTION.create_table(
             prefix + name,
             pa.Table.from_pylist(rows[name], schema=pa.schema(SCHEMAS[name].items())),
@@ -89,6 +90,7 @@ def tables(rows: dict[str, list[dict]]) -> dict[str, ibis.Table]:
         )
         for name in rows
     }
+    return Source(found, CONNECTION, "a ledger")
 
 
 def at(day: dt.date, hour: int = 9) -> dt.datetime:

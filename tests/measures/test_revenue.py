@@ -22,6 +22,7 @@ from tenure.errors import InputError
 from tenure.measures import revenue, subscriptions
 from tenure.models import months, movements, rates, restatement
 from tenure.paths import project_root
+from tenure.sources.connect import Source
 
 AS_OF = dt.date(2024, 6, 30)
 JUNE = 2024 * 12 + 5
@@ -65,7 +66,8 @@ def tables(spans, people=(), payments=()):
     others = sorted({row["customer_id"] for row in spans} - known)
     people = [*people, *({"customer_id": i, "channel": "web", "is_test": False} for i in others)]
     found = {"customers": keep(people, CUSTOMERS), "subscriptions": keep(spans, COLUMNS)}
-    return found | ({"payments": keep(payments, PAYMENTS)} if payments else {})
+    found |= {"payments": keep(payments, PAYMENTS)} if payments else {}
+    return Source(found, ENGINE, "a ledger")
 
 
 QUERIES = {}
@@ -880,7 +882,7 @@ def test_what_ends_by_design_is_neither_lost_nor_kept():
             ("d", "d", "paid", 5_000, "2024-03-05"), ("d", "d", "paid", 700, "2023-03-05"),
         ])
     ]  # fmt: skip
-    source = {**source, "payments": ibis.memtable(pd.DataFrame(paid))}
+    source = source.instead({"payments": ibis.memtable(pd.DataFrame(paid))})
     bought = revenue.paid_once(source, as_of=AS_OF).to_pandas()
     names = ["once_minor", "once_minor_year", "cash_minor", "cash_minor_year"]
     assert bought[names].iloc[0].tolist() == [7_500, -1_500, 13_200, 3_500]

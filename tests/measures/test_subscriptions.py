@@ -21,6 +21,7 @@ from tenure.errors import InputError, NotApplicable
 from tenure.measures import groups
 from tenure.measures import subscriptions as measures
 from tenure.measures.calendar import civil, day, days_in_month, month_start
+from tenure.sources.connect import Source
 
 AS_OF = dt.date(2024, 2, 29)
 CUT = AS_OF + dt.timedelta(days=1)
@@ -74,7 +75,7 @@ def tables(spans, customers=None):
     ids = sorted({row["customer_id"] for row in spans})
     people = customers or [{"customer_id": i, "channel": "web", "is_test": False} for i in ids]
     prefix = f"t{next(NUMBER)}_"
-    return {
+    found = {
         "customers": CONNECTION.create_table(
             prefix + "customers", pa.Table.from_pylist(people, schema=CUSTOMERS), temp=True
         ),
@@ -82,6 +83,7 @@ def tables(spans, customers=None):
             prefix + "subscriptions", pa.Table.from_pylist(spans, schema=SUBSCRIPTIONS), temp=True
         ),
     }
+    return Source(found, CONNECTION, "a ledger")
 
 
 # The independent loop: dates, lists and one customer at a time.
@@ -414,7 +416,7 @@ def named(**columns):
     """Two customers, with columns of any name."""
     source = tables([span("s1", "c1", dt.date(2023, 1, 1)), span("s2", "c2", dt.date(2023, 2, 1))])
     people = pa.table({"customer_id": ["c1", "c2"], "is_test": [False, False], **columns})
-    return {**source, "customers": CONNECTION.create_table(f"people{next(NUMBER)}", people, temp=True)}
+    return source.instead({"customers": CONNECTION.create_table(f"people{next(NUMBER)}", people, temp=True)})
 
 
 def test_a_segment_column_of_customers_is_used_where_there_is_no_table_of_segments():

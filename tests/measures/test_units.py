@@ -85,10 +85,7 @@ def test_whose_unit_is_the_subscription_renews_under_a_new_number():
     rows = [span(str(n), "a", day, add_months(day, 3), "unknown", billing_interval_count=3)
             for n, day in enumerate(starts)]  # fmt: skip
     source = tables_of(rows)
-    told = {
-        **source,
-        **{name: table for name, table in by_unit(source, "subscription").items() if table is not None},
-    }
+    told = source.instead(by_unit(source, "subscription"))
     policy = MetricPolicy(unit="subscription")
     moves = revenue.mrr_movements(told, as_of=dt.date(2024, 9, 29), policy=policy).to_pandas()
     assert moves["kind"].tolist() == ["new"]

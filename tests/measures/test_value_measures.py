@@ -57,7 +57,7 @@ def with_payments(source, payments):
         | row
         for i, row in enumerate(payments)
     ]
-    return {**source, "payments": temporary("payments", pa.Table.from_pylist(rows, schema=PAYMENTS))}
+    return source.instead({"payments": temporary("payments", pa.Table.from_pylist(rows, schema=PAYMENTS))})
 
 
 # The independent loop.
@@ -461,7 +461,7 @@ def test_known_ends_and_subscriptions_by_themselves():
     assert left["b"] == 2
     held = units.subscriptions_held(source, as_of=AS_OF).to_pandas().iloc[0]
     assert (held["customers"], held["several"]) == (3, 1)
-    apart = {**source, **{k: t for k, t in by_unit(source, "subscription").items() if t is not None}}
+    apart = source.instead(by_unit(source, "subscription"))
     stays = measures.stays(apart, dims=["owner"], as_of=AS_OF)
     new = measures.intake(measures.newcomers(stays, since=begin)).to_pandas().iloc[0]
     assert (new["customers"], new["owners"]) == (4, 3.0)
