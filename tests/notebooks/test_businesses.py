@@ -79,7 +79,11 @@ def test_the_page_on_value_holds_the_truth(page, name):
 
 def test_a_few_large_accounts_do_not_carry_a_new_customer(page):
     company, ran = page("40_clv.ipynb", "few_carry")
-    assert findings(ran)["clv.new_customer"]["value"] <= company.truth["most"]
+    found = findings(ran)["clv.new_customer"]
+    # One customer has left: that hardly bounds the chance to leave, and so the value.
+    assert (
+        found["low"] <= company.truth["new_value"] <= found["value"] <= found["high"] <= company.truth["most"]
+    )
 
 
 def test_an_app_is_valued_by_the_commission_of_each_customers_store(page):
