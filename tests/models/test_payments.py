@@ -8,8 +8,17 @@ import pytest
 
 from models.customers import base_of, fitted, terms
 from tenure.errors import InputError, NotApplicable
-from tenure.models.payments import payments_by_tenure
+from tenure.models.payments import customers_by_tenure, payments_by_tenure
 from tenure.models.renewals import interval_years
+
+# --- counts ---------------------------------------------------------------------------------------------
+
+
+def test_parts_that_number_their_rows_alike_are_counted_apart():
+    part = pd.DataFrame({"group": "a", "interval": "1 month", "first": [0, 1], "last": [1, 2], "n": [5, 3]})
+    both = customers_by_tenure(pd.concat([part, part.assign(group="b")]))["customers"]
+    assert both["a"].tolist() == both["b"].tolist() == [5, 8, 3]
+
 
 # --- terms ----------------------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ def one_company(model: str, seed: int) -> dict[str, float]:
     spread = any(group[4] for group in groups)
     now = now if spread else now.groupby(by, as_index=False).sum()
     paid = pd.DataFrame([one for one in bills if one["payers"]])
-    pays = payments.payments_by_tenure(paid, pd.concat(begun), terms, base=now, smallest=1)
+    pays = payments.payments_by_tenure(paid, pd.concat(begun, ignore_index=True), terms, base=now, smallest=1)
     intake = pd.DataFrame(
         {"group": [g[0] for g in groups], "interval": [g[1] for g in groups], "customers": size}
     )

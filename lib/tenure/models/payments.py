@@ -224,6 +224,7 @@ def customers_by_tenure(begun: pd.DataFrame) -> pd.DataFrame:
         >>> customers_by_tenure(begun)["customers"].tolist()
         [5, 8, 3]
     """
+    begun = begun.reset_index(drop=True)  # parts put together may number their rows alike
     lasts = (begun["last"] - begun["first"] + 1).to_numpy(dtype=int)
     rows = begun.loc[begun.index.repeat(lasts)]
     rows = rows.assign(tenure=rows["first"] + rows.groupby(level=0).cumcount())
