@@ -259,7 +259,7 @@ def test_splitting_a_span_changes_nothing(seed, after):
     pd.testing.assert_frame_equal(stays_of(spans), stays_of(halves))
 
 
-def test_triangle_leaves_unripe_cells_out_and_counts_the_ripe():
+def test_triangle_leaves_immature_cells_out_and_counts_the_others():
     spans = [
         span("a", "a", dt.date(2023, 11, 1), dt.date(2023, 12, 1), "voluntary"),
         span("b", "b", dt.date(2023, 11, 30)),

@@ -4,7 +4,7 @@
 
 Companies with a known hazard are simulated, month by month: a high first month, a slow decline, renewal
 spikes at 12 and 24 months. Subscribers start over 36 months and are observed to the end of them
-(administrative censoring); in part of the runs some are watched only from later in their life (left
+(administrative censoring); in part of the runs some are observed only from later in their life (left
 truncation). Each company is a group of one life table, so all are estimated at once.
 """
 

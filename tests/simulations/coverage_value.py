@@ -3,7 +3,7 @@
     python tests/simulations/coverage_value.py --write docs/validation.md
 
 Each simulated company is the demo company with another seed: its laws, its plans, channels and households,
-its price experiment and its retention campaign, watched for 36 months. Curves are fitted as the workbook
+its price experiment and its retention campaign, observed for 36 months. Curves are fitted as the workbook
 does (shifted beta-geometric by plan, a separate involuntary hazard, channel and household as characteristics), and
 the intervals are compared with what the laws say.
 """
@@ -30,7 +30,7 @@ CHUNK = 5_000
 
 
 def customers(seed: int, size: int, window: Window) -> pd.DataFrame:
-    """First stays of one simulated company, with what shapes them, how long they last and are watched."""
+    """First lifetimes of one simulated company, with what shapes them, how long they last and are observed."""
     frames = []
     for number in range(-(-size // CHUNK)):
         chunk = lives.Chunk(seed, number, min(CHUNK, size - number * CHUNK), window)

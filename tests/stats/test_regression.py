@@ -26,7 +26,7 @@ def rossi() -> pd.DataFrame:
 
 
 def subscribers(seed: int, size: int = 1500, *, late: bool = True) -> pd.DataFrame:
-    """Subscribers seen in whole months, many leaving in the same one, some watched only from later on."""
+    """Subscribers seen in whole months, many leaving in the same one, some observed only from later on."""
     rng = np.random.default_rng(seed)
     plan, channel = rng.choice(["basic", "plus", "pro"], size), rng.choice(["ads", "friends"], size)
     rate = 0.08 * np.exp(0.4 * (plan == "basic") - 0.5 * (plan == "pro") + 0.3 * (channel == "ads"))

@@ -54,7 +54,7 @@ def people_of(duration, event, group="all", entry=0) -> pd.DataFrame:
 
 @st.composite
 def crowds(draw, *, truncated=True, groups=("a", "b")):
-    """A few dozen people with many ties, some watched only from later on."""
+    """A few dozen people with many ties, some observed only from later on."""
     size = draw(st.integers(len(groups), 40))
     rows = []
     for i in range(size):
