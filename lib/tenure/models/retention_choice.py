@@ -111,6 +111,7 @@ class Choice:
         fit: The curves, fitted to all that is known; `life` is their life table.
         past: The same model, fitted to what was known on an earlier day; None: there is no such day.
         contest: How well models predicted what came after that day; None likewise.
+        tried: The other models that could be fitted to the same counts.
         notes: What a reader should know, in sentences.
     """
 
@@ -118,19 +119,13 @@ class Choice:
     past: Retention | None
     contest: Contest | None
     life: pd.DataFrame
+    tried: tuple[Retention, ...]
     notes: tuple[str, ...]
 
     def others(self) -> list[Retention]:
-        """Other curves than the chosen ones, fitted to the same counts."""
-        chosen = self.fit.model, self.fit.apart
-        tried = [
-            ("bdw", chosen[1]),
-            ("geometric", chosen[1]),
-            ("sbg", False),
-            ("sbg", _causes_known(self.life)),
-        ]
-        kinds = dict.fromkeys(kind for kind in tried if kind != chosen)
-        return _fitted(self.life, kinds, list(self.fit.covariates))[0]
+        """Those tried, and one with failed payments separate where they are not, or not where they are."""
+        kinds = [("sbg", not self.fit.apart)] if _causes_known(self.life) else []
+        return [*self.tried, *_fitted(self.life, kinds, list(self.fit.covariates))[0]]
 
 
 def choose_fit(
@@ -158,13 +153,13 @@ def choose_fit(
             why = str(reason)
     named = (contest.model, contest.apart) if contest else likeliest_model(life, covariates=covariates)
     fit = fit_retention(life, named[0], covariates=covariates, apart=named[1])
-    others = _fitted(life, ((model, named[1]) for model in MODELS if model != named[0]), covariates)[0]
+    tried = _fitted(life, ((model, named[1]) for model in MODELS if model != named[0]), covariates)[0]
     most = _criterion(fit) + _WEAK
     fit, said = anchored(fit, life)
     if not fit.seen:
-        unlike = (one for one in others if one.parts[0].models != fit.parts[0].models)
+        unlike = (one for one in tried if one.parts[0].models != fit.parts[0].models)
         fit = replace(fit, others=tuple(one for one in unlike if _criterion(one) < most))
-    return Choice(fit, past, contest, life, (*(() if contest else (why,)), *fit.notes, *said))
+    return Choice(fit, past, contest, life, tuple(tried), (*(() if contest else (why,)), *fit.notes, *said))
 
 
 def likeliest_model(life: pd.DataFrame, *, covariates: Sequence[str] = ()) -> tuple[str, bool]:

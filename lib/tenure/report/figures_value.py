@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# A change of payments of less is within what bills of unlike months and few customers make by themselves.
+_HARDLY = 0.05
+
 
 def projection(curves: Any) -> Picture:
     """Draw retention as observed and as fitted, a panel a group, over months since the start.
@@ -88,7 +91,7 @@ def payments(monthly: Any) -> Picture:
     changes = (ends["last"] / ends["first"].where(ends["first"] > 0) - 1).fillna(0.0).to_dict()
     group, change = max(changes.items(), key=lambda pair: abs(pair[1]))
     sentence = "Customers who stay with {group} pay {share} more than when they began"
-    if abs(change) < 0.05:
+    if abs(change) < _HARDLY:
         sentence = "Customers who stay pay about what they paid when they began"
     elif change < 0:
         sentence = "Customers who stay with {group} pay {share} less than when they began"

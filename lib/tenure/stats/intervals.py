@@ -140,8 +140,10 @@ def bounded_limits(value: Array, error: Array, most: Array, level: float) -> tup
     within = (value > 0) & (most > value * (1 + 1e-9))
     share = np.where(within, value / np.where(within, most, 1), 0.5)
     odds, half = logit(share), z_value(level) * error / np.where(within, value * (1 - share), 1)
-    ends = (np.where(within, most * expit(odds + sign * half), end) for sign, end in ((-1, low), (1, high)))
-    return next(ends), next(ends)
+    low, high = (
+        np.where(within, most * expit(at), end) for at, end in ((odds - half, low), (odds + half, high))
+    )
+    return low, high
 
 
 def together(value: Any, *ends: Any) -> tuple[Array, Array]:
