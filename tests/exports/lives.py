@@ -18,7 +18,16 @@ from exports.truth import Life, Span
 
 AS_OF = dt.date(2026, 4, 17)
 Day = dt.date
-NAMES = ["Ann Lee", "Ikeda, Yuko", 'Rob "Bo" Hart', "Zoë Müller", "O'Neil & Sons, Ltd.", "", "José Ruiz", "Li Wei"]
+NAMES = [
+    "Ann Lee",
+    "Ikeda, Yuko",
+    'Rob "Bo" Hart',
+    "Zoë Müller",
+    "O'Neil & Sons, Ltd.",
+    "",
+    "José Ruiz",
+    "Li Wei",
+]
 COUNTRIES = ["DE", "US", "JP", "FR", "", "NO"]
 
 
@@ -160,7 +169,13 @@ def lives(
         bills = rng.randint(1, 14 if plan is not YEARLY else 2)
         end = later(start, bills * (12 if plan is YEARLY else 1))
         known = days(end, 15) < AS_OF and rng.random() < 0.7
-        told.append(("plain", currency, [[(plan, start, end if known else None, *([{"reason": "voluntary"}] if known else []))]]))
+        told.append(
+            (
+                "plain",
+                currency,
+                [[(plan, start, end if known else None, *([{"reason": "voluntary"}] if known else []))]],
+            )
+        )
     made, number = [], 0
     for place, (what, currency, subs) in enumerate(told):
         own: list[Span] = []

@@ -42,7 +42,9 @@ def differences(found: Truth, truth: Truth) -> list[str]:
         one, other = getattr(found, name), getattr(truth, name)
         keys = sorted(one.keys() | other.keys())
         wrong += [
-            f"{name} {key}: {one.get(key)}, not {other.get(key)}" for key in keys if one.get(key) != other.get(key)
+            f"{name} {key}: {one.get(key)}, not {other.get(key)}"
+            for key in keys
+            if one.get(key) != other.get(key)
         ]
     return wrong + ([f"trials: {found.trials}, not {truth.trials}"] if found.trials != truth.trials else [])
 
