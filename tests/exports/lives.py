@@ -12,6 +12,7 @@ import datetime as dt
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from exports.truth import Life, Span
@@ -259,7 +260,7 @@ def bills(own: list[Span], once: int = 0) -> Iterator[Bill]:
         amount = span.price * span.quantity - off
         yield Bill(span, at, end, at, amount, off, "full", state, paid if state == "paid" else None)
         once, number = 0, number + 1
-        for old, new in zip(own, own[1:], strict=False):
+        for old, new in pairwise(own):
             if old.reason == "switched" and at < new.start < end:
                 rest = (end - new.start).days
                 back = round(old.price * old.quantity * rest / (end - at).days)
