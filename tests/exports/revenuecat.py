@@ -114,9 +114,9 @@ def _chosen() -> Iterator[Life]:
         _on(yen, day(2025, 5, 20), day(2026, 5, 20)),
         _on(yen, day(2026, 5, 20), status="past_due"),
     )
-    refunded = day(2025, 11, 17)
+    refunded = day(2025, 10, 20)
     yield life(
-        "refunded_and_left", _on(month, day(2025, 4, 3), refunded), refunds={day(2025, 11, 3): refunded}
+        "refunded_and_left", _on(month, day(2025, 4, 3), refunded), refunds={day(2025, 10, 3): refunded}
     )
     yield life(
         "refunded_and_stayed", _on(dollars, day(2025, 6, 5)), refunds={day(2025, 12, 5): day(2026, 1, 9)}
