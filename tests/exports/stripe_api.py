@@ -137,8 +137,7 @@ def _subscription(made, life, own):
     ahead = last.reason == "asked"
     made["subscription"].append({
         "id": last.subscription, "customer_id": life.customer,
-        "status": "canceled" if lost and not last.status == "trialing" or (lost and last.reason) else
-                  {"trialing": "trialing", "past_due": "past_due"}.get(last.status, "active"),
+        "status": "canceled" if lost else {"trialing": "trialing", "past_due": "past_due"}.get(last.status, "active"),
         "created": at(first.start), "start_date": at(first.start), "billing_cycle_anchor": at(first.start),
         "current_period_start": at(period.start), "current_period_end": at(period.end),
         "trial_start": at(tried and tried.start), "trial_end": at(tried and (tried.end or days(tried.start, 14))),

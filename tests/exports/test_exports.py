@@ -9,7 +9,7 @@ import pytest
 import tenure
 from exports.measured import differences, measured, write_contract
 
-NAMES = ["stripe_api", "stripe_dashboard", "woocommerce"]
+NAMES = ["chargebee", "stripe_api", "stripe_dashboard", "woocommerce"]
 
 
 @pytest.mark.parametrize("name", NAMES)
