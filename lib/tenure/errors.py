@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class TenureError(Exception):
     """Something the user can fix, said in one plain sentence.
@@ -14,8 +16,34 @@ class TenureError(Exception):
 
 
 class InputError(TenureError, ValueError):
-    """A parameter, a table or a file is not as it should be; the sentence says how to fix it."""
+    """A parameter, a table or a file is not as it should be; the sentence says how to fix it.
+
+    Attributes:
+        faults: A sentence for each fault, where it says several at once.
+    """
+
+    faults: tuple[str, ...] = ()
 
 
 class NotApplicable(TenureError):
     """This data cannot answer the question; the sentence says what is missing."""
+
+
+def all_faults(sentences: Sequence[str], label: str = "The data") -> InputError:
+    """Return the error that says everything that is wrong at once.
+
+    Args:
+        sentences: One for each fault.
+        label: What has them.
+
+    Example:
+        >>> print(all_faults(["A is missing.", "B is too."], "The mapping m.yml"))
+        The mapping m.yml has 2 faults:
+        1. A is missing.
+        2. B is too.
+    """
+    listed = "\n".join(f"{i}. {sentence}" for i, sentence in enumerate(sentences, 1))
+    several = f"{label} has {len(sentences)} faults:\n{listed}"
+    error = InputError(several if len(sentences) > 1 else sentences[0])
+    error.faults = tuple(sentences)
+    return error

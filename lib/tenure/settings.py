@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tenure.errors import InputError
+from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,7 +32,13 @@ class Loader(yaml.SafeLoader):
 
 
 def read_settings(
-    file: Path, model: type[Model], *, label: str = "", example: str = "", loader: type[Loader] = Loader
+    file: Path,
+    model: type[Model],
+    *,
+    label: str = "",
+    example: str = "",
+    loader: type[Loader] = Loader,
+    faults: list[str] | None = None,
 ) -> Model:
     """Read a YAML file into a model.
 
@@ -41,6 +48,8 @@ def read_settings(
         label: What sentences call it; empty: by its name.
         example: A file that explains its keys.
         loader: Which scalars are what.
+        faults: Gets a sentence for each key or value that is not as it should be, which then count as absent;
+            None: they are refused, all at once.
 
     Raises:
         InputError: It is not YAML, has a key twice or one that is unknown, or a value is not as it should be.
@@ -56,18 +65,47 @@ def read_settings(
     if not isinstance(content, dict) and (content is not None or example):
         keys = " or ".join(f"`{name}:`" for name in list(_keys(model))[-2:])
         raise InputError(f"{label} has no keys. Fix: write lines of `key: value`, such as {keys}; see {see}.")
-    try:
-        return model.model_validate(content or {})
-    except ValidationError as error:
-        raise InputError(f"{label}: {first_problem(error, model, content, see)}") from None
+    found: dict[str, str] = {}
+    while True:
+        try:
+            read = model.model_validate(content or {})
+            break
+        except ValidationError as error:
+            wrong = error.errors()
+            # A misspelt key is also a missing one.
+            misspelt = {one["loc"][:-1] for one in wrong if one["type"] == "extra_forbidden"}
+            wrong = [one for one in wrong if one["type"] != "missing" or one["loc"][:-1] not in misspelt]
+            for one in wrong:
+                place, problem = _problem(one, model, content, see)
+                found.setdefault(place, problem)
+            less = _without(content, [one["loc"] for one in error.errors()])
+            if faults is None or less == content:
+                raise _refused(label, list(found.values())) from None
+            content = less
+    if faults is not None:
+        faults += found.values()
+    return read
 
 
-def first_problem(error: ValidationError, model: type[BaseModel], content: Any, see: str) -> str:
-    """Return what is wrong first: the place, the problem and the nearest key that is known.
+def _refused(label: str, found: Sequence[str]) -> InputError:
+    return all_faults(found, label) if len(found) > 1 else InputError(f"{label}: {found[0]}")
 
-    A misspelt key is also a missing one, so unknown keys come first. A list entry is called by its name.
-    """
-    found = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+
+def _without(content: Any, paths: Iterable[Sequence[Any]]) -> Any:
+    """Content without what the paths name, or without what lacks it."""
+    content = copy.deepcopy(content)
+    for path in paths:
+        inside, last = content, None
+        for part in path:
+            if isinstance(inside, dict) and part in inside:
+                inside, last = inside[part], (inside, part)
+        if last:
+            del last[0][last[1]]
+    return content
+
+
+def _problem(found: Any, model: type[BaseModel], content: Any, see: str) -> tuple[str, str]:
+    """The place, and what is wrong there, with the nearest key that is known; a list's entry by its name."""
     path: list[str] = []
     for part in found["loc"]:
         content = content.get(part) if isinstance(content, dict) else content
@@ -81,11 +119,11 @@ def first_problem(error: ValidationError, model: type[BaseModel], content: Any, 
         known = _keys(_inside(model, path[:-1]))
         like = nearest(path[-1], known)
         hint = f"is {like!r} meant?" if like else f"use one of {', '.join(known)}."
-        return f"{place}: there is no such key. Fix: {hint}"
+        return place, f"{place}: there is no such key. Fix: {hint}"
     if found["type"] == "missing":
-        return f"{place} is missing. Fix: add it; see {see}."
+        return place, f"{place} is missing. Fix: add it; see {see}."
     said = found["msg"].removeprefix("Value error, ")
-    return f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct it; see {see}."
+    return place, f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct it; see {see}."
 
 
 def _keys(model: type[BaseModel]) -> Iterable[str]:

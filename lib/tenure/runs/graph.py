@@ -16,9 +16,9 @@ from typing import Any
 import tenure
 from tenure.economics import read_economics
 from tenure.errors import InputError
-from tenure.paths import resolve
 from tenure.runs.runbook import Report
 from tenure.sources.address import Address
+from tenure.sources.mapping import load_mapping
 
 # Libraries whose version can change what a report says.
 LIBRARIES = (
@@ -79,10 +79,12 @@ def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str
     """
     values = report.values
     data = str(values.get("data") or "")
-    mapping = resolve(values["mapping"]) if values.get("mapping") else None
     mark: str | None = ""
     company: str | None = ""
+    mapping = ""
     try:
+        if values.get("mapping"):
+            mapping = digest(repr(load_mapping(values["mapping"])))  # with the text of its queries
         mark = Address.read(data).mark() if data else ""
         company = digest(repr(read_economics(str(values.get("company") or ""), data)))
     except InputError:
@@ -93,7 +95,7 @@ def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str
         "parameters": digest(values),
         "data": mark,
         "company": company,
-        "mapping": digest(mapping.read_bytes()) if mapping and mapping.is_file() else "",
+        "mapping": mapping,
         "upstream": digest(dict(upstream)),
     }
 

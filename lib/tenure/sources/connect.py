@@ -21,7 +21,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from tenure.contract import BY_NAME, TABLES, Table
-from tenure.errors import InputError, NotApplicable
+from tenure.errors import InputError, NotApplicable, all_faults
 from tenure.parameters import nearest
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
@@ -29,7 +29,7 @@ from tenure.sources.convert import Reading, conform, infer
 from tenure.sources.counting import count, doing, timed
 from tenure.sources.engine import guarded, keep, may_settle, named
 from tenure.sources.mapping import Mapping as MappingFile
-from tenure.sources.mapping import load_mapping, map_tables
+from tenure.sources.mapping import in_mapping, map_tables, read_mapping
 from tenure.sources.places import open_catalog
 from tenure.sources.published import published_file, published_table
 from tenure.sources.results import kept
@@ -261,19 +261,22 @@ def open_source(
         >>> source.last_day()
         datetime.date(2024, 2, 1)
     """
-    plan = load_mapping(mapping) if str(mapping) else None
+    plan, faults = read_mapping(mapping) if str(mapping) else (None, [])
+    in_file = len(faults)
     address = Address.read(data)
     catalog = open_catalog(address)
     try:
-        source = _contract_tables(catalog, address, plan, time_zone)
-    except InputError:
+        source = _contract_tables(catalog, address, plan, time_zone, faults)
+    except InputError as error:
         if catalog.connection.name != "pyspark":  # whose session is shared by whatever this process opens
             catalog.connection.disconnect()
-        raise
+        raise in_mapping(mapping, list(error.faults)) if in_file else error from None
     return replace(source, observed_until=observed_until or source.observed_until)
 
 
-def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | None, time_zone: str) -> Source:
+def _contract_tables(
+    catalog: Catalog, address: Address, plan: MappingFile | None, time_zone: str, faults: list[str]
+) -> Source:
     if catalog.sole and plan is None:
         raise InputError(
             f"{catalog.url} is a single file, and only a mapping can say how it becomes customers and "
@@ -287,7 +290,10 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
     found: dict[str, tuple[Raw, Reading]] = {}
     used: set[str] = set()
     if plan is not None:
-        found, used = map_tables(plan, catalog, notes)
+        in_file = len(faults)
+        found, used = map_tables(plan, catalog, address, notes, faults)
+        if in_file:
+            raise all_faults(faults)
     for name in catalog.names:
         if name in BY_NAME and name not in found and name not in used:
             found[name] = (catalog.open(name), Reading(time_zone=(plan.time_zone if plan else "") or "UTC"))
@@ -300,13 +306,13 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
     attributes: tuple[str, ...] = ()
     for contract in TABLES:
         if contract.name not in found:
-            if contract.required and "assignments" not in found:
-                raise _absent(contract.name, catalog)
+            if contract.required and "assignments" not in found and not faults:
+                faults.append(_absent(contract.name, catalog))
             continue
         raw, reading = found[contract.name]
         if guarded(partial(_is_empty, raw.table), contract.name):
             if contract.required:
-                raise InputError(
+                faults.append(
                     f"{contract.name}: the table in {catalog.url} has no rows. "
                     f"Fix: put the {contract.name} in."
                 )
@@ -314,15 +320,21 @@ def _contract_tables(catalog: Catalog, address: Address, plan: MappingFile | Non
             continue
         reading = replace(reading, reporting_zone=zone)
         build = partial(_build, raw, reading, contract, catalog.connection, notes, settles)
-        tables[contract.name] = guarded(build, contract.name)
+        try:
+            tables[contract.name] = guarded(build, contract.name)
+        except InputError as error:
+            faults += error.faults or [str(error)]
+            continue
         if contract.name == "customers":
             absent = set(contract.column_names) - set(raw.table.columns)
             attributes = tuple(
                 name for name in tables[contract.name].columns if name not in _NOT_ATTRIBUTES | absent
             )
     lacking = [contract for contract in TABLES if contract.required and contract.name not in tables]
-    if lacking and "assignments" not in tables:
-        raise _absent(lacking[0].name, catalog)
+    if lacking and "assignments" not in tables and not faults:
+        faults.append(_absent(lacking[0].name, catalog))
+    if faults:
+        raise all_faults(faults)
     return Source(
         tables=tables,
         stand_ins={contract.name: _stand_in(contract, tables["assignments"]) for contract in lacking},
@@ -415,11 +427,11 @@ def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], not
             notes.append(f"{name}: not a table of the contract and left aside.")
 
 
-def _absent(name: str, catalog: Catalog) -> InputError:
+def _absent(name: str, catalog: Catalog) -> str:
     like = nearest(name, [other for other in catalog.names if other not in BY_NAME])
     has = ", ".join(catalog.names[:10]) or "no table at all"
     hint = f"rename {like!r}" if like else "add it"
-    return InputError(
+    return (
         f"{catalog.url} has no table {name!r} (it has {has}). "
         f"Fix: {hint}, or say in a mapping which table becomes {name}; data/README.md lists its columns."
     )

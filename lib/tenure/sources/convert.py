@@ -14,7 +14,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from tenure.contract import Column, Table
-from tenure.errors import InputError
+from tenure.errors import InputError, all_faults
 from tenure.money import EXPONENTS
 from tenure.parameters import nearest
 from tenure.sources.zones import moved
@@ -88,7 +88,7 @@ class Doubt:
 
 
 def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
-    """Raise for the first doubt that comes true.
+    """Raise for the doubts that come true, all at once.
 
     Args:
         table: The table the doubts are about.
@@ -102,6 +102,7 @@ def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
         return
     counts = {f"bad_{i}": table.count(where=doubt.bad).fill_null(0) for i, doubt in enumerate(doubts)}
     found = table.aggregate(rows=table.count(), **counts).to_pyarrow().to_pylist()[0]
+    faults = []
     for i, doubt in enumerate(doubts):
         count = found[f"bad_{i}"]
         if not count:
@@ -109,10 +110,12 @@ def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
         worst = table.filter(doubt.bad).select(value=doubt.value.cast("string")).limit(1)
         example = worst.to_pyarrow().to_pylist()[0]["value"]
         shown = "an empty value" if example is None else repr(example)
-        raise InputError(
+        faults.append(
             f"{label}.{doubt.column}: {count:,} of {found['rows']:,} rows {doubt.says}, "
             f"for example {shown}. Fix: {doubt.fix}."
         )
+    if faults:
+        raise all_faults(faults)
 
 
 def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]) -> ir.Table:
@@ -133,13 +136,16 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
     """
     columns: dict[str, ir.Value] = {}
     doubts: list[Doubt] = []
+    faults: list[str] = []
     for column in contract.columns:
         if column.name in table.columns:
-            value, doubt = read(table, column, contract.name, reading)
-            columns[column.name] = value
-            doubts += doubt
+            try:
+                columns[column.name], doubt = read(table, column, contract.name, reading)
+                doubts += doubt
+            except InputError as error:
+                faults.append(str(error))
         elif column.required:
-            raise _missing(table, contract, column, reading)
+            faults.append(_missing(table, contract, column, reading))
         elif column.default is None:
             columns[column.name] = ibis.null(column.type)
         else:
@@ -153,7 +159,12 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
             f"{'are' if len(others) > 1 else 'is'} not in the contract and left aside"
             f"{_likely(others, contract)}."
         )
-    refuse(table, contract.name, doubts)
+    try:
+        refuse(table, contract.name, doubts)
+    except InputError as error:
+        faults += error.faults
+    if faults:
+        raise all_faults(faults)
     return table.select(**columns)
 
 
@@ -402,9 +413,9 @@ def _unblank(value: ir.Value, reading: Reading) -> ir.Value:
     return value.strip().nullif("") if value.type().is_string() and reading.blank_is_null else value
 
 
-def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading) -> InputError:
+def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading) -> str:
     if reading.place:
-        return InputError(
+        return (
             f"{contract.name}.{column.name} is missing. Fix: name it in the mapping's {reading.place}, under "
             f"`columns` or `constants`" + (" or `money`." if column.name.endswith("_minor") else ".")
         )
@@ -412,7 +423,7 @@ def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading)
     like = nearest(column.name, free)
     theirs = like or "their_column"
     hint = f" (the nearest is {like!r})" if like else f" (it has {', '.join(map(repr, table.columns[:12]))})"
-    return InputError(
+    return (
         f"{contract.name}.{column.name} is missing{hint}. Fix: rename the column, or name it in a mapping: "
         f"`tables: {{{contract.name}: {{columns: {{{column.name}: {theirs}}}}}}}`."
     )

@@ -20,11 +20,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tenure import settings
 from tenure.contract import BY_NAME, Column, Table
 from tenure.economics import known_zone
-from tenure.errors import InputError
+from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 from tenure.paths import resolve
+from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Doubt, Reading, read, refuse
+from tenure.sources.queries import Input, answers, read_query
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
 
@@ -68,11 +70,29 @@ class Churned(_Keys):
     values: dict[_Text, bool] = {}
 
 
+class Looked(_Keys):
+    """One of their tables as queries know it.
+
+    Attributes:
+        origin: Their file or table; empty: of the same name.
+        columns: Their column for each name that queries use; empty: all, under their own names.
+        optional: Names that are empty columns where the table lacks theirs.
+        absent: Whether a table that is not there is refused, or has no rows.
+    """
+
+    origin: str = Field("", alias="from")
+    columns: dict[str, _Text] = {}
+    optional: list[str] = []
+    absent: Literal["refused", "allowed"] = "refused"
+
+
 class TableMapping(_Keys):
     """How one of their tables becomes one of the contract's. Keys are ours, values theirs.
 
     Attributes:
         origin: Their file or table; empty for the only one.
+        query: Instead of a table: SQL over their tables and the mapping's inputs, or a file beside the
+            mapping that holds it; what follows speaks of its answer.
         columns: Their column for each of ours.
         constants: A value for every row.
         values: Our value for each of theirs, by column.
@@ -84,6 +104,7 @@ class TableMapping(_Keys):
     """
 
     origin: str = Field("", alias="from")
+    query: str = ""
     columns: dict[str, str] = {}
     constants: dict[str, _Scalar] = {}
     values: dict[str, dict[_Text, _Scalar]] = {}
@@ -110,6 +131,7 @@ class Mapping(_Keys):
         observed_until: The last day that the data covers, whether anything happened on it or not: the day
             before the extract was taken; the company's, where the mapping gives none.
         time_zone: The zone of times without one, for all tables; the company's, where company.yml names none.
+        inputs: Their tables by the name that queries know them by.
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
         published: Contract tables that a report has published, with the report; they replace ours.
@@ -118,6 +140,7 @@ class Mapping(_Keys):
     observed_from: dt.date | None = None
     observed_until: dt.date | None = None
     time_zone: _Zone = ""
+    inputs: dict[str, Looked] = {}
     tables: dict[str, TableMapping] = {}
     snapshot: Snapshot | None = None
     published: dict[str, str] = {}
@@ -150,12 +173,34 @@ def load_mapping(path: str | Path) -> Mapping:
     Args:
         path: The YAML file; a relative path counts from the project's root.
 
+    Returns:
+        The mapping, with the text of each query.
+
     Raises:
-        InputError: The file is absent or not YAML, or a key, table, column or value in it is unknown.
+        InputError: The file is absent or not YAML, or keys, tables, columns or values in it are unknown: all
+            of them are named.
 
     Example:
         >>> load_mapping("data/mappings/telco.yml").snapshot.tenure.unit
         'month'
+    """
+    mapping, faults = read_mapping(path)
+    if faults:
+        raise in_mapping(path, faults)
+    return mapping
+
+
+def in_mapping(path: str | Path, faults: list[str]) -> InputError:
+    """The error that says all faults of a mapping, or of data under it."""
+    label = f"The mapping {path}"
+    return all_faults(faults, label) if len(faults) > 1 else InputError(f"{label}: {faults[0]}")
+
+
+def read_mapping(path: str | Path) -> tuple[Mapping, list[str]]:
+    """Read as much of a mapping file as can be, with a sentence for everything that is wrong in it.
+
+    Raises:
+        InputError: The file is absent or not YAML.
     """
     file = resolve(path)
     if not file.is_file():
@@ -163,49 +208,81 @@ def load_mapping(path: str | Path) -> Mapping:
             f"The mapping {path} does not exist. Fix: correct the path; data/mappings has examples."
         )
     label = f"The mapping {path}"
+    faults: list[str] = []
     mapping = settings.read_settings(
-        file, Mapping, label=label, example="data/mappings/example.yml", loader=_Loader
+        file, Mapping, label=label, example="data/mappings/example.yml", loader=_Loader, faults=faults
     )
-    problem = next(_problems(mapping), None)
-    if problem:
-        raise InputError(f"{label}: {problem}")
-    return mapping
+    tables = {}
+    for name, plan in mapping.tables.items():
+        try:
+            query = read_query(plan.query, file.parent, f"tables.{name}") if plan.query else ""
+            tables[name] = plan.model_copy(update={"query": query})
+        except InputError as error:
+            faults.append(str(error))
+            tables[name] = plan
+    mapping = mapping.model_copy(update={"tables": tables})
+    # Nothing is missing of what was not understood.
+    faults += _problems(mapping) if mapping != Mapping() or not faults else ()
+    return mapping, faults
 
 
 def map_tables(
-    mapping: Mapping, catalog: Catalog, notes: list[str]
+    mapping: Mapping, catalog: Catalog, address: Address, notes: list[str], faults: list[str]
 ) -> tuple[dict[str, tuple[Raw, Reading]], set[str]]:
     """Make contract tables, still in their own types, of the tables that a place holds.
 
     Args:
         mapping: What becomes what.
         catalog: The tables that are there.
+        address: Where that is.
         notes: Gets a sentence for what is left out.
+        faults: Gets a sentence for each table or column that the mapping names and that is not there, and for
+            a snapshot's tenure or flag that cannot be read.
 
     Returns:
         By contract table its columns and how they are written; and the names of the tables used.
-
-    Raises:
-        InputError: A table or column that the mapping names is not there, or a snapshot's tenure or
-            flag cannot be read.
     """
     made: dict[str, tuple[Raw, Reading]] = {}
-    used: set[str] = set()
+    queries = {f"tables.{name}": plan.query for name, plan in mapping.tables.items() if plan.query}
+    inputs = {
+        name: Input(one.origin or name, one.columns, one.optional, one.absent == "allowed")
+        for name, one in mapping.inputs.items()
+    }
+    answered, used = answers(queries, inputs, catalog, address, faults) if queries else ({}, set())
     if mapping.snapshot:
         place = "snapshot"
-        name = _origin(mapping.snapshot, catalog, place)
-        used.add(name)
-        raw = catalog.open(name)
-        for table, parts in _snapshot(mapping.snapshot, raw.table, place, notes).items():
-            made[table] = (Raw(parts[0], raw.text), parts[1])
+        try:
+            name = _origin(mapping.snapshot, catalog, place)
+            used.add(name)
+            raw = catalog.open(name)
+            for table, parts in _snapshot(mapping.snapshot, raw.table, place, notes).items():
+                made[table] = (Raw(parts[0], raw.text), parts[1])
+        except InputError as error:
+            faults += error.faults or [str(error)]
     for table, plan in mapping.tables.items():
         place = f"tables.{table}"
-        name = _origin(plan, catalog, place, table)
-        used.add(name)
-        raw = catalog.open(name)
-        columns = _columns(plan, raw.table, place, BY_NAME[table])
-        reading = _reading(plan, (BY_NAME[table],), place, mapping.time_zone)
-        made[table] = (Raw(raw.table.select(**columns), raw.text), reading)
+        if table not in BY_NAME or table in made:
+            continue
+        try:
+            if plan.query:
+                if place not in answered:
+                    continue
+                raw = answered[place]
+            else:
+                name = _origin(plan, catalog, place, table)
+                used.add(name)
+                raw = catalog.open(name)
+            columns = _columns(plan, raw.table, place, BY_NAME[table])
+            if not columns:
+                has = ", ".join(raw.table.columns[:12])
+                raise InputError(
+                    f"The mapping's {place}: the data has no column of {table} (it has {has}). "
+                    f"Fix: name them under `columns`."
+                )
+            reading = _reading(plan, (BY_NAME[table],), place, mapping.time_zone)
+            made[table] = (Raw(raw.table.select(**columns), raw.text), reading)
+        except InputError as error:
+            faults += error.faults or [str(error)]
     return made, used
 
 
@@ -246,6 +323,8 @@ def _problems(mapping: Mapping) -> Iterator[str]:
 def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -> Iterator[str]:
     known = {column.name: column for table in tables for column in table.columns}
     welcome = any(table.attributes for table in tables)
+    if plan.query and plan.origin:
+        yield f"{place}.query: there is `from` too. Fix: keep one of them."
     if plan.attributes and not welcome:
         yield f"{place}.attributes: only customers and visits have attributes. Fix: move them there."
     named = set(plan.attributes if not isinstance(plan.attributes, str) else ())
@@ -258,11 +337,12 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
     if isinstance(plan, Snapshot):
         for name in {*_MADE_BY_SNAPSHOT} & {*plan.columns, *plan.constants}:
             yield f"{place}.columns.{name}: a snapshot makes this of as_of and tenure. Fix: remove it."
+    no_money = {name for name in plan.money if name in known and not name.endswith("_minor")}
     for name in plan.money:
-        if name in known and not name.endswith("_minor"):
+        if name in no_money:
             yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
     for first, second in (("columns", "constants"), ("columns", "money"), ("constants", "money")):
-        for name in sorted(set(getattr(plan, first)) & set(getattr(plan, second))):
+        for name in sorted(set(getattr(plan, first)) & set(getattr(plan, second)) - no_money):
             yield f"{place}.{second}.{name}: it is under `{first}` too. Fix: keep one of them."
     for name in sorted(set(plan.attributes if isinstance(plan.attributes, dict) else ()) & set(known)):
         yield f"{place}.attributes.{name}: the contract has this column. Fix: name it under `columns`."
@@ -307,9 +387,10 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
     """Our columns of theirs: renamed, constant, with mapped values; attributes last."""
     known = {column.name: column for contract in contracts for column in contract.columns}
     origins = {name: name for name in known if name in table.columns}
+    lacking = []
     for key, chosen in (("columns", plan.columns), ("money", {n: m.origin for n, m in plan.money.items()})):
         for name, theirs in chosen.items():
-            _there(table, theirs, f"{place}.{key}.{name}")
+            lacking += _lacks(table, theirs, f"{place}.{key}.{name}")
             origins[name] = theirs
     attributes = plan.attributes
     if attributes == "all":
@@ -320,8 +401,10 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
         attributes = [name for name in table.columns if name not in taken]
     for name in attributes:
         theirs = attributes[name] if isinstance(attributes, dict) else name
-        _there(table, theirs, f"{place}.attributes")
+        lacking += _lacks(table, theirs, f"{place}.attributes")
         origins[name] = theirs
+    if lacking:
+        raise all_faults(lacking)
     columns = {
         name: _mapped(table[theirs], plan.values.get(name, {}))
         for name, theirs in origins.items()
@@ -365,8 +448,10 @@ def _snapshot(
     plan: Snapshot, table: ir.Table, place: str, notes: list[str]
 ) -> dict[str, tuple[ir.Table, Reading]]:
     """Customers and subscriptions that have exactly the tenures of a snapshot."""
-    _there(table, plan.tenure.origin, f"{place}.tenure.from")
-    _there(table, plan.churned.origin, f"{place}.churned.from")
+    lacking = _lacks(table, plan.tenure.origin, f"{place}.tenure.from")
+    lacking += _lacks(table, plan.churned.origin, f"{place}.churned.from")
+    if lacking:
+        raise all_faults(lacking)
     reading = Reading(
         origin={"tenure": plan.tenure.origin, "churned": plan.churned.origin},
         blank_is_null=plan.blank is None,
@@ -380,7 +465,7 @@ def _snapshot(
     doubts.append(Doubt(theirs, raw, tenure > century, "are longer than a century", fix))
     if plan.blank is not None:
         fix = "fill them in, or leave such rows out with `blank: null`"
-        doubts.append(Doubt(theirs, raw, tenure.isnull(), "are empty", fix))
+        doubts.append(Doubt(theirs, raw, raw.isnull(), "are empty", fix))
     theirs, listed = f"churned (from {plan.churned.origin!r})", list(plan.churned.values)
     if listed:
         text = flag.cast("string")
@@ -438,11 +523,11 @@ def _back(as_of: dt.date, tenure: ir.Value, unit: str) -> ir.Value:
     return ibis.date(year, month, as_of.day).cast("timestamp")
 
 
-def _there(table: ir.Table, column: str, place: str) -> None:
-    if column not in table.columns:
-        raise InputError(
-            f"The mapping's {place}: the data has no column {column!r}{_meant(column, table.columns)}"
-        )
+def _lacks(table: ir.Table, column: str, place: str) -> list[str]:
+    """A sentence where a table lacks a column."""
+    if column in table.columns:
+        return []
+    return [f"The mapping's {place}: the data has no column {column!r}{_meant(column, table.columns)}"]
 
 
 def _meant(name: str, names: Any) -> str:

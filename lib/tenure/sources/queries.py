@@ -1,0 +1,239 @@
+"""Queries of a mapping: one SELECT over what a place holds, which can read nothing else and write nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import sqlglot as sg
+from sqlglot import exp
+
+from tenure.errors import InputError
+from tenure.parameters import nearest
+from tenure.sources.address import Address
+from tenure.sources.catalog import Catalog, Raw
+from tenure.sources.engine import guarded, keep, may_settle
+from tenure.sources.places import open_catalog
+
+_WRITES = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Set, exp.Use)
+_DIALECTS = {"pyspark": "spark"}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One of their tables under the name, and with the columns, that queries know.
+
+    Attributes:
+        origin: Their file or table.
+        columns: Their column for each name that queries use; without any, all under their own names.
+        optional: Names that are columns of nulls where the table lacks theirs.
+        may_lack: Whether the table itself may be absent, and then is one without rows.
+    """
+
+    origin: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    optional: Sequence[str] = ()
+    may_lack: bool = False
+
+
+def read_query(text: str, folder: Path, place: str) -> str:
+    """Return the SQL that a mapping names or holds.
+
+    Args:
+        text: SQL that begins with SELECT, WITH or a comment, or the path of a file.
+        folder: Where relative paths count from.
+        place: The key in the mapping, for sentences.
+
+    Raises:
+        InputError: There is no such file.
+
+    Example:
+        >>> read_query("SELECT 1 AS one", Path(), "tables.customers")
+        'SELECT 1 AS one'
+    """
+    first = text.split(maxsplit=1)[0].lower() if text.strip() else ""
+    if first in ("select", "with", "from") or first.startswith(("--", "(", "/*")):
+        return text
+    try:
+        return (folder / text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"{place}.query: there is no file {text!r} beside the mapping that can be read. "
+            f"Fix: correct the path, or write the SQL itself, which begins with SELECT or WITH."
+        ) from None
+
+
+def answers(
+    queries: Mapping[str, str],
+    inputs: Mapping[str, Input],
+    catalog: Catalog,
+    address: Address,
+    faults: list[str],
+) -> tuple[dict[str, Raw], set[str]]:
+    """Run the queries of a mapping where the data is.
+
+    The embedded engine runs them in a session of their own, which opens the data's files and no others;
+    PostgreSQL in a transaction that only reads.
+
+    Args:
+        queries: SQL by the key in the mapping that it stands under, in the dialect of the engine.
+        inputs: What queries may read besides the place's own tables. Text is stripped in CSV files, and blank
+            text is null.
+        catalog: The place.
+        address: Where that is.
+        faults: Gets a sentence for each query that cannot be run, and for each input that is not as said.
+
+    Returns:
+        The answers by key, and which of the place's tables they read.
+    """
+    engine = catalog.connection.name
+    dialect = _DIALECTS.get(engine, engine)
+    known = {name.casefold(): name for name in (*catalog.names, *inputs)}
+    read: dict[str, set[str]] = {}
+    for place, sql in queries.items():
+        try:
+            names = {known.get(name.casefold(), name) for name in _tables(sql, dialect, place)}
+            _refuse_strangers(names, known.values(), catalog, place)
+            read[place] = names
+        except InputError as error:
+            faults.append(str(error))
+    # Names that nobody reads are looked at, too: they may be misspelt.
+    given = {**{name: Input(name) for names in read.values() for name in names}, **inputs}
+    session = open_catalog(address) if engine == "duckdb" else catalog
+    parts = {name: part for name, one in given.items() if (part := _part(name, one, session, faults))}
+    if session is not catalog:
+        _lock(session, address)
+    found = {}
+    for place in [place for place, names in read.items() if names <= set(parts)]:
+        names = read[place]
+        quoted = ", ".join(f"{_quoted(name, dialect)} AS ({parts[name][0]})" for name in sorted(names))
+        sql = queries[place].strip().rstrip(";")
+        sql = f"{f'WITH {quoted} ' if names else ''}SELECT * FROM (\n{sql}\n) AS answer"
+        try:
+            rows = guarded(partial(_rows, sql, session, catalog), f"{place}.query")
+            found[place] = Raw(rows, any(parts[name][1] for name in names))
+        except InputError as error:
+            faults.append(str(error))
+    if session is not catalog:
+        session.connection.disconnect()
+    return found, {one.origin for one in given.values()}
+
+
+def _tables(sql: str, dialect: str, place: str) -> set[str]:
+    """The tables that one SELECT reads; anything else is refused."""
+    try:
+        statements = [tree for tree in sg.parse(sql, dialect=dialect) if tree is not None]
+    except sg.errors.SqlglotError as error:
+        at = (getattr(error, "errors", None) or [{}])[0]
+        where = f"line {at['line']}: {at['description']}" if at.get("line") else str(error).splitlines()[0]
+        raise InputError(f"{place}.query is not SQL that can be read: {where}. Fix: correct it.") from None
+    tree = statements[0] if len(statements) == 1 else None
+    if not isinstance(tree, exp.Query) or any(tree.find(kind) for kind in _WRITES):
+        raise InputError(
+            f"{place}.query must be one SELECT, which may begin with WITH, and change nothing. "
+            f"Fix: leave only that in it."
+        )
+    own = {cte.alias.casefold() for cte in tree.find_all(exp.CTE)}
+    names = set()
+    for table in tree.find_all(exp.Table):
+        if isinstance(table.this, exp.Func) and not isinstance(table.this, exp.GenerateSeries):
+            raise InputError(
+                f"{place}.query reads from {table.this.sql(dialect)[:60]}, and may read only tables of the "
+                f"data. Fix: name them under `inputs`."
+            )
+        name = ".".join(part.name for part in table.parts)
+        if isinstance(table.this, exp.Identifier) and name.casefold() not in own:
+            names.add(name)
+    return names
+
+
+def _refuse_strangers(names: set[str], known: Collection[str], catalog: Catalog, place: str) -> None:
+    for name in sorted(names - set(known)):
+        if catalog.whole or "." not in name:
+            like = nearest(name, known)
+            hint = f"is {like!r} meant?" if like else f"use one of {', '.join(sorted(known)[:12])}."
+            raise InputError(f"{place}.query: there is no table {name!r} to read. Fix: {hint}")
+
+
+def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple[str, bool] | None:
+    """The SELECT that an input is, and whether it is of text; None where it is not as said."""
+    engine: Any = catalog.connection
+    if given.origin not in catalog.names and (catalog.whole or "." not in given.origin):
+        if given.may_lack:
+            nulls = [exp.cast(exp.null(), "text").as_(column, quoted=True) for column in given.columns]
+            nothing = sg.select(*nulls).where(exp.false())
+            return nothing.sql(_DIALECTS.get(engine.name, engine.name)), False
+        like = nearest(given.origin, catalog.names)
+        hint = f"is {like!r} meant?" if like else f"use one of {', '.join(catalog.names[:12])}."
+        faults.append(f"inputs.{name}.from: {catalog.url} has no {given.origin!r}. Fix: {hint}")
+        return None
+    raw = catalog.open(given.origin)
+    table = raw.table
+    chosen = given.columns or {column: column for column in table.columns}
+    lacking = [
+        f"{theirs!r} (as {ours})"
+        for ours, theirs in chosen.items()
+        if theirs not in table.columns and ours not in given.optional
+    ]
+    if lacking:
+        faults.append(
+            f"inputs.{name}.columns: {given.origin} has no column {', '.join(lacking)}; it has "
+            f"{', '.join(table.columns[:30])}. Fix: name its own columns for these."
+        )
+        return None
+    values = {
+        ours: table[theirs] if theirs in table.columns else ibis.null("string")
+        for ours, theirs in chosen.items()
+    }
+    if raw.text:
+        values = {ours: value.strip().nullif("") for ours, value in values.items()}
+        return engine.compile(guarded(lambda: keep(engine, table.select(**values)), given.origin)), True
+    return engine.compile(table.select(**values)), False
+
+
+def _lock(catalog: Catalog, address: Address) -> None:
+    """Let a session of the embedded engine open the data's files and no others, for good."""
+    path = address.path
+    files = [] if path is None else [path] if path.is_file() else sorted(path.rglob("*"))
+    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    catalog.connection.raw_sql(f"SET allowed_paths = [{listed}]")
+    catalog.connection.raw_sql("SET enable_external_access = false")
+    catalog.connection.raw_sql("SET lock_configuration = true")
+
+
+def _rows(sql: str, session: Catalog, catalog: Catalog) -> ir.Table:
+    engine: Any = catalog.connection
+    name = f"asked_{uuid.uuid4().hex[:8]}"
+    if session is not catalog:
+        reader = session.connection.con.execute(sql).to_arrow_reader(100_000)
+        engine.con.register("answer_of_query", reader)
+        try:
+            engine.con.execute(f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM answer_of_query")
+        finally:
+            engine.con.unregister("answer_of_query")
+        return engine.table(name)
+    if engine.name == "postgres" and may_settle(engine):
+        with tempfile.SpooledTemporaryFile(max_size=2**24) as file, engine.con.cursor() as cursor:
+            with engine.con.transaction():
+                cursor.execute("SET TRANSACTION READ ONLY")
+                with cursor.copy(f"COPY ({sql}) TO STDOUT") as rows:
+                    for part in rows:
+                        file.write(part)
+            file.seek(0)
+            cursor.execute(f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM ({sql}) AS shape LIMIT 0")
+            with cursor.copy(f"COPY {name} FROM STDIN") as rows:
+                while part := file.read(2**16):
+                    rows.write(part)
+        return engine.table(name)
+    return engine.sql(sql)
+
+
+def _quoted(name: str, dialect: str) -> str:
+    return exp.to_identifier(name, quoted=True).sql(dialect)
