@@ -7,9 +7,11 @@ import importlib
 import pytest
 
 import tenure
+from exports.lives import AS_OF
 from exports.measured import differences, measured, write_contract
+from exports.truth import truth_of
 
-NAMES = ["chargebee", "stripe_api", "stripe_dashboard", "woocommerce"]
+NAMES = ["chargebee", "paddle", "recurly", "stripe_api", "stripe_dashboard", "woocommerce"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,3 +25,16 @@ def test_the_measures_say_of_the_lives_what_the_loops_do(name, tmp_path):
     write_contract(export.told(), tmp_path / "contract")
     source = tenure.open_source(tmp_path / "contract")
     assert differences(measured(source, truth.as_of), truth) == []
+
+
+@pytest.mark.parametrize(("name", "seats"), [
+    ("stripe_api", (4, 9, 6)), ("chargebee", (4, 9, 6)), ("paddle", (4, 9, 6)), ("recurly", (4, 9, 6)),
+    ("stripe_dashboard", (6, 6, 6)),  # a row a subscription: today's quantity
+])  # fmt: skip
+def test_a_customer_with_seats_counted_by_hand(name, seats):
+    lives = importlib.import_module(f"exports.{name}").told()
+    life = next(one for one in lives if one.facts["what"] == "seats")
+    mrr = truth_of([life], AS_OF).mrr
+    assert tuple(mrr[month, "EUR"] for month in ("2024-08", "2025-01", "2026-03")) == tuple(
+        1225 * n for n in seats
+    )
