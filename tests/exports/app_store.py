@@ -94,15 +94,20 @@ def _chosen() -> Iterator[Life]:
     yield life(_on(month, day(2025, 1, 5)), _on(year, day(2025, 3, 3), subscription="7002"))
 
 
-def write(folder: Path) -> Truth:
-    """Write subscriber.csv."""
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
     rng = Random(16)
     lives = list(_chosen())
     for interval, leave, count in (("month", 0.08, 56), ("year", 0.45, 16)):
         for _ in range(count):
             offer = offered(interval, rng.choice(["USD", "USD", "EUR", "JPY"]))
             lives.append(Life("", (ordinary(rng, offer, dt.date(2024, 1, 1), AS_OF, leave),)))
-    lives = [replace(life, customer=str(30_100_000_000_000 + 917 * n)) for n, life in enumerate(lives)]
+    return [replace(life, customer=str(30_100_000_000_000 + 917 * n)) for n, life in enumerate(lives)]
+
+
+def write(folder: Path) -> Truth:
+    """Write subscriber.csv."""
+    rng, lives = Random(116), told()
     rows = [row for life in lives for row in _of_life(life)]
     write_csv(folder / "subscriber.csv", mixed(rng, rows, 6), delimiter="\t")
     return truth_of(lives, AS_OF)

@@ -76,8 +76,8 @@ def _chosen() -> Iterator[Life]:
     yield life(_on(free(STARTER), month(2025, 3)))
 
 
-def write(folder: Path) -> Truth:
-    """Write customer_months.csv."""
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
     rng = Random(19)
     lives = list(_chosen())
     for _ in range(80):
@@ -86,7 +86,12 @@ def write(folder: Path) -> Truth:
         span = ordinary(rng, offer, dt.date(2024, 1, 1), AS_OF, 0.07)
         end = span.end.replace(day=1) if span.end else None
         lives.append(Life("", (replace(span, start=span.start.replace(day=1), end=end),)))
-    lives = [replace(life, customer=f"{1000 + 7 * n}") for n, life in enumerate(lives)]
+    return [replace(life, customer=f"{1000 + 7 * n}") for n, life in enumerate(lives)]
+
+
+def write(folder: Path) -> Truth:
+    """Write customer_months.csv."""
+    rng, lives = Random(119), told()
     rows = []
     for life in lives:
         name = rng.choice(NAMES)

@@ -93,14 +93,19 @@ def _chosen() -> Iterator[Life]:
     yield life(_on(YEN, day(2025, 3, 1), day(2025, 10, 1)), hour=0)
 
 
-def write(folder: Path) -> Truth:
-    """Write events.csv."""
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
     rng = Random(20)
     lives = list(_chosen())
     for offer, leave, count in ((BASIC, 0.08, 34), (TEAM, 0.06, 14), (YEN, 0.08, 14), (YEARLY, 0.4, 12)):
         for _ in range(count):
             lives.append(Life("", (ordinary(rng, offer, dt.date(2024, 1, 1), AS_OF, leave),)))
-    lives = [replace(life, customer=f"c_{1000 + 7 * n}") for n, life in enumerate(lives)]
+    return [replace(life, customer=f"c_{1000 + 7 * n}") for n, life in enumerate(lives)]
+
+
+def write(folder: Path) -> Truth:
+    """Write events.csv."""
+    rng, lives = Random(120), told()
     rows = [row for life in lives for row in _of_life(life, rng)]
     rows = [{"event_id": 50_000 + number, **row} for number, row in enumerate(rows)]
     write_csv(folder / "events.csv", mixed(rng, rows, 9))

@@ -100,8 +100,8 @@ def _chosen() -> Iterator[Life]:
     yield life(_on(TEAM, day(2025, 5, 12)), sold=(day(2025, 9, 12), "usage", "Messages", 1234))
 
 
-def write(folder: Path) -> Truth:
-    """Write invoice_lines.csv."""
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
     rng = Random(18)
     lives = list(_chosen())
     for offer, leave, count in (
@@ -114,7 +114,12 @@ def write(folder: Path) -> Truth:
         for _ in range(count):
             chosen = replace(offer, quantity=rng.randint(2, 9)) if offer is TEAM else offer
             lives.append(Life("", (ordinary(rng, chosen, dt.date(2024, 1, 1), AS_OF, leave),)))
-    lives = [replace(life, customer=f"D{10_000 + 3 * n}") for n, life in enumerate(lives)]
+    return [replace(life, customer=f"D{10_000 + 3 * n}") for n, life in enumerate(lives)]
+
+
+def write(folder: Path) -> Truth:
+    """Write invoice_lines.csv."""
+    rng, lives = Random(118), told()
     rows: list[Row] = []
     for life in lives:
         rows += _of_life(life, rng.choice(NAMES))

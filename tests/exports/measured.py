@@ -60,7 +60,7 @@ def write_contract(lives: Iterable[Life], folder: Path) -> None:
     ]
     spans = [
         {
-            "subscription_id": span.subscription, "customer_id": one.customer, "plan": span.plan or "Plan",
+            "subscription_id": f"{one.customer} {span.subscription}", "customer_id": one.customer, "plan": span.plan or "Plan",
             "billing_interval": span.interval, "billing_interval_count": span.count, "quantity": span.quantity,
             "unit_amount_minor": span.price, "discount_minor": span.off, "discount_duration": "repeating" if span.off else "",
             "currency": span.currency, "status": span.status, "started_at": span.start, "ended_at": span.end,

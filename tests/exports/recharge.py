@@ -103,8 +103,8 @@ def _chosen() -> Iterator[Life]:
     yield life(_on(box(2100, interval="week", count=4), day(2025, 1, 6)))
 
 
-def write(folder: Path) -> Truth:
-    """Write customer, subscription, charge, charge_line_item, charge_discount and discount."""
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
     rng = Random(17)
     lives = list(_chosen())
     offers = [
@@ -120,7 +120,12 @@ def write(folder: Path) -> Truth:
         leave = 0.3 if offer.count == 3 else 0.09
         span = ordinary(rng, offer, dt.date(2024, 1, 1), AS_OF, leave)
         lives.append(Life("", (replace(span, reason="voluntary"),)))
-    lives = [replace(life, customer=str(90_000_001 + 13 * n)) for n, life in enumerate(lives)]
+    return [replace(life, customer=str(90_000_001 + 13 * n)) for n, life in enumerate(lives)]
+
+
+def write(folder: Path) -> Truth:
+    """Write customer, subscription, charge, charge_line_item, charge_discount and discount."""
+    rng, lives = Random(117), told()
     made: dict[str, list[Row]] = {
         "customer": [],
         "subscription": [],

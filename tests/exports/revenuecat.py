@@ -140,7 +140,9 @@ def _chosen() -> Iterator[Life]:
     yield life("bill_that_failed_at_once", _on(dollars, day(2025, 1, 4), day(2025, 5, 4)), store="play_store")
 
 
-def _lives(rng: Random) -> list[Life]:
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
+    rng = Random(15)
     lives = list(_chosen())
     for interval, leave, count in (("month", 0.08, 48), ("year", 0.45, 14), ("week", 0.05, 5)):
         for number in range(count):
@@ -153,8 +155,7 @@ def _lives(rng: Random) -> list[Life]:
 
 def write(folder: Path) -> Truth:
     """Write three deliveries."""
-    rng = Random(15)
-    lives = _lives(rng)
+    rng, lives = Random(115), told()
     rows = [row for life in lives for row in _of_life(life, rng)] + _of_nobody(rng)
     for number, row in enumerate(rows):
         row["store_transaction_id"] = 480_000_000_000 + 7 * number

@@ -72,8 +72,8 @@ def _chosen() -> Iterator[Life]:
     yield life(sold=day(2025, 6, 21))
 
 
-def write(folder: Path) -> Truth:
-    """Write transactions.csv."""
+def told() -> list[Life]:
+    """The lives, as the export tells of them."""
     rng = Random(21)
     lives = list(_chosen())
     for offer, leave, count in (
@@ -85,7 +85,12 @@ def write(folder: Path) -> Truth:
     ):
         for _ in range(count):
             lives.append(Life("", (ordinary(rng, offer, dt.date(2024, 1, 1), AS_OF, leave),)))
-    lives = [replace(life, customer=f"zoe.{n}+club@example.com") for n, life in enumerate(lives)]
+    return [replace(life, customer=f"zoe.{n}+club@example.com") for n, life in enumerate(lives)]
+
+
+def write(folder: Path) -> Truth:
+    """Write transactions.csv."""
+    rng, lives = Random(121), told()
     rows = [row for life in lives for row in _of_life(life, rng)]
     for number, row in enumerate(rows):
         row["order_id"] = 700_100 + number
