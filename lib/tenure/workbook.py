@@ -47,6 +47,8 @@ class Workbook:
         economics: What the company earns on its revenue.
         horizon: How many periods of life count: a parameter's number, else company.yml's horizon_months.
         wanted_currency: The reporting currency that a parameter or company.yml names; empty: none.
+        only: The condition that all its customers meet (see `tenure.only`); empty: they are everybody.
+        everybody: The source with all customers, where it has some only.
     """
 
     source: Source
@@ -55,6 +57,8 @@ class Workbook:
     economics: Economics
     horizon: int
     wanted_currency: str = ""
+    only: str = ""
+    everybody: Source | None = None
 
     def ask(
         self,
@@ -116,9 +120,8 @@ class Workbook:
     def with_tables(self, **tables: Any) -> Workbook:
         """Return the workbook with these tables added or replaced, as Ibis expressions.
 
-        To look at some customers only, replace `subscriptions`, as in
-        ``spans = book.source["subscriptions"]; book.with_tables(subscriptions=spans.filter(...))``. Filtering
-        `customers` alone leaves nobody out. This workbook stays as it is.
+        To look at some customers only, give the workbook the parameter `only`: filtering `customers` here
+        leaves nobody out. This workbook stays as it is.
         """
         return replace(self, source=self.source.instead(tables))
 
@@ -141,8 +144,9 @@ class Workbook:
         from tenure.sources.published import published_segments
 
         wanted = by.removeprefix("segment:") if by.startswith("segment:") else ""
-        if found := published_segments(self.source, wanted):
-            source = self.source.instead({"segments": found[1]})
+        if found := published_segments(self.everybody or self.source, wanted):
+            own = found[1].semi_join(self.source["customers"], "customer_id") if self.only else found[1]
+            source = self.source.instead({"segments": own})
             return self._still(source=source), f"{found[0]}, as published"
         if "segments" not in self.source:
             return self, "on file"
@@ -298,7 +302,7 @@ def open_workbook(
         InputError: A parameter or the data is not as it should be.
         NotApplicable: A table or dates are absent.
     """
-    from tenure import report
+    from tenure import only, report
     from tenure.measures import groups, subscriptions, units
     from tenure.models.worth import MONTHS
     from tenure.report import format as fmt
@@ -306,6 +310,7 @@ def open_workbook(
     from tenure.sources.connect import open_source
 
     declared = parameters.check_parameters(names)
+    condition = only.read(names.get("only", ""))
     days = _check_values({name: names[name] for name in declared}, limits)
     data, mapping = names["data"], names.get("mapping", "")
     facts = {name: names[name] for name in Economics.model_fields if name in declared}
@@ -314,6 +319,8 @@ def open_workbook(
     source.require(*needs)
     if dated and not source.dated:
         raise NotApplicable("This question needs real dates, and this data knows only durations.")
+    if condition:
+        only.check(condition, source, needs)
     as_of = check_as_of(source, days["as_of"])
     found = check_once(source, as_of, economics)
     found.raise_errors()
@@ -324,6 +331,7 @@ def open_workbook(
     for name in names.get("characteristics", ()):
         parameters.one_of("characteristics", name, groups.groupings(source))
     policy = named(names.get("policy") or "tenure", economics.rules)
+    opened = source
     if (unit := policy.unit) != "customer":
         source = source.instead(units.by_unit(source, unit, policy.gap_days))
     scope = {
@@ -336,9 +344,15 @@ def open_workbook(
         "lag_days": economics.spend_lag,
         **{name: names[name] for name in ("period", "min_group", "min_at_risk") if name in names},
     }
+    everybody, whom, apart = None, "", ""
+    if condition:
+        everybody, among = source, {name: scope[name] for name in ("as_of", "currency", "policy")}
+        source, whom, apart = only.some(source, condition, needs, opened, **among)
     wanted = names.get("reporting_currency", "") or economics.currency or currency
     horizon = names.get("horizon") or round(economics.horizon_months / MONTHS[scope.get("period", "month")])
-    book = Workbook(source, as_of, scope, economics, horizon, wanted)
+    book = Workbook(
+        source, as_of, scope, economics, horizon, wanted, condition.text if condition else "", everybody
+    )
     if currency:
         parameters.one_of("currency", currency, book.currencies)
     left_behind = ""
@@ -357,12 +371,15 @@ def open_workbook(
             commission += f", the average for {fmt.percent(lacking)} of revenue, of no known {column}"
     report.header(
         as_of=as_of,
+        subtitle=whom,
         source=source.url,
         company=economics.name,
         time_zone=source.time_zone if source.time_zone != "UTC" else "",
         groups=by,
         currency=currency,
         left_out=left_behind,
+        not_compared=apart and f"{apart}, which are those of all",
+        data_checked="that of all" if whom else "",
         policy=names.get("policy", ""),
         commission=commission,
         counted_by=unit,

@@ -78,6 +78,7 @@ def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
         "title": entry.get("title") or entry["name"],
         "group": entry.get("group") or "Reports",
         "question": entry.get("question") or "",
+        "only": (entry.get("parameters") or {}).get("only") or "",
         "state": state,
         "words": reason if state in ("failed", "not applicable") else "",
         "when": when,

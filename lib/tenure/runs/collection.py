@@ -119,13 +119,21 @@ def run_collection(
         run = _Run(runbook, reports, stack, progress or Progress(), jobs, forked)
         by_name = {report.name: report for report in runbook.reports}
 
+        def stands(name: str, parts: Mapping[str, Any]) -> bool:
+            return not (force and name in asked) and run.stands(name, parts)
+
         def work(name: str) -> None:
             parts = run.made_of(by_name[name])
-            if (force and name in asked) or not run.stands(name, parts):
-                run.make(by_name[name], parts)
-            else:
+            if stands(name, parts):
                 run.progress.skip(by_name[name])
+            else:
+                run.make(by_name[name], parts)
 
+        some = [by_name[name] for name in selected if by_name[name].values.get("only")]
+        if some := [report for report in some if not stands(report.name, run.made_of(report))]:
+            from tenure.only import check_reports
+
+            check_reports(some)
         graph.walk({name: by_name[name].needs for name in selected}, jobs, work)
         breaches = _breaches([by_name[name] for name in selected], run.entries)
         record = run.publish(names, breaches)

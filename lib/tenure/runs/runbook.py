@@ -201,7 +201,7 @@ def _expand(
             raise InputError(f"{path.name}, report {entry.name}: for_each has an empty list.")
         for combination in itertools.product(*entry.for_each.values()):
             each = dict(zip(entry.for_each, combination, strict=True))
-            name = ".".join([entry.name, *(_slug(value) for value in combination)])
+            name = ".".join([entry.name, *(_slug(_named(value)) for value in combination)])
             names.setdefault(entry.name, []).append(name)
             drafts.append((entry, each, name))
     reports = []
@@ -214,13 +214,18 @@ def _expand(
         origin = f"{path.name}, report {entry.name}"
         parameters = notebook.values(defaults, f"{path.name}, defaults")
         parameters |= notebook.values(entry.parameters, origin)
-        parameters |= notebook.values(each, f"{origin}, for_each")
+        # What is no parameter is a column of customers, where the notebook can look at some of them only.
+        columns = [key for key in each if key not in notebook.parameters and "only" in notebook.parameters]
+        given = {key: value for key, value in each.items() if key not in columns}
+        parameters |= notebook.values(given, f"{origin}, for_each")
         if name in chosen:
             typed = {key: Text(raw) for key, raw in settings.items() if key in notebook.parameters}
             parameters |= notebook.values(typed, "--set")
+        if columns:
+            parameters["only"] = _only(parameters.get("only", ""), {key: each[key] for key in columns})
         for key, value in parameters.items():
             _refuse_password(key, value, name)
-        suffix = f": {', '.join(str(value) for value in each.values())}" if each else ""
+        suffix = f": {', '.join(map(_named, each.values()))}" if each else ""
         title = entry.title or notebook.title
         reports.append(
             Report(
@@ -236,6 +241,18 @@ def _expand(
             )
         )
     return reports
+
+
+def _only(own: str, values: Mapping[str, Any]) -> str:
+    """An entry's own condition on customers, and that their columns have these values."""
+    from tenure.only import equals
+
+    # In brackets, for there may be an *or* in it.
+    return " and ".join([*([f"({own})"] if own.strip() else []), *map(equals, values, values.values())])
+
+
+def _named(value: Any) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _slug(value: Any) -> str:
