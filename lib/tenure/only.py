@@ -165,7 +165,10 @@ def some(
         whose = {name: source[name][own] for name, own in keys.items() if own in source[name].columns}
     chosen = rows.filter(_truth(condition.tree, rows)).select(of=key)
     chosen = source.settle(("only", condition.text), lambda: chosen)
-    found = {name: source[name].semi_join(chosen, own == chosen.of) for name, own in whose.items()}
+    found = {
+        name: source[name].semi_join(chosen, own == chosen.of).select(source[name].columns)
+        for name, own in whose.items()
+    }
     if "spend" in source and set(condition.columns) == {"channel"}:
         found["spend"] = source["spend"].filter(_truth(condition.tree, source["spend"]))
     counts = collect(chosen.aggregate(n=_.count(), of=everybody.count().as_scalar())).iloc[0]

@@ -307,7 +307,7 @@ def test_a_restatement_lists_changes_with_possible_reasons():
     assert "past due" in found.loc["churn", "why"]
     assert "added, changed or removed" in found.loc["new", "why"]
     assert set(restatement.restatement(past, later, grace_days=30, policy="x").frame["why"]) == {
-        "the policy has changed since"
+        "the policy, or who is counted, has changed since"
     }
     assert restatement.changes(past, restatement.restatement(past, later, grace_days=30, policy="x")).n == 2
     assert (

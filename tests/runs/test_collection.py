@@ -239,6 +239,64 @@ def test_repeated_reports(project: Project) -> None:
     assert result.entries["one.the-UK"]["title"] == "About one: the UK"
 
 
+OPENS = """
+import tenure
+book = tenure.open_workbook(globals(), needs=["customers"])
+print(sorted(book.source["customers"].customer_id.execute()))
+"""
+ONLY = 'data: str = "shop"\nas_of: str = ""\nonly: str = ""'
+
+
+@pytest.fixture
+def shop(project: Project) -> Project:
+    folder = project.root / "shop"
+    folder.mkdir()
+    (folder / "customers.csv").write_text(
+        "customer_id,created_at,country\na,2026-01-01,IT\nb,2026-01-01,FR\nc,2026-01-01,\nd,2026-01-01,IT\n"
+    )
+    head = "subscription_id,customer_id,plan,billing_interval,unit_amount_minor,currency,status,started_at,ended_at\n"
+    rows = "".join(f"s{one},{one},P,month,999,EUR,active,2026-01-01,\n" for one in "abcd")
+    (folder / "subscriptions.csv").write_text(head + rows)
+    project.notebook("one", OPENS, parameters=ONLY)
+    return project
+
+
+def test_a_report_for_each_country_speaks_of_its_customers(shop: Project) -> None:
+    shop.runbook("reports:\n- {name: one, notebook: one.ipynb, for_each: {country: [IT, FR, null, XX]}}\n")
+    result = shop.run()
+    assert (result.status, {name: entry["state"] for name, entry in result.entries.items()}) == (
+        0, {"one.IT": "ok", "one.FR": "ok", "one.unknown": "ok", "one.XX": "not_applicable"},
+    )  # fmt: skip
+    assert result.entries["one.XX"]["reason"] == (
+        "Of 4 customers, none has country = 'XX': there is nobody to speak of."
+    )
+    said = {"IT": "country = 'IT': 2", "FR": "country = 'FR': 1", "unknown": "country is null: 1"}
+    for name, words in said.items():
+        page = (shop.published() / f"one.{name}.html").read_text(encoding="utf-8")
+        assert f"Only those of 4 customers with {words}." in page
+        assert result.entries[f"one.{name}"]["parameters"]["only"] == words.partition(":")[0]
+    assert result.entries["one.unknown"]["title"] == "About one: unknown"
+
+
+def test_what_is_no_column_of_customers_is_refused_before_the_run(shop: Project) -> None:
+    text = "reports:\n- {{name: one, notebook: one.ipynb, {}}}\n"
+    for given, words in {
+        "for_each: {contry: [IT]}": "The report one.IT: The parameter `only`: There is no column `contry`; did you mean",
+        "parameters: {only: country = 1}": "The report one: The parameter `only` compares country with 1",
+        "for_each: {country: [NO]}": "compares country with FALSE, but country is text",
+        "for_each: {country: [[IT, FR]]}": "which is no column, value or comparison",
+    }.items():
+        shop.runbook(text.format(given))
+        with pytest.raises(InputError) as caught:
+            shop.run()
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert not shop.reports.names()
+    # Where the data cannot be read, the report says why.
+    shop.runbook(text.format("parameters: {data: nowhere, only: a = 1}"))
+    assert "nowhere" in shop.run().entries["one"]["reason"]
+
+
 @pytest.mark.usefixtures("instantly")
 def test_history_of_a_number(project: Project) -> None:
     project.notebook("one", FINDING, parameters=NUMBER)

@@ -134,6 +134,29 @@ def test_a_repeated_report_is_spelled_out(book: Project) -> None:
         runbook.select(["two.FRA"])
 
 
+def test_a_column_of_customers_is_a_condition_on_them(project: Project) -> None:
+    project.notebook("one", "print(1)", parameters='by: str = ""\nonly: str = ""')
+    entry = "reports:\n- {name: one, notebook: one.ipynb, "
+    text = entry + """for_each: {country: [IT, "L'Aquila", null], "Is it?": [true]}}\n"""
+    found = read(project, text).reports
+    assert [report.name for report in found] == ["one.IT.True", "one.L-Aquila.True", "one.unknown.True"]
+    assert [report.title for report in found][2] == "About one: unknown, True"
+    assert [report.parameters["only"] for report in found] == [
+        "country = 'IT' and \"Is it?\" = TRUE",
+        "country = 'L''Aquila' and \"Is it?\" = TRUE",
+        'country is null and "Is it?" = TRUE',
+    ]
+    text = entry + "parameters: {only: a = 1 or b = 2}, for_each: {year: [1984], by: [plan]}}\n"
+    assert read(project, text).reports[0].parameters == {
+        "only": "(a = 1 or b = 2) and year = 1984",
+        "by": "plan",
+    }
+    assert read(project, text, only="c = 3").reports[0].parameters["only"] == "(c = 3) and year = 1984"
+    project.notebook("two", "print(2)", parameters='by: str = ""')
+    text = "reports:\n- {name: two, notebook: two.ipynb, for_each: {country: [IT]}}\n"
+    assert "There is no parameter `country`" in sentence(project, text)
+
+
 @pytest.mark.parametrize(
     "address", ["postgres://me:hunter22@host/shop", "https://host/x?user=me&password=hunter22"]
 )

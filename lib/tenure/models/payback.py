@@ -107,7 +107,9 @@ def unit_economics(
         [[150.0, 200.0, 2.0]]
     """
     if spend is None:
-        return _nothing("The data has no table of spend, so it cannot be said what a customer costs.")
+        return _nothing(
+            "What was spent on these customers is not known, so it cannot be said what one costs."
+        )
     value = _valued(cohorts[cohorts["cohort"] <= until], "change_minor", factors)
     cost = _valued(spend, "amount_minor", factors)
     if value.empty:

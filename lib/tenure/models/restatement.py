@@ -227,7 +227,7 @@ def history(book: Ledger, *, as_of: dt.date, policy: str) -> pd.DataFrame:
 
 def _why(kind: str, recent: bool, rules: bool, other_currency: bool) -> str:
     if rules:
-        return "the policy has changed since"
+        return "the policy, or who is counted, has changed since"
     if other_currency:
         return "it was published in another currency"
     if kind == "fx":
