@@ -202,7 +202,7 @@ def test_units_of_an_experiment_are_chosen_by_what_was_known_before(company, ope
     some = opened(needs=needs, only="channel = 'search'")
     ids = seen.loc[seen["channel"] == "search", "visitor_id"]
     assert (
-        f"Only those of {len(seen):,} visitors with channel = 'search': {len(ids):,}."
+        f"Only {len(ids):,} visitors of {len(seen):,}: those with channel = 'search'."
         in capsys.readouterr().out
     )
     ours = put[put["unit_id"].isin(ids)].groupby("experiment").size().to_dict()
@@ -231,7 +231,7 @@ def test_the_head_says_who_it_is_about(company, opened, capsys):
     book = opened(only=" country = 'IT' ")
     said = capsys.readouterr().out
     assert (
-        f"Only those of {len(people):,} customers with country = 'IT': {sum(people['country'] == 'IT')}."
+        f"Only {sum(people['country'] == 'IT')} customers of {len(people):,}: those with country = 'IT'."
         in said
     )
     assert "Data checked: that of all" in said

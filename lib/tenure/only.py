@@ -30,19 +30,16 @@ from tenure.sources.published import published_segments
 if TYPE_CHECKING:
     from tenure.runs.runbook import Report
 
-_COMPARED: dict[Any, Callable[[Any, Any], Any]] = {
-    exp.EQ: operator.eq, exp.NEQ: operator.ne, exp.LT: operator.lt, exp.LTE: operator.le,
-    exp.GT: operator.gt, exp.GTE: operator.ge, exp.And: operator.and_, exp.Or: operator.or_,
+# What each part of a condition means, of what its parts are.
+_MEANS: dict[Any, Callable[..., Any]] = {
+    exp.EQ: operator.eq, exp.NEQ: operator.ne, exp.LT: operator.lt, exp.LTE: operator.le, exp.GT: operator.gt,
+    exp.GTE: operator.ge, exp.And: operator.and_, exp.Or: operator.or_, exp.Not: operator.inv,
+    exp.Paren: lambda inner: inner, exp.Like: lambda text, like: text.like(like),
+    exp.In: lambda value, *of: value.isin(of), exp.Between: lambda value, *ends: value.between(*ends),
 }  # fmt: skip
-# What may stand in a condition, with the parts it may have.
-_ALLOWED: dict[Any, set[str]] = {
-    **{kind: {"this", "expression", "negate"} for kind in (*_COMPARED, exp.Is, exp.Like)},
-    **{kind: {"this"} for kind in (exp.Not, exp.Paren, exp.Neg, exp.Column, exp.Boolean, exp.Null)},
-    exp.In: {"this", "expressions", "negate"},
-    exp.Between: {"this", "low", "high", "negate"},
-    exp.Identifier: {"this", "quoted"},
-    exp.Literal: {"this", "is_string"},
-}
+_LEAVES = (exp.Is, exp.Neg, exp.Column, exp.Boolean, exp.Null, exp.Identifier, exp.Literal)
+# Further parts, such as a table's name, may be none of theirs.
+_PARTS = {"this", "expression", "expressions", "low", "high", "negate", "quoted", "is_string"}
 _EXAMPLES = {"text": "IT", "a number": 1984, "true or false": True, "a day": "2026-01-31"}
 
 
@@ -79,7 +76,7 @@ def read(text: str) -> Condition | None:
         raise _refused(f"is {text!r}, which cannot be read as a condition")
     for node in found[0].walk():
         parts = {name for name, part in node.args.items() if part}
-        if type(node) not in _ALLOWED or not parts <= _ALLOWED[type(node)]:
+        if type(node) not in (*_MEANS, *_LEAVES) or not parts <= _PARTS:
             raise _refused(f"has {node.sql('duckdb')} in it, which is no column, value or comparison")
     return Condition(text.strip(), found[0])
 
@@ -187,7 +184,7 @@ def some(
             )
     apart = [name for name in ("spend", "targets") if name in source and name not in there]
     tables = {name: rows if name in there else None for name, rows in found.items()}
-    said = say(f"Only those of {{all:{who}}} with {{only}}: {{n}}.", **words)
+    said = say(f"Only {{n:{who}}} of {{all}}: those with {{only}}.", **words)
     if "plan" in condition.columns:
         said += " " + say("The plan is the one that a lifetime began with.")
     # The data reaches as far as that of everybody.
@@ -242,32 +239,18 @@ def _described(source: Source, condition: Condition, before: Source, scope: dict
 
 def _truth(node: exp.Expr, rows: ir.Table, example: Callable[[str], Any] = lambda name: None) -> Any:
     """What a condition says of rows, as an expression of the engine."""
-    sides = [node.this, *node.args.get("expressions", ()), *map(node.args.get, ("expression", "low", "high"))]
-    sides = [side for side in sides if isinstance(side, exp.Expr)]
+    sides = list(node.iter_expressions())
     if isinstance(node, exp.Paren | exp.Not | exp.And | exp.Or):
-        found = [_truth(side, rows, example) for side in sides]
-        return (
-            ~found[0]
-            if isinstance(node, exp.Not)
-            else _COMPARED[type(node)](*found)
-            if found[1:]
-            else found[0]
-        )
+        return _MEANS[type(node)](*(_truth(side, rows, example) for side in sides))
     named = [side.name for side in [node, *sides] if isinstance(side, exp.Column)]
     column, kind = (named[0], _kind(rows[named[0]])) if named else ("", "")
     if isinstance(node, exp.Column) and kind == "true or false":
         return rows[column]
     if isinstance(node, exp.Is) and kind and isinstance(node.expression, exp.Null):
         return rows[column].isnull()
-    if not kind or isinstance(node, exp.Column | exp.Is) or (isinstance(node, exp.Like) and kind != "text"):
+    if not kind or type(node) not in _MEANS or (isinstance(node, exp.Like) and kind != "text"):
         raise _refused(f"has {node.sql('duckdb')} in it, which compares no column with a value of its kind")
-    values = [_value(side, rows, column, example) for side in sides]
-    if isinstance(node, exp.In):
-        found = values[0].isin(values[1:])
-    elif isinstance(node, exp.Between):
-        found = values[0].between(*values[1:])
-    else:
-        found = values[0].like(values[1]) if isinstance(node, exp.Like) else _COMPARED[type(node)](*values)
+    found = _MEANS[type(node)](*(_value(side, rows, column, example) for side in sides))
     return ~found if node.args.get("negate") else found
 
 

@@ -264,7 +264,7 @@ def test_the_same_cohorts_are_compared_with_themselves():
 
 def test_missing_costs_are_explained():
     nothing = payback.unit_economics(make_cohorts(), None, FACTS, until=29, **EURO)
-    assert nothing.metrics["acquisition.ltv_cac"].words["why"].startswith("What was spent on these customers")
+    assert nothing.metrics["acquisition.ltv_cac"].words["why"].startswith("Spend on these customers")
     assert nothing.slowest().case == "not available"
     assert not payback.cost_per_customer(None, pd.DataFrame(), 24321, **EURO).recent
     young = payback.unit_economics(make_cohorts(months=2), spent(2, 1), FACTS, until=1, **EURO)

@@ -66,6 +66,7 @@ def entries(ran: Any) -> list[dict[str, Any]]:
             "title": "Who leaves?",
             "group": "Churn",
             "question": f"Which plan, {HOSTILE}, loses its customers?",
+            "parameters": {"only": "country = 'IT'"},
             "state": "ok",
             "page": "runs/r7/30_churn.html",
             "notebook_file": "runs/r7/30_churn.ipynb",

@@ -32,6 +32,11 @@ def test_titles_lead_to_the_reports(page):
     assert "runs/r7/40.failed.html" in hrefs
 
 
+def test_reports_on_some_customers_say_which(page):
+    said = [report.get_text() for report in page.select(".report")]
+    assert ["Only customers with country = 'IT'." in words for words in said] == [True, *[False] * 4]
+
+
 def test_failures_say_why_and_what_still_stands(page):
     failed, absent = page.select(".report")[2:4]
     assert "It took more than 30 minutes. The last good report stands below." in failed.get_text(" ")

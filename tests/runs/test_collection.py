@@ -270,11 +270,15 @@ def test_a_report_for_each_country_speaks_of_its_customers(shop: Project) -> Non
     assert result.entries["one.XX"]["reason"] == (
         "Of 4 customers, none has country = 'XX': there is nobody to speak of."
     )
-    said = {"IT": "country = 'IT': 2", "FR": "country = 'FR': 1", "unknown": "country is null: 1"}
+    said = {
+        "IT": "2 customers of 4: those with country = 'IT'",
+        "FR": "1 customer of 4: those with country = 'FR'",
+        "unknown": "1 customer of 4: those with country is null",
+    }
     for name, words in said.items():
         page = (shop.published() / f"one.{name}.html").read_text(encoding="utf-8")
-        assert f"Only those of 4 customers with {words}." in page
-        assert result.entries[f"one.{name}"]["parameters"]["only"] == words.partition(":")[0]
+        assert f"Only {words}." in page
+        assert result.entries[f"one.{name}"]["parameters"]["only"] == words.partition("with ")[2]
     assert result.entries["one.unknown"]["title"] == "About one: unknown"
 
 

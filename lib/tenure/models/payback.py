@@ -108,7 +108,7 @@ def unit_economics(
     """
     if spend is None:
         return _nothing(
-            "What was spent on these customers is not known, so it cannot be said what one costs."
+            "Spend on these customers is not known, so neither is what one costs."
         )
     value = _valued(cohorts[cohorts["cohort"] <= until], "change_minor", factors)
     cost = _valued(spend, "amount_minor", factors)
