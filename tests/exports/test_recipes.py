@@ -9,6 +9,7 @@ import pytest
 import tenure
 from exports.measured import differences, measured
 from exports.truth import Truth
+from tenure.measures import experiments
 from tenure.paths import project_root
 from tenure.sources import check
 
@@ -25,3 +26,17 @@ def test_a_recipe_finds_what_is_true(name, tmp_path):
     source = tenure.open_source(tmp_path, f"data/mappings/recipes/{name}.yml", time_zone=zone)
     assert not check(source, truth.as_of).errors
     assert differences(measured(source, truth.as_of), truth) == []
+
+
+def test_visitors_of_an_experiment_convert_and_pay_as_is_true(tmp_path):
+    truth = importlib.import_module("exports.experiment_visitors").write(tmp_path)
+    source = tenure.open_source(tmp_path, "data/mappings/recipes/experiment_visitors.yml")
+    name = tenure.collect(experiments.experiments(source))["experiment"][0]
+    as_of = source.last_day()
+    units = experiments.outcomes(source, experiment=name, as_of=as_of, window_days=1)
+    found = tenure.collect(units).groupby("variant").agg(
+        visitors=("unit_id", "nunique"), converted=("converted", "sum"), revenue=("revenue", "sum")
+    )  # fmt: skip
+    told = {variant: (one.visitors, one.converted, one.revenue) for variant, one in truth.items()}
+    assert {variant: tuple(row) for variant, row in found.iterrows()} == told
+    assert {"country", "device"} <= set(experiments.segment_columns(source))
