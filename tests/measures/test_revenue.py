@@ -823,6 +823,23 @@ def test_renewals_count_whole_terms_and_what_ended_at_them():
     assert set(frame["billing"]) == {"1 year"}
 
 
+def test_a_renewal_that_may_still_come_is_not_due_yet():
+    year = {"billing_interval": "year", "unit_amount_minor": 12_000}
+    spans = [
+        span("2022-06-20", "2024-06-20", of="waits", who="a", **year),
+        span("2022-06-10", "2024-06-10", "voluntary", of="left", who="b", **year),
+        span("2022-06-05", "2024-06-05", of="gap is over", who="d", **year),
+        span("2022-06-25", of="renewed", who="e", **year),
+        span("2022-06-24", "2024-06-24", of="gave notice", who="f", asked="2024-05-01", **year),
+    ]
+    frame = revenue.renewals(tables(spans), as_of=AS_OF, on=[AS_OF, dt.date(2024, 6, 15)]).to_pandas()
+    found = {(r.on, months.month_label(r.month)): (r.due, r.lost) for r in frame.itertuples()}
+    assert found == {
+        ("2024-06-30", "2023-06"): (5, 0), ("2024-06-30", "2024-06"): (4, 3),
+        ("2024-06-15", "2023-06"): (5, 0), ("2024-06-15", "2024-06"): (1, 1),
+    }  # fmt: skip
+
+
 def test_a_renewal_is_due_when_the_agreed_term_ends():
     year = {"billing_interval": "year", "unit_amount_minor": 12_000}
     spans = [

@@ -141,6 +141,8 @@ def test_yen_and_dinars_count_by_their_own_minor_units():
     found = rates.customers_and_revenue(people, lines, exchange, currency="EUR")
     assert found["mrr.total"].value == 1900
     assert found["mrr.arpa"].value == pytest.approx(1900 / 3)
+    with pytest.raises(NotApplicable, match="none has ended since the first customer began to pay"):
+        rates.customers_and_revenue(people[:0], lines[:0], exchange, currency="EUR")
 
 
 def test_the_running_month_is_not_complete():
@@ -163,6 +165,11 @@ def test_the_rates_of_a_month():
     assert np.isnan(movements.month_rates(book, 24320)["churn.monthly"].value)
     assert np.isnan(movements.month_rates(book, 24322)["mrr.quick_ratio"].value)
     assert movements.month_rates(book, 20000) == {}
+    gone = moved(
+        (24320, "EUR", "all", "new", "", 900, 3), (24321, "EUR", "all", "churn", "voluntary", -900, -3)
+    )
+    everybody_left = movements.month_rates(movements.ledger(gone, currency="EUR", until=24321), 24321)
+    assert (everybody_left["mrr.net_new"].n, everybody_left["mrr.quick_ratio"].n) == (3, 3)
     lines = pd.DataFrame({"on": ["2026-10-31", "2026-09-30"], "line": "waiting", "customers": [2, 9]})
     unsure = movements.month_rates(book, 24321, lines=lines)["churn.monthly"]
     assert (unsure.case, unsure.words["waiting"], unsure.value) == (

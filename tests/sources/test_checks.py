@@ -527,6 +527,27 @@ def test_it_names_the_settings_that_a_business_asks_for(tmp_path):
     assert ["pause_days" in said for said in seen] == [True, False, False]
 
 
+def test_a_status_of_today_written_as_that_of_always_is_seen(company, write):
+    spans = company["subscriptions"]
+    assert "long_past_due" not in {rule for rule, *_ in found(open_source(write(company)))}
+    running = spans.index[spans["ended_at"].isna()]
+    plant(spans, "status", "past_due", running[:3])
+    spans.loc[running[0], "started_at"] = pd.Timestamp("2024-06-30")  # past due from its first day on
+    spans.loc[running[1], "started_at"] = pd.Timestamp("2024-06-30")  # as is what went on before it no more
+    before = spans.loc[[running[1]]].assign(started_at=pd.Timestamp("2024-05-30"), status="active")
+    before = before.assign(ended_at=pd.Timestamp("2024-06-30"), end_reason="switched")
+    company["subscriptions"] = pd.concat([spans, before], ignore_index=True)
+    problems = {
+        problem.rule: problem for problem in check(open_source(write(company, folder="now"))).problems
+    }
+    assert problems["long_past_due"].count == 2
+    assert "for more than 30 days" in problems["long_past_due"].sentence
+    never = Economics(rules={"grace_days": None})
+    assert "long_past_due" not in {
+        problem.rule for problem in check(open_source(write(company, folder="never")), facts=never).problems
+    }
+
+
 def test_stores_accounts_and_deals_of_years_are_asked_for(tmp_path):
     people = [f"c{n}" for n in range(40)]
     parents = ["", "c0", *[""] * 38]
@@ -540,6 +561,10 @@ def test_stores_accounts_and_deals_of_years_are_asked_for(tmp_path):
     said = {problem.rule: problem for problem in check(open_source(tmp_path)).warnings}
     assert (said["belongs"].count, said["store"].count, said["long_term"].count) == (1, 40, 40)
     assert "after 3 billing intervals" in said["long_term"].sentence
+    # Who was seen only later could not be seen to leave early.
+    (tmp_path / "late.yml").write_text("observed_from: 2021-01-01")
+    late = check(open_source(tmp_path, tmp_path / "late.yml")).warnings
+    assert "long_term" not in {problem.rule for problem in late}
     told = Economics(rules={"unit": "account"}, commission={"web": 0.03})
     rows.assign(commitment_ends_at="2023-01-01").to_csv(tmp_path / "subscriptions.csv", index=False)
     rest = {problem.rule for problem in check(open_source(tmp_path), facts=told).warnings}

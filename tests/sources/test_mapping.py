@@ -187,6 +187,15 @@ def test_observed_from_and_attributes_by_name(shop, mapping):
     assert all_of_them.attributes == ("gender", "town")
 
 
+def test_columns_that_look_like_trials_are_not_left_aside_in_silence(mapping, company, write):
+    company["subscriptions"]["Trial_End"] = "2024-01-15"
+    data, plan = write(company), {"columns": {"status": "status"}}
+    source = open_source(data, mapping({"tables": {"subscriptions": plan}}))
+    assert "subscriptions: trials in 'Trial_End' are left aside" in " ".join(source.notes)
+    mapped = {"columns": {"end_reason": "Trial_End"}}
+    assert not open_source(data, mapping({"tables": {"subscriptions": mapped}})).notes
+
+
 def test_contract_tables_beside_the_mapped_ones_are_taken_as_they_are(company, write, mapping):
     path = write({"users": USERS, "contracts": CONTRACTS, "payments": company["payments"].head(3)}, "csv")
     source = open_source(path, mapping(RULES))

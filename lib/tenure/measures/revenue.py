@@ -32,6 +32,7 @@ from tenure.measures.calendar import (
 from tenure.measures.changes import PARTS, changes, movements
 from tenure.measures.ledger import (
     EXPIRED,
+    NEVER,
     OF_SPANS,
     gap_days,
     intervals,
@@ -520,11 +521,12 @@ def renewals(
     """
     seen = lenses(as_of, policy, on)
     lens = ["lens"] if seen.several else []
-    spans = ledger(source, seen, currency).filter(~_.bridge)
+    whole = ledger(source, seen, currency)
+    whole = whole.mutate(key=_.subscription_id + "|" + _.billing + "|" + _.committed.cast("string"))
+    spans = whole.filter(~_.bridge)
     rows = spans.filter(((_.term > TERMS["month"]) | (_.committed > 0)) & (_.committed >= 0))
-    key = rows.subscription_id + "|" + rows.billing + "|" + rows.committed.cast("string")
     months = ibis.greatest(rows.term // TERMS["month"], 1).cast("int64")
-    rows = rows.mutate(key=key, months=months)
+    rows = rows.mutate(months=months)
     order = ["start_day", rows.end_day, rows.plan]
     rows = runs(rows, [*lens, "key"], order, "start_day", "end_day")
     terms = rows.group_by(*lens, "customer", "key", "billing", "months", "term", "committed", "run").agg(
@@ -542,6 +544,9 @@ def renewals(
         .distinct()
     )
     terms = terms.left_join(ended, [*lens, "key", "run"])
+    open_ = whole.filter(_.bridge & (_.end_day >= NEVER))
+    open_ = open_.select(*lens, "key", end_day="start_day", waits=ibis.literal(True)).distinct()
+    terms = terms.left_join(open_, [*lens, "key", "end_day"], rname="open_{name}")
     long = ((terms.committed - terms.start_day) * 12 / 365.25).round().cast("int64")
     years = (long // 12).cast("string") + " year"
     agreed = ibis.cases(
@@ -553,7 +558,7 @@ def renewals(
         # Anniversaries are those of the day on which the agreed term ends, which is the first.
         start_day=(_.committed > 0).ifelse(_.committed, _.start_day),
         first=(_.committed > 0).ifelse(0, 1).cast("int64"),
-        rank=_.on.fill_null(False).ifelse(0, _.last % 10).cast("int64"),
+        rank=ibis.cases((_.on, 0), (_.waits, EXPIRED), else_=_.last % 10).cast("int64"),
         cut=ibis.literal(0, "int64") + seen.rule(terms, lambda lens: lens.cut_day),
     )
     start, gap = civil(terms.start_day), policy.gap_days.month

@@ -89,8 +89,9 @@ def why_unpriced(facts: pd.DataFrame) -> str:
     for row in facts.to_dict("records"):
         if row["unpriced"] or not row["prices"]:
             return (
-                f"The variant {row['variant']} has no price for {row['unpriced']} of its {row['units']} "
-                "units, so prices cannot be compared: fill price_minor in the table assignments."
+                f"The variant {row['variant']} has no price for {row['unpriced']:,} of its "
+                f"{row['units']:,} units, so prices cannot be compared: fill price_minor in the table "
+                "assignments."
             )
         if row["prices"] > 1:
             return (

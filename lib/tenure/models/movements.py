@@ -303,7 +303,7 @@ def month_rates(
     beside = ["ended", "pause", "resume"]
     net = gained + lost + sum(row[kind] for kind in beside)
     all_squares = gain_squares + loss_squares + squares[beside].sum()
-    new = money_sum(net, all_squares, after, unit=book.unit, **about)
+    new = money_sum(net, all_squares, after or before, unit=book.unit, **about)
     churned = own[own["kind"] == "churn"]
     causes = {"monthly": int(row["churned"]), **(-churned.groupby("reason")["customers"].sum()).to_dict()}
     size = (effective or {}).get(month - 1, before)
@@ -320,7 +320,7 @@ def month_rates(
         },
         "mrr.churn": weighted_share(-row["churn"], opening, size, before, **about),
         "mrr.contraction": money_share(-row["contraction"], squares["contraction"], opening, before, **about),
-        "mrr.quick_ratio": quick_ratio(gained, gain_squares, -lost, loss_squares, after, **about),
+        "mrr.quick_ratio": quick_ratio(gained, gain_squares, -lost, loss_squares, after or before, **about),
     }
     if base and waiting > causes["monthly"]:
         found["churn.monthly"] = found["churn.monthly"].saying("waiting", waiting=waiting)

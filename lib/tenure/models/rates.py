@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tenure import money
-from tenure.errors import InputError
+from tenure.errors import InputError, NotApplicable
 from tenure.models.metrics import Metrics
 from tenure.models.months import month_of
 from tenure.result import NAN, Estimate, Table, counted
@@ -63,6 +63,9 @@ def customers_and_revenue(
         mrr.total, customers.paying, customers.paused, mrr.arpa, mrr.committed (recurring revenue without
         that of customers who have cancelled) and mrr.trials, all counted.
 
+    Raises:
+        NotApplicable: Nobody was a customer at any of the ends.
+
     Example:
         >>> people = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "customers": 4, "paying": 3})
         >>> paid = pd.DataFrame({"on": "2026-10-31", "line": "mrr", "currency": ["EUR", "JPY", "KWD"],
@@ -72,6 +75,11 @@ def customers_and_revenue(
         >>> found["mrr.arpa"].value.__round__(), found["customers.paused"].value
         (633, 1.0)
     """
+    if customers.empty:
+        raise NotApplicable(
+            "Whole months are compared here, and none has ended since the first customer began to pay. "
+            "Fix: choose a later as_of, or wait for the end of the month."
+        )
     used = sorted({*lines["currency"], currency})
     constant = money.factors_at(rates, used, currency, month_of(max(customers["on"])))
     unit = f"money:{currency}"

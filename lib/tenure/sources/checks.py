@@ -22,6 +22,7 @@ from babel.numbers import list_currencies
 from tenure.contract import BY_NAME, Column, Table
 from tenure.economics import Economics
 from tenure.errors import InputError
+from tenure.policy import named
 from tenure.sources.connect import Source, collect, midnight
 from tenure.sources.counting import doing
 from tenure.sources.hints import hints
@@ -138,6 +139,7 @@ def check(source: Source, as_of: dt.date | None = None, facts: Economics = _DEFA
         problems += _orphans(source, contract, table, rows[name])
     if spans := rows.get("subscriptions", 0):
         problems += _overlaps(source, spans)
+        problems += _long_past_due(source, day, spans, named("tenure", facts.rules).grace_days)
         problems += _idle_customers(source, rows.get("customers", 0))
         problems += _without_rates(source, spans)
         problems += hints(source, day, rows.get("customers", 0), facts)
@@ -392,6 +394,23 @@ def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
         says = "begin while another span of the same subscription is on"
         fix = "end the earlier span where the later one begins, or give them different subscription ids"
         rule = Rule("overlap", "started_at", says, fix, severity="error")
+        yield rule.broken("subscriptions", count, rows, sample)
+
+
+def _long_past_due(source: Source, as_of: dt.date, rows: int, grace: int | None) -> Iterator[Problem]:
+    """Spans past due that look as if the status of today were written as that of always."""
+    spans = source["subscriptions"]
+    first = spans.group_by("subscription_id").aggregate(first=spans.started_at.min())
+    due = spans.filter(spans.status == "past_due").inner_join(first, "subscription_id")
+    end = midnight(as_of + dt.timedelta(days=1))
+    lasted = ibis.least(due.ended_at.fill_null(end), end).epoch_seconds() - due.started_at.epoch_seconds()
+    at_once = (due.started_at == due.first) & due.ended_at.isnull()
+    bad = due.filter(at_once | (lasted > (grace or 0) * 86_400))
+    if grace is not None and (count := count_of(bad)):
+        says = f"are past due from their first day on, or for more than {grace} days, when they are lost"
+        fix = "begin such a span where the payment failed, if it has the status of today; else none is needed"
+        rule = Rule("long_past_due", "status", says, fix)
+        sample = sample_of(BY_NAME["subscriptions"], bad, ("started_at",))
         yield rule.broken("subscriptions", count, rows, sample)
 
 

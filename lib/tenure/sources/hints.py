@@ -112,7 +112,10 @@ def _lives(source: Source, as_of: dt.date, rows: int, policy: MetricPolicy) -> I
         says = f"of plan {plan.plan!r} all ended at the end of their first term"
         fix = "map `renews: false` for them if they end by design, as gifts do; else they are lost renewals"
         yield Rule("all_end", "renews", says, fix).broken("subscriptions", n := int(str(plan.n)), n, ())
-    deals = ended.filter((_.until > _.start) & ~_.agreed).mutate(terms=(_.until - _.start) / _.term)
+    # Who came under observation late cannot have been seen to leave early.
+    first = (source.observed_from - dt.date(1970, 1, 1)).days if source.observed_from else 0
+    deals = ended.filter((_.until > _.start) & (_.start >= first) & ~_.agreed)
+    deals = deals.mutate(terms=(_.until - _.start) / _.term)
     off = (_.terms - _.terms.round()).abs() * _.term
     deals = deals.group_by("plan").agg(n=_.count(), least=_.terms.round().min(), off=off.max())
     for plan in collect(deals.filter(_.n >= _FEW, _.least > 1, _.off <= 3).order_by("plan")).itertuples():

@@ -281,6 +281,13 @@ def map_tables(
                 )
             reading = _reading(plan, (BY_NAME[table],), place, mapping.time_zone)
             made[table] = (Raw(raw.table.select(**columns), raw.text), reading)
+            taken = {*plan.columns.values(), *BY_NAME[table].column_names}
+            trials = [name for name in raw.table.columns if "trial" in name.lower() and name not in taken]
+            if table == "subscriptions" and trials:
+                notes.append(
+                    f"subscriptions: trials in {' and '.join(map(repr, trials))} are left aside; a trial is "
+                    f"a span of its own, of status trialing."
+                )
         except InputError as error:
             faults += error.faults or [str(error)]
     return made, used
