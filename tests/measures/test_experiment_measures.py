@@ -641,6 +641,8 @@ def test_questions_sent_apart_are_one_survey_and_test_accounts_answer_none():
         *asked("a", night, (1, 2, 3, 4)),
         *asked("b", night, (1, 2, 3, 4)),
         *asked("b", spring, (5, 6, 7, 8)),
+        *asked("d", night, (1, 2)),
+        *[row | {"sent_at": night + dt.timedelta(days=6)} for row in asked("d", night, (1, 2, 3, 4))[2:]],
     ]
     # What was asked later without a question does not count before a whole survey.
     rows += [
@@ -648,12 +650,14 @@ def test_questions_sent_apart_are_one_survey_and_test_accounts_answer_none():
         *asked("c", spring, (5, 6, 7)),
         *asked("test", night, (9, 9, 9, 9)),
     ]
-    whose = [{"customer_id": c, "channel": "tv", "is_test": c == "test"} for c in ("a", "b", "c", "test")]
+    whose = [
+        {"customer_id": c, "channel": "tv", "is_test": c == "test"} for c in ("a", "b", "c", "d", "test")
+    ]
     source = tables({"surveys": rows, "customers": whose})
     answers = research.price_answers(source).to_pandas()
-    assert answers[[*research.METER, "n"]].to_numpy().tolist() == [[1, 2, 3, 4, 2], [5, 6, 7, 8, 1]]
+    assert answers[[*research.METER, "n"]].to_numpy().tolist() == [[1, 2, 3, 4, 3], [5, 6, 7, 8, 1]]
     found = research.price_questions(source).to_pandas().iloc[0]
-    assert found[["kind", "asked", "answered", "people"]].tolist() == ["meter", 19, 19, 3]
+    assert found[["kind", "asked", "answered", "people"]].tolist() == ["meter", 23, 23, 4]
 
 
 def test_usage_is_counted_by_month_and_price():

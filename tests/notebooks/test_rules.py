@@ -112,6 +112,14 @@ def sentences(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_worth_has_a_sentence_for_each_population(name):
+    for source in read(name)[1]:
+        for node in ast.walk(ast.parse(source)):
+            cases = {getattr(key, "value", "") for key in getattr(node, "keys", [])}
+            assert not {"dated", "late"} <= cases or {"undated", "none"} <= cases, ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_sentence_is_broken_by_a_missing_value(name):
     found = list(sentences(name))
     assert found

@@ -68,12 +68,12 @@ def price_answers(source: Tables, *, by: str | None = None) -> ir.Table:
 
     Returns:
         A row per combination of answers: group, too_cheap, cheap, expensive, too_expensive (null where it
-        was left out) and n, the people who gave these. Questions sent within a day of one another are one
+        was left out) and n, the people who gave these. Questions sent within a week of one another are one
         survey; of several the last counts, before those that leave a question out.
     """
     s = _price_survey(source).filter(_.question.isin(METER) & _.score.notnull())
     s = s.mutate(day=day_index(s.sent_at))
-    s = runs(s, ["customer_id"], ["day", "sent_at", "question", "score"], "day", "day", gap=1)
+    s = runs(s, ["customer_id"], ["day", "sent_at", "question", "score"], "day", "day", gap=7)
     waves = s.group_by("customer_id", "run").agg(
         questions=_.question.nunique(),
         **{name: _.score.max(where=_.question == name) for name in METER},

@@ -147,7 +147,9 @@ def losses(
         ),
     }
     others = ", ".join(sorted(set(churned["currency"]) - set(factors)))
-    notes = [f"There is no exchange rate for {others}: customers who paid in it count at the others' price."]
+    notes = [
+        f"There is no exchange rate for {others}: customers who paid in them count at the others' price."
+    ]
     notes = (notes if others else []) + [
         _FATES[str(name)].format(n=f"{n:,}") for name, n in fate.items() if name
     ]

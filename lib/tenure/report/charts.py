@@ -130,7 +130,7 @@ def forest(
         style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (1, 1), (6, 4), "xaxis", ha="left")
         return figure
 
-    takeaway = say("No interval excludes 1: nothing stands out")
+    takeaway = say("No interval excludes 1: nothing stands out" if known else "No ratio can be formed")
     if clear:
         top = max(clear, key=lambda row: abs(math.log(row.value)))
         takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=(top.value, "ratio"))
