@@ -70,23 +70,10 @@ def tables(spans, people=(), payments=()):
     return Source(found, ENGINE, "a ledger")
 
 
-QUERIES = {}
-LOADED = {}
-
-
 def ask(measure, spans, payments=(), **given):
-    """What a measure says of a ledger; its query is written once for all ledgers, since that takes longest."""
-    names = ("customers", "subscriptions", "payments")[: 3 if payments else 2]
-    source = dict(zip(names, ("people_now", "spans_now", "payments_now"), strict=False))
-    if LOADED.get("spans") != spans or LOADED["payments"] != payments:
-        for name, table in tables(spans, payments=payments).items():
-            ENGINE.create_view(source[name], table, overwrite=True)
-        LOADED.update(spans=[dict(row) for row in spans], payments=payments)
-    key = measure.__name__, names, repr(sorted(given.items()))
-    if key not in QUERIES:
-        asked = measure({name: ENGINE.table(table) for name, table in source.items()}, **given)
-        QUERIES[key] = str(ibis.to_sql(asked, dialect="duckdb"))
-    return ENGINE.con.sql(QUERIES[key]).df()
+    """What a measure says of a ledger, settled in the engine as pages have it."""
+    source = tables(spans, payments=payments)  # which keeps what it settled
+    return ENGINE.execute(measure(source, **given))
 
 
 def moves(spans, as_of=AS_OF, **given):
