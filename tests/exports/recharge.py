@@ -93,8 +93,14 @@ def _chosen() -> Iterator[Life]:
         refunds={day(2025, 11, 8): ("refunded", "27.60")},
     )
     yield life(_on(euro, day(2025, 6, 8)), refunds={day(2025, 10, 8): ("partially_refunded", "5.00")})
-    yield life(_on(one, day(2024, 5, 6), day(2024, 11, 6)), _on(one, day(2025, 9, 8), subscription="2"))
-    yield life(_on(one, day(2025, 1, 5)), _on(big, day(2025, 3, 3), day(2025, 11, 3), subscription="2"))
+    yield life(
+        _on(one, day(2024, 5, 6), day(2024, 11, 6), reason="voluntary"),
+        _on(one, day(2025, 9, 8), subscription="2"),
+    )
+    yield life(
+        _on(one, day(2025, 1, 5)),
+        _on(big, day(2025, 3, 3), day(2025, 11, 3), reason="voluntary", subscription="2"),
+    )
     # Cancelled, and paid for until April.
     yield life(_on(one, day(2025, 9, 2), day(2026, 4, 2), reason="voluntary"))
     yield life(_on(one, day(2025, 2, 10)), extra={day(2025, 6, 10): ("Mug, blue", 1500)})

@@ -4,7 +4,7 @@ WITH each AS (
         subscriber || '-' || subscription_group AS subscription_id,
         CAST(day AS DATE) AS attempted_at,
         currency,
-        refund IS NOT NULL AS is_refund,
+        CAST(units AS BIGINT) < 0 AS is_refund,
         ABS(CAST(proceeds AS DECIMAL(18, 4)))
             / CASE WHEN proceeds_reason = 'Rate After One Year' THEN 0.85 ELSE 0.70 END AS net
     FROM purchases

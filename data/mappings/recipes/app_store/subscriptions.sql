@@ -6,12 +6,12 @@ bought AS (
         subscriber || '-' || subscription_group AS subscription_id,
         plan,
         currency,
-        offer IS NOT NULL AND offer = 'Free Trial' AS is_trial,
+        COALESCE(TRIM(offer) = 'Free Trial', FALSE) AS is_trial,
         CAST(day AS DATE) AS started_at,
-        CASE WHEN offer IN ('Free Trial', 'Pay Up Front') THEN offer_duration ELSE duration END AS term,
+        CASE WHEN TRIM(offer) IN ('Free Trial', 'Pay Up Front') THEN offer_duration ELSE duration END AS term,
         CAST(proceeds AS DECIMAL(18, 4)) / CASE WHEN proceeds_reason = 'Rate After One Year' THEN 0.85 ELSE 0.70 END AS net
     FROM purchases
-    WHERE refund IS NULL AND CAST(units AS BIGINT) > 0
+    WHERE CAST(units AS BIGINT) > 0
 ),
 timed AS (
     SELECT
@@ -40,6 +40,6 @@ SELECT
         WHEN following IS NOT NULL THEN LEAST(over, following)
         WHEN over <= (SELECT MAX(started_at) FROM bought) THEN over
     END AS ended_at,
-    CASE WHEN following <= over THEN 'switched' ELSE 'unknown' END AS end_reason
+    CASE WHEN following <= over THEN 'switched' END AS end_reason
 FROM followed
 WHERE following IS NULL OR following > started_at

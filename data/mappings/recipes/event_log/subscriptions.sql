@@ -28,7 +28,7 @@ stretches AS (
         COUNT(status) OVER own AS states
     FROM log
     WHERE status IS NOT NULL OR event IN ('changed', 'cancelled')
-    WINDOW own AS (PARTITION BY subscription_id ORDER BY moment, event_id)
+    WINDOW own AS (PARTITION BY subscription_id ORDER BY moment, LENGTH(CAST(event_id AS TEXT)), event_id)
 ),
 filled AS (
     SELECT

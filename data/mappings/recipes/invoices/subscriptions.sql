@@ -4,9 +4,7 @@ known AS (
     SELECT DISTINCT
         invoice, line, document, customer_id, subscription_id, plan, currency, status,
         kind = 'trial' AS is_trial,
-        CASE WHEN billing_interval = 'yearly' THEN 'year' WHEN billing_interval = 'weekly' THEN 'week' ELSE 'month' END
-            AS billing_interval,
-        CASE WHEN billing_interval = 'quarterly' THEN 3 ELSE 1 END AS billing_interval_count,
+        billing_interval, billing_interval AS billing_interval_count,
         CAST(quantity AS BIGINT) AS quantity,
         CAST(unit_price AS DECIMAL(18, 4)) AS unit_price,
         COALESCE(CAST(discount AS DECIMAL(18, 4)), 0) AS discount,
@@ -45,5 +43,5 @@ SELECT
         WHEN following IS NOT NULL THEN LEAST(ended_at, following)
         WHEN ended_at <= (SELECT MAX(invoiced) FROM known) THEN ended_at
     END AS ended_at,
-    CASE WHEN following <= ended_at THEN 'switched' WHEN unpaid THEN 'involuntary' ELSE 'unknown' END AS end_reason
+    CASE WHEN following <= ended_at THEN 'switched' WHEN unpaid THEN 'involuntary' END AS end_reason
 FROM followed

@@ -70,9 +70,10 @@ SELECT
         WHEN following < ends + INTERVAL 1 DAY THEN 'switched'
         WHEN unsubscribed_at IS NOT NULL THEN 'voluntary'
         WHEN had_issue THEN 'involuntary'
-        ELSE 'unknown'
     END AS end_reason,
-    CASE WHEN following IS NULL AND status IN ('active', 'trialing') THEN GREATEST(unsubscribed_at, begins) END
-        AS cancel_requested_at
+    CASE
+        WHEN following IS NULL AND status IN ('active', 'trialing') AND unsubscribed_at IS NOT NULL
+        THEN GREATEST(unsubscribed_at, begins)
+    END AS cancel_requested_at
 FROM known
 WHERE ends > begins OR ends IS NULL

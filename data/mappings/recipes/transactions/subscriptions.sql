@@ -32,6 +32,6 @@ SELECT
         WHEN following IS NOT NULL THEN LEAST(over, following)
         WHEN over <= (SELECT MAX(started_at) FROM access) THEN over
     END AS ended_at,
-    CASE WHEN following <= over + INTERVAL 1 DAY THEN 'switched' ELSE 'unknown' END AS end_reason
+    CASE WHEN following <= over + INTERVAL 1 DAY THEN 'switched' END AS end_reason
 FROM followed
 WHERE following IS NULL OR following > started_at
