@@ -107,9 +107,7 @@ def unit_economics(
         [[150.0, 200.0, 2.0]]
     """
     if spend is None:
-        return _nothing(
-            "Spend on these customers is not known, so neither is what one costs."
-        )
+        return _nothing("Spend on these customers is not known, so neither is what one costs.")
     value = _valued(cohorts[cohorts["cohort"] <= until], "change_minor", factors)
     cost = _valued(spend, "amount_minor", factors)
     if value.empty:
