@@ -302,6 +302,8 @@ def open_workbook(
         InputError: A parameter or the data is not as it should be.
         NotApplicable: A table or dates are absent.
     """
+    import pandas as pd
+
     from tenure import only, report
     from tenure.measures import groups, subscriptions, units
     from tenure.models.worth import MONTHS
@@ -389,9 +391,15 @@ def open_workbook(
         accent=economics.accent,
     )
     report.checks(found)
-    left_out = book.left_out.copy()
-    amounts = zip(left_out.pop("monthly_minor"), left_out.pop("currency"), strict=True)
-    report.exclusions(left_out.assign(monthly=[fmt.money(*amount) for amount in amounts]))
+    ledger = book.left_out
+    amounts = zip(ledger["monthly_minor"], ledger["currency"], strict=True)
+    ledger = ledger.assign(monthly=[fmt.money(*amount) for amount in amounts])
+    ledger = ledger.drop(columns=["monthly_minor", "currency"]).convert_dtypes()
+    mapped = pd.DataFrame(
+        {"reason": f"rows of {table} that the mapping leaves out", "spans": rows}
+        for table, rows in source.left_out.items()
+    )
+    report.exclusions(pd.concat([ledger, mapped.convert_dtypes()]) if len(mapped) else ledger)
     return book
 
 

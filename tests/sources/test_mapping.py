@@ -548,11 +548,12 @@ def test_a_snapshot_has_no_dates_and_no_second_maker(write, mapping):
 
 
 def test_the_example_explains_every_key_and_works(write, mapping):
-    from tenure.sources.mapping import Churned, Looked, Mapping, Money, Snapshot, TableMapping, Tenure
+    from tenure.sources import mapping as keys
 
     file = project_root() / "data" / "mappings" / "example.yml"
     text = file.read_text(encoding="utf-8")
-    for model in (Mapping, Looked, TableMapping, Snapshot, Money, Tenure, Churned):
+    names = ["Mapping", "Looked", "TableMapping", "Snapshot", "Money", "Epoch", "Trial", "StatusNow", "Newest", "Tenure", "Churned"]
+    for model in (getattr(keys, name) for name in names):
         for name, key in model.model_fields.items():
             assert f"{key.alias or name}:" in text
     users = USERS.rename(columns={"town": "city"}).assign(company_size=5)

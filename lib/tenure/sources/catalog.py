@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from tenure.errors import InputError
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -30,14 +32,27 @@ class Catalog:
         connection: The Ibis backend that reads them.
         url: Where they are, safe to show.
         names: Their names, in order.
-        open: Opens one by its name.
+        open: Opens one by its name; a text file that is not in UTF-8 by its encoding, too.
         whole: Whether the place holds this data and nothing else, so that a stray table is worth a word.
+        files: Whether they are files, which may be text in any encoding.
         sole: The only table's name where the place is a single file.
     """
 
     connection: ibis.BaseBackend
     url: str
     names: tuple[str, ...]
-    open: Callable[[str], Raw]
+    open: Callable[..., Raw]
     whole: bool = True
     sole: str | None = None
+    files: bool = False
+
+
+def open_raw(catalog: Catalog, name: str, encoding: str = "") -> Raw:
+    """Open one of the tables of a place.
+
+    Raises:
+        InputError: It cannot be read, or it has an encoding and is no text file.
+    """
+    if encoding and not catalog.files:
+        raise InputError(f"encoding: {catalog.url} is a database, which knows its own. Fix: remove the key.")
+    return catalog.open(name, encoding) if encoding else catalog.open(name)

@@ -219,7 +219,7 @@ def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterato
             missing = value.isnull() | (value == "") if column.type == "string" else value.isnull()
             # The example must be named by something other than what is missing.
             other = tuple(time for time in times if time != name)[:1]
-            fix = "fill them in or leave the rows out"
+            fix = "fill them in, or leave the rows out with `where` in a mapping"
             yield Rule("missing", name, "are empty", fix, missing, other, "error")
         if column.enum:
             bad = value.notin(column.enum) & (value != "")
@@ -282,7 +282,7 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
         yield Rule("test_account", "is_test", says, fix, table.is_test)
     elif name == "subscriptions":
         bad = (table.ended_at == table.started_at) if source.dated else ibis.literal(False)
-        says, fix = "end the moment they start", "leave such rows out, or correct the dates"
+        says, fix = "end the moment they start", "leave them out with `where` in a mapping, or correct them"
         yield Rule("empty_span", "ended_at", says, fix, bad, ("started_at",))
         bad = (table.status == "past_due") & table.ended_at.notnull() & table.end_reason.isnull()
         says = (
@@ -303,7 +303,7 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
         if source.observed_from:
             bad = table.ended_at < midnight(source.observed_from)
             says = f"end before {source.observed_from}, the mapping's observed_from"
-            fix = "set observed_from to an earlier day, or leave such rows out"
+            fix = "set observed_from to an earlier day, or leave such rows out with `where`"
             yield Rule("observed_from", "ended_at", says, fix, bad, ("ended_at",))
     elif name == "surveys":
         bad = (table.survey == "nps") & ((table.score < 0) | (table.score > 10))
@@ -336,7 +336,13 @@ def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
             for row in worst.to_dict("records")
         )
         says = f"repeat a row of the same {' and '.join(key)}"
-        rule = Rule("duplicate", ", ".join(key), says, "keep one row for each", severity="error")
+        rule = Rule(
+            "duplicate",
+            ", ".join(key),
+            says,
+            "keep one row for each, as `deduplicate` in a mapping does",
+            severity="error",
+        )
         yield rule.broken(contract.name, extra, rows, sample)
 
 
@@ -347,7 +353,10 @@ def _equal_rows(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem
         last = collect(table.aggregate(last=table[moments[0]].max())).iloc[0]["last"]
         table = table.filter(table[moments[0]] >= midnight(last.date() - dt.timedelta(days=31)))
     if extra := count_of(table) - count_of(table.distinct()):
-        says, fix = "repeat another row in every column", "remove those that tell of one thing twice"
+        says, fix = (
+            "repeat another row in every column",
+            "where they tell of one thing twice, set `deduplicate: true` in a mapping",
+        )
         yield Rule("equal_rows", "", says, fix).broken(contract.name, extra, rows, ())
 
 
@@ -356,10 +365,15 @@ def _orphans(source: Source, contract: Table, table: ir.Table, rows: int) -> Ite
         if target not in source:
             continue
         given = table.filter(table[column].notnull())
-        lost = given.anti_join(source[target], given[column] == source[target][BY_NAME[target].key[0]])
+        key = source[target][BY_NAME[target].key[0]]
+        lost = given.anti_join(source[target], given[column] == key)
         if count := count_of(lost):
             distinct = collect(lost.select(column).distinct().order_by(column).limit(SAMPLES))[column]
             fix = f"add the missing {target}; until then these rows belong to no group"
+            theirs = source[target].select(like=key.strip().lower())
+            alike = lost.semi_join(theirs, lost[column].strip().lower() == theirs.like)
+            if found := count_of(alike):
+                fix = f"set `lower` and `trim` for {column} in a mapping, which finds {found:,} of them"
             rule = Rule("orphan", column, f"point at no row of {target}", fix)
             yield rule.broken(
                 contract.name, count, rows, tuple(named_row(column, str(one)) for one in distinct)

@@ -54,6 +54,7 @@ class Source(Mapping[str, ir.Table]):
         observed_from: Customers who churned before this day are not in the data; None: all are.
         observed_until: The last day that the data covers; None: only what happened tells.
         notes: What was left aside while opening, a sentence each.
+        left_out: How many rows the mapping leaves out, by table.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
         mark: A digest of the names, sizes and times of the files, of the mapping and of the zone: it changes
             when the data does; None for a database, or where there are no files.
@@ -73,6 +74,7 @@ class Source(Mapping[str, ir.Table]):
     observed_from: dt.date | None = None
     observed_until: dt.date | None = None
     notes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
     snapshot_day: dt.date | None = None
     mark: str | None = None
     time_zone: str = "UTC"
@@ -287,11 +289,12 @@ def _contract_tables(
     if plan is not None and plan.snapshot:
         zone = "UTC"  # its dates are made of durations
     notes: list[str] = []
+    left_out: dict[str, int] = {}
     found: dict[str, tuple[Raw, Reading]] = {}
     used: set[str] = set()
     if plan is not None:
         in_file = len(faults)
-        found, used = map_tables(plan, catalog, address, notes, faults)
+        found, used = map_tables(plan, catalog, address, notes, left_out, faults)
         if in_file:
             raise all_faults(faults)
     for name in catalog.names:
@@ -345,6 +348,7 @@ def _contract_tables(
         observed_from=plan.observed_from if plan else None,
         observed_until=plan.observed_until if plan else None,
         notes=tuple(notes),
+        left_out=left_out,
         settles=settles,
         snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
         mark=_mark(address, plan, zone),

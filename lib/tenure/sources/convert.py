@@ -6,6 +6,8 @@ cannot be read; an example is fetched only for a column that has some.
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +19,7 @@ from tenure.contract import Column, Table
 from tenure.errors import InputError, all_faults
 from tenure.money import EXPONENTS
 from tenure.parameters import nearest
+from tenure.sources.cut import cut
 from tenure.sources.zones import moved
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
@@ -50,22 +53,38 @@ class Reading:
         formats: How times are written in a text column (strftime codes), by column.
         time_zone: The zone of times without one.
         reporting_zone: The zone in which the company counts days: its clocks are the ones we read.
+        epoch: Times that are numbers since 1970, by column: "s" or "ms".
+        decimal: The mark before the decimals of numbers that are text.
+        thousands: The mark between their thousands; empty: none.
+        cases: Columns of text to "strip" of blanks, to make "lower" or "upper".
         major: Money columns given in major units (19.99) instead of minor ones (1999).
         minor: Those of which the mapping says that they are in minor units, though written with decimals.
+        monthly: Those that are prices of a month, whatever the billing interval.
+        rounded: Those whose further decimals are rounded.
         blank_is_null: Whether blank text counts as absent.
         mapped: Columns whose values were mapped, so that an unknown value is refused at once.
         place: The key in the mapping, for hints.
+        cut: Columns beside the contract's that say where spans are cut (see `tenure.sources.cut`).
+        last: The last day that the data covers, where the mapping says so.
     """
 
     origin: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
     time_zone: str = "UTC"
     reporting_zone: str = "UTC"
+    epoch: Mapping[str, str] = field(default_factory=dict)
+    decimal: str = "."
+    thousands: str = ""
+    cases: Mapping[str, frozenset[str]] = field(default_factory=dict)
     major: frozenset[str] = frozenset()
     minor: frozenset[str] = frozenset()
+    monthly: frozenset[str] = frozenset()
+    rounded: frozenset[str] = frozenset()
     blank_is_null: bool = False
     mapped: frozenset[str] = frozenset()
     place: str = ""
+    cut: tuple[Column, ...] = ()
+    last: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +156,7 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
     columns: dict[str, ir.Value] = {}
     doubts: list[Doubt] = []
     faults: list[str] = []
-    for column in contract.columns:
+    for column in (*contract.columns, *reading.cut):
         if column.name in table.columns:
             try:
                 columns[column.name], doubt = read(table, column, contract.name, reading)
@@ -165,7 +184,12 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
         faults += error.faults
     if faults:
         raise all_faults(faults)
-    return table.select(**columns)
+    typed = table.select(**columns)
+    if not reading.cut:
+        return typed
+    day = reading.last
+    last = typed.started_at.max().as_scalar() if day is None else ibis.timestamp(f"{day} 00:00:00")
+    return cut(typed, reading.cut, last)
 
 
 def read(
@@ -192,19 +216,27 @@ def read(
             f"{label}.{name} is text in the database and must be {_IN_WORDS[column.type]}. "
             f"Fix: cast it in a view, and name the view in the mapping."
         )
-    value = _unblank(raw, reading)
+    value = _written(_unblank(raw, reading), column, reading)
+    months = _months(table, reading) if column.name in reading.monthly else None
     major = column.name in reading.major
-    result, bad = _major(table, value) if major else _READERS[column.type](value, column, reading)
+    result, bad = (
+        _major(table, value, column.name in reading.rounded, months)
+        if major
+        else _READERS[column.type](value, column, reading)
+    )
     if result is None:
-        time = column.type == "timestamp" and raw.type().is_numeric()
-        says = (
-            "which says neither its unit nor its epoch"
-            if time
-            else f"which cannot be read as {_IN_WORDS[column.type]}"
-        )
-        fix = "write times as timestamps" if time else "convert the column before reading it"
+        says = f"which cannot be read as {_IN_WORDS[column.type]}"
+        fix = "convert the column before reading it"
+        if column.type == "timestamp" and raw.type().is_numeric():
+            says = "which does not say its unit"
+            fix = f"name it: `epoch: {{{column.name}: {{from: {theirs}, unit: s}}}}`, or `unit: ms`"
         raise InputError(f"{label}.{name} is of type {raw.type()}, {says}. Fix: {fix}.")
+    if months is not None and not major:
+        result = (result * months).cast("int64")
     doubts = []
+    if months is not None:
+        says, fix = "are prices of a month, billed by the day or week", "leave `per: month` out"
+        doubts.append(Doubt(name, raw, months.isnull(), says, fix))
     if bad is not None:
         if text and not reading.blank_is_null:
             blank = value.strip() == ""
@@ -239,7 +271,8 @@ def _unreadable(column: Column, reading: Reading) -> tuple[str, str]:
     if name in reading.major:
         return (
             "are not amounts that the currency can express",
-            "money in major units is a number with a point, and no more decimals than the currency has",
+            "write money in major units with a point, or name the marks in the mapping (`decimal: ','`, "
+            "`thousands: '.'`), and with no more decimals than the currency has, or add `round: true`",
         )
     if column.type == "int64" and name.endswith("_minor"):
         theirs = reading.origin.get(name, name)
@@ -251,7 +284,7 @@ def _unreadable(column: Column, reading: Reading) -> tuple[str, str]:
         )
     return {
         "int64": ("are not whole numbers", "correct the values, or map another column"),
-        "float64": ("are not numbers", "correct the values, or map another column"),
+        "float64": ("are not numbers", "correct the values, or name the mark: `decimal: ','`"),
         "boolean": (
             "are neither true nor false",
             f"write true and false, or map them with `values: {{{name}: …}}`",
@@ -259,7 +292,8 @@ def _unreadable(column: Column, reading: Reading) -> tuple[str, str]:
         "string": ("are ids with decimals", "write ids as text or as whole numbers"),
         "timestamp": (
             f"cannot be read as a time{written}",
-            f'write times as 2024-03-31 17:05:00, or name their form: `formats: {{{name}: "%d/%m/%Y"}}`',
+            f'write times as 2024-03-31 17:05:00, or name their form: `formats: {{{name}: "%d/%m/%Y"}}`, or, '
+            f"of numbers, the unit: `epoch: {{{name}: {{from: {reading.origin.get(name, name)}, unit: s}}}}`",
         ),
         "date": (
             f"cannot be read as a date{written}",
@@ -298,7 +332,33 @@ def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
     return None, None
 
 
-def _major(table: ir.Table, value: ir.Value) -> _Read:
+def _written(value: ir.Value, column: Column, reading: Reading) -> ir.Value:
+    """Text with blanks, letters and numbers as the contract writes them."""
+    if not value.type().is_string():
+        return value
+    for change in ("strip", "lower", "upper"):
+        if column.name in reading.cases.get(change, ()):
+            value = getattr(value, change)()
+    if column.type not in ("int64", "float64") or (reading.decimal, reading.thousands) == (".", ""):
+        return value
+    mark, between = re.escape(reading.decimal), re.escape(reading.thousands)
+    whole = rf"([0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]+)" if between else "[0-9]+"
+    bare = value.re_replace(r"^[\s\p{Sc}\x{a0}]+|[\s\p{Sc}\x{a0}]+$", "")
+    plain = (bare.replace(reading.thousands, "") if between else bare).replace(reading.decimal, ".")
+    # What is written in another way must not be read as a number that it is not.
+    good = bare.re_search(rf"^[+-]?{whole}({mark}[0-9]*)?$")
+    return ibis.cases((good, plain), (value.strip() == "", value), else_=ibis.literal("?"))
+
+
+def _months(table: ir.Table, reading: Reading) -> ir.Value:
+    """How many months each row's billing interval has; null for days and weeks."""
+    each = ibis.cases((table.billing_interval == "month", 1), (table.billing_interval == "year", 12))
+    if "billing_interval_count" not in table.columns:
+        return each
+    return each * table.billing_interval_count.cast("int64")
+
+
+def _major(table: ir.Table, value: ir.Value, rounded: bool = False, months: ir.Value | None = None) -> _Read:
     if value.type().is_string():
         readable, missing = value.re_search(_NUMBER), value.isnull()
         number = _text_number(value)
@@ -308,7 +368,11 @@ def _major(table: ir.Table, value: ir.Value) -> _Read:
     else:
         return None, None
     minor = number * ibis.literal(10.0).pow(minor_digits(table)).cast("float64")
-    off = ((minor - minor.round()).abs() > 1e-3) | (minor.abs() > _EXACT)
+    if months is not None:
+        minor = minor * months
+    off = minor.abs() > _EXACT
+    if not rounded:
+        off = off | ((minor - minor.round()).abs() > 1e-3)
     bad = ~missing & (~readable | off.fill_null(True))
     return bad.ifelse(ibis.null("float64"), minor).round().cast("int64"), bad
 
@@ -359,6 +423,15 @@ def _to_string(value: ir.Value, column: Column, reading: Reading) -> _Read:
 def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
     """A time as the company's clocks showed it; a day without a time of day stays that day."""
     given, zone = value.type(), reading.reporting_zone
+    if unit := reading.epoch.get(column.name):
+        number = _text_number(value) if given.is_string() else _number(value) if given.is_numeric() else None
+        if number is None:
+            return None, None
+        millis = (number * {"s": 1e3, "ms": 1.0}[unit]).round()
+        # Before 1973 and after 2299 it is another unit.
+        good = millis.between(1e11, 1.04e13)
+        time = good.ifelse(millis, ibis.null("float64")).cast("int64").as_timestamp("ms").cast("timestamp")
+        return moved(time, "UTC", zone), value.notnull() & ~good.fill_null(False)
     if given.is_date():
         return value.cast("timestamp"), None
     if given.is_timestamp():

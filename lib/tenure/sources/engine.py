@@ -28,7 +28,7 @@ from tenure.sources.address import ambient, redact
 
 T = TypeVar("T")
 
-SUFFIXES = (".parquet", ".csv")
+SUFFIXES = (".parquet", ".csv", ".xlsx")
 _UNNAMED = "__unnamed_"
 
 
@@ -74,13 +74,14 @@ def _room(scratch: Path) -> str:
     return f"{max(int(free * 0.8) // 2**20, 64)}MiB"
 
 
-def read_files(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
+def read_files(engine: Any, files: tuple[Path, ...], name: str, encoding: str = "") -> ir.Table:
     """Open the CSV or Parquet files of a table, which must agree on columns and types.
 
     Args:
         engine: The embedded engine.
         files: All CSV or all Parquet; every column of CSV is text.
         name: The table's name in sentences.
+        encoding: How CSV files are encoded, such as cp1252; empty: as UTF-8.
 
     Raises:
         InputError: A file is empty, damaged, or disagrees with the first.
@@ -89,6 +90,8 @@ def read_files(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
         if not file.stat().st_size:
             raise InputError(f"{name}: the file {file.name} is empty. Fix: write it again, or remove it.")
     if files[0].suffix.lower() == ".csv":
+        if encoding:
+            files = _in_utf8(engine, files, name, encoding)
         return guarded(lambda: _csv(engine, files, name), name)
     schemas = {file: _parquet_schema(file, name) for file in files}
     _agree(schemas, name)
@@ -112,6 +115,25 @@ def _parquet_schema(file: Path, name: str) -> dict[str, str]:
             kind = kind.value_type
         types[column.name] = str(kind).removeprefix("large_").removesuffix("_view")
     return types
+
+
+def _in_utf8(engine: Any, files: tuple[Path, ...], name: str, encoding: str) -> tuple[Path, ...]:
+    """Copies of text files in UTF-8, which last as long as the engine."""
+    folder = Path(tempfile.mkdtemp(prefix="tenure-", dir=os.environ.get("TENURE_TEMP_DIRECTORY")))
+    weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
+    for file in files:
+        try:
+            with (
+                file.open(encoding=encoding, newline="") as given,
+                (folder / file.name).open("w", encoding="utf-8", newline="") as copy,
+            ):
+                shutil.copyfileobj(given, copy)
+        except (LookupError, UnicodeError):
+            raise InputError(
+                f"{name}.encoding: {file.name} cannot be read as {encoding}. Fix: name another, such as "
+                f"cp1252 (Windows), utf-16 or latin-1."
+            ) from None
+    return tuple(folder / file.name for file in files)
 
 
 def _csv(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
@@ -152,7 +174,8 @@ def _csv_header(file: Path, name: str) -> tuple[str, list[str]]:
         line = ""
     if not line.strip():
         raise InputError(
-            f"{name}: {file.name} does not begin with column names in UTF-8. Fix: write it again as such."
+            f"{name}: {file.name} does not begin with column names in UTF-8. Fix: name its encoding in a "
+            f"mapping, such as `encoding: cp1252`, or write it again in UTF-8."
         )
     delimiter = max(",;\t|", key=line.count)
     header = [column.strip() for column in next(csv.reader([line], delimiter=delimiter))]

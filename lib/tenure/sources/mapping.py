@@ -7,6 +7,7 @@ loaded (keys, names, zones), the data when it is opened (columns, values, units,
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import ibis
 import ibis.expr.types as ir
+import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tenure import settings
@@ -24,11 +26,13 @@ from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 from tenure.paths import resolve
 from tenure.sources.address import Address
-from tenure.sources.catalog import Catalog, Raw
+from tenure.sources.catalog import Catalog, Raw, open_raw
 from tenure.sources.convert import Doubt, Reading, read, refuse
-from tenure.sources.queries import Input, answers, read_query
+from tenure.sources.cut import STATUS, TRIAL
+from tenure.sources.queries import Input, answers, read_query, where
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
+_CASES = ("trim", "lower", "upper")
 
 
 def _text(value: Any) -> Any:
@@ -50,10 +54,46 @@ class _Keys(BaseModel):
 
 
 class Money(_Keys):
-    """Where an amount comes from and its unit: major (19.99) or minor (1999)."""
+    """Where an amount comes from, and what it is.
+
+    Attributes:
+        origin: Their column.
+        unit: major (19.99) or minor (1999).
+        per: What it is the price of: the billing interval, or a month of it.
+        round: Whether more decimals than the currency has are rounded, and not refused.
+    """
 
     origin: str = Field(alias="from")
     unit: Literal["major", "minor"]
+    per: Literal["interval", "month"] = "interval"
+    round: bool = False
+
+
+class Epoch(_Keys):
+    """Where a time comes from that is a number, and what it counts since 1970: seconds or milliseconds."""
+
+    origin: str = Field(alias="from")
+    unit: Literal["s", "ms"]
+
+
+class Trial(_Keys):
+    """Where the days come from on which the trial of a subscription began and ended."""
+
+    begin: str = Field(alias="from")
+    end: str = Field(alias="to")
+
+
+class StatusNow(_Keys):
+    """Where the day comes from on which the status of today began."""
+
+    since: str
+
+
+class Newest(_Keys):
+    """Which rows are versions of one, and by which column the newest is found."""
+
+    by: list[str]
+    latest: str
 
 
 class Tenure(_Keys):
@@ -78,12 +118,14 @@ class Looked(_Keys):
         columns: Their column for each name that queries use; empty: all, under their own names.
         optional: Names that are empty columns where the table lacks theirs.
         absent: Whether a table that is not there is refused, or has no rows.
+        encoding: How a text file is encoded, if not as UTF-8.
     """
 
     origin: str = Field("", alias="from")
     columns: dict[str, _Text] = {}
     optional: list[str] = []
     absent: Literal["refused", "allowed"] = "refused"
+    encoding: str = ""
 
 
 class TableMapping(_Keys):
@@ -97,8 +139,20 @@ class TableMapping(_Keys):
         constants: A value for every row.
         values: Our value for each of theirs, by column.
         money: Amounts, with their unit.
+        epoch: Times that are numbers, with their unit.
         formats: How times are written, by column (strftime codes).
         time_zone: The zone of times without one.
+        encoding: How their text files are encoded, if not as UTF-8.
+        decimal: The mark before decimals in text.
+        thousands: The mark between thousands in text; empty: none.
+        trim: Columns of text to take blanks off, at both ends.
+        lower: Columns of text to write in small letters.
+        upper: Columns of text to write in capitals.
+        where: Which rows to keep: a condition in SQL on their columns.
+        deduplicate: Whether equal rows count once; or which rows are versions of one, to keep the newest.
+        number_rows: A column of ours that gets the number of the row, as an id.
+        trial: The trial that is part of a span, to be cut off.
+        status_now: Whether past_due and paused are statuses of today, which did not hold from the start.
         attributes: Further columns to compare groups by.
         blank: What blank text is: refused, or null.
     """
@@ -109,8 +163,20 @@ class TableMapping(_Keys):
     constants: dict[str, _Scalar] = {}
     values: dict[str, dict[_Text, _Scalar]] = {}
     money: dict[str, Money] = {}
+    epoch: dict[str, Epoch] = {}
     formats: dict[str, str] = {}
     time_zone: _Zone = ""
+    encoding: str = ""
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    trim: list[str] = []
+    lower: list[str] = []
+    upper: list[str] = []
+    where: str = ""
+    deduplicate: bool | Newest = False
+    number_rows: str = ""
+    trial: Trial | None = None
+    status_now: bool | StatusNow = False
     attributes: Literal["all"] | list[str] | dict[str, str] = []
     blank: Literal["refuse"] | None = "refuse"
 
@@ -153,7 +219,18 @@ class Mapping(_Keys):
 
 
 class _Loader(settings.Loader):
-    """YAML in which only true and false are booleans: not Yes and NO, which are answers and a country."""
+    """YAML in which only true and false are booleans: not Yes and NO, which are answers and a country.
+
+    Keys are text as it is written, since values in a file are: TRUE is not true there.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return what a part of the file stands for."""
+        if isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:null":
+                    key.tag = "tag:yaml.org,2002:str"
+        return super().construct_object(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -227,7 +304,12 @@ def read_mapping(path: str | Path) -> tuple[Mapping, list[str]]:
 
 
 def map_tables(
-    mapping: Mapping, catalog: Catalog, address: Address, notes: list[str], faults: list[str]
+    mapping: Mapping,
+    catalog: Catalog,
+    address: Address,
+    notes: list[str],
+    left_out: dict[str, int],
+    faults: list[str],
 ) -> tuple[dict[str, tuple[Raw, Reading]], set[str]]:
     """Make contract tables, still in their own types, of the tables that a place holds.
 
@@ -236,6 +318,7 @@ def map_tables(
         catalog: The tables that are there.
         address: Where that is.
         notes: Gets a sentence for what is left out.
+        left_out: Gets how many rows `where` and `deduplicate` leave out, by table.
         faults: Gets a sentence for each table or column that the mapping names and that is not there, and for
             a snapshot's tenure or flag that cannot be read.
 
@@ -243,54 +326,95 @@ def map_tables(
         By contract table its columns and how they are written; and the names of the tables used.
     """
     made: dict[str, tuple[Raw, Reading]] = {}
-    queries = {f"tables.{name}": plan.query for name, plan in mapping.tables.items() if plan.query}
+    plans: dict[str, TableMapping] = {f"tables.{name}": plan for name, plan in mapping.tables.items()}
+    if mapping.snapshot:
+        plans = {"snapshot": mapping.snapshot, **plans}
     inputs = {
-        name: Input(one.origin or name, one.columns, one.optional, one.absent == "allowed")
+        name: Input(one.origin or name, one.columns, one.optional, one.absent == "allowed", one.encoding)
         for name, one in mapping.inputs.items()
     }
-    answered, used = answers(queries, inputs, catalog, address, faults) if queries else ({}, set())
-    if mapping.snapshot:
-        place = "snapshot"
+    queries: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for place, plan in plans.items():
         try:
-            name = _origin(mapping.snapshot, catalog, place)
-            used.add(name)
-            raw = catalog.open(name)
-            for table, parts in _snapshot(mapping.snapshot, raw.table, place, notes).items():
-                made[table] = (Raw(parts[0], raw.text), parts[1])
+            if not plan.query:
+                origins[place] = _origin(plan, catalog, place, place.partition(".")[2])
+            if plan.query:
+                queries[f"{place}.query"] = plan.query
+            if plan.where:
+                rows_of = f"rows_of_{place.replace('.', '_')}"
+                inputs |= {} if plan.query else {rows_of: Input(origins[place], encoding=plan.encoding)}
+                queries[f"{place}.where"] = where(plan.where, plan.query or rows_of)
         except InputError as error:
-            faults += error.faults or [str(error)]
-    for table, plan in mapping.tables.items():
-        place = f"tables.{table}"
-        if table not in BY_NAME or table in made:
+            faults.append(str(error))
+    answered, used = answers(queries, inputs, catalog, address, faults) if queries else ({}, set())
+    used |= set(origins.values())
+    for place, plan in plans.items():
+        table = place.partition(".")[2]
+        asked = f"{place}.{'where' if plan.where else 'query'}"
+        there = asked in answered if plan.where or plan.query else place in origins
+        if (table and table not in BY_NAME) or table in made or not there:
             continue
         try:
             if plan.query:
-                if place not in answered:
-                    continue
-                raw = answered[place]
+                whole = answered[f"{place}.query"]
             else:
-                name = _origin(plan, catalog, place, table)
-                used.add(name)
-                raw = catalog.open(name)
-            columns = _columns(plan, raw.table, place, BY_NAME[table])
+                whole = open_raw(catalog, origins[place], plan.encoding)
+            raw = answered[asked] if plan.where else whole
+            rows = _fewer(plan, raw.table, place)
+            if plan.where or plan.deduplicate:
+                counts = [part.count().to_pyarrow().as_py() for part in (whole.table, rows)]
+                left_out[table or place] = counts[0] - counts[1]
+            if isinstance(plan, Snapshot):
+                for made_of, parts in _snapshot(plan, rows, place, notes).items():
+                    made[made_of] = (Raw(parts[0], raw.text), parts[1])
+                continue
+            columns = _columns(plan, rows, place, BY_NAME[table])
             if not columns:
-                has = ", ".join(raw.table.columns[:12])
                 raise InputError(
-                    f"The mapping's {place}: the data has no column of {table} (it has {has}). "
-                    f"Fix: name them under `columns`."
+                    f"The mapping's {place}: the data has no column of {table} (it has "
+                    f"{', '.join(rows.columns[:12])}). Fix: name them under `columns`."
                 )
-            reading = _reading(plan, (BY_NAME[table],), place, mapping.time_zone)
-            made[table] = (Raw(raw.table.select(**columns), raw.text), reading)
-            taken = {*plan.columns.values(), *BY_NAME[table].column_names}
-            trials = [name for name in raw.table.columns if "trial" in name.lower() and name not in taken]
-            if table == "subscriptions" and trials:
-                notes.append(
-                    f"subscriptions: trials in {' and '.join(map(repr, trials))} are left aside; a trial is "
-                    f"a span of its own, of status trialing."
-                )
+            if table == "subscriptions" and not plan.trial:
+                taken = {theirs for _, _, theirs in _origins(plan)} | set(columns)
+                if trial := [name for name in rows.columns if "trial" in name.lower() and name not in taken]:
+                    notes.append(
+                        f"{table}: {', '.join(map(repr, trial))} is not used; where trials are part of "
+                        f"spans, name when they began and ended: `trial: {{from: …, to: …}}`."
+                    )
+            reading = _reading(plan, (BY_NAME[table],), place, mapping)
+            made[table] = (Raw(rows.select(**columns), raw.text), reading)
         except InputError as error:
             faults += error.faults or [str(error)]
     return made, used
+
+
+def _fewer(plan: TableMapping, rows: ir.Table, place: str) -> ir.Table:
+    """Rows without their duplicates, and numbered where the mapping says so."""
+    if isinstance(plan.deduplicate, Newest):
+        newest = plan.deduplicate
+        lacking = [
+            fault
+            for name in (*newest.by, newest.latest)
+            for fault in _lacks(rows, name, f"{place}.deduplicate")
+        ]
+        if lacking:
+            raise all_faults(lacking)
+        # Equal versions are ordered by all that they hold, so that the order of rows does not matter.
+        others = [rows[name].cast("string") for name in rows.columns if name != newest.latest]
+        order = [ibis.desc(rows[newest.latest], nulls_first=False), *others]
+        which = ibis.row_number().over(group_by=[rows[name] for name in newest.by], order_by=order)
+        rows = rows.mutate(_version=which).filter(ibis._["_version"] == 0).drop("_version")
+    elif plan.deduplicate:
+        rows = rows.distinct()
+    if plan.number_rows:
+        if plan.number_rows in rows.columns:
+            raise InputError(
+                f"The mapping's {place}.number_rows: the data has a column {plan.number_rows!r}. "
+                f"Fix: remove the key."
+            )
+        rows = rows.mutate(**{plan.number_rows: (ibis.row_number() + 1).cast("string")})
+    return rows
 
 
 def _problems(mapping: Mapping) -> Iterator[str]:
@@ -336,7 +460,7 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
         yield f"{place}.attributes: only customers and visits have attributes. Fix: move them there."
     named = set(plan.attributes if not isinstance(plan.attributes, str) else ())
     hint = " Attributes are named under `attributes`." if welcome else ""
-    for key in ("columns", "constants", "values", "money", "formats"):
+    for key in ("columns", "constants", "values", "money", "epoch", "formats", *_CASES):
         for name in getattr(plan, key):
             attribute = key == "values" and welcome and (name in named or plan.attributes == "all")
             if name not in known and not attribute:
@@ -348,12 +472,22 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
     for name in plan.money:
         if name in no_money:
             yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
-    for first, second in (("columns", "constants"), ("columns", "money"), ("constants", "money")):
+    times = {name for name in known if known[name].type == "timestamp"}
+    for name in plan.epoch:
+        if name in known and name not in times:
+            yield f"{place}.epoch.{name}: this is not a time. Fix: name it under `columns`."
+    for key in ("trial", "status_now"):
+        if getattr(plan, key) and "ended_at" not in known:
+            yield f"{place}.{key}: only subscriptions have one. Fix: move it there."
+    if plan.number_rows and plan.number_rows not in known:
+        yield f"{place}.number_rows: there is no column {plan.number_rows!r}{_meant(plan.number_rows, known)}"
+    keys = ("columns", "constants", "money", "epoch")
+    for first, second in itertools.combinations(keys, 2):
         for name in sorted(set(getattr(plan, first)) & set(getattr(plan, second)) - no_money):
             yield f"{place}.{second}.{name}: it is under `{first}` too. Fix: keep one of them."
     for name in sorted(set(plan.attributes if isinstance(plan.attributes, dict) else ()) & set(known)):
         yield f"{place}.attributes.{name}: the contract has this column. Fix: name it under `columns`."
-    given = [("constants", name, [value]) for name, value in plan.constants.items()]
+    given = [("constants", name, [value]) for name, value in plan.constants.items() if value is not None]
     given += [
         ("values", name, [v for v in values.values() if v is not None])
         for name, values in plan.values.items()
@@ -395,10 +529,10 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
     known = {column.name: column for contract in contracts for column in contract.columns}
     origins = {name: name for name in known if name in table.columns}
     lacking = []
-    for key, chosen in (("columns", plan.columns), ("money", {n: m.origin for n, m in plan.money.items()})):
-        for name, theirs in chosen.items():
-            lacking += _lacks(table, theirs, f"{place}.{key}.{name}")
-            origins[name] = theirs
+    origin = _origins(plan)
+    for key, name, theirs in origin:
+        lacking += _lacks(table, theirs, f"{place}.{key}.{name}")
+        origins[name] = theirs
     attributes = plan.attributes
     if attributes == "all":
         taken = {*origins.values(), *known}
@@ -422,11 +556,25 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
     return columns
 
 
+def _origins(plan: TableMapping) -> list[tuple[str, str, str]]:
+    """Key, our column and theirs for each that is named; what is cut off a span among them."""
+    found = [("columns", name, theirs) for name, theirs in plan.columns.items()]
+    found += [("money", name, money.origin) for name, money in plan.money.items()]
+    found += [("epoch", name, time.origin) for name, time in plan.epoch.items()]
+    if plan.trial:
+        found += [("trial", TRIAL[0].name, plan.trial.begin), ("trial", TRIAL[1].name, plan.trial.end)]
+    if isinstance(plan.status_now, StatusNow):
+        found.append(("status_now", STATUS.name, plan.status_now.since))
+    return found
+
+
 def _mapped(value: ir.Value, values: dict[str, Any]) -> ir.Value:
     """Their values as ours; one that is not in the map stays as it is."""
     if not values:
         return value
     text = value.cast("string")
+    if value.type().is_boolean():  # which is written in many ways
+        values = {theirs.lower(): ours for theirs, ours in values.items()}
     branches = [
         (text == theirs, ibis.null("string") if ours is None else ibis.literal(_text(ours)))
         for theirs, ours in values.items()
@@ -437,17 +585,28 @@ def _mapped(value: ir.Value, values: dict[str, Any]) -> ir.Value:
     return ibis.cases(*branches, else_=text) if branches else text
 
 
-def _reading(plan: TableMapping, contracts: tuple[Table, ...], place: str, zone: str = "") -> Reading:
+def _reading(
+    plan: TableMapping, contracts: tuple[Table, ...], place: str, mapping: Mapping | None = None
+) -> Reading:
     known = {column.name for contract in contracts for column in contract.columns}
+    cut = (*(TRIAL if plan.trial else ()), *((STATUS,) if plan.status_now else ()))
     return Reading(
-        origin=plan.columns | {name: money.origin for name, money in plan.money.items()},
+        origin={name: theirs for _, name, theirs in _origins(plan)},
         formats=plan.formats,
-        time_zone=plan.time_zone or zone or "UTC",
+        epoch={name: time.unit for name, time in plan.epoch.items()},
+        time_zone=plan.time_zone or (mapping.time_zone if mapping else "") or "UTC",
+        decimal=plan.decimal,
+        thousands=plan.thousands,
+        cases={"strip": frozenset(plan.trim), "lower": frozenset(plan.lower), "upper": frozenset(plan.upper)},
         major=frozenset(name for name, money in plan.money.items() if money.unit == "major"),
         minor=frozenset(name for name, money in plan.money.items() if money.unit == "minor"),
+        monthly=frozenset(name for name, money in plan.money.items() if money.per == "month"),
+        rounded=frozenset(name for name, money in plan.money.items() if money.round),
         blank_is_null=plan.blank is None,
         mapped=frozenset(plan.values) & known,
         place=place,
+        cut=cut if BY_NAME["subscriptions"] in contracts else (),
+        last=mapping.observed_until if mapping else None,
     )
 
 

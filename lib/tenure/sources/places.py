@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.databases import open_database
 from tenure.sources.engine import SUFFIXES, embedded, first_line, read_files
+from tenure.sources.sheets import SHEETS, read_sheet, sheets
 
 
 def open_catalog(address: Address) -> Catalog:
@@ -38,12 +40,13 @@ def open_catalog(address: Address) -> Catalog:
     if path.suffix == ".duckdb" or address.text.startswith("duckdb://"):
         return _duckdb_file(path, shown)
     if path.suffix.lower() in SUFFIXES:
-        engine = embedded()
+        engine, files = embedded(), dict.fromkeys(_tables_of(path), (path,))
+        sole = next(iter(files)) if len(files) == 1 else None
         return Catalog(
-            engine, shown, (path.stem,), partial(_from_files, engine, {path.stem: (path,)}), sole=path.stem
+            engine, shown, tuple(files), partial(_from_files, engine, files), sole=sole, files=True
         )
     raise InputError(
-        f"{shown} is neither a folder, a .parquet, a .csv nor a .duckdb file. "
+        f"{shown} is neither a folder, a .parquet, a .csv, a .xlsx nor a .duckdb file. "
         f"Fix: convert it to one of these, or give a database's URL."
     )
 
@@ -63,24 +66,39 @@ def _folder(path: Path, shown: str) -> Catalog:
             inside = (entry,) if entry.suffix.lower() in SUFFIXES else ()
         if not inside:
             continue
-        name = entry.stem if entry.is_file() else entry.name
-        if name in files:
-            both = " and ".join(sorted({files[name][0].relative_to(path).parts[0], entry.name}))
-            raise InputError(f"{name}: {shown} holds it twice, as {both}. Fix: keep one of them.")
-        if len({file.suffix.lower() for file in inside}) > 1:
-            raise InputError(f"{name}: {shown}/{name} holds both CSV and Parquet files. Fix: keep one kind.")
-        files[name] = inside
+        for name in _tables_of(entry):
+            if name in files:
+                both = " and ".join(sorted({files[name][0].relative_to(path).parts[0], entry.name}))
+                raise InputError(f"{name}: {shown} holds it twice, as {both}. Fix: keep one of them.")
+            if len({file.suffix.lower() for file in inside}) > 1:
+                raise InputError(
+                    f"{name}: {shown}/{name} holds several kinds of files. Fix: keep CSV or Parquet."
+                )
+            files[name] = inside
     if not files:
         raise InputError(
-            f"{shown} holds no .parquet and no .csv files. "
+            f"{shown} holds no .parquet, no .csv and no .xlsx files. "
             f"Fix: put the tables there as <table>.parquet or <table>.csv; data/README.md lists them."
         )
     engine = embedded()
-    return Catalog(engine, shown, tuple(files), partial(_from_files, engine, files))
+    return Catalog(engine, shown, tuple(files), partial(_from_files, engine, files), files=True)
 
 
-def _from_files(engine: Any, files: dict[str, tuple[Path, ...]], name: str) -> Raw:
-    return Raw(read_files(engine, files[name], name), text=files[name][0].suffix.lower() == ".csv")
+def _tables_of(entry: Path) -> list[str]:
+    """What the tables of a file or folder are called: of a spreadsheet with several sheets as these are."""
+    if entry.suffix.lower() == SHEETS and entry.is_file():
+        names = sheets(entry)
+        return names if len(names) > 1 else [entry.stem]
+    return [entry.stem if entry.is_file() else entry.name]
+
+
+def _from_files(engine: Any, files: Mapping[str, tuple[Path, ...]], name: str, encoding: str = "") -> Raw:
+    kind = files[name][0].suffix.lower()
+    if encoding and kind != ".csv":
+        raise InputError(f"{name}.encoding: {files[name][0].name} is no text file. Fix: remove the key.")
+    if kind == SHEETS:
+        return Raw(read_sheet(engine, files[name], name), text=True)
+    return Raw(read_files(engine, files[name], name, encoding), text=kind == ".csv")
 
 
 def _duckdb_file(path: Path, shown: str) -> Catalog:

@@ -18,7 +18,7 @@ from sqlglot import exp
 from tenure.errors import InputError
 from tenure.parameters import nearest
 from tenure.sources.address import Address
-from tenure.sources.catalog import Catalog, Raw
+from tenure.sources.catalog import Catalog, Raw, open_raw
 from tenure.sources.engine import guarded, keep, may_settle
 from tenure.sources.places import open_catalog
 
@@ -35,12 +35,14 @@ class Input:
         columns: Their column for each name that queries use; without any, all under their own names.
         optional: Names that are columns of nulls where the table lacks theirs.
         may_lack: Whether the table itself may be absent, and then is one without rows.
+        encoding: How its text file is encoded, if not as UTF-8.
     """
 
     origin: str
     columns: Mapping[str, str] = field(default_factory=dict)
     optional: Sequence[str] = ()
     may_lack: bool = False
+    encoding: str = ""
 
 
 def read_query(text: str, folder: Path, place: str) -> str:
@@ -70,6 +72,17 @@ def read_query(text: str, folder: Path, place: str) -> str:
         ) from None
 
 
+def where(condition: str, of: str) -> str:
+    """Return the query for those rows of a table, or of a query, of which a condition holds.
+
+    Example:
+        >>> where("status <> 'incomplete'", "subscriptions")
+        "SELECT * FROM subscriptions WHERE (status <> 'incomplete')"
+    """
+    rows = f"(\n{of.strip().rstrip(';')}\n) AS answer" if " " in of else of
+    return f"SELECT * FROM {rows} WHERE ({condition})"
+
+
 def answers(
     queries: Mapping[str, str],
     inputs: Mapping[str, Input],
@@ -83,7 +96,8 @@ def answers(
     PostgreSQL in a transaction that only reads.
 
     Args:
-        queries: SQL by the key in the mapping that it stands under, in the dialect of the engine.
+        queries: SQL in the dialect of the engine, by the key in the mapping that it stands under, such as
+            "tables.customers.query".
         inputs: What queries may read besides the place's own tables. Text is stripped in CSV files, and blank
             text is null.
         catalog: The place.
@@ -117,7 +131,7 @@ def answers(
         sql = queries[place].strip().rstrip(";")
         sql = f"{f'WITH {quoted} ' if names else ''}SELECT * FROM (\n{sql}\n) AS answer"
         try:
-            rows = guarded(partial(_rows, sql, session, catalog), f"{place}.query")
+            rows = guarded(partial(_rows, sql, session, catalog), place)
             found[place] = Raw(rows, any(parts[name][1] for name in names))
         except InputError as error:
             faults.append(str(error))
@@ -133,11 +147,11 @@ def _tables(sql: str, dialect: str, place: str) -> set[str]:
     except sg.errors.SqlglotError as error:
         at = (getattr(error, "errors", None) or [{}])[0]
         where = f"line {at['line']}: {at['description']}" if at.get("line") else str(error).splitlines()[0]
-        raise InputError(f"{place}.query is not SQL that can be read: {where}. Fix: correct it.") from None
+        raise InputError(f"{place} is not SQL that can be read: {where}. Fix: correct it.") from None
     tree = statements[0] if len(statements) == 1 else None
     if not isinstance(tree, exp.Query) or any(tree.find(kind) for kind in _WRITES):
         raise InputError(
-            f"{place}.query must be one SELECT, which may begin with WITH, and change nothing. "
+            f"{place} must be one SELECT, which may begin with WITH, and change nothing. "
             f"Fix: leave only that in it."
         )
     own = {cte.alias.casefold() for cte in tree.find_all(exp.CTE)}
@@ -145,7 +159,7 @@ def _tables(sql: str, dialect: str, place: str) -> set[str]:
     for table in tree.find_all(exp.Table):
         if isinstance(table.this, exp.Func) and not isinstance(table.this, exp.GenerateSeries):
             raise InputError(
-                f"{place}.query reads from {table.this.sql(dialect)[:60]}, and may read only tables of the "
+                f"{place} reads from {table.this.sql(dialect)[:60]}, and may read only tables of the "
                 f"data. Fix: name them under `inputs`."
             )
         name = ".".join(part.name for part in table.parts)
@@ -159,7 +173,7 @@ def _refuse_strangers(names: set[str], known: Collection[str], catalog: Catalog,
         if catalog.whole or "." not in name:
             like = nearest(name, known)
             hint = f"is {like!r} meant?" if like else f"use one of {', '.join(sorted(known)[:12])}."
-            raise InputError(f"{place}.query: there is no table {name!r} to read. Fix: {hint}")
+            raise InputError(f"{place}: there is no table {name!r} to read. Fix: {hint}")
 
 
 def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple[str, bool] | None:
@@ -174,7 +188,7 @@ def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple
         hint = f"is {like!r} meant?" if like else f"use one of {', '.join(catalog.names[:12])}."
         faults.append(f"inputs.{name}.from: {catalog.url} has no {given.origin!r}. Fix: {hint}")
         return None
-    raw = catalog.open(given.origin)
+    raw = open_raw(catalog, given.origin, given.encoding)
     table = raw.table
     chosen = given.columns or {column: column for column in table.columns}
     lacking = [

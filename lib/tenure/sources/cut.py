@@ -1,0 +1,70 @@
+"""Spans that were several things in turn, cut where one became the other: a trial, and a status of today."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import ibis
+import ibis.expr.types as ir
+
+from tenure.contract import Column
+
+# Columns beside the contract's that say where.
+TRIAL = (
+    Column("trial_from", "timestamp", "when the trial began", required=False),
+    Column("trial_to", "timestamp", "when it ended", required=False),
+)
+STATUS = Column("status_since", "timestamp", "when the status of today began", required=False)
+_DAY = ibis.interval(days=1)
+
+
+def cut(spans: ir.Table, columns: Collection[Column], last: ir.Value) -> ir.Table:
+    """Return spans of one status each, without the columns that say where they are cut.
+
+    Args:
+        spans: Subscriptions as the contract has them, with some of TRIAL and STATUS.
+        columns: Which of these to cut by.
+        last: The moment at which a status of today begins where no column says when it began.
+    """
+    if STATUS in columns:
+        spans = _status_of_today(spans, last)
+    if TRIAL[0] in columns:
+        spans = _without_trial(spans)
+    return spans
+
+
+def _without_trial(spans: ir.Table) -> ir.Table:
+    """The trial by itself, and what was paid before and after it.
+
+    Who ends within a day of the trial has not paid: systems end a subscription some time after it.
+    """
+    end = spans.ended_at
+    begin = spans.trial_from.fill_null(spans.started_at)
+    to = spans.trial_to
+    has = (to > begin).fill_null(False)
+    only = has & ((spans.status == "trialing") | (end < to + _DAY).fill_null(False))
+    until = only.ifelse(end, to)
+    goes_on = has & ~only
+    trial = spans.filter(has).mutate(
+        started_at=begin,
+        ended_at=until,
+        status=ibis.literal("trialing"),
+        end_reason=goes_on.ifelse(ibis.literal("switched"), spans.end_reason),
+    )
+    early = has & (spans.started_at < begin)
+    before = spans.filter(early).mutate(ended_at=begin, end_reason=ibis.literal("switched"))
+    paid_from = has.ifelse(ibis.greatest(to, spans.started_at), spans.started_at)
+    after = spans.filter(~only).mutate(started_at=paid_from)
+    return ibis.union(trial, before, after).drop("trial_from", "trial_to")
+
+
+def _status_of_today(spans: ir.Table, last: ir.Value) -> ir.Table:
+    """Paid until the status of today began."""
+    since = ibis.greatest(spans.status_since.fill_null(last), spans.started_at)
+    now = spans.status.isin(["past_due", "paused"]) & (spans.ended_at.isnull() | (spans.ended_at > since))
+    paid = now & (since > spans.started_at)
+    before = spans.filter(paid).mutate(
+        ended_at=since, status=ibis.literal("active"), end_reason=ibis.literal("switched")
+    )
+    after = spans.mutate(started_at=paid.ifelse(since, spans.started_at))
+    return ibis.union(before, after).drop("status_since")
