@@ -364,9 +364,7 @@ def test_ids_with_decimals_are_refused(company, write):
 
 def test_types_that_can_never_be_read(company, write):
     company["events"]["occurred_at"] = 1_700_000_000
-    assert "events.occurred_at is of type int64, which does not say its unit" in refusal(
-        write(company)
-    )
+    assert "events.occurred_at is of type int64, which does not say its unit" in refusal(write(company))
     company["events"]["occurred_at"] = company["payments"]["attempted_at"]
     company["events"]["event"] = [["a", "b"]] * len(company["events"])
     assert "events.event is of type array<string>" in refusal(write(company, folder="other"))

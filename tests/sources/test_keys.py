@@ -318,15 +318,15 @@ def test_ids_that_differ_in_their_letters_are_told_with_the_key_that_joins_them(
 def test_columns_of_trials_that_nobody_uses_are_told(spans):
     _, source = spans(trial_start="2026-01-01", trial_end="2026-01-15")
     (said,) = [problem.sentence for problem in check(source).problems if problem.rule == "left_aside"]
-    assert "'trial_start', 'trial_end'" in said
+    assert "trials in 'trial_start' and 'trial_end' are left aside" in said
     assert "`trial: {from: …, to: …}`" in said
 
 
 def test_a_status_since_the_start_is_doubted(spans):
     keys = {"constants": {"end_reason": None}}
     _, source = spans(keys, status=["past_due", "past_due", "paused"], top={"observed_until": "2026-06-30"})
-    (told,) = [problem for problem in check(source).problems if problem.rule == "status_now"]
-    assert (told.count, told.rows) == (2, 3)
+    (told,) = [problem for problem in check(source).problems if problem.rule == "long_past_due"]
+    assert (told.count, told.rows) == (3, 3)
     assert "`status_now`" in told.fix
     _, source = spans({"status_now": True, **keys}, status="past_due", top={"observed_until": "2026-06-30"})
-    assert "status_now" not in {problem.rule for problem in check(source).problems}
+    assert "long_past_due" not in {problem.rule for problem in check(source).problems}

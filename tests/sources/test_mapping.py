@@ -552,7 +552,19 @@ def test_the_example_explains_every_key_and_works(write, mapping):
 
     file = project_root() / "data" / "mappings" / "example.yml"
     text = file.read_text(encoding="utf-8")
-    names = ["Mapping", "Looked", "TableMapping", "Snapshot", "Money", "Epoch", "Trial", "StatusNow", "Newest", "Tenure", "Churned"]
+    names = [
+        "Mapping",
+        "Looked",
+        "TableMapping",
+        "Snapshot",
+        "Money",
+        "Epoch",
+        "Trial",
+        "StatusNow",
+        "Newest",
+        "Tenure",
+        "Churned",
+    ]
     for model in (getattr(keys, name) for name in names):
         for name, key in model.model_fields.items():
             assert f"{key.alias or name}:" in text

@@ -412,17 +412,17 @@ def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
 
 
 def _long_past_due(source: Source, as_of: dt.date, rows: int, grace: int | None) -> Iterator[Problem]:
-    """Spans past due that look as if the status of today were written as that of always."""
+    """Spans past due or paused that look as if the status of today were written as that of always."""
     spans = source["subscriptions"]
     first = spans.group_by("subscription_id").aggregate(first=spans.started_at.min())
-    due = spans.filter(spans.status == "past_due").inner_join(first, "subscription_id")
+    due = spans.filter(spans.status.isin(["past_due", "paused"])).inner_join(first, "subscription_id")
     end = midnight(as_of + dt.timedelta(days=1))
     lasted = ibis.least(due.ended_at.fill_null(end), end).epoch_seconds() - due.started_at.epoch_seconds()
     at_once = (due.started_at == due.first) & due.ended_at.isnull()
-    bad = due.filter(at_once | (lasted > (grace or 0) * 86_400))
+    bad = due.filter(at_once | ((due.status == "past_due") & (lasted > (grace or 0) * 86_400)))
     if grace is not None and (count := count_of(bad)):
-        says = f"are past due from their first day on, or for more than {grace} days, when they are lost"
-        fix = "begin such a span where the payment failed, if it has the status of today; else none is needed"
+        says = f"are past due or paused from their first day on, or past due for over {grace} days, and lost"
+        fix = "where that is the status of today, say so by `status_now` in a mapping; else none is needed"
         rule = Rule("long_past_due", "status", says, fix)
         sample = sample_of(BY_NAME["subscriptions"], bad, ("started_at",))
         yield rule.broken("subscriptions", count, rows, sample)

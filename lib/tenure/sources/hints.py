@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import ibis
 from ibis import _
 
-from tenure.contract import BY_NAME
 from tenure.economics import Economics
 from tenure.policy import MetricPolicy, named
-from tenure.sources.connect import Source, collect, midnight
-from tenure.sources.problems import SAMPLES, Problem, Rule, count_of, named_row, sample_of
+from tenure.sources.connect import Source, collect
+from tenure.sources.problems import SAMPLES, Problem, Rule, count_of, named_row
 
 _AWAY, _FEW = 60, 20  # days away after which nobody is thought to have meant to stay; customers to speak of
 
@@ -23,7 +22,6 @@ def hints(source: Source, as_of: dt.date, rows: int, facts: Economics) -> Iterat
     if policy.unit != "subscription":
         yield from _at_once(source, rows)
     if source.dated:
-        yield from _status_now(source, as_of, policy)
         yield from _lives(source, as_of, rows, policy)
     yield from _not_told(source, rows, facts, policy)
 
@@ -59,26 +57,6 @@ def _at_once(source: Source, rows: int) -> Iterator[Problem]:
         fix = "none, if a customer is who pays; `unit: subscription` under `rules` in company.yml counts each"
         rule = Rule("several_at_once", "customer_id", says, fix)
         yield rule.broken("customers", count, rows, sample)
-
-
-def _status_now(source: Source, as_of: dt.date, policy: MetricPolicy) -> Iterator[Problem]:
-    """Subscriptions that would have been past due or paused from their first day on."""
-    s = source["subscriptions"]
-    first = s.group_by("subscription_id").agg(first=_.started_at.min())
-    bad = s.inner_join(first, "subscription_id").filter(
-        _.status.isin(["past_due", "paused"]),
-        _.started_at == _.first,
-        _.ended_at.isnull() | (_.ended_at > midnight(as_of)),
-        _.started_at < midnight(as_of - dt.timedelta(days=policy.grace_days or 0)),
-    )
-    if count := count_of(bad):
-        says = (
-            f"are past due or paused from the day on which the subscription began, for more than "
-            f"{policy.grace_days or 0} days"
-        )
-        fix = "if that is the status of today only, set `status_now` in a mapping, and say since when"
-        sample = sample_of(BY_NAME["subscriptions"], bad, ("status", "started_at"))
-        yield Rule("status_now", "status", says, fix).broken("subscriptions", count, count_of(s), sample)
 
 
 def _lives(source: Source, as_of: dt.date, rows: int, policy: MetricPolicy) -> Iterator[Problem]:
