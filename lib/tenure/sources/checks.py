@@ -421,7 +421,10 @@ def _long_past_due(source: Source, as_of: dt.date, rows: int, grace: int | None)
     at_once = (due.started_at == due.first) & due.ended_at.isnull()
     bad = due.filter(at_once | ((due.status == "past_due") & (lasted > (grace or 0) * 86_400)))
     if grace is not None and (count := count_of(bad)):
-        says = f"are past due or paused from their first day on, or past due for over {grace} days, and lost"
+        says = (
+            f"are past due or paused from their first day on, or past due for more than {grace} days, and "
+            f"count as lost"
+        )
         fix = "where that is the status of today, say so by `status_now` in a mapping; else none is needed"
         rule = Rule("long_past_due", "status", says, fix)
         sample = sample_of(BY_NAME["subscriptions"], bad, ("started_at",))

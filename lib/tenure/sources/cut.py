@@ -59,12 +59,16 @@ def _without_trial(spans: ir.Table) -> ir.Table:
 
 
 def _status_of_today(spans: ir.Table, last: ir.Value) -> ir.Table:
-    """Paid until the status of today began."""
-    since = ibis.greatest(spans.status_since.fill_null(last), spans.started_at)
-    now = spans.status.isin(["past_due", "paused"]) & (spans.ended_at.isnull() | (spans.ended_at > since))
-    paid = now & (since > spans.started_at)
-    before = spans.filter(paid).mutate(
-        ended_at=since, status=ibis.literal("active"), end_reason=ibis.literal("switched")
+    """Paid until the status of today began; of a span that has ended, until it did where no day is known."""
+    known = spans.status_since.fill_null(ibis.least(spans.ended_at.fill_null(last), last))
+    since = ibis.greatest(known, spans.started_at)
+    now = spans.status.isin(["past_due", "paused"])
+    over = (since >= spans.ended_at).fill_null(False)
+    before = spans.filter(now & (since > spans.started_at)).mutate(
+        ended_at=ibis.least(since, spans.ended_at.fill_null(since)),
+        status=ibis.literal("active"),
+        end_reason=over.ifelse(spans.end_reason, ibis.literal("switched")),
     )
-    after = spans.mutate(started_at=paid.ifelse(since, spans.started_at))
+    after = spans.filter(~(now & over & (since > spans.started_at)))
+    after = after.mutate(started_at=now.ifelse(since, spans.started_at))
     return ibis.union(before, after).drop("status_since")

@@ -379,8 +379,8 @@ def map_tables(
                 taken = {theirs for _, _, theirs in _origins(plan)} | set(columns)
                 if trial := [name for name in rows.columns if "trial" in name.lower() and name not in taken]:
                     notes.append(
-                        f"subscriptions: trials in {' and '.join(map(repr, trial))} are left aside; where they "
-                        f"are part of spans, cut them off: `trial: {{from: …, to: …}}`."
+                        f"subscriptions: trials in {' and '.join(map(repr, trial))} are left aside; where "
+                        f"they are part of spans, cut them off: `trial: {{from: …, to: …}}`."
                     )
             reading = _reading(plan, (BY_NAME[table],), place, mapping)
             made[table] = (Raw(rows.select(**columns), raw.text), reading)
