@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+import duckdb
 import pytest
 
 import tenure
@@ -27,6 +28,25 @@ def test_a_recipe_finds_what_is_true(name, tmp_path):
     zone = getattr(export, "ZONE", "")
     source = tenure.open_source(tmp_path, f"data/mappings/recipes/{name}.yml", time_zone=zone)
     assert not check(source, truth.as_of).errors
+    assert differences(measured(source, truth.as_of), truth) == []
+
+
+@pytest.mark.edge
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_finds_the_same_in_typed_columns_and_another_order(name, tmp_path):
+    export = importlib.import_module(f"exports.{name}")
+    truth = export.write(tmp_path / "export")
+    for file in sorted((tmp_path / "export").iterdir()):
+        read = (
+            f"'{file}'"
+            if file.suffix == ".parquet"
+            else f"read_csv('{file}{'/*.csv' if file.is_dir() else ''}')"
+        )
+        to = tmp_path / "typed" / f"{file.stem}.parquet"
+        to.parent.mkdir(exist_ok=True)
+        duckdb.sql(f"COPY (SELECT * FROM {read} AS own ORDER BY HASH(own)) TO '{to}'")
+    zone = getattr(export, "ZONE", "")
+    source = tenure.open_source(tmp_path / "typed", f"data/mappings/recipes/{name}.yml", time_zone=zone)
     assert differences(measured(source, truth.as_of), truth) == []
 
 
