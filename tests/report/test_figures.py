@@ -305,6 +305,8 @@ def test_a_figure_says_what_stands_out():
     assert figures.cumulative_incidence(causes(["all"])).title == (
         "9.6% are lost to failed payments within 24 months"
     )
+    unknown = dict.fromkeys([name for name in FOREST if "ratio" in name], float("nan"))
+    assert figures.forest(FOREST.assign(**unknown)).title == "No ratio can be formed"
     assert figures.forest(FOREST.assign(label=["Annual", "Weekly", "x"])).title == (
         "Weekly (plan) stands out most: 1.84×"
     )

@@ -394,6 +394,8 @@ def test_what_says_nothing_gets_a_note():
     for covariates in (["country"], ["constant"], ["country", "constant"]):
         nothing = hazard_ratios(same, covariates)
         assert nothing.empty == nothing.notes[0] != ""
+        assert nothing.empty.startswith("No characteristic (country") or covariates == ["constant"]
+        assert not [note for note in nothing.notes if "covariate" in note]
         assert len(nothing.table) == 0
 
 

@@ -376,8 +376,8 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
                 columns.append(_Column(covariate, str(name), (text == name).astype(float)))
     if not columns:
         raise NotApplicable(
-            f"None of the covariates {spelled(covariates)} has two levels in which somebody left, so there "
-            "is nothing to compare."
+            f"No characteristic ({spelled(covariates)}) has two values with customers who left, so nothing "
+            "can be compared."
         )
 
     weight = used["_n"].to_numpy(dtype=float)
@@ -390,11 +390,9 @@ def _fit(frame: pd.DataFrame, covariates: list[str], asked: _Asked) -> HazardRat
     for place in np.flatnonzero(~chosen):
         if len(levels.get(columns[place].covariate, (0, 0))) > 1:
             name = columns[place].name
-            notes.append(f"{name}: it does not vary, or follows from the covariates before it.")
+            notes.append(f"{name}: it does not vary, or follows from the characteristics before it.")
     if not chosen.any():
-        raise NotApplicable(
-            f"None of the covariates {spelled(covariates)} varies among those at risk together."
-        )
+        raise NotApplicable(f"No characteristic ({spelled(covariates)}) varies among those at risk together.")
     sets = [replace(part, x=part.x[:, chosen]) for part in sets]
     columns, scale = [columns[place] for place in np.flatnonzero(chosen)], spread[chosen]
 
