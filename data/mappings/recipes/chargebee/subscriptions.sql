@@ -36,7 +36,7 @@ lines AS (
            CAST(paid_at AS TIMESTAMP) AS paid_at,
            greatest(CAST(due_at AS TIMESTAMP), CAST(starts AS TIMESTAMP)) AS due_at,
            CAST(unit AS DOUBLE) * CASE WHEN price_type = 'tax_inclusive' THEN
-               1 - coalesce(CAST(tax AS DOUBLE), 0) / nullif(CAST(amount AS DOUBLE), 0) ELSE 1 END AS unit,
+               1 - coalesce(CAST(line.tax AS DOUBLE), 0) / nullif(CAST(amount AS DOUBLE), 0) ELSE 1 END AS unit,
            coalesce(off, 0) / nullif(CAST(amount AS DOUBLE), 0) AS share, discount_duration
     FROM line JOIN invoice ON invoice.id = line.invoice LEFT JOIN discounts ON discounts.line = line.id
     WHERE kind IN ('plan', 'plan_item_price', 'addon', 'addon_item_price')

@@ -1,19 +1,21 @@
--- Charges, and what was given back of them. A charge belongs to a subscription through its invoice.
-WITH charges AS (
-    SELECT DISTINCT charge.id, charge.customer, invoice.subscription,
-           to_timestamp(CAST(charge.created AS BIGINT)) AS charged_at,
-           CAST(charge.amount AS BIGINT) AS amount, upper(charge.currency) AS currency, charge.status
-    FROM charge LEFT JOIN invoice ON invoice.id = charge.invoice
-    WHERE charge.status IN ('succeeded', 'failed') AND charge.customer IS NOT NULL
+-- Charges and what was given back of them, before tax. A charge belongs to a subscription through its invoice.
+WITH invoices AS (
+    SELECT DISTINCT id AS invoice, subscription,
+           1 - coalesce(CAST(tax AS DOUBLE), 0) / nullif(CAST(total AS DOUBLE), 0) AS untaxed
+    FROM invoice
+),
+charges AS (
+    SELECT DISTINCT id, customer, subscription, to_timestamp(CAST(created AS BIGINT)) AS attempted_at,
+           CAST(amount AS DOUBLE) AS amount, coalesce(untaxed, 1) AS untaxed, upper(currency) AS currency,
+           CASE WHEN subscription IS NULL THEN 'one_off' ELSE 'recurring' END AS kind,
+           CASE status WHEN 'succeeded' THEN 'paid' ELSE 'failed' END AS status
+    FROM charge LEFT JOIN invoices USING (invoice)
+    WHERE status IN ('succeeded', 'failed') AND customer IS NOT NULL
 )
-SELECT id AS payment_id, customer AS customer_id, subscription AS subscription_id, charged_at AS attempted_at,
-       amount,
-       currency, CASE WHEN subscription IS NULL THEN 'one_off' ELSE 'recurring' END AS kind,
-       CASE status WHEN 'succeeded' THEN 'paid' ELSE 'failed' END AS status
+SELECT id AS payment_id, customer AS customer_id, subscription AS subscription_id, attempted_at,
+       CAST(round(amount * untaxed) AS BIGINT) AS amount, currency, kind, status
 FROM charges
 UNION ALL
-SELECT DISTINCT refund.id, charges.customer, subscription, to_timestamp(CAST(refund.created AS BIGINT)),
-       CAST(refund.amount AS BIGINT), charges.currency,
-       CASE WHEN subscription IS NULL THEN 'one_off' ELSE 'recurring' END,
-       'refunded'
+SELECT DISTINCT refund.id, customer, subscription, to_timestamp(CAST(refund.created AS BIGINT)),
+       CAST(round(CAST(refund.amount AS DOUBLE) * untaxed) AS BIGINT), currency, kind, 'refunded'
 FROM refund JOIN charges ON charges.id = refund.charge WHERE refund.status IS DISTINCT FROM 'failed'
