@@ -192,9 +192,13 @@ class Workbook:
     @cached_property
     def rates(self) -> pd.DataFrame | None:
         """Month-end exchange rates (currency, month, rate); None: the data has none."""
+        return self.rates_at()
+
+    def rates_at(self, **options: Any) -> pd.DataFrame | None:
+        """Return `rates`; those at the ends of other periods, which `every` names."""
         from tenure.measures import revenue
 
-        return self.ask(revenue.month_rates) if "fx_rates" in self.source else None
+        return self.ask(revenue.month_rates, **options) if "fx_rates" in self.source else None
 
     @cached_property
     def currency(self) -> str:
@@ -344,7 +348,9 @@ def open_workbook(
         "observed_from": source.observed_from,
         "policy": policy,
         "lag_days": economics.spend_lag,
-        **{name: names[name] for name in ("period", "min_group", "min_at_risk") if name in names},
+        # A workbook with other periods of its own follows customers by the month.
+        **{name: names[name] for name in ("min_group", "min_at_risk") if name in names},
+        **({"period": names["period"]} if "period" in names and "period" not in limits else {}),
     }
     everybody, whom, apart = None, "", ""
     if condition:

@@ -37,6 +37,7 @@ from tenure.measures import (
     value,
 )
 from tenure.measures.calendar import day_of
+from tenure.periods import Every
 from tenure.sources import Source, results
 
 Case = Callable[[Source], ir.Table]
@@ -354,6 +355,12 @@ for name in (
     measure = getattr(revenue, name)
     case(f"revenue.{name}")(lambda s, f=measure: f(s, as_of=AS_OF))
     case(f"revenue.{name}: other rules")(lambda s, f=measure: f(s, as_of=AS_OF, policy=STRICT))
+for unit in ("week", "fiscal_year"):
+    for name in ("mrr_balances", "mrr_movements"):
+        measure = getattr(revenue, name)
+        case(f"revenue.{name}: by the {unit}")(
+            lambda s, f=measure, u=unit: f(s, as_of=AS_OF, every=Every(u, 4))
+        )
 for by in ("plan", "billing", "start_quarter"):
     case(f"revenue.mrr_movements: by {by}")(lambda s, b=by: revenue.mrr_movements(s, as_of=AS_OF, by=b))
 case("revenue.mrr_movements: by an attribute")(lambda s: revenue.mrr_movements(s, as_of=AS_OF, by=ATTRIBUTE))
@@ -413,7 +420,7 @@ def _(s: Source) -> ir.Table:
 
 @case("revenue.month_rates")
 def _(s: Source) -> ir.Table:
-    return revenue.month_rates(s, as_of=AS_OF)
+    return revenue.month_rates(s, as_of=AS_OF, every=Every("week"))
 
 
 # --------------------------------------------------------------------------------------------- acquisition

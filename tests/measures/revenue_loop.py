@@ -221,8 +221,11 @@ def bridged(pieces, cut, asked=()):
     return result
 
 
-def movements(spans, as_of, policy=MetricPolicy(), tests=()):
-    """{(month, currency, kind, reason or ""): [amount, customers]}; reasons of churn only."""
+def movements(spans, as_of, policy=MetricPolicy(), tests=(), number=month_of, begins=first_instant):
+    """{(month, currency, kind, reason or ""): [amount, customers]}; reasons of churn only.
+
+    Other periods than months have a `number` for each day, and a first instant at which each `begins`.
+    """
     cut = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time())
     total = defaultdict(lambda: [0, 0])
     for customer, own in by_key([r for r in spans if r["customer_id"] not in tests], "customer_id").items():
@@ -233,10 +236,10 @@ def movements(spans, as_of, policy=MetricPolicy(), tests=()):
         notice = [r for r in own if r["cancel_requested_at"] and r["cancel_requested_at"] < cut]
         held = bridged(pieces, cut, {(r["subscription_id"], r["ended_at"]) for r in notice})
         currencies = sorted({p[6] for p in pieces})
-        first = min(month_of(p[0]) for p in pieces)
+        first = min(number(p[0]) for p in pieces)
         before = dict.fromkeys(currencies, (0, 0))
-        for month in range(first, month_of(as_of) + 1):
-            at = min(first_instant(month + 1), cut)
+        for month in range(first, number(as_of) + 1):
+            at = min(begins(month + 1), cut)
             now = {}
             for name in currencies:
                 on = [p for p in held if p[6] == name and p[0] < at and (p[1] is None or p[1] >= at)]

@@ -22,6 +22,7 @@ from tenure.errors import InputError
 from tenure.measures import revenue, subscriptions
 from tenure.models import months, movements, rates, restatement
 from tenure.paths import project_root
+from tenure.periods import Every
 from tenure.sources.connect import Source
 
 AS_OF = dt.date(2024, 6, 30)
@@ -554,6 +555,52 @@ def test_movements_equal_a_plain_loop_in_any_order(seed, as_of):
     shuffled = Random(seed + 1).sample(spans, len(spans))
     frame = ask(revenue.mrr_movements, shuffled, as_of=as_of)
     assert as_loop(frame) == revenue_loop.movements(spans, as_of)
+
+
+# Each period by a number of its own, and its first instant from that.
+PERIODS = {
+    Every("week"): (
+        lambda day: (day.toordinal() - 1) // 7,
+        lambda week: dt.datetime.fromordinal(week * 7 + 1),
+    ),
+    Every("quarter"): (
+        lambda day: day.year * 4 + (day.month - 1) // 3,
+        lambda quarter: dt.datetime(quarter // 4, quarter % 4 * 3 + 1, 1),
+    ),
+    Every("fiscal_year", 4): (
+        lambda day: day.year - (day.month < 4),
+        lambda year: dt.datetime(year, 4, 1),
+    ),
+}
+
+
+@settings(parent=QUICK, max_examples=3)
+@given(SEEDS, st.sampled_from([AS_OF, dt.date(2024, 4, 17)]), st.sampled_from(list(PERIODS)))
+@example(1, AS_OF, Every("week"))
+@example(2, AS_OF, Every("quarter"))
+@example(3, dt.date(2024, 4, 17), Every("fiscal_year", 4))
+def test_movements_of_other_periods_equal_the_loop_and_add_up(seed, as_of, every):
+    spans, (number, begins) = ledger(seed), PERIODS[every]
+    asked = {"as_of": as_of, "every": every}
+    frame, sums, people = (
+        ask(measure, spans, **asked)
+        for measure in (revenue.mrr_movements, revenue.mrr_balances, revenue.customers_by_month)
+    )
+    assert movements.check_identity(frame, sums, people) > 0
+    loop = revenue_loop.movements(spans, as_of, number=number, begins=begins)
+    ours = {(every.first(when), *rest): value for (when, *rest), value in as_loop(frame).items()}
+    assert ours == {(begins(when).date(), *rest): value for (when, *rest), value in loop.items()}
+
+
+def test_a_gap_within_a_month_is_bridged_over_the_ends_of_weeks():
+    """An annual contract that is renewed ten days late: nothing happens in any week."""
+    year = {"billing_interval": "year", "unit_amount_minor": 12_000}
+    spans = [
+        span("2022-01-03", "2023-01-03", of="a", **year),
+        span("2023-01-13", of="b", **year),
+    ]
+    frame = ask(revenue.mrr_movements, spans, as_of=AS_OF, every=Every("week"))
+    assert [(row.kind, row.amount_minor) for row in frame.itertuples()] == [("new", 1000)]
 
 
 @pytest.mark.long

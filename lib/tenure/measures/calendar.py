@@ -13,6 +13,8 @@ from typing import Any, Literal
 import ibis
 from ibis import ir
 
+from tenure.periods import Every
+
 Period = Literal["day", "week", "month"]
 
 _EPOCH = dt.date(1970, 1, 1)
@@ -113,6 +115,12 @@ def month_start(month: ir.IntegerValue) -> ir.IntegerValue:
     of_year = _div((from_march - year * 12) * 153 + 2, 5)
     of_era_days = of_era * 365 + _div(of_era, 4) - _div(of_era, 100) + of_year
     return (era * 146097 + of_era_days - 719468).cast("int64")
+
+
+def first_day(every: Every, rows: ir.Table, name: str, later: int = 0) -> ir.IntegerValue:
+    """Return the first day of the month or week in which a day of rows lies, or of a later one."""
+    day, month = rows[f"{name}_day"], rows[f"{name}_month"]
+    return (every.number(day, month) + later) * 7 - 3 if every.unit == "week" else month_start(month + later)
 
 
 def completed_periods(start: Day, end: Day, period: Period) -> ir.IntegerValue:

@@ -13,11 +13,14 @@ from ibis import _, ir
 
 from tenure.measures.ledger import EXPIRED, NEVER, OF_SPANS, ON, REASONS, intervals
 from tenure.measures.spans import Lenses, Tables, limit_days
+from tenure.periods import MONTHS, Every
 
 _SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
 
 
-def changes(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
+def changes(
+    source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "", every: Every = MONTHS
+) -> ir.Table:
     """Return what changed for a customer, currency and group in a month in which a stretch began or ended.
 
     Returns:
@@ -25,7 +28,7 @@ def changes(source: Tables, seen: Lenses, *, by: str | None = None, currency: st
         amount, paused, spans, term, quantity, list_minor and usage, last (of those that ended, as in
         `ledger`), began (the first day of those that began) and switched (whether the plan is another one).
     """
-    rows = intervals(source, seen, by=by, currency=currency)
+    rows = intervals(source, seen, by=by, currency=currency, every=every)
     # One row for a span's beginning, and one for its end; of a span without a price, which usage may be paid
     # on, only its end, which says why the customer left.
     rows = rows.mutate(side=ibis.range(0, 2).unnest())
@@ -111,9 +114,11 @@ PARTS = {
 }
 
 
-def movements(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
+def movements(
+    source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "", every: Every = MONTHS
+) -> ir.Table:
     """Return changes with the movements that each is made of, in the columns that `PARTS` names."""
-    states = _states(changes(source, seen, by=by, currency=currency), seen)
+    states = _states(changes(source, seen, by=by, currency=currency, every=every), seen)
     rows = _transfers(states) if by in OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
     whole, gone = rows.whole != "change", rows.whole.isin(["churn", "ended"])
     zero = ibis.literal(0, "int64")

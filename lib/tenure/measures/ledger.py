@@ -13,7 +13,7 @@ from collections.abc import Collection
 import ibis
 from ibis import _, ir
 
-from tenure.measures.calendar import civil, date_of, day_index, end_of, month_index, month_start
+from tenure.measures.calendar import civil, date_of, day_index, end_of, first_day, month_index, month_start
 from tenure.measures.groups import group_column
 from tenure.measures.spans import (
     TERMS,
@@ -32,14 +32,14 @@ from tenure.measures.spans import (
     stage,
     term_days,
 )
+from tenure.periods import MONTHS, Every
 
 ON = 99_999  # the month in which a span ends that is still on
 NEVER = 99_999_999  # its day
 # Columns that a span carries, and that differ within a customer's life.
 OF_SPANS = ("plan", "billing", "currency")
-_SHORT = ["day", "week"]
 _STARTS = ("start_year", "start_quarter", "start_month")
-_HELD = ["past_due", "paused"]
+_SHORT, _HELD = ["day", "week"], ["past_due", "paused"]
 IDLE = ["trial", "free"]  # time that is on hold right after paid time
 SKIP = 31  # days: a pause that is shorter, of a plan with terms shorter than a month, is a skip
 REASONS = {1: "unknown", 2: "voluntary", 3: "involuntary", 4: "expired"}
@@ -49,7 +49,9 @@ _DAY = 86_400
 _UNITS = ("second", "day", "month")
 
 
-def intervals(source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "") -> ir.Table:
+def intervals(
+    source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "", every: Every = MONTHS
+) -> ir.Table:
     """Return the ledger with the group of each stretch, and the number of whom it is judged by.
 
     Returns:
@@ -57,7 +59,7 @@ def intervals(source: Tables, seen: Lenses, *, by: str | None = None, currency: 
         subscription where the policy judges those; another one for each lens), group, and the columns of
         `ledger`.
     """
-    rows = _with_group(source, ledger(source, seen, currency), seen, by)
+    rows = _with_group(source, ledger(source, seen, currency, every), seen, by)
     if seen.any(_by_subscription):
         numbers = _subscriptions(source, seen, currency)
         rows = rows.inner_join(numbers, "subscription_id")
@@ -76,24 +78,24 @@ def named(source: Tables, rows: ir.Table, seen: Lenses, *, currency: str = "") -
     return seen.plain(rows).left_join(names, "customer").drop("customer_right", "customer")
 
 
-def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
+def ledger(source: Tables, seen: Lenses, currency: str = "", every: Every = MONTHS) -> ir.Table:
     """Return every stretch of time that adds recurring revenue.
 
     Returns:
         A row per stretch: lens (where there are several), customer (number), subscription_id, plan, billing,
         currency, status (active, past_due, paused, on_hold, skipped, or trialing where trials count), term
         (in days, a month has 30), quantity, amount and list_minor (a month, with and without discounts, minor
-        units; the mean over skips), paused (of the amount, what a pause takes out), usage (of the
-        amount), spans (1; 0 for usage), leaving (notice was given), bridge (a gap that is bridged),
-        start_day, end_day, start_month, end_month (`NEVER` and `ON` while it is on), last (0 while it is on,
-        else ten times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an
-        end by design) and committed (the day on which the term ends that was agreed on, else 0; -1 for what
-        is never renewed).
+        units; the mean over skips), paused (of the amount, what a pause takes out), usage (of the amount),
+        spans (1; 0 for usage), leaving (notice was given), bridge (a gap that is bridged), start_day,
+        end_day, start_month, end_month (or of `every`; `NEVER` and `ON` while on), last (0 while on, else ten
+        times the end's day and the rank of its reason: 1 unknown, 2 voluntary, 3 involuntary, 4 an end by
+        design) and committed (the day on which the term ends that was agreed on, else 0; -1 for what is never
+        renewed).
     """
     rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
-        key = ("bridges", seen, currency)
-        rows = ibis.union(rows, settle(source, key, lambda: _bridges(rows, seen)).select(rows.columns))
+        key = ("bridges", seen, currency, *([every] if every.unit == "week" else []))
+        rows = ibis.union(rows, settle(source, key, lambda: _bridges(rows, seen, every)).select(rows.columns))
     # Who left with the last moment was paying at it.
     still = rows.end_second >= seen.rule(rows, lambda lens: lens.cut_day) * _DAY
     rows = rows.mutate(
@@ -107,7 +109,14 @@ def ledger(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         own = included.metered & seen.rule(included, lambda lens: lens.policy.usage == "alone")
         rule = own | seen.rule(included, lambda lens: lens.policy.usage == "included")
         rows = ibis.union(rows, included.filter(rule).select(rows.columns))
-    return rows
+    if every == MONTHS:
+        return rows
+    used = (rows.spans == 0) & (rows.usage > 0)  # what is charged for usage is that of months
+    for name in ("start", "end"):
+        month = rows[f"{name}_month"]
+        number = every.number(used.ifelse(month_start(month), rows[f"{name}_day"]), month)
+        rows = rows.mutate(**{f"{name}_month": (month == ON).ifelse(ON, number).cast("int64")})
+    return rows.filter(~rows.bridge | (rows.end_month > rows.start_month))
 
 
 def metered(source: Tables) -> ir.Table | None:
@@ -627,10 +636,10 @@ def _held(free: ir.Table, seen: Lenses) -> ir.Table:
     )
 
 
-def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
-    """The stretches over a month end between a span that ended and one that began within the gap.
+def _bridges(rows: ir.Table, seen: Lenses, every: Every) -> ir.Table:
+    """The stretches over a month's end, or a week's, between a span that ended and one begun within the gap.
 
-    A span that is followed on the same day needs none. Only what lies near a month end is looked at. A span
+    A span that is followed on the same day needs none. Only what lies near such an end is looked at. A span
     that goes on where one of the same subscription ended is no beginning, however its spans are split.
     """
     keys = ["lens"] if seen.several else []
@@ -652,11 +661,11 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
     waiting = waiting.anti_join(begun, [*same, begun.next_second >= waiting.end_second])
     enders = alive.filter(_.end_month < ON)
     ended = enders.select(*keys, "subscription_id", start_second="end_second").distinct()
-    enders = enders.filter(_.end_day + _.gap >= month_start(enders.end_month + 1))
+    enders = enders.filter(_.end_day + _.gap >= first_day(every, enders, "end", 1))
     goes_on = alive.select(*keys, "subscription_id", end_second="start_second")
     enders = enders.anti_join(goes_on, [*keys, "subscription_id", "end_second"])
-    near = (alive.start_day + alive.longest >= month_start(alive.start_month + 1)) | (
-        alive.start_day - alive.longest < month_start(alive.start_month)
+    near = (alive.start_day + alive.longest >= first_day(every, alive, "start", 1)) | (
+        alive.start_day - alive.longest < first_day(every, alive, "start")
     )
     starters = alive.filter(near).anti_join(ended, [*keys, "subscription_id", "start_second"])
     starters = starters.select(
@@ -676,7 +685,8 @@ def _bridges(rows: ir.Table, seen: Lenses) -> ir.Table:
         ],
     )
     found = pairs.group_by(rows.columns).agg(next_day=_.next_day.min())
-    found = found.mutate(next_month=civil(found.next_day).month).filter(_.next_month > _.end_month)
+    found = found.mutate(next_month=civil(found.next_day).month)
+    found = found.filter(first_day(every, found, "next") > first_day(every, found, "end"))
     never = {"next_day": NEVER, "next_month": ON}
     waiting = waiting.mutate(**{name: ibis.literal(value, "int64") for name, value in never.items()})
     found = ibis.union(found, waiting.select(found.columns))

@@ -8,7 +8,9 @@ is that of the end of `as_of`.
 `source`, `as_of`, `currency` and `policy`, `on` and `policies` are those of all measures (see
 `tenure.measures`). `by` splits by ``plan``, ``billing`` or ``currency`` of the subscription; ``start_year``,
 ``start_quarter`` or ``start_month`` of the customer's first; a column of the customers table, or ``segment``.
-Without it everything is the group "all". `months` are month indices to keep; empty: all.
+Without it everything is the group "all". `months` are month indices to keep; empty: all. `every` asks for
+other periods (`tenure.periods`): their numbers are in the column month, and customers are judged from the end
+of each to the next, so that who comes and goes within a quarter is in none.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from tenure.measures.ledger import (
     usage,
 )
 from tenure.measures.spans import TERMS, Lenses, Tables, converted, lenses, real, runs
+from tenure.periods import MONTHS, Every
 from tenure.policy import MetricPolicy
 
 KINDS = (
@@ -90,6 +93,7 @@ def mrr_balances(
     policy: MetricPolicy = MetricPolicy(),
     on: Sequence[dt.date] = (),
     policies: Mapping[str, MetricPolicy] | None = None,
+    every: Every = MONTHS,
 ) -> ir.Table:
     """Add up recurring revenue at each month end, counted from the subscriptions that are on at it.
 
@@ -101,7 +105,7 @@ def mrr_balances(
         paying customers' revenue.
     """
     seen = lenses(as_of, policy, on, policies)
-    rows = balances(source, seen, by=by, months=months, currency=currency)
+    rows = balances(source, seen, by=by, months=months, currency=currency, every=every)
     sums = rows.group_by(
         month=_.month, currency=_.currency, group=rows["group"], **seen.of(rows.customer)
     ).agg(
@@ -123,6 +127,7 @@ def customers_by_month(
     policy: MetricPolicy = MetricPolicy(),
     on: Sequence[dt.date] = (),
     policies: Mapping[str, MetricPolicy] | None = None,
+    every: Every = MONTHS,
 ) -> ir.Table:
     """Count customers at each month end, once each, whatever they hold.
 
@@ -130,7 +135,7 @@ def customers_by_month(
         A row per month: month, customers (with a subscription, paused or not), paying (with revenue).
     """
     seen = lenses(as_of, policy, on, policies)
-    rows = balances(source, seen, months=months, currency=currency)
+    rows = balances(source, seen, months=months, currency=currency, every=every)
     each = rows.group_by("customer", "month").agg(paid=_.mrr_minor.max())
     counts = each.group_by(month=_.month, **seen.of(each.customer)).agg(
         customers=_.count().cast("int64"), paying=(_.paid > 0).sum().cast("int64")
@@ -147,6 +152,7 @@ def mrr_movements(
     policy: MetricPolicy = MetricPolicy(),
     on: Sequence[dt.date] = (),
     policies: Mapping[str, MetricPolicy] | None = None,
+    every: Every = MONTHS,
 ) -> ir.Table:
     """Add up what moved recurring revenue from each month end to the next.
 
@@ -170,7 +176,7 @@ def mrr_movements(
         usage.
     """
     seen = lenses(as_of, policy, on, policies)
-    split = movements(source, seen, by=by, currency=currency)
+    split = movements(source, seen, by=by, currency=currency, every=every)
     # Added up before the three parts are set apart, so that the many rows are gone through once.
     sums = {
         f"{name}_{what}": value.sum()
@@ -586,14 +592,15 @@ def renewals(
     return seen.told(counts, "month", "billing")
 
 
-def month_rates(source: Tables, *, as_of: dt.date) -> ir.Table:
+def month_rates(source: Tables, *, as_of: dt.date, every: Every = MONTHS) -> ir.Table:
     """Return the last known exchange rate of each currency in each month.
 
     Returns:
         A row per currency and month: currency, month, rate (units of the reporting currency for one unit).
     """
     rates = source["fx_rates"].filter(_.date <= ibis.literal(as_of))
-    rates = rates.mutate(month=month_index(rates.date), day=day_index(rates.date))
+    day = day_index(rates.date)
+    rates = rates.mutate(month=every.number(day, month_index(rates.date)).cast("int64"), day=day)
     latest = rates.group_by("currency", "month").agg(day=_.day.max())
     return (
         rates.semi_join(latest, ["currency", "month", "day"])
@@ -609,10 +616,11 @@ def balances(
     by: str | None = None,
     months: Sequence[int] = (),
     currency: str = "",
+    every: Every = MONTHS,
 ) -> ir.Table:
     """Return `mrr` with the numbers of customers, and skipped_minor: of mrr_minor, what is skipped now."""
-    rows = intervals(source, seen, by=by, currency=currency).filter(_.amount > 0)
-    last = seen.rule(rows, lambda lens: lens.month)
+    rows = intervals(source, seen, by=by, currency=currency, every=every).filter(_.amount > 0)
+    last = seen.rule(rows, lambda lens: every.of(lens.as_of))
     if months:
         rows = rows.filter((_.start_month <= max(months)) & (_.end_month > min(months)))
     rows = rows.mutate(until=ibis.least(rows.end_month, last + 1)).filter(_.until > _.start_month)

@@ -13,6 +13,7 @@ since is a number of its own (`revised`).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ from tenure import money
 from tenure.errors import NotApplicable, TenureError
 from tenure.models.metrics import Metrics
 from tenure.models.months import month_date, month_label, month_of
+from tenure.periods import MONTHS, Every
 from tenure.policy import MetricPolicy
 from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats.intervals import (
@@ -433,13 +435,37 @@ def bridge(book: Ledger, month: int) -> Table:
     return Table(pd.DataFrame(rows, columns=["label", "amount"]), {"amount": book.unit})
 
 
-def story(book: Ledger, months: int) -> Table:
-    """Lay out what was gained and lost in the last months: date, GAINS, LOSSES and other, the rest."""
-    flow = book.flow.tail(months)
+def story(book: Ledger, newest: int, every: Every = MONTHS) -> Table:
+    """Lay out what was gained and lost in the newest months: date, GAINS, LOSSES and other, the rest.
+
+    The numbers of the ledger's months may be those of other periods, of which the date is the first day.
+    """
+    flow = book.flow.tail(newest)
     frame = flow[[*GAINS, *LOSSES]].assign(other=flow[list(REST)].sum(axis=1))
-    units = {"date": "month", **dict.fromkeys(map(str, frame), book.unit)}
-    frame.insert(0, "date", [month_date(month) for month in flow.index])
+    units = dict.fromkeys(map(str, frame), book.unit) | ({"date": "month"} if every == MONTHS else {})
+    frame.insert(0, "date", [every.first(number) for number in flow.index])
     return Table(frame.reset_index(drop=True), units)
+
+
+def by_period(book: Ledger, every: Every, as_of: dt.date, newest: int = 12) -> Table:
+    """Lay out how the newest periods of a ledger lead from one balance to the next, the last first.
+
+    Returns:
+        A row per period: begins (its first day), state ("so far" while it runs), opening, GAINS, LOSSES,
+        other, closing (opening and all that moved it), customers (at its start) and left, the share who left.
+    """
+    told, flow = story(book, newest, every), book.flow.tail(newest).reset_index(drop=True)
+    n = flow["customers_before"]
+    left = (flow["churned"].clip(upper=n) / n).where(n > 0)
+    low, high = wilson(left, n, 0.95)
+    frame = told.frame.rename(columns={"date": "begins"}).assign(
+        closing=flow["closing"], customers=n, left=left, left_low=low, left_high=high
+    )
+    frame.insert(1, "state", ["so far" if every.runs(as_of) else ""] * len(frame))
+    frame.loc[frame.index[:-1], "state"] = ""
+    frame.insert(2, "opening", flow["opening"])
+    units = {**told.units, "opening": book.unit, "closing": book.unit, "left": "percent"}
+    return Table(frame.iloc[::-1].reset_index(drop=True), units)
 
 
 def revised(books: Mapping[int, Ledger], month: int) -> Estimate:

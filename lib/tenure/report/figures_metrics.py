@@ -28,9 +28,12 @@ _COLORS = {
     "other": GREY,
 }
 
+# Days of a period, of which a bar takes most.
+_DAYS = {"week": 7, "month": 31, "quarter": 91, "fiscal_year": 365}
+
 
 def movements_over_time(
-    story: Any, annotations: pd.DataFrame | None = None, *, partial: bool = False
+    story: Any, annotations: pd.DataFrame | None = None, *, partial: bool = False, period: str = "month"
 ) -> Picture:
     """Draw what revenue gained and lost in each month as bars up and down, and the sum as a line.
 
@@ -39,6 +42,7 @@ def movements_over_time(
             contraction, churn and other (pauses, exchange rates and ends by design), signed.
         annotations: What happened (date, label); numbered in the picture and named below.
         partial: Whether the last month still runs; its bars are pale.
+        period: What stands in the place of months: week, month, quarter or fiscal_year.
 
     Raises:
         InputError: A column is absent, or there are no rows.
@@ -48,7 +52,8 @@ def movements_over_time(
     table = drawn_from(story, "movements_over_time", "new", "date", *_COLORS)
     unit = fmt.check_unit(table.units["new"])
     rows = table.frame.assign(date=pd.to_datetime(table.frame["date"])).sort_values("date", kind="stable")
-    first, end = rows["date"].iloc[0], rows["date"].iloc[-1] + pd.Timedelta(days=31)
+    days, one = _DAYS[period], period.replace("_", " ")
+    first, end = rows["date"].iloc[0], rows["date"].iloc[-1] + pd.Timedelta(days=days)
     notes = pd.DataFrame(columns=["date", "label"]) if annotations is None else annotations
     known = [
         (day, str(label))
@@ -67,7 +72,7 @@ def movements_over_time(
         for name in shown:
             amounts = rows[name].to_numpy(dtype=float)
             bottom = np.where(amounts >= 0, tops, feet)
-            bars = axes.bar(x, amounts, bottom=bottom, width=22, color=_COLORS[name], lw=0)
+            bars = axes.bar(x, amounts, bottom=bottom, width=round(days * 0.7), color=_COLORS[name], lw=0)
             bars[-1].set_alpha(0.45 if partial else 1.0)
             tops, feet = tops + amounts.clip(min=0), feet + amounts.clip(max=0)
         axes.plot(x, rows[list(_COLORS)].sum(axis=1).astype(float), color=INK, lw=1.6, marker="o", ms=3)
@@ -83,9 +88,11 @@ def movements_over_time(
 
     words = {"n": len(rows), "gained": (float(rows["new"].sum()), unit)}
     words["lost"] = (abs(float(rows["churn"].sum())), unit)
-    title = say("In {n:month} new customers brought {gained}, and churned customers took {lost}", **words)
-    alt = say("Bars of revenue gained and lost in each of {n:month}, with the net as a line.", **words)
-    return Picture(draw, title, alt, table, say("Monthly recurring revenue gained and lost in each month"))
+    title = say(
+        f"In {{n:{one}}} new customers brought {{gained}}, and churned customers took {{lost}}", **words
+    )
+    alt = say(f"Bars of revenue gained and lost in each of {{n:{one}}}, with the net as a line.", **words)
+    return Picture(draw, title, alt, table, say(f"Monthly recurring revenue gained and lost in each {one}"))
 
 
 def _annotate(axes: Axes, known: list[tuple[float, Any, str]], span: float) -> None:
