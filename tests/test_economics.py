@@ -52,7 +52,11 @@ def test_a_parameter_overrides_and_an_empty_one_does_not(project):
         ("time_zone: Mars\n", "a time zone is written like Europe/Rome"),
         ("accent: red\n", "accent is 'red'"),
         ("horizon_months: 0\n", "horizon_months is 0"),
-        ("fiscal_year_start: 4\n", "fiscal_year_start: there is no such key"),
+        ("fiscal_year_start: 13\n", "fiscal_year_start is 13; input should be less than or equal to 12"),
+        (
+            "fiscal_yaer_start: 4\n",
+            "fiscal_yaer_start: there is no such key. Fix: is 'fiscal_year_start' meant?",
+        ),
         ("logo: none.png\n", "logo: there is no file none.png beside it"),
         ("logo: company.yml\n", "logo: company.yml is not a PNG, JPEG or SVG picture"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from tenure.errors import InputError, NotApplicable
 from tenure.models import months, movements, rates, restatement
 from tenure.models.metrics import Metrics
+from tenure.periods import Every
 from tenure.policy import MetricPolicy, named
 
 COLUMNS = [
@@ -381,3 +382,36 @@ def test_a_bridge_between_policies_adds_up_and_omits_rules_without_effect():
     # Less than half a unit of money is nothing a reader would see.
     assert len(bridge_between(other=10_049).table) == 2
     assert bridge.named.frame["rules"].tolist()[0] == "tenure"
+
+
+@pytest.mark.parametrize(
+    ("unit", "as_of", "begins", "state"),
+    [
+        ("week", "2026-11-01", "2026-10-26", ""),
+        ("week", "2026-11-02", "2026-11-02", "so far"),
+        ("month", "2026-10-31", "2026-10-01", ""),
+        ("quarter", "2026-09-29", "2026-07-01", "so far"),
+        ("quarter", "2026-09-30", "2026-07-01", ""),
+        ("fiscal_year", "2026-03-31", "2025-04-01", ""),
+        ("fiscal_year", "2026-04-01", "2026-04-01", "so far"),
+    ],
+)
+def test_periods_lead_from_one_balance_to_the_next_and_the_running_one_is_marked(unit, as_of, begins, state):
+    every, day = Every(unit, 4), dt.date.fromisoformat(as_of)
+    last = every.of(day)
+    frame = moved(
+        (last - 1, "EUR", "all", "new", "", 3000, 3),
+        (last, "EUR", "all", "churn", "voluntary", -1000, -1),
+        (last, "EUR", "all", "pause", "", -200, 0),
+        (last, "EUR", "all", "expansion", "plan_change", 500, 0),
+    )
+    table = movements.by_period(movements.ledger(frame, currency="EUR", until=last), every, day)
+    now, before = table.frame.to_dict("records")
+    assert (now["begins"], now["state"], before["state"]) == (dt.date.fromisoformat(begins), state, "")
+    kinds = [*movements.GAINS, *movements.LOSSES, "other"]
+    for row in (now, before):
+        assert row["opening"] + sum(row[kind] for kind in kinds) == row["closing"]
+    assert (before["closing"], now["opening"], now["closing"]) == (3000, 3000, 2300)
+    assert (now["customers"], now["left"]) == (3, pytest.approx(1 / 3))
+    assert np.isnan(before["left"])
+    assert before["begins"] == every.first(last - 1)

@@ -153,6 +153,22 @@ def late(number, start, amount, status="active"):
     }  # fmt: skip
 
 
+def test_other_periods_stand_beside_the_month_whose_numbers_stay(found, run, demo, tmp_path):
+    company = tmp_path / "company.yml"
+    company.write_text((demo / "company.yml").read_text() + "fiscal_year_start: 4\n")
+    ran = run(NAME, period="fiscal_year", company=str(company), as_of="2026-10-31")
+    alone = findings(ran)
+    assert {id: record["sentence"] for id, record in alone.items()} == {
+        id: found[id]["sentence"] for id in alone
+    }
+    words = said(ran)
+    assert "How revenue moved" in words
+    assert words.count("so far") == 1
+    assert "Apr 1, 2026" in words
+    spoken = " ".join(str(output) for cell in ran.notebook.cells for output in cell.get("outputs", []))
+    assert "fiscal years new customers brought" in spoken
+
+
 def test_a_run_lists_revisions_since_the_last_one_and_skips_absent_tables(run, demo, tmp_path):
     paid, unpaid = late(1, "2025-09-15", 7_000), late(1, "2026-07-15", 7_000, "past_due")
     paid |= {"ended_at": "2026-07-15", "end_reason": "switched"}
@@ -300,6 +316,8 @@ def test_a_young_company_gets_the_findings_that_its_data_supports(run, demo, tmp
         ({"currency": "GBP"}, ["GBP", "EUR"]),
         ({"reporting_currency": "GBP"}, ["GBP", "fx_rates"]),
         ({"previous": "data"}, ["metrics_history.csv"]),
+        ({"period": "year"}, ["`period`", "fiscal_year"]),
+        ({"only": "contry = 'IT'"}, ["`contry`", "did you mean `country`"]),
         ({"as_of": "2019-01-01"}, ["2019-01-01", "before the data"]),
     ],
 )

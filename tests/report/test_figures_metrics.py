@@ -34,6 +34,17 @@ def test_only_the_month_that_still_runs_is_pale(partial):
         figures_metrics.movements_over_time(Table(STORY[:0], UNITS))
 
 
+def test_bars_are_as_wide_as_their_periods():
+    weeks = STORY.assign(date=pd.to_datetime(["2026-10-12", "2026-10-19", "2026-10-26"]))
+    picture = figures_metrics.movements_over_time(Table(weeks, UNITS), period="week")
+    bars = [bar for bar in picture.drawn().axes[0].patches if bar.get_height()]
+    assert {round(bar.get_width()) for bar in bars} == {5}
+    assert picture.title.startswith("In 3 weeks new customers brought")
+    years = STORY.assign(date=pd.to_datetime(["2024-04-01", "2025-04-01", "2026-04-01"]))
+    picture = figures_metrics.movements_over_time(Table(years, UNITS), period="fiscal_year")
+    assert picture.title.startswith("In 3 fiscal years new customers brought")
+
+
 def test_a_bridge_writes_its_amounts_with_the_same_decimals():
     table = pd.DataFrame({"label": ["before", "new", "after"], "amount": [9_174_200, 20_583, 9_194_783]})
     picture = figures.waterfall(Table(table, {"amount": "money:EUR"}))
