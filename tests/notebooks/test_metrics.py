@@ -164,7 +164,7 @@ def test_other_periods_stand_beside_the_month_whose_numbers_stay(found, run, dem
     words = said(ran)
     assert "How revenue moved" in words
     assert words.count("so far") == 1
-    assert "Apr 1, 2026" in words
+    assert "Apr 2026" in words
     spoken = " ".join(str(output) for cell in ran.notebook.cells for output in cell.get("outputs", []))
     assert "fiscal years new customers brought" in spoken
 

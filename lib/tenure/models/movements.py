@@ -442,7 +442,7 @@ def story(book: Ledger, newest: int, every: Every = MONTHS) -> Table:
     """
     flow = book.flow.tail(newest)
     frame = flow[[*GAINS, *LOSSES]].assign(other=flow[list(REST)].sum(axis=1))
-    units = dict.fromkeys(map(str, frame), book.unit) | ({"date": "month"} if every == MONTHS else {})
+    units = {"date": "date" if every.unit == "week" else "month", **dict.fromkeys(map(str, frame), book.unit)}
     frame.insert(0, "date", [every.first(number) for number in flow.index])
     return Table(frame.reset_index(drop=True), units)
 
@@ -464,7 +464,8 @@ def by_period(book: Ledger, every: Every, as_of: dt.date, newest: int = 12) -> T
     frame.insert(1, "state", ["so far" if every.runs(as_of) else ""] * len(frame))
     frame.loc[frame.index[:-1], "state"] = ""
     frame.insert(2, "opening", flow["opening"])
-    units = {**told.units, "opening": book.unit, "closing": book.unit, "left": "percent"}
+    units = {**told.units, "begins": told.units["date"], "left": "percent"}
+    units |= dict.fromkeys(("opening", "closing"), book.unit)
     return Table(frame.iloc[::-1].reset_index(drop=True), units)
 
 
