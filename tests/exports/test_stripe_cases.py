@@ -91,6 +91,15 @@ def test_voided_bills_are_a_pause_and_one_that_another_replaced_is_none(opened):
     assert set(moves["kind"]) & {"pause", "resume", "churn"} == {"pause", "resume"}
 
 
+def test_a_draft_of_the_last_hour_is_no_pause_and_those_that_stay_drafts_are_one(opened):
+    draft = {"status": "draft"}
+    assert (
+        mrr(opened([(1, 1), (1, 2, draft), (1, 3), (1, 4), (1, 5), (1, 6, draft)])) == [1220, 0] + [1220] * 4
+    )
+    held = opened([(1, 5), (1, 6, draft)], pause_collection_behavior="keep_as_draft")
+    assert mrr(held)[4:] == [1220, 0]
+
+
 def test_who_never_paid_the_last_bill_left_when_it_began_even_if_it_was_voided(opened):
     bills = [(1, 1), (1, 2), (1, 3), (1, 4, {"status": "void"})]
     source = opened(bills, ended_at=month(4, 28), cancellation_details_reason="payment_failed")

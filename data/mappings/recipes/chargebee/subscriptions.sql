@@ -40,7 +40,7 @@ lines AS (
            coalesce(off, 0) / nullif(CAST(amount AS DOUBLE), 0) AS share, discount_duration
     FROM line JOIN invoice ON invoice.id = line.invoice LEFT JOIN discounts ON discounts.line = line.id
     WHERE kind IN ('plan', 'plan_item_price', 'addon', 'addon_item_price')
-    AND invoice.status NOT IN ('voided', 'pending')
+      AND invoice.status NOT IN ('voided', 'pending')
 ),
 -- A line for a part of a term has a part of the price: the whole one is on the nearest line for a whole term.
 wholes AS (
@@ -80,8 +80,7 @@ parts AS (
     ], recursive := true)
     FROM terms
     UNION ALL BY NAME
-    SELECT subscription AS item, customer, plan, billing_interval, billing_interval_count, quantity,
-           unit_amount,
+    SELECT subscription AS item, customer, plan, billing_interval, billing_interval_count, quantity, unit_amount,
            0 AS discount, currency, over_at, reason, canceled_at, 'trialing' AS status, trial_start AS starts,
            CASE WHEN state <> 'in_trial' THEN least(trial_end, over_at) END AS until
     FROM subs JOIN tried USING (subscription) WHERE trial_start IS NOT NULL
@@ -99,11 +98,10 @@ marked AS (
 numbered AS (SELECT *, count_if(changed) OVER (PARTITION BY item ORDER BY starts) AS span FROM marked),
 spans AS (
     SELECT item AS subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
-           quantity,
-           unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
+           quantity, unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
            min(starts) AS started_at,
-           CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at, over_at, reason, canceled_at,
-               span
+           CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at,
+           over_at, reason, canceled_at, span
     FROM numbered GROUP BY ALL
 )
 SELECT * EXCLUDE (over_at, reason, canceled_at, span),

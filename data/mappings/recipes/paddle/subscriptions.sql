@@ -27,11 +27,11 @@ lines AS (
     WHERE sale.status IN ('billed', 'paid', 'completed', 'past_due') AND starts IS NOT NULL
 ),
 paid AS (
-    SELECT transaction,
-           min(CAST(captured_at AS TIMESTAMP)) AS paid_at FROM payment WHERE status = 'captured' GROUP BY ALL
+    SELECT transaction, min(CAST(captured_at AS TIMESTAMP)) AS paid_at
+    FROM payment WHERE status = 'captured' GROUP BY transaction
 ),
--- A subscription to several products at once is one of each. Where a line is for a part of a period, the whole price is on
--- the nearest line for a whole one.
+-- A subscription to several products at once is one of each. Where a line is for a part of a period, the whole price
+-- is on the nearest line for a whole one.
 bills AS (
     SELECT lines.*, prices.* EXCLUDE (price), subs.* EXCLUDE (subscription), paid_at,
            count(*) OVER (PARTITION BY transaction) > 1 AS several, unit = 0 AND listed > 0 AS trial,
@@ -88,8 +88,7 @@ marked AS (
 numbered AS (SELECT *, count_if(changed) OVER (PARTITION BY item ORDER BY starts) AS span FROM marked),
 spans AS (
     SELECT item AS subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
-           quantity,
-           unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
+           quantity, unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
            min(starts) AS started_at,
            CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at, reason, span
     FROM numbered GROUP BY ALL

@@ -1,12 +1,12 @@
 -- Subscriptions as they are now, with the day on which they ended or will end.
 WITH subs AS (
     SELECT id AS subscription, account AS customer, plan, state, upper(currency) AS currency,
-           CAST(quantity AS INTEGER) AS quantity,
-           CAST(unit AS DOUBLE) AS unit, CAST(trial_start AS TIMESTAMP) AS trial_start,
+           CAST(quantity AS INTEGER) AS quantity, CAST(unit AS DOUBLE) AS unit,
+           CAST(trial_start AS TIMESTAMP) AS trial_start,
            CAST(trial_end AS TIMESTAMP) AS trial_end, CAST(canceled_at AS TIMESTAMP) AS canceled_at,
            CASE WHEN state IN ('canceled', 'expired') THEN CAST(expires_at AS TIMESTAMP) END AS over_at,
-           CASE WHEN reason LIKE 'nonpayment%' THEN 'involuntary' WHEN canceled_at IS NOT NULL OR reason = 'canceled' THEN 'voluntary'
-                ELSE 'unknown' END AS reason
+           CASE WHEN reason LIKE 'nonpayment%' THEN 'involuntary'
+                WHEN canceled_at IS NOT NULL OR reason = 'canceled' THEN 'voluntary' ELSE 'unknown' END AS reason
     FROM (SELECT DISTINCT * FROM subscription) WHERE state NOT IN ('failed', 'future')
     QUALIFY row_number() OVER (PARTITION BY id ORDER BY updated DESC) = 1
 ),
@@ -58,10 +58,10 @@ bills AS (
            coalesce(whole, first_value(whole IGNORE NULLS) OVER (own ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING),
                     last_value(whole IGNORE NULLS) OVER (own ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
                     lines.unit) AS unit_amount
-    FROM lines JOIN plans USING (plan) JOIN subs USING (subscription) JOIN invoices USING (invoice) LEFT
-    JOIN discounts USING (id)
+    FROM lines JOIN plans USING (plan) JOIN subs USING (subscription) JOIN invoices USING (invoice)
+    LEFT JOIN discounts USING (id)
     WHERE status <> 'voided' AND (over_at IS NULL OR starts < over_at)
-    AND (trial_end IS NULL OR starts >= trial_end)
+      AND (trial_end IS NULL OR starts >= trial_end)
     WINDOW own AS (PARTITION BY item, plan ORDER BY starts, lines.id)
 ),
 -- A charge lasts until the next of its item or the end of the subscription; the last of a running one goes on.
@@ -89,8 +89,7 @@ parts AS (
     FROM terms
     UNION ALL BY NAME
     SELECT subscription AS item, customer, name AS plan, billing_interval, billing_interval_count, quantity,
-           unit AS unit_amount,
-           0 AS discount, currency, over_at, reason, canceled_at, 'trialing' AS status, trial_start AS starts,
+           unit AS unit_amount, 0 AS discount, currency, over_at, reason, canceled_at, 'trialing' AS status, trial_start AS starts,
            CASE WHEN over_at IS NULL AND trial_end > (SELECT max(CAST(updated AS TIMESTAMP)) FROM subscription) THEN NULL
                 ELSE least(trial_end, over_at) END AS until
     FROM subs JOIN plans USING (plan) WHERE trial_start IS NOT NULL
@@ -108,8 +107,7 @@ marked AS (
 numbered AS (SELECT *, count_if(changed) OVER (PARTITION BY item ORDER BY starts) AS span FROM marked),
 spans AS (
     SELECT item AS subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
-           quantity,
-           unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
+           quantity, unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
            min(starts) AS started_at,
            CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at, reason, canceled_at, span
     FROM numbered GROUP BY ALL

@@ -1,6 +1,6 @@
 -- Subscriptions that were paid or tried, with their ends.
 WITH subs AS (
-    SELECT DISTINCT id AS subscription, customer, status AS state,
+    SELECT DISTINCT id AS subscription, customer, status AS state, pause,
            to_timestamp(CAST(trial_start AS BIGINT)) AS trial_start,
            to_timestamp(CAST(trial_end AS BIGINT)) AS trial_end,
            to_timestamp(CAST(canceled_at AS BIGINT)) AS canceled_at,
@@ -11,8 +11,8 @@ WITH subs AS (
 ),
 prices AS (
     SELECT DISTINCT price.id AS price, coalesce(product.name, price.product) AS plan,
-           interval AS billing_interval,
-           CAST(count AS INTEGER) AS billing_interval_count, CAST(amount AS DECIMAL(18, 4)) AS amount,
+           interval AS billing_interval, CAST(count AS INTEGER) AS billing_interval_count,
+           CAST(amount AS DECIMAL(18, 4)) AS amount,
            upper(currency) AS currency, coalesce(tax = 'inclusive', false) AS inclusive
     FROM price LEFT JOIN product ON product.id = price.product WHERE interval IS NOT NULL
 ),
@@ -22,8 +22,8 @@ lines AS (
            CAST(quantity AS INTEGER) AS quantity, to_timestamp(CAST(starts AS BIGINT)) AS starts,
            to_timestamp(CAST(ends AS BIGINT)) AS ends,
            to_timestamp(CAST(invoice.created AS BIGINT)) AS billed_at,
-           invoice.status IN ('void', 'draft') AS void, to_timestamp(CAST(paid_at AS BIGINT)) AS paid_at,
-           invoice.status IN ('open', 'uncollectible') AS owed,
+           to_timestamp(CAST(paid_at AS BIGINT)) AS paid_at, invoice.status IN ('void', 'draft') AS void,
+           invoice.status = 'draft' AS draft, invoice.status IN ('open', 'uncollectible') AS owed,
            1 - CAST(coalesce(tax, 0) AS DOUBLE) / nullif(CAST(total AS DOUBLE), 0) AS untaxed
     FROM line JOIN invoice ON invoice.id = line.invoice
     WHERE CAST(amount AS DECIMAL(18, 4)) >= 0 AND CAST(ends AS BIGINT) > CAST(starts AS BIGINT)
@@ -53,12 +53,15 @@ discounts AS (
      AND billed_at >= granted_at AND (over_at IS NULL OR billed_at < over_at)
     GROUP BY bills.id
 ),
--- A bill lasts until the next of its item or the end of the subscription; the last of a running one goes on. What is
--- owed when a subscription ends for failed payments was never paid, even if it was voided then.
+-- A bill lasts until the next of its item or the end of the subscription; the last of a running one goes on. That may
+-- be a draft for an hour, without being a pause. What is owed when a subscription ends for failed payments was never
+-- paid, even if it was voided then.
 terms AS (
     SELECT bills.*, coalesce(discount, 0) AS discount, discount_duration,
-           void AND NOT (reason = 'involuntary' AND ended_at IS NOT NULL AND lead(starts) OVER own IS NULL) AS idle,
-           owed OR void OR coalesce(paid_at > starts + INTERVAL 1 DAY, false) AS late,
+           draft AND pause IS NULL AND lead(starts) OVER own IS NULL AS fresh,
+           void AND NOT fresh
+               AND NOT (reason = 'involuntary' AND ended_at IS NOT NULL AND lead(starts) OVER own IS NULL) AS idle,
+           owed OR (void AND NOT fresh) OR coalesce(paid_at > starts + INTERVAL 1 DAY, false) AS late,
            CASE WHEN lead(starts) OVER own IS NOT NULL OR ended_at IS NOT NULL
                      OR ends < max(ends) OVER (PARTITION BY subscription)
                 THEN least(ends, lead(starts) OVER own, ended_at) END AS until
@@ -76,8 +79,7 @@ parts AS (
     UNION ALL BY NAME
     SELECT DISTINCT item.id AS item, subscription, customer, plan, billing_interval, billing_interval_count,
            CAST(item.quantity AS INTEGER) AS quantity, round(amount) AS unit_amount, 0 AS discount, currency,
-           reason,
-           canceled_at, 'trialing' AS status, trial_start AS starts,
+           reason, canceled_at, 'trialing' AS status, trial_start AS starts,
            CASE WHEN state <> 'trialing' THEN least(trial_end, ended_at) END AS until
     FROM subs JOIN item USING (subscription) JOIN prices USING (price) WHERE trial_start IS NOT NULL
 ),
@@ -94,8 +96,8 @@ marked AS (
 ),
 numbered AS (SELECT *, count_if(changed) OVER (PARTITION BY item ORDER BY starts) AS span FROM marked),
 spans AS (
-    SELECT subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count, quantity,
-           unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
+    SELECT subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
+           quantity, unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
            min(starts) AS started_at,
            CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at, reason, canceled_at, span
     FROM numbered GROUP BY ALL

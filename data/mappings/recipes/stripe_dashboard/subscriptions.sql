@@ -32,8 +32,7 @@ discounts AS (
 ),
 parts AS (
     SELECT subscription_id, 'trialing' AS status, trial_start AS started_at,
-           CASE WHEN state <> 'trialing' THEN least(trial_end, over_at) END AS ended_at,
-           false AS cheaper
+           CASE WHEN state <> 'trialing' THEN least(trial_end, over_at) END AS ended_at, false AS cheaper
     FROM subs WHERE trial_start IS NOT NULL
     UNION ALL
     SELECT subscription_id, 'active', paid_from, least(paid_until, discount_until), true
@@ -47,9 +46,10 @@ parts AS (
 )
 SELECT subscription_id, customer_id, plan, billing_interval, billing_interval_count, quantity, amount, currency,
        CASE WHEN cheaper THEN discount ELSE 0 END AS discount,
-           CASE WHEN cheaper THEN discount_duration END AS discount_duration,
-       status, started_at, nullif(ended_at, 'infinity') AS ended_at,
-       CASE WHEN lead(started_at) OVER own IS NOT NULL THEN 'switched' WHEN over_at IS NOT NULL THEN reason END AS end_reason,
+       CASE WHEN cheaper THEN discount_duration END AS discount_duration, status, started_at,
+       nullif(ended_at, 'infinity') AS ended_at,
+       CASE WHEN lead(started_at) OVER own IS NOT NULL THEN 'switched' WHEN over_at IS NOT NULL THEN reason END
+           AS end_reason,
        CASE WHEN lead(started_at) OVER own IS NULL THEN canceled_at END AS cancel_requested_at
 FROM parts JOIN subs USING (subscription_id) LEFT JOIN discounts USING (subscription_id)
 WHERE ended_at IS NULL OR ended_at > started_at
