@@ -9,7 +9,8 @@ bought AS (
         COALESCE(TRIM(offer) = 'Free Trial', FALSE) AS is_trial,
         CAST(day AS DATE) AS started_at,
         CASE WHEN TRIM(offer) IN ('Free Trial', 'Pay Up Front') THEN offer_duration ELSE duration END AS term,
-        CAST(proceeds AS DECIMAL(18, 4)) / CASE WHEN proceeds_reason = 'Rate After One Year' THEN 0.85 ELSE 0.70 END AS net
+        CAST(proceeds AS DECIMAL(18, 4))
+            / CASE WHEN proceeds_reason = 'Rate After One Year' THEN 0.85 ELSE 0.70 END AS net
     FROM purchases
     WHERE CAST(units AS BIGINT) > 0
 ),

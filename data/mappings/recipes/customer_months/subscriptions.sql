@@ -1,5 +1,5 @@
 WITH
--- Each row once, with months as numbers, and whether a month's amount can be told by seat in whole units of the currency.
+-- Each row once, with months as numbers, and whether each seat's part is a whole number of minor units.
 each AS (
     SELECT DISTINCT
         customer_id,
@@ -20,7 +20,10 @@ SELECT
     CASE WHEN by_seat THEN quantity ELSE 1 END AS quantity,
     CASE WHEN by_seat THEN CAST(amount / quantity AS DECIMAL(18, 4)) ELSE amount END AS price,
     MAKE_DATE(number // 12, number % 12 + 1, 1) AS started_at,
-    CASE WHEN number < (SELECT MAX(number) FROM each) THEN MAKE_DATE((number + 1) // 12, (number + 1) % 12 + 1, 1) END
-        AS ended_at,
-    CASE WHEN (customer_id, number + 1) IN (SELECT (customer_id, number) FROM each) THEN 'switched' END AS end_reason
+    CASE
+        WHEN number < (SELECT MAX(number) FROM each) THEN MAKE_DATE((number + 1) // 12, (number + 1) % 12 + 1, 1)
+    END AS ended_at,
+    CASE
+        WHEN (customer_id, number + 1) IN (SELECT (customer_id, number) FROM each) THEN 'switched'
+    END AS end_reason
 FROM each

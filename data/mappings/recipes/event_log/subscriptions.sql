@@ -36,6 +36,7 @@ filled AS (
         MAX(status) OVER state AS status,
         MAX(plan) OVER term AS plan,
         MAX(billing_interval) OVER term AS billing_interval,
+        MAX(billing_interval) OVER term AS billing_interval_count,
         MAX(price) OVER term AS price,
         MAX(CASE WHEN price IS NOT NULL THEN quantity END) OVER term AS quantity,
         MAX(CASE WHEN price IS NOT NULL THEN discount END) OVER term AS discount,

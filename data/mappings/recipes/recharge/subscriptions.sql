@@ -25,7 +25,10 @@ shared AS (
     GROUP BY charge_id
 ),
 granted AS (
-    SELECT used.charge_id, BOOL_AND(codes.duration = 'single_use') AS once, BOOL_AND(codes.duration = 'forever') AS ever
+    SELECT
+        used.charge_id,
+        BOOL_AND(codes.duration = 'single_use') AS once,
+        BOOL_AND(codes.duration = 'forever') AS ever
     FROM used LEFT JOIN codes USING (code)
     GROUP BY used.charge_id
 ),

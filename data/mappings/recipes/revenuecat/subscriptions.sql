@@ -35,8 +35,8 @@ termed AS (
             WHEN months % 12 = 0 THEN 'year' ELSE 'month'
         END AS billing_interval,
         CASE billing_interval
-            WHEN 'once' THEN 1 WHEN 'week' THEN days // 7 WHEN 'day' THEN GREATEST(days, 1) WHEN 'year' THEN months // 12
-            ELSE months
+            WHEN 'once' THEN 1 WHEN 'week' THEN days // 7 WHEN 'day' THEN GREATEST(days, 1)
+            WHEN 'year' THEN months // 12 ELSE months
         END AS billing_interval_count
     FROM paid
 ),
