@@ -133,3 +133,44 @@ def test_a_trial_that_goes_on_is_no_payment(opened):
     spans = collect(source["subscriptions"])
     assert spans["status"].tolist() == ["trialing"]
     assert mrr(source) == [0] * 6
+
+
+SUBSCRIPTION = {
+    "id": "s", "Customer ID": "c", "Product": "Box", "Quantity": 2, "Currency": "eur", "Interval": "month", "Amount": "10.00",
+    "Status": "active", "Created (UTC)": "2025-01-10 08:00", "Start Date (UTC)": "2025-01-10 08:00",
+    "Current Period Start (UTC)": "2025-06-10 08:00", "Trial Start (UTC)": "", "Trial End (UTC)": "", "Coupon": "k",
+    "Canceled At (UTC)": "", "Ended At (UTC)": "", "Cancellation Reason": "",
+}  # fmt: skip
+COUPON = {
+    "id": "k",
+    "Percent Off": "25",
+    "Amount Off": "",
+    "Duration": "repeating",
+    "Duration in Months": "3",
+}
+
+
+@pytest.mark.parametrize(
+    ("coupon", "changes", "right"),
+    [
+        (COUPON, {}, [1500, 1500, 1500, 2000, 2000, 2000]),
+        ({**COUPON, "Duration": "forever"}, {}, [1500] * 6),
+        ({**COUPON, "Duration": "once"}, {}, [2000] * 6),
+        ({**COUPON, "Percent Off": "", "Amount Off": "3.50"}, {}, [1650] * 3 + [2000] * 3),
+        (COUPON, {"Trial Start (UTC)": "2025-01-10 08:00", "Trial End (UTC)": "2025-02-09 08:00"},
+         [0, 1500, 1500, 1500, 2000, 2000]),
+        (COUPON, {"Status": "canceled", "Ended At (UTC)": "2025-03-20 08:00"}, [1500, 1500, 0, 0, 0, 0]),
+        (COUPON, {"Status": "past_due", "Current Period Start (UTC)": "2025-04-10 08:00"}, [1500, 1500, 1500, 0, 0, 0]),
+        (None, {"Status": "incomplete_expired"}, [0] * 6),
+    ],
+)  # fmt: skip
+def test_what_a_coupon_of_the_dashboards_takes_off_and_until_when(coupon, changes, right, tmp_path):
+    # Somebody else pays throughout, so that there is a company to speak of.
+    other = SUBSCRIPTION | {"id": "o", "Customer ID": "o", "Coupon": "", "Amount": "1.00", "Quantity": 1}
+    pd.DataFrame([SUBSCRIPTION | changes, other]).to_csv(tmp_path / "subscriptions.csv", index=False)
+    customers = [{"id": one, "Created (UTC)": "2025-01-10 08:00"} for one in "co"]
+    pd.DataFrame(customers).to_csv(tmp_path / "customers.csv", index=False)
+    if coupon:
+        pd.DataFrame([coupon]).to_csv(tmp_path / "coupons.csv", index=False)
+    source = tenure.open_source(tmp_path, "data/mappings/recipes/stripe_dashboard.yml")
+    assert mrr(source) == [100 + amount for amount in right]
