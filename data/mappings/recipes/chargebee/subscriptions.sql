@@ -8,7 +8,7 @@ WITH subs AS (
            CASE WHEN status IN ('cancelled', 'non_renewing') THEN CAST(cancelled_at AS TIMESTAMP) END AS over_at,
            CASE WHEN reason IN ('not_paid', 'no_card') THEN 'involuntary' WHEN reason IS NULL THEN 'voluntary'
                 ELSE 'unknown' END AS reason
-    FROM subscription WHERE status <> 'future'
+    FROM subscription WHERE status <> 'future' AND NOT coalesce(CAST(deleted AS BOOLEAN), false)
 ),
 prices AS (
     SELECT DISTINCT id AS price, name AS plan, interval AS billing_interval,
