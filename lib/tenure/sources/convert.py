@@ -332,6 +332,45 @@ def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
     return None, None
 
 
+def plain_text(
+    columns: Mapping[str, ir.StringValue], reading: Reading
+) -> tuple[dict[str, ir.Value], list[Doubt]]:
+    """Return columns of text for a query: stripped, blank ones null, numbers with a point, times as times.
+
+    Args:
+        columns: By their names.
+        reading: Its marks and formats.
+
+    Returns:
+        The columns, and the doubts about times, to be settled before they are used.
+    """
+    plain: dict[str, ir.Value] = {}
+    doubts = []
+    for name, value in columns.items():
+        text = value.strip().nullif("")
+        if form := reading.formats.get(name):
+            plain[name] = _try_strptime(text, form)
+            bad = text.notnull() & plain[name].isnull()
+            doubts.append(
+                Doubt(name, text, bad, f"cannot be read as a time written {form!r}", "name its form")
+            )
+        else:
+            number, good = _number_of(text, reading)
+            plain[name] = text if good is None else good.ifelse(number, text)
+    return plain, doubts
+
+
+def _number_of(text: ir.Value, reading: Reading) -> tuple[ir.Value, ir.Value | None]:
+    """Text as a number with a point, and where it is one by the marks; None: they are the usual ones."""
+    if (reading.decimal, reading.thousands) == (".", ""):
+        return text, None
+    mark, between = re.escape(reading.decimal), re.escape(reading.thousands)
+    whole = rf"([0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]+)" if between else "[0-9]+"
+    bare = text.re_replace(r"^[\s\p{Sc}\x{a0}]+|[\s\p{Sc}\x{a0}]+$", "")
+    plain = (bare.replace(reading.thousands, "") if between else bare).replace(reading.decimal, ".")
+    return plain, bare.re_search(rf"^[+-]?{whole}({mark}[0-9]*)?$")
+
+
 def _written(value: ir.Value, column: Column, reading: Reading) -> ir.Value:
     """Text with blanks, letters and numbers as the contract writes them."""
     if not value.type().is_string():
@@ -339,15 +378,11 @@ def _written(value: ir.Value, column: Column, reading: Reading) -> ir.Value:
     for change in ("strip", "lower", "upper"):
         if column.name in reading.cases.get(change, ()):
             value = getattr(value, change)()
-    if column.type not in ("int64", "float64") or (reading.decimal, reading.thousands) == (".", ""):
+    number, good = _number_of(value, reading)
+    if good is None or column.type not in ("int64", "float64"):
         return value
-    mark, between = re.escape(reading.decimal), re.escape(reading.thousands)
-    whole = rf"([0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]+)" if between else "[0-9]+"
-    bare = value.re_replace(r"^[\s\p{Sc}\x{a0}]+|[\s\p{Sc}\x{a0}]+$", "")
-    plain = (bare.replace(reading.thousands, "") if between else bare).replace(reading.decimal, ".")
     # What is written in another way must not be read as a number that it is not.
-    good = bare.re_search(rf"^[+-]?{whole}({mark}[0-9]*)?$")
-    return ibis.cases((good, plain), (value.strip() == "", value), else_=ibis.literal("?"))
+    return ibis.cases((good, number), (value.strip() == "", value), else_=ibis.literal("?"))
 
 
 def _months(table: ir.Table, reading: Reading) -> ir.Value:

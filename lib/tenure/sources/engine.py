@@ -286,10 +286,13 @@ def guarded(run: Callable[[], T], name: str = "") -> T:
         label = f"{name}: " if name else ""
         says = redact(first_line(error), ambient())
         problem, fix = _diagnosis(error, origin)
+        if name.endswith((".query", ".where")) and problem == _UNREADABLE[0]:
+            problem, fix = "it cannot be run", "correct the SQL"
         message = f"{label}{problem} ({says}). Fix: {fix}."
     raise InputError(message)
 
 
+_UNREADABLE = ("the engine cannot read the data", "correct or rewrite what it names")
 _SCALE = "docs/scale.md tells how much is needed"
 _MORE_ROOM = {
     "duckdb": "give it more memory with TENURE_MEMORY_LIMIT, or more disk with TENURE_TEMP_DIRECTORY and "
@@ -339,7 +342,7 @@ def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
     for pattern, problem, fix in _PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):
             return problem, fix.format(room=f"{_MORE_ROOM[family]}; {_SCALE}")
-    return "the engine cannot read the data", "correct or rewrite what it names"
+    return _UNREADABLE
 
 
 def may_not_write(error: Exception) -> bool:

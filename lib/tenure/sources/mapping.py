@@ -119,6 +119,9 @@ class Looked(_Keys):
         optional: Names that are empty columns where the table lacks theirs.
         absent: Whether a table that is not there is refused, or has no rows.
         encoding: How a text file is encoded, if not as UTF-8.
+        formats: How times are written in text, by the name that queries use.
+        decimal: The mark before decimals in text.
+        thousands: The mark between thousands in text; empty: none.
     """
 
     origin: str = Field("", alias="from")
@@ -126,6 +129,9 @@ class Looked(_Keys):
     optional: list[str] = []
     absent: Literal["refused", "allowed"] = "refused"
     encoding: str = ""
+    formats: dict[str, str] = {}
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
 
 
 class TableMapping(_Keys):
@@ -330,7 +336,14 @@ def map_tables(
     if mapping.snapshot:
         plans = {"snapshot": mapping.snapshot, **plans}
     inputs = {
-        name: Input(one.origin or name, one.columns, one.optional, one.absent == "allowed", one.encoding)
+        name: Input(
+            one.origin or name,
+            one.columns,
+            one.optional,
+            one.absent == "allowed",
+            one.encoding,
+            Reading(formats=one.formats, decimal=one.decimal, thousands=one.thousands),
+        )
         for name, one in mapping.inputs.items()
     }
     queries: dict[str, str] = {}

@@ -19,6 +19,7 @@ from tenure.errors import InputError
 from tenure.parameters import nearest
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw, open_raw
+from tenure.sources.convert import Reading, plain_text, refuse
 from tenure.sources.engine import guarded, keep, may_settle
 from tenure.sources.places import open_catalog
 
@@ -36,6 +37,7 @@ class Input:
         optional: Names that are columns of nulls where the table lacks theirs.
         may_lack: Whether the table itself may be absent, and then is one without rows.
         encoding: How its text file is encoded, if not as UTF-8.
+        reading: How times and numbers are written in its text.
     """
 
     origin: str
@@ -43,6 +45,7 @@ class Input:
     optional: Sequence[str] = ()
     may_lack: bool = False
     encoding: str = ""
+    reading: Reading = field(default_factory=Reading)
 
 
 def read_query(text: str, folder: Path, place: str) -> str:
@@ -207,7 +210,14 @@ def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple
         for ours, theirs in chosen.items()
     }
     if raw.text:
-        values = {ours: value.strip().nullif("") for ours, value in values.items()}
+        texts = {ours: value for ours, value in values.items() if value.type().is_string()}
+        texts, doubts = plain_text(texts, given.reading)
+        values |= texts
+        try:
+            guarded(lambda: refuse(table, f"inputs.{name}", doubts))
+        except InputError as error:
+            faults += error.faults or [str(error)]
+            return None
         return engine.compile(guarded(lambda: keep(engine, table.select(**values)), given.origin)), True
     return engine.compile(table.select(**values)), False
 

@@ -1,0 +1,196 @@
+"""The first step with data of one's own: it is recognized, and its mapping reads it."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import tenure
+from exports.measured import differences, measured
+from tenure import cli
+from tenure.errors import InputError
+from tenure.paths import project_root
+from tenure.sources.address import Address
+from tenure.sources.places import open_catalog
+from tenure.sources.recognize import recognize
+
+RECIPES = sorted(file.stem for file in (project_root() / "data" / "mappings" / "recipes").glob("*.yml"))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of its own, with the recipes and the notebooks."""
+    root, own = tmp_path / "project", project_root()
+    shutil.copytree(own / "data" / "mappings" / "recipes", root / "data" / "mappings" / "recipes")
+    shutil.copytree(own / "notebooks", root / "notebooks")
+    shutil.copy(own / "pyproject.toml", root)
+    monkeypatch.setenv("TENURE_ROOT", str(root))
+    return root
+
+
+def init(*arguments):
+    result = CliRunner().invoke(cli.cli, ["init", *map(str, arguments)])
+    if isinstance(result.exception, InputError):
+        return result.output + str(result.exception)
+    assert result.exception is None, result.exception
+    return result.output
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_export_is_recognized_and_its_mapping_finds_what_is_true(name, tmp_path, project):
+    export = importlib.import_module(f"exports.{name}")
+    truth = export.write(tmp_path / "data_of_theirs")
+    said = init(tmp_path / "data_of_theirs")
+    assert f"It looks like {name}: 100% of the columns" in said
+    assert "guessed" not in said
+    mapping = project / "data" / "mappings" / "data_of_theirs.yml"
+    assert "Next: tenure " in said
+    zone = getattr(export, "ZONE", "")
+    source = tenure.open_source(tmp_path / "data_of_theirs", mapping, time_zone=zone)
+    if name != "experiment_visitors":
+        assert differences(measured(source, truth.as_of), truth) == []
+    assert (tmp_path / "data_of_theirs" / "company.yml").is_file()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_export_is_recognized_with_a_fifth_of_its_columns_renamed_or_gone(name, seed, tmp_path):
+    importlib.import_module(f"exports.{name}").write(tmp_path / "export")
+    chance = random.Random(seed)
+    for file in sorted(path for path in (tmp_path / "export").rglob("*") if path.is_file()):
+        rows = (
+            pd.read_parquet(file)
+            if file.suffix == ".parquet"
+            else pd.read_csv(file, dtype=str, sep=None, engine="python")
+        )
+        columns = list(rows.columns)
+        # The files of a folder are one table.
+        chance = random.Random(f"{seed} {columns}")
+        hit = chance.sample(columns, max(1, len(columns) // 5))
+        gone = [column for column in hit if chance.random() < 1 / 3]
+        other = {
+            column: chance.choice(["My {}", "{} field"]).format(column.replace("_", " ").title())
+            for column in hit
+        }
+        rows = rows[chance.sample([c for c in columns if c not in gone], len(columns) - len(gone))].rename(
+            columns=other
+        )
+        place = tmp_path / "changed" / file.relative_to(tmp_path / "export")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(place) if file.suffix == ".parquet" else rows.to_csv(place, index=False)
+    found = recognize(open_catalog(Address.read(tmp_path / "changed")))[0]
+    assert found.recipe == name
+    told = {
+        ours for place in found.places.values() for ours in (*place.guessed, *place.lacking, *place.without)
+    }
+    assert told
+
+
+def write(folder, encoding="utf-8", **tables):
+    folder.mkdir()
+    for name, rows in tables.items():
+        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False, sep=";", encoding=encoding)
+    return folder
+
+
+CLIENTS = {
+    "Client No": [1, 2, 3],
+    "Sign-up": ["31/01/2025", "15/02/2025", "01/03/2025"],
+    "City": ["Rome", "Köln", "Bari"],
+}
+CONTRACTS = {
+    "Contract": ["a", "b", "c"], "Client": [1, 2, 3], "Product": ["Basic", "Plus", "Plus"],
+    "Price": ["9,99", "1.019,99", "5,00"], "Ccy": "EUR", "Frequency": ["Monthly", "Annual", "Monthly"],
+    "State": ["Active", "Cancelled", "Active"], "Start": ["31/01/2025", "15/02/2025", "01/03/2025"],
+    "End": ["", "15/02/2026", ""],
+}  # fmt: skip
+
+
+def test_a_spreadsheet_is_read_with_what_is_guessed_of_it(tmp_path, project):
+    said = init(write(tmp_path / "sheet", "cp1252", clients=CLIENTS, contracts=CONTRACTS))
+    assert "contracts, as subscriptions: customer_id is guessed to be 'Client'" in said
+    assert "times in 'Start' are written %d/%m/%Y." in said
+    assert "churn_curves: can be made" in said
+    source = tenure.open_source(tmp_path / "sheet", project / "data" / "mappings" / "sheet.yml")
+    spans = tenure.collect(source["subscriptions"].order_by("subscription_id"))
+    assert spans["unit_amount_minor"].tolist() == [999, 101_999, 500]
+    assert spans["billing_interval"].tolist() == ["month", "year", "month"]
+    assert spans["started_at"].dt.day.tolist() == [31, 15, 1]
+    assert set(tenure.collect(source["customers"])["City"]) == {"Rome", "Köln", "Bari"}
+
+
+def test_customers_are_those_of_the_subscriptions_where_there_is_no_table_of_them(tmp_path, project):
+    init(write(tmp_path / "one", contracts=CONTRACTS), "--name", "mine")
+    source = tenure.open_source(tmp_path / "one", project / "data" / "mappings" / "mine.yml")
+    assert tenure.collect(source["customers"].order_by("customer_id"))["created_at"].dt.month.tolist() == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_months_before_days_are_told_where_the_data_cannot_say(tmp_path, project):
+    rows = CONTRACTS | {"Start": ["01/02/2025", "03/04/2025", "05/06/2025"], "End": ["", "02/13/2026", ""]}
+    said = init(write(tmp_path / "us", contracts=rows))
+    assert "times in 'Start' are written %d/%m/%Y, though the month might come first." in said
+    assert "times in 'End' are written %m/%d/%Y." in said
+
+
+def test_what_is_not_found_is_said_and_refused_until_it_is_filled_in(tmp_path, project):
+    rows = {name: column for name, column in CONTRACTS.items() if name not in ("Start", "Ccy")}
+    said = init(write(tmp_path / "less", contracts=rows | {"Colour": "red"}), "--recipe", "contract")
+    assert "no column was found for started_at, which is needed." in said
+    assert "subscriptions.started_at: the data has no column '???'" in said
+    assert "Next: correct data/mappings/less.yml, then: tenure check" in said
+    mapping = yaml.safe_load((project / "data" / "mappings" / "less.yml").read_text(encoding="utf-8"))
+    assert mapping["tables"]["subscriptions"]["constants"] == {"currency": "???"}
+
+
+def test_a_snapshot_is_recognized(tmp_path, project):
+    rows = {
+        "customerID": ["a", "b"],
+        "tenure": [3, 14],
+        "MonthlyCharges": ["29.85", "50"],
+        "Churn": ["No", "Yes"],
+    }
+    said = init(write(tmp_path / "churn", telco=rows))
+    assert "It looks like snapshot" in said
+    assert "metrics: needs real dates" in said
+    assert "Next: correct data/mappings/churn.yml" in said  # which currency it is
+    file = project / "data" / "mappings" / "churn.yml"
+    file.write_text(file.read_text(encoding="utf-8").replace("???", "USD"), encoding="utf-8")
+    spans = tenure.collect(tenure.open_source(tmp_path / "churn", file)["subscriptions"])
+    assert sorted(spans["unit_amount_minor"]) == [2985, 5000]
+    assert spans["ended_at"].notna().sum() == 1
+
+
+def test_the_contracts_own_tables_need_no_mapping(tmp_path, project):
+    customers = {"customer_id": ["a"], "created_at": ["2025-01-01"]}
+    spans = {"subscription_id": ["s"], "customer_id": ["a"], "plan": ["x"], "billing_interval": ["month"], "unit_amount_minor": [999],
+             "currency": ["EUR"], "status": ["active"], "started_at": ["2025-01-01"], "ended_at": [None]}  # fmt: skip
+    said = init(write(tmp_path / "ours", customers=customers, subscriptions=spans))
+    assert "mapping" not in said
+    assert not list((project / "data" / "mappings").glob("*.yml"))
+
+
+def test_what_is_there_is_never_overwritten(tmp_path, project):
+    data = write(tmp_path / "one", contracts=CONTRACTS)
+    (data / "company.yml").write_text("name: Mine\n")
+    init(data)
+    mapping = project / "data" / "mappings" / "one.yml"
+    mapping.write_text("tables: {}  # mine\n")
+    assert "is there already, and is kept. Fix: give another name by --name." in init(data)
+    assert mapping.read_text() == "tables: {}  # mine\n"
+    assert (data / "company.yml").read_text() == "name: Mine\n"
+
+
+def test_data_that_nothing_is_like_is_said_to_be_so(tmp_path, project):
+    said = init(write(tmp_path / "odd", things={"red": [1], "green": [2]}))
+    assert "No export is recognized by these columns. Fix: say what it is by --recipe" in said
+    assert "stripe_api" in said
