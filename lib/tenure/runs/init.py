@@ -155,7 +155,7 @@ def told(export: Export) -> Iterator[str]:
             doubt = ", though the month might come first" if ours in place.unsure else ""
             yield f"{where}: times in {place.columns[ours]!r} are written {form}{doubt}."
     if export.recipe != "snapshot":
-        yield "The last day is that of the last row, unless `observed_until` says when the data was extracted."
+        yield "The last day is that of the last row, unless `observed_until` names that of the extract."
 
 
 def _by_recipe(root: Path, export: Export) -> str:
