@@ -16,9 +16,11 @@ Every workbook reads these tables and no others. `customers` and `subscriptions`
 whose tables are absent says that it does not apply.
 
 - **Where**: a folder with `<table>.parquet`, `<table>.csv` or a folder `<table>/` of such files for each
-  table; a `.duckdb` file; or a database such as `postgres://me:${PGPASSWORD}@host/shop`, where `${…}` is
-  filled in from the environment, so that no password is ever written down.
-- **Other columns?** A mapping turns yours into these: see [mappings/example.yml](mappings/example.yml).
+  table; a spreadsheet with a sheet for each; a `.duckdb` file; or a database such as
+  `postgres://me:${PGPASSWORD}@host/shop`, where `${…}` is filled in from the environment, so that no
+  password is ever written down.
+- **Other columns?** A mapping turns yours into these, and `tenure init DATA` writes it: see
+  [your data](../docs/your_data.md).
 - **Is it right?** `tenure check DATA [--mapping FILE]` counts what is wrong, with examples and the fix.
 
 Money is a whole number of minor units (1999 for 19.99) beside its ISO 4217 currency. The end of an interval

@@ -114,6 +114,42 @@ tables:
         source.connection.disconnect()
 
 
+QUERIES = """
+inputs:
+  people: {from: customers, columns: {who: customer_id, joined: created_at, note: note}, optional: [note]}
+  extra: {columns: {who: id}, absent: allowed}
+tables:
+  customers:
+    query: SELECT who AS customer_id, joined AS created_at, note FROM people WHERE who NOT IN (SELECT who FROM extra)
+    attributes: [note]
+  subscriptions: {where: "status = 'active' AND currency = 'EUR'"}
+"""
+
+
+def test_a_query_runs_where_the_data_is_and_changes_nothing(admin, postgres, company, tmp_path):
+    mapping = tmp_path / "mapping.yml"
+    mapping.write_text(QUERIES)
+    found = []
+    for place in (postgres, company):
+        source = tenure.open_source(place, mapping)
+        spans = source["subscriptions"].order_by("subscription_id", "started_at")
+        found.append((tenure.collect(spans), tenure.collect(source["customers"].count()).iloc[0, 0]))
+        assert source.left_out["subscriptions"] > 0
+        source.connection.disconnect()
+    pd.testing.assert_frame_equal(found[0][0], found[1][0], check_dtype=False)
+    assert found[0][1] == found[1][1] > 0
+    admin.execute("CREATE TABLE public.log (at timestamp)")
+    admin.execute(
+        "CREATE FUNCTION public.noted() RETURNS boolean LANGUAGE sql VOLATILE AS"
+        " 'INSERT INTO public.log VALUES (now()) RETURNING true'"
+    )
+    mapping.write_text("tables: {subscriptions: {where: public.noted()}}")
+    assert "read-only transaction" in refusal(postgres, mapping)
+    assert admin.execute("SELECT count(*) FROM public.log").fetchone()[0] == 0
+    mapping.write_text("tables: {subscriptions: {query: SELECT * FROM pg_read_file('/etc/passwd')}}")
+    assert "may read only tables of the data" in refusal(postgres, mapping)
+
+
 def test_text_is_compared_byte_by_byte(source, admin):
     by_language = admin.execute("SELECT min(customer_id) FROM company.customers").fetchone()[0]
     ids = tenure.collect(source["customers"].select("customer_id"))["customer_id"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import duckdb
 import pytest
+import yaml
 
 import tenure
 from exports.measured import differences, measured
 from tenure.measures import experiments
 from tenure.paths import project_root
 from tenure.sources import check
+from tenure.sources.mapping import TableMapping
 
 # A recipe each; visitors of an experiment have no subscriptions, and a test of their own.
 RECIPES = sorted(
@@ -62,3 +65,14 @@ def test_visitors_of_an_experiment_convert_and_pay_as_is_true(tmp_path):
     told = {variant: (one.visitors, one.converted, one.revenue) for variant, one in truth.items()}
     assert {variant: tuple(row) for variant, row in found.iterrows()} == told
     assert {"country", "device"} <= set(experiments.segment_columns(source))
+
+
+def test_the_page_on_data_names_each_recipe_and_only_keys_that_there_are():
+    page = (project_root() / "docs" / "your_data.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(\.\./data/mappings/recipes/(\w+)\.yml\)", page))
+    assert linked == {*RECIPES, "experiment_visitors"}
+    rows = page[page.index("| the data | the key |") : page.index("Rows that `where`")].splitlines()[2:]
+    for key in re.findall(r"`([^`]+)`", "\n".join(row.split("|")[2] for row in rows if row)):
+        written = yaml.safe_load(key)
+        if isinstance(written, dict):  # the others are values of a key named before
+            TableMapping.model_validate(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -330,3 +331,16 @@ def test_a_status_since_the_start_is_doubted(spans):
     assert "`status_now`" in told.fix
     _, source = spans({"status_now": True, **keys}, status="past_due", top={"observed_until": "2026-06-30"})
     assert "long_past_due" not in {problem.rule for problem in check(source).problems}
+
+
+@pytest.mark.parametrize("ending", ["txt", "tsv.gz", "csv.gz", "CSV"])
+def test_text_files_have_many_endings(mapping, tmp_path, ending):
+    for name, rows in {"customers": CUSTOMERS, "subscriptions": SPANS}.items():
+        text = rows.to_csv(index=False, sep="," if "csv" in ending.lower() else "\t").encode()
+        file = tmp_path / "company" / f"{name}.{ending}"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
+    rules = mapping({"tables": {"subscriptions": {"money": MONEY}}})
+    assert len(collect(open_source(tmp_path / "company", rules)["subscriptions"])) == 3
+    packed = mapping({"tables": {"customers": {"encoding": "utf-8"}, "subscriptions": {"money": MONEY}}})
+    assert len(collect(open_source(tmp_path / "company", packed)["customers"])) == 3

@@ -421,6 +421,7 @@ def _build(
 
 
 def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], notes: list[str]) -> None:
+    strays = []
     for name in catalog.names:
         if name in found or name in used or catalog.sole:
             continue
@@ -428,7 +429,9 @@ def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], not
         if like:
             notes.append(f"{name}: not a table of the contract and left aside; is {like!r} meant?")
         elif catalog.whole:
-            notes.append(f"{name}: not a table of the contract and left aside.")
+            strays.append(name)
+    if strays:
+        notes.append(f"{', '.join(strays)}: not read, since no table of the contract is made of it.")
 
 
 def _absent(name: str, catalog: Catalog) -> str:

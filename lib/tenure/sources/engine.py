@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import os
 import re
 import shutil
@@ -28,8 +29,22 @@ from tenure.sources.address import ambient, redact
 
 T = TypeVar("T")
 
-SUFFIXES = (".parquet", ".csv", ".xlsx")
+_TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+_KINDS = {**dict.fromkeys(_TEXT, "csv"), ".parquet": "parquet", ".xlsx": "xlsx"}
 _UNNAMED = "__unnamed_"
+
+
+def kind_of(file: Path) -> tuple[str, str]:
+    """Return the name of a file without its endings, and its kind: csv, parquet, xlsx or nothing we read.
+
+    Example:
+        >>> kind_of(Path("export/Subscriber.txt.gz")), kind_of(Path("notes.pdf"))
+        (('Subscriber', 'csv'), ('notes.pdf', ''))
+    """
+    for ending, kind in _KINDS.items():
+        if file.name.lower().endswith(ending):
+            return file.name[: -len(ending)], kind
+    return file.name, ""
 
 
 def embedded() -> Any:
@@ -89,7 +104,7 @@ def read_files(engine: Any, files: tuple[Path, ...], name: str, encoding: str = 
     for file in files:
         if not file.stat().st_size:
             raise InputError(f"{name}: the file {file.name} is empty. Fix: write it again, or remove it.")
-    if files[0].suffix.lower() == ".csv":
+    if kind_of(files[0])[1] == "csv":
         if encoding:
             files = _in_utf8(engine, files, name, encoding)
         return guarded(lambda: _csv(engine, files, name), name)
@@ -123,17 +138,15 @@ def _in_utf8(engine: Any, files: tuple[Path, ...], name: str, encoding: str) -> 
     weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
     for file in files:
         try:
-            with (
-                file.open(encoding=encoding, newline="") as given,
-                (folder / file.name).open("w", encoding="utf-8", newline="") as copy,
-            ):
+            plain = (folder / file.name).with_suffix(".csv")
+            with opened(file, encoding) as given, plain.open("w", encoding="utf-8", newline="") as copy:
                 shutil.copyfileobj(given, copy)
         except (LookupError, UnicodeError):
             raise InputError(
                 f"{name}.encoding: {file.name} cannot be read as {encoding}. Fix: name another, such as "
                 f"cp1252 (Windows), utf-16 or latin-1."
             ) from None
-    return tuple(folder / file.name for file in files)
+    return tuple((folder / file.name).with_suffix(".csv") for file in files)
 
 
 def _csv(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
@@ -165,12 +178,18 @@ def _csv(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
     return table.drop(*[column for column in header if column.startswith(_UNNAMED)])
 
 
+def opened(file: Path, encoding: str) -> Any:
+    """Open a text file, packed or not."""
+    pack = gzip.open if file.suffix.lower() == ".gz" else open
+    return pack(file, "rt", encoding=encoding, newline="")
+
+
 def _csv_header(file: Path, name: str) -> tuple[str, list[str]]:
     """The separator and the column names that a CSV file's first line gives."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        with opened(file, "utf-8-sig") as lines:
             line = lines.readline()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, gzip.BadGzipFile):
         line = ""
     if not line.strip():
         raise InputError(

@@ -14,8 +14,8 @@ from tenure.paths import project_root
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.databases import open_database
-from tenure.sources.engine import SUFFIXES, embedded, first_line, read_files
-from tenure.sources.sheets import SHEETS, read_sheet, sheets
+from tenure.sources.engine import embedded, first_line, kind_of, read_files
+from tenure.sources.sheets import read_sheet, sheets
 
 
 def open_catalog(address: Address) -> Catalog:
@@ -39,7 +39,7 @@ def open_catalog(address: Address) -> Catalog:
         return _folder(path, shown)
     if path.suffix == ".duckdb" or address.text.startswith("duckdb://"):
         return _duckdb_file(path, shown)
-    if path.suffix.lower() in SUFFIXES:
+    if kind_of(path)[1]:
         engine, files = embedded(), dict.fromkeys(_tables_of(path), (path,))
         sole = next(iter(files)) if len(files) == 1 else None
         return Catalog(
@@ -60,17 +60,17 @@ def _folder(path: Path, shown: str) -> Catalog:
             inside = tuple(
                 file
                 for file in sorted(entry.iterdir())
-                if file.suffix.lower() in SUFFIXES and not file.name.startswith((".", "_"))
+                if kind_of(file)[1] and not file.name.startswith((".", "_"))
             )
         else:
-            inside = (entry,) if entry.suffix.lower() in SUFFIXES else ()
+            inside = (entry,) if kind_of(entry)[1] else ()
         if not inside:
             continue
         for name in _tables_of(entry):
             if name in files:
                 both = " and ".join(sorted({files[name][0].relative_to(path).parts[0], entry.name}))
                 raise InputError(f"{name}: {shown} holds it twice, as {both}. Fix: keep one of them.")
-            if len({file.suffix.lower() for file in inside}) > 1:
+            if len({kind_of(file)[1] for file in inside}) > 1:
                 raise InputError(
                     f"{name}: {shown}/{name} holds several kinds of files. Fix: keep CSV or Parquet."
                 )
@@ -86,19 +86,18 @@ def _folder(path: Path, shown: str) -> Catalog:
 
 def _tables_of(entry: Path) -> list[str]:
     """What the tables of a file or folder are called: of a spreadsheet with several sheets as these are."""
-    if entry.suffix.lower() == SHEETS and entry.is_file():
-        names = sheets(entry)
-        return names if len(names) > 1 else [entry.stem]
-    return [entry.stem if entry.is_file() else entry.name]
+    name, kind = kind_of(entry) if entry.is_file() else (entry.name, "")
+    names = sheets(entry) if kind == "xlsx" else []
+    return names if len(names) > 1 else [name]
 
 
 def _from_files(engine: Any, files: Mapping[str, tuple[Path, ...]], name: str, encoding: str = "") -> Raw:
-    kind = files[name][0].suffix.lower()
-    if encoding and kind != ".csv":
+    kind = kind_of(files[name][0])[1]
+    if encoding and kind != "csv":
         raise InputError(f"{name}.encoding: {files[name][0].name} is no text file. Fix: remove the key.")
-    if kind == SHEETS:
+    if kind == "xlsx":
         return Raw(read_sheet(engine, files[name], name), text=True)
-    return Raw(read_files(engine, files[name], name, encoding), text=kind == ".csv")
+    return Raw(read_files(engine, files[name], name, encoding), text=kind == "csv")
 
 
 def _duckdb_file(path: Path, shown: str) -> Catalog:

@@ -12,8 +12,6 @@ import pyarrow as pa
 
 from tenure.errors import InputError
 
-SHEETS = ".xlsx"
-
 
 def sheets(file: Path) -> list[str]:
     """Return the names of the sheets that have rows.
