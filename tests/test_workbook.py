@@ -169,8 +169,9 @@ def test_customers_whose_currency_has_no_rate_are_left_out_at_the_head_or_refuse
     assert book.currency == "EUR"
     assert book.active["customers"].sum() == everybody - 30
     assert "Left out: 15% of customers, who pay in GBP (no exchange rate)" in capsys.readouterr().out
-    # A report that is not about money follows everybody.
+    # A report that is not about money follows everybody, and says whose money it does not know.
     assert tenure.open_workbook(names()).active["customers"].sum() == everybody
+    assert "Left out of money: 15% of customers, who pay in GBP" in capsys.readouterr().out
     spans.write_text(in_pounds({str(i) for i in range(100, 150)}))
     with pytest.raises(
         InputError, match=r"customers pay in EUR \(75%\), GBP \(25%\), and there is no exchange"

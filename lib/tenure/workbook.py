@@ -363,9 +363,12 @@ def open_workbook(
     )
     if currency:
         parameters.one_of("currency", currency, book.currencies)
-    left_behind = ""
-    if "reporting_currency" in names and "subscriptions" in needs and not currency:
-        book, left_behind = _convertible(book)
+    left_behind = unpriced = ""
+    if "subscriptions" in needs and not currency:
+        if "reporting_currency" in names:
+            book, left_behind = _convertible(book)
+        else:
+            unpriced = _unpriced(book)[1]
     commission = ""
     if economics.commission:
         column = economics.commission_by or ("store" if "store" in source.attributes else "channel")
@@ -386,6 +389,7 @@ def open_workbook(
         groups=by,
         currency=currency,
         left_out=left_behind,
+        left_out_of_money=unpriced,
         not_compared=apart and f"{apart}, which are those of all",
         data_checked="that of all" if whom else "",
         policy=names.get("policy", ""),
@@ -417,16 +421,16 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
     """
     from tenure.report import format as fmt
 
-    found, known = book.in_currencies, book.factors()
-    lacking = found[~found["currency"].isin(list(known))]
-    if lacking.empty:
+    share, words = _unpriced(book)
+    if not share:
         return book, ""
+    found, known = book.in_currencies, book.factors()
     shares = found["customers"] / found["customers"].sum()
-    said = ", ".join(
-        f"{name} ({fmt.percent(share)})" for name, share in zip(found["currency"], shares, strict=True)
-    )
-    names = ", ".join(lacking["currency"])
-    if shares[lacking.index].sum() > _MOST_LEFT_OUT:
+    if share > _MOST_LEFT_OUT:
+        said = ", ".join(
+            f"{name} ({fmt.percent(part)})" for name, part in zip(found["currency"], shares, strict=True)
+        )
+        names = ", ".join(name for name in found["currency"] if name not in known)
         raise InputError(
             f"subscriptions.currency: customers pay in {said}, and there is no exchange rate of {names} to "
             f"{book.currency}, so that what they pay cannot be added up. Fix: put the rates into the table "
@@ -437,8 +441,19 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
         for name in ("subscriptions", "payments")
         if name in book.source
     }
-    share = fmt.percent(shares[lacking.index].sum())
-    return book.with_tables(**convertible), f"{share} of customers, who pay in {names} (no exchange rate)"
+    return book.with_tables(**convertible), words
+
+
+def _unpriced(book: Workbook) -> tuple[float, str]:
+    """The share of customers who pay in currencies without a rate, and in words who they are."""
+    from tenure.report import format as fmt
+
+    found, known = book.in_currencies, book.factors()
+    lacking = found[~found["currency"].isin(list(known))]
+    share = float(lacking["customers"].sum() / (found["customers"].sum() or 1))
+    names = ", ".join(lacking["currency"])
+    words = f"{fmt.percent(share)} of customers, who pay in {names} (no exchange rate)"
+    return share, words if share else ""
 
 
 def _check_values(values: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict[str, dt.date | None]:
