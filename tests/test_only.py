@@ -170,6 +170,7 @@ def test_two_groups_are_compared_as_if_there_were_no_others(company, tmp_path, o
     assert tests[0].p != tests[2].p
 
 
+@pytest.mark.long
 def test_accounts_and_subscriptions_are_chosen_by_who_pays(company, tmp_path, opened):
     people, spans = (table(company, name) for name in ("customers", "subscriptions"))
     parent = spans["customer_id"].iloc[0]
@@ -194,6 +195,9 @@ def test_accounts_and_subscriptions_are_chosen_by_who_pays(company, tmp_path, op
     text = "country = 'FR' and segment is not null or country = 'FR' and segment is null"
     some = opened(folder, unit="subscription", only=text)
     same(some, apart, ["movements", "life"])
+    one = spans["customer_id"].iloc[0]
+    held = opened(folder, unit="subscription", only=f"customer_id = '{one}'").source["customers"]
+    assert set(held.customer_id.execute()) == set(spans.loc[spans["customer_id"] == one, "subscription_id"])
 
 
 def test_units_of_an_experiment_are_chosen_by_what_was_known_before(company, opened, capsys):
@@ -314,6 +318,21 @@ def test_what_is_no_condition_on_customers_is_refused_in_one_sentence(opened, te
     assert words in str(caught.value)
     assert str(caught.value).startswith("The parameter `only`")
     assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_the_data_lacks_is_none(tmp_path, opened):
+    (tmp_path / "customers.csv").write_text("customer_id,created_at,town\na,2026-01-01,Rome\n")
+    (tmp_path / "subscriptions.csv").write_text(
+        "subscription_id,customer_id,plan,billing_interval,unit_amount_minor,currency,status,started_at,ended_at\n"
+        "s,a,P,month,999,EUR,active,2026-01-01,\n"
+    )
+    with pytest.raises(
+        InputError, match=r"There is no column `country`\. Known: created_at, customer_id, is_test, "
+    ):
+        opened(tmp_path, only="country = 'IT'", as_of="")
+    with pytest.raises(NotApplicable, match="none are published, and there is no table `segments`"):
+        opened(tmp_path, only="segment = 'x'", as_of="")
+    assert opened(tmp_path, only="town = 'Rome'", as_of="").only == "town = 'Rome'"
 
 
 def test_a_snapshot_knows_no_days(tmp_path, opened):

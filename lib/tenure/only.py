@@ -96,11 +96,8 @@ def equals(name: str, value: Any) -> str:
 def check(condition: Condition, source: Source, needs: Sequence[str] = ()) -> None:
     """Refuse a condition on columns that there are not, or on values of another kind than theirs.
 
-    Args:
-        condition: The condition.
-        source: The contract tables.
-        needs: The tables that a workbook is about. Where assignments are among them, it speaks of the units
-            of experiments, and of those only what was known before they decided.
+    Where a workbook needs assignments, it speaks of the units of experiments, and of those only what was
+    known before they decided.
 
     Raises:
         InputError: A column or a value is refused; in one sentence.
@@ -108,8 +105,9 @@ def check(condition: Condition, source: Source, needs: Sequence[str] = ()) -> No
     if "assignments" in needs:
         rows = _units(source)[0].select(*experiments.segment_columns(source))
     else:
-        labels = [name for name in condition.columns if name.partition(":")[0] == "segment"]
-        rows = source["customers"].mutate(**dict.fromkeys(["plan", *labels], ibis.null("string")))
+        own = ["customer_id", "created_at", "is_test", "parent_id", *source.attributes]
+        told = ["plan", *filter(_is_segment, condition.columns)]
+        rows = source["customers"].select(own).mutate(**dict.fromkeys(told, ibis.null("string")))
     for name in condition.columns:
         if name not in rows.columns:
             hint = " Of an experiment, only what is known of all its units can be named."
@@ -137,12 +135,8 @@ def some(
     stayed. What is missing meets no comparison, as in SQL. What is known of the whole company alone is left
     out: targets, and spend unless the condition is on nothing but the channel.
 
-    Args:
-        source: The contract tables, by the unit whose life is one.
-        condition: The condition, which has been checked.
-        needs: As for `check`.
-        segments: The source before that, of whose customers segments may be published.
-        **scope: `as_of`, `currency` and `policy`, by which lifetimes begin.
+    The source is by the unit whose life is one; `segments` is as it was before, for its customers may have
+    published segments. `scope` has `as_of`, `currency` and `policy`, by which lifetimes begin.
 
     Returns:
         The source; whom it has, in a sentence; and what is left out, in words.
@@ -157,8 +151,8 @@ def some(
         own = assigned.unit_id if who == "visitor" else assigned.customer_id.fill_null(assigned.unit_id)
         whose = {"assignments": own, **({"visits": rows[key]} if who == "visitor" else {})}
     else:
-        rows, key = _described(source, condition, segments, scope), "customer_id"
-        keys = {name: {"referrals": "referrer_id"}.get(name, key) for name in source}
+        rows, key = _described(source, condition, segments, scope), "whose_life"
+        keys = {name: {"referrals": "referrer_id"}.get(name, "customer_id") for name in source}
         whose = {name: source[name][own] for name, own in keys.items() if own in source[name].columns}
     chosen = rows.filter(_truth(condition.tree, rows)).select(of=key)
     chosen = source.settle(("only", condition.text), lambda: chosen)
@@ -219,22 +213,25 @@ def _units(source: Source) -> tuple[ir.Table, str]:
 
 
 def _described(source: Source, condition: Condition, before: Source, scope: dict[str, Any]) -> ir.Table:
-    """Customers with the columns that a condition names."""
-    customers = source["customers"]
-    whose = "owner" if scope["policy"].unit == "subscription" else "customer_id"
-    labels = [name for name in condition.columns if name.partition(":")[0] == "segment"]
-    own = [name for name in condition.columns if name not in ("plan", *labels)]
-    rows = customers.select(*dict.fromkeys(["customer_id", whose, *own]))
+    """Customers with the columns that a condition names: customer_id is who pays, whose_life the unit."""
+    customers, who = source["customers"], "owner" if scope["policy"].unit == "subscription" else "customer_id"
+    own = {"whose_life", "customer_id", *condition.columns} & {*customers.columns, "whose_life"} - {"plan"}
+    rows = customers.mutate(whose_life=customers.customer_id, customer_id=customers[who])
+    rows = rows.select(*sorted(name for name in own if not _is_segment(name)))
     if "plan" in condition.columns:
-        first = subscriptions.spells(source, **scope).filter(_.spell == 1)
-        rows = rows.left_join(first.select("customer_id", "plan"), "customer_id").drop("customer_id_right")
-    for name in labels:
+        first = subscriptions.spells(source, **scope).filter(_.spell == 1).select("plan", of="customer_id")
+        rows = rows.left_join(first, rows.whose_life == first.of).drop("of")
+    for name in filter(_is_segment, condition.columns):
         published = published_segments(before, name.partition(":")[2])
         known = before.instead({"segments": published[1]}) if published else before
         people = groups.group_column(known, before["customers"].select("customer_id"), name)
         people = people.select(of="customer_id", **{name: people[name].nullif("unknown")})
-        rows = rows.left_join(people, rows[whose] == people.of).drop("of")
+        rows = rows.left_join(people, rows.customer_id == people.of).drop("of")
     return rows
+
+
+def _is_segment(name: str) -> bool:
+    return name.partition(":")[0] == "segment"
 
 
 def _truth(node: exp.Expr, rows: ir.Table, example: Callable[[str], Any] = lambda name: None) -> Any:

@@ -376,6 +376,7 @@ case("revenue.retention_moments: on two days")(
 case("revenue.paid_once")(lambda s: revenue.paid_once(_with_access_paid_once(s), as_of=AS_OF))
 case("revenue.revenue_lines: on two days")(lambda s: revenue.revenue_lines(s, as_of=AS_OF, on=[AS_OF, THEN]))
 CASES["revenue.balances"] = CASES["revenue.mrr_balances"]
+CASES["calendar.first_day"] = CASES["revenue.mrr_movements: by the week"]
 CASES["changes.changes"] = CASES["changes.movements"] = CASES["revenue.mrr_movements"]
 
 

@@ -84,7 +84,9 @@ def _start_label(start: ir.DateValue, name: str) -> ir.StringValue:
 
 def _with_segment(source: Tables, table: ir.Table, name: str) -> ir.Table:
     if "segments" not in source:
-        raise NotApplicable("Groups are compared by segment, but there is no table `segments`.")
+        raise NotApplicable(
+            "Segments are asked for, but none are published, and there is no table `segments`."
+        )
     segments = source["segments"]
     scheme = name.partition(":")[2] or segments.scheme.min().as_scalar()
     chosen = segments.filter(_.scheme == scheme)

@@ -284,7 +284,7 @@ def _forget(engine: Any, name: str) -> None:
     # A session that is closed or broken has forgotten it already.
     with contextlib.suppress(duckdb.Error, OSError):
         if engine.name == "duckdb" or not (engine.con.closed or engine.con.broken):
-            _say(engine, f"DROP TABLE IF EXISTS {name}")
+            _say(engine, f"DROP TABLE IF EXISTS {name} CASCADE")  # and views of it, which are used no more
 
 
 def _literal(path: Path) -> str:
