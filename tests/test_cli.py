@@ -278,3 +278,29 @@ def test_a_sentence_of_ours_has_no_traceback(monkeypatch: pytest.MonkeyPatch) ->
     result = CliRunner().invoke(cli.cli, ["fails"])
     assert isinstance(result.exception, InputError)
     del cli.cli.commands["fails"]
+
+
+def test_what_is_typed_in_another_folder_counts_from_there(
+    project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_instantly(monkeypatch)
+    project.notebook("one", "pass", parameters='data: str = "data/demo"; mapping: str = ""; frozen: str = ""')
+    project.simple("one")
+    here = project.root / "work"
+    for folder in (here / "shop", project.root / "data" / "demo", project.root / "data" / "mine"):
+        folder.mkdir(parents=True)
+        (folder / "customers.csv").write_text("customer_id\n")
+    (here / "map.yml").write_text("time_zone: Mars\n")
+    monkeypatch.chdir(here)
+    call(
+        capfd, "run", "--set", "data=shop", "--set", "mapping=map.yml", "--set", "frozen=last", "--to", "out"
+    )
+    values = json.loads((here / "out" / "latest" / "run.json").read_text())["reports"]["one"]["parameters"]
+    assert values == {"data": "work/shop", "mapping": "work/map.yml", "frozen": "last"}
+    call(capfd, "run", "--set", "data=data/mine")
+    assert project.record()["reports"]["one"]["parameters"]["data"] == "data/mine"
+    assert "Mars" in call(capfd, "check", "shop", "--mapping", "map.yml")[2]
+    assert "work/nowhere" in call(capfd, "check", "nowhere")[2]
+    monkeypatch.setattr(cli, "_make_demo", lambda place, *_: print(place) or True)
+    assert call(capfd, "demo", "mine")[1].strip() == str(here / "mine")
+    assert call(capfd, "demo")[1].strip() == str(project.root / "data" / "demo")

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tenure.errors import InputError, TenureError
+from tenure.errors import InputError, TenureError, writing
 from tenure.runs.progress import STATES, Bars, Lines
 
 if TYPE_CHECKING:
     from tenure.runs.collection import Result
     from tenure.runs.runbook import Report
 
+# Parameters that name a file or a folder: what is typed for them counts from the shell's folder.
+_PATHS = ("data", "mapping", "company", "previous", "frozen")
 _COLORS = {"ok": "green", "not_applicable": "yellow", "never_run": "dim"}
 
 
@@ -53,14 +55,22 @@ def run(
 ) -> None:
     """Run the reports that are not up to date, and publish.
 
+    A REPORT is a name in the runbook, or one notebook's path: its report goes into a folder beside it.
+
     Exit status: 0 all is well, 1 a report failed, 3 a watched number is out of bounds.
     """
     from tenure.runs.collection import run_collection
-    from tenure.runs.runbook import read_runbook
+    from tenure.runs.runbook import alone, read_runbook
 
-    runbook = read_runbook(_runbook_path(), _settings(settings), reports)
+    given, path = _settings(settings), _notebook(reports)
+    if path is not None and path.parent == _runbook_path().parent:
+        listed = read_runbook(_runbook_path()).reports
+        reports = tuple(dict.fromkeys(one.group for one in listed if one.notebook.path == path))
+        path = None if reports else path
+    runbook = read_runbook(_runbook_path(), given, reports) if path is None else alone(path, given)
+    reports = reports if path is None else ()
     _demo_on_first_use(runbook.select(reports))
-    place = _reports(folder)
+    place = _reports(folder or (str(path.with_suffix("")) if path is not None else None))
     progress = Bars() if sys.stderr.isatty() else Lines()
     with progress:
         result = run_collection(runbook, place, reports, force=force, jobs=jobs, wait=wait, progress=progress)
@@ -90,22 +100,55 @@ def list_(folder: str | None) -> None:
         console.print(f"  [dim]tables:[/] {', '.join(tables)}")
         if report.needs:
             console.print(f"  [dim]after:[/] {', '.join(report.needs)}")
+        if report.notebook.findings:
+            console.print(f"  [dim]findings:[/] {', '.join(report.notebook.findings)}")
         for name, parameter in report.notebook.parameters.items():
             value = report.values[name]
             console.print(f"  [dim]{name}[/] = {escape(repr(value))}  [dim]{escape(parameter.help)}[/]")
 
 
 @cli.command()
-@click.argument("folder", default="data/demo")
+@click.argument("report")
+@click.argument("lab", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTION OF JUPYTERLAB]...")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter a value.")
+@click.option("--to", "folder", metavar="FOLDER", help="Copy to this folder (default: scratch).")
+@click.option("--no-lab", is_flag=True, help="Only copy, as for VS Code.")
+def explore(
+    report: str, lab: tuple[str, ...], settings: tuple[str, ...], folder: str | None, no_lab: bool
+) -> None:
+    """Copy the notebook of REPORT with its parameters to scratch/, and open it in JupyterLab.
+
+    What is scheduled runs the original, whatever is done to the copy.
+    """
+    from tenure.paths import project_root, resolve, typed
+    from tenure.runs.explore import copy_notebook
+    from tenure.runs.runbook import read_runbook
+
+    found = read_runbook(_runbook_path(), _settings(settings), [report]).select([report])
+    if len(found) > 1:
+        names = ", ".join(one.name for one in found)
+        raise InputError(f"{report} is repeated in the runbook. Fix: name one of {names}.")
+    _demo_on_first_use(found)
+    place = Path(folder).expanduser().absolute() if folder else resolve("scratch")
+    with writing(place, "name a folder that can be, with --to"):
+        path = copy_notebook(found[0], place)
+    click.echo(f"{typed(str(path))}: a copy. Make its report with: tenure run {typed(str(path))}")
+    if not no_lab:
+        command = [sys.executable, "-m", "jupyterlab", str(path), *lab]
+        os.execve(sys.executable, command, {**os.environ, "TENURE_ROOT": str(project_root())})
+
+
+@cli.command()
+@click.argument("folder", default="")
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
 @click.option("--seed", type=int, default=8, show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite the folder if it exists.")
 def demo(folder: str, customers: int, months: int, seed: int, force: bool) -> None:
-    """Write the demo company: a simulated streaming service, and the true values behind it."""
+    """Write the demo company to FOLDER (default: data/demo): a simulated streaming service, and its truth."""
     from tenure.paths import resolve
 
-    place = resolve(folder)
+    place = Path(folder).expanduser().absolute() if folder else resolve("data/demo")
     if not _make_demo(place, customers, months, seed, force):
         click.echo(f"{place} is there already, with the same settings.")
 
@@ -217,11 +260,12 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
     import tenure
     from tenure.economics import read_economics
     from tenure.parameters import optional_date
+    from tenure.paths import typed
     from tenure.report.words import things
     from tenure.sources import checks
     from tenure.workbook import with_rules
 
-    given = _settings(settings)
+    given, data, mapping = _settings(settings), typed(data), typed(mapping)
     facts = with_rules(read_economics(given.get("company", ""), data), given)
     source = tenure.open_source(data, mapping, facts.time_zone, facts.observed_until)
     report = checks.check(source, optional_date("as-of", as_of), facts)
@@ -288,6 +332,16 @@ def _runbook_path() -> Path:
     return project_root() / "notebooks" / "runbook.yml"
 
 
+def _notebook(reports: Sequence[str]) -> Path | None:
+    """The notebook that is named by its path; None: reports are named, or nothing is."""
+    from tenure.paths import resolve, typed
+
+    paths = [resolve(typed(name)) for name in reports if name.endswith(".ipynb")]
+    if paths and len(reports) > 1:
+        raise InputError(f"{paths[0].name} is named by its path. Fix: run it by itself.")
+    return paths[0] if paths else None
+
+
 def _reports(folder: str | None) -> Any:
     from tenure.paths import resolve
     from tenure.runs.publish import Reports
@@ -296,12 +350,15 @@ def _reports(folder: str | None) -> Any:
 
 
 def _settings(pairs: Iterable[str]) -> dict[str, str]:
+    from tenure.paths import typed
+
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise InputError(f"--set takes name=value, but it was given {pair!r}.")
-        settings[name.strip()] = value
+        path = name.strip() in _PATHS and value != "last"
+        settings[name.strip()] = typed(value) if path else value
     return settings
 
 
@@ -334,12 +391,17 @@ def _make_demo(
 
     click.echo(f"Writing the demo company of {customers:,} customers to {place}", err=True)
     began = time.monotonic()
-    stamp.unlink(missing_ok=True)
-    with click.progressbar(length=customers, file=sys.stderr, label="customers") as bar:
-        write_demo(
-            place, customers=customers, months=months, seed=seed, progress=lambda n: bar.update(n - bar.pos)
-        )
-    stamp.write_text(json.dumps(settings), encoding="utf-8")
+    with writing(place, "write it elsewhere with `tenure demo FOLDER`, and report it by --set data=FOLDER"):
+        stamp.unlink(missing_ok=True)
+        with click.progressbar(length=customers, file=sys.stderr, label="customers") as bar:
+            write_demo(
+                place,
+                customers=customers,
+                months=months,
+                seed=seed,
+                progress=lambda n: bar.update(n - bar.pos),
+            )
+        stamp.write_text(json.dumps(settings), encoding="utf-8")
     click.echo(f"Written in {time.monotonic() - began:.0f} s.", err=True)
     return True
 

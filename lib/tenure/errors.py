@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+# JupyterLab stays at the last cell when all are run, wherever one of them stopped.
+_INTO_VIEW = """
+const output = element.closest(".jp-OutputArea") ?? element;
+setTimeout(() => output.scrollIntoView({block: "center"}), 200);
+"""
 
 
 class TenureError(Exception):
     """Something the user can fix, said in one plain sentence.
 
-    Jupyter shows the sentence alone, without a traceback.
+    Jupyter shows the sentence alone, without a traceback, and JupyterLab brings it into view.
     """
 
+    _seen = False
+
     def _render_traceback_(self) -> list[str]:
+        if not self._seen and not os.environ.get("TENURE_OUTPUT"):
+            from IPython.display import display
+
+            self._seen = True  # Jupyter asks twice
+            display({"text/plain": "", "application/javascript": _INTO_VIEW}, raw=True)
         return [str(self)]
 
 
@@ -47,3 +62,20 @@ def all_faults(sentences: Sequence[str], label: str = "The data") -> InputError:
     error = InputError(several if len(sentences) > 1 else sentences[0])
     error.faults = tuple(sentences)
     return error
+
+
+@contextmanager
+def writing(place: object, fix: str) -> Iterator[None]:
+    """Say in a sentence that a place cannot be written to, and what to do.
+
+    Example:
+        >>> with writing("/srv", "name another"):
+        ...     raise PermissionError(13, "Permission denied")
+        Traceback (most recent call last):
+        tenure.errors.InputError: /srv cannot be written to (Permission denied). Fix: name another.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = f" ({error.strerror})" if error.strerror else ""
+        raise InputError(f"{place} cannot be written to{why}. Fix: {fix}.") from None

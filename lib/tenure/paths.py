@@ -40,3 +40,23 @@ def resolve(path: str | Path) -> Path:
     """
     path = Path(path).expanduser()
     return path if path.is_absolute() else project_root() / path
+
+
+def typed(text: str) -> str:
+    """Return a path that was typed in a shell as files write it, so that both mean the same.
+
+    It counts from the shell's folder; from the project's root where only that has such a file. What is below
+    the root is then written as seen from there. Addresses of databases and empty texts stay as they are.
+
+    Example:
+        >>> typed("postgres://host/shop"), typed(str(project_root() / "data" / "mine"))
+        ('postgres://host/shop', 'data/mine')
+    """
+    scheme, mark, place = text.rpartition("://")
+    if not place.strip() or "${" in text or scheme not in ("", "file", "duckdb"):
+        return text
+    given = Path(place).expanduser()
+    here, root = Path(os.path.abspath(given)), project_root()
+    if not here.exists() and resolve(given).exists():
+        here = Path(os.path.abspath(resolve(given)))
+    return scheme + mark + (here.relative_to(root).as_posix() if here.is_relative_to(root) else str(here))

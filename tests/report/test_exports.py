@@ -42,9 +42,17 @@ def test_an_export_stays_in_its_folder(name, tmp_path, monkeypatch):
         export(name, pd.DataFrame({"a": [1]}))
 
 
-def test_an_export_by_hand_goes_below_the_project(tmp_path, monkeypatch, capsys):
+def test_an_export_by_hand_goes_below_the_current_folder_and_not_among_the_published(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.delenv("TENURE_OUTPUT", raising=False)
-    monkeypatch.setenv("TENURE_ROOT", str(tmp_path))
-    export("list", pd.DataFrame({"a": [1]}))
-    assert (tmp_path / "reports" / "exports" / "list.csv").is_file()
-    assert "1 row to reports/exports/list.csv" in capsys.readouterr().out
+    root, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    for folder in (root / "scratch", elsewhere):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("TENURE_ROOT", str(root))
+    for folder, said in ((root / "scratch", "scratch"), (elsewhere, str(elsewhere))):
+        monkeypatch.chdir(folder)
+        export("list", pd.DataFrame({"a": [1]}))
+        assert (folder / "exports" / "list.csv").is_file()
+        assert f"1 row to {said}/exports/list.csv" in capsys.readouterr().out
+    assert not (root / "reports").exists()

@@ -99,7 +99,7 @@ def test_only_what_changed_runs_again(project: Project, monkeypatch: pytest.Monk
     data.mkdir()
     (data / "customers.csv").write_text("a")
     mapping = project.root / "mapping.yml"
-    mapping.write_text("a: b")
+    mapping.write_text("time_zone: UTC")
     with_data = NUMBER + '\ndata: str = "data"\nmapping: str = "mapping.yml"'
     project.notebook("one", FINDING, parameters=with_data)
     project.notebook("two", FINDING, parameters=NUMBER)
@@ -121,7 +121,7 @@ def test_only_what_changed_runs_again(project: Project, monkeypatch: pytest.Monk
 
     (data / "customers.csv").write_text("ab")
     assert project.run().made == ("one",)
-    mapping.write_text("a: c")
+    mapping.write_text("time_zone: Europe/Rome")
     assert project.run().made == ("one",)
     # Both look for the company's facts, and find them in data/company.yml.
     (data / "company.yml").write_text("margin: 0.8")
@@ -225,6 +225,10 @@ def test_watched_numbers(project: Project) -> None:
     watch("some.number: {min: 3, max: 3}")
     assert project.run(settings={"x": "3"}).status == 0
     watch("some.numbr: {max: 3}")
+    with pytest.raises(InputError, match=r"report one, watch: .* did you mean `some.number`\?"):
+        project.run()
+    # What a notebook does not name as a text is known when it has run.
+    project.notebook("one", FINDING.replace('"some.number"', "'some.' + 'number'"), parameters=NUMBER)
     result = project.run()
     assert result.status == 3
     assert "did you mean `some.number`?" in result.breaches[0].sentence

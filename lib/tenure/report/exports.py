@@ -1,7 +1,7 @@
 """What a report leaves beside its page: tables to act on, contract tables for other reports, frozen numbers.
 
-Every file is written whole or not at all. It lies in the folder that the runner names in TENURE_OUTPUT,
-else in reports/exports.
+Every file is written whole or not at all. It lies in the folder that the runner names in TENURE_OUTPUT; where
+a notebook is run by hand or by plain Papermill, in the folder exports below the current one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.contract import BY_NAME
 from tenure.errors import InputError
-from tenure.paths import project_root
+from tenure.paths import typed
 from tenure.report.display import show
 from tenure.report.tables import table_of
 from tenure.report.words import say
@@ -119,8 +119,7 @@ def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
             f"The file's name {name!r} may hold only lower-case letters, digits, - and _, "
             "such as at-risk-customers."
         )
-    chosen = os.environ.get("TENURE_OUTPUT", "")
-    folder = Path(chosen) if chosen else project_root() / "reports" / "exports"
+    folder = Path(os.environ.get("TENURE_OUTPUT") or Path.cwd() / "exports")
     folder.mkdir(parents=True, exist_ok=True)
     target, draft = folder / f"{name}{suffix}", folder / f".{uuid.uuid4().hex}-{name}{suffix}"
     try:
@@ -133,9 +132,9 @@ def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
 
 
 def _say(target: Path, words: str) -> None:
-    """Say what was written and where: in a run as a link, else from the project's root."""
+    """Say what was written and where: in a run as a link, else as a path."""
     run, report = os.environ.get("TENURE_OUTPUT"), os.environ.get("TENURE_REPORT", "")
-    plain = target.name if run else target.relative_to(project_root()).as_posix()
+    plain = target.name if run else typed(str(target))
     place = html.escape(plain)
     if run and report:
         href = html.escape(f"exports/{report}/{target.name}", quote=True)

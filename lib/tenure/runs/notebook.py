@@ -28,6 +28,7 @@ class Notebook:
         question: The first paragraph below the heading, as plain text; may be empty.
         parameters: What the cell tagged `parameters` declares, by name.
         tables: Contract tables that it requires, as named where it opens its data.
+        findings: The ids of what it finds, as written in its cells; None: not all are written there as texts.
         cells: The number of code cells that will run.
     """
 
@@ -36,6 +37,7 @@ class Notebook:
     question: str
     parameters: Mapping[str, Parameter]
     tables: tuple[str, ...]
+    findings: tuple[str, ...] | None
     cells: int
 
     def values(self, given: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -79,24 +81,26 @@ def read_notebook(path: Path) -> Notebook:
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        cells = [(cell, _text(cell["source"])) for cell in document["cells"]]
+        cells = [(cell, text_of(cell["source"])) for cell in document["cells"]]
     except FileNotFoundError:
         raise InputError(f"There is no notebook {path}.") from None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a notebook ({error}).") from None
     prose = "\n\n".join(source for cell, source in cells if cell["cell_type"] == "markdown")
     code = [(cell, source) for cell, source in cells if cell["cell_type"] == "code" and source.strip()]
-    tagged = [source for cell, source in code if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    tagged = [source for cell, source in code if is_parameters(cell)]
     heading = re.search(r"^#\s+(.+)$", prose, re.MULTILINE)
     after = prose[heading.end() :] if heading else prose
     paragraphs = [part.strip() for part in re.split(r"\n\s*\n", after) if part.strip()]
     question = paragraphs[0] if paragraphs and not paragraphs[0].startswith("#") else ""
+    found = dict.fromkeys(id for _, source in code for id in _found(source))
     return Notebook(
         path=path,
         title=_plain(heading.group(1)) if heading else path.stem,
         question=_plain(question),
         parameters=_declared(tagged[0], path) if tagged else {},
         tables=tuple(dict.fromkeys(table for _, source in code for table in _required(source))),
+        findings=None if None in found else tuple(filter(None, found)),
         cells=len(code),
     )
 
@@ -113,7 +117,13 @@ def _plain(markdown: str) -> str:
     return " ".join(words.split())
 
 
-def _text(source: str | list[str]) -> str:
+def is_parameters(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell declares the notebook's parameters."""
+    return "parameters" in cell.get("metadata", {}).get("tags", [])
+
+
+def text_of(source: str | list[str]) -> str:
+    """A cell's source in one piece; files may hold it in lines."""
     return source if isinstance(source, str) else "".join(source)
 
 
@@ -131,15 +141,27 @@ def _declared(source: str, path: Path) -> dict[str, Parameter]:
     return {parameter.name: parameter for parameter in found}
 
 
-def _required(source: str) -> list[str]:
-    """The tables that a cell names in ``open_workbook(…, needs=[…])`` or ``source.require(…)``."""
+def _calls(source: str) -> list[tuple[str, ast.Call]]:
+    """The calls of a cell, with the names of their functions."""
     try:
         calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    except SyntaxError:
+    except SyntaxError:  # a cell of magic
         return []
+    names = [getattr(call.func, "attr", getattr(call.func, "id", "")) for call in calls]
+    return list(zip(names, calls, strict=True))
+
+
+def _found(source: str) -> list[str | None]:
+    """The ids in a cell's calls of ``report.finding``; None for one that is not written as a text."""
+    said = [call.args[:1] for name, call in _calls(source) if name == "finding"]
+    ids = [getattr(given[0], "value", None) if given else None for given in said]
+    return [id if isinstance(id, str) else None for id in ids]
+
+
+def _required(source: str) -> list[str]:
+    """The tables that a cell names in ``open_workbook(…, needs=[…])`` or ``source.require(…)``."""
     named: list[ast.expr] = []
-    for call in calls:
-        function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    for function, call in _calls(source):
         if function == "require":
             named += call.args
         elif function == "open_workbook":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,12 +44,27 @@ class Progress:
         """It is up to date."""
 
 
+# Seconds of a report between two lines of a log.
+_SAY_EVERY = 30.0
+
+
 class Lines(Progress):
     """Progress as plain lines, for a log."""
 
+    def __init__(self) -> None:
+        """Prepare to say something about each report now and then."""
+        self._said: dict[str, float] = {}
+
     def begin(self, report: Report) -> None:
         """Say that a report is being made."""
+        self._said[report.name] = time.monotonic()
         click.echo(f"{report.name}: running", err=True)
+
+    def advance(self, report: Report, cells: int) -> None:
+        """Say how many cells are done, where that was not said lately."""
+        if time.monotonic() - self._said[report.name] >= _SAY_EVERY:
+            self._said[report.name] = time.monotonic()
+            click.echo(f"{report.name}: {cells} of {report.notebook.cells} cells", err=True)
 
     def end(self, report: Report, entry: Mapping[str, Any]) -> None:
         """Say how it went."""

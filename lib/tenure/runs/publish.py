@@ -26,7 +26,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tenure.errors import TenureError
+from tenure.errors import TenureError, writing
 
 _ID = re.compile(r"\d{8}T\d{6}-\d{3}Z")
 _MARK = re.compile(rf"<!-- tenure-run ({_ID.pattern}) -->\s*\Z")
@@ -76,13 +76,16 @@ class Reports:
         Raises:
             BusyError: Another run holds it, and `wait` is false.
         """
-        self.state.mkdir(parents=True, exist_ok=True)
         holder = self.state / "running.json"
         lock = FileLock(self.state / "lock")
-        try:
-            lock.acquire(timeout=-1 if wait else 0)
-        except Timeout:
-            raise BusyError(f"Another run is in progress{_who(holder)}; wait for it with --wait.") from None
+        with writing(self.folder, "publish to a folder that can be, with --to FOLDER"):
+            self.state.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=-1 if wait else 0)
+            except Timeout:
+                raise BusyError(
+                    f"Another run is in progress{_who(holder)}; wait for it with --wait."
+                ) from None
         try:
             write(holder, json.dumps({"process": os.getpid(), "since": now()}))
             yield

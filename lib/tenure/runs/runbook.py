@@ -158,6 +158,12 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
             if new := now_called("finding", id):
                 raise InputError(f"{path.name}, report {entry.name}, watch: the finding `{id}` is now {new}.")
     notebooks = {entry.name: read_notebook(folder / entry.notebook) for entry in file.reports}
+    for entry in file.reports:
+        found = notebooks[entry.name].findings
+        for id in entry.watch:
+            if found is not None and id not in found:
+                words = unknown_name("finding", id, found)
+                raise InputError(f"{path.name}, report {entry.name}, watch: {words}")
     _unique([entry.name for entry in file.reports], path)
     declared = {name for notebook in notebooks.values() for name in notebook.parameters}
     for name in file.defaults:
@@ -167,12 +173,33 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
     chosen = {report.group for report in bare.select(only)}
     _no_cycle(bare.reports, path)
     reports = _expand(file, notebooks, path, dict(settings or {}), bare.with_needs(only))
-    offered = {name for group in chosen for name in notebooks[group].parameters}
-    for name in settings or {}:
-        if name not in offered:
-            raise InputError(f"--set {name}: {unknown_name('parameter', name, offered)}")
+    _all_offered(settings or {}, [notebooks[group] for group in chosen])
     _unique([report.name.casefold() for report in reports], path)
     return Runbook(tuple(reports), file.keep)
+
+
+def alone(path: Path, settings: Mapping[str, str]) -> Runbook:
+    """Return a runbook of one notebook, which need not be in the project's own.
+
+    Args:
+        path: The notebook; its report has its name, without the digits that it begins with.
+        settings: Values from the command line, as typed.
+
+    Raises:
+        InputError: There is no such notebook or parameter, or a value is not as it should be.
+    """
+    notebook = read_notebook(path)
+    name = re.sub(r"^[\d_]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", path.stem.lower())) or "notebook"
+    _all_offered(settings, [notebook])
+    file = _File(reports=[_Entry(name=name, notebook=str(path))])
+    return Runbook(tuple(_expand(file, {name: notebook}, path, settings, [name])), file.keep)
+
+
+def _all_offered(settings: Iterable[str], notebooks: Sequence[Notebook]) -> None:
+    offered = {name for notebook in notebooks for name in notebook.parameters}
+    for name in settings:
+        if name not in offered:
+            raise InputError(f"--set {name}: {unknown_name('parameter', name, offered)}")
 
 
 def _read(path: Path) -> _File:

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 def published_file(report: str, file: str) -> Path | None:
     """Return where a report's published file is: in the run that is being made, else in the latest one.
 
+    A notebook that is run by hand also finds what one run in the same folder has written to its exports.
+
     Example:
         >>> published_file("no_such_report", "no_such_table.parquet") is None
         True
     """
-    reports = project_root() / "reports"
-    places = [reports / "latest" / "exports" / report / file, reports / "exports" / file]
-    if os.environ.get("TENURE_OUTPUT"):
-        places.insert(0, Path(os.environ["TENURE_OUTPUT"]).parent / report / file)
+    latest, output = project_root() / "reports" / "latest" / "exports", os.environ.get("TENURE_OUTPUT")
+    places = [latest / report / file, Path.cwd() / "exports" / file]
+    if output:
+        places = [Path(output).parent / report / file, latest / report / file]
     return next((place for place in places if place.exists()), None)
 
 
