@@ -71,10 +71,15 @@ def tables(spans, people=(), payments=()):
     return Source(found, ENGINE, "a ledger")
 
 
+LEDGER = {}
+
+
 def ask(measure, spans, payments=(), **given):
-    """What a measure says of a ledger, settled in the engine as pages have it."""
-    source = tables(spans, payments=payments)  # which keeps what it settled
-    return ENGINE.execute(measure(source, **given))
+    """What a measure says of a ledger, settled in the engine as pages have it, once for several questions."""
+    if LEDGER.get("rows") != (spans, payments):
+        kept = [dict(row) for row in spans], payments
+        LEDGER.update(rows=kept, source=tables(spans, payments=payments))
+    return ENGINE.execute(measure(LEDGER["source"], **given))
 
 
 def moves(spans, as_of=AS_OF, **given):

@@ -193,18 +193,14 @@ def ledger(seed, customers=60):
     return spans
 
 
-QUERIES = {}
+LEDGER = {}
 
 
 def ask(measure, spans, **given):
-    """What a measure says of a ledger; its query is written once for all ledgers, since that takes longest."""
-    for name, table in tables(spans).items():
-        CONNECTION.create_view(f"{name}_now", table, overwrite=True)
-    key = measure.__name__, repr(sorted(given.items()))
-    if key not in QUERIES:
-        source = {name: CONNECTION.table(f"{name}_now") for name in ("customers", "subscriptions")}
-        QUERIES[key] = str(ibis.to_sql(measure(source, **given), dialect="duckdb"))
-    return CONNECTION.con.sql(QUERIES[key]).df()
+    """What a measure says of a ledger, settled in the engine as pages have it, once for several questions."""
+    if LEDGER.get("spans") != spans:
+        LEDGER.update(spans=[dict(row) for row in spans], source=tables(spans))
+    return CONNECTION.execute(measure(LEDGER["source"], **given))
 
 
 def stays_of(spans):
@@ -245,17 +241,18 @@ def equals_the_loop(seed, period):
         assert (worth.monthly_minor % 1000 == 0).all()
 
 
-@settings(max_examples=10, deadline=None)
-@given(SEEDS, st.integers(1, 60))
-def test_splitting_a_span_changes_nothing(seed, after):
-    spans, halves = ledger(seed), []
+@pytest.mark.parametrize("seed", [1, 2])
+def test_splitting_a_span_changes_nothing(seed):
+    spans, halves = ledger(seed, customers=300), []
+    draw = Random(seed)
     for row in spans:
-        middle = row["started_at"] + dt.timedelta(days=after)
+        middle = row["started_at"] + dt.timedelta(days=draw.randint(1, 60))
         if row["ended_at"] and middle < row["ended_at"]:
             halves.append(row | {"ended_at": middle, "end_reason": "switched"})
             halves.append(row | {"started_at": middle})
         else:
             halves.append(row)
+    assert len(halves) > len(spans) + 300
     pd.testing.assert_frame_equal(stays_of(spans), stays_of(halves))
 
 
