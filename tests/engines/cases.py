@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from ibis import ir
 
 from engines.companies import AS_OF, ATTRIBUTE, EXPERIMENT, RATES, THEN
-from tenure import MetricPolicy, collect, measures
+from tenure import MetricPolicy, collect, measures, only
 from tenure.economics import Economics
 from tenure.measures import (
     acquisition,
@@ -361,6 +361,17 @@ for unit in ("week", "fiscal_year"):
         case(f"revenue.{name}: by the {unit}")(
             lambda s, f=measure, u=unit: f(s, as_of=AS_OF, every=Every(u, 4))
         )
+
+
+@case("revenue.mrr_movements: of some customers")
+def _(s: Source) -> ir.Table:
+    text = "country in ('IT', 'FR') and created_at >= '2023-01-01' and plan not like 'B%' or segment is null"
+    condition = only.read(text)
+    how = {"as_of": AS_OF, "currency": "", "policy": MetricPolicy()}
+    some, *_ = only.some(s, condition, ["customers"], s, **how)
+    return revenue.mrr_movements(some, as_of=AS_OF)
+
+
 for by in ("plan", "billing", "start_quarter"):
     case(f"revenue.mrr_movements: by {by}")(lambda s, b=by: revenue.mrr_movements(s, as_of=AS_OF, by=b))
 case("revenue.mrr_movements: by an attribute")(lambda s: revenue.mrr_movements(s, as_of=AS_OF, by=ATTRIBUTE))
