@@ -266,9 +266,9 @@ def _value(side: exp.Expr, rows: ir.Table, column: str, example: Callable[[str],
             return ibis.literal(given if isinstance(given, int) else float(given))
     first = example(column)
     like = _written(_EXAMPLES[kind] if first is None else first)
-    fix = "write `is null` for what is missing" if isinstance(side, exp.Null) else "write a value of that kind"
+    fix = "`is null` for what is missing" if isinstance(side, exp.Null) else "a value of that kind"
     said = f"The parameter `only` compares {column} with {side.sql('duckdb')}, but {column} is {kind}"
-    raise InputError(f"{said}, such as {like}. Fix: {fix}.")
+    raise InputError(f"{said}, such as {like}. Fix: write {fix}.")
 
 
 def _kind(column: ir.Column) -> str:
