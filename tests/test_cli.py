@@ -304,3 +304,36 @@ def test_what_is_typed_in_another_folder_counts_from_there(
     monkeypatch.setattr(cli, "_make_demo", lambda place, *_: print(place) or True)
     assert call(capfd, "demo", "mine")[1].strip() == str(here / "mine")
     assert call(capfd, "demo")[1].strip() == str(project.root / "data" / "demo")
+
+
+def test_what_was_published_is_summed_up_and_listed(
+    project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_instantly(monkeypatch)
+    assert "Nothing has been published in" in call(capfd, "digest")[2]
+    assert "Fix: `tenure run` first." in call(capfd, "export", "list.csv")[2]
+    project.notebook("one", "pass", parameters="x: int = 9")
+    project.notebook("two", "pass", parameters="x: int = 1")
+    project.runbook(
+        "reports:\n- {name: one, notebook: one.ipynb, watch: {some.number: {max: 5}}}\n"
+        "- {name: two, notebook: two.ipynb}\n"
+    )
+    # Neither notebook names its finding, so that the watch is not known to be wrong.
+    assert call(capfd, "run")[0] == 3
+    said = call(capfd, "digest")[1]
+    assert "some.number is 9, above its maximum 5." in said
+    assert f"{project.published().as_uri()}/one.html" in said
+    # A run of something else leaves what is out of bounds out of bounds.
+    assert call(capfd, "run", "two", "--force")[0] == 0
+    assert "above its maximum 5." in call(capfd, "digest", "--format", "slack", "--link", "https://r/")[1]
+    assert "https://r/runs/" in call(capfd, "digest", "--format", "html", "--link", "https://r/")[1]
+    assert call(capfd, "digest", "--format", "pdf")[0] == 2
+    assert "single customers" in call(capfd, "export", "list.csv")[2]
+    folder = project.published() / "exports" / "two"
+    folder.mkdir(parents=True)
+    (folder / "mine.csv").write_text("customer_id,segment\na,fans\nb,\n")
+    status, out, _ = call(capfd, "export", "list.csv")
+    assert status == 0
+    assert "customer_id (2), segment (1), score (0)" in out
+    assert "data about persons" in out
+    assert (project.root / "list.csv").read_text().splitlines()[1] == "a,fans,,,,"

@@ -139,6 +139,48 @@ def explore(
 
 
 @cli.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "html", "slack"]),
+    default="markdown",
+    show_default=True,
+)
+@click.option("--from", "folder", metavar="FOLDER", help="Where runs are published (default: reports).")
+@click.option("--link", metavar="URL", help="The address that serves this folder (default: the folder).")
+def digest(form: str, folder: str | None, link: str | None) -> None:
+    """Print the latest run's summary: what is out of bounds, failed or clearly changed; sending is yours."""
+    from tenure.report.digest import digest
+
+    place = _reports(folder)
+    click.echo(digest(_published(place), form, (link or place.folder.as_uri()).rstrip("/")))
+
+
+@cli.command()
+@click.argument("target")
+@click.option("--table", default="tenure_customers", show_default=True, help="The table of a database.")
+@click.option("--from", "folder", metavar="FOLDER", help="Where runs are published (default: reports).")
+def export(target: str, table: str, folder: str | None) -> None:
+    """Write the customers of the latest run to TARGET, for a CRM: segment, score, value and next action.
+
+    TARGET is a .csv, .parquet or .duckdb file, or a database such as 'postgres://me:${PGPASSWORD}@host/crm'.
+    """
+    from tenure.sources.lists import COLUMNS, customer_list, write_list
+
+    place = _reports(folder)
+    record = _published(place)
+    exports = place.runs / record["id"] / "exports"
+    rows = customer_list([exports / name for name in record["reports"]])
+    known = rows.execute(f"SELECT {', '.join(f'count({name})' for name in COLUMNS)} FROM list").fetchone()
+    where = write_list(rows, target, table)
+    said = ", ".join(f"{name} ({count:,})" for name, count in zip(COLUMNS, known, strict=True))
+    click.echo(f"Written to {where}, from the run of {record['finished']}: {said}.")
+    click.echo(
+        "These are data about persons, which now also lie there: see who may read them, and for how long."
+    )
+
+
+@cli.command()
 @click.argument("folder", default="")
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)
@@ -347,6 +389,12 @@ def _reports(folder: str | None) -> Any:
     from tenure.runs.publish import Reports
 
     return Reports(Path(folder).absolute() if folder else resolve("reports"))
+
+
+def _published(reports: Any) -> dict[str, Any]:
+    if record := reports.published():
+        return record
+    raise InputError(f"Nothing has been published in {reports.folder} yet. Fix: `tenure run` first.")
 
 
 def _settings(pairs: Iterable[str]) -> dict[str, str]:

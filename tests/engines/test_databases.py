@@ -289,3 +289,39 @@ def test_importing_the_sources_needs_no_driver():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_list_of_customers_replaces_a_table_in_one_transaction(admin, start, tmp_path, monkeypatch):
+    from tenure.sources.lists import customer_list, write_list
+
+    admin.execute("CREATE SCHEMA lists")
+    admin.execute("CREATE ROLE crm LOGIN PASSWORD 's3cret/w@rd'")
+    admin.execute("GRANT USAGE, CREATE ON SCHEMA lists TO crm")
+    monkeypatch.setenv("CRM_PASSWORD", "s3cret/w@rd")
+    url = start(servers.postgres).replace("tester@", "crm:${CRM_PASSWORD}@") + "/lists"
+    many = pd.DataFrame(
+        {"customer_id": [f"c{i:05}" for i in range(25_000)], "value": 1234.5, "currency": "EUR"}
+    )
+    many.loc[0, "customer_id"] = "tab\tand \\N"
+    many.to_csv(tmp_path / "values.csv", index=False)
+    rows = customer_list([tmp_path])
+    for _ in range(2):
+        said = write_list(rows, url, "customers")
+    assert "s3cret" not in said
+    admin.execute("CREATE VIEW lists.good AS SELECT * FROM lists.customers")
+    assert admin.execute("SELECT count(*), round(sum(value)), min(segment) FROM lists.good").fetchone() == (
+        25_000, 308_625, None
+    )  # fmt: skip
+    assert admin.execute("SELECT max(customer_id) FROM lists.good").fetchone() == ("tab\tand \\N",)
+    # Half of the rows are there when it fails; readers keep the old ones, and so does the view.
+    rows.execute("UPDATE list SET customer_id = 'x' || chr(0) WHERE customer_id = 'c20000'")
+    with pytest.raises(InputError) as failed:
+        write_list(rows, url, "customers")
+    assert "\n" not in str(failed.value)
+    assert admin.execute("SELECT count(*) FROM lists.good").fetchone() == (25_000,)
+    admin.execute("CREATE TABLE lists.orders (id int)")
+    admin.execute("GRANT ALL ON lists.orders TO crm")
+    with pytest.raises(InputError, match="has the columns id"):
+        write_list(rows, url, "lists.orders")
+    with pytest.raises(InputError, match="Fix: "):
+        write_list(rows, url, "company.payments")

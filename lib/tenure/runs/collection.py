@@ -60,7 +60,7 @@ class Result:
         entries: What stands of each report, by name: its state, findings, files; as in run.json.
         made: Names of the reports that were run, in the order they ended.
         selected: Names of the reports that were asked for, and what those need.
-        breaches: Watched numbers out of bounds.
+        breaches: Watched numbers out of bounds in the selected reports.
         since: When the published run was made.
     """
 
@@ -135,14 +135,15 @@ def run_collection(
 
             check_reports(some)
         graph.walk({name: by_name[name].needs for name in selected}, jobs, work)
-        breaches = _breaches([by_name[name] for name in selected], run.entries)
+        # Those of the reports that were not asked for stand, too.
+        breaches = _breaches(runbook.reports, run.entries)
         record = run.publish(names, breaches)
     return Result(
         name=record["id"] if record else None,
         entries=run.entries,
         made=tuple(run.made),
         selected=selected,
-        breaches=breaches,
+        breaches=tuple(breach for breach in breaches if breach.report in selected),
         since=record["started"] if record else None,
     )
 

@@ -28,7 +28,7 @@ class Notebook:
         question: The first paragraph below the heading, as plain text; may be empty.
         parameters: What the cell tagged `parameters` declares, by name.
         tables: Contract tables that it requires, as named where it opens its data.
-        findings: The ids of what it finds, as written in its cells; None: not all are written there as texts.
+        findings: The ids of what it finds; empty: not all of them are written in its cells as texts.
         cells: The number of code cells that will run.
     """
 
@@ -37,7 +37,7 @@ class Notebook:
     question: str
     parameters: Mapping[str, Parameter]
     tables: tuple[str, ...]
-    findings: tuple[str, ...] | None
+    findings: tuple[str, ...]
     cells: int
 
     def values(self, given: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def read_notebook(path: Path) -> Notebook:
         question=_plain(question),
         parameters=_declared(tagged[0], path) if tagged else {},
         tables=tuple(dict.fromkeys(table for _, source in code for table in _required(source))),
-        findings=None if None in found else tuple(filter(None, found)),
+        findings=() if "" in found else tuple(found),
         cells=len(code),
     )
 
@@ -151,11 +151,10 @@ def _calls(source: str) -> list[tuple[str, ast.Call]]:
     return list(zip(names, calls, strict=True))
 
 
-def _found(source: str) -> list[str | None]:
-    """The ids in a cell's calls of ``report.finding``; None for one that is not written as a text."""
-    said = [call.args[:1] for name, call in _calls(source) if name == "finding"]
-    ids = [getattr(given[0], "value", None) if given else None for given in said]
-    return [id if isinstance(id, str) else None for id in ids]
+def _found(source: str) -> list[str]:
+    """The ids in a cell's calls of ``report.finding``; empty: one that is not written as a text."""
+    said = [call.args[0] if call.args else None for name, call in _calls(source) if name == "finding"]
+    return [str(id.value) if isinstance(id, ast.Constant) else "" for id in said]
 
 
 def _required(source: str) -> list[str]:

@@ -161,7 +161,7 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
     for entry in file.reports:
         found = notebooks[entry.name].findings
         for id in entry.watch:
-            if found is not None and id not in found:
+            if found and id not in found:
                 words = unknown_name("finding", id, found)
                 raise InputError(f"{path.name}, report {entry.name}, watch: {words}")
     _unique([entry.name for entry in file.reports], path)
