@@ -361,6 +361,16 @@ TABLES: tuple[Table, ...] = (
         key=("date", "currency"),
     ),
     Table(
+        "mrr_elsewhere",
+        "a customer's recurring revenue at a month's end, as another system reports it; rows add up",
+        (
+            _id("customer_id", "the customer, by our id"),
+            Column("month", "date", "a day of the month"),
+            _CURRENCY,
+            _money("amount_minor", "what the customer pays a month, at its end"),
+        ),
+    ),
+    Table(
         "annotations",
         "something that happened",
         (Column("date", "date", "the day"), _text("label", "what happened, in a few words")),

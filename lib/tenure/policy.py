@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from tenure.errors import InputError
 
@@ -275,3 +275,26 @@ def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricP
         if getattr(now, field) != getattr(end, field):
             now = replace(now, **{field: getattr(end, field)})
             yield rule, now
+
+
+def one_rule_apart(policy: MetricPolicy) -> dict[str, MetricPolicy]:
+    """Return policies with one other rule for what a customer pays, in the order of `RULES`, then the named.
+
+    A rule's other values are those that it may take; of a number of days, those of the named policies.
+
+    Example:
+        >>> list(one_rule_apart(MetricPolicy()))[:3]
+        ['trials: full', 'when a cancellation counts: request', 'gaps that are bridged: 0 days']
+    """
+    kinds, known = get_type_hints(MetricPolicy), [make() for make in POLICIES.values()]
+    same = {field: getattr(policy, field) for field in ("unit", "reactivation_days", "churn_base")}
+    found: dict[str, MetricPolicy] = {}
+    for field, rule in RULES.items():
+        values = get_args(kinds[field]) if get_origin(kinds[field]) is Literal else ()
+        for value in dict.fromkeys(values or (getattr(other, field) for other in known)):
+            if field not in same and value != getattr(policy, field):
+                days = " to ".join(map(str, sorted(set(value)))) if isinstance(value, Gaps) else value
+                said = "no limit" if value is None else f"{days} days" if field.endswith("days") else value
+                found[f"{rule}: {said}"] = replace(policy, **{field: value})
+    whole = {f"all rules of {n}": replace(p, **same) for n, p in zip(POLICIES, known, strict=True)}
+    return found | {name: other for name, other in whole.items() if other != policy}

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from tenure import money, parameters
 from tenure.economics import Economics, read_economics
 from tenure.errors import InputError, NotApplicable
-from tenure.policy import POLICIES, MetricPolicy, named
+from tenure.policy import POLICIES, MetricPolicy, named, one_rule_apart
 from tenure.result import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tenure.models.worth import Losses
+    from tenure.result import Table
     from tenure.sources.connect import Source
 
 Limit = float | tuple[float, float] | tuple[str, ...]
@@ -229,6 +230,36 @@ class Workbook:
             period=self.scope.get("period", "month"),
             min_at_risk=self.scope.get("min_at_risk", FEWEST),
         )
+
+    def elsewhere(self, largest: int = 0) -> tuple[Estimate, dict[str, Table]] | None:
+        """Explain what another system reports of recurring revenue (`tenure.models.restatement.elsewhere`).
+
+        Args:
+            largest: How many of the customers who differ most to list, as the table "customer".
+
+        Returns:
+            The difference and its tables, of up to twelve months; None: nothing is reported of a whole month.
+        """
+        from tenure.measures import elsewhere, revenue
+        from tenure.models import months, restatement
+
+        if "mrr_elsewhere" not in self.source:
+            return None
+        theirs, last = self.ask(elsewhere.reported_months), months.complete_month(self.as_of)
+        known = sorted({int(month) for month in theirs["month"] if month <= last})[-12:]
+        if not known:
+            return None
+        ends = [months.month_date(month + 1) - dt.timedelta(days=1) for month in known]
+        used = {*theirs["currency"], *self.currencies, self.currency}
+        rates = money.known_factors(self.rates, used, self.currency, known[-1])
+        policies = one_rule_apart(self.scope["policy"])
+        rows = self.keep(elsewhere.differences, as_of=ends[-1], policies=policies, rates=rates)
+        of = self.ask(elsewhere.by_rule, of=rows), self.ask(revenue.mrr_balances, on=ends), theirs, rates
+        gap, tables = restatement.elsewhere(*of, currency=self.currency, months=known)
+        if largest:
+            top = self.ask(elsewhere.largest, largest, of=rows)
+            tables["customer"] = replace(tables["rule"], frame=top)
+        return gap, tables
 
     @property
     def unit(self) -> str:

@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tenure.economics import Economics
 from tenure.measures import (
     acquisition,
     calendar,
+    elsewhere,
     engagement,
     experiments,
     features,
@@ -38,6 +40,7 @@ from tenure.measures import (
 )
 from tenure.measures.calendar import day_of
 from tenure.periods import Every
+from tenure.policy import stripe_like
 from tenure.sources import Source, results
 
 Case = Callable[[Source], ir.Table]
@@ -428,6 +431,26 @@ def _(s: Source) -> ir.Table:
 @case("revenue.revenue_cohorts")
 def _(s: Source) -> ir.Table:
     return revenue.revenue_cohorts(s, as_of=AS_OF, by="country")
+
+
+def _with_mrr_elsewhere(s: Source) -> Source:
+    """The source, with what was paid in the last months as another system's revenue."""
+    p = s["payments"].filter(ibis._.attempted_at >= dt.datetime.combine(back(90), dt.time()))
+    theirs = p.select("customer_id", "currency", "amount_minor", month=p.attempted_at.date())
+    ALIVE.append(s.instead({"mrr_elsewhere": theirs}))
+    return ALIVE[-1]
+
+
+def _differences(s: Source) -> ir.Table:
+    rules = {"strict": replace(STRICT, unit="customer"), "stripe": stripe_like()}
+    return elsewhere.differences(_with_mrr_elsewhere(s), as_of=AS_OF, policies=rules, rates=RATES)
+
+
+case("elsewhere.reported")(lambda s: elsewhere.reported(_with_mrr_elsewhere(s)))
+case("elsewhere.reported_months")(lambda s: elsewhere.reported_months(_with_mrr_elsewhere(s), currency="EUR"))
+case("elsewhere.differences")(_differences)
+case("elsewhere.by_rule")(lambda s: elsewhere.by_rule(_differences(s)))
+case("elsewhere.largest")(lambda s: elsewhere.largest(_differences(s), 20))
 
 
 @case("revenue.month_rates")

@@ -7,14 +7,15 @@ order, the rules of two policies account for the whole difference of their numbe
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.models.months import complete_month, month_label
+from tenure.models.months import complete_month, month_date, month_label, month_of
 from tenure.models.movements import KINDS, Ledger, check_identity, ledger, month_rates
 from tenure.money import minor_exponent
 from tenure.policy import POLICIES, MetricPolicy, named, steps
@@ -138,6 +139,62 @@ def policy_bridge(
         Table(path, {"amount": unit}),
         Table(by_name, units),
         counted(gap, unit=unit).saying(case, **words),
+    )
+
+
+def elsewhere(
+    rules: pd.DataFrame,
+    balances: pd.DataFrame,
+    reported: pd.DataFrame,
+    rates: Mapping[str, float],
+    *,
+    currency: str,
+    months: Sequence[int],
+) -> tuple[Estimate, dict[str, Table]]:
+    """Compare recurring revenue with what another system reports, by month, and by rule for the last of them.
+
+    Args:
+        rules: As from `tenure.measures.elsewhere.by_rule`, of the last month.
+        balances: As from `tenure.measures.revenue.mrr_balances`, asked on the months' ends.
+        reported: As from `tenure.measures.elsewhere.reported_months`.
+        rates: Those of the last month.
+        currency: The reporting currency.
+        months: The months.
+
+    Returns:
+        Theirs less ours in the last month, and the tables "month" and "rule", whose differences add up to it.
+        Case: "same", customer by customer, "explained" or "partly"; n: customers of whom it is not explained;
+        words: theirs, ours, left (not explained), month.
+
+    Example:
+        >>> rules = pd.DataFrame({"rule": ["equal", "discounts: none"], "customers": 1, "only_here": 0,
+        ...     "only_elsewhere": 0, "ours": [900.0, 800.0], "theirs": [900.0, 1000.0]})
+        >>> ours = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "currency": "EUR", "mrr_minor": 1700})
+        >>> gap, tables = elsewhere(rules, ours, ours.assign(mrr_minor=1900), {"EUR": 1.0},
+        ...     currency="EUR", months=[24321])
+        >>> gap.value, gap.case, tables["month"].frame["difference"].tolist()
+        (200.0, 'explained', [200.0])
+    """
+    sides = {"ours": balances[balances["month"] == balances["on"].map(month_of)], "theirs": reported}
+    worth = {side: rows["mrr_minor"] * rows["currency"].map(rates) for side, rows in sides.items()}
+    totals = {side: worth[side].groupby(rows["month"]).sum() for side, rows in sides.items()}
+    by_month = pd.DataFrame(totals).reindex(list(months)).fillna(0.0)
+    by_month.insert(0, "month", list(map(month_label, months)))
+    by_month, rules = (rows.assign(difference=rows["theirs"] - rows["ours"]) for rows in (by_month, rules))
+    place = rules["rule"].map({"equal": 0, "not explained": 2}).fillna(1)
+    rules = rules.iloc[np.lexsort((-rules["difference"].abs(), place))]
+    left, unit = rules[rules["rule"] == "not explained"], f"money:{currency}"
+    case = "partly" if len(left) else "same" if set(rules["rule"]) <= {"equal"} else "explained"
+    parts = {"theirs": rules["theirs"], "ours": rules["ours"], "left": left["difference"]}
+    amounts = {name: counted(part.sum(), unit=unit) for name, part in parts.items()}
+    gap = counted(rules["difference"].sum(), int(left["customers"].sum()), of="customer", unit=unit)
+    without = ", ".join(sorted({*reported["currency"]} - {*rates}))
+    notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
+    units = dict.fromkeys(("ours", "theirs", "difference"), unit)
+    tables = {"month": by_month, "rule": rules}
+    return (
+        gap.saying(case, **amounts, month=(month_date(months[-1]), "month")),
+        {name: Table(rows.reset_index(drop=True), units, notes) for name, rows in tables.items()},
     )
 
 

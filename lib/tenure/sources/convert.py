@@ -260,7 +260,8 @@ def minor_digits(table: ir.Table) -> ir.Value:
     for code, digits in EXPONENTS.items():
         odd.setdefault(digits, []).append(code)
     return ibis.cases(
-        *((table.currency.isin(codes), ibis.literal(n, "int64")) for n, codes in odd.items()), else_=two
+        *((table.currency.upper().isin(codes), ibis.literal(n, "int64")) for n, codes in odd.items()),
+        else_=two,
     )
 
 

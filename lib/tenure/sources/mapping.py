@@ -33,6 +33,7 @@ from tenure.sources.queries import Input, answers, read_query, where
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
 _CASES = ("trim", "lower", "upper")
+RECONCILED = "mrr_elsewhere"
 
 
 def _text(value: Any) -> Any:
@@ -206,6 +207,7 @@ class Mapping(_Keys):
         inputs: Their tables by the name that queries know them by.
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
+        reconcile: Recurring revenue as another system reports it: the table mrr_elsewhere.
         published: Contract tables that a report has published, with the report; they replace ours.
     """
 
@@ -215,6 +217,7 @@ class Mapping(_Keys):
     inputs: dict[str, Looked] = {}
     tables: dict[str, TableMapping] = {}
     snapshot: Snapshot | None = None
+    reconcile: TableMapping | None = None
     published: dict[str, str] = {}
 
     @property
@@ -296,7 +299,10 @@ def read_mapping(path: str | Path) -> tuple[Mapping, list[str]]:
         file, Mapping, label=label, example="data/mappings/example.yml", loader=_Loader, faults=faults
     )
     tables = {}
-    for name, plan in mapping.tables.items():
+    if mapping.reconcile and RECONCILED in mapping.tables:
+        faults.append(f"reconcile: there is tables.{RECONCILED} too. Fix: keep one of them.")
+    plans = {RECONCILED: mapping.reconcile} if mapping.reconcile else {}
+    for name, plan in (plans | mapping.tables).items():
         try:
             query = read_query(plan.query, file.parent, f"tables.{name}") if plan.query else ""
             tables[name] = plan.model_copy(update={"query": query})
