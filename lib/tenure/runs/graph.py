@@ -16,6 +16,7 @@ from typing import Any
 import tenure
 from tenure.economics import read_economics
 from tenure.errors import InputError
+from tenure.paths import resolve
 from tenure.runs.runbook import Report
 from tenure.sources.address import Address
 from tenure.sources.mapping import load_mapping
@@ -81,10 +82,11 @@ def ingredients(report: Report, shared: Mapping[str, Any], upstream: Mapping[str
     data = str(values.get("data") or "")
     mark: str | None = ""
     company: str | None = ""
-    mapping = ""
+    file = resolve(values["mapping"]) if values.get("mapping") else None
+    mapping = digest(file.read_bytes()) if file and file.is_file() else ""
     try:
-        if values.get("mapping"):
-            mapping = digest(repr(load_mapping(values["mapping"])))  # with the text of its queries
+        if mapping:
+            mapping += digest(repr(load_mapping(values["mapping"])))  # with the text of its queries
         mark = Address.read(data).mark() if data else ""
         company = digest(repr(read_economics(str(values.get("company") or ""), data)))
     except InputError:
