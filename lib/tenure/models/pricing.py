@@ -207,6 +207,9 @@ def hazard_by_price(life: pd.DataFrame, prices: Mapping[str, float]) -> Staying:
 def best_price(value: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
     """Return the price between two that is worth most, and what it is worth.
 
+    At its best a worth hardly changes with the price, so that the last digits of a processor decide where a
+    search ends. A polynomial through seven prices around it, whose ends are apart, does not depend on them.
+
     Example:
         >>> price, worth = best_price(lambda x: x * (10 - x), 0, 10)
         >>> round(price, 4), round(worth, 4)
@@ -223,7 +226,13 @@ def best_price(value: Callable[[float], float], low: float, high: float) -> tupl
         method="bounded",
         options={"xatol": 1e-9 * (high - low)},
     )
-    return max((float(grid[k]), float(worth[k])), (float(found.x), float(-found.fun)), key=lambda at: at[1])
+    at, step = float(found.x), 1e-3 * (high - low)
+    if low + 3 * step < at < high - 3 * step:
+        near = at + step * np.arange(-3, 4)
+        curve = np.polynomial.Polynomial.fit(near, [value(float(x)) for x in near], 6)
+        tops = [float(x.real) for x in curve.deriv().roots() if abs(x - at) < step]
+        at = min(tops, key=lambda x: abs(x - at), default=at)
+    return max((float(grid[k]), float(worth[k])), (at, value(at)), key=lambda best: best[1])
 
 
 @dataclass(frozen=True, eq=False)
