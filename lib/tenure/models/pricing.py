@@ -230,7 +230,7 @@ def best_price(value: Callable[[float], float], low: float, high: float) -> tupl
     if low + 3 * step < at < high - 3 * step:
         near = at + step * np.arange(-3, 4)
         curve = np.polynomial.Polynomial.fit(near, [value(float(x)) for x in near], 6)
-        tops = [float(x.real) for x in curve.deriv().roots() if abs(x - at) < step]
+        tops = [float(x) for x in np.real(curve.deriv().roots()) if abs(float(x) - at) < step]
         at = min(tops, key=lambda x: abs(x - at), default=at)
     return max((float(grid[k]), float(worth[k])), (at, value(at)), key=lambda best: best[1])
 
