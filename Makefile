@@ -8,8 +8,10 @@ export UV
 READY := .venv/.ready
 ENGINES := .venv/.engines
 DEMO := data/demo/truth.json
+# On a terminal uv shows what it is downloading; in a log the lines of this file are enough.
+QUIET := $(shell test -t 2 || echo --quiet)
 # The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
-INSTALL := --quiet --compile-bytecode --python .venv --constraint requirements.lock
+INSTALL := $(QUIET) --compile-bytecode --python .venv --constraint requirements.lock
 
 .PHONY: help setup demo reports test checks edge-test lab lint browser engines engines-test servers bench scale size lock clean
 .DEFAULT_GOAL := help
@@ -77,14 +79,15 @@ demo: $(DEMO)
 $(READY): requirements.lock pyproject.toml | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3"; exit 1; }
-	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
-	@echo "Setting up .venv"
+	@echo "Setting up .venv with $$($(PYTHON) --version): about 150 packages (1 GB), a few minutes the first time"
+	@test -x $(BIN)/python || $(UV) venv --quiet --seed --python "$$(command -v $(PYTHON))" .venv
 	@$(UV) pip install $(INSTALL) --editable '.[dev,postgres]'
+	@echo "Set up in .venv"
 	@touch $@
 
 # Spark is 400 MB, which only the tests on other engines need.
 $(ENGINES): $(READY)
-	@echo "Adding Spark to .venv for the tests on other engines"
+	@echo "Adding Spark to .venv (400 MB) for other engines and the tests on them"
 	@$(UV) pip install $(INSTALL) --editable '.[spark,engines]'
 	@touch $@
 
@@ -93,6 +96,7 @@ $(DEMO): lib/tenure/contract.py $(wildcard lib/tenure_demo/*) | $(READY)
 	@touch $@
 
 .uv/bin/uv:
+	@echo "Installing uv into .uv, which installs the packages"
 	@$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv || \
 	  { echo "uv could not be installed; install uv or Python's venv module, and try again"; exit 1; }
 

@@ -219,7 +219,7 @@ def new(name: str, question: str) -> None:
 )
 def init(data: str, name: str, recipe: str) -> None:
     """Recognize the export in DATA, write its mapping and company.yml, and say which reports can be made."""
-    from tenure.paths import project_root
+    from tenure.paths import project_root, typed
     from tenure.report.words import things
     from tenure.runs import init as first
     from tenure.runs.runbook import read_runbook
@@ -229,6 +229,7 @@ def init(data: str, name: str, recipe: str) -> None:
     from tenure.sources.places import open_catalog
     from tenure.sources.recognize import RECIPES, recognize
 
+    data = typed(data)
     root, address = project_root(), Address.read(data)
     catalog = open_catalog(address)
     name = name or first.name_of(address)

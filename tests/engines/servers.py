@@ -186,7 +186,7 @@ def spark_home() -> Path:
     try:
         import pyspark
     except ImportError:
-        raise Missing("pyspark is not installed: pip install 'tenure[spark]'") from None
+        raise Missing("pyspark is not installed: make engines") from None
     java = shutil.which("java")
     if not java:
         raise Missing("Spark needs Java: apt-get install openjdk-17-jre-headless")

@@ -22,7 +22,7 @@ from tenure.measures.calendar import day_index
 from tenure.sources import results
 from tenure.sources.checks import check
 
-psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'tenure[postgres]'")
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: make setup")
 
 
 @pytest.fixture(scope="module")

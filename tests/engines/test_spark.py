@@ -146,7 +146,7 @@ def test_spark_that_is_not_installed_says_so(monkeypatch):
     for url in ("spark://local/shop", "sc://127.0.0.1/shop"):
         sentence = refusal(url)
         assert "needs the package" in sentence
-        assert "pip install 'tenure[spark]'" in sentence
+        assert "pip install --editable '.[spark]'" in sentence
 
 
 def test_a_password_in_the_address_of_spark_is_refused():

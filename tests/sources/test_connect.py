@@ -534,7 +534,7 @@ def test_a_driver_that_is_not_installed(monkeypatch):
     monkeypatch.delitem(sys.modules, "ibis.backends.postgres", raising=False)
     sentence = refusal("postgres://me@localhost:1/shop")
     assert "needs the package 'psycopg'" in sentence
-    assert "pip install 'tenure[postgres]'" in sentence
+    assert "pip install --editable '.[postgres]'" in sentence
 
 
 def test_an_unknown_kind_of_database():

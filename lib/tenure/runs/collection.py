@@ -493,7 +493,9 @@ def _breaches(reports: Sequence[Report], entries: Mapping[str, Mapping[str, Any]
         values = {finding["id"]: finding.get("value") for finding in entry["findings"]}
         for name, bounds in report.watch.items() if entry["state"] == "ok" else ():
             value, sentence = values.get(name), ""
-            if name not in values:
+            if name not in values and name in report.notebook.findings:
+                sentence = f"{name} was not stated, so its bounds cannot be checked."
+            elif name not in values:
                 sentence = f"The runbook watches {name}: {unknown_name('finding', name, values)}"
             elif value is None:
                 sentence = f"{name} has no value, so its bounds cannot be checked."

@@ -23,8 +23,8 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.engine import first_line, guarded
 
-# What our own extras install; the rest comes with the extras of Ibis.
-_EXTRAS = {"postgres": "tenure[postgres]", "pyspark": "tenure[spark]"}
+# What our own extras install, from a clone; the rest comes with the extras of Ibis.
+_EXTRAS = {"postgres": "--editable '.[postgres]'", "pyspark": "--editable '.[spark]'"}
 _ALIASES = {"postgresql": "postgres", "spark": "pyspark", "sc": "pyspark"}
 
 
@@ -56,10 +56,10 @@ def open_database(address: Address) -> Catalog:
         message = address.hide(str(error))
     except ImportError as error:
         package = getattr(error.__cause__ or error, "name", None) or kind
-        extra = _EXTRAS.get(kind, f"ibis-framework[{kind}]")
+        extra = _EXTRAS.get(kind, f"'ibis-framework[{kind}]'")
         message = (
             f"Reading {scheme}:// needs the package {package!r}, which is not installed. "
-            f"Fix: pip install '{extra}'."
+            f"Fix: .venv/bin/pip install {extra}, in the project's folder."
         )
     except Exception as error:  # drivers share no class of errors
         message = (
