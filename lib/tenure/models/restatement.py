@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -142,6 +142,13 @@ def policy_bridge(
     )
 
 
+class Elsewhere(NamedTuple):
+    """What another system reports of recurring revenue less what is counted here, and tables of its parts."""
+
+    gap: Estimate
+    parts: dict[str, Table]
+
+
 def elsewhere(
     rules: pd.DataFrame,
     balances: pd.DataFrame,
@@ -150,7 +157,7 @@ def elsewhere(
     *,
     currency: str,
     months: Sequence[int],
-) -> tuple[Estimate, dict[str, Table]]:
+) -> Elsewhere:
     """Compare recurring revenue with what another system reports, by month, and by rule for the last of them.
 
     Args:
@@ -162,17 +169,17 @@ def elsewhere(
         months: The months.
 
     Returns:
-        Theirs less ours in the last month, and the tables "month" and "rule", whose differences add up to it.
-        Case: "same", customer by customer, "explained" or "partly"; n: customers of whom it is not explained;
-        words: theirs, ours, left (not explained), month.
+        Theirs less ours in the last month, and parts by "month" and "rule", whose differences add up to it.
+        Case: "same", customer by customer, "explained" or "partly"; words: theirs, ours, left (not explained),
+        month.
 
     Example:
         >>> rules = pd.DataFrame({"rule": ["equal", "discounts: none"], "customers": 1, "only_here": 0,
         ...     "only_elsewhere": 0, "ours": [900.0, 800.0], "theirs": [900.0, 1000.0]})
         >>> ours = pd.DataFrame({"on": ["2026-10-31"], "month": 24321, "currency": "EUR", "mrr_minor": 1700})
-        >>> gap, tables = elsewhere(rules, ours, ours.assign(mrr_minor=1900), {"EUR": 1.0},
+        >>> gap, parts = elsewhere(rules, ours, ours.assign(mrr_minor=1900), {"EUR": 1.0},
         ...     currency="EUR", months=[24321])
-        >>> gap.value, gap.case, tables["month"].frame["difference"].tolist()
+        >>> gap.value, gap.case, parts["month"].frame["difference"].tolist()
         (200.0, 'explained', [200.0])
     """
     sides = {"ours": balances[balances["month"] == balances["on"].map(month_of)], "theirs": reported}
@@ -187,12 +194,12 @@ def elsewhere(
     case = "partly" if len(left) else "same" if set(rules["rule"]) <= {"equal"} else "explained"
     parts = {"theirs": rules["theirs"], "ours": rules["ours"], "left": left["difference"]}
     amounts = {name: counted(part.sum(), unit=unit) for name, part in parts.items()}
-    gap = counted(rules["difference"].sum(), int(left["customers"].sum()), of="customer", unit=unit)
+    gap = counted(rules["difference"].sum(), int(rules["customers"].sum()), of="customer", unit=unit)
     without = ", ".join(sorted({*reported["currency"]} - {*rates}))
     notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
     units = dict.fromkeys(("ours", "theirs", "difference"), unit)
     tables = {"month": by_month, "rule": rules}
-    return (
+    return Elsewhere(
         gap.saying(case, **amounts, month=(month_date(months[-1]), "month")),
         {name: Table(rows.reset_index(drop=True), units, notes) for name, rows in tables.items()},
     )
