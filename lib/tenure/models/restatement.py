@@ -170,7 +170,7 @@ def elsewhere(
 
     Returns:
         Theirs less ours in the last month, and parts by "month" and "rule", whose differences add up to it.
-        Case: "same", customer by customer, "explained" or "partly"; words: theirs, ours, left (not explained),
+        Case: "same" (of each customer), "explained" or "partly"; words: theirs, ours, left (not explained),
         month.
 
     Example:
