@@ -55,22 +55,25 @@ def run(
 ) -> None:
     """Run the reports that are not up to date, and publish.
 
-    A REPORT is a name in the runbook, or one notebook's path: its report goes into a folder beside it.
+    A REPORT is a name in the runbook, or the path of one notebook, whose report goes to scratch/.
 
     Exit status: 0 all is well, 1 a report failed, 3 a watched number is out of bounds.
     """
+    from tenure.paths import resolve, typed
     from tenure.runs.collection import run_collection
     from tenure.runs.runbook import alone, read_runbook
 
-    given, path = _settings(settings), _notebook(reports)
-    if path is not None and path.parent == _runbook_path().parent:
-        listed = read_runbook(_runbook_path()).reports
-        reports = tuple(dict.fromkeys(one.group for one in listed if one.notebook.path == path))
-        path = None if reports else path
-    runbook = read_runbook(_runbook_path(), given, reports) if path is None else alone(path, given)
-    reports = reports if path is None else ()
+    given = _settings(settings)
+    if any(name.endswith(".ipynb") for name in reports):
+        if len(reports) > 1:
+            raise InputError("A notebook that is named by its path is run alone. Fix: name one notebook.")
+        path = resolve(typed(reports[0]))
+        runbook, reports = alone(path, given), ()
+        folder = folder or str(resolve("scratch") / path.stem)
+    else:
+        runbook = read_runbook(_runbook_path(), given, reports)
     _demo_on_first_use(runbook.select(reports))
-    place = _reports(folder or (str(path.with_suffix("")) if path is not None else None))
+    place = _reports(folder)
     progress = Bars() if sys.stderr.isatty() else Lines()
     with progress:
         result = run_collection(runbook, place, reports, force=force, jobs=jobs, wait=wait, progress=progress)
@@ -139,13 +142,7 @@ def explore(
 
 
 @cli.command()
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["markdown", "html", "slack"]),
-    default="markdown",
-    show_default=True,
-)
+@click.option("--format", "form", type=click.Choice(["markdown", "html", "slack"]), default="markdown")
 @click.option("--from", "folder", metavar="FOLDER", help="Where runs are published (default: reports).")
 @click.option("--link", metavar="URL", help="The address that serves this folder (default: the folder).")
 def digest(form: str, folder: str | None, link: str | None) -> None:
@@ -163,7 +160,7 @@ def digest(form: str, folder: str | None, link: str | None) -> None:
 def export(target: str, table: str, folder: str | None) -> None:
     """Write the customers of the latest run to TARGET, for a CRM: segment, score, value and next action.
 
-    TARGET is a .csv, .parquet or .duckdb file, or a database such as 'postgres://me:${PGPASSWORD}@host/crm'.
+    TARGET is a .csv or .parquet file, or a database such as 'postgres://me:${PGPASSWORD}@host/crm'.
     """
     from tenure.sources.lists import COLUMNS, customer_list, write_list
 
@@ -175,9 +172,7 @@ def export(target: str, table: str, folder: str | None) -> None:
     where = write_list(rows, target, table)
     said = ", ".join(f"{name} ({count:,})" for name, count in zip(COLUMNS, known, strict=True))
     click.echo(f"Written to {where}, from the run of {record['finished']}: {said}.")
-    click.echo(
-        "These are data about persons, which now also lie there: see who may read them, and for how long."
-    )
+    click.echo("These are data about persons, which now lie there, too: see who may read them.")
 
 
 @cli.command()
@@ -373,16 +368,6 @@ def _runbook_path() -> Path:
     from tenure.paths import project_root
 
     return project_root() / "notebooks" / "runbook.yml"
-
-
-def _notebook(reports: Sequence[str]) -> Path | None:
-    """The notebook that is named by its path; None: reports are named, or nothing is."""
-    from tenure.paths import resolve, typed
-
-    paths = [resolve(typed(name)) for name in reports if name.endswith(".ipynb")]
-    if paths and len(reports) > 1:
-        raise InputError(f"{paths[0].name} is named by its path. Fix: run it by itself.")
-    return paths[0] if paths else None
 
 
 def _reports(folder: str | None) -> Any:

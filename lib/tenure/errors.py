@@ -66,14 +66,7 @@ def all_faults(sentences: Sequence[str], label: str = "The data") -> InputError:
 
 @contextmanager
 def writing(place: object, fix: str) -> Iterator[None]:
-    """Say in a sentence that a place cannot be written to, and what to do.
-
-    Example:
-        >>> with writing("/srv", "name another"):
-        ...     raise PermissionError(13, "Permission denied")
-        Traceback (most recent call last):
-        tenure.errors.InputError: /srv cannot be written to (Permission denied). Fix: name another.
-    """
+    """Say in a sentence that a place cannot be written to, and what to do."""
     try:
         yield
     except OSError as error:

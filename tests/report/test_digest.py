@@ -70,12 +70,14 @@ def test_the_words_in_markdown(record) -> None:
         "## Failed",
         "",
         f"- A table is missing. [clv](<https://reports.example/tenure/runs/{ID}/clv.failed.html>)",
+        "",
         "- The kernel died. [growth](<https://reports.example/tenure/index.html>)",
         "",
         "## Clearly changed or different",
         "",
         rf"- 8% of \<Pro & co\> left. Worse than 4% (the month before). "
         rf"[churn.IT](<https://reports.example/tenure/runs/{ID}/churn.IT.html>)",
+        "",
         rf"- 90% was\_kept. Better than 50% (the month before). "
         rf"[metrics](<https://reports.example/tenure/runs/{ID}/metrics.html>)",
         "",
@@ -89,9 +91,9 @@ def test_a_page_for_a_mail(record) -> None:
     page = BeautifulSoup(digest(record, "html", "https://reports.example"), "html.parser")
     assert page.h1.text == page.title.text == "Reports of Oct 31, 2026, 05:15 UTC"
     assert [each.text for each in page.find_all("h2")][:2] == ["Out of bounds", "Failed"]
-    [left] = [each for each in page.find_all("li") if "<Pro & co>" in each.text]
+    [left] = [each for each in page.find_all("p") if "<Pro & co>" in each.text]
     assert left.a["href"] == f"https://reports.example/runs/{ID}/churn.IT.html"
-    assert len(page.find_all("li")) == 5
+    assert len(page.find_all("p")) == 5 + 2
 
 
 def test_a_message_for_slack(record) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pytest
 
@@ -101,34 +100,11 @@ def test_a_file_is_replaced_whole(exports: list[Path], tmp_path: Path, monkeypat
     assert [each.name for each in path.parent.iterdir() if each.is_file()] == [path.name]
 
 
-def test_a_table_of_a_duckdb_file_is_replaced_in_one_transaction(exports: list[Path], tmp_path: Path) -> None:
-    target = str(tmp_path / "crm.duckdb")
-    assert "the table main.people of" in write_list(customer_list(exports), target, "main.people")
-    write_list(customer_list(exports[1:2]), target, "main.people")
-    rows = customer_list(exports)
-    rows.execute("DROP TABLE list")
-    rows.execute("CREATE VIEW list AS SELECT error('no') AS a")
-    with pytest.raises(InputError, match="no"):
-        write_list(rows, target, "main.people")
-    rows.close()
-    with duckdb.connect(target) as database:
-        assert database.execute("SELECT count(*) FROM people").fetchone() == (3,)
-        database.execute("CREATE TABLE orders AS SELECT 1 AS id")
-    with pytest.raises(InputError, match=r'"orders" has the columns id, .* Fix: name another table'):
-        write_list(customer_list(exports), target, "orders")
-    with duckdb.connect(target) as database:
-        assert database.execute("SELECT count(*) FROM orders").fetchone() == (1,)
-    (tmp_path / "none.duckdb").write_text(
-        "This is a text, and a long one, that has no database in it at all."
-    )
-    with pytest.raises(InputError, match=r"people: .*not a valid DuckDB"):
-        write_list(customer_list(exports), str(tmp_path / "none.duckdb"), "people")
-
-
 @pytest.mark.parametrize(
     ("target", "words"),
     [
         ("list.xml", "no place for a list"),
+        ("crm.duckdb", "no place for a list"),
         ("mysql://host/crm", "no place for a list"),
         ("postgres://me:secret@host/crm", "contains a password"),
         ("postgres://me:${NOT_SET_ANYWHERE}@host/crm", "NOT_SET_ANYWHERE is not set"),

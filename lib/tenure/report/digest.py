@@ -6,24 +6,20 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tenure.report.exporter import moment
 from tenure.report.findings import evidence
 from tenure.report.words import say
 
-_CLEAR = ("worse", "better", "higher", "lower")
-_NOTHING = "Nothing is out of bounds, nothing has failed, and no number is clearly different."
-
-
-@dataclass(frozen=True)
-class _Line:
-    """Something to say: the report that says it, the words, and the page where it stands."""
-
-    report: str
-    words: str
-    link: str
+_HEAD = "<!doctype html><meta charset=utf-8><title>{0}</title><h1>{0}</h1>"
+# By form: title, heading, line, paragraph, link, and what stands between them.
+_FORMS = {
+    "markdown": ("# {}", "## {}", "- {} {}", "{}", "[{1}](<{0}>)", "\n\n"),
+    "html": (_HEAD, "<h2>{}</h2>", "<p>{} {}</p>", "<p>{}</p>", '<a href="{}">{}</a>', "\n"),
+    "slack": ("*{}*", "\n*{}*", "• {} {}", "\n{}", "<{}|{}>", "\n"),
+}
+_ORDER = ("worse", "better", "higher", "lower", "no clear change")
 
 
 def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "reports") -> str:
@@ -37,71 +33,46 @@ def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "repor
         base: The address of the folder that the run is published in.
     """
     entries: Mapping[str, Any] = record["reports"]
-    index = f"{base}/index.html"
-
-    def line(entry: Mapping[str, Any], words: str, page: str = "page") -> _Line:
-        name = entry[page] or entry["page"]
-        return _Line(entry["name"], words, f"{base}/runs/{record['id']}/{name}" if name else index)
-
-    fine = [entry for entry in entries.values() if entry["state"] == "ok"]
-    failed = [entry for entry in entries.values() if entry["state"] in ("failed", "timed_out", "died")]
-    compared = [(entry, found) for entry in fine for found in entry["findings"] if found["verdict"]]
-    clear = [pair for pair in compared if pair[1]["verdict"] in _CLEAR]
-    clear.sort(key=lambda pair: _CLEAR.index(pair[1]["verdict"]))
+    compared = [
+        (_ORDER.index(found["verdict"]), name, found)
+        for name, entry in entries.items()
+        for found in (entry["findings"] if entry["state"] == "ok" else ())
+        if found["verdict"]
+    ]
+    clear = sorted((one for one in compared if _ORDER[one[0]] != _ORDER[-1]), key=lambda one: one[0])
     parts = {
-        "Out of bounds": [
-            line(entries[breach["report"]], breach["sentence"])
-            for breach in record["breaches"]
-            if breach["report"] in entries
+        "Out of bounds": [(each["report"], each["sentence"]) for each in record["breaches"]],
+        "Failed": [
+            (name, entry["reason"])
+            for name, entry in entries.items()
+            if entry["state"] in ("failed", "timed_out", "died")
         ],
-        "Failed": [line(entry, entry["reason"], "failed_page") for entry in failed],
         "Clearly changed or different": [
-            line(entry, f"{found['sentence']} {found['verdict'].capitalize()} {evidence(found)['against']}.")
-            for entry, found in clear
+            (name, f"{found['sentence']} {found['verdict'].capitalize()} {evidence(found)['against']}.")
+            for _, name, found in clear
         ],
     }
-    parts = {heading: lines for heading, lines in parts.items() if lines}
-    rest = len(compared) - len(clear)
-    said = say("No clear change in {n:other number}.", n=rest) if rest else ""
-    end = " ".join(filter(None, ["" if parts else _NOTHING, said]))
-    title = f"Reports of {moment(record['finished'])}"
-    return {"markdown": _markdown, "html": _html, "slack": _slack}[form](title, parts, end, index)
+    title, heading, line, paragraph, link, between = _FORMS[form]
 
-
-_Parts = Mapping[str, list[_Line]]
-
-
-def _markdown(title: str, parts: _Parts, end: str, index: str) -> str:
     def plain(text: str) -> str:
-        return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", text)
+        if form == "markdown":
+            return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", text)
+        return html.escape(text, quote=form == "html")
 
-    blocks = [f"# {plain(title)}"]
-    for heading, lines in parts.items():
-        listed = (f"- {plain(line.words)} [{plain(line.report)}](<{line.link}>)" for line in lines)
-        blocks += [f"## {heading}", "\n".join(listed)]
-    return "\n\n".join(filter(None, [*blocks, plain(end), f"[All reports](<{index}>)"]))
+    def page(name: str, kind: str) -> str:
+        file = (kind == "Failed" and entries[name]["failed_page"]) or entries[name]["page"]
+        return link.format(
+            f"{base}/runs/{record['id']}/{file}" if file else f"{base}/index.html", plain(name)
+        )
 
-
-def _html(title: str, parts: _Parts, end: str, index: str) -> str:
-    def link(address: str, words: str) -> str:
-        return f'<a href="{html.escape(address)}">{html.escape(words)}</a>'
-
-    blocks = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"]
-    blocks.append(f"<h1>{html.escape(title)}</h1>")
-    for heading, lines in parts.items():
-        listed = (f"<li>{html.escape(line.words)} {link(line.link, line.report)}</li>" for line in lines)
-        blocks += [f"<h2>{heading}</h2>", "<ul>", *listed, "</ul>"]
-    blocks += [f"<p>{html.escape(end)}</p>"] if end else []
-    return "\n".join([*blocks, f"<p>{link(index, 'All reports')}</p>"])
-
-
-def _slack(title: str, parts: _Parts, end: str, index: str) -> str:
-    def plain(text: str) -> str:
-        return html.escape(text, quote=False)
-
-    blocks = [f"*{plain(title)}*"]
-    for heading, lines in parts.items():
-        listed = (f"• {plain(line.words)} <{plain(line.link)}|{plain(line.report)}>" for line in lines)
-        blocks.append("\n".join([f"*{heading}*", *listed]))
-    text = "\n\n".join(filter(None, [*blocks, plain(end), f"<{plain(index)}|All reports>"]))
-    return json.dumps({"text": text})
+    blocks = [title.format(plain(f"Reports of {moment(record['finished'])}"))]
+    for kind, said in parts.items():
+        lines = [line.format(plain(words), page(name, kind)) for name, words in said if name in entries]
+        blocks += [heading.format(kind), *lines] if lines else []
+    if len(blocks) == 1:
+        words = "Nothing is out of bounds, nothing has failed, and no number is clearly different."
+        blocks.append(paragraph.format(words))
+    if rest := len(compared) - len(clear):
+        blocks.append(paragraph.format(say("No clear change in {n:other number}.", n=rest)))
+    text = between.join([*blocks, paragraph.format(link.format(f"{base}/index.html", "All reports"))])
+    return json.dumps({"text": text}) if form == "slack" else text

@@ -16,12 +16,7 @@ from tenure.runs.runbook import Report
 def copy_notebook(report: Report, folder: Path) -> Path:
     """Copy a report's notebook without outputs, its parameters' defaults being the report's values.
 
-    Args:
-        report: The report.
-        folder: Where the copy goes. What is there already keeps its name, and the copy gets a number.
-
-    Returns:
-        The copy.
+    What is in the folder already keeps its name, and the copy gets a number.
     """
     document = json.loads(report.notebook.path.read_text(encoding="utf-8"))
     code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
@@ -33,14 +28,9 @@ def copy_notebook(report: Report, folder: Path) -> Path:
         other = {name: value for name, value in report.values.items() if value != declared[name].default}
         first["source"] = with_defaults(text_of(first["source"]), other).splitlines(keepends=True)
     folder.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        path = folder / f"{report.name}{f'-{number}' if number > 1 else ''}.ipynb"
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-            break
-        except FileExistsError:
-            continue
+    names = (f"{report.name}{f'-{number}' if number > 1 else ''}.ipynb" for number in itertools.count(1))
+    path = next(folder / name for name in names if not (folder / name).exists())
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
