@@ -465,7 +465,7 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
         raise InputError(
             f"subscriptions.currency: customers pay in {said}, and there is no exchange rate of {names} to "
             f"{book.currency}, so that what they pay cannot be added up. Fix: put the rates into the table "
-            f"fx_rates, or map the rows of one currency only."
+            f"fx_rates, or keep those of one currency by `where` in the mapping."
         )
     convertible = {
         name: book.source[name].filter(book.source[name].currency.isin(list(known)))
