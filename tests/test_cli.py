@@ -70,6 +70,18 @@ def test_a_run_and_its_exit_statuses(project: Project, capfd: pytest.CaptureFixt
     assert "About one" in out
     assert "failed" in out
     assert "the number" in out
+    assert "findings: some.number" in out
+
+
+def test_a_log_says_how_far_a_long_report_is(
+    project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenure.runs.progress._SAY_EVERY", 0)
+    project.notebook("one", "pass", "pass", "pass")
+    project.simple("one")
+    lines = call(capfd, "run")[2].splitlines()
+    assert lines[:4] == ["one: running", *(f"one: {done} of 3 cells" for done in (1, 2, 3))]
+    assert lines[4].startswith("one: ok after")
 
 
 @pytest.mark.parametrize(

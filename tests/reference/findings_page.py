@@ -98,7 +98,9 @@ def page(run: Path) -> str:
         said = dict(sentences(report))
         assert tuple(said) == report.notebook.findings
         for id, words in said.items():
-            unit, better = (found[id]["unit"], found[id]["better"]) if id in found else UNSAID[id]
+            unit, better = (
+                (found[id]["unit"], found[id]["better"]) if id in found else UNSAID.get(id, ("", None))
+            )
             plain = re.sub(r"\{(\w+)(:[^}]*)?\}", r"{\1}", words).replace("|", r"\|")
             lines.append(f"| `{id}` | {unit.partition(':')[0]} | {BETTER[better]} | {plain} |")
         lines.append("")
