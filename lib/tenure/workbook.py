@@ -232,13 +232,10 @@ class Workbook:
         )
 
     def elsewhere(self, largest: int = 0) -> Elsewhere | None:
-        """Explain what another system reports of recurring revenue (`tenure.models.restatement.elsewhere`).
+        """Explain what another system reports of recurring revenue; None: nothing of a whole month.
 
         Args:
             largest: How many of the customers who differ most to list, as the part "customer".
-
-        Returns:
-            The difference, up to twelve months of it; None: nothing is reported of a whole month.
         """
         from tenure.measures import elsewhere, revenue
         from tenure.models import months, restatement

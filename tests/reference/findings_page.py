@@ -19,7 +19,11 @@ from tenure.runs.runbook import Report, read_runbook
 
 PAGE = project_root() / "docs" / "findings.md"
 # Findings that the demo company gives no reason to state.
-UNSAID = {"pricing.integrity": ("count", "down"), "pricing.elasticity": ("number", None)}
+UNSAID = {
+    "mrr.elsewhere": ("money", None),
+    "pricing.integrity": ("count", "down"),
+    "pricing.elasticity": ("number", None),
+}
 BETTER = {"up": "more", "down": "less", None: ""}
 
 HEAD = """# Findings

@@ -165,13 +165,10 @@ def elsewhere(
         balances: As from `tenure.measures.revenue.mrr_balances`, asked on the months' ends.
         reported: As from `tenure.measures.elsewhere.reported_months`.
         rates: Those of the last month.
-        currency: The reporting currency.
-        months: The months.
 
     Returns:
         Theirs less ours in the last month, and parts by "month" and "rule", whose differences add up to it.
-        Case: "same" (of each customer), "explained" or "partly"; words: theirs, ours, left (not explained),
-        month.
+        Case: "same" (of each customer), "explained" or "partly"; words: theirs, ours, left (not explained).
 
     Example:
         >>> rules = pd.DataFrame({"rule": ["equal", "discounts: none"], "customers": 1, "only_here": 0,
@@ -192,8 +189,8 @@ def elsewhere(
     rules = rules.iloc[np.lexsort((-rules["difference"].abs(), place))]
     left, unit = rules[rules["rule"] == "not explained"], f"money:{currency}"
     case = "partly" if len(left) else "same" if set(rules["rule"]) <= {"equal"} else "explained"
-    parts = {"theirs": rules["theirs"], "ours": rules["ours"], "left": left["difference"]}
-    amounts = {name: counted(part.sum(), unit=unit) for name, part in parts.items()}
+    sums = {"theirs": rules["theirs"].sum(), "ours": rules["ours"].sum(), "left": left["difference"].sum()}
+    amounts = {name: counted(amount, unit=unit) for name, amount in sums.items()}
     gap = counted(rules["difference"].sum(), int(rules["customers"].sum()), of="customer", unit=unit)
     without = ", ".join(sorted({*reported["currency"]} - {*rates}))
     notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
