@@ -234,9 +234,10 @@ def init(data: str, name: str, recipe: str) -> None:
     exports = recognize(catalog, recipe)
     if not exports:
         raise InputError(
-            f"No export is recognized by these columns. Fix: say what it is by --recipe (one of "
-            f"{', '.join(sorted(file.stem for file in (root / RECIPES).glob('*.yml')))}), or map it; "
-            f"data/mappings/example.yml explains every key."
+            f"No export is recognized by these columns. Fix: say what it is by --recipe: contract (a row a "
+            f"subscription), snapshot (a row a customer, with a tenure), or one of "
+            f"{', '.join(sorted(file.stem for file in (root / RECIPES).glob('*.yml')))}; "
+            f"docs/your_data.md describes them. The mapping then names what is not found."
         )
     best, *others = exports
     click.echo(f"It looks like {best.recipe}: {best.share:.0%} of the columns that it needs are there.")

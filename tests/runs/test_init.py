@@ -16,6 +16,7 @@ from exports.measured import differences, measured
 from tenure import cli
 from tenure.errors import InputError
 from tenure.paths import project_root
+from tenure.sources import recognize as recognize_module
 from tenure.sources.address import Address
 from tenure.sources.places import open_catalog
 from tenure.sources.recognize import recognize
@@ -136,9 +137,11 @@ def test_customers_are_those_of_the_subscriptions_where_there_is_no_table_of_the
 
 
 def test_months_before_days_are_told_where_the_data_cannot_say(tmp_path, project):
-    rows = CONTRACTS | {"Start": ["01/02/2025", "03/04/2025", "05/06/2025"], "End": ["", "02/13/2026", ""]}
-    said = init(write(tmp_path / "us", contracts=rows))
+    rows = CONTRACTS | {"Start": ["01/02/2025", "03/04/2025", "05/06/2025"], "End": ["", "02/11/2026", ""]}
+    said = init(write(tmp_path / "unsure", contracts=rows))
     assert "times in 'Start' are written %d/%m/%Y, though the month might come first." in said
+    said = init(write(tmp_path / "us", contracts=rows | {"End": ["", "02/13/2026", ""]}))
+    assert "times in 'Start' are written %m/%d/%Y." in said
     assert "times in 'End' are written %m/%d/%Y." in said
 
 
@@ -194,3 +197,102 @@ def test_data_that_nothing_is_like_is_said_to_be_so(tmp_path, project):
     said = init(write(tmp_path / "odd", things={"red": [1], "green": [2]}))
     assert "No export is recognized by these columns. Fix: say what it is by --recipe" in said
     assert "stripe_api" in said
+
+
+GERMAN = {
+    "Vertragsnr": ["V1", "V2"], "Kunde": ["Müller", "Bär"], "Tarif": ["Basis", "Plus"], "Preis": ["9,90 €", "1.198,80 €"],
+    "Währung": "EUR", "Zahlungsweise": ["monatlich", "jährlich"], "Vertragsbeginn": ["31.01.2025", "01.02.2025"],
+    "Kündigung zum": ["30.04.2025", ""],
+}  # fmt: skip
+ITALIAN = {
+    "Numero": ["1", "2"], "Codice cliente": ["a", "b"], "Piano": ["Base", "Plus"], "Canone": ["9,90", "1.198,80"],
+    "Valuta": "EUR", "Periodicità": ["mensile", "annuale"], "Data inizio": ["31/01/2025", "01/02/2025"],
+    "Data fine": ["30/04/2025", ""], "Stato": ["Disdetto", "Attivo"],
+}  # fmt: skip
+FRENCH = {
+    "Numéro": ["1", "2"], "Client": ["a", "b"], "Formule": ["Base", "Plus"], "Prix": ["9,90", "1.198,80"], "Devise": "eur",
+    "Périodicité": ["mensuel", "annuel"], "Début": ["31/01/2025", "01/02/2025"], "Fin": ["30/04/2025", ""],
+}  # fmt: skip
+SPANISH = {
+    "Cliente": ["a", "b"], "Producto": ["Base", "Plus"], "Precio": ["9,90", "1.198,80"], "Moneda": "EUR",
+    "Frecuencia": ["mensual", "anual"], "Fecha de inicio": ["31/01/2025", "01/02/2025"], "Baja": ["30/04/2025", ""],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [GERMAN, ITALIAN, FRENCH, SPANISH])
+def test_a_spreadsheet_in_another_language_needs_no_correction(rows, tmp_path, project):
+    said = init(write(tmp_path / "own", "cp1252", verträge=rows))
+    assert "It looks like contract" in said
+    assert "Next: tenure run" in said
+    source = tenure.open_source(tmp_path / "own", project / "data" / "mappings" / "own.yml")
+    spans = tenure.collect(source["subscriptions"].order_by("customer_id", "started_at")).sort_values(
+        "unit_amount_minor"
+    )
+    assert spans["unit_amount_minor"].tolist() == [990, 119_880]
+    assert spans["billing_interval"].tolist() == ["month", "year"]
+    assert spans["ended_at"].notna().tolist() == [True, False]
+    assert "\\x" not in (project / "data" / "mappings" / "own.yml").read_text(encoding="utf-8")
+
+
+def test_a_sheet_with_dollars_needs_its_currency_only(tmp_path, project):
+    rows = {"Member": ["a", "b"], "Joined": ["3/15/2025", "4/1/2025"], "Amount": ["$9.90", "$1,198.80"],
+            "Active": ["TRUE", "FALSE"], "Left on": ["", "5/1/2025"]}  # fmt: skip
+    said = init(write(tmp_path / "sheet", members=rows))
+    assert "no column was found for billing_interval, so that it is month in all rows." in said
+    assert "times in 'Left on' are written %m/%d/%Y." in said  # as those of the others
+    mapping = project / "data" / "mappings" / "sheet.yml"
+    mapping.write_text(mapping.read_text(encoding="utf-8").replace("???", "USD"), encoding="utf-8")
+    spans = tenure.collect(tenure.open_source(tmp_path / "sheet", mapping)["subscriptions"])
+    assert sorted(spans["unit_amount_minor"]) == [990, 119_880]
+
+
+def test_own_words_for_events_are_refused_until_they_are_said(tmp_path, project):
+    log = {"ts": ["2025-03-01T00:30:00+02:00", "2025-04-05T10:00:00+02:00", "2025-04-06T10:00:00+02:00"], "account": "a",
+           "type": ["sub.on", "login", "sub.off"], "plan": ["x", "", ""], "billing_period": ["month", "", ""],
+           "price": ["9.90", "", ""], "currency": ["EUR", "", ""]}  # fmt: skip
+    said = init(write(tmp_path / "log", events=log))
+    assert "It looks like event_log" in said
+    assert "inputs.events.values.event: 'login' is ???. Fix: say what it is, or null." in said
+    mapping = project / "data" / "mappings" / "log.yml"
+    text = mapping.read_text(encoding="utf-8")
+    for theirs, ours in {"sub.on": "subscribed", "login": "null", "sub.off": "cancelled"}.items():
+        text = text.replace(f'"{theirs}": "???"', f'"{theirs}": {ours}')
+    mapping.write_text(text, encoding="utf-8")
+    spans = tenure.collect(tenure.open_source(tmp_path / "log", mapping)["subscriptions"])
+    # The zone that a time has is not lost in a query.
+    assert spans["started_at"].dt.strftime("%d %H:%M").tolist() == ["28 22:30"]
+    assert spans["ended_at"].dt.day.tolist() == [6]
+
+
+def test_lines_of_invoices_without_a_kind_are_of_subscriptions(tmp_path, project):
+    lines = {"Invoice No": ["1", "2"], "Line No": "1", "Invoice Date": ["2025-01-01", "2025-01-20"],
+             "Doc Type": ["Invoice", "Credit Note"], "Client ID": "c", "Item": "Plus", "Billing Cycle": "monthly",
+             "Period Start": ["2025-01-01", "2025-01-20"], "Period End": "2025-01-31", "Qty": "1", "Unit Price": "20",
+             "Line Total": ["20", "-7"], "Curr": "EUR", "Paid On": "2025-01-20", "Due": "2025-02-01", "State": "Paid"}  # fmt: skip
+    said = init(write(tmp_path / "lines", export=lines))
+    assert "It looks like invoices" in said
+    assert "subscriptions: 1 row" in said
+    source = tenure.open_source(tmp_path / "lines", project / "data" / "mappings" / "lines.yml")
+    assert tenure.collect(source["subscriptions"])["ended_at"].dt.day.tolist() == [20]
+
+
+def test_columns_that_are_named_like_months_are_months():
+    names = [
+        "Sep 2024",
+        "2024-10-01 00:00:00",
+        "11/2024",
+        "1.12.2024",
+        "Jan-25",
+        "März 2025",
+        "Q1 2024",
+        "KW 12 2024",
+        "%",
+    ]
+    found = ["2024-09", "2024-10", "2024-11", "2024-12", "2025-01", "2025-03"]
+    assert list(recognize_module._months(names)) == found
+
+
+def test_a_recipe_that_is_named_is_written_with_what_it_lacks(tmp_path, project):
+    said = init(write(tmp_path / "odd", things={"red": [1], "green": [2]}), "--recipe", "transactions")
+    assert "no column was found for months, which is needed." in said
+    assert (project / "data" / "mappings" / "odd.yml").is_file()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import sqlglot
 import yaml
@@ -20,28 +21,8 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, open_raw
 from tenure.sources.connect import collect
 from tenure.sources.mapping import Looked, load_mapping
-from tenure.sources.recognize import RECIPES, Export, Place
+from tenure.sources.recognize import INSTEAD, RECIPES, UNKNOWN, WORDS, Export, Place, bare
 
-UNKNOWN = "???"
-# What stands for a required column that the data does not have, to be corrected.
-_INSTEAD = {"plan": "Subscription", "billing_interval": "month", "status": "active", "currency": UNKNOWN}
-_INSTEAD |= {"unit_amount_minor": UNKNOWN}
-# Words for the contract's values, which say that a subscription is on, was on until it ended, and so on.
-_WORDS = {
-    "status": {
-        "active": "active live current running ongoing ended expired churned inactive terminated "
-        "cancelled canceled",
-        "trialing": "trial trialing intrial freetrial",
-        "past_due": "pastdue overdue unpaid failed dunning",
-        "paused": "paused onhold suspended frozen",
-    },
-    "billing_interval": {
-        "month": "month monthly mo m 1month",
-        "year": "year yearly annual annually y yr 1year 12months",
-        "week": "week weekly w",
-        "day": "day daily d",
-    },
-}
 _COMPANY = """# What the company earns on its revenue, and how it counts days: for all reports on {data}.
 # A notebook's parameter of the same name overrides a value, and the report says so. Correct what is not so.
 name: {name}
@@ -86,7 +67,7 @@ def write_mapping(root: Path, name: str, export: Export, catalog: Catalog) -> li
     if file.exists():
         raise InputError(f"{file} is there already, and is kept. Fix: give another name by --name.")
     own = {"contract": _contract, "snapshot": _snapshot}.get(export.recipe)
-    text = "\n".join(own(export, catalog)) if own else _by_recipe(root, export)
+    text = "\n".join(own(export, catalog)) if own else _by_recipe(root, export, catalog)
     written = [file]
     dialect = {"pyspark": "spark"}.get(catalog.connection.name, catalog.connection.name)
     try:
@@ -149,16 +130,20 @@ def told(export: Export) -> Iterator[str]:
             yield f"{where}: {ours} is guessed to be {place.columns[ours]!r} ({share:.0%} alike)."
         for ours in place.lacking:
             yield f"{where}: no column was found for {ours}, which is needed."
-        if place.without:
-            yield f"{where}: without {', '.join(place.without)}, which is optional."
+        for ours in [ours for ours in INSTEAD if ours in place.without and export.recipe == "contract"]:
+            yield f"{where}: no column was found for {ours}, so that it is {INSTEAD[ours]} in all rows."
+        if without := [c for c in place.without if c not in INSTEAD or export.recipe != "contract"]:
+            yield f"{where}: without {', '.join(without)}, which is optional."
         for ours, form in place.formats.items():
             doubt = ", though the month might come first" if ours in place.unsure else ""
             yield f"{where}: times in {place.columns[ours]!r} are written {form}{doubt}."
+    if any(place.lacking for place in export.places.values()):
+        yield "It is ??? in the mapping; what is in another table can be joined (docs/your_data.md)."
     if export.recipe != "snapshot":
         yield "The last day is that of the last row, unless `observed_until` names that of the extract."
 
 
-def _by_recipe(root: Path, export: Export) -> str:
+def _by_recipe(root: Path, export: Export, catalog: Catalog) -> str:
     """The recipe's own text, with the inputs that were found."""
     file = root / RECIPES / f"{export.recipe}.yml"
     text, mapping = file.read_text(encoding="utf-8"), load_mapping(file)
@@ -166,25 +151,38 @@ def _by_recipe(root: Path, export: Export) -> str:
     after = re.search(r"^[a-z_]+:", rest, re.MULTILINE)
     inputs = ["inputs:"]
     for name, one in mapping.inputs.items():
-        inputs += [f"  {name}:", *_input(one, export.places.get(name), name)]
+        inputs += [f"  {name}:", *_input(one, export.places.get(name), name, catalog)]
     tail = re.sub(r"query: (?=\S+\.sql)", "query: recipes/", rest[after.start() if after else 0 :])
     return "\n".join([head, *inputs, "", tail])
 
 
-def _input(one: Looked, place: Place | None, name: str) -> Iterator[str]:
+def _input(one: Looked, place: Place | None, name: str, catalog: Catalog) -> Iterator[str]:
     if place is None:
         yield f"    from: {_yaml(one.origin or name)}  # not found, and not needed"
     else:
         yield f"    from: {_yaml(place.table)}"
     yield "    columns:"
-    for ours, usual in one.columns.items():
-        yield f"      {ours}: {_found(place, ours, usual)}"
+    there = {*place.columns, *place.lacking, *place.without} if place else {*one.columns}
+    for ours in [c for c in dict.fromkeys([*one.columns, *sorted(there)]) if c in there]:
+        yield f"      {ours}: {_found(place, ours, one.columns.get(ours, ours))}"
     if one.optional:
         yield f"    optional: [{', '.join(one.optional)}]"
     if one.absent == "allowed":
         yield "    absent: allowed"
     if place is not None:
+        words = {ours: _listed(_values(catalog, place, ours), known) for ours, known in one.values.items()}
+        if any(words.values()):
+            yield f"    values:   # ours for each of theirs; {UNKNOWN} is not known, and null is left aside"
+            yield from (f"      {ours}: {{{listed}}}" for ours, listed in words.items() if listed)
         yield from (f"    {line}" for line in _written(place))
+
+
+def _listed(values: Collection[str], known: Mapping[str, Any]) -> str:
+    """Our words for their values, and for none; without words where all are known."""
+    ours = {bare(word): word for word in known}
+    new = {} if all(v in known for v in values) else {v: ours.get(bare(v), UNKNOWN) for v in values}
+    new |= {"": known[""]} if "" in known else {}
+    return ", ".join(f'"{value}": {_yaml(word)}' for value, word in new.items())
 
 
 def _found(place: Place | None, ours: str, usual: str) -> str:
@@ -203,7 +201,8 @@ def _written(place: Place, names: Collection[str] = ()) -> Iterator[str]:
         yield f"encoding: {place.encoding}"
     if place.decimal != ".":
         yield f'decimal: "{place.decimal}"'
-        yield 'thousands: "."'
+    if place.thousands:
+        yield f'thousands: "{place.thousands}"'
     formats = {ours: form for ours, form in place.formats.items() if not names or ours in names}
     if formats:
         yield "formats:"
@@ -271,11 +270,11 @@ def _table(place: Place, catalog: Catalog, names: Collection[str], snapshot: boo
         name: theirs for name, theirs in place.columns.items() if name.endswith("_minor") and name != theirs
     }
     known = [name for name in names if name not in money and place.columns.get(name, name) != name]
-    lacking = [name for name in names if name in place.lacking and name not in _INSTEAD]
+    lacking = [name for name in names if name in place.lacking and not name.endswith("_minor")]
     if columns := known + lacking:
         yield "columns:"
         yield from (f"  {name}: {_found(place, name, name)}" for name in columns)
-    if money:
+    if money or "unit_amount_minor" in place.lacking:
         yield "money:   # major is 19.99, minor is 1999"
         for name, theirs in money.items():
             major = any("." in value or "," in value for value in _values(catalog, place, name, 2000))
@@ -284,7 +283,9 @@ def _table(place: Place, catalog: Catalog, names: Collection[str], snapshot: boo
                 f"  {name}: {{from: {_yaml(theirs)}, unit: {'major' if major else 'minor'}}}   # a guess"
                 + (f", and so is the column: {guess:.0%} alike" if guess else "")
             )
-    found = {name: _values(catalog, place, name) for name in _WORDS}
+        if "unit_amount_minor" in place.lacking:
+            yield f'  unit_amount_minor: {{from: "{UNKNOWN}", unit: major}}   # not found: name its column'
+    found = {name: _values(catalog, place, name) for name in WORDS["values"]}
     meant = {name: {value: _meant(name, value) for value in values} for name, values in found.items()}
     if odd := [
         name for name, values in meant.items() if any(value != ours for value, ours in values.items())
@@ -293,17 +294,22 @@ def _table(place: Place, catalog: Catalog, names: Collection[str], snapshot: boo
         for name in odd:
             listed = ", ".join(f'"{value}": {_yaml(ours)}' for value, ours in meant[name].items())
             yield f"  {name}: {{{listed}}}"
-    absent = {*place.lacking, *place.without, *(_INSTEAD if snapshot else ())} - {*place.columns}
-    instead = {name: value for name, value in _INSTEAD.items() if name in absent}
+    wanted = INSTEAD | ({"unit_amount_minor": UNKNOWN} if snapshot else {})
+    absent = {*place.lacking, *place.without, *(wanted if snapshot else ())} - {*place.columns}
+    instead = {name: value for name, value in wanted.items() if name in absent}
     if instead:
         yield "constants:   # not in the data: correct them"
         yield from (f"  {name}: {_yaml(value)}" for name, value in instead.items())
+    if any(code != code.upper() for code in _values(catalog, place, "currency")):
+        yield "upper: [currency]"
+    if "subscription_id" in place.without:
+        yield "number_rows: subscription_id   # no id was found"
     yield from _written(place)
 
 
 def _meant(name: str, value: str) -> str:
-    word = re.sub(r"[^a-z0-9]", "", value.lower())
-    return next((ours for ours, words in _WORDS[name].items() if word in words.split()), UNKNOWN)
+    word = bare(value)
+    return next((ours for ours, words in WORDS["values"][name].items() if word in words.split()), UNKNOWN)
 
 
 def _values(catalog: Catalog, place: Place, name: str, most: int = 20) -> list[str]:
@@ -319,4 +325,5 @@ def _yaml(text: str) -> str:
     """A text as YAML writes it."""
     if text == UNKNOWN:
         return f'"{UNKNOWN}"'  # which YAML could take for a key
-    return yaml.safe_dump(text, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+    dumped = yaml.safe_dump(text, default_flow_style=True, width=1000, allow_unicode=True)
+    return dumped.removesuffix("\n...\n").strip()

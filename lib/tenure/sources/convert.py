@@ -356,8 +356,11 @@ def plain_text(
                 Doubt(name, text, bad, f"cannot be read as a time written {form!r}", "name its form")
             )
         else:
+            # Casts in a query would drop the zone.
+            time = _instant(text.re_search(_ZONED).ifelse(text, ibis.null("string")))
+            local = moved(time, "UTC", reading.time_zone).cast("string")
             number, good = _number_of(text, reading)
-            plain[name] = text if good is None else good.ifelse(number, text)
+            plain[name] = local.fill_null(text if good is None else good.ifelse(number, text))
     return plain, doubts
 
 
@@ -481,14 +484,20 @@ def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
         time = _try_strptime(text, format)
         zoned, day = ibis.literal("%z" in codes), ibis.literal(not codes & {"%H", "%I", "%c", "%X"})
     else:
-        readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
-        time = readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
+        time = _instant(text)
         zoned, day = text.re_search(_ZONED), text.re_search(_DATE_ALONE)
     bad = value.notnull() & time.isnull()
     if zone != "UTC" or reading.time_zone != "UTC":
         local = moved(time, reading.time_zone, zone)
         time = ibis.cases((day, time), (zoned, moved(time, "UTC", zone)), else_=local)
     return time, bad
+
+
+def _instant(text: ir.Value) -> ir.Value:
+    """A time in UTC, of text that may have a zone and a blank before it; null where it cannot be read."""
+    readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
+    readable = readable.re_replace(r"\s+([+-][0-9]{2}:?[0-9]{2})$", r"\1")
+    return readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
 
 
 def _to_date(value: ir.Value, column: Column, reading: Reading) -> _Read:

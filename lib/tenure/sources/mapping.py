@@ -29,23 +29,15 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw, open_raw
 from tenure.sources.convert import Doubt, Reading, read, refuse
 from tenure.sources.cut import STATUS, TRIAL
-from tenure.sources.queries import Input, answers, read_query, where
+from tenure.sources.queries import Input, answers, as_text, mapped, read_query, where
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
 _CASES = ("trim", "lower", "upper")
 RECONCILED = "mrr_elsewhere"
+UNKNOWN = "???"  # what `tenure init` writes for what it does not know
 
 
-def _text(value: Any) -> Any:
-    """A YAML scalar as the text it stands for: an empty key is the empty value."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float | dt.date) else value
-
-
-_Text = Annotated[str, BeforeValidator(_text)]
+_Text = Annotated[str, BeforeValidator(as_text)]
 _Zone = Annotated[str, AfterValidator(known_zone)]
 _Scalar = bool | int | float | dt.datetime | dt.date | str | None
 
@@ -117,6 +109,7 @@ class Looked(_Keys):
     Attributes:
         origin: Their file or table; empty: of the same name.
         columns: Their column for each name that queries use; empty: all, under their own names.
+        values: The value that queries know for each of theirs, by name; none (null) leaves it empty.
         optional: Names that are empty columns where the table lacks theirs.
         absent: Whether a table that is not there is refused, or has no rows.
         encoding: How a text file is encoded, if not as UTF-8.
@@ -127,6 +120,7 @@ class Looked(_Keys):
 
     origin: str = Field("", alias="from")
     columns: dict[str, _Text] = {}
+    values: dict[str, dict[_Text, _Scalar]] = {}
     optional: list[str] = []
     absent: Literal["refused", "allowed"] = "refused"
     encoding: str = ""
@@ -348,7 +342,13 @@ def map_tables(
             one.optional,
             one.absent == "allowed",
             one.encoding,
-            Reading(formats=one.formats, decimal=one.decimal, thousands=one.thousands),
+            one.values,
+            Reading(
+                formats=one.formats,
+                decimal=one.decimal,
+                thousands=one.thousands,
+                time_zone=mapping.time_zone or "UTC",
+            ),
         )
         for name, one in mapping.inputs.items()
     }
@@ -440,6 +440,12 @@ def _problems(mapping: Mapping) -> Iterator[str]:
     """Sentences about what is wrong in the file, the most telling first."""
     if mapping == Mapping():
         yield "it maps nothing. Fix: add `tables:` or `snapshot:`."
+    for name, one in mapping.inputs.items():
+        for column, values in one.values.items():
+            if odd := [theirs for theirs, ours in values.items() if ours == UNKNOWN]:
+                yield f"inputs.{name}.values.{column}: {odd[0]!r} is {UNKNOWN}. Fix: say what it is, or null."
+            if one.columns and column not in one.columns:
+                yield f"inputs.{name}.values.{column}: no column is called so{_meant(column, one.columns)}"
     for name in mapping.published:
         if name not in BY_NAME:
             yield f"published.{name}: the contract has no such table{_meant(name, BY_NAME)}"
@@ -566,7 +572,7 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
     if lacking:
         raise all_faults(lacking)
     columns = {
-        name: _mapped(table[theirs], plan.values.get(name, {}))
+        name: mapped(table[theirs], plan.values.get(name, {}))
         for name, theirs in origins.items()
         if name not in plan.constants
     }
@@ -585,23 +591,6 @@ def _origins(plan: TableMapping) -> list[tuple[str, str, str]]:
     if isinstance(plan.status_now, StatusNow):
         found.append(("status_now", STATUS.name, plan.status_now.since))
     return found
-
-
-def _mapped(value: ir.Value, values: dict[str, Any]) -> ir.Value:
-    """Their values as ours; one that is not in the map stays as it is."""
-    if not values:
-        return value
-    text = value.cast("string")
-    if value.type().is_boolean():  # which is written in many ways
-        values = {theirs.lower(): ours for theirs, ours in values.items()}
-    branches = [
-        (text == theirs, ibis.null("string") if ours is None else ibis.literal(_text(ours)))
-        for theirs, ours in values.items()
-        if theirs
-    ]
-    if values.get("") is not None:
-        branches.insert(0, (text.fill_null("").strip() == "", ibis.literal(_text(values[""]))))
-    return ibis.cases(*branches, else_=text) if branches else text
 
 
 def _reading(

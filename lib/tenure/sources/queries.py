@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -37,6 +38,7 @@ class Input:
         optional: Names that are columns of nulls where the table lacks theirs.
         may_lack: Whether the table itself may be absent, and then is one without rows.
         encoding: How its text file is encoded, if not as UTF-8.
+        values: What queries read for each of their values, by name.
         reading: How times and numbers are written in its text.
     """
 
@@ -45,6 +47,7 @@ class Input:
     optional: Sequence[str] = ()
     may_lack: bool = False
     encoding: str = ""
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
 
 
@@ -84,6 +87,32 @@ def where(condition: str, of: str) -> str:
     """
     rows = f"(\n{of.strip().rstrip(';')}\n) AS answer" if " " in of else of
     return f"SELECT * FROM {rows} WHERE ({condition})"
+
+
+def as_text(value: Any) -> Any:
+    """A YAML scalar as the text it stands for: an empty key is the empty value."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float | dt.date) else value
+
+
+def mapped(value: ir.Value, values: Mapping[str, Any]) -> ir.Value:
+    """Their values as ours; one that is not in the map stays as it is."""
+    if not values:
+        return value
+    text = value.cast("string")
+    if value.type().is_boolean():  # which is written in many ways
+        values = {theirs.lower(): ours for theirs, ours in values.items()}
+    branches = [
+        (text == theirs, ibis.null("string") if ours is None else ibis.literal(as_text(ours)))
+        for theirs, ours in values.items()
+        if theirs
+    ]
+    if values.get("") is not None:
+        branches.insert(0, (text.fill_null("").strip() == "", ibis.literal(as_text(values[""]))))
+    return ibis.cases(*branches, else_=text) if branches else text
 
 
 def answers(
@@ -206,7 +235,9 @@ def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple
         )
         return None
     values = {
-        ours: table[theirs] if theirs in table.columns else ibis.null("string")
+        ours: mapped(
+            table[theirs] if theirs in table.columns else ibis.null("string"), given.values.get(ours, {})
+        )
         for ours, theirs in chosen.items()
     }
     if raw.text:

@@ -8,13 +8,16 @@ guessed, and what is not found, stands in the mapping as such.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from scipy.optimize import linear_sum_assignment
 
 from tenure.contract import TABLES
@@ -22,42 +25,26 @@ from tenure.parameters import one_of
 from tenure.paths import project_root
 from tenure.sources.catalog import Catalog, open_raw
 from tenure.sources.connect import collect
-from tenure.sources.mapping import load_mapping
+from tenure.sources.mapping import UNKNOWN, load_mapping
 
 RECIPES = "data/mappings/recipes"
 _ALIKE, _SURE = 0.62, 0.75  # of 1: names that are less alike are not taken for one, if it is needed or not
 _ENOUGH = 0.6  # share of an export's columns without which it is not recognized
-# Words that mean one thing in a column's name, the first one standing for all.
-_SAME = (
-    "customer client user account member subscriber buyer person",
-    "id no number key code uuid nr",
-    "start started starts begin began from since",
-    "created create opened registered joined signup signed",
-    "end ended ends to until till expiry expires expired finish cancelled canceled termination",
-    "plan product package tier sku offer tariff",
-    "subscription contract agreement membership",
-    "amount price fee value charge cost rate mrr",
-    "interval frequency cycle cadence period",
-    "currency ccy curr",
-    "status state",
-    "reason why cause",
-    "quantity qty seats units licenses",
-    "country region nation",
-    "paid settled",
-    "refund refunded refunds",
-    "tenure age lifetime duration",
-    "churned churn left gone lost exited",
-    "test sandbox demo internal",
+# What columns and values are called in several languages.
+WORDS = yaml.safe_load((Path(__file__).parent / "words.yml").read_text(encoding="utf-8"))
+_FIRST = {word: words.split()[0] for words in WORDS["same"] for word in words.split()}
+_FILLER, _MONTHS = WORDS["filler"].split(), 6  # so many columns of months make a table that has one for each
+_MONTH = {word: f"m{number}" for number, words in enumerate(WORDS["months"], 1) for word in words.split()}
+# A year and a month, or a month and a year, with anything around them but quarters and weeks.
+_YEAR_AND_MONTH = (
+    r"(?!.*\b(?:q|t|w|kw|week)\b)(?:.* )?"
+    r"(?:(20\d\d) m?(\d\d?)(?: .*)?|m?(\d\d?) (20\d\d)(?: .*)?|m(\d\d?) (\d\d))"
 )
-_FIRST = {word: words.split()[0] for words in _SAME for word in words.split()}
-# How a spreadsheet is likelier to call columns of the contract.
-_USUAL = {
-    "created_at": "signup", "unit_amount_minor": "price", "discount_minor": "discount",
-    "billing_interval": "interval", "end_reason": "reason", "started_at": "start", "ended_at": "end",
-}  # fmt: skip
-_FILLER = {"at", "on", "date", "day", "time", "utc", "the", "of", "timestamp", "datetime"}
+# What stands for a column of subscriptions that the data does not have, to be corrected.
+INSTEAD = {"plan": "Subscription", "billing_interval": "month", "status": "active", "currency": UNKNOWN}
+_MADE = (*INSTEAD, "subscription_id")
 _SLASHED = r"^(\d{1,2})([/.-])(\d{1,2})[/.-](\d{4})"
-_COMMA = r"^[+-]?\d{1,3}(\.?\d{3})*,\d{1,4}$"
+_COMMA, _POINT = r"[+-]?\d{1,3}(\.?\d{3})*,\d{1,4}", r"[+-]?\d{1,3}(,?\d{3})*\.\d+"
 
 
 @dataclass(frozen=True)
@@ -74,6 +61,7 @@ class Place:
         formats: How times are written, by column of ours.
         unsure: Those of the formats that could as well be month before day.
         decimal: The mark before decimals.
+        thousands: The mark between thousands.
     """
 
     table: str
@@ -85,6 +73,7 @@ class Place:
     formats: Mapping[str, str] = field(default_factory=dict)
     unsure: tuple[str, ...] = ()
     decimal: str = "."
+    thousands: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,19 +95,35 @@ def likeness(name: str, other: str) -> float:
     """Return how alike two columns' names are, from 0 to 1, whatever their case, order and filler words.
 
     Example:
-        >>> likeness("Customer ID", "customer_id"), likeness("Client No.", "customer_id") > 0.9
+        >>> likeness("Customer ID", "customer_id"), likeness("Kündigung zum", "ended_at") > 0.9
         (1.0, True)
         >>> likeness("ended_at", "created_at") < 0.62
         True
     """
-    if re.sub(r"[^a-z0-9]", "", name.lower()) == re.sub(r"[^a-z0-9]", "", other.lower()):
+    if bare(name) == bare(other):
         return 1.0
     mine, theirs = _words(name), _words(other)
     if not mine or not theirs:
         return 0.0
     common = len(set(mine) & set(theirs)) / max(len(set(mine)), len(set(theirs)))
     letters = SequenceMatcher(None, " ".join(sorted(mine)), " ".join(sorted(theirs))).ratio()
-    return 0.95 * max(common, letters if letters > 0.8 else 0.0)
+    same = SequenceMatcher(None, plain(name), plain(other)).ratio()  # of names that mean the same
+    return (0.93 + 0.02 * same) * max(common, letters if letters > 0.8 else 0.0)
+
+
+def bare(text: str) -> str:
+    """Return the letters and digits of a text, small and without accents.
+
+    Example:
+        >>> bare("1. Währung")
+        '1wahrung'
+    """
+    return re.sub(r"[^a-z0-9]", "", plain(text))
+
+
+def plain(text: str) -> str:
+    """Return text in small letters without accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
 
 
 def recognize(catalog: Catalog, recipe: str = "") -> list[Export]:
@@ -141,9 +146,18 @@ def recognize(catalog: Catalog, recipe: str = "") -> list[Export]:
                 break
             except (ValueError, UnicodeError):
                 continue
+    wanted = dict(_wanted())
+    months = max((_months(columns) for columns, _ in there.values()), key=len, default={})
+    if len(months) >= _MONTHS:
+        wide = wanted["wide_months"]["wide"]
+        own = {name: usual for name, usual in wide.columns.items() if not name[:2].isdigit()}
+        columns = own | {month: [column] for month, column in months.items()}
+        wanted["wide_months"] = {"wide": replace(wide, columns=columns)}
+    elif not recipe:
+        del wanted["wide_months"]
     found = [(_weight(needs, places), Export(name, places, _share(needs, places)))
-             for name, needs in _wanted().items()
-             if recipe in ("", name) and (places := _placed(needs, there))]  # fmt: skip
+             for name, needs in wanted.items()
+             if recipe in ("", name) and (places := _placed(needs, there, bool(recipe)))]  # fmt: skip
     enough = [(weight, one) for weight, one in found if recipe or one.share >= _ENOUGH]
     ranked = [one for _, one in sorted(enough, key=lambda pair: -pair[0])]
     return [replace(one, places=_read(catalog, one.places)) for one in ranked[:1]] + ranked[1:]
@@ -154,7 +168,7 @@ class _Need:
     """An input of a recipe: its table's usual name, its columns, and whether it or they may be absent."""
 
     table: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, Sequence[str]]
     optional: Iterable[str]
     absent: bool
 
@@ -162,31 +176,51 @@ class _Need:
 @cache
 def _wanted() -> dict[str, dict[str, _Need]]:
     """The inputs of every recipe, of the contract, and of a snapshot."""
+
+    def also(columns: Mapping[str, str]) -> dict[str, list[str]]:
+        more = {**WORDS["contract"], **WORDS["recipes"]}
+        return {ours: [usual, *more.get(ours, [])] for ours, usual in columns.items()}
+
     contract = {
         table.name: _Need(
             table.name,
-            {column.name: _USUAL.get(column.name, column.name) for column in table.columns},
-            [column.name for column in table.columns if not column.required],
+            {c.name: WORDS["contract"].get(c.name, [c.name]) for c in table.columns},
+            [column.name for column in table.columns if not column.required or column.name in _MADE],
             table.name != "subscriptions",  # from which customers can be told
         )
         for table in TABLES
         if table.name != "mrr_elsewhere"  # which any sums by customer would pass for
     }
-    columns = {"customer_id": "customer_id", "tenure": "tenure", "churned": "churned", "plan": "plan"}
-    columns |= {"unit_amount_minor": "monthly amount", "currency": "currency"}
+    columns = {name: [name] for name in ("customer_id", "tenure", "churned", "plan", "currency")}
+    columns |= {"unit_amount_minor": ["monthly amount"]}
     snapshot = {"": _Need("churn", columns, ["customer_id", "plan", "unit_amount_minor", "currency"], False)}
     found = {"contract": contract, "snapshot": snapshot}
     for file in sorted((project_root() / RECIPES).glob("*.yml")):
         inputs = load_mapping(file).inputs
         found[file.stem] = {
-            name: _Need(one.origin or name, one.columns, one.optional, one.absent == "allowed")
+            name: _Need(one.origin or name, also(one.columns), one.optional, one.absent == "allowed")
             for name, one in inputs.items()
         }
     return found
 
 
-def _placed(needs: Mapping[str, _Need], there: Mapping[str, Any]) -> dict[str, Place]:
-    """For each input the table that has most of its columns; empty where one that is needed has none."""
+def _months(columns: Sequence[str]) -> dict[str, str]:
+    """Their columns that are named like months, by the month: 2025-03 for "Mar 2025", 03/2025 or 1.3.2025."""
+    found = {}
+    for column in columns:
+        parts = re.findall(r"[a-z]+|[0-9]+", plain(column))
+        match = re.fullmatch(_YEAR_AND_MONTH, " ".join(_MONTH.get(part[:3], part) for part in parts))
+        if match:
+            year, month, earlier, later, short, last = match.groups()
+            found[f"{year or later or f'20{last}'}-{int(month or earlier or short):02d}"] = column
+    return found
+
+
+def _placed(needs: Mapping[str, _Need], there: Mapping[str, Any], named: bool) -> dict[str, Place]:
+    """For each input the table that has most of its columns; empty where one that is needed has none.
+
+    Where the recipe is named, a table that has few will do.
+    """
     names, tables = list(needs), list(there)
     made = {(i, j): _place(needs[i], j, *there[j]) for i in names for j in tables}
     score = np.array(
@@ -197,7 +231,8 @@ def _placed(needs: Mapping[str, _Need], there: Mapping[str, Any]) -> dict[str, P
     places = {}
     for name, need in needs.items():
         required = [column for column in need.columns if column not in need.optional]
-        if name in chosen and len(chosen[name].lacking) <= 0.5 * len(required):
+        few = name not in chosen or len(chosen[name].lacking) > 0.5 * len(required)
+        if name in chosen and not (few and (need.absent or not named)):
             places[name] = chosen[name]
         elif not need.absent:
             return {}
@@ -206,13 +241,11 @@ def _placed(needs: Mapping[str, _Need], there: Mapping[str, Any]) -> dict[str, P
 
 def _place(need: _Need, table: str, columns: Sequence[str], encoding: str) -> Place:
     ours = list(need.columns)
-    alike = np.array([[max(likeness(need.columns[i], j), _own(i, j)) for j in columns] for i in ours])
+    alike = np.array([[_alike(i, need.columns[i], j) for j in columns] for i in ours])
+    enough = np.array([[_SURE if name in need.optional else _ALIKE] for name in ours])
+    alike = np.where(alike < enough, 0, alike) if alike.size else alike
     rows, found = linear_sum_assignment(-alike) if alike.size else ((), ())
-    pairs = {
-        ours[i]: (columns[j], alike[i, j])
-        for i, j in zip(rows, found, strict=True)
-        if alike[i, j] >= (_SURE if ours[i] in need.optional else _ALIKE)
-    }
+    pairs = {ours[i]: (columns[j], alike[i, j]) for i, j in zip(rows, found, strict=True) if alike[i, j] > 0}
     absent = [column for column in ours if column not in pairs]
     return Place(
         table,
@@ -224,9 +257,10 @@ def _place(need: _Need, table: str, columns: Sequence[str], encoding: str) -> Pl
     )
 
 
-def _own(ours: str, theirs: str) -> float:
-    """How alike a name is to that of queries, which says less unless it is the very same."""
-    return 1.0 if ours == theirs else 0.9 * likeness(ours, theirs)
+def _alike(ours: str, usual: Sequence[str], theirs: str) -> float:
+    """How alike a name is to the usual one; that of queries and further ones say less and less."""
+    less = max((0.9 - 0.05 * i) * likeness(other, theirs) for i, other in enumerate([ours, *usual[1:]]))
+    return 1.0 if ours == theirs else max(likeness(usual[0], theirs), less)
 
 
 def _found(need: _Need, place: Place) -> float:
@@ -252,37 +286,32 @@ def _read(catalog: Catalog, places: Mapping[str, Place]) -> dict[str, Place]:
     read = {}
     for name, place in places.items():
         raw = open_raw(catalog, place.table, place.encoding)
-        if raw.text:
-            rows = collect(
-                raw.table.select(**{k: raw.table[v].cast("string") for k, v in place.columns.items()}).limit(
-                    20_000
-                )
-            )
-            formats, unsure = {}, []
+        if raw.text and place.columns:
+            columns = {k: raw.table[v].cast("string") for k, v in place.columns.items()}
+            rows = collect(raw.table.select(**columns).limit(20_000))
+            written, sure = {}, {}
             for column in rows.columns:
-                parts = rows[column].str.strip().replace("", None).dropna().str.extract(_SLASHED)
+                text = rows[column].str.strip().replace("", None).dropna()
+                parts = text.str.extract(_SLASHED)
                 if len(parts) and parts[0].notna().all():
                     early, late = parts[0].astype(int).max(), parts[2].astype(int).max()
-                    order = "%m{0}%d{0}%Y" if late > 12 else "%d{0}%m{0}%Y"
-                    clock = (
-                        rows[column]
-                        .str.strip()
-                        .str.extract(r"\d{4}[ T](\d{1,2}:\d{2})(:\d{2})?")
-                        .notna()
-                        .any()
-                    )
-                    formats[column] = (
-                        order.format(parts[1].iloc[0])
-                        + (" %H:%M" if clock[0] else "")
-                        + (":%S" if clock[1] else "")
-                    )
-                    unsure += [column] if early <= 12 and late <= 12 else []
-            comma = rows.apply(lambda column: column.dropna().str.strip().str.match(_COMMA).any()).any()
-            point = rows.apply(
-                lambda column: column.dropna().str.strip().str.match(r"^[+-]?\d+\.\d+$").any()
-            ).any()
+                    if max(early, late) > 12:
+                        sure[column] = "%m{0}%d{0}%Y" if late > 12 else "%d{0}%m{0}%Y"
+                    clock = text.str.extract(r"\d{4}[ T](\d{1,2}:\d{2})(:\d{2})?").notna().any()
+                    written[column] = parts[1].iloc[0], " %H:%M" * bool(clock[0]) + ":%S" * bool(clock[1])
+            # A column that does not tell is written as the others are.
+            usual = next(iter(sure.values()), "%d{0}%m{0}%Y")
+            text = rows.stack().astype(str)
+            bare = text.str.replace(r"[\s$€£¥]", "", regex=True)
+            comma = bare.str.fullmatch(_COMMA).any() and not bare.str.fullmatch(_POINT).any()
+            signed = text.str.fullmatch(r"[+-]?[$€£¥]\s?[\d.,]+")
+            grouped = bare.str.fullmatch(r"[+-]?\d+,[\d,]+\.\d+") | signed
             place = replace(
-                place, formats=formats, unsure=tuple(unsure), decimal="," if comma and not point else "."
+                place,
+                formats={k: sure.get(k, usual).format(mark) + clock for k, (mark, clock) in written.items()},
+                unsure=() if sure else tuple(written),
+                decimal="," if comma else ".",
+                thousands="." if comma else "," * bool(grouped.any()),
             )
         read[name] = place
     return read
@@ -291,7 +320,7 @@ def _read(catalog: Catalog, places: Mapping[str, Place]) -> dict[str, Place]:
 @cache
 def _words(name: str) -> tuple[str, ...]:
     """The words of a name, each as the one that stands for it."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    split = plain(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name))
     words = re.findall(r"[a-z]+|[0-9]+", re.sub(r"sign(ed)?[ _-]?up", "signup", split))
     known = [_FIRST.get(word, _FIRST.get(word[:-1], word)) for word in words if word not in _FILLER]
     return tuple(known or words)

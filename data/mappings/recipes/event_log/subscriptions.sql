@@ -2,7 +2,7 @@ WITH
 -- Each event once, with what it does to the status; a change leaves that as it was.
 log AS (
     SELECT DISTINCT
-        event_id, customer_id, subscription_id, event, plan, billing_interval, price, currency, reason,
+        event_id, customer_id, COALESCE(subscription_id, customer_id) AS subscription_id, event, plan, billing_interval, price, currency, reason,
         CAST(occurred_at AS TIMESTAMP) AS moment,
         COALESCE(CAST(quantity AS BIGINT), 1) AS quantity,
         COALESCE(discount, discount_once, '0') AS discount,

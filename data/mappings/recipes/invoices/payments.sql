@@ -2,7 +2,7 @@
 SELECT DISTINCT
     invoice || '/' || line AS payment_id,
     customer_id,
-    subscription_id,
+    COALESCE(subscription_id, customer_id || ' ' || plan) AS subscription_id,
     CAST(COALESCE(paid, invoiced) AS DATE) AS attempted_at,
     ABS(CAST(net AS DECIMAL(18, 4))) AS amount,
     currency,

@@ -2,7 +2,8 @@ WITH
 -- Each line once, in our words.
 known AS (
     SELECT DISTINCT
-        invoice, line, document, customer_id, subscription_id, plan, currency, status,
+        invoice, line, document, customer_id, plan, currency, status,
+        COALESCE(subscription_id, customer_id || ' ' || plan) AS subscription_id,
         kind = 'trial' AS is_trial,
         billing_interval, billing_interval AS billing_interval_count,
         CAST(quantity AS BIGINT) AS quantity,
