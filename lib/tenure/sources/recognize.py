@@ -301,10 +301,10 @@ def _read(catalog: Catalog, places: Mapping[str, Place]) -> dict[str, Place]:
                     written[column] = parts[1].iloc[0], " %H:%M" * bool(clock[0]) + ":%S" * bool(clock[1])
             # A column that does not tell is written as the others are.
             usual = next(iter(sure.values()), "%d{0}%m{0}%Y")
-            text = rows.stack().astype(str)
-            bare = text.str.replace(r"[\s$€£¥]", "", regex=True)
+            cells: Any = rows.stack()
+            bare = cells.str.replace(r"[\s$€£¥]", "", regex=True)
             comma = bare.str.fullmatch(_COMMA).any() and not bare.str.fullmatch(_POINT).any()
-            signed = text.str.fullmatch(r"[+-]?[$€£¥]\s?[\d.,]+")
+            signed = cells.str.fullmatch(r"[+-]?[$€£¥]\s?[\d.,]+")
             grouped = bare.str.fullmatch(r"[+-]?\d+,[\d,]+\.\d+") | signed
             place = replace(
                 place,
