@@ -28,8 +28,9 @@ from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer
 from tenure.sources.counting import count, doing, timed
 from tenure.sources.engine import guarded, keep, may_settle, named
+from tenure.sources.mapped import map_tables
 from tenure.sources.mapping import Mapping as MappingFile
-from tenure.sources.mapping import in_mapping, map_tables, read_mapping
+from tenure.sources.mapping import in_mapping, read_mapping
 from tenure.sources.places import open_catalog
 from tenure.sources.published import published_file, published_table
 from tenure.sources.results import kept
