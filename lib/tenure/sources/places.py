@@ -106,8 +106,8 @@ def _duckdb_file(path: Path, shown: str) -> Catalog:
         engine.attach(path, name="data", read_only=True)
     except (duckdb.Error, RuntimeError) as error:
         raise InputError(
-            f"{shown} cannot be opened as a DuckDB file: {first_line(error)}. "
-            f"Fix: close programs that have it open for writing, or check that it is a DuckDB file."
+            f"{shown} cannot be opened as a DuckDB file: {first_line(error)}. Fix: close programs that "
+            f"have it open for writing, or export its tables as Parquet where a newer DuckDB wrote it."
         ) from None
     names = tuple(sorted(engine.list_tables(database=("data", "main"))))
     return Catalog(engine, shown, names, lambda name: Raw(engine.table(name, database=("data", "main"))))
