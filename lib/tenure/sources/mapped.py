@@ -17,8 +17,6 @@ from tenure.sources.cut import STATUS, TRIAL
 from tenure.sources.mapping import Mapping, Newest, Snapshot, StatusNow, TableMapping, meant
 from tenure.sources.queries import Input, answers, mapped, where
 
-_CASES = ("trim", "lower", "upper")
-
 
 def map_tables(
     mapping: Mapping,
