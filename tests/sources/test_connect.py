@@ -172,7 +172,7 @@ def test_unknown_columns_and_tables_are_left_aside_and_said(company, write):
     notes = " | ".join(source.notes)
     assert "payments: column 'colour'" in notes
     assert "event: not a table of the contract and left aside; is 'events' meant?" in notes
-    assert "notes: not a table" in notes
+    assert "notes: not read, since no table of the contract is made of it." in notes
     assert "tickets: the table has no rows and counts as absent." in notes
     assert "tickets" not in source
 

@@ -288,7 +288,6 @@ def test_a_file_in_another_encoding(write, mapping, tmp_path, encoding):
 
 
 def test_a_spreadsheet_holds_tables_as_sheets(tmp_path, mapping):
-    pytest.importorskip("openpyxl")
     people = CUSTOMERS.assign(
         created_at=pd.Timestamp("2025-01-01"), zip=["00123", "20100", "10100"], members=[1, 2, 3]
     )
