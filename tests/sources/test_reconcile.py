@@ -30,7 +30,7 @@ STRIPE = pd.DataFrame(
 )  # fmt: skip
 CHARTMOGUL = pd.DataFrame(
     {"customer-external-id": ["cus_A", "cus_A", "cus_B", "cus_B", "cus_C"], "customer-name": "n",
-     "date": ["2026-08-31T23:30:00-04:00", "2026-10-02T10:00:00+00:00", "2026-09-05T00:00:00+00:00",
+     "date": ["2026-08-31T19:30:00-04:00", "2026-10-02T10:00:00+00:00", "2026-09-05T00:00:00+00:00",
               "2026-10-31T23:00:00+00:00", "2026-10-01T00:00:00+00:00"],
      "type": ["new_biz", "expansion", "new_biz", "churn", "new_biz"], "currency": "EUR",
      "activity-mrr": [1000, 1500, 700, 0, 300], "activity-mrr-movement": [1000, 500, 700, -700, 300]}

@@ -3,7 +3,7 @@ WITH moved AS (
     SELECT
         customer,
         currency,
-        CAST(LEFT(CAST(date AS VARCHAR), 7) || '-01' AS DATE) AS month,
+        CAST(DATE_TRUNC('month', CAST(CAST(date AS TIMESTAMPTZ) AS TIMESTAMP)) AS DATE) AS month,
         CAST(movement AS DECIMAL(18, 2)) AS amount
     FROM chartmogul_activities
 ),
