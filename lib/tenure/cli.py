@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 # Parameters that name a file or a folder: what is typed for them counts from the shell's folder.
 _PATHS = ("data", "mapping", "company", "previous", "frozen")
 _COLORS = {"ok": "green", "not_applicable": "yellow", "never_run": "dim"}
+
+
+def _itself() -> str:
+    """How this command is called in this shell: what a person copies from a message must work."""
+    called = Path(sys.argv[0])
+    return "tenure" if shutil.which("tenure") or called.name != "tenure" else str(called)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -135,7 +142,7 @@ def explore(
     place = Path(folder).expanduser().absolute() if folder else resolve("scratch")
     with writing(place, "name a folder that can be, with --to"):
         path = copy_notebook(found[0], place)
-    click.echo(f"{typed(str(path))}: a copy. Make its report with: tenure run {typed(str(path))}")
+    click.echo(f"{typed(str(path))}: a copy. Make its report with: {_itself()} run {typed(str(path))}")
     if not no_lab:
         command = [sys.executable, "-m", "jupyterlab", str(path), *lab]
         os.execve(sys.executable, command, {**os.environ, "TENURE_ROOT": str(project_root())})
@@ -220,7 +227,7 @@ def init(data: str, name: str, recipe: str) -> None:
     from tenure.runs.runbook import read_runbook
     from tenure.sources.address import Address
     from tenure.sources.checks import check
-    from tenure.sources.connect import open_source
+    from tenure.sources.connect import collect, open_source
     from tenure.sources.places import open_catalog
     from tenure.sources.recognize import RECIPES, recognize
 
@@ -258,11 +265,11 @@ def init(data: str, name: str, recipe: str) -> None:
         source = open_source(data, mapping)
     except InputError as error:
         raise InputError(
-            f"{error}\nNext: correct {mapping or data}, then: tenure check {data}{said}"
+            f"{error}\nNext: correct {mapping or data}, then: {_itself()} check {data}{said}"
         ) from None
     found = check(source)
     for table, rows in found.tables.items():
-        click.echo(f"{table}: {rows:,} rows")
+        click.echo(f"{table}: {things(rows, 'row')}")
     for problem in found.problems:
         click.echo(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}.")
     possible = []
@@ -273,10 +280,12 @@ def init(data: str, name: str, recipe: str) -> None:
         possible += [] if lacking else [report.name]
         click.echo(f"  {report.name}: " + (f"needs {', '.join(lacking)}" if lacking else "can be made"))
     if found.errors or not possible:
-        click.echo(f"Next: correct {mapping or data}, then: tenure check {data}{said}")
+        click.echo(f"Next: correct {mapping or data}, then: {_itself()} check {data}{said}")
     else:
         said = f" --set mapping={mapping}" * bool(mapping)
-        click.echo(f"Next: tenure run {possible[0]} --set data={data}{said}")
+        if any(each.rule == "no_rate" and each.count * 5 > each.rows for each in found.problems):
+            said += f" --set currency={collect(source['subscriptions'].currency.topk(1)).iloc[0, 0]}"
+        click.echo(f"Next: {_itself()} run {possible[0]} --set data={data}{said}")
 
 
 @cli.command()
@@ -312,7 +321,7 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
         click.echo(json.dumps(report.to_dict(), indent=1, default=str))
     else:
         for table, rows in report.tables.items():
-            click.echo(f"{table}: {rows:,} rows")
+            click.echo(f"{table}: {things(rows, 'row')}")
         for problem in report.problems:
             click.echo(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}.")
         counts = (things(len(report.errors), "error"), things(len(report.warnings), "warning"))

@@ -356,7 +356,7 @@ TABLES: tuple[Table, ...] = (
         (
             Column("date", "date", "the day"),
             _CURRENCY,
-            Column("rate", "float64", "units of the reporting currency for one unit", minimum=0),
+            Column("rate", "float64", "units of the reporting currency, which has 1, for one", minimum=0),
         ),
         key=("date", "currency"),
     ),

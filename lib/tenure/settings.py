@@ -122,6 +122,9 @@ def _problem(found: Any, model: type[BaseModel], content: Any, see: str) -> tupl
         return place, f"{place}: there is no such key. Fix: {hint}"
     if found["type"] == "missing":
         return place, f"{place} is missing. Fix: add it; see {see}."
+    if found["type"] == "model_type":
+        known = ", ".join(_keys(_inside(model, path)))
+        return place, f"{place} is {found['input']!r}. Fix: write keys below it, of {known}; see {see}."
     said = found["msg"].removeprefix("Value error, ")
     return place, f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct it; see {see}."
 

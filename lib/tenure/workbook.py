@@ -461,8 +461,8 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
         names = ", ".join(name for name in found["currency"] if name not in known)
         raise InputError(
             f"subscriptions.currency: customers pay in {said}, and there is no exchange rate of {names} to "
-            f"{book.currency}, so that what they pay cannot be added up. Fix: put the rates into the table "
-            f"fx_rates, or keep those of one currency by `where` in the mapping."
+            f"{book.currency}, so that what they pay cannot be added up. Fix: put rates into the table "
+            f"fx_rates, with 1 for {book.currency} itself, or keep one currency by `where` in the mapping."
         )
     convertible = {
         name: book.source[name].filter(book.source[name].currency.isin(list(known)))

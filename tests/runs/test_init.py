@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import random
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -153,6 +154,19 @@ def test_what_is_not_found_is_said_and_refused_until_it_is_filled_in(tmp_path, p
     assert "Next: correct data/mappings/less.yml, then: tenure check" in said
     mapping = yaml.safe_load((project / "data" / "mappings" / "less.yml").read_text(encoding="utf-8"))
     assert mapping["tables"]["subscriptions"]["constants"] == {"currency": "???"}
+
+
+def test_the_next_command_works_as_it_is_printed(tmp_path, project, monkeypatch):
+    importlib.import_module("exports.wide_months").write(tmp_path / "wide")
+    monkeypatch.setattr(sys, "argv", [".venv/bin/tenure", "init"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = init(tmp_path / "wide")
+    *_, following = said.splitlines()
+    # A third of the customers pay in a currency without a rate: together no report of money would be made.
+    assert following == (
+        f"Next: .venv/bin/tenure run metrics --set data={tmp_path / 'wide'} --set mapping=data/mappings/wide.yml "
+        "--set currency=EUR"
+    )
 
 
 def test_a_snapshot_is_recognized(tmp_path, project):

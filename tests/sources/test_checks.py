@@ -274,6 +274,7 @@ def test_currencies_without_a_rate_are_warned_of_with_each_ones_share(company, w
     assert len(problems) == bool(lacking)
     for problem in problems:
         assert "(USD; customers pay in EUR (90.0%), USD (10.0%))" in problem.sentence
+        assert "in which the currency to report in has the rate 1" in problem.fix
 
 
 @pytest.mark.parametrize("end", ["2024-06-30 23:59:59", "2024-06-30", "2024-07-01"])

@@ -237,6 +237,12 @@ def test_the_demo_company_that_was_not_made_yet(tmp_path, monkeypatch):
     assert "data/demo does not exist. Fix: run `tenure demo`" in refusal("data/demo")
 
 
+def test_a_path_that_does_not_exist_is_explained_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENURE_ROOT", str(tmp_path))
+    assert refusal("data/mine").endswith("correct the path; a relative one counts from the project's root.")
+    assert refusal(str(tmp_path / "mine")).endswith("mine does not exist. Fix: correct the path.")
+
+
 def test_an_empty_folder(tmp_path):
     assert "holds no .parquet, no .csv and no .xlsx files" in refusal(tmp_path)
 

@@ -133,12 +133,12 @@ def told(export: Export) -> Iterator[str]:
         for ours in [ours for ours in INSTEAD if ours in place.without and export.recipe == "contract"]:
             yield f"{where}: no column was found for {ours}, so that it is {INSTEAD[ours]} in all rows."
         if without := [c for c in place.without if c not in INSTEAD or export.recipe != "contract"]:
-            yield f"{where}: without {', '.join(without)}, which is optional."
+            yield f"{where}: without {', '.join(without)} (optional)."
         for ours, form in place.formats.items():
             doubt = ", though the month might come first" if ours in place.unsure else ""
             yield f"{where}: times in {place.columns[ours]!r} are written {form}{doubt}."
     if any(place.lacking for place in export.places.values()):
-        yield "It is ??? in the mapping; what is in another table can be joined (docs/your_data.md)."
+        yield "What is needed is ??? in the mapping; another table can be joined (docs/your_data.md)."
     if export.recipe != "snapshot":
         yield "The last day is that of the last row, unless `observed_until` names that of the extract."
 

@@ -458,7 +458,8 @@ def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
             f"are in currencies without an exchange rate ({', '.join(lacking['currency'])}; customers pay in "
             f"{', '.join(paid)}): reports of money leave these out, and refuse to answer above 20%"
         )
-        rule = Rule("no_rate", "currency", says, "put their rates into the table fx_rates")
+        fix = "put their rates into the table fx_rates, in which the currency to report in has the rate 1"
+        rule = Rule("no_rate", "currency", says, fix)
         yield rule.broken("subscriptions", int(lacking["rows"].sum()), rows, ())
 
 

@@ -32,7 +32,7 @@ def open_catalog(address: Address) -> Catalog:
         fix = (
             "run `tenure demo` to make it"
             if demo
-            else "correct the path; a relative one counts from the project's root"
+            else "correct the path" + "; a relative one counts from the project's root" * (str(path) != shown)
         )
         raise InputError(f"{shown} does not exist. Fix: {fix}.")
     if path.is_dir():
