@@ -284,7 +284,8 @@ def init(data: str, name: str, recipe: str) -> None:
     else:
         said = f" --set mapping={mapping}" * bool(mapping)
         if any(each.rule == "no_rate" and each.count * 5 > each.rows for each in found.problems):
-            said += f" --set currency={collect(source['subscriptions'].currency.topk(1)).iloc[0, 0]}"
+            commonest = collect(source["subscriptions"].currency.topk(1))["currency"].item()
+            said += f" --set currency={commonest}"
         click.echo(f"Next: {_itself()} run {possible[0]} --set data={data}{said}")
 
 
