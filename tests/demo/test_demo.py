@@ -30,6 +30,8 @@ ARROW = {
     "timestamp": pa.timestamp("us"),
     "date": pa.date32(),
 }
+# The demo company has no second system that reports its revenue.
+TABLES = [table for table in contract.TABLES if table.name != "mrr_elsewhere"]
 END = pd.Timestamp("2026-11-01")
 
 
@@ -43,7 +45,7 @@ def company(tmp_path_factory) -> tuple[Path, dict]:
 def database(company) -> duckdb.DuckDBPyConnection:
     folder, _ = company
     connection = duckdb.connect()
-    for table in contract.TABLES:
+    for table in TABLES:
         connection.execute(
             f"create view {table.name} as select * from read_parquet('{_glob(folder, table.name)}')"
         )
@@ -132,7 +134,7 @@ def largest_deviation(spells: pd.DataFrame, truth: list[float]) -> float:
     return float(np.abs(difference[error > 0] / error[error > 0]).max(initial=0))
 
 
-@pytest.mark.parametrize("table", contract.TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_tables_keep_the_contract(company, database, table):
     folder, _ = company
     paths = sorted(Path(folder).glob(f"{table.name}/*.parquet")) or [folder / f"{table.name}.parquet"]
@@ -512,7 +514,7 @@ def test_one_customer_is_a_company_too(tmp_path):
     truth = write_demo(tmp_path / "demo", customers=1, months=12, seed=0)
     assert len(truth["survival"]["all"]) in (0, 12)
     assert {path.name.removesuffix(".parquet") for path in (tmp_path / "demo").iterdir()} >= {
-        table.name for table in contract.TABLES if table.name != "mrr_elsewhere"
+        table.name for table in TABLES
     }
 
 
