@@ -221,72 +221,12 @@ def new(name: str, question: str) -> None:
 )
 def init(data: str, name: str, recipe: str) -> None:
     """Recognize the export in DATA, write its mapping and company.yml, and say which reports can be made."""
-    from tenure.paths import project_root, typed
-    from tenure.report.words import things
-    from tenure.runs import init as first
+    from tenure.paths import typed
+    from tenure.runs.init import begin
     from tenure.runs.runbook import read_runbook
-    from tenure.sources.address import Address
-    from tenure.sources.checks import check
-    from tenure.sources.connect import collect, open_source
-    from tenure.sources.places import open_catalog
-    from tenure.sources.recognize import RECIPES, recognize
 
-    data = typed(data)
-    root, address = project_root(), Address.read(data)
-    catalog = open_catalog(address)
-    name = name or first.name_of(address)
-    click.echo(
-        f"{address.shown} holds {things(len(catalog.names), 'table')}: {', '.join(catalog.names[:20])}."
-    )
-    exports = recognize(catalog, recipe)
-    if not exports:
-        raise InputError(
-            f"No export is recognized by these columns. Fix: say what it is by --recipe: contract (a row a "
-            f"subscription), snapshot (a row a customer, with a tenure), or one of "
-            f"{', '.join(sorted(file.stem for file in (root / RECIPES).glob('*.yml')))}; "
-            f"docs/your_data.md describes them. The mapping then names what is not found."
-        )
-    best, *others = exports
-    click.echo(f"It looks like {best.recipe}: {best.share:.0%} of the columns that it needs are there.")
-    for other in others[:2]:
-        click.echo(f"It could be {other.recipe}, too, with {other.share:.0%} (--recipe {other.recipe}).")
-    for sentence in first.told(best):
-        click.echo(f"  {sentence}")
-    mapping = ""
-    if not first.is_contract(best):
-        written = first.write_mapping(root, name, best, catalog)
-        mapping = f"data/mappings/{name}.yml"
-        for file in written:
-            click.echo(f"Wrote {file.relative_to(root)}.")
-    company = first.write_company(root, address, name)
-    click.echo(f"Wrote {company}: correct it." if company else "company.yml is there already.")
-    said = f" --mapping {mapping}" * bool(mapping)
-    try:
-        source = open_source(data, mapping)
-    except InputError as error:
-        raise InputError(
-            f"{error}\nNext: correct {mapping or data}, then: {_itself()} check {data}{said}"
-        ) from None
-    found = check(source)
-    for table, rows in found.tables.items():
-        click.echo(f"{table}: {things(rows, 'row')}")
-    for problem in found.problems:
-        click.echo(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}.")
-    possible = []
-    for report in read_runbook(_runbook_path()).reports:
-        lacking = [table for table in report.notebook.tables if table not in source]
-        undated = "dated=True" in report.notebook.path.read_text(encoding="utf-8") and not source.dated
-        lacking += ["real dates"] * undated
-        possible += [] if lacking else [report.name]
-        click.echo(f"  {report.name}: " + (f"needs {', '.join(lacking)}" if lacking else "can be made"))
-    if found.errors or not possible:
-        click.echo(f"Next: correct {mapping or data}, then: {_itself()} check {data}{said}")
-    else:
-        said = f" --set mapping={mapping}" * bool(mapping)
-        if any(each.rule == "no_rate" and each.count * 5 > each.rows for each in found.problems):
-            commonest = collect(source["subscriptions"].currency.topk(1))["currency"].item()
-            said += f" --set currency={commonest}"
-        click.echo(f"Next: {_itself()} run {possible[0]} --set data={data}{said}")
+    for line in begin(typed(data), name, recipe, read_runbook(_runbook_path()).reports, _itself()):
+        click.echo(line)
 
 
 @cli.command()

@@ -14,6 +14,9 @@ from tenure.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+# Share of customers, in currencies without a rate, without whom there is still a report of money.
+MOST_LEFT_OUT = 0.2
+
 # ISO 4217 (list one of the maintenance agency): currencies whose minor unit is not a hundredth. CLDR's own
 # digits are for display and differ (the Serbian dinar shows none, yet is counted in hundredths).
 EXPONENTS: dict[str, int] = {

@@ -12,7 +12,7 @@ from tenure.errors import InputError
 
 
 class Gaps(NamedTuple):
-    """The days that may lie between two contracts of one stay, by the length of the term that ended.
+    """The days that may lie between two contracts of one spell, by the length of the term that ended.
 
     Terms of up to a month have those of a `month`, terms of a year and longer those of a `year`; in between,
     a year's days in proportion, rounded down, and never less than a month's.

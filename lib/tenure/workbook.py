@@ -29,8 +29,6 @@ Limit = float | tuple[float, float] | tuple[str, ...]
 _AT_LEAST = {"horizon": 2, "min_group": 1, "window_days": 1, "days": 1, "holdout": 1, "pay_months": 1}
 _AT_LEAST |= {"spend_lag": 0, "largest": 0, "min_at_risk": 1}
 _SHARES = ("kept", "alpha", "level")
-# Share of customers, in currencies without a rate, without whom there is still a report.
-_MOST_LEFT_OUT = 0.2
 _CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
 # Rules of counting that a parameter may give, as company.yml does.
 _RULES = ("unit", "gap_days", "pause_days", "hold_days")
@@ -252,11 +250,8 @@ class Workbook:
         policies = one_rule_apart(self.scope["policy"])
         rows = self.keep(elsewhere.differences, as_of=ends[-1], policies=policies, rates=rates)
         of = self.ask(elsewhere.by_rule, of=rows), self.ask(revenue.mrr_balances, on=ends), theirs, rates
-        found = restatement.elsewhere(*of, currency=self.currency, months=known)
-        if largest:
-            top = self.ask(elsewhere.largest, largest, of=rows)
-            found.parts["customer"] = replace(found.parts["rule"], frame=top)
-        return found
+        top = self.ask(elsewhere.largest, largest, of=rows) if largest else None
+        return restatement.elsewhere(*of, currency=self.currency, months=known, largest=top)
 
     @property
     def unit(self) -> str:
@@ -454,7 +449,7 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
         return book, ""
     found, known = book.in_currencies, book.factors()
     shares = found["customers"] / found["customers"].sum()
-    if share > _MOST_LEFT_OUT:
+    if share > money.MOST_LEFT_OUT:
         said = ", ".join(
             f"{name} ({fmt.percent(part)})" for name, part in zip(found["currency"], shares, strict=True)
         )

@@ -13,7 +13,7 @@ tax), `discount` (off the whole bill of an interval, while a coupon runs; one on
   payment (the end after failed payments, when what was paid for ended at the first payment_failed), or trial (one that led
   to nothing). A cancelled subscription may be subscribed again under its id.
 
-Only trial_started, subscribed and changed say plan, price and what goes with it; on the others these fields are empty.
+Only trial_started, subscribed and changed say plan, price and all that belongs to them; on the others these fields are empty.
 """
 
 from __future__ import annotations

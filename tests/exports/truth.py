@@ -81,7 +81,7 @@ class Truth:
         paying: Customers with MRR at a month's end; none that is 0.
         churned: Customers who left in a month: there (paying, on a pause or on hold) at the end of the month
             before and not at its own; none that is 0.
-        lives: By customer who ever paid, the first paid day and the day on which the last stay ended,
+        lives: By customer who ever paid, the first paid day and the day on which the last spell ended,
             exclusive, None if it has not.
         trials: Customers who began a trial before they ever paid, and those of them who paid within 7 days of
             its end, where those 7 days are over.

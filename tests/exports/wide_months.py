@@ -29,8 +29,8 @@ def write(folder: Path) -> Truth:
         spans = [replace(span, start=start, end=end)]
         if number % 5 == 0 and end and (back := later(end, 2)) <= months[-1]:
             spans.append(replace(span, start=back, end=None))  # came back
-        if number % 7 == 0 and not end and (dearer := later(start, 3)) <= months[-1]:
-            spans = [replace(spans[0], end=dearer), replace(spans[0], start=dearer, price=2 * span.price)]
+        if number % 7 == 0 and not end and (raised := later(start, 3)) <= months[-1]:
+            spans = [replace(spans[0], end=raised), replace(spans[0], start=raised, price=2 * span.price)]
         lives.append(Life(f"{100 + number}", tuple(spans)))
         paid = {first: major(one.monthly, one.currency) for one in spans for first, _ in terms(one, AS_OF)}
         cells = {f"{first:%b %Y}": paid.get(first, rng.choice([None, "-", "0"])) for first in months}

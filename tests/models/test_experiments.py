@@ -697,7 +697,7 @@ def test_its_interval_is_that_of_a_bootstrap_of_units():
     assert (arm.high - arm.low) / 2 / stats.norm.ppf(0.975) == pytest.approx(spread, rel=0.05)
 
 
-def test_beyond_what_was_watched_there_is_no_value_but_by_a_model():
+def test_beyond_what_was_observed_there_is_no_value_but_by_a_model():
     costs = simulations.earned(300, monthly=0)
     none = visitor.visitor_value(COUNTS, LIFE, costs, horizon=6)
     assert none.table.frame["value"].isna().all()

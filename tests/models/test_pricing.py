@@ -168,7 +168,7 @@ def test_no_price_is_looked_at_beyond_those_tested_unless_asked():
     assert beyond.best.value < 15
 
 
-def test_a_horizon_that_was_not_watched_is_refused():
+def test_a_horizon_that_was_not_observed_is_refused():
     counts, life = expected_experiment(10_000)
     demand, staying = pricing.logit_demand(counts), pricing.hazard_by_price(life, simulation.PRICES)
     pricing.profit_curve(demand, staying, simulation.earned(4), horizon=13, draws=100)
@@ -561,7 +561,7 @@ def test_at_the_largest_discount_a_commitment_is_worth_the_same(hazards, cost, r
     assert once == pytest.approx(monthly, abs=1e-3)
 
 
-def test_terms_that_nobody_was_watched_for_are_missing():
+def test_terms_in_which_nobody_was_observed_are_missing():
     life = pd.DataFrame({"period": [1, 2], "at_risk": [100, 80], "events": [20, 10], "censored": [0, 70]})
     found = price_changes.term_discounts(life, simulation.earned(), price=10, terms=[12, 2])
     assert found.table.frame["largest_discount"].isna().tolist() == [True, False]

@@ -673,7 +673,7 @@ def _bridges(rows: ir.Table, seen: Lenses, every: Every) -> ir.Table:
         next_day="start_day",
         next_second="start_second",
     )
-    # Whose stays a policy judges: a customer's, or a subscription's.
+    # Whose spells a policy judges: a customer's, or a subscription's.
     own = enders.subscription_id == starters.next_subscription_id
     pairs = enders.inner_join(
         starters,

@@ -60,7 +60,7 @@ def stays(
     currency: str = "",
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Return all stays, with what the other measures of this module need to know of them.
+    """Return all spells, with what the other measures of this module need to know of them.
 
     Returns:
         A row per spell: customer_id, spell (1 for the first), group, interval (the billing interval, such as

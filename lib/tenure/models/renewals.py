@@ -121,7 +121,7 @@ class Terms:
 
 
 def life_table(stays: pd.DataFrame, by: Sequence[str] = KEYS) -> pd.DataFrame:
-    """Turn counts of stays into a life table by renewal, for each combination of the columns `by`.
+    """Turn counts of spells into a life table by renewal, for each combination of the columns `by`.
 
     It has those columns, `period`, `at_risk`, `events`, `voluntary`, `involuntary`, `unknown`, `censored` and
     `entered`. Where nobody was observed for a whole billing interval, NotApplicable is raised.
@@ -137,7 +137,7 @@ def life_table(stays: pd.DataFrame, by: Sequence[str] = KEYS) -> pd.DataFrame:
     absent = [c for c in (*by, "entry", "exit", "event", "cause", "n") if c not in stays.columns]
     if absent:
         raise InputError(
-            f"The counts of stays have no column {spelled(absent)}; they have {spelled(stays.columns)}: "
+            f"The counts of spells have no column {spelled(absent)}; they have {spelled(stays.columns)}: "
             "make them with measures.value.stay_counts."
         )
     rows = stays[stays["exit"] > stays["entry"]]

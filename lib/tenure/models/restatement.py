@@ -157,6 +157,7 @@ def elsewhere(
     *,
     currency: str,
     months: Sequence[int],
+    largest: pd.DataFrame | None = None,
 ) -> Elsewhere:
     """Compare recurring revenue with what another system reports, by month, and by rule for the last of them.
 
@@ -165,6 +166,7 @@ def elsewhere(
         balances: As from `tenure.measures.revenue.mrr_balances`, asked on the months' ends.
         reported: As from `tenure.measures.elsewhere.reported_months`.
         rates: Those of the last month.
+        largest: As from `tenure.measures.elsewhere.largest`, of the last month: the part "customer".
 
     Returns:
         Theirs less ours in the last month, and parts by "month" and "rule", whose differences add up to it.
@@ -195,7 +197,7 @@ def elsewhere(
     without = ", ".join(sorted({*reported["currency"]} - {*rates}))
     notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
     units = dict.fromkeys(("ours", "theirs", "difference"), unit)
-    tables = {"month": by_month, "rule": rules}
+    tables = {"month": by_month, "rule": rules} | ({} if largest is None else {"customer": largest})
     return Elsewhere(
         gap.saying(case, **amounts, month=(month_date(months[-1]), "month")),
         {name: Table(rows.reset_index(drop=True), units, notes) for name, rows in tables.items()},

@@ -405,7 +405,7 @@ def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> 
 
     Args:
         fit: Curves fitted to what was known earlier.
-        stays: Counts of stays observed from `entry` on, with `ripe` (the renewals that had passed by the
+        stays: Counts of spells observed from `entry` on, with `ripe` (the renewals that had passed by the
             last day).
     """
     rows = fit.known(stays[(stays["exit"] > stays["entry"]) & (stays["ripe"] > stays["entry"])])

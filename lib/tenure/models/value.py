@@ -351,7 +351,7 @@ def expected_payments(
 
     Args:
         fit: Curves fitted to what was known on the first day.
-        stays: Counts of stays that were on at the end of that day: `entry` (renewals passed by then), `ripe`
+        stays: Counts of spells that were on at the end of that day: `entry` (renewals passed by then), `ripe`
             (renewals due by the later day), `n`, and `by`.
         payments: Payments by tenure, as known on the first day.
         paid: What they paid: currency, paid_minor, refunded_minor and `by`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,18 @@ import sqlglot
 import yaml
 
 from tenure.contract import BY_NAME
-from tenure.errors import InputError
+from tenure.errors import InputError, writing
+from tenure.money import MOST_LEFT_OUT
+from tenure.paths import project_root
+from tenure.report.words import things
+from tenure.runs.runbook import Report
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, open_raw
-from tenure.sources.connect import collect
+from tenure.sources.checks import check
+from tenure.sources.connect import collect, open_source
 from tenure.sources.mapping import Looked, load_mapping
-from tenure.sources.recognize import INSTEAD, RECIPES, UNKNOWN, WORDS, Export, Place, bare
+from tenure.sources.places import open_catalog
+from tenure.sources.recognize import INSTEAD, RECIPES, UNKNOWN, WORDS, Export, Place, bare, recognize
 
 _COMPANY = """# What the company earns on its revenue, and how it counts days: for all reports on {data}.
 # A notebook's parameter of the same name overrides a value, and the report says so. Correct what is not so.
@@ -35,6 +41,71 @@ horizon_months: 24     # months over which the worth of a customer is counted
 # time_zone: UTC       # the zone whose days and months are counted, such as Europe/Rome
 # commission: {{app_store: 0.3}}   # share of each charge that a store or reseller keeps
 """
+
+
+def begin(data: str, name: str, recipe: str, reports: Sequence[Report], command: str) -> Iterator[str]:
+    """Recognize an export, write its mapping and company.yml, and yield a line for each thing to know.
+
+    Args:
+        data: Where the data is.
+        name: What the mapping is called; empty: as the data.
+        recipe: What the export is; empty: what it looks like.
+        reports: Those that might be made of it.
+        command: How the next step is typed.
+
+    Raises:
+        InputError: Nothing is recognized, a file cannot be written or is there already, or the mapping is to
+            be corrected before the data can be opened.
+    """
+    root, address = project_root(), Address.read(data)
+    catalog = open_catalog(address)
+    name = name or name_of(address)
+    yield f"{address.shown} holds {things(len(catalog.names), 'table')}: {', '.join(catalog.names[:20])}."
+    exports = recognize(catalog, recipe)
+    if not exports:
+        raise InputError(
+            f"No export is recognized by these columns. Fix: say what it is by --recipe: contract (a row a "
+            f"subscription), snapshot (a row a customer, with a tenure), or one of "
+            f"{', '.join(sorted(file.stem for file in (root / RECIPES).glob('*.yml')))}; "
+            f"docs/your_data.md describes them. The mapping then names what is not found."
+        )
+    best, *others = exports
+    yield f"It looks like {best.recipe}: {best.share:.0%} of the columns that it needs are there."
+    for other in others[:2]:
+        yield f"It could be {other.recipe}, too, with {other.share:.0%} (--recipe {other.recipe})."
+    yield from (f"  {sentence}" for sentence in told(best))
+    mapping = ""
+    if not is_contract(best):
+        for file in write_mapping(root, name, best, catalog):
+            yield f"Wrote {file.relative_to(root)}."
+        mapping = f"data/mappings/{name}.yml"
+    company = write_company(root, address, name)
+    yield f"Wrote {company}: correct it." if company else "company.yml is there already."
+    correct = (
+        f"Next: correct {mapping or data}, then: {command} check {data}"
+        + f" --mapping {mapping}" * bool(mapping)
+    )
+    try:
+        source = open_source(data, mapping)
+    except InputError as error:
+        raise InputError(f"{error}\n{correct}") from None
+    found = check(source)
+    yield from (f"{table}: {things(rows, 'row')}" for table, rows in found.tables.items())
+    yield from (f"{each.severity}: {each.sentence} Fix: {each.fix}." for each in found.problems)
+    possible = []
+    for report in reports:
+        lacking = [table for table in report.notebook.tables if table not in source]
+        lacking += ["real dates"] * (report.notebook.dated and not source.dated)
+        possible += [] if lacking else [report.name]
+        yield f"  {report.name}: " + (f"needs {', '.join(lacking)}" if lacking else "can be made")
+    if found.errors or not possible:
+        yield correct
+        return
+    said = f" --set mapping={mapping}" * bool(mapping)
+    if any(each.rule == "no_rate" and each.count > MOST_LEFT_OUT * each.rows for each in found.problems):
+        commonest = collect(source["subscriptions"].currency.topk(1))["currency"].item()
+        said += f" --set currency={commonest}"
+    yield f"Next: {command} run {possible[0]} --set data={data}{said}"
 
 
 def name_of(address: Address) -> str:
@@ -70,10 +141,9 @@ def write_mapping(root: Path, name: str, export: Export, catalog: Catalog) -> li
     text = "\n".join(own(export, catalog)) if own else _by_recipe(root, export, catalog)
     written = [file]
     dialect = {"pyspark": "spark"}.get(catalog.connection.name, catalog.connection.name)
-    try:
-        for query in (
-            [] if own or dialect == "duckdb" else sorted((root / RECIPES / export.recipe).glob("*.sql"))
-        ):
+    queries = [] if own or dialect == "duckdb" else sorted((root / RECIPES / export.recipe).glob("*.sql"))
+    with writing(file, "work in a copy of the project"):
+        for query in queries:
             copy = folder / name / query.name
             copy.parent.mkdir(exist_ok=True)
             sql = sqlglot.transpile(query.read_text(encoding="utf-8"), "duckdb", dialect, pretty=True)[0]
@@ -81,10 +151,6 @@ def write_mapping(root: Path, name: str, export: Export, catalog: Catalog) -> li
             text = text.replace(f"recipes/{export.recipe}/{query.name}", f"{name}/{query.name}")
             written.append(copy)
         file.write_text(text.rstrip() + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be written ({error.strerror}). Fix: work in a copy of the project."
-        ) from None
     return written
 
 
@@ -97,7 +163,7 @@ def write_company(root: Path, address: Address, name: str) -> Path | None:
     places = [root / "data" / "company.yml"]
     if address.path is not None:
         places.insert(0, (address.path if address.path.is_dir() else address.path.parent) / "company.yml")
-    if any(place.exists() for place in places[:1]):
+    if places[0].exists():
         return None
     for place in places:
         try:

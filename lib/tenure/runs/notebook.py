@@ -28,6 +28,7 @@ class Notebook:
         question: The first paragraph below the heading, as plain text; may be empty.
         parameters: What the cell tagged `parameters` declares, by name.
         tables: Contract tables that it requires, as named where it opens its data.
+        dated: Whether it needs real dates, which a snapshot does not have.
         findings: The ids of what it finds; empty: not all of them are written in its cells as texts.
         cells: The number of code cells that will run.
     """
@@ -37,6 +38,7 @@ class Notebook:
     question: str
     parameters: Mapping[str, Parameter]
     tables: tuple[str, ...]
+    dated: bool
     findings: tuple[str, ...]
     cells: int
 
@@ -100,6 +102,7 @@ def read_notebook(path: Path) -> Notebook:
         question=_plain(question),
         parameters=_declared(tagged[0], path) if tagged else {},
         tables=tuple(dict.fromkeys(table for _, source in code for table in _required(source))),
+        dated=any(_dated(source) for _, source in code),
         findings=() if "" in found else tuple(found),
         cells=len(code),
     )
@@ -169,6 +172,13 @@ def _required(source: str) -> list[str]:
                 item for value in given if isinstance(value, ast.List | ast.Tuple) for item in value.elts
             ]
     return [node.value for node in named if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _dated(source: str) -> bool:
+    """Whether a cell says ``open_workbook(…, dated=True)``."""
+    opened = [call for name, call in _calls(source) if name == "open_workbook"]
+    given = [keyword.value for call in opened for keyword in call.keywords if keyword.arg == "dated"]
+    return any(isinstance(node, ast.Constant) and node.value is True for node in given)
 
 
 def _value(parameter: Parameter, given: Any, origin: str) -> Any:

@@ -22,6 +22,7 @@ from babel.numbers import list_currencies
 from tenure.contract import BY_NAME, Column, Table
 from tenure.economics import Economics
 from tenure.errors import InputError
+from tenure.money import MOST_LEFT_OUT
 from tenure.policy import named
 from tenure.sources.connect import Source, collect, midnight
 from tenure.sources.counting import doing
@@ -456,7 +457,8 @@ def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
         paid = [f"{name} ({share:.1%})" for name, share in zip(found["currency"], shares, strict=True)]
         says = (
             f"are in currencies without an exchange rate ({', '.join(lacking['currency'])}; customers pay in "
-            f"{', '.join(paid)}): reports of money leave these out, and refuse to answer above 20%"
+            f"{', '.join(paid)}): reports of money leave these out, and refuse to answer above "
+            f"{MOST_LEFT_OUT:.0%}"
         )
         fix = "put their rates into the table fx_rates, in which the currency to report in has the rate 1"
         rule = Rule("no_rate", "currency", says, fix)

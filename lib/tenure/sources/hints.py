@@ -91,7 +91,7 @@ def _lives(source: Source, as_of: dt.date, rows: int, policy: MetricPolicy) -> I
     found = collect(back.fill_null(0)).iloc[0]
     if found["n"] >= _FEW and found["soon"] > 0.2 * found["ends"]:
         says = f"came back within {_AWAY} days of leaving, after at most {int(found['longest'])} days"
-        fix = f"set `gap_days: {int(found['longest'])}` under `rules` in company.yml where that is one stay"
+        fix = f"set `gap_days: {int(found['longest'])}` under `rules` in company.yml where that is one spell"
         yield Rule("came_back", "customer_id", says, fix).broken("customers", int(found["n"]), rows, ())
     pause = 366 if policy.pause_days is None else policy.pause_days
     long = s.filter((_.status == "paused") & (_.until <= cut) & (_.until - _.start).between(pause + 1, 366))

@@ -25,7 +25,7 @@ from tenure.parameters import one_of
 from tenure.paths import project_root
 from tenure.sources.catalog import Catalog, open_raw
 from tenure.sources.connect import collect
-from tenure.sources.mapping import UNKNOWN, load_mapping
+from tenure.sources.mapping import RECONCILED, UNKNOWN, load_mapping
 
 RECIPES = "data/mappings/recipes"
 _ALIKE, _SURE = 0.62, 0.75  # of 1: names that are less alike are not taken for one, if it is needed or not
@@ -189,7 +189,7 @@ def _wanted() -> dict[str, dict[str, _Need]]:
             table.name != "subscriptions",  # from which customers can be told
         )
         for table in TABLES
-        if table.name != "mrr_elsewhere"  # which any sums by customer would pass for
+        if table.name != RECONCILED  # which any sums by customer would pass for
     }
     columns = {name: [name] for name in ("customer_id", "tenure", "churned", "plan", "currency")}
     columns |= {"unit_amount_minor": ["monthly amount"]}
