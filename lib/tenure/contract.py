@@ -96,6 +96,10 @@ def _filled(name: str, meaning: str, default: int, minimum: int = 0) -> Column:
 
 _CURRENCY = _id("currency", "ISO 4217 code of the amount, such as EUR")
 _CUSTOMER = (("customer_id", "customers"),)
+_MOVED = (
+    "new", "reactivation", "expansion", "contraction", "churn", "ended", "pause", "resume", "fx", "balance",
+)  # fmt: skip
+
 
 TABLES: tuple[Table, ...] = (
     Table(
@@ -368,6 +372,16 @@ TABLES: tuple[Table, ...] = (
             Column("month", "date", "a day of the month"),
             _CURRENCY,
             _money("amount_minor", "what the customer pays a month, at its end"),
+        ),
+    ),
+    Table(
+        "movements_elsewhere",
+        "what moved recurring revenue in a month, as another system reports it; rows add up",
+        (
+            Column("month", "date", "a day of the month"),
+            _CURRENCY,
+            Column("kind", "string", "what moved it; balance: what was left at its end", enum=_MOVED),
+            Column("amount_minor", "int64", "what it added, in minor units; below 0: what it took"),
         ),
     ),
     Table(

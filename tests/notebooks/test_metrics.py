@@ -298,7 +298,10 @@ def test_another_systems_revenue_is_explained_customer_by_customer(run, demo, tm
         "select 'late1' as customer_id, date '2026-07-05' as month, 'EUR' as currency, 7100 as amount_minor"
     )
     duckdb.sql(f"copy ({theirs}) to '{data}/mrr_elsewhere.parquet'")
+    moved = "select date '2026-07-01' as month, 'EUR' as currency, 'new' as kind, 700 as amount_minor"
+    duckdb.sql(f"copy ({moved}) to '{data}/movements_elsewhere.parquet'")
     outcome = run(NAME, data=data, as_of="2026-08-19", largest=3)
+    assert "What moved revenue in Jul 2026 differs most for new: €7.00 in another system" in said(outcome)
     found = findings(outcome)["mrr.elsewhere"]
     assert "Another system puts Jul 2026 at €71.00, not" in found["sentence"]
     parts = {name: pd.read_csv(outcome.exports / f"metrics_elsewhere_by_{name}.csv") for name in ("month", "rule", "customer")}  # fmt: skip

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from tenure import contract
 from tenure.errors import InputError
+from tenure.models import movements
 from tenure.paths import project_root
 from tenure.sources import collect, load_mapping, open_source
 from tenure.sources.address import Address
@@ -36,6 +38,10 @@ CHARTMOGUL = pd.DataFrame(
      "activity-mrr": [1000, 1500, 700, 0, 300], "activity-mrr-movement": [1000, 500, 700, -700, 300]}
 )  # fmt: skip
 BAREMETRICS = pd.DataFrame({"oid": ["cus_A", "cus_B"], "email": "x@y.it", "current_mrr": [1000, 0]})
+ROLL_FORWARD = pd.DataFrame(
+    {"Month": ["2026-09", "2026-10"], "Starting MRR": ["0", "10.00"], "New": ["10.00", "5.00"], "Reactivation": "0",
+     "Expansion": ["0", "1.5"], "Contraction": "0", "Churn": ["0", "2.00"], "Ending MRR": ["10.00", "14.50"]}
+)  # fmt: skip
 SEPTEMBER, OCTOBER, AUGUST = dt.date(2026, 9, 1), dt.date(2026, 10, 1), dt.date(2026, 8, 1)
 EXPORTS = {
     "stripe": ("MRR_per_Subscriber", STRIPE, {
@@ -65,7 +71,21 @@ def test_a_recipe_reads_what_the_system_reports(name, kind, write):
 
 
 def test_every_recipe_is_tried():
-    assert {file.stem for file in RECIPES.glob("*.yml")} == set(EXPORTS)
+    assert {file.stem for file in RECIPES.glob("*.yml")} == {*EXPORTS, "stripe_roll_forward"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_roll_forward_tells_what_moved_revenue(kind, write):
+    data = write({**OURS, "stripe_roll_forward": ROLL_FORWARD}, kind)
+    rows = collect(open_source(data, RECIPES / "stripe_roll_forward.yml")["movements_elsewhere"])
+    october = rows[pd.to_datetime(rows["month"]) == "2026-10-01"].set_index("kind")["amount_minor"]
+    assert october[october != 0].to_dict() == {"new": 500, "expansion": 150, "churn": -200, "balance": 1450}
+    assert set(rows["currency"]) == {"USD"}
+
+
+def test_the_contract_knows_all_that_can_move_revenue():
+    kind = next(c for c in contract.BY_NAME["movements_elsewhere"].columns if c.name == "kind")
+    assert {*kind.enum} == {*movements.KINDS, "balance"} - {"transfer"}  # which is nobody's gain or loss
 
 
 @pytest.mark.parametrize("name", sorted(EXPORTS))
@@ -102,10 +122,16 @@ def test_what_is_wrong_in_it_is_said_in_one_sentence(write, mapping):
         InputError, match=r"reconcile: there is tables\.mrr_elsewhere too\. Fix: keep one of them\."
     ):
         load_mapping(mapping({"reconcile": {"from": "a"}, "tables": {"mrr_elsewhere": {"from": "b"}}}))
+    with pytest.raises(InputError, match=r"reconcile_movements: there is tables\.movements_elsewhere too"):
+        load_mapping(
+            mapping({"reconcile_movements": {"from": "a"}, "tables": {"movements_elsewhere": {"from": "b"}}})
+        )
 
 
 def test_what_the_example_says_of_it_can_be_read(mapping):
     text = (project_root() / "data" / "mappings" / "example.yml").read_text(encoding="utf-8")
     part = text[text.index("# reconcile:") :].split("\n\n")[0]
+    part = "\n".join(line for line in part.splitlines() if not line.startswith("# And what moved"))
     rules = yaml.safe_load("\n".join(line.removeprefix("#").removeprefix(" ") for line in part.splitlines()))
     assert load_mapping(mapping(rules)).tables["mrr_elsewhere"].columns["customer_id"]
+    assert load_mapping(mapping(rules)).tables["movements_elsewhere"].columns["kind"]

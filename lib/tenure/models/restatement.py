@@ -17,7 +17,7 @@ import pandas as pd
 from tenure.errors import InputError
 from tenure.models.months import complete_month, month_date, month_label, month_of
 from tenure.models.movements import KINDS, Ledger, check_identity, ledger, month_rates
-from tenure.money import minor_exponent
+from tenure.money import factors_by_month, known_factors, minor_exponent
 from tenure.policy import POLICIES, MetricPolicy, named, steps
 from tenure.result import NAN, Estimate, Table, counted
 
@@ -286,6 +286,62 @@ def history(book: Ledger, *, as_of: dt.date, policy: str) -> pd.DataFrame:
         month=table["month"].map(month_label), kind=table["kind"].astype(str), currency=book.currency,
         as_of=as_of.isoformat(), policy=policy,
     )  # fmt: skip
+
+
+def rolled_forward(
+    reported: pd.DataFrame, current: pd.DataFrame, rates: pd.DataFrame | None
+) -> tuple[Estimate, Table]:
+    """Compare what moved recurring revenue with what another system reports of it.
+
+    Args:
+        reported: The table movements_elsewhere.
+        current: As from `history`.
+        rates: Columns currency, month and rate; None: no rates.
+
+    Returns:
+        What customers have added to recurring revenue in the last month that both know, theirs less ours;
+        words: month, kind, theirs and ours (what differs most); case: "same", "differ" or "none" (no month is
+        in both). And a row per month and kind with any: month, kind, ours, theirs, difference. A currency
+        without a rate is left out.
+
+    Example:
+        >>> ours = pd.DataFrame({"month": "2026-10", "kind": ["new", "churn"], "amount_minor": [500, -200],
+        ...     "currency": "EUR", "as_of": "2026-10-31"})
+        >>> theirs = ours.assign(month=dt.date(2026, 10, 1), amount_minor=[500, -300])
+        >>> gap, table = rolled_forward(theirs, ours, None)
+        >>> gap.value, gap.words["kind"], table.frame["difference"].tolist()
+        (-100.0, 'churn', [0.0, -100.0])
+    """
+    currency, last = (
+        str(current["currency"].iloc[0]),
+        complete_month(dt.date.fromisoformat(current["as_of"].iloc[0])),
+    )
+    known = known_factors(rates, sorted(set(reported["currency"])), currency, last)
+    rows = reported[reported["currency"].isin(known)]
+    rows = rows.assign(month=pd.to_datetime(rows["month"]).dt.strftime("%Y-%m"))
+    months = sorted({*rows["month"]} & {*current["month"][current["month"] <= month_label(last)]})[-12:]
+    if not months:
+        return Estimate(NAN, case="none"), Table(pd.DataFrame())
+    # Like ours, movements are converted by the rates of the month before; what these do to the balance is fx.
+    at = rows["month"].map(lambda month: month_of(f"{month}-01")) - (rows["kind"] != "balance")
+    factors = factors_by_month(rates, known, currency, sorted({*at})).rename_axis("at").reset_index()
+    rows = rows.assign(at=at).merge(factors.melt("at", value_name="factor"))
+    rows["amount_minor"] *= rows["factor"]
+    both = pd.concat({"ours": current[current["month"].isin(months)], "theirs": rows}, names=["side"])
+    both = both.pivot_table("amount_minor", ["month", "kind"], "side", "sum", fill_value=0.0).astype(float)
+    both = both.assign(difference=both["theirs"] - both["ours"])[both.ne(0).any(axis=1)].reset_index()
+    both["kind"] = pd.Categorical(both["kind"], [*KINDS, "balance"])
+    both = both.sort_values(["month", "kind"], ignore_index=True).astype({"kind": "str"})
+    moved = both[(both["month"] == months[-1]) & ~both["kind"].isin(["fx", "balance"])]
+    unit = f"money:{currency}"
+    gap = counted(moved["difference"].sum(), unit=unit).saying("same", month=(month_date(last), "month"))
+    if moved["difference"].any():
+        most = moved.loc[moved["difference"].abs().idxmax()]
+        sides = {side: counted(most[side], unit=unit) for side in ("ours", "theirs")}
+        gap = gap.saying("differ", kind=most["kind"], **sides)
+    without = ", ".join(sorted({*reported["currency"]} - {*known}))
+    notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
+    return gap, Table(both, dict.fromkeys(["ours", "theirs", "difference"], unit), notes)
 
 
 def _why(kind: str, recent: bool, rules: bool, other_currency: bool) -> str:

@@ -26,7 +26,7 @@ from tenure.sources.queries import as_text, read_query
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
 _CASES = ("trim", "lower", "upper")
-RECONCILED = "mrr_elsewhere"
+RECONCILED = {"reconcile": "mrr_elsewhere", "reconcile_movements": "movements_elsewhere"}
 UNKNOWN = "???"  # what `tenure init` writes for what it does not know
 
 
@@ -195,6 +195,7 @@ class Mapping(_Keys):
         tables: By the contract's table.
         snapshot: Instead of customers and subscriptions.
         reconcile: Recurring revenue as another system reports it: the table mrr_elsewhere.
+        reconcile_movements: What moved it in each month, as it reports that: the table movements_elsewhere.
         published: Contract tables that a report has published, with the report; they replace ours.
     """
 
@@ -205,6 +206,7 @@ class Mapping(_Keys):
     tables: dict[str, TableMapping] = {}
     snapshot: Snapshot | None = None
     reconcile: TableMapping | None = None
+    reconcile_movements: TableMapping | None = None
     published: dict[str, str] = {}
 
     @property
@@ -286,9 +288,10 @@ def read_mapping(path: str | Path) -> tuple[Mapping, list[str]]:
         file, Mapping, label=label, example="data/mappings/example.yml", loader=_Loader, faults=faults
     )
     tables = {}
-    if mapping.reconcile and RECONCILED in mapping.tables:
-        faults.append(f"reconcile: there is tables.{RECONCILED} too. Fix: keep one of them.")
-    plans = {RECONCILED: mapping.reconcile} if mapping.reconcile else {}
+    plans = {name: plan for key, name in RECONCILED.items() if (plan := getattr(mapping, key))}
+    for key, name in RECONCILED.items():
+        if name in plans and name in mapping.tables:
+            faults.append(f"{key}: there is tables.{name} too. Fix: keep one of them.")
     for name, plan in (plans | mapping.tables).items():
         try:
             query = read_query(plan.query, file.parent, f"tables.{name}") if plan.query else ""
