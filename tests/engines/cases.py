@@ -41,7 +41,7 @@ from tenure.measures import (
 from tenure.measures.calendar import day_of
 from tenure.periods import Every
 from tenure.policy import stripe_like
-from tenure.sources import Source, results
+from tenure.sources import Source, cut, results
 
 Case = Callable[[Source], ir.Table]
 CASES: dict[str, Case] = {}
@@ -765,6 +765,9 @@ def _far(s: Source) -> ir.Table:
     """A row per customer, as scores are: text, whole numbers, dates with nulls, floating point."""
     stays = subscriptions.spells(s, as_of=AS_OF)
     return stays.mutate(odds=stays.spell.cast("float64") / 7, large=stays.spell.cast("int64") * 3_000_000_001)
+
+
+case("cut.merged")(lambda s: cut.merged(s["subscriptions"]))
 
 
 @case("results.kept")

@@ -245,6 +245,64 @@ def test_a_status_of_today_holds_from_the_day_it_began(spans):
     assert days(found["started_at"]) == ["2026-01-01", "2026-03-31", "2026-01-02", "2026-02-01", "2026-03-31"]
 
 
+# A row a bill: when it began and ended, and what else differs from 9.99 EUR, active.
+JAN, FEB, MAR, APR = "2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01"
+
+
+@pytest.mark.parametrize(
+    ("bills", "merged"),
+    [
+        ([(JAN, FEB, {}), (FEB, MAR, {}), (MAR, "", {})], [(JAN, "")]),
+        ([(JAN, FEB, {}), (FEB, MAR, {}), (MAR, APR, {})], [(JAN, APR)]),
+        ([(JAN, FEB, {}), ("2026-02-02", MAR, {})], [(JAN, FEB), ("2026-02-02", MAR)]),
+        ([(JAN, FEB, {}), (FEB, MAR, {"price": "8"}), (MAR, APR, {})], [(JAN, FEB), (FEB, MAR), (MAR, APR)]),
+        ([(JAN, FEB, {}), (FEB, MAR, {"status": "past_due"}), (MAR, "", {})], [(JAN, FEB), (FEB, MAR), (MAR, "")]),
+        ([(JAN, FEB, {}), (FEB, MAR, {"currency": "USD"}), (MAR, "", {"currency": "USD"})], [(JAN, FEB), (FEB, "")]),
+        ([(JAN, FEB, {}), (FEB, MAR, {"subscription_id": "s2"})], [(JAN, FEB), (FEB, MAR)]),
+        # Nothing follows on a span that is still on; what overlaps or begins twice stays to be told of.
+        ([(JAN, "", {}), (FEB, MAR, {}), (MAR, "", {})], [(JAN, ""), (FEB, "")]),
+        ([(JAN, MAR, {}), (FEB, APR, {})], [(JAN, MAR), (FEB, APR)]),
+        ([(JAN, FEB, {}), (JAN, FEB, {}), (FEB, MAR, {})], [(JAN, FEB), (JAN, MAR)]),
+        ([(JAN, FEB, {}), (FEB, FEB, {}), (FEB, MAR, {})], [(JAN, MAR)]),
+        ([(JAN, FEB, {"plan": ""}), (FEB, MAR, {"plan": ""})], [(JAN, MAR)]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_that_follow_on_each_other_are_one_span(write, mapping, kind, bills, merged):
+    one = SPANS.iloc[0].to_dict()
+    rows = pd.DataFrame(one | {"started_at": start, "ended_at": end} | more for start, end, more in bills)
+    rows = rows if kind == "csv" else rows.astype(object).replace("", None)
+    rules = mapping({"tables": {"subscriptions": {"money": MONEY, "merge": True}}})
+    for number, order in enumerate([rows, rows[::-1]]):
+        source = open_source(
+            write({"customers": CUSTOMERS, "subscriptions": order}, kind, str(number)), rules
+        )
+        found = collect(source["subscriptions"].order_by("started_at", "ended_at"))
+        assert list(zip(days(found["started_at"]), days(found["ended_at"]), strict=True)) == merged
+
+
+def test_a_merged_span_ends_as_its_last_row_and_is_cut_afterwards(write, mapping):
+    one = SPANS.iloc[0].to_dict() | {"trial_start": JAN, "trial_end": "2026-01-15"}
+    rows = pd.DataFrame([
+        one | {"ended_at": FEB, "end_reason": "switched", "cancel_requested_at": "2026-01-20"},
+        one | {"started_at": FEB, "ended_at": MAR, "end_reason": "voluntary", "cancel_requested_at": ""},
+    ])  # fmt: skip
+    keys = {"money": MONEY, "merge": True, "trial": {"from": "trial_start", "to": "trial_end"}}
+    rules = {"tables": {"subscriptions": keys}}
+    source = open_source(write({"customers": CUSTOMERS, "subscriptions": rows}, "csv"), mapping(rules))
+    found = collect(source["subscriptions"].order_by("started_at"))
+    assert found["status"].tolist() == ["trialing", "active"]
+    assert days(found["started_at"]) == [JAN, "2026-01-15"]
+    assert days(found["ended_at"]) == ["2026-01-15", MAR]
+    assert found["end_reason"].tolist() == ["switched", "voluntary"]
+    assert found["cancel_requested_at"].isna().all()
+
+
+def test_only_subscriptions_are_merged(spans):
+    with pytest.raises(InputError, match=r"tables\.customers\.merge: only subscriptions have one"):
+        spans(customers={"merge": True})
+
+
 def test_rows_are_numbered_where_they_have_no_id(write, mapping):
     rows = pd.DataFrame({"months": [3, 14], "left": ["TRUE", "False"]})
     rules = {

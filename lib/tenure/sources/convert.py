@@ -19,7 +19,7 @@ from tenure.contract import Column, Table
 from tenure.errors import InputError, all_faults
 from tenure.money import EXPONENTS
 from tenure.parameters import nearest
-from tenure.sources.cut import cut
+from tenure.sources.cut import cut, merged
 from tenure.sources.zones import moved
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
@@ -64,7 +64,8 @@ class Reading:
         blank_is_null: Whether blank text counts as absent.
         mapped: Columns whose values were mapped, so that an unknown value is refused at once.
         place: The key in the mapping, for hints.
-        cut: Columns beside the contract's that say where spans are cut (see `tenure.sources.cut`).
+        merge: Whether spans that follow on each other are merged (see `tenure.sources.cut`).
+        cut: Columns beside the contract's that say where spans are cut.
         last: The last day that the data covers, where the mapping says so.
     """
 
@@ -83,6 +84,7 @@ class Reading:
     blank_is_null: bool = False
     mapped: frozenset[str] = frozenset()
     place: str = ""
+    merge: bool = False
     cut: tuple[Column, ...] = ()
     last: datetime.date | None = None
 
@@ -185,11 +187,12 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
     if faults:
         raise all_faults(faults)
     typed = table.select(**columns)
+    whole = merged(typed) if reading.merge else typed
     if not reading.cut:
-        return typed
+        return whole
     day = reading.last
     last = typed.started_at.max().as_scalar() if day is None else ibis.timestamp(f"{day} 00:00:00")
-    return cut(typed, reading.cut, last)
+    return cut(whole, reading.cut, last)
 
 
 def read(

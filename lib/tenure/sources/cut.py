@@ -1,4 +1,4 @@
-"""Spans that were several things in turn, cut where one became the other: a trial, and a status of today."""
+"""Spans as they were lived: bills that follow on each other merged, trials and statuses of today cut off."""
 
 from __future__ import annotations
 
@@ -16,6 +16,28 @@ TRIAL = (
 )
 STATUS = Column("status_since", "timestamp", "when the status of today began", required=False)
 _DAY = ibis.interval(days=1)
+# What may differ between spans that are merged: when they were on, and how each of them ended.
+_OF_ITS_OWN = ("started_at", "ended_at", "end_reason", "cancel_requested_at")
+
+
+def merged(spans: ir.Table) -> ir.Table:
+    """Return spans of a subscription that follow on each other, and are equal in all else, as one.
+
+    It begins with the first and ends as the last. A span that is still on has none after it, and spans that
+    overlap stay as they are, for `check` to tell of.
+
+    Args:
+        spans: Subscriptions as the contract has them, of a row a bill, a term or a month.
+    """
+    equal = [name for name in spans.columns if name not in _OF_ITS_OWN]
+    rows = ibis.window(group_by=equal, order_by=list(_OF_ITS_OWN))
+    so_far = ibis.window(group_by=equal, order_by=list(_OF_ITS_OWN), following=0)
+    goes_on = (spans.ended_at.lag().over(rows) == spans.started_at).fill_null(False)
+    marked = spans.mutate(
+        first=goes_on.ifelse(ibis.null("timestamp"), spans.started_at),
+        last=(spans.started_at.lead().over(rows) != spans.ended_at).fill_null(True),
+    )
+    return marked.mutate(started_at=marked.first.max().over(so_far)).filter(ibis._.last).drop("first", "last")
 
 
 def cut(spans: ir.Table, columns: Collection[Column], last: ir.Value) -> ir.Table:

@@ -217,6 +217,7 @@ def _reading(
     plan: TableMapping, contracts: tuple[Table, ...], place: str, mapping: Mapping | None = None
 ) -> Reading:
     known = {column.name for contract in contracts for column in contract.columns}
+    spans = BY_NAME["subscriptions"] in contracts
     cut = (*(TRIAL if plan.trial else ()), *((STATUS,) if plan.status_now else ()))
     return Reading(
         origin={name: theirs for _, name, theirs in _origins(plan)},
@@ -233,7 +234,8 @@ def _reading(
         blank_is_null=plan.blank is None,
         mapped=frozenset(plan.values) & known,
         place=place,
-        cut=cut if BY_NAME["subscriptions"] in contracts else (),
+        merge=plan.merge and spans,
+        cut=cut if spans else (),
         last=mapping.observed_until if mapping else None,
     )
 

@@ -145,6 +145,7 @@ class TableMapping(_Keys):
         where: Which rows to keep: a condition in SQL on their columns.
         deduplicate: Whether equal rows count once; or which rows are versions of one, to keep the newest.
         number_rows: A column of ours that gets the number of the row, as an id.
+        merge: Whether spans of a subscription that follow on each other and are equal in all else are one.
         trial: The trial that is part of a span, to be cut off.
         status_now: Whether past_due and paused are statuses of today, which did not hold from the start.
         attributes: Further columns to compare groups by.
@@ -169,6 +170,7 @@ class TableMapping(_Keys):
     where: str = ""
     deduplicate: bool | Newest = False
     number_rows: str = ""
+    merge: bool = False
     trial: Trial | None = None
     status_now: bool | StatusNow = False
     attributes: Literal["all"] | list[str] | dict[str, str] = []
@@ -370,7 +372,7 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
     for name in plan.epoch:
         if name in known and name not in times:
             yield f"{place}.epoch.{name}: this is not a time. Fix: name it under `columns`."
-    for key in ("trial", "status_now"):
+    for key in ("merge", "trial", "status_now"):
         if getattr(plan, key) and "ended_at" not in known:
             yield f"{place}.{key}: only subscriptions have one. Fix: move it there."
     if plan.number_rows and plan.number_rows not in known:

@@ -74,26 +74,11 @@ parts AS (
                         THEN until END}
     ], recursive := true)
     FROM terms
-),
--- Those that follow on each other and say the same are one span.
-marked AS (
-    SELECT *, coalesce(
-               lag(until) OVER own < starts
-               OR lag((status, plan, billing_interval, billing_interval_count, quantity, unit_amount, discount)) OVER own
-                  <> (status, plan, billing_interval, billing_interval_count, quantity, unit_amount, discount),
-               true) AS changed
-    FROM parts WHERE starts IS NOT NULL AND (until IS NULL OR until > starts)
-    WINDOW own AS (PARTITION BY item ORDER BY starts)
-),
-numbered AS (SELECT *, count_if(changed) OVER (PARTITION BY item ORDER BY starts) AS span FROM marked),
-spans AS (
-    SELECT item AS subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
-           quantity, unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
-           min(starts) AS started_at,
-           CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at, reason, span
-    FROM numbered GROUP BY ALL
 )
-SELECT * EXCLUDE (reason, span),
-       CASE WHEN lead(started_at) OVER own IS NOT NULL THEN 'switched' WHEN ended_at IS NOT NULL THEN reason END
+-- Each but the last is followed by another.
+SELECT item AS subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
+       quantity, unit_amount, discount, discount_duration, currency, status, starts AS started_at, until AS ended_at,
+       CASE WHEN lead(starts) OVER own IS NOT NULL THEN 'switched' WHEN until IS NOT NULL THEN reason END
            AS end_reason
-FROM spans WINDOW own AS (PARTITION BY subscription_id ORDER BY started_at)
+FROM parts WHERE starts IS NOT NULL AND (until IS NULL OR until > starts)
+WINDOW own AS (PARTITION BY item ORDER BY starts)

@@ -82,28 +82,13 @@ parts AS (
            reason, canceled_at, 'trialing' AS status, trial_start AS starts,
            CASE WHEN state <> 'trialing' THEN least(trial_end, ended_at) END AS until
     FROM subs JOIN item USING (subscription) JOIN prices USING (price) WHERE trial_start IS NOT NULL
-),
--- Those that follow on each other and say the same are one span. A subscription to several prices is one of each.
-marked AS (
-    SELECT *, coalesce(
-               lag(until) OVER own < starts
-               OR lag((status, plan, billing_interval, billing_interval_count, quantity, unit_amount, discount)) OVER own
-                  <> (status, plan, billing_interval, billing_interval_count, quantity, unit_amount, discount),
-               true) AS changed,
-           CASE WHEN min(item) OVER sub = max(item) OVER sub THEN subscription ELSE item END AS subscription_id
-    FROM parts WHERE starts IS NOT NULL AND (until IS NULL OR until > starts)
-    WINDOW own AS (PARTITION BY item ORDER BY starts), sub AS (PARTITION BY subscription)
-),
-numbered AS (SELECT *, count_if(changed) OVER (PARTITION BY item ORDER BY starts) AS span FROM marked),
-spans AS (
-    SELECT subscription_id, customer AS customer_id, plan, billing_interval, billing_interval_count,
-           quantity, unit_amount, discount, max(discount_duration) AS discount_duration, currency, status,
-           min(starts) AS started_at,
-           CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS ended_at, reason, canceled_at, span
-    FROM numbered GROUP BY ALL
 )
-SELECT * EXCLUDE (reason, canceled_at, span),
-       CASE WHEN lead(started_at) OVER own IS NOT NULL THEN 'switched' WHEN ended_at IS NOT NULL THEN reason END
+-- A subscription to several prices is one of each.
+SELECT CASE WHEN min(item) OVER sub = max(item) OVER sub THEN subscription ELSE item END AS subscription_id,
+       customer AS customer_id, plan, billing_interval, billing_interval_count, quantity, unit_amount, discount,
+       discount_duration, currency, status, starts AS started_at, until AS ended_at,
+       CASE WHEN lead(starts) OVER own IS NOT NULL THEN 'switched' WHEN until IS NOT NULL THEN reason END
            AS end_reason,
-       CASE WHEN lead(started_at) OVER own IS NULL THEN canceled_at END AS cancel_requested_at
-FROM spans WINDOW own AS (PARTITION BY subscription_id ORDER BY started_at)
+       CASE WHEN lead(starts) OVER own IS NULL THEN canceled_at END AS cancel_requested_at
+FROM parts WHERE starts IS NOT NULL AND (until IS NULL OR until > starts)
+WINDOW own AS (PARTITION BY item ORDER BY starts), sub AS (PARTITION BY subscription)
