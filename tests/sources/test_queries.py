@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tenure.errors import InputError
-from tenure.sources import collect, load_mapping, open_source
+from tenure.sources import check, collect, load_mapping, open_source
 
 LOG = pd.DataFrame(
     {
@@ -104,6 +104,22 @@ def test_a_query_is_locked_out_of_files_that_no_check_of_its_words_would_find(as
     monkeypatch.setattr("tenure.sources.queries._tables", lambda *_: {"log"})
     with pytest.raises(InputError, match="file system operations are disabled"):
         ask(sql="SELECT content FROM read_text('/etc/passwd')")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_values_that_are_not_listed_are_told_with_their_number(ask, kind):
+    said = {"on": "on", "off": None, "": "on", "started": "off"}
+    log = RULES["inputs"]["log"] | {"values": {"what": said, "price": {"5": 5, "": 1}}, "optional": ["price"]}
+    more = pd.DataFrame(
+        {"Contract No": "d", "Day": "2024-04-01", "What": ["login", " ", None, "off", "login"]}
+    )
+    rows = pd.concat([LOG[:3], more]).drop(columns="Price")
+    source = ask(kind, inputs={"log": log}, frames={"changes": rows})
+    (told,) = [problem for problem in check(source).problems if problem.table == "inputs.log.what"]
+    assert told.sentence == (
+        "inputs.log.what: 2 of 8 rows have a value that `values` does not list, for example 'login'."
+    )
+    assert told.fix == "list it: `values: {what: {theirs: ours}}`, with null for what is to be left aside"
 
 
 def test_a_query_that_is_not_there(ask):

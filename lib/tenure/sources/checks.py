@@ -117,10 +117,11 @@ def check(source: Source, as_of: dt.date | None = None, facts: Economics = _DEFA
     """
     day = check_as_of(source, as_of)
     ignore = "none is needed if that is intended; else rename or map it"
-    problems = [
-        Problem("warning", "left_aside", note.partition(":")[0], "", 0, 0, (), note, ignore)
-        for note in source.notes
-    ]
+    problems = []
+    for note in source.notes:
+        said, _, fix = note.partition(" Fix: ")
+        fix = fix.removesuffix(".") or ignore
+        problems.append(Problem("warning", "left_aside", said.partition(":")[0], "", 0, 0, (), said, fix))
     if not source.settles:
         says = "This user may make no temporary tables, so what several questions share is computed for each."
         fix = "let the user create temporary tables, or wait longer"

@@ -109,18 +109,21 @@ class Doubt:
 
 
 def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
-    """Raise for the doubts that come true, all at once.
+    """Raise for the doubts that come true, all at once; see `come_true`."""
+    if faults := come_true(table, label, doubts):
+        raise all_faults(faults)
+
+
+def come_true(table: ir.Table, label: str, doubts: list[Doubt]) -> list[str]:
+    """Return a sentence for each doubt that comes true, naming table, column, rows, an example and the fix.
 
     Args:
         table: The table the doubts are about.
         label: Its name in the sentence.
         doubts: What to count, all in one scan.
-
-    Raises:
-        InputError: Naming table, column, rows, an example and the fix.
     """
     if not doubts:
-        return
+        return []
     counts = {f"bad_{i}": table.count(where=doubt.bad).fill_null(0) for i, doubt in enumerate(doubts)}
     found = table.aggregate(rows=table.count(), **counts).to_pyarrow().to_pylist()[0]
     faults = []
@@ -135,8 +138,7 @@ def refuse(table: ir.Table, label: str, doubts: list[Doubt]) -> None:
             f"{label}.{doubt.column}: {count:,} of {found['rows']:,} rows {doubt.says}, "
             f"for example {shown}. Fix: {doubt.fix}."
         )
-    if faults:
-        raise all_faults(faults)
+    return faults
 
 
 def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]) -> ir.Table:

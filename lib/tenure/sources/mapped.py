@@ -75,7 +75,7 @@ def map_tables(
                 queries[f"{place}.where"] = where(plan.where, plan.query or rows_of)
         except InputError as error:
             faults.append(str(error))
-    answered, used = answers(queries, inputs, catalog, address, faults) if queries else ({}, set())
+    answered, used = answers(queries, inputs, catalog, address, notes, faults) if queries else ({}, set())
     used |= set(origins.values())
     for place, plan in plans.items():
         table = place.partition(".")[2]

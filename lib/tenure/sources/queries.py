@@ -20,7 +20,7 @@ from tenure.errors import InputError
 from tenure.parameters import nearest
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw, open_raw
-from tenure.sources.convert import Reading, plain_text, refuse
+from tenure.sources.convert import Doubt, Reading, come_true, plain_text, refuse
 from tenure.sources.engine import guarded, keep, may_settle
 from tenure.sources.places import open_catalog
 
@@ -120,6 +120,7 @@ def answers(
     inputs: Mapping[str, Input],
     catalog: Catalog,
     address: Address,
+    notes: list[str],
     faults: list[str],
 ) -> tuple[dict[str, Raw], set[str]]:
     """Run the queries of a mapping where the data is.
@@ -134,6 +135,7 @@ def answers(
             text is null.
         catalog: The place.
         address: Where that is.
+        notes: Gets a sentence for each column with values that its `values` do not list.
         faults: Gets a sentence for each query that cannot be run, and for each input that is not as said.
 
     Returns:
@@ -153,7 +155,7 @@ def answers(
     # Names that nobody reads are looked at, too: they may be misspelt.
     given = {**{name: Input(name) for names in read.values() for name in names}, **inputs}
     session = open_catalog(address) if engine == "duckdb" else catalog
-    parts = {name: part for name, one in given.items() if (part := _part(name, one, session, faults))}
+    parts = {name: part for name, one in given.items() if (part := _part(name, one, session, notes, faults))}
     if session is not catalog:
         _lock(session, address)
     found = {}
@@ -208,7 +210,9 @@ def _refuse_strangers(names: set[str], known: Collection[str], catalog: Catalog,
             raise InputError(f"{place}: there is no table {name!r} to read. Fix: {hint}")
 
 
-def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple[str, bool] | None:
+def _part(
+    name: str, given: Input, catalog: Catalog, notes: list[str], faults: list[str]
+) -> tuple[str, bool] | None:
     """The SELECT that an input is, and whether it is of text; None where it is not as said."""
     engine: Any = catalog.connection
     if given.origin not in catalog.names and (catalog.whole or "." not in given.origin):
@@ -223,23 +227,17 @@ def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple
     raw = open_raw(catalog, given.origin, given.encoding)
     table = raw.table
     chosen = given.columns or {column: column for column in table.columns}
-    lacking = [
-        f"{theirs!r} (as {ours})"
-        for ours, theirs in chosen.items()
-        if theirs not in table.columns and ours not in given.optional
-    ]
-    if lacking:
+    absent = {theirs: ours for ours, theirs in chosen.items() if theirs not in table.columns}
+    if lacking := [
+        f"{theirs!r} (as {ours})" for theirs, ours in absent.items() if ours not in given.optional
+    ]:
         faults.append(
             f"inputs.{name}.columns: {given.origin} has no column {', '.join(lacking)}; it has "
             f"{', '.join(table.columns[:30])}. Fix: name its own columns for these."
         )
         return None
-    values = {
-        ours: mapped(
-            table[theirs] if theirs in table.columns else ibis.null("string"), given.values.get(ours, {})
-        )
-        for ours, theirs in chosen.items()
-    }
+    table = table.mutate(**dict.fromkeys(absent, ibis.null("string")))
+    values = {ours: mapped(table[theirs], given.values.get(ours, {})) for ours, theirs in chosen.items()}
     if raw.text:
         texts = {ours: value for ours, value in values.items() if value.type().is_string()}
         texts, doubts = plain_text(texts, given.reading)
@@ -249,8 +247,18 @@ def _part(name: str, given: Input, catalog: Catalog, faults: list[str]) -> tuple
         except InputError as error:
             faults += error.faults or [str(error)]
             return None
-        return engine.compile(guarded(lambda: keep(engine, table.select(**values)), given.origin)), True
-    return engine.compile(table.select(**values)), False
+    rows = table.select(**values)
+    if raw.text:
+        rows = guarded(lambda: keep(engine, rows), given.origin)
+    doubts = []
+    for column in [name for name in given.values if name in values]:
+        words = [as_text(ours) for ours in given.values[column].values() if ours is not None]
+        text = rows[column].cast("string")
+        says = "have a value that `values` does not list"
+        fix = f"list it: `values: {{{column}: {{theirs: ours}}}}`, with null for what is to be left aside"
+        doubts.append(Doubt(column, text, text.notin(words) & (text.strip() != ""), says, fix))
+    notes += guarded(lambda: come_true(rows, f"inputs.{name}", doubts), given.origin)
+    return engine.compile(rows), raw.text
 
 
 def _lock(catalog: Catalog, address: Address) -> None:
