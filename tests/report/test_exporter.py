@@ -129,10 +129,11 @@ def test_warnings_exclusions_and_terms_are_collected(page):
 
 
 def test_figures_have_words_and_data(page):
-    images = page.select("figure img")
-    assert len(images) == 2
-    assert all(len(image["alt"]) > 30 for image in images)
-    assert all(image["width"] == "720" for image in images)
+    drawn = page.select("figure > [role=img]")
+    assert len(drawn) == 2
+    assert all([svg["class"] for svg in one.select("svg[aria-hidden]")] == [["w"], ["n"]] for one in drawn)
+    said = [title.text for title in page.select("figure > .takeaway strong")]
+    assert all(one["aria-label"].startswith(f"{title}. ") for one, title in zip(drawn, said, strict=True))
     assert len(page.select("details.data table")) == 3
     titles = [title.text for title in page.select("figure > .takeaway strong")]
     assert titles == [

@@ -17,7 +17,7 @@ from report_sample import HOSTILE
 
 from tenure import report
 from tenure.errors import InputError
-from tenure.report import figures, picture, style
+from tenure.report import figures, palette, picture, style
 from tenure.result import Table
 
 
@@ -198,18 +198,29 @@ def _lab(linear):
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-def test_the_color_blind_can_tell_the_palette_apart(sight):
-    rgb = [np.array(matplotlib.colors.to_rgb(color)) for color in style.PALETTE]
+@pytest.mark.parametrize("colors", [palette.PALETTE, palette.DARK_PALETTE])
+def test_the_color_blind_can_tell_the_palette_apart(sight, colors):
+    rgb = [np.array(matplotlib.colors.to_rgb(color)) for color in colors]
     linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in rgb]
     seen = [_lab(np.reshape(SIGHT[sight], (3, 3)) @ c) for c in linear]
-    least = 30 if sight == "tritanopia" else 36
+    least = 30 if sight == "tritanopia" else 36 if colors is palette.PALETTE else 33
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > least
 
 
-@pytest.mark.parametrize("color", [*style.PALETTE, style.GREY, style.MUTED])
-def test_lines_and_words_stand_out_from_white(color):
-    assert 1.05 / (style._luminance(matplotlib.colors.to_rgb(color)) + 0.05) >= 3
-    assert 1.05 / (style._luminance(matplotlib.colors.to_rgb(style.on_white(color))) + 0.05) >= 4.5
+@pytest.mark.parametrize("dark", [False, True])
+def test_lines_and_words_stand_out_from_the_card(dark):
+    colors = {name: pair[dark] for name, pair in palette.schemes().items()}
+    card = colors["card"]
+    lines = ["c0", "c1", "c2", "c3", "c4", "c5", "cgrey"]
+    words = ["ink", "muted", "t0", "t1", "t2", "t3", "t4", "t5", "tgrey"]
+    assert min(palette.contrast(colors[name], card) for name in lines) >= 3
+    assert min(palette.contrast(colors[name], card) for name in words) >= 4.5
+    cells = [(colors[f"{kind}{k}"], colors[f"{kind}i{k}"]) for kind in "hd" for k in range(palette.STEPS)]
+    assert min(palette.contrast(*cell) for cell in cells) >= 4.5
+    inks = [palette.cell_ink(kind, k) for kind in "hd" for k in range(palette.STEPS)]
+    assert [palette.variable(ink, text=True) for ink in inks] == [
+        f"var(--f-{kind}i{k})" for kind in "hd" for k in range(palette.STEPS)
+    ]
 
 
 @given(st.lists(st.floats(0, 100), max_size=8))

@@ -123,12 +123,12 @@ def test_paper_has_no_code_and_whole_figures(browser, pages):
     assert max(heights) < 263 / 25.4 * 96
 
 
-def test_dark_is_dark_and_figures_stay_on_white(browser, pages):
+def test_dark_is_dark_and_so_are_figures(browser, pages):
     with opened(browser, pages["report"], scheme="dark") as page:
         shade = "element => getComputedStyle(element).backgroundColor"
-        red, green, blue = (int(c) for c in page.locator("body").evaluate(shade)[4:-1].split(","))
-        assert max(red, green, blue) < 60
-        assert page.locator(".plate").first.evaluate(shade) == "rgb(255, 255, 255)"
+        for place in (page.locator("body"), page.locator(".plate").first):
+            red, green, blue = (int(c) for c in place.evaluate(shade)[4:-1].split(","))
+            assert max(red, green, blue) < 60
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tenure.errors import InputError
 from tenure.report import format as fmt
 from tenure.report import style
+from tenure.report.palette import GREY, INK, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.style import GREY, INK, MUTED
 from tenure.report.tables import table_of
 from tenure.report.words import say, things
 from tenure.result import NAN, Table
@@ -60,7 +60,7 @@ def retention_heatmap(
         figure, axes = style.new_figure(0.7 + 0.27 * min(rows, 40), width=width)
         rounded = np.round(values, 2 if unit == "percent" else 9)
         words = [fmt.column(line, unit) for line in rounded] if columns <= 14 and rows <= 40 else []
-        style.cells(axes, values, words, ["#F6EEFA", "#B98FD0", style.PALETTE[0]], low, high)
+        style.cells(axes, values, words, "h", low, high)
         down, across = (range(0, n, max(1, math.ceil(n / most))) for n, most in ((rows, 40), (columns, 13)))
         axes.set_yticks([k + 0.5 for k in down], [style.shorten(frame.index[k]) for k in down])
         axes.set_xticks([k + 0.5 for k in across], [frame.columns[k] for k in across])
@@ -174,7 +174,7 @@ def bars_with_intervals(
             if fmt.missing(bar.value):
                 style.note(axes, written[place], (0, place), (4, 0), ha="left", va="center", size=10)
                 continue
-            axes.barh(place, bar.value, height=0.62, color=style.PALETTE[3])
+            axes.barh(place, bar.value, height=0.62, color=PALETTE[3])
             if bar.ends:
                 axes.plot(bar.ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
             far = (max(bar.value, 0.0, *bar.ends), float(place))
@@ -300,7 +300,7 @@ def waterfall(rows: Any, *, subtitle: str = "") -> Picture:
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(3.3, width=width)
         for place, (start, stop) in enumerate(spans):
-            color = style.PALETTE[5] if place not in changes else style.PALETTE[2 if stop >= start else 4]
+            color = PALETTE[5] if place not in changes else PALETTE[2 if stop >= start else 4]
             axes.bar(place, stop - start, bottom=start, width=0.66, color=color)
             if place < len(amounts) - 1:
                 axes.plot([place + 0.33, place + 0.67], [stop, stop], color=MUTED, lw=0.9)
@@ -386,7 +386,7 @@ def draw_rows(
         reference = row.value == 1 == zero and not row.ends
         words = "reference" if reference else fmt.NOT_AVAILABLE if fmt.missing(row.value) else write(row)
         style.note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
-        color = style.PALETTE[0] if row.clear(zero) else GREY
+        color = PALETTE[0] if row.clear(zero) else GREY
         axes.plot(row.ends, [place] * len(row.ends), color=color, lw=2.2)
         if not fmt.missing(row.value):
             fill, marker = color if row.clear(zero) else "white", "|" if reference else "o"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.report import format as fmt
 from tenure.report import style
+from tenure.report.palette import INK, LINE, PALETTE, readable
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.style import INK, LINE
 from tenure.report.tables import table_of
 from tenure.report.words import say
 from tenure.result import Table
@@ -289,7 +289,7 @@ def _at_risk(axes: Axes, frame: pd.DataFrame, groups: Sequence[str], chosen: Map
     for place, group in enumerate(groups):
         down = 40 + 14 * (place + (len(groups) > 1))
         if len(groups) > 1:
-            name, color = style.shorten(group, 16), style.on_white(chosen[group])
+            name, color = style.shorten(group, 16), readable(chosen[group])
             style.note(axes, name, (0, 0), (-aside, -down), "xaxis", ha="right", va="center", color=color)
         for tick in ticks:
             style.note(axes, words[group, tick], (tick, 0), (0, -down), "xaxis", va="center", color=INK)
@@ -316,19 +316,19 @@ def _mark_peaks(
         axes.axvline(at, color=LINE, lw=1, ls=(0, (2, 2)), zorder=0.5)
         words = f"{unit.removesuffix('s').capitalize()} {at}: {fmt.percent(height)}"
         # Half a name's width in pixels, at about half its size a letter.
-        half = (len(words) * 9.5 * 0.54 + 8) / 2 * figure.dpi / 72
+        half = (len(words) * 9.5 * 0.54 + 8) / 2
         center = float(axes.transData.transform((at, 0))[0])
         if any(abs(center - other) < half + width for other, width in written):
             continue
         written.append((center, half))
         shared = len({other for _, other, period in marked if period == at}) > 1
-        color = INK if shared else style.on_white(chosen[group])
+        color = INK if shared else readable(chosen[group])
         style.note(axes, words, (at, 1), (0, 2), "xaxis", color=color)
 
 
 def _panels(life: _Life, name: str, line: str, width: float) -> Figure:
     """Draw one small panel a group, with the others faint behind it."""
-    step, rows, color = name == "survival", life.rows, style.PALETTE[0]
+    step, rows, color = name == "survival", life.rows, PALETTE[0]
     figure, grid = style.panels(len(life.groups), 1.45, width=width)
     for axes, group in zip(grid, life.groups, strict=True):
         for _, other in rows.groupby("group"):

@@ -19,6 +19,7 @@ from tenure.parameters import declared
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
 from tenure.report.findings import evidence, read_findings
+from tenure.report.style import figure_css
 from tenure.report.terms import TERMS, terms_in
 from tenure.sources.address import redact
 
@@ -124,7 +125,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def stylesheet() -> str:
     """Return the style sheet of all pages."""
-    return (_TEMPLATES / "template" / "report.css").read_text(encoding="utf-8")
+    return (_TEMPLATES / "template" / "report.css").read_text(encoding="utf-8") + figure_css()
 
 
 def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, Any]]:
@@ -247,8 +248,9 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any, failed: boo
                     "show it with report.figure."
                 )
             output.metadata[media] = {**about, "alt": "A figure without description"}
-    if FIGURE in data:  # its words are shown with the picture
-        return False
+    if FIGURE in data:
+        output.metadata["page"] = {"figure": data[FIGURE]["html"]}
+        return True
     if HEADER in data:
         for name in ("subtitle", "logo", "accent"):
             parts[name] = data[HEADER].get(name) or parts[name]

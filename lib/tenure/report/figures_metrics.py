@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.charts import bars_with_intervals, line_with_interval
+from tenure.report.palette import GREY, INK, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.style import GREY, INK, MUTED
 from tenure.report.words import say
 from tenure.result import Estimate, Table
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 # What adds to revenue, from the axis up, what takes from it, from the axis down, and the rest.
 _COLORS = {
-    "new": style.PALETTE[2],
-    "reactivation": style.PALETTE[5],
-    "expansion": style.PALETTE[3],
-    "churn": style.PALETTE[4],
-    "contraction": style.PALETTE[1],
+    "new": PALETTE[2],
+    "reactivation": PALETTE[5],
+    "expansion": PALETTE[3],
+    "churn": PALETTE[4],
+    "contraction": PALETTE[1],
     "other": GREY,
 }
 

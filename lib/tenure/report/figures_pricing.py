@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.charts import bars_with_intervals, draw_rows, forest, rows_of
+from tenure.report.palette import INK, MUTED, PALETTE
 from tenure.report.picture import Picture, listed
-from tenure.report.style import INK, MUTED
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _over_price(
     figure, axes = style.new_figure(3.3, width=width)
     x, ends = frame["price"].to_numpy(dtype=float), []
     for place, (column, name) in enumerate(lines.items()):
-        y, color = frame[column].to_numpy(dtype=float), style.PALETTE[place]
+        y, color = frame[column].to_numpy(dtype=float), PALETTE[place]
         axes.plot(x, y, color=color, ls="-" if place == 0 else (0, (4, 2)))
         ends.append((name, float(x[-1]), float(y[-1]), color))
         style.band(axes, frame, "price", column, color)
@@ -214,7 +214,7 @@ def _over_price(
         style.note(axes, words, (price, 1), (-4 if right else 4, down), "xaxis", ha=side, va="top")
     if best is not None:
         along = axes.get_xaxis_transform()
-        axes.plot([best.low, best.high], [0.012, 0.012], transform=along, color=style.PALETTE[0], lw=4)
+        axes.plot([best.low, best.high], [0.012, 0.012], transform=along, color=PALETTE[0], lw=4)
     if any(name for name, *_ in ends):
         style.label_ends(axes, ends)
     return figure
@@ -224,12 +224,12 @@ def _draw_meter(meter: Any, width: float) -> Figure:
     frame, shown = meter.curves.frame, meter.points.frame["price"].dropna()
     figure, axes = style.new_figure(3.7, width=width)
     if len(shown):
-        axes.axvspan(shown.min(), shown.max(), color=style.PALETTE[3], alpha=0.14, lw=0)
+        axes.axvspan(shown.min(), shown.max(), color=PALETTE[3], alpha=0.14, lw=0)
     key = {"too_cheap": 5, "not_cheap": 2, "not_expensive": 1, "too_expensive": 4}
     for name, color in key.items():
         dashes = "-" if name.startswith("too") else (0, (4, 2))
         words = name.replace("_", " ")
-        axes.plot(frame["price"], frame[name], color=style.PALETTE[color], ls=dashes, label=words)
+        axes.plot(frame["price"], frame[name], color=PALETTE[color], ls=dashes, label=words)
     for price in shown:
         axes.axvline(price, color=MUTED, lw=0.9, ls=(0, (2, 2)), zorder=0.7)
     axes.set_ylim(0, 1)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tenure.report import charts, style
 from tenure.report import format as fmt
 from tenure.report.cards import worded
+from tenure.report.palette import GREY, INK, MUTED, PALETTE, readable
 from tenure.report.picture import Picture, listed
-from tenure.report.style import GREY, INK, MUTED
 from tenure.report.words import say
 from tenure.result import Table
 
@@ -31,7 +31,7 @@ _FIXED = {"no use": MUTED}
 def shares(overview: Table) -> Picture:
     """Draw each segment's share of customers and of revenue: segment, share and value_share of a table."""
     names, share, revenue = (overview.frame[name] for name in ("segment", "share", "value_share"))
-    hues = [style.PALETTE[2 if more else 4] for more in revenue >= share]
+    hues = [PALETTE[2 if more else 4] for more in revenue >= share]
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.9 + 0.33 * len(names), width=width)
@@ -152,7 +152,6 @@ def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
     most = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
     # Beyond three standard deviations more color would only pale the rest.
     high = min(most, 3.0) if both else most
-    tints = ["#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8"] if both else ["#FBF8FD", "#C9A6DD"]
     heads = [textwrap.wrap(str(name), max(8, 64 // columns)) or [""] for name in grid.columns]
     figure, axes = style.new_figure(0.4 + 0.17 * max(map(len, heads)) + 0.29 * rows, width=width)
     words = [
@@ -162,7 +161,7 @@ def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
         ]
         for row in values.tolist()
     ]
-    style.cells(axes, values, words, [*tints, style.PALETTE[0]], -high if both else 0.0, high)
+    style.cells(axes, values, words, "d" if both else "h", -high if both else 0.0, high)
     axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 34) for name in grid.index])
     axes.set_xticks([column + 0.5 for column in range(columns)], ["\n".join(head) for head in heads])
     axes.tick_params(axis="both", labelcolor=INK)
@@ -197,9 +196,9 @@ def lorenz(spread: Any) -> Picture:
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(3.3, width=width)
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1.1, ls=(0, (4, 3)))
-        axes.fill_between(people, value, people, color=style.PALETTE[0], alpha=0.1, lw=0)
-        axes.plot(people, value, color=style.PALETTE[0])
-        color = style.PALETTE[4]
+        axes.fill_between(people, value, people, color=PALETTE[0], alpha=0.1, lw=0)
+        axes.plot(people, value, color=PALETTE[0])
+        color = PALETTE[4]
         axes.plot([0.9, 0.9], [1 - top, 1], color=color, lw=3, solid_capstyle="butt")
         words, place = f"top tenth: {fmt.percent(top)}", (0.9, 1 - top / 2)
         style.note(axes, words, place, (-8, 0), ha="right", va="center", color=color, weight="bold")
@@ -305,7 +304,7 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
             places = style.spread([sum(ends) / 2 for ends in stack.values()], height * 0.062, 0, height)
             for name, place in zip(stack, places, strict=True):
                 words = f"{style.shorten(name, 26)}  {fmt.value(side[name], 'count')}"
-                color, shift = style.on_white(chosen[name]), (-5 * inwards, 0)
+                color, shift = readable(chosen[name]), (-5 * inwards, 0)
                 style.note(axes, words, (x, place), shift, ha=ha, va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
         axes.set_ylim(height * 1.02, -height * 0.09)

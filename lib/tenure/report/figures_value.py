@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report import style
+from tenure.report.palette import GREY, INK, LINE, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.style import GREY, INK, MUTED
 from tenure.report.words import say
 from tenure.result import Table
 
@@ -32,7 +32,7 @@ def projection(curves: Any) -> Picture:
     table = drawn_from(curves, "projection", "seen", "group", "month", "fitted")
     frame = table.frame.assign(group=table.frame["group"].astype(str))
     groups, last = style.group_names(frame), float(frame["month"].max())
-    blue, amber = style.PALETTE[0], style.PALETTE[3]
+    blue, amber = PALETTE[0], PALETTE[3]
 
     def draw(width: float) -> Figure:
         figure, grid = style.panels(len(groups), 1.75, width=width)
@@ -118,16 +118,16 @@ def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(0.85 + 0.3 * len(rows), width=width)
         for place, (row, held) in enumerate(zip(rows, inside, strict=True)):
-            edge, fill = (INK, "white") if held else (style.PALETTE[4], style.PALETTE[4])
+            edge, fill = (INK, "white") if held else (PALETTE[4], PALETTE[4])
             ends = [row["expected_low"], row["expected_high"]]
-            axes.plot(ends, [place, place], color=style.PALETTE[3], lw=7, alpha=0.45, solid_capstyle="butt")
-            axes.plot([row["expected"]], [place], marker="|", ms=11, mew=2.2, color=style.PALETTE[0])
+            axes.plot(ends, [place, place], color=PALETTE[3], lw=7, alpha=0.45, solid_capstyle="butt")
+            axes.plot([row["expected"]], [place], marker="|", ms=11, mew=2.2, color=PALETTE[0])
             axes.plot([row["happened"]], [place], marker="o", ms=6.5, mew=1.6, mec=edge, mfc=fill)
         style.label_rows(axes, [row[label] for row in rows])
         axes.set_xlim(left=min(0.0, float(table.frame[["expected_low", "happened"]].min().min())))
         style.unit_axis(axes.xaxis, unit)
-        key = [("predicted, with its 95% range", style.PALETTE[0]), ("what happened", INK)]
-        style.key(figure, key if all(inside) else [*key, ("outside the range", style.PALETTE[4])])
+        key = [("predicted, with its 95% range", PALETTE[0]), ("what happened", INK)]
+        style.key(figure, key if all(inside) else [*key, ("outside the range", PALETTE[4])])
         return figure
 
     takeaway = say(
@@ -157,14 +157,14 @@ def right_and_wrong(values: Any, wrong: str, right: str) -> Picture:
         figure, axes = style.new_figure(0.85 + 0.34 * len(rows), width=width)
         for place, row in enumerate(rows):
             if not fmt.missing(row["wrong"]):
-                axes.plot([row["wrong"], row["right"]], [place, place], color=style.LINE, lw=2.5, zorder=1)
-                axes.plot([row["wrong"]], [place], "o", ms=7, mfc="white", mec=style.PALETTE[4], mew=1.8)
-            axes.plot([row["right_low"], row["right_high"]], [place, place], color=style.PALETTE[0], lw=2)
-            axes.plot([row["right"]], [place], "o", ms=7, color=style.PALETTE[0])
+                axes.plot([row["wrong"], row["right"]], [place, place], color=LINE, lw=2.5, zorder=1)
+                axes.plot([row["wrong"]], [place], "o", ms=7, mfc="white", mec=PALETTE[4], mew=1.8)
+            axes.plot([row["right_low"], row["right_high"]], [place, place], color=PALETTE[0], lw=2)
+            axes.plot([row["right"]], [place], "o", ms=7, color=PALETTE[0])
         style.label_rows(axes, [row["group"] for row in rows])
         axes.set_xlim(left=min(0.0, *(row["right_low"] for row in rows)))
         style.unit_axis(axes.xaxis, unit)
-        style.key(figure, [(right, style.PALETTE[0]), (wrong, style.PALETTE[4])])
+        style.key(figure, [(right, PALETTE[0]), (wrong, PALETTE[4])])
         return figure
 
     known = [row for row in rows if not fmt.missing(row["wrong"]) and row["right"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tenure.result import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A figure is this many CSS pixels wide; its picture has twice as many.
+# A figure of too many marks is a picture this many CSS pixels wide.
 FIGURE_WIDTH = 720
 
 
@@ -117,6 +118,19 @@ def listed(values: Iterable[tuple[Any, Any]], unit: str, most: int = 6) -> str:
     numbers = fmt.column([value for _, value in pairs], unit)
     said = [f"{name} {number}".strip() for (name, _), number in zip(pairs, numbers, strict=True)]
     return fmt.join(said) if len(said) <= most else f"{', '.join(said[:3])} … {', '.join(said[-3:])}"
+
+
+def drawing(picture: Picture, alt: str) -> str:
+    """Return what a page shows of a picture: a drawing for the page and one for phones, or one of dots."""
+    from tenure.report.svg import to_svg
+
+    drawn = [to_svg(picture.drawn(width), kind) for width, kind in ((style.WIDTH, "w"), (style.NARROW, "n"))]
+    said = html.escape(alt, quote=True)
+    if all(drawn):
+        return f'<div class="plate" role="img" aria-label="{said}">{"".join(drawn)}</div>'
+    dots, width, height = png(picture.drawn())
+    size = f'width="{width}" height="{height}"'
+    return f'<div class="plate dots"><img src="data:image/png;base64,{dots}" alt="{said}" {size}></div>'
 
 
 def png(figure: Figure) -> tuple[str, int, int]:

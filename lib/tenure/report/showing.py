@@ -10,7 +10,8 @@ from tenure.errors import InputError
 from tenure.money import minor_exponent
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, HEADER, show
-from tenure.report.picture import Picture, png
+from tenure.report.picture import Picture, drawing
+from tenure.report.style import figure_css
 from tenure.report.tables import folded, table, table_of, to_html
 from tenure.report.terms import glossary
 from tenure.report.words import say
@@ -35,13 +36,14 @@ def figure(picture: Picture, *, caption: str = "") -> None:
     if picture.draw is None:
         return _lines([picture.empty], {})
     title, subtitle = html.escape(picture.title), html.escape(picture.subtitle)
-    heading = f"<p><strong>{title}</strong>{'<br>' if subtitle else ''}{subtitle}</p>"
-    show({"text/plain": f"{picture.title}\n{picture.subtitle}".strip(), "text/html": heading, FIGURE: {}})
-    drawing, width, height = png(picture.drawn())
     alt = " ".join(picture.alt.split())
-    about: dict[str, Any] = {"title": picture.title, "subtitle": picture.subtitle, "alt": alt}
-    about |= {"caption": caption, "width": width, "height": height}
-    show({"text/plain": f"Figure: {alt}", "image/png": drawing}, {"image/png": about})
+    beside = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    head = f'<p class="takeaway"><strong>{title}</strong>{f"<span>{subtitle}</span>" if subtitle else ""}</p>'
+    page = f'<figure class="drawn">{head}{drawing(picture, f"{picture.title}. {alt}")}{beside}</figure>'
+    # A page brings its style along; JupyterLab does not.
+    look = f"<style>{figure_css()}</style>"
+    plain = f"{picture.title}\n{picture.subtitle}".strip()
+    show({"text/plain": f"{plain}\nFigure: {alt}", "text/html": look + page, FIGURE: {"html": page}})
     words = "Data behind this figure"
     page = folded(words, to_html(picture.data, caption=words, max_rows=DATA_ROWS))
     return show({"text/plain": f"{words}: {len(picture.data)} rows", "text/html": page})

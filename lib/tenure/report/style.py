@@ -11,6 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
+from tenure.report.palette import (
+    EDGE,
+    GREY,
+    GRID,
+    INK,
+    MUTED,
+    PALETTE,
+    cell_ink,
+    ramp,
+    readable,
+    variables,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Found by maximizing the smallest color difference (CIE 1976) under normal vision and simulated protanopia,
-# deuteranopia (36 at least) and tritanopia (30; Machado et al. 2009), with a contrast of 3 to 1 on white.
-PALETTE = ("#54017E", "#D27D00", "#339C73", "#8583C5", "#8E2000", "#2A3F4B")
-INK, MUTED, LINE, GREY = "#1C2128", "#5A6470", "#D9DDE2", "#858D96"
 FIXED = {
     "other": GREY,
     "all": PALETTE[0],
@@ -29,7 +37,8 @@ FIXED = {
     "involuntary": PALETTE[1],
     "unknown": GREY,
 }
-WIDTH = 6.6
+# A figure is so many inches wide on a page, and on a phone, where it is another drawing.
+WIDTH, NARROW = 7.6, 4.2
 # How a line goes from value to value, and where a value holds until the next.
 STEPS = {False: "default", True: "steps-post"}
 # matplotlib's own files, under names of ours: a machine's fonts are never looked up, so a figure that fits
@@ -39,6 +48,13 @@ FONTS = {
     "Tenure": {"normal": "DejaVuSans.ttf", "bold": "DejaVuSans-Bold.ttf"},
     "Tenure boxes": {"normal": "LastResortHE-Regular.ttf", "bold": "LastResortHE-Regular.ttf"},
 }
+
+
+@cache
+def figure_css() -> str:
+    """Return the style sheet of figures."""
+    rules = Path(__file__).parent / "template" / "figures.css"
+    return variables() + rules.read_text(encoding="utf-8")
 
 
 @cache
@@ -71,16 +87,18 @@ def theme() -> Iterator[None]:
         **dict.fromkeys(("axes.axisbelow", "axes.unicode_minus", "xtick.bottom"), True),
         **dict.fromkeys(("axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), MUTED),
         **dict.fromkeys(("axes.titlecolor", "text.color"), INK),
-        **dict.fromkeys(("axes.edgecolor", "xtick.color"), "#9AA2AB"),
-        **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white"),
+        **dict.fromkeys(("axes.edgecolor", "xtick.color"), EDGE),
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
+        "savefig.facecolor": "white",
         "axes.linewidth": 0.9,
-        "grid.color": "#E6E8EB",
+        "grid.color": GRID,
         "grid.linewidth": 0.8,
         "xtick.major.size": 3,
         "lines.linewidth": 2.1,
         "lines.solid_capstyle": "round",
-        "figure.dpi": 100,
-        "svg.hashsalt": "tenure",
+        # A pixel is a point, and letters have the widths that they have in every size.
+        "figure.dpi": 72,
+        "text.hinting": "none",
     }
     with matplotlib.rc_context(), seaborn.axes_style("whitegrid"):
         matplotlib.rcParams.update(settings)
@@ -115,23 +133,6 @@ def colors(groups: Iterable[Any], given: Mapping[str, str] | None = None) -> dic
     return {**chosen, **{str(name): color for name, color in (given or {}).items() if str(name) in chosen}}
 
 
-def on_white(color: str, contrast: float = 4.5) -> str:
-    """Return the color, darkened until text in it has that contrast on white (WCAG 2.2)."""
-    from matplotlib.colors import to_hex, to_rgb
-
-    rgb = to_rgb(color)
-    while 1.05 / (_luminance(rgb) + 0.05) < contrast:
-        rgb = (rgb[0] * 0.96, rgb[1] * 0.96, rgb[2] * 0.96)
-    return to_hex(rgb)
-
-
-def ink_on(color: Any) -> str:
-    """Return ink or white, whichever is easier to read on the color."""
-    from matplotlib.colors import to_rgb
-
-    return INK if _luminance(to_rgb(color)) > 0.18 else "white"
-
-
 def shorten(label: Any, width: int = 18) -> str:
     """Cut a label to a width, with an ellipsis.
 
@@ -144,16 +145,20 @@ def shorten(label: Any, width: int = 18) -> str:
 
 
 def key(figure: Figure, entries: Iterable[tuple[str, str]]) -> None:
-    """Write what each color stands for above the axes."""
-    width, height = figure.get_size_inches()
-    left, edge = 0.06, 0.04
+    """Write what each color stands for above the axes, in as many lines as it takes."""
+    width, height = 72 * figure.get_size_inches()
+    left, down = 4.0, 4.0
     for name, color in entries:
-        words = "\N{EN DASH} " + shorten(name, 30)
-        look: dict[str, Any] = {"size": 10, "weight": "bold", "color": on_white(color), "va": "top"}
-        written = figure.text(left / width, 1 - 0.06 / height, words, **look)
-        left += written.get_window_extent().width / figure.dpi + 0.18
+        words = "\N{EN DASH} " + shorten(name, 34)
+        look: dict[str, Any] = {"size": 10, "weight": "bold", "color": readable(color), "va": "top"}
+        written = figure.text(left / width, 1 - down / height, words, **look)
+        wide = written.get_window_extent().width
+        if left > 4 and left + wide > width:
+            left, down = 4.0, down + 15
+            written.set_position((left / width, 1 - down / height))
+        left += wide + 13
     engine: Any = figure.get_layout_engine()
-    rect = (edge / width, edge / height, 1 - 2 * edge / width, 1 - (0.32 + edge) / height)
+    rect = (3 / width, 3 / height, 1 - 6 / width, 1 - (down + 19) / height)
     engine.set(rect=rect, w_pad=0.02, h_pad=0.02)
 
 
@@ -220,18 +225,17 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     figure.get_layout_engine().execute(figure)
     ordered = sorted(labels, key=lambda label: label[2])
     points = [axes.transData.transform((x, y)) for _, x, y, _ in ordered]
-    scale = figure.dpi / 72
     box = axes.get_window_extent()
-    places = spread([point[1] for point in points], size * 1.25 * scale, box.y0, box.y1)
+    places = spread([point[1] for point in points], size * 1.25, box.y0, box.y1)
     # From the last end in the data's own terms, so that names stay beside it when the layout moves the axes.
     right = max(x for _, x, _, _ in labels)
     beside: Any = axes.transData + ScaledTranslation(8 / 72, 0, figure.dpi_scale_trans)
     for (name, x, y, color), point, place in zip(ordered, points, places, strict=True):
         line = {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 1, "shrinkB": 2}
-        moved = abs(place - point[1]) > 2 * scale
+        moved = abs(place - point[1]) > 2
         axes.annotate(
-            shorten(name), (x, y), (right, (place - point[1]) / scale), textcoords=(beside, "offset points"),
-            color=on_white(color), size=size, weight="bold", ha="left", va="center", annotation_clip=False,
+            shorten(name), (x, y), (right, place - point[1]), textcoords=(beside, "offset points"),
+            color=readable(color), size=size, weight="bold", ha="left", va="center", annotation_clip=False,
             arrowprops=line if moved else None,
         )  # fmt: skip
 
@@ -272,25 +276,30 @@ def label_rows(axes: Axes, labels: Iterable[Any], width: int = 28) -> None:
 
 
 def cells(
-    axes: Axes, values: Any, words: Sequence[Sequence[str]], tints: Sequence[str], low: float, high: float
+    axes: Axes, values: Any, words: Sequence[Sequence[str]], kind: str, low: float, high: float
 ) -> None:
-    """Color the cells of a table of numbers from low to high, and write words into those that are known."""
-    import numpy as np
-    from matplotlib.colors import LinearSegmentedColormap
+    """Shade the cells of a table of numbers from low to high, and write words into those that are known.
 
-    shades = LinearSegmentedColormap.from_list("tenure", list(tints))
+    `kind` is "h" for shades from little to much, "d" for those from less through none to more.
+    """
+    import numpy as np
+    from matplotlib.colors import ListedColormap
+
+    shades = ramp(kind)
     axes.pcolormesh(
-        np.ma.masked_invalid(values), cmap=shades, vmin=low, vmax=high, edgecolors="white", linewidth=1
-    )
+        np.ma.masked_invalid(values), cmap=ListedColormap(shades), vmin=low, vmax=high, edgecolors="white",
+        linewidth=1,
+    )  # fmt: skip
     axes.invert_yaxis()
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(length=0)
     axes.xaxis.tick_top()
     for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True) if len(words) else ():
-        ink = ink_on(shades((values[row, column] - low) / (high - low))[:3])
-        place = (column + 0.5, row + 0.5)
-        axes.text(*place, words[row][column], ha="center", va="center", size=8.5, color=ink)
+        step = int(len(shades) * (values[row, column] - low) / (high - low))
+        color = cell_ink(kind, min(max(step, 0), len(shades) - 1))
+        look: dict[str, Any] = {"ha": "center", "va": "center", "size": 9, "color": color}
+        axes.text(column + 0.5, row + 0.5, words[row][column], **look)
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -368,8 +377,3 @@ def band(
     else:
         held: Any = "post" if step else None
         axes.fill_between(part[x], part[low], part[high], step=held, color=color, alpha=0.14, lw=0)
-
-
-def _luminance(rgb: tuple[float, float, float]) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
