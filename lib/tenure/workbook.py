@@ -229,21 +229,28 @@ class Workbook:
             min_at_risk=self.scope.get("min_at_risk", FEWEST),
         )
 
-    def elsewhere(self, largest: int = 0) -> Elsewhere | None:
+    def elsewhere(self, largest: int = 0, history: pd.DataFrame | None = None) -> Elsewhere | None:
         """Explain what another system reports of recurring revenue; None: nothing of a whole month.
 
         Args:
             largest: How many of the customers who differ most to list, as the part "customer".
+            history: As from `tenure.models.restatement.history`, to compare movements, too.
         """
         from tenure.measures import elsewhere, revenue
         from tenure.models import months, restatement
 
+        moved = self.table("movements_elsewhere")
+        rolled = (
+            None
+            if moved is None or history is None
+            else restatement.rolled_forward(moved, history, self.rates)
+        )
         if "mrr_elsewhere" not in self.source:
-            return None
+            return rolled
         theirs, last = self.ask(elsewhere.reported_months), months.complete_month(self.as_of)
         known = sorted({int(month) for month in theirs["month"] if month <= last})[-12:]
         if not known:
-            return None
+            return rolled
         ends = [months.month_date(month + 1) - dt.timedelta(days=1) for month in known]
         used = {*theirs["currency"], *self.currencies, self.currency}
         rates = money.known_factors(self.rates, used, self.currency, known[-1])
@@ -251,7 +258,8 @@ class Workbook:
         rows = self.keep(elsewhere.differences, as_of=ends[-1], policies=policies, rates=rates)
         of = self.ask(elsewhere.by_rule, of=rows), self.ask(revenue.mrr_balances, on=ends), theirs, rates
         top = self.ask(elsewhere.largest, largest, of=rows) if largest else None
-        return restatement.elsewhere(*of, currency=self.currency, months=known, largest=top)
+        found = restatement.elsewhere(*of, currency=self.currency, months=known, largest=top)
+        return found._replace(parts={**found.parts, **(rolled.parts if rolled else {})})
 
     @property
     def unit(self) -> str:

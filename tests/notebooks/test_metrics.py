@@ -301,14 +301,15 @@ def test_another_systems_revenue_is_explained_customer_by_customer(run, demo, tm
     moved = "select date '2026-07-01' as month, 'EUR' as currency, 'new' as kind, 700 as amount_minor"
     duckdb.sql(f"copy ({moved}) to '{data}/movements_elsewhere.parquet'")
     outcome = run(NAME, data=data, as_of="2026-08-19", largest=3)
-    assert "What moved revenue in Jul 2026 differs most for new: €7.00 in another system" in said(outcome)
     found = findings(outcome)["mrr.elsewhere"]
     assert "Another system puts Jul 2026 at €71.00, not" in found["sentence"]
-    parts = {name: pd.read_csv(outcome.exports / f"metrics_elsewhere_by_{name}.csv") for name in ("month", "rule", "customer")}  # fmt: skip
+    parts = {name: pd.read_csv(outcome.exports / f"metrics_elsewhere_by_{name}.csv") for name in ("month", "rule", "customer", "movement")}  # fmt: skip
     assert parts["month"]["month"].tolist() == ["2026-07"]
     assert parts["rule"]["difference"].sum() == pytest.approx(found["value"], abs=0.01)
     assert parts["rule"]["rule"].iloc[-1] == "not explained"
     assert len(parts["customer"]) == 3
+    moved = parts["movement"].set_index("kind")
+    assert (moved.loc["new", "theirs"], moved.loc["balance", "theirs"]) == (7.0, 0.0)
     without = run(NAME, data=company(demo, tmp_path / "without", more=[]), as_of="2026-08-19")
     assert "mrr.elsewhere" not in findings(without)
 

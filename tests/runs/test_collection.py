@@ -485,3 +485,28 @@ def test_code_digest(tmp_path: Path) -> None:
     assert graph.code_digest(tmp_path) == first
     (tmp_path / "inner" / "page.html.j2").write_text("b")
     assert graph.code_digest(tmp_path) != first
+
+
+def test_a_report_about_the_run_is_made_after_all_others_whichever_were_asked_for(project: Project) -> None:
+    said = """
+    from tenure import report
+    reports = report.this_run()["reports"]
+    report.text("{words}", words=", ".join(f"{n} {e['state']} {len(e['findings'])}" for n, e in reports.items()))
+    """
+    project.notebook("sums_up", said)
+    project.notebook("good", FINDING, parameters=NUMBER)
+    project.notebook("fails", "1 / 0")
+    project.runbook("""
+        reports:
+          - {name: sums_up, notebook: sums_up.ipynb, needs: all}
+          - {name: good, notebook: good.ipynb}
+          - {name: fails, notebook: fails.ipynb}
+    """)
+
+    assert project.run("good").made == ("good", "sums_up")
+    assert "good ok 1, fails never_run 0" in (project.published() / "sums_up.html").read_text()
+    assert project.run("sums_up").made == ("fails", "sums_up")
+    assert "good ok 1, fails failed 0" in (project.published() / "sums_up.html").read_text()
+    # What it is made of has not changed, though the one that failed is tried again.
+    assert project.run("good").made == ()
+    assert project.record()["reports"]["sums_up"]["summary"]

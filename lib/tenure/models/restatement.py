@@ -7,7 +7,7 @@ order, the rules of two policies account for the whole difference of their numbe
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -194,8 +194,7 @@ def elsewhere(
     sums = {"theirs": rules["theirs"].sum(), "ours": rules["ours"].sum(), "left": left["difference"].sum()}
     amounts = {name: counted(amount, unit=unit) for name, amount in sums.items()}
     gap = counted(rules["difference"].sum(), int(rules["customers"].sum()), of="customer", unit=unit)
-    without = ", ".join(sorted({*reported["currency"]} - {*rates}))
-    notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
+    notes = _left_out(reported, rates)
     units = dict.fromkeys(("ours", "theirs", "difference"), unit)
     tables = {"month": by_month, "rule": rules} | ({} if largest is None else {"customer": largest})
     return Elsewhere(
@@ -290,38 +289,35 @@ def history(book: Ledger, *, as_of: dt.date, policy: str) -> pd.DataFrame:
 
 def rolled_forward(
     reported: pd.DataFrame, current: pd.DataFrame, rates: pd.DataFrame | None
-) -> tuple[Estimate, Table]:
+) -> Elsewhere | None:
     """Compare what moved recurring revenue with what another system reports of it.
 
     Args:
         reported: The table movements_elsewhere.
         current: As from `history`.
-        rates: Columns currency, month and rate; None: no rates.
+        rates: Columns currency, month and rate; None: no rates. A currency without one is left out.
 
     Returns:
-        What customers have added to recurring revenue in the last month that both know, theirs less ours;
-        words: month, kind, theirs and ours (what differs most); case: "same", "differ" or "none" (no month is
-        in both). And a row per month and kind with any: month, kind, ours, theirs, difference. A currency
-        without a rate is left out.
+        The balances' difference as from `elsewhere`, not available where only movements are reported, and the
+        part "movement", a row per month and kind: month, kind, ours, theirs, difference. None: no whole month
+        is in both.
 
     Example:
-        >>> ours = pd.DataFrame({"month": "2026-10", "kind": ["new", "churn"], "amount_minor": [500, -200],
+        >>> ours = pd.DataFrame({"month": "2026-10", "kind": ["new", "balance"], "amount_minor": [500, 900],
         ...     "currency": "EUR", "as_of": "2026-10-31"})
-        >>> theirs = ours.assign(month=dt.date(2026, 10, 1), amount_minor=[500, -300])
-        >>> gap, table = rolled_forward(theirs, ours, None)
-        >>> gap.value, gap.words["kind"], table.frame["difference"].tolist()
-        (-100.0, 'churn', [0.0, -100.0])
+        >>> theirs = ours.assign(month=dt.date(2026, 10, 1), amount_minor=[500, 800])
+        >>> gap, parts = rolled_forward(theirs, ours, None)
+        >>> gap.value, gap.case, parts["movement"].frame["difference"].tolist()
+        (-100.0, 'partly', [0.0, -100.0])
     """
-    currency, last = (
-        str(current["currency"].iloc[0]),
-        complete_month(dt.date.fromisoformat(current["as_of"].iloc[0])),
-    )
-    known = known_factors(rates, sorted(set(reported["currency"])), currency, last)
-    rows = reported[reported["currency"].isin(known)]
-    rows = rows.assign(month=pd.to_datetime(rows["month"]).dt.strftime("%Y-%m"))
-    months = sorted({*rows["month"]} & {*current["month"][current["month"] <= month_label(last)]})[-12:]
-    if not months:
-        return Estimate(NAN, case="none"), Table(pd.DataFrame())
+    currency, last = str(current["currency"].iloc[0]), dt.date.fromisoformat(str(current["as_of"].iloc[0]))
+    known = known_factors(rates, sorted({*reported["currency"]}), currency, complete_month(last))
+    rows = reported.assign(month=pd.to_datetime(reported["month"]).dt.strftime("%Y-%m"))
+    months = sorted(month for month in {*rows["month"]} & {*current["month"]}
+                    if month <= month_label(complete_month(last)))[-12:]  # fmt: skip
+    rows = rows[rows["currency"].isin(known) & rows["month"].isin(months)]
+    if rows.empty:
+        return None
     # Like ours, movements are converted by the rates of the month before; what these do to the balance is fx.
     at = rows["month"].map(lambda month: month_of(f"{month}-01")) - (rows["kind"] != "balance")
     factors = factors_by_month(rates, known, currency, sorted({*at})).rename_axis("at").reset_index()
@@ -329,19 +325,20 @@ def rolled_forward(
     rows["amount_minor"] *= rows["factor"]
     both = pd.concat({"ours": current[current["month"].isin(months)], "theirs": rows}, names=["side"])
     both = both.pivot_table("amount_minor", ["month", "kind"], "side", "sum", fill_value=0.0).astype(float)
-    both = both.assign(difference=both["theirs"] - both["ours"])[both.ne(0).any(axis=1)].reset_index()
-    both["kind"] = pd.Categorical(both["kind"], [*KINDS, "balance"])
-    both = both.sort_values(["month", "kind"], ignore_index=True).astype({"kind": "str"})
-    moved = both[(both["month"] == months[-1]) & ~both["kind"].isin(["fx", "balance"])]
-    unit = f"money:{currency}"
-    gap = counted(moved["difference"].sum(), unit=unit).saying("same", month=(month_date(last), "month"))
-    if moved["difference"].any():
-        most = moved.loc[moved["difference"].abs().idxmax()]
-        sides = {side: counted(most[side], unit=unit) for side in ("ours", "theirs")}
-        gap = gap.saying("differ", kind=most["kind"], **sides)
+    both = both.assign(difference=both["theirs"] - both["ours"])
+    names = {kind: place for place, kind in enumerate([*KINDS, "balance"])}
+    both = both.sort_index(key=lambda at: at.map(names) if at.name == "kind" else at)
+    end = both.loc[(months[-1], "balance")] if "balance" in {*rows["kind"]} else both.iloc[0] * NAN
+    unit, month = f"money:{currency}", (month_date(month_of(f"{months[-1]}-01")), "month")
+    sums = {name: counted(end[name], unit=unit) for name in ("ours", "theirs", "difference")}
+    gap = sums["difference"].saying("partly" if end["difference"] else "explained", month=month, **sums)
+    table = Table(both.reset_index(), dict.fromkeys(sums, unit), _left_out(reported, known))
+    return Elsewhere(gap.saying(left=sums["difference"]), {"movement": table})
+
+
+def _left_out(reported: pd.DataFrame, known: Iterable[str]) -> tuple[str, ...]:
     without = ", ".join(sorted({*reported["currency"]} - {*known}))
-    notes = (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
-    return gap, Table(both, dict.fromkeys(["ours", "theirs", "difference"], unit), notes)
+    return (f"Amounts in {without} are left out: there is no exchange rate.",) if without else ()
 
 
 def _why(kind: str, recent: bool, rules: bool, other_currency: bool) -> str:

@@ -25,6 +25,8 @@ from tenure.result import NAN, Estimate, Table, counted, interval
 from tenure.stats.lifetable import FEWEST, Array, first_enough, ratio
 
 # Months in a period of life.
+# What would change a decision for the action that is worth most.
+UNLESS = "An offer that keeps fewer than one in ten, or that costs more than {value} in all."
 MONTHS = {"month": 1.0, "week": 12 / 52, "day": 12 / 365}
 _DRAWS = 2000
 # Of whom no action is advised, since nothing could have kept them.

@@ -7,20 +7,24 @@ Importing it is cheap: plotting and notebook libraries are loaded by the functio
 
 from tenure.report.exporter import render, render_failure
 from tenure.report.exports import export, publish_numbers, publish_table
-from tenure.report.findings import Finding, finding, make_finding, read_findings, section, text
+from tenure.report.findings import Finding, day_of, finding, make_finding, read_findings, section, text
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
 from tenure.report.picture import Picture
 from tenure.report.previous import previous_export
 from tenure.report.scorecard import scorecard
 from tenure.report.showing import checks, exclusions, figure, header, method
+from tenure.report.summary import brief, claims_table, summarize, this_run
 from tenure.report.tables import table
 from tenure.report.terms import glossary
 
 __all__ = [
     "Finding",
     "Picture",
+    "brief",
     "checks",
+    "claims_table",
+    "day_of",
     "exclusions",
     "export",
     "figure",
@@ -39,6 +43,8 @@ __all__ = [
     "scorecard",
     "section",
     "set_locale",
+    "summarize",
     "table",
     "text",
+    "this_run",
 ]

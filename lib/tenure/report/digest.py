@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure.report.exporter import moment
-from tenure.report.findings import evidence
+from tenure.report.summary import summarize
 from tenure.report.words import say
 
 _HEAD = "<!doctype html><meta charset=utf-8><title>{0}</title><h1>{0}</h1>"
@@ -19,7 +19,7 @@ _FORMS = {
     "html": (_HEAD, "<h2>{}</h2>", "<p>{} {}</p>", "<p>{}</p>", '<a href="{}">{}</a>', "\n"),
     "slack": ("*{}*", "\n*{}*", "• {} {}", "\n{}", "<{}|{}>", "\n"),
 }
-_ORDER = ("worse", "better", "higher", "lower", "no clear change")
+_ORDER = ("worse", "better", "higher", "lower")
 
 
 def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "reports") -> str:
@@ -33,13 +33,8 @@ def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "repor
         base: The address of the folder that the run is published in.
     """
     entries: Mapping[str, Any] = record["reports"]
-    compared = [
-        (_ORDER.index(found["verdict"]), name, found)
-        for name, entry in entries.items()
-        for found in (entry["findings"] if entry["state"] == "ok" else ())
-        if found["verdict"]
-    ]
-    clear = sorted((one for one in compared if _ORDER[one[0]] != _ORDER[-1]), key=lambda one: one[0])
+    summary = summarize(record)
+    real = [claim for claim in summary.claims if claim["real"]]
     parts = {
         "Out of bounds": [(each["report"], each["sentence"]) for each in record["breaches"]],
         "Failed": [
@@ -48,8 +43,8 @@ def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "repor
             if entry["state"] in ("failed", "timed_out", "died")
         ],
         "Clearly changed or different": [
-            (name, f"{found['sentence']} {found['verdict'].capitalize()} {evidence(found)['against']}.")
-            for _, name, found in clear
+            (claim["report"], f"{claim['sentence']} {claim['judged'].capitalize()}.")
+            for claim in sorted(real, key=lambda claim: _ORDER.index(claim["verdict"]))
         ],
     }
     title, heading, line, paragraph, link, between = _FORMS[form]
@@ -72,7 +67,7 @@ def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "repor
     if len(blocks) == 1:
         words = "Nothing is out of bounds, nothing has failed, and no number is clearly different."
         blocks.append(paragraph.format(words))
-    if rest := len(compared) - len(clear):
+    if rest := len(summary.claims) - len(real):
         blocks.append(paragraph.format(say("No clear change in {n:other number}.", n=rest)))
     text = between.join([*blocks, paragraph.format(link.format(f"{base}/index.html", "All reports"))])
     return json.dumps({"text": text}) if form == "slack" else text

@@ -18,7 +18,7 @@ from tenure.errors import InputError
 from tenure.parameters import declared
 from tenure.report import format as fmt
 from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
-from tenure.report.findings import evidence, read_findings
+from tenure.report.findings import anchor, evidence, read_findings
 from tenure.report.style import figure_css
 from tenure.report.terms import TERMS, terms_in
 from tenure.sources.address import redact
@@ -111,7 +111,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
     marks = {"better": up, "worse": down, "higher": "▲", "lower": "▼", "no clear change": "≈"}
     return {
         "id": record["id"],
-        "anchor": "finding-" + record["id"].replace(".", "-").replace("_", "-"),
+        "anchor": anchor(record["id"]),
         "sentence": record["sentence"],
         "value": value,
         "unit": unit,

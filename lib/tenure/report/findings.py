@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tenure.errors import InputError, NotApplicable
 from tenure.report import format as fmt
-from tenure.report.display import FINDING, show
+from tenure.report.display import FINDING, HEADER, show
 from tenure.report.words import fill, things
 from tenure.result import Estimate
 
@@ -37,6 +37,7 @@ class Finding:
         better: Which direction is good.
         verdict: "better", "worse", "higher", "lower" or "no clear change" against `compare`; "" without one.
         lead: Whether it comes before the others where findings are listed.
+        unless: What would change the decision that it is; empty: it is none.
         shown: Value, interval, comparison, difference, target and count as readers see them.
     """
 
@@ -59,6 +60,7 @@ class Finding:
     target: float | int | None = None
     verdict: str = ""
     lead: bool = False
+    unless: str = ""
     shown: dict[str, str] = field(default_factory=dict)
 
 
@@ -70,6 +72,7 @@ def make_finding(
     better: Better = None,
     target: Any = None,
     lead: bool = False,
+    unless: Sentence = "",
     **words: Any,
 ) -> Finding:
     """Make a finding without showing it; the parameters are those of :func:`finding`.
@@ -125,6 +128,7 @@ def make_finding(
         better=better,
         verdict=estimate.verdict(better),
         lead=lead,
+        unless=_said(unless, estimate, who, words, target) if unless and estimate.known else "",
         shown=_shown(estimate, target),
         **numbers,
     )
@@ -138,6 +142,7 @@ def finding(
     better: Better = None,
     target: Any = None,
     lead: bool = False,
+    unless: Sentence = "",
     **words: Any,
 ) -> None:
     """Say what was found: show a line to people and keep a record for machines.
@@ -153,12 +158,16 @@ def finding(
         better: Which direction is good; None for neither.
         target: What was aimed for, in the same unit.
         lead: Whether it comes before the others in the report's *In short*.
+        unless: Of a decision: what would change it, in a sentence or a set of them. It then stands among the
+            decisions of the run.
         **words: Further slots: texts, numbers, dates, estimates.
 
     Raises:
         InputError: The id, the unit, the interval, a case or a slot is not as it should be.
     """
-    found = make_finding(id, sentence, estimate, better=better, target=target, lead=lead, **words)
+    found = make_finding(
+        id, sentence, estimate, better=better, target=target, lead=lead, unless=unless, **words
+    )
     record = asdict(found)
     details = describe(record)
     small = f"<br><small>{html.escape(details)}</small>" if details else ""
@@ -258,6 +267,17 @@ def evidence(record: Mapping[str, Any]) -> dict[str, str]:
                 " met" if (value >= target if better == "up" else value <= target) else " missed"
             )
     return parts
+
+
+def day_of(notebook: Any) -> str:
+    """Return the day that an executed notebook speaks of, as ISO 8601 writes it; empty: it says none."""
+    heads = (bundle[HEADER] for bundle in outputs(notebook) if HEADER in bundle)
+    return next((head["as_of"] for head in heads if head.get("as_of")), "")
+
+
+def anchor(id: str) -> str:
+    """Return the place of a finding on its report's page."""
+    return "finding-" + id.replace(".", "-").replace("_", "-")
 
 
 def read_findings(notebook: Any) -> list[dict[str, Any]]:

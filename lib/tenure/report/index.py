@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tenure.report import format as fmt
 from tenure.report.exporter import card, made, moment, stylesheet
+from tenure.report.summary import pages, summarize
 
 # The findings of a report beyond these are on its own page.
 SHOWN = 4
@@ -26,6 +25,11 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
             beside the page; "breaches", sentences.
         run: "id", "finished", "seconds" and what else :func:`tenure.report.render` takes.
     """
+    named = {entry["name"]: entry for entry in entries}
+    past = {name: entry.get("history") or {} for name, entry in named.items()}
+    broken = [
+        {"report": name, "sentence": words} for name in named for words in named[name].get("breaches") or ()
+    ]
     listed = [_entry(entry, run) for entry in entries]
     groups: dict[str, list[dict[str, Any]]] = {}
     for entry in listed:
@@ -36,24 +40,17 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
         name: fact for name, fact in run.items() if name in ("id", "started", "finished", "seconds", "commit")
     }
     return str(
-        _template().render(
+        pages()
+        .get_template("collection.html.j2")
+        .render(
+            summary=summarize({"reports": named, "breaches": broken, "history": past}),
             css=stylesheet(),
             groups=list(groups.items()),
             tally=[(state, number) for state, number in counted if number],
             finished=moment(run["finished"]) if run.get("finished") else "",
-            breaches=[(entry, sentence) for entry in listed for sentence in entry["breaches"]],
             made=made({**about, "versions": run.get("versions") or {}}),
         )
     )
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent / "template"
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("collection.html.j2")
 
 
 def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:

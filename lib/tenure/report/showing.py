@@ -74,7 +74,8 @@ def header(
     named |= {name.replace("_", " ").capitalize(): str(fact) for name, fact in facts.items()}
     pairs = [[name, fact] for name, fact in named.items() if fact]
     said = [*([subtitle] if subtitle else []), *(f"{name}: {fact}" for name, fact in pairs)]
-    _lines(said, {HEADER: {"subtitle": subtitle, "facts": pairs, "logo": logo, "accent": accent}})
+    head = {"subtitle": subtitle, "facts": pairs, "logo": logo, "accent": accent, "as_of": str(as_of or "")}
+    _lines(said, {HEADER: head})
 
 
 def checks(report: Any) -> None:

@@ -134,9 +134,13 @@ def run_collection(
             from tenure.only import check_reports
 
             check_reports(some)
-        graph.walk({name: by_name[name].needs for name in selected}, jobs, work)
+        graph.walk({n: by_name[n].needs for n in selected if not by_name[n].last}, jobs, work)
         # Those of the reports that were not asked for stand, too.
         breaches = _breaches(runbook.reports, run.entries)
+        run.found = [vars(breach) for breach in breaches]
+        for name in selected:
+            if by_name[name].last and any(entry["made"] for entry in run.entries.values()):
+                work(name)
         record = run.publish(names, breaches)
     return Result(
         name=record["id"] if record else None,
@@ -162,6 +166,7 @@ class _Run:
     ):
         self.runbook, self.reports, self.progress = runbook, reports, progress
         self.made: list[str] = []
+        self.found: list[dict[str, str]] = []
         self.previous = reports.published()
         known = self.previous["reports"] if self.previous else {}
         self.entries: dict[str, dict[str, Any]] = {
@@ -183,7 +188,14 @@ class _Run:
     def made_of(self, report: Report) -> dict[str, Any]:
         """What a report is made of; to be asked when what it needs is done."""
         upstream = {name: self.entries[name]["findings"] for name in report.needs}
+        if report.last:
+            upstream = {"": self._record()}
         return graph.ingredients(report, self._shared, upstream)
+
+    def _record(self) -> dict[str, Any]:
+        """What is known of the run when all but its summary is made."""
+        others = {name: entry for name, entry in self.entries.items() if not entry["summary"]}
+        return {"reports": others, "breaches": self.found, "history": self._history()}
 
     def stands(self, name: str, parts: Mapping[str, Any]) -> bool:
         """Whether the last report was made of the same, went well, and its files are there."""
@@ -297,6 +309,9 @@ class _Run:
             (upstream / f"{name}.findings.json").write_text(
                 json.dumps(self.entries[name]["findings"]), encoding="utf-8"
             )
+        if report.last:
+            upstream.mkdir(parents=True, exist_ok=True)
+            (upstream / "run.json").write_text(json.dumps(self._record()), encoding="utf-8")
         exports = staging / "run" / "exports" / report.name
         exports.mkdir(parents=True, exist_ok=True)
         share = {
@@ -342,6 +357,7 @@ class _Run:
             "notebook_file": f"{report.name}.ipynb",
             "findings_file": f"{report.name}.findings.json",
             "findings": findings,
+            "as_of": pages.day_of(notebook),
             "exports": [path.relative_to(folder).as_posix() for path in exports],
         }
         (folder / entry["notebook_file"]).write_text(document, encoding="utf-8")
@@ -455,7 +471,7 @@ class _Run:
         return history
 
 
-_GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", "exports")
+_GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", "as_of", "exports")
 
 
 # The entry of a report that has never been made.
@@ -464,6 +480,7 @@ _BLANK: Mapping[str, Any] = {
     **dict.fromkeys(("failed_page", "made", "made_at", "page", "notebook_file", "findings_file")),
     "state": "never_run",
     "reason": "",
+    "as_of": "",
     "parameters": {},
     "counters": {},
     "findings": [],
@@ -478,6 +495,7 @@ def _description(report: Report) -> dict[str, Any]:
         "title": report.title,
         "question": report.notebook.question,
         "notebook": report.notebook.path.name,
+        "summary": report.last,
         "watch": {name: bounds.model_dump() for name, bounds in report.watch.items()},
     }
 

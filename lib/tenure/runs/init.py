@@ -93,7 +93,7 @@ def begin(data: str, name: str, recipe: str, reports: Sequence[Report], command:
     yield from (f"{table}: {things(rows, 'row')}" for table, rows in found.tables.items())
     yield from (f"{each.severity}: {each.sentence} Fix: {each.fix}." for each in found.problems)
     possible = []
-    for report in reports:
+    for report in (each for each in reports if "data" in each.notebook.parameters):
         lacking = [table for table in report.notebook.tables if table not in source]
         lacking += ["real dates"] * (report.notebook.dated and not source.dated)
         possible += [] if lacking else [report.name]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -38,7 +38,7 @@ class _Entry(BaseModel):
     notebook: str
     title: str = ""
     parameters: dict[str, Any] = {}
-    needs: list[str] = []
+    needs: list[str] | Literal["all"] = []
     for_each: dict[str, list[Any]] = {}
     watch: dict[str, Bounds] = {}
     timeout: float = Field(default=1800, gt=0)
@@ -70,6 +70,7 @@ class Report:
         notebook: The notebook to run.
         parameters: Values for the notebook's parameters, checked; what is absent keeps its default.
         needs: Names of reports to finish first.
+        last: Whether it is about the run: made after all others, whichever were asked for.
         watch: Bounds by finding id.
         timeout: Seconds the whole notebook may take.
     """
@@ -81,6 +82,7 @@ class Report:
     notebook: Notebook
     parameters: Mapping[str, Any]
     needs: tuple[str, ...]
+    last: bool
     watch: Mapping[str, Bounds]
     timeout: float
 
@@ -125,6 +127,9 @@ class Runbook:
         by_name = {report.name: report for report in self.reports}
         wanted: set[str] = set()
         todo = [report.name for report in self.select(names)]
+        if all(by_name[name].last for name in todo):
+            todo = [*by_name]
+        todo += [report.name for report in self.reports if report.last]
         while todo:
             name = todo.pop()
             if name not in wanted:
@@ -234,7 +239,8 @@ def _expand(
     reports = []
     for entry, each, name in drafts:
         notebook = notebooks[entry.name]
-        for need in entry.needs:
+        last, needs = entry.needs == "all", [] if entry.needs == "all" else entry.needs
+        for need in needs:
             if need not in names:
                 raise InputError(f"{path.name}, report {entry.name}: {unknown_name('report', need, names)}")
         defaults = {key: value for key, value in file.defaults.items() if key in notebook.parameters}
@@ -262,7 +268,8 @@ def _expand(
                 heading=title if each else "",
                 notebook=notebook,
                 parameters=parameters,
-                needs=tuple(instance for need in entry.needs for instance in names[need]),
+                needs=tuple(instance for need in needs for instance in names[need]),
+                last=last,
                 watch=entry.watch,
                 timeout=entry.timeout,
             )
