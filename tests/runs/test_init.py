@@ -270,7 +270,7 @@ def test_own_words_for_events_are_refused_until_they_are_said(tmp_path, project)
     mapping = project / "data" / "mappings" / "log.yml"
     text = mapping.read_text(encoding="utf-8")
     for theirs, ours in {"sub.on": "subscribed", "login": "null", "sub.off": "cancelled"}.items():
-        text = text.replace(f'"{theirs}": "???"', f'"{theirs}": {ours}')
+        text = text.replace(f"{theirs}: ???", f"{theirs}: {ours}")
     mapping.write_text(text, encoding="utf-8")
     spans = tenure.collect(tenure.open_source(tmp_path / "log", mapping)["subscriptions"])
     # The zone that a time has is not lost in a query.
@@ -310,3 +310,30 @@ def test_a_recipe_that_is_named_is_written_with_what_it_lacks(tmp_path, project)
     said = init(write(tmp_path / "odd", things={"red": [1], "green": [2]}), "--recipe", "transactions")
     assert "no column was found for months, which is needed." in said
     assert (project / "data" / "mappings" / "odd.yml").is_file()
+
+
+def test_guesses_are_said_at_the_head_of_a_mapping_and_words_are_those_of_their_table(tmp_path, project):
+    payments = {"Payment ID": ["1", "2"], "Client": [1, 2], "Attempted at": "2025-03-01", "Amount due": ["9.99", "5.00"],
+                "Currency": "eur", "Kind": ["Recurring", "One-off"], "State": ["Paid", "Failed"]}  # fmt: skip
+    init(write(tmp_path / "own", clients=CLIENTS, contracts=CONTRACTS, payments=payments))
+    mapping = project / "data" / "mappings" / "own.yml"
+    text = mapping.read_text(encoding="utf-8")
+    assert "# contracts, as subscriptions: customer_id is guessed to be 'Client' (79% alike).\n" in text
+    assert "        from: ???\n        unit: major\n" in text
+    tables = yaml.safe_load(text)["tables"]
+    assert tables["payments"]["values"] == {
+        "kind": {"One-off": "one_off", "Recurring": "recurring"},
+        "status": {"Failed": "failed", "Paid": "paid"},
+    }
+    assert "number_rows" not in tables["payments"]
+    mapping.write_text(text.replace("???", "Amount due"), encoding="utf-8")
+    source = tenure.open_source(tmp_path / "own", mapping)
+    assert sorted(tenure.collect(source["payments"])["amount_minor"]) == [500, 999]
+
+
+def test_what_an_empty_value_means_is_written_as_a_person_would(tmp_path, project):
+    rows = {"order_id": ["1"], "bought_at": "2025-01-01", "email": "a", "product": "x", "months": 1, "amount": 9,
+            "tax": 0, "currency": "EUR", "type": ["Sale"], "test": "false"}  # fmt: skip
+    init(write(tmp_path / "shop", orders=rows))
+    text = (project / "data" / "mappings" / "shop.yml").read_text(encoding="utf-8")
+    assert "      type:\n        Sale: ???\n        '': purchase\n" in text

@@ -6,10 +6,12 @@ reads until it is filled in. A file that is there is never overwritten.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import sqlglot
@@ -25,13 +27,13 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, open_raw
 from tenure.sources.checks import check
 from tenure.sources.connect import collect, open_source
-from tenure.sources.mapping import Looked, load_mapping
+from tenure.sources.mapping import load_mapping
 from tenure.sources.places import open_catalog
 from tenure.sources.recognize import INSTEAD, RECIPES, UNKNOWN, WORDS, Export, Place, bare, recognize
 
 _COMPANY = """# What the company earns on its revenue, and how it counts days: for all reports on {data}.
 # A notebook's parameter of the same name overrides a value, and the report says so. Correct what is not so.
-name: {name}
+name: "{name}"
 margin: 0.7            # share of revenue left after the cost of the service, before payment fees
 fee_share: 0.0         # share of each charge that the payment provider keeps
 fee_fixed: 0.0         # fixed fee per charge, in major units
@@ -41,6 +43,14 @@ horizon_months: 24     # months over which the worth of a customer is counted
 # time_zone: UTC       # the zone whose days and months are counted, such as Europe/Rome
 # commission: {{app_store: 0.3}}   # share of each charge that a store or reseller keeps
 """
+_CUSTOMERS = "SELECT customer_id, MIN(CAST(started_at AS TIMESTAMP)) AS created_at FROM spans GROUP BY 1"
+_HEAD = [
+    "What each column of ours is called in the data; data/mappings/example.yml explains every key.",
+    "Guesses, too: what values mean, constants, and whether money is in major (19.99) or minor units (1999).",
+]
+_OF_SNAPSHOT = (
+    "So are the day on which the table was made (as_of, up to a month's 28th) and the tenure's unit."
+)
 
 
 def begin(data: str, name: str, recipe: str, reports: Sequence[Report], command: str) -> Iterator[str]:
@@ -137,11 +147,11 @@ def write_mapping(root: Path, name: str, export: Export, catalog: Catalog) -> li
     file = folder / f"{name}.yml"
     if file.exists():
         raise InputError(f"{file} is there already, and is kept. Fix: give another name by --name.")
-    own = {"contract": _contract, "snapshot": _snapshot}.get(export.recipe)
-    text = "\n".join(own(export, catalog)) if own else _by_recipe(root, export, catalog)
+    recipe = root / RECIPES / f"{export.recipe}.yml"
+    text = _by_recipe(recipe, export, catalog) if recipe.is_file() else _by_contract(export, catalog)
     written = [file]
     dialect = {"pyspark": "spark"}.get(catalog.connection.name, catalog.connection.name)
-    queries = [] if own or dialect == "duckdb" else sorted((root / RECIPES / export.recipe).glob("*.sql"))
+    queries = [] if dialect == "duckdb" else sorted(recipe.with_suffix("").glob("*.sql"))
     with writing(file, "work in a copy of the project"):
         for query in queries:
             copy = folder / name / query.name
@@ -163,14 +173,10 @@ def write_company(root: Path, address: Address, name: str) -> Path | None:
     places = [root / "data" / "company.yml"]
     if address.path is not None:
         places.insert(0, (address.path if address.path.is_dir() else address.path.parent) / "company.yml")
-    if places[0].exists():
-        return None
     for place in places:
         try:
             with place.open("x", encoding="utf-8") as file:
-                file.write(
-                    _COMPANY.format(name=_yaml(name.replace("_", " ").capitalize()), data=address.shown)
-                )
+                file.write(_COMPANY.format(name=name.replace("_", " ").capitalize(), data=address.shown))
             return place
         except FileExistsError:
             return None
@@ -200,7 +206,7 @@ def told(export: Export) -> Iterator[str]:
             yield f"{where}: no column was found for {ours}, so that it is {INSTEAD[ours]} in all rows."
         if without := [c for c in place.without if c not in INSTEAD or export.recipe != "contract"]:
             yield f"{where}: without {', '.join(without)} (optional)."
-        for ours, form in place.formats.items():
+        for ours, form in place.written.get("formats", {}).items():
             doubt = ", though the month might come first" if ours in place.unsure else ""
             yield f"{where}: times in {place.columns[ours]!r} are written {form}{doubt}."
     if any(place.lacking for place in export.places.values()):
@@ -209,187 +215,93 @@ def told(export: Export) -> Iterator[str]:
         yield "The last day is that of the last row, unless `observed_until` names that of the extract."
 
 
-def _by_recipe(root: Path, export: Export, catalog: Catalog) -> str:
+def _by_recipe(file: Path, export: Export, catalog: Catalog) -> str:
     """The recipe's own text, with the inputs that were found."""
-    file = root / RECIPES / f"{export.recipe}.yml"
     text, mapping = file.read_text(encoding="utf-8"), load_mapping(file)
     head, _, rest = text.partition("\ninputs:\n")
     after = re.search(r"^[a-z_]+:", rest, re.MULTILINE)
-    inputs = ["inputs:"]
+    inputs, notes = {}, [*told(export)]
     for name, one in mapping.inputs.items():
-        inputs += [f"  {name}:", *_input(one, export.places.get(name), name, catalog)]
+        inputs[name] = one.model_dump(by_alias=True, exclude_defaults=True)
+        if place := export.places.get(name):
+            inputs[name].pop("values", None)
+            inputs[name] |= _keys(place, catalog, one.values)
+            inputs[name]["columns"] |= {ours: one.columns.get(ours, ours) for ours in place.without}
+        else:
+            notes.append(f"{name}: no such table was found, and none is needed.")
     tail = re.sub(r"query: (?=\S+\.sql)", "query: recipes/", rest[after.start() if after else 0 :])
-    return "\n".join([head, *inputs, "", tail])
+    return f"{head.rstrip()}\n\n{_yaml(notes, {'inputs': inputs})}\n{tail}"
 
 
-def _input(one: Looked, place: Place | None, name: str, catalog: Catalog) -> Iterator[str]:
-    if place is None:
-        yield f"    from: {_yaml(one.origin or name)}  # not found, and not needed"
-    else:
-        yield f"    from: {_yaml(place.table)}"
-    yield "    columns:"
-    there = {*place.columns, *place.lacking, *place.without} if place else {*one.columns}
-    for ours in [c for c in dict.fromkeys([*one.columns, *sorted(there)]) if c in there]:
-        yield f"      {ours}: {_found(place, ours, one.columns.get(ours, ours))}"
-    if one.optional:
-        yield f"    optional: [{', '.join(one.optional)}]"
-    if one.absent == "allowed":
-        yield "    absent: allowed"
-    if place is not None:
-        words = {ours: _listed(_values(catalog, place, ours), known) for ours, known in one.values.items()}
-        if any(words.values()):
-            yield f"    values:   # ours for each of theirs; {UNKNOWN} is not known, and null is left aside"
-            yield from (f"      {ours}: {{{listed}}}" for ours, listed in words.items() if listed)
-        yield from (f"    {line}" for line in _written(place))
+def _by_contract(export: Export, catalog: Catalog) -> str:
+    """A mapping of tables of one's own in the contract's shape, or of a snapshot."""
+    tables = {name: _table(place, catalog, name or "subscriptions") for name, place in export.places.items()}
+    keys, notes = {"tables": tables}, [*_HEAD]
+    if export.recipe == "snapshot":
+        (place,), (table,) = export.places.values(), tables.values()
+        values = {v: bare(v) in WORDS["left"].split() for v in _values(catalog, place, "churned")}
+        table["churned"] = {"from": table["columns"].pop("churned"), "values": values}
+        table["tenure"] = {"from": table["columns"].pop("tenure"), "unit": "month"}
+        # A month's first, since not every month has a 31st to count back to.
+        table |= {"as_of": dt.date.today().replace(day=1), "attributes": "all", "blank": None}
+        keys = {"snapshot": table}
+        notes.append(_OF_SNAPSHOT)
+    elif "customers" not in tables:  # they are those of the subscriptions
+        spans = _keys(export.places["subscriptions"], catalog, {})
+        spans["columns"] = {ours: spans["columns"][ours] for ours in ("customer_id", "started_at")}
+        keys = {"inputs": {"spans": spans}, "tables": {"customers": {"query": _CUSTOMERS}, **tables}}
+    return _yaml([*notes, *told(export)], keys)
 
 
-def _listed(values: Collection[str], known: Mapping[str, Any]) -> str:
-    """Our words for their values, and for none; without words where all are known."""
-    ours = {bare(word): word for word in known}
-    new = {} if all(v in known for v in values) else {v: ours.get(bare(v), UNKNOWN) for v in values}
-    new |= {"": known[""]} if "" in known else {}
-    return ", ".join(f'"{value}": {_yaml(word)}' for value, word in new.items())
+def _table(place: Place, catalog: Catalog, name: str) -> dict[str, Any]:
+    """The keys of a table that becomes one of the contract's as it is."""
+    contract, known = BY_NAME[name], {}
+    for column in contract.columns:
+        words = WORDS["values"].get(column.name, {})
+        known[column.name] = {each: o for o in column.enum for each in (o, *words.get(o, "").split())}
+    keys = _keys(place, catalog, known)
+    columns, money = keys["columns"], {}
+    absent = {ours: value for ours, value in INSTEAD.items() if ours in known and ours not in columns}
+    for ours in [ours for ours, theirs in columns.items() if ours.endswith("_minor") and ours != theirs]:
+        major = any(re.search("[.,]", value) for value in _values(catalog, place, ours, 2000))
+        unit = "major" if major or ours in place.lacking else "minor"
+        money[ours] = {"from": columns.pop(ours), "unit": unit}
+    ids = {"subscription_id", "customer_id"}.intersection(place.without) if name == "subscriptions" else ()
+    keys |= {"money": money, "constants": absent, "upper": ["currency"] * ("currency" in columns)}
+    keys |= {"number_rows": "".join(ids), "attributes": "all" * contract.attributes}
+    return {key: value for key, value in keys.items() if value}
 
 
-def _found(place: Place | None, ours: str, usual: str) -> str:
-    """A column's line: its name, with a word where it is guessed or not there."""
-    if place is None or ours in place.without:
-        return _yaml(usual) + ("  # not found: left empty" if place else "")
-    if ours in place.lacking:
-        return f'"{UNKNOWN}"  # not found: name the column that is {usual!r}'
-    guess = place.guessed.get(ours)
-    return _yaml(place.columns[ours]) + (f"  # guessed: {guess:.0%} like {usual!r}" if guess else "")
+def _keys(place: Place, catalog: Catalog, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Where a table is, its columns, what their values mean, and how its text is written.
 
-
-def _written(place: Place, names: Collection[str] = ()) -> Iterator[str]:
-    """How text is written; times of these columns only, where any are named."""
-    if place.encoding:
-        yield f"encoding: {place.encoding}"
-    if place.decimal != ".":
-        yield f'decimal: "{place.decimal}"'
-    if place.thousands:
-        yield f'thousands: "{place.thousands}"'
-    formats = {ours: form for ours, form in place.formats.items() if not names or ours in names}
-    if formats:
-        yield "formats:"
-        for ours, form in formats.items():
-            yield f'  {ours}: "{form}"' + (
-                "  # or %m before %d: the data does not tell" * (ours in place.unsure)
-            )
-
-
-def _contract(export: Export, catalog: Catalog) -> Iterator[str]:
-    """A mapping of the contract's own tables under other names."""
-    yield "# What each column of ours is called in the data; data/mappings/example.yml explains every key."
-    yield "# observed_until: 2026-04-30   # the last day that the data covers; else that of the last row"
-    if "customers" not in export.places:
-        spans = export.places["subscriptions"]
-        yield "inputs:"
-        yield "  spans:"
-        yield f"    from: {_yaml(spans.table)}"
-        columns = (
-            f"{ours}: {_yaml(spans.columns.get(ours, UNKNOWN))}" for ours in ("customer_id", "started_at")
-        )
-        yield f"    columns: {{{', '.join(columns)}}}"
-        yield from (f"    {line}" for line in _written(spans, ("started_at",)))
-    yield "tables:"
-    if "customers" not in export.places:
-        yield "  customers:   # a table of their own is not there: they are those of the subscriptions"
-        yield "    query: >-"
-        yield "      SELECT customer_id, MIN(CAST(started_at AS TIMESTAMP)) AS created_at FROM spans"
-        yield "      GROUP BY customer_id"
-    for name, place in export.places.items():
-        yield f"  {name}:"
-        yield f"    from: {_yaml(place.table)}"
-        yield from (f"    {line}" for line in _table(place, catalog, BY_NAME[name].column_names))
-        if BY_NAME[name].attributes:
-            yield "    attributes: all   # further columns, to compare groups by"
-
-
-def _snapshot(export: Export, catalog: Catalog) -> Iterator[str]:
-    """A mapping of one row a customer with a tenure and whether they left."""
-    (place,) = export.places.values()
-    first = dt.date.today().replace(day=1)
-    yield "# A row a customer, with a tenure and whether they left; data/mappings/example.yml has all keys."
-    yield "snapshot:"
-    yield f"  from: {_yaml(place.table)}"
-    yield f"  as_of: {first}   # guessed: the day on which the table was made, up to a month's 28th"
-    yield f"  tenure: {{from: {_yaml(place.columns.get('tenure', UNKNOWN))}, unit: month}}   # a guess"
-    values = _values(catalog, place, "churned")
-    left = {
-        v: "true" if v.lower() in ("yes", "true", "1", "y", "t", "churned", "left") else "false"
-        for v in values
+    Where all values of a column are as they are known, nothing is said of them.
+    """
+    keys: dict[str, Any] = {
+        "from": place.table,
+        "columns": place.columns | dict.fromkeys(place.lacking, UNKNOWN),
     }
-    listed = ", ".join(f'"{value}": {says}' for value, says in left.items())
-    yield f"  churned: {{from: {_yaml(place.columns.get('churned', UNKNOWN))}, values: {{{listed}}}}}"
-    columns = {name: theirs for name, theirs in place.columns.items() if name not in ("tenure", "churned")}
-    yield from (f"  {line}" for line in _table(place, catalog, columns, snapshot=True))
-    if "customer_id" not in columns:
-        yield "  number_rows: customer_id   # no id was found"
-    yield "  attributes: all   # further columns, to compare groups by"
-    yield "  blank: null       # rows without a tenure are left out"
-
-
-def _table(place: Place, catalog: Catalog, names: Collection[str], snapshot: bool = False) -> Iterator[str]:
-    """Columns, money, values and constants of a table that becomes one of the contract's."""
-    money = {
-        name: theirs for name, theirs in place.columns.items() if name.endswith("_minor") and name != theirs
-    }
-    known = [name for name in names if name not in money and place.columns.get(name, name) != name]
-    lacking = [name for name in names if name in place.lacking and not name.endswith("_minor")]
-    if columns := known + lacking:
-        yield "columns:"
-        yield from (f"  {name}: {_found(place, name, name)}" for name in columns)
-    if money or "unit_amount_minor" in place.lacking:
-        yield "money:   # major is 19.99, minor is 1999"
-        for name, theirs in money.items():
-            major = any("." in value or "," in value for value in _values(catalog, place, name, 2000))
-            guess = place.guessed.get(name)
-            yield (
-                f"  {name}: {{from: {_yaml(theirs)}, unit: {'major' if major else 'minor'}}}   # a guess"
-                + (f", and so is the column: {guess:.0%} alike" if guess else "")
-            )
-        if "unit_amount_minor" in place.lacking:
-            yield f'  unit_amount_minor: {{from: "{UNKNOWN}", unit: major}}   # not found: name its column'
-    found = {name: _values(catalog, place, name) for name in WORDS["values"]}
-    meant = {name: {value: _meant(name, value) for value in values} for name, values in found.items()}
-    if odd := [
-        name for name, values in meant.items() if any(value != ours for value, ours in values.items())
-    ]:
-        yield f"values:   # ours for each of theirs; {UNKNOWN} is not known"
-        for name in odd:
-            listed = ", ".join(f'"{value}": {_yaml(ours)}' for value, ours in meant[name].items())
-            yield f"  {name}: {{{listed}}}"
-    wanted = INSTEAD | ({"unit_amount_minor": UNKNOWN} if snapshot else {})
-    absent = {*place.lacking, *place.without, *(wanted if snapshot else ())} - {*place.columns}
-    instead = {name: value for name, value in wanted.items() if name in absent}
-    if instead:
-        yield "constants:   # not in the data: correct them"
-        yield from (f"  {name}: {_yaml(value)}" for name, value in instead.items())
-    if any(code != code.upper() for code in _values(catalog, place, "currency")):
-        yield "upper: [currency]"
-    if "subscription_id" in place.without:
-        yield "number_rows: subscription_id   # no id was found"
-    yield from _written(place)
-
-
-def _meant(name: str, value: str) -> str:
-    word = bare(value)
-    return next((ours for ours, words in WORDS["values"][name].items() if word in words.split()), UNKNOWN)
+    for name, words in known.items():
+        means = {bare(word): ours for word, ours in words.items()}
+        found = [value for value in _values(catalog, place, name) if value.strip()] if words else []
+        new = {value: means.get(bare(value), UNKNOWN) for value in found}
+        new |= {word: ours for word, ours in words.items() if not word}
+        if any(theirs != ours for theirs, ours in new.items()):
+            keys.setdefault("values", {})[name] = new
+    return keys | copy.deepcopy(place.written)
 
 
 def _values(catalog: Catalog, place: Place, name: str, most: int = 20) -> list[str]:
     """The values of a column, of which there may be so many."""
     if name not in place.columns:
         return []
-    table = open_raw(catalog, place.table, place.encoding).table
+    table = open_raw(catalog, place.table, place.written.get("encoding", "")).table
     values = table.select(value=table[place.columns[name]].cast("string")).distinct().limit(most)
     return sorted(collect(values)["value"].dropna())
 
 
-def _yaml(text: str) -> str:
-    """A text as YAML writes it."""
-    if text == UNKNOWN:
-        return f'"{UNKNOWN}"'  # which YAML could take for a key
-    dumped = yaml.safe_dump(text, default_flow_style=True, width=1000, allow_unicode=True)
-    return dumped.removesuffix("\n...\n").strip()
+def _yaml(notes: Iterable[str], keys: Mapping[str, Any]) -> str:
+    """Comments, and keys below them."""
+    lines = [fill(note, 116, initial_indent="# ", subsequent_indent="#   ") for note in notes]
+    dumped = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=110)
+    return "\n".join([*lines, re.sub(r"\? ''\n\s*: ", "'': ", dumped)])

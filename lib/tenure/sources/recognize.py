@@ -41,8 +41,9 @@ _YEAR_AND_MONTH = (
     r"(?:(20\d\d) m?(\d\d?)(?: .*)?|m?(\d\d?) (20\d\d)(?: .*)?|m(\d\d?) (\d\d))"
 )
 # What stands for a column of subscriptions that the data does not have, to be corrected.
-INSTEAD = {"plan": "Subscription", "billing_interval": "month", "status": "active", "currency": UNKNOWN}
-_MADE = (*INSTEAD, "subscription_id")
+INSTEAD = {"plan": "Subscription", "billing_interval": "month", "status": "active", "currency": UNKNOWN,
+           "unit_amount_minor": UNKNOWN}  # fmt: skip
+_MADE = {*INSTEAD, "subscription_id"} - {"unit_amount_minor"}
 _SLASHED = r"^(\d{1,2})([/.-])(\d{1,2})[/.-](\d{4})"
 _COMMA, _POINT = r"[+-]?\d{1,3}(\.?\d{3})*,\d{1,4}", r"[+-]?\d{1,3}(,?\d{3})*\.\d+"
 
@@ -57,23 +58,17 @@ class Place:
         guessed: How alike the names are of those that were guessed, as a share.
         lacking: Columns that the recipe needs and that were not found.
         without: Columns that it can do without and that were not found.
-        encoding: How the file is encoded, where that is not UTF-8.
-        formats: How times are written, by column of ours.
-        unsure: Those of the formats that could as well be month before day.
-        decimal: The mark before decimals.
-        thousands: The mark between thousands.
+        unsure: Columns with times of which the month could as well come before the day.
+        written: How text is written: encoding, decimal, thousands and formats, as a mapping says it.
     """
 
     table: str
-    columns: Mapping[str, str]
+    columns: dict[str, str]
     guessed: Mapping[str, float]
     lacking: tuple[str, ...]
     without: tuple[str, ...]
-    encoding: str = ""
-    formats: Mapping[str, str] = field(default_factory=dict)
     unsure: tuple[str, ...] = ()
-    decimal: str = "."
-    thousands: str = ""
+    written: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,12 +150,16 @@ def recognize(catalog: Catalog, recipe: str = "") -> list[Export]:
         wanted["wide_months"] = {"wide": replace(wide, columns=columns)}
     elif not recipe:
         del wanted["wide_months"]
-    found = [(_weight(needs, places), Export(name, places, _share(needs, places)))
-             for name, needs in wanted.items()
+    found = [Export(name, places, _share(needs, places)) for name, needs in wanted.items()
              if recipe in ("", name) and (places := _placed(needs, there, bool(recipe)))]  # fmt: skip
-    enough = [(weight, one) for weight, one in found if recipe or one.share >= _ENOUGH]
-    ranked = [one for _, one in sorted(enough, key=lambda pair: -pair[0])]
-    return [replace(one, places=_read(catalog, one.places)) for one in ranked[:1]] + ranked[1:]
+    # What speaks for a recipe are the columns that are there, less those that are not.
+    ranked = sorted(
+        (one for one in found if recipe or one.share >= _ENOUGH),
+        key=lambda one: -sum(_found(place) - len(place.lacking) for place in one.places.values()),
+    )
+    for one in ranked[:1]:
+        ranked[0] = replace(one, places={name: _read(catalog, place) for name, place in one.places.items()})
+    return ranked
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,10 @@ def _placed(needs: Mapping[str, _Need], there: Mapping[str, Any], named: bool) -
     names, tables = list(needs), list(there)
     made = {(i, j): _place(needs[i], j, *there[j]) for i in names for j in tables}
     score = np.array(
-        [[_found(needs[i], made[i, j]) + 0.3 * likeness(needs[i].table, j) for j in tables] for i in names]
+        [
+            [_found(made[i, j], needs[i].optional) + 0.3 * likeness(needs[i].table, j) for j in tables]
+            for i in names
+        ]
     )
     rows, columns = linear_sum_assignment(-score) if score.size else ((), ())
     chosen = {names[i]: made[names[i], tables[j]] for i, j in zip(rows, columns, strict=True)}
@@ -253,7 +255,7 @@ def _place(need: _Need, table: str, columns: Sequence[str], encoding: str) -> Pl
         {name: float(share) for name, (_, share) in pairs.items() if share < 1},
         tuple(column for column in absent if column not in need.optional),
         tuple(column for column in absent if column in need.optional),
-        encoding,
+        written={"encoding": encoding} if encoding else {},
     )
 
 
@@ -263,58 +265,46 @@ def _alike(ours: str, usual: Sequence[str], theirs: str) -> float:
     return 1.0 if ours == theirs else max(likeness(usual[0], theirs), less)
 
 
-def _found(need: _Need, place: Place) -> float:
-    """How many of the columns that are needed are there, a guess as what it is like."""
-    return sum(place.guessed.get(name, 1.0) for name in place.columns if name not in need.optional)
+def _found(place: Place, optional: Iterable[str] = ()) -> float:
+    """How many of the columns are there, a guess as what it is like; optional ones do not count."""
+    return sum(place.guessed.get(name, 1.0) for name in place.columns if name not in optional)
 
 
 def _share(needs: Mapping[str, _Need], places: Mapping[str, Place]) -> float:
     wanted = sum(len(set(needs[name].columns) - set(needs[name].optional)) for name in places)
-    return sum(_found(needs[name], place) for name, place in places.items()) / max(wanted, 1)
+    return sum(_found(place, needs[name].optional) for name, place in places.items()) / max(wanted, 1)
 
 
-def _weight(needs: Mapping[str, _Need], places: Mapping[str, Place]) -> float:
-    """What speaks for a recipe: the columns that are there, less those that are not."""
-    return sum(
-        sum(place.guessed.get(name, 1.0) for name in place.columns) - len(place.lacking)
-        for place in places.values()
-    )
-
-
-def _read(catalog: Catalog, places: Mapping[str, Place]) -> dict[str, Place]:
-    """The places with how their text is written, by some of their rows."""
-    read = {}
-    for name, place in places.items():
-        raw = open_raw(catalog, place.table, place.encoding)
-        if raw.text and place.columns:
-            columns = {k: raw.table[v].cast("string") for k, v in place.columns.items()}
-            rows = collect(raw.table.select(**columns).limit(20_000))
-            written, sure = {}, {}
-            for column in rows.columns:
-                text = rows[column].str.strip().replace("", None).dropna()
-                parts = text.str.extract(_SLASHED)
-                if len(parts) and parts[0].notna().all():
-                    early, late = parts[0].astype(int).max(), parts[2].astype(int).max()
-                    if max(early, late) > 12:
-                        sure[column] = "%m{0}%d{0}%Y" if late > 12 else "%d{0}%m{0}%Y"
-                    clock = text.str.extract(r"\d{4}[ T](\d{1,2}:\d{2})(:\d{2})?").notna().any()
-                    written[column] = parts[1].iloc[0], " %H:%M" * bool(clock[0]) + ":%S" * bool(clock[1])
-            # A column that does not tell is written as the others are.
-            usual = next(iter(sure.values()), "%d{0}%m{0}%Y")
-            cells: Any = rows.stack()
-            bare = cells.str.replace(r"[\s$€£¥]", "", regex=True)
-            comma = bare.str.fullmatch(_COMMA).any() and not bare.str.fullmatch(_POINT).any()
-            signed = cells.str.fullmatch(r"[+-]?[$€£¥]\s?[\d.,]+")
-            grouped = bare.str.fullmatch(r"[+-]?\d+,[\d,]+\.\d+") | signed
-            place = replace(
-                place,
-                formats={k: sure.get(k, usual).format(mark) + clock for k, (mark, clock) in written.items()},
-                unsure=() if sure else tuple(written),
-                decimal="," if comma else ".",
-                thousands="." if comma else "," * bool(grouped.any()),
-            )
-        read[name] = place
-    return read
+def _read(catalog: Catalog, place: Place) -> Place:
+    """The place with how its text is written, by some of its rows."""
+    raw = open_raw(catalog, place.table, place.written.get("encoding", ""))
+    if not raw.text or not place.columns:
+        return place
+    columns = {ours: raw.table[theirs].cast("string") for ours, theirs in place.columns.items()}
+    rows = collect(raw.table.select(**columns).limit(20_000))
+    found, sure = {}, {}
+    for column in rows.columns:
+        text = rows[column].str.strip().replace("", None).dropna()
+        parts = text.str.extract(_SLASHED)
+        if len(parts) and parts[0].notna().all():
+            early, late = parts[0].astype(int).max(), parts[2].astype(int).max()
+            if max(early, late) > 12:
+                sure[column] = "%m{0}%d{0}%Y" if late > 12 else "%d{0}%m{0}%Y"
+            clock = text.str.extract(r"\d{4}[ T](\d{1,2}:\d{2})(:\d{2})?").notna().any()
+            found[column] = parts[1].iloc[0], " %H:%M" * bool(clock[0]) + ":%S" * bool(clock[1])
+    # A column that does not tell is written as the others are.
+    usual = next(iter(sure.values()), "%d{0}%m{0}%Y")
+    cells: Any = rows.stack()
+    bare = cells.str.replace(r"[\s$€£¥]", "", regex=True)
+    comma = bare.str.fullmatch(_COMMA).any() and not bare.str.fullmatch(_POINT).any()
+    grouped = bare.str.fullmatch(r"[+-]?\d+,[\d,]+\.\d+") | cells.str.fullmatch(r"[+-]?[$€£¥]\s?[\d.,]+")
+    written: dict[str, Any] = {
+        "decimal": "," * bool(comma),
+        "thousands": "." if comma else "," * bool(grouped.any()),
+        "formats": {k: sure.get(k, usual).format(mark) + clock for k, (mark, clock) in found.items()},
+    }
+    written = place.written | {key: value for key, value in written.items() if value}
+    return replace(place, unsure=() if sure else tuple(found), written=written)
 
 
 @cache
