@@ -122,9 +122,13 @@ def _problem(found: Any, model: type[BaseModel], content: Any, see: str) -> tupl
         return place, f"{place}: there is no such key. Fix: {hint}"
     if found["type"] == "missing":
         return place, f"{place} is missing. Fix: add it; see {see}."
-    if found["type"] == "model_type":
-        known = ", ".join(_keys(_inside(model, path)))
-        return place, f"{place} is {found['input']!r}. Fix: write keys below it, of {known}; see {see}."
+    shapes = {
+        "model_type": f"keys below it, of {', '.join(_keys(_inside(model, path)))}",
+        "dict_type": "lines of `name: value` below it",
+        "list_type": "a list, such as [a, b]",
+    }
+    if shape := shapes.get(found["type"]):
+        return place, f"{place} is {found['input']!r}. Fix: write {shape}; see {see}."
     said = found["msg"].removeprefix("Value error, ")
     return place, f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct it; see {see}."
 

@@ -162,6 +162,9 @@ def test_the_next_command_works_as_it_is_printed(tmp_path, project, monkeypatch)
     monkeypatch.setenv("PATH", str(tmp_path))
     said = init(tmp_path / "wide")
     *_, following = said.splitlines()
+    assert "  metrics: can be made in one currency: --set currency=EUR\n" in said
+    assert "  clv: needs one currency (`where` in the mapping) or fx_rates\n" in said
+    assert "  churn_curves: can be made\n" in said
     # A third of the customers pay in a currency without a rate: together no report of money would be made.
     assert following == (
         f"Next: .venv/bin/tenure run metrics --set data={tmp_path / 'wide'} --set mapping=data/mappings/wide.yml "

@@ -80,6 +80,8 @@ def test_parameters_are_those_papermill_finds(book: Project) -> None:
             "reports.one.watch.a.b.maxi: there is no such key. Fix: is 'max' meant?",
         ),
         (ONE[:-2] + ", watch: {a.b: 3}}\n", "a.b is 3. Fix: write keys below it, of min, max"),
+        (ONE[:-2] + ", watch: 4}\n", "watch is 4. Fix: write lines of `name: value` below it"),
+        (ONE[:-2] + ", needs: clv}\n", "needs is 'clv'. Fix: write a list, such as [a, b]"),
         (ONE[:-2] + ", timeout: -1}\n", "timeout"),
         ("defaults: {dta: x}\n" + ONE, "did you mean `data`?"),
         # NO is false in YAML.

@@ -55,6 +55,7 @@ VALUES = [
     ("minimum", "error", "subscriptions", "unit_amount_minor", -1, "are negative", "'S-020' (-1)"),
     ("minimum", "error", "events", "duration_s", -1, "are negative", "customer 'C-020' (-1)"),
     ("currency", "error", "subscriptions", "currency", "eur", "are no ISO 4217", "'S-020' (eur)"),
+    ("currency", "error", "subscriptions", "currency", "???", "are still ???", "subscription 'S-020'"),
     ("currency", "error", "payments", "currency", "XXX", "are no ISO 4217", "payment 'P-020' (XXX)"),
     ("after_as_of", "warning", "customers", "created_at", FAR, "after the as-of day 2024-06-30", "C-020"),
     ("after_as_of", "warning", "events", "occurred_at", FAR, "after the as-of day", "'C-020' (2924-07-02)"),

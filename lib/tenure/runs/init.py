@@ -102,20 +102,25 @@ def begin(data: str, name: str, recipe: str, reports: Sequence[Report], command:
     found = check(source)
     yield from (f"{table}: {things(rows, 'row')}" for table, rows in found.tables.items())
     yield from (f"{each.severity}: {each.sentence} Fix: {each.fix}." for each in found.problems)
-    possible = []
-    for report in (each for each in reports if "data" in each.notebook.parameters):
-        lacking = [table for table in report.notebook.tables if table not in source]
-        lacking += ["real dates"] * (report.notebook.dated and not source.dated)
-        possible += [] if lacking else [report.name]
-        yield f"  {report.name}: " + (f"needs {', '.join(lacking)}" if lacking else "can be made")
-    if found.errors or not possible:
-        yield correct
-        return
-    said = f" --set mapping={mapping}" * bool(mapping)
+    currency, following = "", ""
     if any(each.rule == "no_rate" and each.count > MOST_LEFT_OUT * each.rows for each in found.problems):
         commonest = collect(source["subscriptions"].currency.topk(1))["currency"].item()
-        said += f" --set currency={commonest}"
-    yield f"Next: {command} run {possible[0]} --set data={data}{said}"
+        currency = f" --set currency={commonest}"
+    for report in (each for each in reports if "data" in each.notebook.parameters):
+        tables, asked = report.notebook.tables, report.notebook.parameters
+        lacking = [table for table in tables if table not in source]
+        lacking += ["real dates"] * (report.notebook.dated and not source.dated)
+        # What customers pay in several currencies cannot be added up.
+        adds = "reporting_currency" in asked and "subscriptions" in (tables or ("subscriptions",))
+        one = currency * adds
+        lacking += ["one currency (`where` in the mapping) or fx_rates"] * bool(
+            one and "currency" not in asked
+        )
+        made = f"can be made in one currency:{one}" if one else "can be made"
+        yield f"  {report.name}: " + (f"needs {', '.join(lacking)}" if lacking else made)
+        said = f" --set mapping={mapping}" * bool(mapping) + one
+        following = following or f"Next: {command} run {report.name} --set data={data}{said}" * (not lacking)
+    yield correct if found.errors or not following else following
 
 
 def name_of(address: Address) -> str:

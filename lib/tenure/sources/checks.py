@@ -27,6 +27,7 @@ from tenure.policy import named
 from tenure.sources.connect import Source, collect, midnight
 from tenure.sources.counting import doing
 from tenure.sources.hints import hints
+from tenure.sources.mapping import UNKNOWN
 from tenure.sources.problems import SAMPLES, Problem, Rule, count_of, named_row, sample_of, short
 
 _LARGE = 5_000_000  # rows of a table that are not all compared with each other
@@ -236,8 +237,13 @@ def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterato
             yield Rule("minimum", name, says, fix, value < column.minimum, (name,), "error")
         if name == "currency" and _has_odd_currency(table):
             says, fix = "are no ISO 4217 currencies", "write codes in capitals, such as EUR"
-            bad = value.notin(_CURRENCIES) & (value != "")
+            bad = value.notin([*_CURRENCIES, UNKNOWN]) & (value != "")
             yield Rule("currency", name, says, fix, bad, (name,), "error")
+            says, fix = (
+                f"are still {UNKNOWN}",
+                f"write the currency for {UNKNOWN} in the mapping, such as EUR",
+            )
+            yield Rule("currency", name, says, fix, value == UNKNOWN, (), "error")
         if column.type in ("timestamp", "date") and f"{contract.name}.{name}" not in _ANY_DATE:
             yield from _date_rules(column, value, as_of)
 

@@ -289,7 +289,7 @@ def read_mapping(path: str | Path) -> tuple[Mapping, list[str]]:
     mapping = settings.read_settings(
         file, Mapping, label=label, example="data/mappings/example.yml", loader=_Loader, faults=faults
     )
-    tables = {}
+    tables, unread = {}, []
     plans = {name: plan for key, name in RECONCILED.items() if (plan := getattr(mapping, key))}
     for key, name in RECONCILED.items():
         if name in plans and name in mapping.tables:
@@ -301,10 +301,12 @@ def read_mapping(path: str | Path) -> tuple[Mapping, list[str]]:
         except InputError as error:
             faults.append(str(error))
             tables[name] = plan
+            unread.append(name)
     mapping = mapping.model_copy(update={"tables": tables})
     # Nothing is missing of what was not understood.
     faults += _problems(mapping) if mapping != Mapping() or not faults else ()
-    return mapping, faults
+    readable = {name: plan for name, plan in tables.items() if name not in unread}
+    return mapping.model_copy(update={"tables": readable}), faults
 
 
 def _problems(mapping: Mapping) -> Iterator[str]:
