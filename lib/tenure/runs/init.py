@@ -229,8 +229,9 @@ def _by_recipe(file: Path, export: Export, catalog: Catalog) -> str:
     for name, one in mapping.inputs.items():
         inputs[name] = one.model_dump(by_alias=True, exclude_defaults=True)
         if place := export.places.get(name):
-            inputs[name].pop("values", None)
-            inputs[name] |= _keys(place, catalog, one.values)
+            keys = _keys(place, catalog, one.values)
+            keys |= {"values": one.values | keys["values"]} if "values" in keys else {}
+            inputs[name] |= keys
             inputs[name]["columns"] |= {ours: one.columns.get(ours, ours) for ours in place.without}
         else:
             notes.append(f"{name}: no such table was found, and none is needed.")

@@ -188,7 +188,7 @@ def _wanted() -> dict[str, dict[str, _Need]]:
             table.name != "subscriptions",  # from which customers can be told
         )
         for table in TABLES
-        if table.name != RECONCILED  # which any sums by customer would pass for
+        if table.name not in RECONCILED.values()  # which any sums by customer would pass for
     }
     columns = {name: [name] for name in ("customer_id", "tenure", "churned", "plan", "currency")}
     columns |= {"unit_amount_minor": ["monthly amount"]}
