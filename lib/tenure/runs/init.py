@@ -229,9 +229,11 @@ def _by_recipe(file: Path, export: Export, catalog: Catalog) -> str:
     for name, one in mapping.inputs.items():
         inputs[name] = one.model_dump(by_alias=True, exclude_defaults=True)
         if place := export.places.get(name):
-            keys = _keys(place, catalog, one.values)
-            keys |= {"values": one.values | keys["values"]} if "values" in keys else {}
-            inputs[name] |= keys
+            keys = {"values": {}, **_keys(place, catalog, one.values)}
+            keys["values"] = {
+                ours: known | keys["values"].get(ours, {}) for ours, known in one.values.items()
+            }
+            inputs[name] |= {key: value for key, value in keys.items() if value}
             inputs[name]["columns"] |= {ours: one.columns.get(ours, ours) for ours in place.without}
         else:
             notes.append(f"{name}: no such table was found, and none is needed.")
@@ -291,7 +293,6 @@ def _keys(place: Place, catalog: Catalog, known: Mapping[str, Mapping[str, Any]]
         means = {bare(word): ours for word, ours in words.items()}
         found = [value for value in _values(catalog, place, name) if value.strip()] if words else []
         new = {value: means.get(bare(value), UNKNOWN) for value in found}
-        new |= {word: ours for word, ours in words.items() if not word}
         if any(theirs != ours for theirs, ours in new.items()):
             keys.setdefault("values", {})[name] = new
     return keys | copy.deepcopy(place.written)
