@@ -55,24 +55,48 @@ def test_nouns_are_counted(n, noun, said):
     assert words.say(f"{{n:{noun}}}", n=n) == said
 
 
-def test_a_sentence_is_translated_as_a_whole(monkeypatch):
-    monkeypatch.setitem(
-        words.SENTENCES, "fr", {"{share} of {n:customer} left": "{n:customer} : {share} partis"}
-    )
-    monkeypatch.setitem(words.NOUNS, "fr", {"customer": {"one": "client", "other": "clients"}})
-    fmt.set_locale("fr")
+@pytest.fixture
+def translate(monkeypatch, tmp_path):
+    """Have a language speak by a catalogue of these sentences, and of nouns by their two forms."""
+
+    def make(language, plurals, sentences, nouns=()):
+        lines = [
+            'msgid ""',
+            f'msgstr "Content-Type: text/plain; charset=utf-8\\nPlural-Forms: {plurals};\\n"',
+        ]
+        for english, theirs in sentences.items():
+            lines += [f'msgid "{english}"', f'msgstr "{theirs}"']
+        for noun, (one, many) in dict(nouns).items():
+            lines += [
+                f'msgid "{noun}"',
+                f'msgid_plural "{noun}s"',
+                f'msgstr[0] "{one}"',
+                f'msgstr[1] "{many}"',
+            ]
+        (tmp_path / f"{language}.po").write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.setattr(words, "LOCALES", tmp_path)
+        words.catalogue.cache_clear()
+        fmt.set_locale(language)
+
+    yield make
+    words.catalogue.cache_clear()
+
+
+def test_a_sentence_is_translated_as_a_whole(translate):
+    sentences = {"{share} of {n:customer} left": "{n:customer} : {share} partis"}
+    translate("fr", "nplurals=2; plural=(n > 1)", sentences, {"customer": ("client", "clients")})
     assert words.say("{share} of {n:customer} left", share="5 %", n=0) == "0 client : 5 % partis"
     assert words.say("{share} of {n:customer} left", share="5 %", n=2) == "2 clients : 5 % partis"
     # What is not translated is English, plurals too; numbers are the reader's.
     assert words.say("{n:customer} left", n=0) == "0 customers left"
     assert words.say("{n:customer} left", n=1234) == "1\u202f234 customers left"
+    assert words.say("") == ""
 
 
-def test_an_interval_is_translated_too(monkeypatch):
+def test_an_interval_is_translated_too(translate):
     german = {"{low} to {high}": "{low} bis {high}", "{low} or more": "{low} oder mehr"}
     german |= {"{number} points": "{number} Punkte", "{number} point": "{number} Punkt"}
-    monkeypatch.setitem(words.SENTENCES, "de", german)
-    fmt.set_locale("de")
+    translate("de", "nplurals=2; plural=(n != 1)", german)
     assert fmt.interval(0.01, 0.025, "points") == "1 bis 2,5 Punkte"
     assert fmt.interval(1, None, "months") == "1 Monat oder mehr"
 

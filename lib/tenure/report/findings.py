@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tenure.errors import InputError, NotApplicable
 from tenure.report import format as fmt
 from tenure.report.display import FINDING, HEADER, show
-from tenure.report.words import fill, things
+from tenure.report.words import counted, fill, say, translated
 from tenure.result import Estimate
 
 Better = Literal["up", "down"] | None
@@ -242,7 +242,7 @@ def describe(record: Mapping[str, Any]) -> str:
         '95% interval 2 to 4 months · based on 1,200 customers'
     """
     parts = evidence(record)
-    compared = f"{record.get('verdict', '')} {parts['against']}".strip()
+    compared = f"{translated(record.get('verdict', ''))} {parts['against']}".strip()
     return " · ".join(part for part in (parts["interval"], parts["count"], compared, parts["target"]) if part)
 
 
@@ -252,20 +252,21 @@ def evidence(record: Mapping[str, Any]) -> dict[str, str]:
     value, better, target = (record.get(name) for name in ("value", "better", "target"))
     parts = dict.fromkeys(("interval", "count", "against", "target"), "")
     if record.get("low") is not None or record.get("high") is not None:
-        parts["interval"] = f"{fmt.percent(record.get('level', 0.95))} interval {shown['interval']}"
+        level = fmt.percent(record.get("level", 0.95))
+        parts["interval"] = say("{level} interval {interval}", level=level, interval=shown["interval"])
     if record.get("n") is not None:
-        n = things(record["n"], record["of"]) if record.get("of") else shown["n"]
-        parts["count"] = f"based on {n}"
+        n = counted(record["n"], record["of"]) if record.get("of") else shown["n"]
+        parts["count"] = say("based on {n}", n=n)
     if record.get("compare") is not None:
-        clear = {"no clear change": "from", "": "compared with"}.get(record.get("verdict", ""), "than")
-        label = f" ({record['compare_label']})" if record.get("compare_label") else ""
-        parts["against"] = f"{clear} {shown['compare']}{label}"
+        label = record.get("compare_label", "")
+        compare = f"{shown['compare']} ({translated(label)})" if label else shown["compare"]
+        kinds = {"no clear change": "from {compare}", "": "compared with {compare}"}
+        parts["against"] = say(kinds.get(record.get("verdict", ""), "than {compare}"), compare=compare)
     if target is not None:
-        parts["target"] = f"target {shown['target']}"
+        parts["target"] = say("target {target}", target=shown["target"])
         if value is not None and better is not None:
-            parts["target"] += (
-                " met" if (value >= target if better == "up" else value <= target) else " missed"
-            )
+            met = value >= target if better == "up" else value <= target
+            parts["target"] += " " + say("met" if met else "missed")
     return parts
 
 
@@ -333,7 +334,7 @@ def _shown(estimate: Estimate, target: Any) -> dict[str, str]:
         "interval": fmt.interval(estimate.low, estimate.high, unit),
         "n": fmt.value(estimate.n, "count"),
         "compare": fmt.value(than and than.value, unit),
-        "compare_label": estimate.compare_label,
+        "compare_label": translated(estimate.compare_label),
         "difference": fmt.value(moved.value, moved.unit, signed=True) if moved else fmt.NOT_AVAILABLE,
         "change": fmt.value(abs(moved.value), moved.unit) if moved else fmt.NOT_AVAILABLE,
         "target": fmt.value(target, unit),

@@ -52,16 +52,6 @@ def language() -> str:
     return str(_locale().language)
 
 
-def plural_category(n: Any, language: str) -> str:
-    """Return which form of a noun a number asks for: "one", "other" and, in some languages, more.
-
-    Example:
-        >>> plural_category(1, "en"), plural_category(0, "en"), plural_category(0, "fr")
-        ('one', 'other', 'one')
-    """
-    return str(_parse_locale(language).plural_form(_decimal(n)))
-
-
 def missing(value: Any) -> bool:
     """Say whether a value is absent: None, NaN, NaT, pandas' NA or an infinity.
 

@@ -18,7 +18,8 @@ from tenure.paths import project_root, resolve
 from tenure.report import format as fmt
 from tenure.report.display import show
 from tenure.report.findings import anchor, evidence
-from tenure.report.words import say, things
+from tenure.report.words import counted as count
+from tenure.report.words import say, translated
 from tenure.result import Estimate, Table, counted
 
 Line = Mapping[str, Any]
@@ -130,9 +131,9 @@ def _claims(lines: Sequence[Line], history: Mapping[str, Any], rate: float) -> l
         claim |= {"adjusted": float(q), "real": bool(q <= rate)}
     each = _revenue_each(lines)
     for claim in claims:
-        claim["judged"] = f"{claim['verdict']} {claim['against']}".strip()
+        claim["judged"] = f"{translated(claim['verdict'])} {claim['against']}".strip()
         if not claim["real"] and claim["verdict"] != "no clear change":
-            words = {"compare": claim["shown"]["compare"], "label": claim["compare_label"]}
+            words = {"compare": claim["shown"]["compare"], "label": translated(claim["compare_label"])}
             claim["judged"] = say("from {compare} ({label}), which may be chance", **words)
         claim["effect"] = _effect(claim, each)
         claim["rank"] = claim["effect"] * (1 - claim["adjusted"]) * (1.0 if claim["new"] else 0.5)
@@ -188,9 +189,9 @@ def _doubts(entries: Mapping[str, Any], lines: Sequence[Line], claims: Sequence[
     for line in lines:
         other = asked.setdefault(line["id"].partition(".")[0], line) if line["unless"] else line
         if other["report"] != line["report"] and other["of"] != line["of"]:
-            words = {"one": other["title"], "those": things(other["n"], other["of"]), "other": line["title"]}
+            words = {"one": other["title"], "those": count(other["n"], other["of"]), "other": line["title"]}
             yield say("{one} speaks of {those}, {other} of {these}: two sides of one matter.",
-                      these=things(line["n"], line["of"]), **words)  # fmt: skip
+                      these=count(line["n"], line["of"]), **words)  # fmt: skip
     chance = [line for line in claims if not line["real"] and line["verdict"] not in ("", "no clear change")]
     if chance:
         yield say(

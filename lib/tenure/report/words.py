@@ -1,29 +1,42 @@
 """The words of the page: whole sentences with slots, and nouns that are counted.
 
-A sentence is written in English, and is the key by which its translation is found; slots keep their names in
-every language, in whatever order. A noun in a slot (``{n:customer}``) takes the form that its number asks for
-by the plural rules of the sentence's language.
+A sentence is written in English, and is the key by which its translation is found in the language's catalogue
+(`locale/it.po`, in gettext's form); slots keep their names in every language, in whatever order. A noun in a
+slot (``{n:customer}``) takes the form that its number asks for by the plural rules of the language.
 """
 
 from __future__ import annotations
 
+import gettext
+import io
 import string
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tenure.errors import InputError
 from tenure.report import format as fmt
 
-# By language: each English sentence in that language.
-SENTENCES: dict[str, dict[str, str]] = {}
-# By language: the forms of each noun by its plural category. English nouns that are not here are regular.
-NOUNS: dict[str, dict[str, dict[str, str]]] = {
-    "en": {
-        "analysis": {"one": "analysis", "other": "analyses"},
-        "person": {"one": "person", "other": "people"},
-    }
-}
+LOCALES = Path(__file__).parent / "locale"
+# English nouns that are not here are regular.
+_PLURALS = {"analysis": "analyses", "person": "people"}
+
+
+@cache
+def catalogue(language: str) -> gettext.NullTranslations:
+    """Return a language's translations; those of a language without a catalogue leave all in English."""
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    file = LOCALES / f"{language}.po"
+    if not file.is_file():
+        return gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with file.open("rb") as text:
+        write_mo(compiled, read_po(text, locale=language))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
 
 
 def say(sentence: str, **slots: Any) -> str:
@@ -34,6 +47,16 @@ def say(sentence: str, **slots: Any) -> str:
         '1 customer of Basic left.'
     """
     return fill(sentence, slots, "The sentence")
+
+
+def translated(words: str) -> str:
+    """Return words that a model has given, such as "the month before", in the reader's language."""
+    return catalogue(fmt.language()).gettext(words) if words else ""
+
+
+def counted(n: Any, noun: str) -> str:
+    """Count things in the reader's language, as `things` does."""
+    return things(n, noun, fmt.language())
 
 
 def fill(template: str, words: Mapping[str, Any], who: str) -> str:
@@ -51,10 +74,10 @@ def fill(template: str, words: Mapping[str, Any], who: str) -> str:
         >>> fill("{value} left, {n:person}.", {"value": (0.051, "percent"), "n": 12_000}, "The text")
         '5.1% left, 12,000 people.'
     """
-    language = fmt.language()
-    translated = SENTENCES.get(language, {}).get(template)
+    sentence = translated(template)
+    language = fmt.language() if sentence != template else "en"
     filled = []
-    for literal, name, noun, conversion in _parts(translated or template, who):
+    for literal, name, noun, conversion in _parts(sentence, who):
         filled.append(literal)
         if name is None:
             continue
@@ -62,7 +85,7 @@ def fill(template: str, words: Mapping[str, Any], who: str) -> str:
             known = ", ".join(sorted(words)) or "none"
             raise InputError(f"{who} has the unknown slot {{{name}}}; it knows: {known}.")
         word = words[name]
-        filled.append(things(word, noun, language if translated else "en") if noun else fmt.shown(word))
+        filled.append(things(word, noun, language) if noun else fmt.shown(word))
     return "".join(filled)
 
 
@@ -76,17 +99,21 @@ def things(n: Any, noun: str, language: str = "en") -> str:
     exact = getattr(n, "value", n)  # an estimate of a number of things
     if fmt.missing(exact):
         return fmt.NOT_AVAILABLE
-    whole = int(exact) if float(exact).is_integer() else exact
-    forms = NOUNS.get(language, {}).get(noun) or _regular(noun)
-    form = forms.get(fmt.plural_category(whole, language), forms["other"])
+    whole = int(exact) if float(exact).is_integer() else 2  # as two, a part of one takes the plural
+    form = catalogue(language).ngettext(noun, plural(noun), whole)
     return f"{fmt.value(exact, 'number')} {form}"
 
 
-def _regular(noun: str) -> dict[str, str]:
-    """The forms of a regular English noun."""
+def plural(noun: str) -> str:
+    """Return an English noun's plural.
+
+    Example:
+        >>> plural("country"), plural("class"), plural("person")
+        ('countries', 'classes', 'people')
+    """
     if noun.endswith("y") and noun[-2:-1] not in "aeou":
-        return {"one": noun, "other": f"{noun[:-1]}ies"}
-    return {"one": noun, "other": f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"}
+        return f"{noun[:-1]}ies"
+    return _PLURALS.get(noun, f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s")
 
 
 @cache
