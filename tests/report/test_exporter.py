@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import re
 import subprocess
@@ -35,9 +37,9 @@ def shown(*outputs, source="…", cells=()):
 
 def test_the_answer_comes_first(page):
     order = [tag.get("id") for tag in page.select("h1, h2, .card, [id]") if tag.get("id")]
-    assert order.index("in-short") < order.index("contents") < order.index("who-stays")
-    assert order.index("who-stays") < order.index("warnings") < order.index("left-out")
-    assert order.index("left-out") < order.index("glossary") < order.index("how-this-was-made")
+    wanted = ["what-happened", "who-stays", "for-the-analyst", "about-this-report", "warnings"]
+    wanted += ["left-out", "glossary", "parameters", "made"]
+    assert [name for name in order if name in wanted] == wanted
     assert page.h1.text == "Who leaves, when, and is the difference real?"
     assert page.title.text == page.h1.text
     facts = {row.dt.text: row.dd.text for row in page.select(".facts > div")}
@@ -53,13 +55,20 @@ def test_each_finding_has_its_number_interval_and_comparison(page, ran):
         words = card.get_text(" ", strip=True)
         assert record["sentence"] in words
         assert record["shown"]["interval"] in words
-        if record["n"] is not None:
-            assert f"based on {things(record['n'], record['of'])}" in words
         if record["compare"] is not None:
             assert record["verdict"] in words
             assert record["compare_label"] in words
         target = card.a["href"].removeprefix("#")
-        assert page.find(id=target)["class"] == ["finding"]
+        finding = page.find(id=target)
+        assert finding["class"] == ["finding"]
+        if record["n"] is not None:
+            assert f"based on {things(record['n'], record['of'])}" in finding.get_text(" ", strip=True)
+
+
+def test_a_finding_is_said_once_on_top_and_once_in_the_body(page, ran):
+    for record in report.read_findings(ran):
+        said = [tag for tag in page.select(".says, .also li, .finding p") if record["sentence"] in tag.text]
+        assert len(said) == 2, record["id"]
 
 
 def test_ids_are_unique_and_links_lead_somewhere(pages):
@@ -83,14 +92,17 @@ def test_headings_step_down_one_at_a_time(pages):
 def test_nothing_hostile_is_markup(pages):
     for path in pages.values():
         words = path.read_text(encoding="utf-8")
-        assert "<script" not in words
+        assert "<script>alert" not in words
         assert not re.search(r"<b\b[^>]*onclick", words)
 
 
 def test_the_page_forbids_itself_the_network(page):
     policy = page.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
     assert policy.startswith("default-src 'none';")
-    assert "script-src" not in policy
+    [script] = page.select("script")
+    digest = base64.b64encode(hashlib.sha256(script.string.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; base-uri 'none'" in policy
+    assert len(script.string) < 4_000
     assert "http:" not in policy
     for tag in page.select("[src]"):
         assert tag["src"].startswith("data:")
@@ -118,13 +130,13 @@ def test_parameters_have_value_meaning_and_mark(page, ran):
         "changed": True,
     }
     assert not rows["by"]["changed"]
-    assert "parameters" not in " ".join(summary.text for summary in page.select("details.code"))
+    assert "another place" not in " ".join(code.text for code in page.select(".source"))
 
 
 def test_warnings_exclusions_and_terms_are_collected(page):
     assert len(page.select(".warnings li")) == 2
     assert page.select(".notice a")[0].text == "2 things to know about the data"
-    assert "zero price <i>" in page.find(id="left-out").parent.get_text()
+    assert "zero price <i>" in page.find(id="left-out").find_parent("details").get_text()
     assert [term.text for term in page.select(".glossary dt")][:2] == ["at risk", "censoring"]
 
 
@@ -134,7 +146,7 @@ def test_figures_have_words_and_data(page):
     assert all([svg["class"] for svg in one.select("svg[aria-hidden]")] == [["w"], ["n"]] for one in drawn)
     said = [title.text for title in page.select("figure > .takeaway strong")]
     assert all(one["aria-label"].startswith(f"{title}. ") for one, title in zip(drawn, said, strict=True))
-    assert len(page.select("details.data table")) == 3
+    assert len(page.select("details.data table")) == 2
     titles = [title.text for title in page.select("figure > .takeaway strong")]
     assert titles == [
         "Annual customers stay; half of Basic is gone within two years",
@@ -144,11 +156,12 @@ def test_figures_have_words_and_data(page):
     assert all(title not in " ".join(tag.text for tag in page.select(".text > p")) for title in titles)
 
 
-def test_a_folded_table_opens_by_its_caption(page):
-    folded = page.find("summary", string="The same, folded <b>").parent
-    assert folded.name == "details"
+def test_a_folded_table_is_for_analysts_under_the_title_of_its_section(page):
+    folded = page.find("caption", string="The same, folded <b>").find_parent("details")
+    assert folded.summary.text == "Which of them should we talk to?"
+    assert folded.find_parent("section").h2.text == "For the analyst"
     assert not folded.has_attr("open")
-    assert "14.2 (13.0 to 15.5)" in folded.text
+    assert "14.2<small>13.0 to 15.5</small>" in str(folded)
 
 
 @pytest.mark.parametrize("about", [{}, {"image/png": {}}, {"image/png": {"alt": " "}}, {"image/png": None}])
@@ -171,13 +184,13 @@ def test_foreign_html_loses_what_acts():
     )
     cell = soup.select_one(".text table td")
     assert cell.text == "t"
-    assert not soup.select(".text img, script, [onclick]")
+    assert not soup.select(".text img, .text script, [onclick]")
     assert not soup.select("a[href^=javascript]")
 
 
 def test_markdown_made_of_data_is_escaped():
     words = report.render(shown(({"text/markdown": f"**{HOSTILE}** [x](javascript:alert)"}, {})))
-    assert "<script" not in words
+    assert "<script>alert" not in words
     assert 'href="javascript' not in words
 
 
@@ -210,7 +223,7 @@ def test_a_notebook_without_title_findings_or_headings_is_a_page_still(pages):
     soup = BeautifulSoup(report.render(nbformat.v4.new_notebook()), "html.parser")
     assert soup.h1.text == "Report"
     assert not soup.select(".card")
-    assert soup.find(id="how-this-was-made")
+    assert soup.find(id="made")
 
 
 def test_rendering_leaves_the_notebook_as_it_was(ran):
@@ -252,7 +265,8 @@ def test_a_failure_with_a_bare_figure_is_shown_still():
 
 
 def test_how_it_was_made(page):
-    rows = {row.dt.text: row.dd.get_text(" ", strip=True) for row in page.select(".run > div")}
+    made = page.find(id="made").find_parent("details")
+    rows = {row.dt.text: row.dd.get_text(" ", strip=True) for row in made.select(".run > div")}
     assert rows["Run"] == "r7"
     assert rows["Started"] == "Nov 1, 2026, 05:00 UTC"
     assert rows["Took"] == "12.3 seconds"
@@ -266,3 +280,43 @@ def test_importing_the_room_is_cheap():
     code = f"import sys, tenure.report; print([m for m in {heavy.split()} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_cells_stand_where_their_tags_and_headings_say():
+    node = notebook(
+        "# T\n\nWho asks.", "1", "## First", "2", "3", "## How we know", "4", "## What to do", "5"
+    )
+    for cell, tag in ((1, "about"), (4, "analyst"), (5, "analyst")):
+        node.cells[cell].metadata["tags"] = [tag]
+    node.cells += notebook("## For the analyst", "### Fit", "6", "### Nothing").cells
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [
+                nbformat.v4.new_output("display_data", {"text/html": f"<p>seen {cell.source}</p>"})
+            ]
+    page = BeautifulSoup(report.render(node), "html.parser")
+    assert [tag.text for tag in page.select(".text > h2")] == ["What to do", "First"]
+    folded = {
+        part.summary.text: re.findall("seen .", part.text) for part in page.select(".analyst > details")
+    }
+    assert folded == {"First": ["seen 3"], "How we know": ["seen 4"], "Fit": ["seen 6"]}
+    assert re.findall("seen .|Who asks", page.select_one(".about").text) == ["seen 1", "Who asks"]
+    assert re.findall("seen .", page.select_one(".text").text) == [f"seen {k}" for k in (5, 2, 3, 4, 6, 1)]
+
+
+def test_with_a_page_of_checks_a_report_says_only_what_is_special_to_it(ran):
+    page = BeautifulSoup(report.render(ran, run={"checks": "checks.html"}), "html.parser")
+    assert page.select_one(".notice a")["href"] == "checks.html#warnings"
+    about = page.select_one(".about")
+    assert about.find("a", href="checks.html")
+    assert [row.code.text for row in about.select("tbody tr")] == ["horizon"]
+    assert not about.select("details")
+
+
+def test_a_long_table_shows_twelve_rows_until_all_are_asked_for():
+    rows = "".join(f"<tr><td>{k}</td></tr>" for k in range(13))
+    html = f'<div class="table long"><table><thead><tr><th>n</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    page = BeautifulSoup(report.render(shown(({"text/html": html}, {}))), "html.parser")
+    more = page.select_one(".table.long + label.more")
+    assert more.text.strip() == "Show all 13 rows"
+    assert more.input["type"] == "checkbox"

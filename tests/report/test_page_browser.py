@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_sample import executed, notebook
+
+from tenure import report
 
 pytestmark = pytest.mark.browser
 
@@ -109,13 +112,19 @@ def test_paper_has_no_code_and_whole_figures(browser, pages):
     with opened(browser, pages["report"]) as page:
         printed = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
         page.emulate_media(media="print")
-        assert page.locator("details.code:visible").count() == 0
-        assert page.locator("nav.contents").is_hidden()
+        for gone in (".source", "nav.contents", ".ways", ".tools", "details.data"):
+            assert page.locator(f"{gone}:visible").count() == 0, gone
         heights = page.locator("figure").evaluate_all("all => all.map(one => one.offsetHeight)")
     words = "\n".join(sheet.extract_text() for sheet in printed.pages)
     assert "report.figure(" not in words
-    assert "Parameters of this run" in words
-    assert "In short" in words
+    assert "What happened" in words
+    # What is folded is left out, and where it is stands in its place.
+    assert "What is closed is not printed." in words
+    assert (
+        "how many months to look at" not in words.partition("For the analyst")[2].partition("Parameters")[2]
+    )
+    assert "1 / " in words
+    assert words.count("Who leaves, when, and is the difference real?") >= len(printed.pages)
     width, height = (float(side) for side in printed.pages[0].mediabox[2:])
     assert (width, height) == pytest.approx((595, 842), abs=1)
     # A figure that is lower than a sheet's 263 mm can be kept whole.
@@ -147,7 +156,7 @@ def test_reads_by_keyboard_and_by_landmark(browser, pages, name):
 
 def test_hostile_names_are_shown_not_run(browser, pages):
     with opened(browser, pages["report"]) as page:
-        assert page.locator("script").count() == 0
+        assert page.locator("script").count() == 1
         assert page.locator("[onclick]").count() == 0
         assert "<script>alert(1)</script>" in page.locator("main").inner_text()
 
@@ -157,3 +166,58 @@ def test_formulas_are_drawn(browser, pages):
         box = page.locator(".formula math").first.bounding_box()
         assert box
         assert box["height"] > 20
+
+
+def test_nothing_is_lost_without_a_script(browser, pages):
+    words = (
+        "main => { main.querySelectorAll('.tools').forEach(tool => tool.remove()); return main.innerText }"
+    )
+    said = []
+    for enabled in (True, False):
+        context = browser.new_context(java_script_enabled=enabled)
+        page = context.new_page()
+        page.goto(pages["report"].as_uri())
+        said.append(page.locator("main").evaluate(words).split())
+        context.close()
+    assert said[0] == said[1]
+
+
+def test_code_is_shown_by_one_switch_and_long_tables_whole_without_a_script(browser, tmp_path):
+    frame = "import pandas as pd\nfrom tenure import report\n"
+    frame += "report.table(pd.DataFrame({'name': list('abcdefghijklmn'), 'n': range(14)}), caption='Long')"
+    path = tmp_path / "long.html"
+    path.write_text(report.render(executed(notebook("# T", "## S", frame))), encoding="utf-8")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    rows = page.locator(".long tbody tr:visible")
+    assert rows.count() == 12
+    page.get_by_label("Show all 14 rows").check()
+    assert rows.count() == 14
+    assert page.locator(".source:visible").count() == 0
+    page.get_by_label("Show the code").check()
+    assert page.locator(".source:visible").count() == 1
+    context.close()
+    with opened(browser, path) as page:
+        page.get_by_role("button", name="N", exact=True).click()
+        assert page.locator("tbody tr").first.inner_text().split() == ["n", "13"]
+        assert page.locator("th[aria-sort=descending]").inner_text().startswith("N")
+        page.get_by_role("button", name="Name").click()
+        assert page.locator("tbody tr").first.inner_text().split() == ["a", "0"]
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download").click()
+        lines = Path(saved.value.path()).read_text(encoding="utf-8-sig").splitlines()
+        assert saved.value.suggested_filename == "Long.csv"
+        assert lines[:2] == ['"Name","N"', '"a","0"']
+        assert len(lines) == 15
+
+
+def test_contents_follow_on_a_phone(browser, pages):
+    with opened(browser, pages["report"], 390) as page:
+        contents = page.locator("nav.contents")
+        page.locator("#how-this-was-made, #made").first.scroll_into_view_if_needed()
+        assert contents.is_hidden()
+        page.get_by_role("button", name="Contents").click()
+        contents.get_by_role("link", name="When do they leave?").click()
+        assert contents.is_hidden()
+        assert page.url.endswith("#when-do-they-leave")

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
 from report_sample import notebook
 
 from tenure import report
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.policy import MetricPolicy
-from tenure.report import display, terms
+from tenure.report import around, display, terms
 
 
 def test_the_method_shows_policy_economics_and_where_they_are_from(capsys):
@@ -37,12 +39,20 @@ def test_the_head_shows_the_companys_logo_and_color():
     node.cells[1].outputs = [
         nbformat.v4.new_output("display_data", {"text/plain": "", display.HEADER: record})
     ]
-    head = BeautifulSoup(report.render(node), "html.parser").header
-    assert head["style"] == "border-top: .4rem solid #1f5fa8"
-    assert head.img["src"] == record["logo"]
-    plain = BeautifulSoup(report.render(notebook("# Who leaves?", "…")), "html.parser").header
-    assert plain.img is None
-    assert "style" not in plain.attrs
+    page = BeautifulSoup(report.render(node), "html.parser")
+    assert ".top{border-top:.4rem solid #1f5fa8}" in page.style.string
+    assert page.header.img["src"] == record["logo"]
+    plain = BeautifulSoup(report.render(notebook("# Who leaves?", "…")), "html.parser")
+    assert plain.header.img is None
+    assert ".top{border-top" not in plain.style.string
+
+
+@given(st.from_regex(r"#[0-9a-f]{6}", fullmatch=True))
+def test_any_color_of_a_company_can_be_read_on_both_papers(color):
+    for paper in around.PAPERS:
+        own = around.legible(color, paper)
+        assert around.contrast(own, paper) >= 4.5
+        assert own == color or around.contrast(color, paper) < 4.5
 
 
 def test_what_is_no_picture_and_no_estimate_is_refused():

@@ -36,9 +36,11 @@ def test_cells_say_what_they_are():
     assert "<caption>Plans</caption>" in page
     assert page.count('<th scope="col"') == 6
     assert page.count('<th scope="row">') == 2
-    for words in (">30.0%<", ">41.2%<", ">14<", ">€10<", ">€1,200<", ">yes<", ">no<", ">Oct 31, 2026<"):
+    for words in (">30.0<", ">41.2<", ">14<", ">10<", ">1,200<", ">yes<", ">no<", ">Oct 31, 2026<"):
         assert words in page, words
-    assert ">Median (months)<" in page
+    for head in (">Left within a year (%)<", ">Median (months)<", ">Price (€)<"):
+        assert head in page
+    assert 'data-v="20261031"' in page
     assert page.count('aria-label="not available">–<') == 2
 
 
@@ -90,7 +92,13 @@ def test_an_estimate_and_its_interval_stand_in_one_cell(capsys):
     units = {"churn": "percent", "median": "months", "absent": "percent"}
     page = to_html(Table(frame, units, ["A note."]), caption="Plans", note="First.")
     assert page.count('<th scope="col"') == 3
-    for words in (">5.0% (4.1% to 6.0%)<", ">20.0%<", ">14.0 (13.0 to 15.0)<", ">20.5 (19.0 or more)<"):
+    for words in (
+        ">5.0<small>4.1 to 6.0</small><",
+        ">20.0<",
+        ">14.0<small>13.0 to 15.0</small><",
+        ">20.5<small>19.0 or more</small><",
+        'aria-label="not available 5.0 or more">–<small>5.0 or more</small><',
+    ):
         assert words in page, words
     assert ">Median (months)<" in page
     assert page.count('aria-label="not available">–<') == 1
@@ -106,5 +114,12 @@ def test_a_result_is_shown_by_its_table():
 
     page = to_html(Fit(), caption="Shares")
     assert page.count('<th scope="col"') == 2
-    assert ">25%<" in page
+    assert ">25<" in page
     assert "Few were observed." in page
+
+
+def test_texts_with_intervals_of_their_own_units_share_a_cell_too():
+    frame = pd.DataFrame({"metric": ["ARPA"], "now": ["€11.71"], "now_interval": ["€11 to €12"]})
+    page = to_html(frame, caption="x")
+    assert ">€11.71<small>€11 to €12</small><" in page
+    assert page.count('<th scope="col"') == 2

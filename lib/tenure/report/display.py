@@ -10,6 +10,10 @@ CHECKS = "application/vnd.tenure.checks+json"
 EXCLUSIONS = "application/vnd.tenure.exclusions+json"
 GLOSSARY = "application/vnd.tenure.glossary+json"
 FIGURE = "application/vnd.tenure.figure+json"
+# A table that is for analysts.
+FOLDED = "application/vnd.tenure.folded+json"
+# A table that is about the whole run: its part of the page of checks.
+ABOUT = "application/vnd.tenure.about+json"
 
 
 def show(bundle: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:

@@ -16,15 +16,21 @@ from typing import Any, Literal
 
 from tenure.errors import InputError
 from tenure.parameters import declared
+from tenure.report import around
 from tenure.report import format as fmt
-from tenure.report.display import CHECKS, EXCLUSIONS, FIGURE, FINDING, GLOSSARY, HEADER
+from tenure.report.display import ABOUT, CHECKS, EXCLUSIONS, FIGURE, FINDING, FOLDED, GLOSSARY, HEADER
 from tenure.report.findings import anchor, evidence, read_findings
+from tenure.report.order import chrome, ordered
 from tenure.report.style import figure_css
-from tenure.report.terms import TERMS, terms_in
+from tenure.report.words import say
 from tenure.sources.address import redact
 
 _TEMPLATES = Path(__file__).parent
+_TITLE = re.compile(r"\s*# +(.+?)\s*#*\s*(?:\n|$)")
+# The facts that a reader needs before the first number.
+_ON_TOP = ("As of", "Period", "Currency", "Left out", "Left out of money")
 _SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
+_LONG = re.compile(r'<div class="[^"]*\blong\b[^>]*>.*?</table></div>', re.DOTALL)
 _PICTURES = {"image/png", "image/svg+xml", "image/jpeg", "image/gif"}
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)[^\n]*\n?")
 # The findings beyond these are listed in short below the cards.
@@ -37,7 +43,8 @@ def render(notebook: Any, *, run: Mapping[str, Any] | None = None) -> str:
     Args:
         notebook: The notebook node after its run.
         run: How it was made, shown at the end: any of "started", "finished" (ISO times), "seconds", "data",
-            "fingerprint", "commit", "parameters" (dict), "versions" (dict) and further words.
+            "fingerprint", "commit", "parameters" (dict), "versions" (dict) and further words; "checks" is the
+            address of the run's page of checks, which then says what holds for all reports.
 
     Raises:
         InputError: A figure has no alternative text, or a finding is said twice.
@@ -117,6 +124,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
         "unit": unit,
         "available": record.get("value") is not None,
         **evidence(record),
+        "range": "" if record.get("low") is record.get("high") is None else record["shown"]["interval"],
         "verdict": verdict,
         "mark": marks.get(verdict, ""),
         "bar": _bar(record),
@@ -137,7 +145,7 @@ def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, 
     facts = {**dict.fromkeys(order), **own, **{"id" if name == "run" else name: run[name] for name in run}}
     lines = []
     for name, fact in facts.items():
-        if fact is None or fact == "" or fact == {} or name == "parameters":
+        if fact is None or fact == "" or fact == {} or name in ("parameters", "checks"):
             continue
         if isinstance(fact, Mapping):
             words = [f"{key} {redact(_words(item))}" for key, item in fact.items()]
@@ -164,7 +172,7 @@ def _export(notebook: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | 
         extra_template_basedirs=[str(_TEMPLATES)],
         config=Config({"NbConvertBase": {"display_data_priority": priority}}),
     )
-    exporter.environment.autoescape = True
+    around.environment(exporter.environment)
     page, _ = exporter.from_notebook_node(node)
     return page
 
@@ -172,57 +180,71 @@ def _export(notebook: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | 
 def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) -> dict[str, Any]:
     """Prepare the cells for the template and return what the page shows around them."""
     # Ids of the template's own.
-    taken = {"main", "contents", "in-short", "what-happened", "warnings", "left-out", "glossary"}
-    taken.add("how-this-was-made")
+    taken = {"main", "contents", "what-happened", "why-it-stopped", "all-reports", "show-code"}
+    taken |= {"about-this-report", *around.IDS}
     headings: list[dict[str, Any]] = []
-    title, lead = "", ""
+    checks = str(run.get("checks") or "")
     try:
         records = [card(record) for record in read_findings(node)]
     except InputError:
         if failure is None:
             raise
         records = []
-    parts: dict[str, Any] = {"facts": [], "warnings": [], "exclusions": [], "terms": []}
-    parts |= dict.fromkeys(("subtitle", "logo", "accent"), "")
+    basis = around.basis({"": node}, _safe)
+    title, lead = "", ""
+    for cell in node.cells:
+        if not title and cell.cell_type == "markdown" and (found := _TITLE.match(cell.source)):
+            title = _plain_text(found.group(1))
+            lead, cell.source = _first_paragraph(cell.source[found.end() :].strip())
+    cells, notes = (node.cells, []) if failure else ordered(node.cells, lambda words: _slug(words, taken))
+    opened = chrome(f'<section class="about"><h2 id="about-this-report">{say("About this report")}</h2>')
+    node.cells = [*cells, opened, *notes]
     for cell in node.cells:
         if cell.cell_type == "markdown":
-            source = cell.source
-            if not title and (found := re.match(r"\s*# +(.+?)\s*#*\s*(?:\n|$)", source)):
-                title = _plain_text(found.group(1))
-                source = source[found.end() :].strip()
-                lead, source = _first_paragraph(source)
-            cell.metadata["page"] = _markdown(source, taken, headings, cell.get("attachments", {}))
+            if "page" not in cell.metadata:
+                cell.metadata["page"] = _markdown(cell.source, taken, headings, cell.get("attachments", {}))
+            elif heading := cell.metadata.get("heading"):
+                headings.append(heading)
         elif cell.cell_type == "code":
             tags = {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", []))
             cell.metadata["hide"] = bool(tags) or not cell.source.strip()
             cell.metadata["source"] = redact(cell.source)
             # Records are taken out of the outputs; what readers see stays in place.
             cell["outputs"] = [
-                output
-                for output in cell.get("outputs", [])
-                if _keeps(output, cell, parts, node, failure is not None)
+                output for output in cell.get("outputs", []) if _keeps(output, cell, failure is not None)
             ]
     name = str(failure["name"]) if failure else str(node.metadata.get("title", "Report"))
-    terms = [(term, TERMS[term]) for term in sorted(set(parts["terms"]), key=str.lower)]
     return {
         "title": title or name,
+        **{name: basis[name] for name in ("subtitle", "logo", "company")},
         "lead": _markdown(lead, taken, [], {}) if lead else "",
-        **{name: parts[name] for name in ("subtitle", "logo", "accent")},
-        "facts": parts["facts"],
+        "facts": [fact for fact in basis["facts"] if fact[0] in _ON_TOP],
+        "special": _special(basis),
         "cards": records[:CARDS],
         "more": records[CARDS:],
         "headings": headings,
-        "warnings": parts["warnings"],
-        "exclusions": parts["exclusions"],
-        "terms": terms,
+        "about": basis,
+        "checks": checks,
         "parameters": parameters(node),
         "made": made(run, node),
         "failure": _failing(node, failure),
         "css": stylesheet(),
+        "script": around.script(),
+        "own": around.own_style(basis["accent"], title or name, basis["company"]),
     }
 
 
-def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any, failed: bool) -> bool:
+def _special(basis: Mapping[str, Any]) -> list[list[str]]:
+    """The facts about a report's data that are not at its head; data are named by their title."""
+    name = basis["company"] or dict(basis["facts"]).get("Data", "").rstrip("/").rpartition("/")[2]
+    return [
+        [label, name if label == "Data" else fact]
+        for label, fact in basis["facts"]
+        if label not in (*_ON_TOP, "Company")
+    ]
+
+
+def _keeps(output: Any, cell: Any, failed: bool) -> bool:
     """Prepare an output for the template; return whether it is shown where it is."""
     from nbconvert.filters import strip_ansi
 
@@ -251,38 +273,17 @@ def _keeps(output: Any, cell: Any, parts: dict[str, Any], node: Any, failed: boo
     if FIGURE in data:
         output.metadata["page"] = {"figure": data[FIGURE]["html"]}
         return True
-    if HEADER in data:
-        for name in ("subtitle", "logo", "accent"):
-            parts[name] = data[HEADER].get(name) or parts[name]
-        parts["facts"] += [[_words(item) for item in pair] for pair in data[HEADER].get("facts", [])]
+    # What the page says about the report, at its head and end.
+    if data.keys() & {HEADER, GLOSSARY, CHECKS, EXCLUSIONS, ABOUT}:
         return False
-    if GLOSSARY in data:
-        asked = data[GLOSSARY].get("terms", [])
-        parts["terms"] += terms_in(_readable(node)) if asked == "used" else [t for t in asked if t in TERMS]
-        return False
-    if CHECKS in data:
-        parts["warnings"] += data[CHECKS].get("warnings", [])
-        output.metadata["page"] = {"link": "warnings", "count": len(data[CHECKS].get("warnings", []))}
-    elif EXCLUSIONS in data:
-        if data[EXCLUSIONS].get("html"):
-            parts["exclusions"].append(data[EXCLUSIONS]["html"])
-            output.metadata["page"] = {"link": "left-out"}
-    elif FINDING in data:
+    if FINDING in data:
         output.metadata["page"] = {"finding": card(data[FINDING])}
     elif "text/html" in data and "image/png" not in data:
-        data["text/html"] = _safe(data["text/html"])
+        page = data["text/html"]
+        data["text/html"] = _safe(around.unfolded(page) if FOLDED in data else page)
     elif "text/markdown" in data:
         output.metadata["page"] = {"markdown": _markdown(data["text/markdown"], set(), [], {})}
     return True
-
-
-def _readable(node: Any) -> str:
-    """The text of a page: its Markdown and the plain text of what its cells show."""
-    said = []
-    for cell in node.cells:
-        shown = [output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
-        said += shown if cell.cell_type == "code" else [cell.source]
-    return "\n".join(said)
 
 
 def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -328,7 +329,7 @@ def _markdown(source: str, taken: set[str], headings: list[dict[str, Any]], atta
             name = _slug(words, taken)
             level = max(2, level)
             headings.append({"id": name, "words": words, "level": level})
-            return f'<h{level} id="{name}">{text}</h{level}>\n'
+            return f'<h{level} id="{name}"><a href="#{name}">{text}</a></h{level}>\n'
 
         def block_math(self, body: str) -> str:
             formula = convert(body, display="block")
@@ -371,6 +372,8 @@ def _safe(page: str) -> str:
     attributes = {
         "*": {"class", "scope", "role", "tabindex", "aria-label", "colspan", "rowspan", "href"},
         # Lines of a small curve: numbers only, nothing that could fetch or run.
+        "td": {"data-v"},
+        "th": {"data-v"},
         "svg": {"viewBox", "preserveAspectRatio"},
         "line": {"x1", "x2", "y1", "y2"},
         "polyline": {"points"},
@@ -387,7 +390,13 @@ def _safe(page: str) -> str:
     clean = re.sub(r"<th>\s*</th>", "<td></td>", clean)
     if "<table" in clean and 'class="table' not in clean:
         clean = f"{_SCROLL}{clean}</div>"
-    return clean
+    return _LONG.sub(_show_all, clean)
+
+
+def _show_all(table: re.Match[str]) -> str:
+    """A long table with what shows its other rows, without a script."""
+    words = say("Show all {n:row}", n=table[0].count("<tr>") - 1)
+    return f'{table[0]}<label class="more"><input type="checkbox"> {words}</label>'
 
 
 def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:

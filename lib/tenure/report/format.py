@@ -298,6 +298,13 @@ def _alike_money(known: list[Any], currency: str, compact: bool) -> Callable[[An
     return lambda value: _money(value, currency, shorten, digits, tidy=not compact)
 
 
+def currency_symbol(currency: str) -> str:
+    """Return a currency's sign in the locale, such as "€"."""
+    from babel.numbers import get_currency_symbol
+
+    return str(get_currency_symbol(_currency(currency), locale=_locale()))
+
+
 def check_unit(unit: str) -> str:
     """Return the unit if it is one that values can have.
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenure.report import format as fmt
+from tenure.report.around import pages
 from tenure.report.exporter import card, made, moment, stylesheet
-from tenure.report.summary import pages, summarize
+from tenure.report.summary import summarize
 
 # The findings of a report beyond these are on its own page.
 SHOWN = 4

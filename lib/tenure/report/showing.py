@@ -120,7 +120,7 @@ def method(book: Any) -> None:
     policy, facts = book.scope["policy"], book.economics
     rules = pd.DataFrame(vars(policy).items(), columns=["setting", "value"])
     caption = say("Rules for counting (version {digest})", digest=policy.digest())
-    table(rules, caption=caption, fold=True)
+    table(rules, caption=caption, fold=True, about="rules")
     units = dict.fromkeys(("margin", "fee_share", "discount_rate"), "percent") | {"horizon_months": "months"}
     units |= dict.fromkeys(("fee_fixed", "cost_to_serve"), f"money:{book.currency}")
     rows = []
@@ -130,5 +130,5 @@ def method(book: Any) -> None:
         source = "company.yml" if name in facts.given else "default"
         rows.append((name, written, "this notebook" if name in facts.overridden else source))
     known = pd.DataFrame(rows, columns=["fact", "value", "from"])
-    table(known[known["value"] != ""], caption=say("Economic assumptions"), fold=True)
+    table(known[known["value"] != ""], caption=say("Economic assumptions"), fold=True, about="economics")
     glossary()

@@ -9,13 +9,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tenure.errors import InputError, NotApplicable
 from tenure.paths import project_root, resolve
 from tenure.report import format as fmt
+from tenure.report.around import pages
 from tenure.report.display import show
 from tenure.report.findings import anchor, evidence
 from tenure.report.words import counted as count
@@ -206,17 +206,6 @@ def brief(summary: Summary, part: str) -> None:
     plain = doubts if part == "doubts" else [line["sentence"] for line in getattr(summary, part)]
     page = str(getattr(module, part)(summary))
     show({"text/plain": "\n".join(plain) or say("There is nothing to say."), "text/html": page})
-
-
-@cache
-def pages() -> Any:
-    """Return the templates of pages that are no notebook's."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    loader = FileSystemLoader(Path(__file__).parent / "template")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.globals["say"] = say
-    return environment
 
 
 def claims_table(summary: Summary) -> Table:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
+from tenure.money import minor_exponent
 from tenure.report import format as fmt
-from tenure.report.display import show
+from tenure.report.display import ABOUT, FOLDED, show
 from tenure.report.words import say
 from tenure.result import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Tables of up to so many rows are not cut when printed.
-BRIEF = 15
+# A page shows so many rows of a table until a reader asks for all; one with no more is not cut in print.
+BRIEF = 12
 
 
 def table_of(result: Any) -> Table:
@@ -35,19 +37,22 @@ def table_of(result: Any) -> Table:
     return Table(result)
 
 
-def table(result: Any, *, caption: str, fold: bool = False, note: str = "", max_rows: int = 25) -> None:
+def table(
+    result: Any, *, caption: str, fold: bool = False, note: str = "", max_rows: int = 25, about: str = ""
+) -> None:
     """Show a small table that everyone can read.
 
     Columns `x`, `x_low` and `x_high` (or `value`, `low` and `high`) are an estimate and its interval; they
-    share a cell.
+    share a cell. So do texts `x` and `x_interval`.
 
     Args:
         result: A table, a result that has one, or a frame. The first column names the rows; a named index
             becomes the first column.
         caption: What the table shows, in a few words.
-        fold: Whether it is closed until a reader opens it.
+        fold: Whether it is a table of detail: on the page it stands, closed, in the part for analysts.
         note: A remark below the table, before the table's own.
         max_rows: How many rows to show; a line says how many more there are.
+        about: The part of the page of checks that it belongs to, such as "rules"; empty: none.
 
     Raises:
         InputError: The caption is empty, or a column has a unit that there is not.
@@ -55,7 +60,8 @@ def table(result: Any, *, caption: str, fold: bool = False, note: str = "", max_
     page = to_html(result, caption=caption, note=note, max_rows=max_rows)
     if fold:
         page = folded(caption, page)
-    show({"text/plain": f"{caption}\n{table_of(result).frame.head(max_rows)}", "text/html": page})
+    record = {ABOUT: {"part": about}} if about else {FOLDED: {}} if fold else {}
+    show({"text/plain": f"{caption}\n{table_of(result).frame.head(max_rows)}", "text/html": page, **record})
 
 
 def folded(summary: str, page: str) -> str:
@@ -70,7 +76,7 @@ def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) ->
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"plan": ["<b>"], "churn": [0.05]}).assign(churn_low=0.04, churn_high=0.06)
         >>> page = to_html(Table(frame, {"churn": "percent"}), caption="Churn")
-        >>> '<th scope="row">&lt;b&gt;</th>' in page, "5% (4% to 6%)" in page
+        >>> '<th scope="row">&lt;b&gt;</th>' in page, "5<small>4 to 6</small>" in page
         (True, True)
     """
     if not caption.strip():
@@ -86,30 +92,26 @@ def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) ->
     hidden = sorted({end for pair in ends.values() for end in pair})
     columns = frame.columns.drop(hidden)
     numeric = [_is_numeric(frame[name], units.get(name)) for name in columns]
-    texts = [
-        _with_interval(zip(*(shown[part] for part in (name, *ends[name])), strict=True), units[name])
-        if ends[name]
-        else _column(shown[name], units.get(name))
-        for name in columns
-    ]
+    texts = [_texts(shown, name, ends[name], units.get(name)) for name in columns]
     head = "".join(
         f'<th scope="col"{_align(right)}>{html.escape(_title(name, units.get(name)))}</th>'
         for name, right in zip(columns, numeric, strict=True)
     )
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(first)}</th>{"".join(map(_cell, rest, numeric[1:]))}</tr>'
-        for first, *rest in zip(*texts, strict=True)
+    rows = (
+        f'<th scope="row"{_key(key)}>{html.escape(first)}</th>{"".join(map(_cell, rest, numeric[1:]))}'
+        for (first, _, key), *rest in zip(*texts, strict=True)
     )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     remarks = []
     if len(frame) > len(shown):
         remarks.append(say("{n:more row} not shown.", n=len(frame) - len(shown)))
     if len(frame) == 0:
         remarks.append(say("There are no rows."))
-    if hidden and shown[hidden].notna().to_numpy().any():
-        remarks.append(say("In parentheses: the 95% interval."))
+    if any(ends[name] and name in units and shown[ends[name]].notna().to_numpy().any() for name in columns):
+        remarks.append(say("In small print: the 95% interval."))
     remarks += [remark for remark in (note, *given.notes) if remark]
     label = html.escape(f"Table: {caption}", quote=True)
-    kind = "table brief" if len(shown) <= BRIEF else "table"
+    kind = "table brief" if len(shown) <= BRIEF else "table long"
     return (
         f'<div class="{kind}" role="group" aria-label="{label}" tabindex="0" style="overflow-x:auto">'
         f"<table><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
@@ -118,24 +120,56 @@ def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) ->
     )
 
 
-def _with_interval(estimates: Iterable[Sequence[Any]], unit: str) -> list[str]:
-    """A column of estimates, each with its interval behind it, all with the same decimals.
+def _texts(frame: pd.DataFrame, name: str, ends: list[str], unit: str | None) -> list[tuple[str, str, str]]:
+    """A column's cells: the text, the small print below it, and what to sort by where it is no number.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"x": [14.2, None], "lo": [13, 20.0], "hi": [15, None]})
+        >>> _texts(frame, "x", ["lo", "hi"], "months")
+        [('14.2', '13.0 to 15.0', ''), ('not available', '20.0 or more', '')]
+    """
+    if len(ends) == 2:
+        return _with_interval(frame[[name, *ends]].itertuples(index=False, name=None), str(unit))
+    small = _column(frame[ends[0]], None) if ends else [""] * len(frame)
+    keys = [""] * len(frame)
+    if unit in ("date", "month") or frame[name].dtype.kind == "M":
+        keys = ["" if fmt.missing(value) else str(value)[:10].replace("-", "") for value in frame[name]]
+    return list(zip(_column(frame[name], unit), small, keys, strict=True))
+
+
+def _with_interval(estimates: Iterable[Sequence[Any]], unit: str) -> list[tuple[str, str, str]]:
+    """A column of estimates, each with its interval, all with the same decimals.
 
     Example:
         >>> _with_interval([(0.05, 0.04, 0.06), (0.2, 0.2, 0.2)], "percent")
-        ['5% (4% to 6%)', '20%']
-        >>> _with_interval([(14.2, 13, None), (None, 20, None)], "months")
-        ['14.2 (13.0 or more)', 'not available (20.0 or more)']
+        [('5', '4 to 6', ''), ('20', '', '')]
     """
     rows = list(estimates)
-    written = fmt.column([number for row in rows for number in row], unit)
+    written = _bare([number for row in rows for number in row], unit)
     texts = []
     for k, (value, *ends) in enumerate(rows):
         words, *limits = written[3 * k : 3 * k + 3]
         known = ["" if fmt.missing(end) else text for end, text in zip(ends, limits, strict=True)]
         sure = not any(known) or value == ends[0] == ends[1]
-        texts.append(words if sure else f"{words} ({fmt.between(*known)})")
+        texts.append((words, "" if sure else fmt.between(*known), ""))
     return texts
+
+
+def _bare(values: Sequence[Any], unit: str) -> list[str]:
+    """Values with the same decimals and without their unit, which stands in the column's head.
+
+    Example:
+        >>> _bare([0.3, 0.412], "percent"), _bare([120_000_000, 35_850], "money:EUR")
+        (['30.0', '41.2'], ['1,200,000', '358'])
+    """
+    if not unit.startswith("money:"):
+        written = fmt.column(values, unit)
+        return [text if text == fmt.NOT_AVAILABLE else text.strip("%× \u00a0\u202f") for text in written]
+    places = minor_exponent(unit[6:])
+    amounts = [None if fmt.missing(v) else Decimal(repr(float(v))).scaleb(-places) for v in values]
+    largest = max((abs(amount) for amount in amounts if amount is not None), default=0)
+    return [fmt.value(amount, "number", digits=places if largest < 1000 else 0) for amount in amounts]
 
 
 def _units(frame: pd.DataFrame, units: Mapping[str, str]) -> dict[str, str]:
@@ -150,6 +184,8 @@ def _units(frame: pd.DataFrame, units: Mapping[str, str]) -> dict[str, str]:
 
 def _ends(frame: pd.DataFrame, name: str, units: Mapping[str, str]) -> list[str]:
     """The columns of an estimate's interval, where its unit is known; none where it has no interval."""
+    if f"{name}_interval" in frame.columns:
+        return [f"{name}_interval"]
     for ends in ([f"{name}_low", f"{name}_high"], ["low", "high"] if name == "value" else []):
         if ends and name in units and set(ends) <= set(frame.columns):
             return ends
@@ -157,10 +193,18 @@ def _ends(frame: pd.DataFrame, name: str, units: Mapping[str, str]) -> list[str]
 
 
 def _title(name: str, unit: str | None) -> str:
-    """A column's heading: its name, and the unit where the cells do not say it."""
-    words = name.replace("_", " ")
-    if unit in ("days", "weeks", "months", "years", "points") and unit not in words:
-        words += f" ({unit})"
+    """A column's heading: its name, and the unit that its cells leave out.
+
+    Example:
+        >>> _title("churn", "percent"), _title("lost_per_month", "money:EUR"), _title("months", "months")
+        ('Churn (%)', 'Lost per month (€)', 'Months')
+    """
+    words, mark = name.replace("_", " "), unit or ""
+    if mark.startswith("money:"):
+        mark = fmt.currency_symbol(mark[6:])
+    mark = {"percent": "%", "ratio": "×"}.get(mark, mark)
+    if mark and mark not in (*_WRITERS, "count", "number", "score") and mark not in words:
+        words += f" ({mark})"
     return words[:1].upper() + words[1:]
 
 
@@ -178,7 +222,7 @@ def _column(column: pd.Series, unit: str | None) -> list[str]:
     if unit is None and _is_numeric(column, unit):
         unit = "number"
     if unit is not None and unit not in _WRITERS:
-        return fmt.column(column, unit)
+        return _bare(list(column), unit)
     write: Callable[[Any], str] = fmt.date if is_datetime64_any_dtype(column) else str
     if unit is not None:
         write = _WRITERS[unit]
@@ -208,7 +252,13 @@ def _align(numeric: bool, short: bool = False) -> str:
     return ' class="word" style="text-align:left"' if short else ' style="text-align:left"'
 
 
-def _cell(text: str, numeric: bool) -> str:
+def _cell(cell: tuple[str, str, str], numeric: bool) -> str:
+    text, small, key = cell
+    below = f"<small>{html.escape(small)}</small>" if small else ""
     if text == fmt.NOT_AVAILABLE:
-        return f'<td{_align(numeric)} aria-label="{text}">–</td>'
-    return f"<td{_align(numeric, short=len(text) <= 14)}>{html.escape(text)}</td>"
+        return f'<td{_align(numeric)} aria-label="{" ".join((text, small)).strip()}">–{below}</td>'
+    return f"<td{_align(numeric, short=len(text) <= 14)}{_key(key)}>{html.escape(text)}{below}</td>"
+
+
+def _key(key: str) -> str:
+    return f' data-v="{key}"' if key else ""

@@ -25,6 +25,7 @@ censoring: Not having seen the end: a customer who is still subscribed today has
 churn: Customers, or their recurring revenue, that were there when a period began and have left in it.
 churn curve: The share of customers who are still subscribed after each period of their subscription; also
     called a survival curve.
+CLV: Customer lifetime value, what a customer is worth over the time they stay; the same as LTV.
 cohort: Customers who started in the same period and are followed together.
 committed revenue: Recurring revenue from customers who have not asked to leave.
 confidence interval: The range of values that agree with the data; ranges made this way miss the true value

@@ -1,0 +1,223 @@
+"""What lies around a report: what it rests on, once for a whole run; the ways to other reports; its looks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tenure.report import format as fmt
+from tenure.report.display import ABOUT, CHECKS, EXCLUSIONS, GLOSSARY, HEADER
+from tenure.report.findings import outputs
+from tenure.report.terms import TERMS, terms_in
+from tenure.report.words import say
+
+TEMPLATES = Path(__file__).parent / "template"
+# The parts of what a report rests on, by their ids.
+IDS = ("warnings", "left-out", "rules", "economics", "data", "glossary", "parameters", "made")
+_BAR = re.compile("<!--bar-->.*?<!--/bar-->", re.DOTALL)
+# The papers that text of the accent's color stands on, by day and by night, and the contrast that it needs.
+PAPERS, _CONTRAST = ("#faf9f7", "#14161b"), 4.5
+
+
+def environment(environment: Any) -> Any:
+    """Give a template environment what all templates use."""
+    environment.autoescape = True
+    environment.globals.update(say=say, language=fmt.language)
+    return environment
+
+
+@cache
+def pages() -> Any:
+    """Return the templates of pages that are no notebook's."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(TEMPLATES)
+    return environment(Environment(loader=loader, autoescape=True, undefined=StrictUndefined))
+
+
+@cache
+def script() -> dict[str, str]:
+    """Return the script of the pages, and its hash, by which their policy allows it and no other."""
+    text = (TEMPLATES / "report.js").read_text(encoding="utf-8").strip()
+    return {
+        "text": text,
+        "hash": "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
+    }
+
+
+def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> dict[str, Any]:
+    """Return what reports rest on; what only some of them say is named after them.
+
+    Args:
+        notebooks: Executed notebooks by title.
+        clean: Makes foreign HTML safe.
+    """
+    found: dict[str, dict[Any, list[str]]] = {name: {} for name in IDS}
+    head: dict[str, Any] = dict.fromkeys(("subtitle", "logo", "accent", "company"), "") | {"facts": []}
+    terms: set[str] = set()
+
+    def note(part: str, what: Any, title: str) -> None:
+        of = found[part].setdefault(what, [])
+        of += [] if title in of else [title]
+
+    for title, notebook in notebooks.items():
+        for data in outputs(notebook):
+            if record := data.get(HEADER):
+                facts = [[str(word) for word in pair] for pair in record.get("facts", [])]
+                note("data", _listed(facts), title)
+                own = dict(facts)
+                head |= {name: record[name] for name in ("subtitle", "logo", "accent") if record.get(name)}
+                head["company"] = own.get("Company") or head["company"]
+                head["facts"] = facts
+            for sentence, fix in data.get(CHECKS, {}).get("warnings", []):
+                note("warnings", (sentence, fix), title)
+            if page := data.get(EXCLUSIONS, {}).get("html"):
+                note("left-out", page, title)
+            if part := data.get(ABOUT, {}).get("part"):
+                note(part, clean(unfolded(data["text/html"])), title)
+            if asked := data.get(GLOSSARY, {}).get("terms"):
+                terms |= set(terms_in(_readable(notebook)) if asked == "used" else asked)
+    words = {
+        "left-out": say("Left out of the numbers"),
+        "rules": say("Rules for counting"),
+        "economics": say("Economic assumptions"),
+        "data": say("Data"),
+    }
+
+    def named(of: list[str]) -> str:
+        return "" if len(of) == len(notebooks) else fmt.join(of)
+
+    return head | {
+        "warnings": [
+            {"sentence": sentence, "fix": fix, "of": named(of)}
+            for (sentence, fix), of in found["warnings"].items()
+        ],
+        "tables": [
+            (name, title, [(page, named(of)) for page, of in found[name].items()])
+            for name, title in words.items()
+            if found[name]
+        ],
+        "terms": [(term, TERMS[term]) for term in sorted(terms & TERMS.keys(), key=str.lower)],
+    }
+
+
+def _listed(facts: Iterable[Sequence[str]]) -> str:
+    rows = (f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts)
+    return f'<dl class="run">{"".join(rows)}</dl>'
+
+
+def _readable(notebook: Any) -> str:
+    """The text of a page: its Markdown and the plain text of what its cells show."""
+    said = []
+    for cell in notebook["cells"]:
+        shown = [output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
+        said += shown if cell["cell_type"] == "code" else [cell["source"]]
+    return "\n".join("".join(words) for words in said)
+
+
+def unfolded(page: str) -> str:
+    """Return a folded table as it is when it is open."""
+    return re.sub(r"^<details[^>]*><summary>.*?</summary>(.*)</details>$", r"\1", page, flags=re.DOTALL)
+
+
+def checks_page(notebooks: Mapping[str, Any], made: Sequence[Any], clean: Callable[[str], str]) -> str:
+    """Return the page of what all reports of a run rest on.
+
+    Args:
+        notebooks: Executed notebooks by title, and their parameters under "parameters" in their metadata.
+        made: The lines of how the run was made.
+        clean: Makes foreign HTML safe.
+    """
+    about, title = basis(notebooks, clean), say("Checks, rules and words")
+    return str(
+        pages().get_template("checks.html.j2").render(
+            title=title,
+            about=about,
+            company=about["company"],
+            css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+            own=own_style(about["accent"], title, about["company"]),
+            script=script(),
+            parameters=[(name, node["metadata"]["parameters"]) for name, node in notebooks.items()],
+            made=made,
+        )
+    )
+
+
+def with_bar(page: str, bar: str) -> str:
+    """Return a page with this bar in its place; one that has no place for it stays as it is."""
+    return _BAR.sub(lambda _: f"<!--bar-->{bar}<!--/bar-->", page, count=1)
+
+
+def bar(reports: Sequence[Mapping[str, Any]], home: str, earlier: Any = None, later: Any = None) -> str:
+    """Return the bar of a page: the reports of its run, and the same report in the runs before and after.
+
+    Args:
+        reports: Each with "label", "href" (empty: there is no page) and "here".
+        home: The address of the page of all reports.
+        earlier: "href" and "label" of the report in the run before; None: there is none.
+        later: The same of the run after.
+    """
+    first = {"label": say("All reports"), "href": home, "here": False}
+    return str(pages().get_template("parts.html.j2").module.bar(reports, first, earlier, later))
+
+
+def label(name: str) -> str:
+    """Return what a bar calls a report.
+
+    Example:
+        >>> label("churn_curves"), label("clv_budgets")
+        ('Churn curves', 'CLV budgets')
+    """
+    words = " ".join(word.upper() if word.upper() in TERMS else word for word in name.split("_"))
+    return words[:1].upper() + words[1:]
+
+
+def own_style(accent: str, title: str, company: str) -> str:
+    """Return a page's own style: the company's color, and the words at the head of each sheet of paper."""
+    words = " · ".join(part for part in (company, title) if part)
+    quoted = "".join(c if c.isalnum() or c in " .,?!:()·–" else f"\\{ord(c):x} " for c in words)
+    style = f'@page{{@top-left{{content:"{quoted}"}}}}'
+    if not accent:
+        return style
+    light, dark = (legible(accent, paper) for paper in PAPERS)
+    return (
+        f"{style}:root{{--accent:{light}}}.top{{border-top:.4rem solid {accent}}}"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{--accent:{dark}}}}}"
+    )
+
+
+def legible(color: str, paper: str) -> str:
+    """Return the color, or the nearest mixture of it with black or white that can be read on a paper.
+
+    Example:
+        >>> legible("#1f5fa8", "#faf9f7"), legible("#ffdd00", "#faf9f7")
+        ('#1f5fa8', '#827100')
+    """
+    own, goal = _channels(color), 0 if _luminance(paper) > 0.18 else 255
+    mixed = color
+    for step in range(101):
+        mixed = "#" + "".join(f"{round(c + (goal - c) * step / 100):02x}" for c in own)
+        if contrast(mixed, paper) >= _CONTRAST:
+            break
+    return mixed
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colors by WCAG, from 1 to 21."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _channels(color: str) -> list[int]:
+    return [int(color[k : k + 2], 16) for k in (1, 3, 5)]
+
+
+def _luminance(color: str) -> float:
+    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in _channels(color)]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
