@@ -136,7 +136,9 @@ def checks_page(notebooks: Mapping[str, Any], made: Sequence[Any], clean: Callab
     """
     about, title = basis(notebooks, clean), say("Checks, rules and words")
     return str(
-        pages().get_template("checks.html.j2").render(
+        pages()
+        .get_template("checks.html.j2")
+        .render(
             title=title,
             about=about,
             company=about["company"],
