@@ -48,9 +48,6 @@ _HEAD = [
     "What each column of ours is called in the data; data/mappings/example.yml explains every key.",
     "Guesses, too: what values mean, constants, and whether money is in major (19.99) or minor units (1999).",
 ]
-_OF_SNAPSHOT = (
-    "So are the day on which the table was made (as_of, up to a month's 28th) and the tenure's unit."
-)
 
 
 def begin(data: str, name: str, recipe: str, reports: Sequence[Report], command: str) -> Iterator[str]:
@@ -112,11 +109,10 @@ def begin(data: str, name: str, recipe: str, reports: Sequence[Report], command:
         lacking += ["real dates"] * (report.notebook.dated and not source.dated)
         # What customers pay in several currencies cannot be added up.
         adds = "reporting_currency" in asked and "subscriptions" in (tables or ("subscriptions",))
-        one = currency * adds
-        lacking += ["one currency (`where` in the mapping) or fx_rates"] * bool(
-            one and "currency" not in asked
-        )
-        made = f"can be made in one currency:{one}" if one else "can be made"
+        one = currency if adds else ""
+        if one and "currency" not in asked:
+            lacking.append("one currency (`where` in the mapping) or fx_rates")
+        made = "can be made" + f" in one currency:{one}" * bool(one)
         yield f"  {report.name}: " + (f"needs {', '.join(lacking)}" if lacking else made)
         said = f" --set mapping={mapping}" * bool(mapping) + one
         following = following or f"Next: {command} run {report.name} --set data={data}{said}" * (not lacking)
@@ -207,16 +203,19 @@ def told(export: Export) -> Iterator[str]:
             yield f"{where}: {ours} is guessed to be {place.columns[ours]!r} ({share:.0%} alike)."
         for ours in place.lacking:
             yield f"{where}: no column was found for {ours}, which is needed."
-        for ours in [ours for ours in INSTEAD if ours in place.without and export.recipe == "contract"]:
-            yield f"{where}: no column was found for {ours}, so that it is {INSTEAD[ours]} in all rows."
-        if without := [c for c in place.without if c not in INSTEAD or export.recipe != "contract"]:
+        made = INSTEAD if export.recipe in ("contract", "snapshot") else {}
+        for ours in [ours for ours in made if ours in place.without]:
+            yield f"{where}: no column was found for {ours}, so that it is {made[ours]} in all rows."
+        if without := [ours for ours in place.without if ours not in made]:
             yield f"{where}: without {', '.join(without)} (optional)."
         for ours, form in place.written.get("formats", {}).items():
             doubt = ", though the month might come first" if ours in place.unsure else ""
             yield f"{where}: times in {place.columns[ours]!r} are written {form}{doubt}."
     if any(place.lacking for place in export.places.values()):
         yield "What is needed is ??? in the mapping; another table can be joined (docs/your_data.md)."
-    if export.recipe != "snapshot":
+    if export.recipe == "snapshot":
+        yield "The day on which the table was made (as_of) and months as the unit of tenure are guesses, too."
+    else:
         yield "The last day is that of the last row, unless `observed_until` names that of the extract."
 
 
@@ -244,7 +243,7 @@ def _by_recipe(file: Path, export: Export, catalog: Catalog) -> str:
 def _by_contract(export: Export, catalog: Catalog) -> str:
     """A mapping of tables of one's own in the contract's shape, or of a snapshot."""
     tables = {name: _table(place, catalog, name or "subscriptions") for name, place in export.places.items()}
-    keys, notes = {"tables": tables}, [*_HEAD]
+    keys: dict[str, Any] = {"tables": tables}
     if export.recipe == "snapshot":
         (place,), (table,) = export.places.values(), tables.values()
         values = {v: bare(v) in WORDS["left"].split() for v in _values(catalog, place, "churned")}
@@ -253,12 +252,11 @@ def _by_contract(export: Export, catalog: Catalog) -> str:
         # A month's first, since not every month has a 31st to count back to.
         table |= {"as_of": dt.date.today().replace(day=1), "attributes": "all", "blank": None}
         keys = {"snapshot": table}
-        notes.append(_OF_SNAPSHOT)
     elif "customers" not in tables:  # they are those of the subscriptions
         spans = _keys(export.places["subscriptions"], catalog, {})
         spans["columns"] = {ours: spans["columns"][ours] for ours in ("customer_id", "started_at")}
         keys = {"inputs": {"spans": spans}, "tables": {"customers": {"query": _CUSTOMERS}, **tables}}
-    return _yaml([*notes, *told(export)], keys)
+    return _yaml([*_HEAD, *told(export)], keys)
 
 
 def _table(place: Place, catalog: Catalog, name: str) -> dict[str, Any]:
