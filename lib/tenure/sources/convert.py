@@ -19,7 +19,8 @@ from tenure.contract import Column, Table
 from tenure.errors import InputError, all_faults
 from tenure.money import EXPONENTS
 from tenure.parameters import nearest
-from tenure.sources.cut import cut, merged
+from tenure.sources.cut import STATUS, TRIAL, cut, merged
+from tenure.sources.mapping import Looked, TableMapping
 from tenure.sources.zones import moved
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
@@ -49,43 +50,19 @@ class Reading:
     """How the values of a table are written, where that is not how the contract writes them.
 
     Attributes:
+        plan: What a mapping says of them.
+        place: The key in the mapping, for hints.
         origin: Their name of a column, by ours, where it differs.
-        formats: How times are written in a text column (strftime codes), by column.
         time_zone: The zone of times without one.
         reporting_zone: The zone in which the company counts days: its clocks are the ones we read.
-        epoch: Times that are numbers since 1970, by column: "s" or "ms".
-        decimal: The mark before the decimals of numbers that are text.
-        thousands: The mark between their thousands; empty: none.
-        cases: Columns of text to "strip" of blanks, to make "lower" or "upper".
-        major: Money columns given in major units (19.99) instead of minor ones (1999).
-        minor: Those of which the mapping says that they are in minor units, though written with decimals.
-        monthly: Those that are prices of a month, whatever the billing interval.
-        rounded: Those whose further decimals are rounded.
-        blank_is_null: Whether blank text counts as absent.
-        mapped: Columns whose values were mapped, so that an unknown value is refused at once.
-        place: The key in the mapping, for hints.
-        merge: Whether spans that follow on each other are merged (see `tenure.sources.cut`).
-        cut: Columns beside the contract's that say where spans are cut.
         last: The last day that the data covers, where the mapping says so.
     """
 
+    plan: TableMapping = field(default_factory=TableMapping)
+    place: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
-    formats: Mapping[str, str] = field(default_factory=dict)
     time_zone: str = "UTC"
     reporting_zone: str = "UTC"
-    epoch: Mapping[str, str] = field(default_factory=dict)
-    decimal: str = "."
-    thousands: str = ""
-    cases: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    major: frozenset[str] = frozenset()
-    minor: frozenset[str] = frozenset()
-    monthly: frozenset[str] = frozenset()
-    rounded: frozenset[str] = frozenset()
-    blank_is_null: bool = False
-    mapped: frozenset[str] = frozenset()
-    place: str = ""
-    merge: bool = False
-    cut: tuple[Column, ...] = ()
     last: datetime.date | None = None
 
 
@@ -160,7 +137,9 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
     columns: dict[str, ir.Value] = {}
     doubts: list[Doubt] = []
     faults: list[str] = []
-    for column in (*contract.columns, *reading.cut):
+    plan, spans = reading.plan, contract.name == "subscriptions"
+    cuts = (*(TRIAL if plan.trial else ()), *((STATUS,) if plan.status_now else ())) if spans else ()
+    for column in (*contract.columns, *cuts):
         if column.name in table.columns:
             try:
                 columns[column.name], doubt = read(table, column, contract.name, reading)
@@ -189,12 +168,12 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
     if faults:
         raise all_faults(faults)
     typed = table.select(**columns)
-    whole = merged(typed) if reading.merge else typed
-    if not reading.cut:
+    whole = merged(typed) if plan.merge and spans else typed
+    if not cuts:
         return whole
     day = reading.last
     last = typed.started_at.max().as_scalar() if day is None else ibis.timestamp(f"{day} 00:00:00")
-    return cut(whole, reading.cut, last)
+    return cut(whole, cuts, last)
 
 
 def read(
@@ -222,13 +201,14 @@ def read(
             f"Fix: cast it in a view, and name the view in the mapping."
         )
     value = _written(_unblank(raw, reading), column, reading)
-    months = _months(table, reading) if column.name in reading.monthly else None
-    major = column.name in reading.major
-    result, bad = (
-        _major(table, value, column.name in reading.rounded, months)
-        if major
-        else _READERS[column.type](value, column, reading)
-    )
+    money = reading.plan.money.get(column.name)
+    months = _months(table) if money and money.per == "month" else None
+    if money and money.unit == "major":
+        result, bad = _major(table, value, money.round, months)
+    else:
+        result, bad = _READERS[column.type](value, column, reading)
+        if months is not None and result is not None:
+            result = (result * months).cast("int64")
     if result is None:
         says = f"which cannot be read as {_IN_WORDS[column.type]}"
         fix = "convert the column before reading it"
@@ -236,20 +216,18 @@ def read(
             says = "which does not say its unit"
             fix = f"name it: `epoch: {{{column.name}: {{from: {theirs}, unit: s}}}}`, or `unit: ms`"
         raise InputError(f"{label}.{name} is of type {raw.type()}, {says}. Fix: {fix}.")
-    if months is not None and not major:
-        result = (result * months).cast("int64")
     doubts = []
     if months is not None:
         says, fix = "are prices of a month, billed by the day or week", "leave `per: month` out"
         doubts.append(Doubt(name, raw, months.isnull(), says, fix))
     if bad is not None:
-        if text and not reading.blank_is_null:
+        if text and reading.plan.blank is not None:
             blank = value.strip() == ""
             fix = "leave the field empty, or set `blank: null` in the mapping"
             doubts.append(Doubt(name, raw, blank, "are blank", fix))
             bad = bad & ~blank
         doubts.append(Doubt(name, raw, bad, *_unreadable(column, reading)))
-    if column.name in reading.mapped and column.enum:
+    if column.name in reading.plan.values and column.enum:
         says = f"are none of {', '.join(column.enum)}"
         fix = f"add the value to `values: {{{column.name}: …}}` in the mapping"
         doubts.append(Doubt(name, result, result.notin(column.enum), says, fix))
@@ -272,9 +250,9 @@ def minor_digits(table: ir.Table) -> ir.Value:
 
 def _unreadable(column: Column, reading: Reading) -> tuple[str, str]:
     """What is wrong with values that cannot be read, and what to do about it."""
-    name, format = column.name, reading.formats.get(column.name)
+    name, format = column.name, reading.plan.formats.get(column.name)
     written = f" written {format!r}" if format else ""
-    if name in reading.major:
+    if name in reading.plan.money and reading.plan.money[name].unit == "major":
         return (
             "are not amounts that the currency can express",
             "write money in major units with a point, or name the marks in the mapping (`decimal: ','`, "
@@ -321,7 +299,7 @@ def _number(value: ir.Value) -> ir.Value:
 def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
     # 10.00 is hardly meant as ten cents.
-    money = column.name.endswith("_minor") and column.name not in reading.minor
+    money = column.name.endswith("_minor") and column.name not in reading.plan.money
     if given.is_integer():
         return value.cast("int64"), None
     if given.is_decimal() or given.is_floating():
@@ -339,13 +317,14 @@ def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
 
 
 def plain_text(
-    columns: Mapping[str, ir.StringValue], reading: Reading
+    columns: Mapping[str, ir.StringValue], written: Looked, zone: str
 ) -> tuple[dict[str, ir.Value], list[Doubt]]:
     """Return columns of text for a query: stripped, blank ones null, numbers with a point, times as times.
 
     Args:
         columns: By their names.
-        reading: Its marks and formats.
+        written: Its marks and formats.
+        zone: The zone of times without one.
 
     Returns:
         The columns, and the doubts about times, to be settled before they are used.
@@ -354,7 +333,7 @@ def plain_text(
     doubts = []
     for name, value in columns.items():
         text = value.strip().nullif("")
-        if form := reading.formats.get(name):
+        if form := written.formats.get(name):
             plain[name] = _try_strptime(text, form)
             bad = text.notnull() & plain[name].isnull()
             doubts.append(
@@ -363,20 +342,20 @@ def plain_text(
         else:
             # Casts in a query would drop the zone.
             time = _instant(text.re_search(_ZONED).ifelse(text, ibis.null("string")))
-            local = moved(time, "UTC", reading.time_zone).cast("string")
-            number, good = _number_of(text, reading)
+            local = moved(time, "UTC", zone).cast("string")
+            number, good = _number_of(text, written)
             plain[name] = local.fill_null(text if good is None else good.ifelse(number, text))
     return plain, doubts
 
 
-def _number_of(text: ir.Value, reading: Reading) -> tuple[ir.Value, ir.Value | None]:
+def _number_of(text: ir.Value, written: Looked | TableMapping) -> tuple[ir.Value, ir.Value | None]:
     """Text as a number with a point, and where it is one by the marks; None: they are the usual ones."""
-    if (reading.decimal, reading.thousands) == (".", ""):
+    if (written.decimal, written.thousands) == (".", ""):
         return text, None
-    mark, between = re.escape(reading.decimal), re.escape(reading.thousands)
+    mark, between = re.escape(written.decimal), re.escape(written.thousands)
     whole = rf"([0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]+)" if between else "[0-9]+"
     bare = text.re_replace(r"^[\s\p{Sc}\x{a0}]+|[\s\p{Sc}\x{a0}]+$", "")
-    plain = (bare.replace(reading.thousands, "") if between else bare).replace(reading.decimal, ".")
+    plain = (bare.replace(written.thousands, "") if between else bare).replace(written.decimal, ".")
     return plain, bare.re_search(rf"^[+-]?{whole}({mark}[0-9]*)?$")
 
 
@@ -384,17 +363,18 @@ def _written(value: ir.Value, column: Column, reading: Reading) -> ir.Value:
     """Text with blanks, letters and numbers as the contract writes them."""
     if not value.type().is_string():
         return value
-    for change in ("strip", "lower", "upper"):
-        if column.name in reading.cases.get(change, ()):
+    plan = reading.plan
+    for change, names in (("strip", plan.trim), ("lower", plan.lower), ("upper", plan.upper)):
+        if column.name in names:
             value = getattr(value, change)()
-    number, good = _number_of(value, reading)
+    number, good = _number_of(value, plan)
     if good is None or column.type not in ("int64", "float64"):
         return value
     # What is written in another way must not be read as a number that it is not.
     return ibis.cases((good, number), (value.strip() == "", value), else_=ibis.literal("?"))
 
 
-def _months(table: ir.Table, reading: Reading) -> ir.Value:
+def _months(table: ir.Table) -> ir.Value:
     """How many months each row's billing interval has; null for days and weeks."""
     each = ibis.cases((table.billing_interval == "month", 1), (table.billing_interval == "year", 12))
     if "billing_interval_count" not in table.columns:
@@ -467,11 +447,11 @@ def _to_string(value: ir.Value, column: Column, reading: Reading) -> _Read:
 def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
     """A time as the company's clocks showed it; a day without a time of day stays that day."""
     given, zone = value.type(), reading.reporting_zone
-    if unit := reading.epoch.get(column.name):
+    if epoch := reading.plan.epoch.get(column.name):
         number = _text_number(value) if given.is_string() else _number(value) if given.is_numeric() else None
         if number is None:
             return None, None
-        millis = (number * {"s": 1e3, "ms": 1.0}[unit]).round()
+        millis = (number * {"s": 1e3, "ms": 1.0}[epoch.unit]).round()
         # Before 1973 and after 2299 it is another unit.
         good = millis.between(1e11, 1.04e13)
         time = good.ifelse(millis, ibis.null("float64")).cast("int64").as_timestamp("ms").cast("timestamp")
@@ -483,7 +463,7 @@ def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
         return moved(value.cast("timestamp"), origin, zone), None
     if not given.is_string():
         return None, None
-    text, format = value.strip(), reading.formats.get(column.name)
+    text, format = value.strip(), reading.plan.formats.get(column.name)
     if format:
         codes = {format[i : i + 2] for i in range(len(format) - 1) if format[i] == "%"}
         time = _try_strptime(text, format)
@@ -515,7 +495,7 @@ def _to_date(value: ir.Value, column: Column, reading: Reading) -> _Read:
     if not given.is_string():
         return None, None
     text = value.strip()
-    if format := reading.formats.get(column.name):
+    if format := reading.plan.formats.get(column.name):
         day = _try_strptime(text, format).date()
     else:
         day = text.re_search("^[0-9]").ifelse(text, ibis.null("string")).try_cast("date")
@@ -533,7 +513,7 @@ _READERS = {
 
 
 def _unblank(value: ir.Value, reading: Reading) -> ir.Value:
-    return value.strip().nullif("") if value.type().is_string() and reading.blank_is_null else value
+    return value.strip().nullif("") if value.type().is_string() and reading.plan.blank is None else value
 
 
 def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading) -> str:

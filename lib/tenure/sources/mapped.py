@@ -14,8 +14,8 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw, open_raw
 from tenure.sources.convert import Doubt, Reading, read, refuse
 from tenure.sources.cut import STATUS, TRIAL
-from tenure.sources.mapping import Mapping, Newest, Snapshot, StatusNow, TableMapping, meant
-from tenure.sources.queries import Input, answers, mapped, where
+from tenure.sources.mapping import Looked, Mapping, Newest, Snapshot, StatusNow, TableMapping, meant
+from tenure.sources.queries import answers, mapped, where
 
 
 def map_tables(
@@ -44,23 +44,7 @@ def map_tables(
     plans: dict[str, TableMapping] = {f"tables.{name}": plan for name, plan in mapping.tables.items()}
     if mapping.snapshot:
         plans = {"snapshot": mapping.snapshot, **plans}
-    inputs = {
-        name: Input(
-            one.origin or name,
-            one.columns,
-            one.optional,
-            one.absent == "allowed",
-            one.encoding,
-            one.values,
-            Reading(
-                formats=one.formats,
-                decimal=one.decimal,
-                thousands=one.thousands,
-                time_zone=mapping.time_zone or "UTC",
-            ),
-        )
-        for name, one in mapping.inputs.items()
-    }
+    inputs = dict(mapping.inputs)
     queries: dict[str, str] = {}
     origins: dict[str, str] = {}
     for place, plan in plans.items():
@@ -71,11 +55,15 @@ def map_tables(
                 queries[f"{place}.query"] = plan.query
             if plan.where:
                 rows_of = f"rows_of_{place.replace('.', '_')}"
-                inputs |= {} if plan.query else {rows_of: Input(origins[place], encoding=plan.encoding)}
+                if not plan.query:
+                    inputs[rows_of] = Looked.model_validate(
+                        {"from": origins[place], "encoding": plan.encoding}
+                    )
                 queries[f"{place}.where"] = where(plan.where, plan.query or rows_of)
         except InputError as error:
             faults.append(str(error))
-    answered, used = answers(queries, inputs, catalog, address, notes, faults) if queries else ({}, set())
+    asking = (queries, inputs, mapping.time_zone or "UTC", catalog, address, notes, faults)
+    answered, used = answers(*asking) if queries else ({}, set())
     used |= set(origins.values())
     for place, plan in plans.items():
         table = place.partition(".")[2]
@@ -110,7 +98,7 @@ def map_tables(
                         f"subscriptions: trials in {' and '.join(map(repr, trial))} are left aside; where "
                         f"they are part of spans, cut them off: `trial: {{from: …, to: …}}`."
                     )
-            reading = _reading(plan, (BY_NAME[table],), place, mapping)
+            reading = _reading(plan, place, mapping)
             made[table] = (Raw(rows.select(**columns), raw.text), reading)
         except InputError as error:
             faults += error.faults or [str(error)]
@@ -213,30 +201,13 @@ def _origins(plan: TableMapping) -> list[tuple[str, str, str]]:
     return found
 
 
-def _reading(
-    plan: TableMapping, contracts: tuple[Table, ...], place: str, mapping: Mapping | None = None
-) -> Reading:
-    known = {column.name for contract in contracts for column in contract.columns}
-    spans = BY_NAME["subscriptions"] in contracts
-    cut = (*(TRIAL if plan.trial else ()), *((STATUS,) if plan.status_now else ()))
+def _reading(plan: TableMapping, place: str, mapping: Mapping) -> Reading:
     return Reading(
+        plan,
+        place,
         origin={name: theirs for _, name, theirs in _origins(plan)},
-        formats=plan.formats,
-        epoch={name: time.unit for name, time in plan.epoch.items()},
-        time_zone=plan.time_zone or (mapping.time_zone if mapping else "") or "UTC",
-        decimal=plan.decimal,
-        thousands=plan.thousands,
-        cases={"strip": frozenset(plan.trim), "lower": frozenset(plan.lower), "upper": frozenset(plan.upper)},
-        major=frozenset(name for name, money in plan.money.items() if money.unit == "major"),
-        minor=frozenset(name for name, money in plan.money.items() if money.unit == "minor"),
-        monthly=frozenset(name for name, money in plan.money.items() if money.per == "month"),
-        rounded=frozenset(name for name, money in plan.money.items() if money.round),
-        blank_is_null=plan.blank is None,
-        mapped=frozenset(plan.values) & known,
-        place=place,
-        merge=plan.merge and spans,
-        cut=cut if spans else (),
-        last=mapping.observed_until if mapping else None,
+        time_zone=plan.time_zone or mapping.time_zone or "UTC",
+        last=mapping.observed_until,
     )
 
 
@@ -248,10 +219,7 @@ def _snapshot(
     lacking += _lacks(table, plan.churned.origin, f"{place}.churned.from")
     if lacking:
         raise all_faults(lacking)
-    reading = Reading(
-        origin={"tenure": plan.tenure.origin, "churned": plan.churned.origin},
-        blank_is_null=plan.blank is None,
-    )
+    reading = Reading(plan, origin={"tenure": plan.tenure.origin, "churned": plan.churned.origin})
     raw, flag = table[plan.tenure.origin], table[plan.churned.origin]
     tenure, doubts = read(table, Column("tenure", "int64", ""), place, reading, raw)
     century = {"day": 36525, "week": 5218, "month": 1200, "year": 100}[plan.tenure.unit]
@@ -304,7 +272,7 @@ def _snapshot(
             for name, value in columns.items()
             if name in contract.column_names or (contract.attributes and name not in other.column_names)
         }
-        made[contract.name] = (rows.select(**chosen), _reading(plan, (contract,), place))
+        made[contract.name] = (rows.select(**chosen), _reading(plan, place, Mapping()))
     return made
 
 

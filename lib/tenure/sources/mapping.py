@@ -22,12 +22,20 @@ from tenure.economics import known_zone
 from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 from tenure.paths import resolve
-from tenure.sources.queries import as_text, read_query
 
 _MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
 _CASES = ("trim", "lower", "upper")
 RECONCILED = {"reconcile": "mrr_elsewhere", "reconcile_movements": "movements_elsewhere"}
 UNKNOWN = "???"  # what `tenure init` writes for what it does not know
+
+
+def as_text(value: Any) -> Any:
+    """A YAML scalar as the text it stands for: an empty key is the empty value."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float | dt.date) else value
 
 
 _Text = Annotated[str, BeforeValidator(as_text)]
@@ -111,7 +119,7 @@ class Looked(_Keys):
         thousands: The mark between thousands in text; empty: none.
     """
 
-    origin: str = Field("", alias="from")
+    origin: str = Field(default="", alias="from")
     columns: dict[str, _Text] = {}
     values: dict[str, dict[_Text, _Scalar]] = {}
     optional: list[str] = []
@@ -152,7 +160,7 @@ class TableMapping(_Keys):
         blank: What blank text is: refused, or null.
     """
 
-    origin: str = Field("", alias="from")
+    origin: str = Field(default="", alias="from")
     query: str = ""
     columns: dict[str, str] = {}
     constants: dict[str, _Scalar] = {}
@@ -265,6 +273,33 @@ def load_mapping(path: str | Path) -> Mapping:
     if faults:
         raise in_mapping(path, faults)
     return mapping
+
+
+def read_query(text: str, folder: Path, place: str) -> str:
+    """Return the SQL that a mapping names or holds.
+
+    Args:
+        text: SQL that begins with SELECT, WITH or a comment, or the path of a file.
+        folder: Where relative paths count from.
+        place: The key in the mapping, for sentences.
+
+    Raises:
+        InputError: There is no such file.
+
+    Example:
+        >>> read_query("SELECT 1 AS one", Path(), "tables.customers")
+        'SELECT 1 AS one'
+    """
+    first = text.split(maxsplit=1)[0].lower() if text.strip() else ""
+    if first in ("select", "with", "from") or first.startswith(("--", "(", "/*")):
+        return text
+    try:
+        return (folder / text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"{place}.query: there is no file {text!r} beside the mapping that can be read. "
+            f"Fix: correct the path, or write the SQL itself, which begins with SELECT or WITH."
+        ) from None
 
 
 def in_mapping(path: str | Path, faults: list[str]) -> InputError:

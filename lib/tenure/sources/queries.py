@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import ibis
@@ -20,62 +17,13 @@ from tenure.errors import InputError
 from tenure.parameters import nearest
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw, open_raw
-from tenure.sources.convert import Doubt, Reading, come_true, plain_text, refuse
+from tenure.sources.convert import Doubt, come_true, plain_text, refuse
 from tenure.sources.engine import guarded, keep, may_settle
+from tenure.sources.mapping import Looked, as_text
 from tenure.sources.places import open_catalog
 
 _WRITES = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Set, exp.Use)
 _DIALECTS = {"pyspark": "spark"}
-
-
-@dataclass(frozen=True)
-class Input:
-    """One of their tables under the name, and with the columns, that queries know.
-
-    Attributes:
-        origin: Their file or table.
-        columns: Their column for each name that queries use; without any, all under their own names.
-        optional: Names that are columns of nulls where the table lacks theirs.
-        may_lack: Whether the table itself may be absent, and then is one without rows.
-        encoding: How its text file is encoded, if not as UTF-8.
-        values: What queries read for each of their values, by name.
-        reading: How times and numbers are written in its text.
-    """
-
-    origin: str
-    columns: Mapping[str, str] = field(default_factory=dict)
-    optional: Sequence[str] = ()
-    may_lack: bool = False
-    encoding: str = ""
-    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    reading: Reading = field(default_factory=Reading)
-
-
-def read_query(text: str, folder: Path, place: str) -> str:
-    """Return the SQL that a mapping names or holds.
-
-    Args:
-        text: SQL that begins with SELECT, WITH or a comment, or the path of a file.
-        folder: Where relative paths count from.
-        place: The key in the mapping, for sentences.
-
-    Raises:
-        InputError: There is no such file.
-
-    Example:
-        >>> read_query("SELECT 1 AS one", Path(), "tables.customers")
-        'SELECT 1 AS one'
-    """
-    first = text.split(maxsplit=1)[0].lower() if text.strip() else ""
-    if first in ("select", "with", "from") or first.startswith(("--", "(", "/*")):
-        return text
-    try:
-        return (folder / text).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"{place}.query: there is no file {text!r} beside the mapping that can be read. "
-            f"Fix: correct the path, or write the SQL itself, which begins with SELECT or WITH."
-        ) from None
 
 
 def where(condition: str, of: str) -> str:
@@ -87,15 +35,6 @@ def where(condition: str, of: str) -> str:
     """
     rows = f"(\n{of.strip().rstrip(';')}\n) AS answer" if " " in of else of
     return f"SELECT * FROM {rows} WHERE ({condition})"
-
-
-def as_text(value: Any) -> Any:
-    """A YAML scalar as the text it stands for: an empty key is the empty value."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float | dt.date) else value
 
 
 def mapped(value: ir.Value, values: Mapping[str, Any]) -> ir.Value:
@@ -117,7 +56,8 @@ def mapped(value: ir.Value, values: Mapping[str, Any]) -> ir.Value:
 
 def answers(
     queries: Mapping[str, str],
-    inputs: Mapping[str, Input],
+    inputs: Mapping[str, Looked],
+    zone: str,
     catalog: Catalog,
     address: Address,
     notes: list[str],
@@ -133,6 +73,7 @@ def answers(
             "tables.customers.query".
         inputs: What queries may read besides the place's own tables. Text is stripped in CSV files, and blank
             text is null.
+        zone: The zone of times without one.
         catalog: The place.
         address: Where that is.
         notes: Gets a sentence for each column with values that its `values` do not list.
@@ -153,9 +94,12 @@ def answers(
         except InputError as error:
             faults.append(str(error))
     # Names that nobody reads are looked at, too: they may be misspelt.
-    given = {**{name: Input(name) for names in read.values() for name in names}, **inputs}
+    given = {**{name: Looked() for names in read.values() for name in names}, **inputs}
     session = open_catalog(address) if engine == "duckdb" else catalog
-    parts = {name: part for name, one in given.items() if (part := _part(name, one, session, notes, faults))}
+    parts = {}
+    for name, one in given.items():
+        if part := _part(name, one, zone, session, notes, faults):
+            parts[name] = part
     if session is not catalog:
         _lock(session, address)
     found = {}
@@ -171,7 +115,7 @@ def answers(
             faults.append(str(error))
     if session is not catalog:
         session.connection.disconnect()
-    return found, {one.origin for one in given.values()}
+    return found, {one.origin or name for name, one in given.items()}
 
 
 def _tables(sql: str, dialect: str, place: str) -> set[str]:
@@ -211,20 +155,21 @@ def _refuse_strangers(names: set[str], known: Collection[str], catalog: Catalog,
 
 
 def _part(
-    name: str, given: Input, catalog: Catalog, notes: list[str], faults: list[str]
+    name: str, given: Looked, zone: str, catalog: Catalog, notes: list[str], faults: list[str]
 ) -> tuple[str, bool] | None:
     """The SELECT that an input is, and whether it is of text; None where it is not as said."""
     engine: Any = catalog.connection
-    if given.origin not in catalog.names and (catalog.whole or "." not in given.origin):
-        if given.may_lack:
+    origin = given.origin or name
+    if origin not in catalog.names and (catalog.whole or "." not in origin):
+        if given.absent == "allowed":
             nulls = [exp.cast(exp.null(), "text").as_(column, quoted=True) for column in given.columns]
             nothing = sg.select(*nulls).where(exp.false())
             return nothing.sql(_DIALECTS.get(engine.name, engine.name)), False
-        like = nearest(given.origin, catalog.names)
+        like = nearest(origin, catalog.names)
         hint = f"is {like!r} meant?" if like else f"use one of {', '.join(catalog.names[:12])}."
-        faults.append(f"inputs.{name}.from: {catalog.url} has no {given.origin!r}. Fix: {hint}")
+        faults.append(f"inputs.{name}.from: {catalog.url} has no {origin!r}. Fix: {hint}")
         return None
-    raw = open_raw(catalog, given.origin, given.encoding)
+    raw = open_raw(catalog, origin, given.encoding)
     table = raw.table
     chosen = given.columns or {column: column for column in table.columns}
     absent = {theirs: ours for ours, theirs in chosen.items() if theirs not in table.columns}
@@ -232,7 +177,7 @@ def _part(
         f"{theirs!r} (as {ours})" for theirs, ours in absent.items() if ours not in given.optional
     ]:
         faults.append(
-            f"inputs.{name}.columns: {given.origin} has no column {', '.join(lacking)}; it has "
+            f"inputs.{name}.columns: {origin} has no column {', '.join(lacking)}; it has "
             f"{', '.join(table.columns[:30])}. Fix: name its own columns for these."
         )
         return None
@@ -240,7 +185,7 @@ def _part(
     values = {ours: mapped(table[theirs], given.values.get(ours, {})) for ours, theirs in chosen.items()}
     if raw.text:
         texts = {ours: value for ours, value in values.items() if value.type().is_string()}
-        texts, doubts = plain_text(texts, given.reading)
+        texts, doubts = plain_text(texts, given, zone)
         values |= texts
         try:
             guarded(lambda: refuse(table, f"inputs.{name}", doubts))
@@ -249,7 +194,7 @@ def _part(
             return None
     rows = table.select(**values)
     if raw.text:
-        rows = guarded(lambda: keep(engine, rows), given.origin)
+        rows = guarded(lambda: keep(engine, rows), origin)
     doubts = []
     for column in [name for name in given.values if name in values]:
         words = [as_text(ours) for ours in given.values[column].values() if ours is not None]
@@ -257,7 +202,7 @@ def _part(
         says = "have a value that `values` does not list"
         fix = f"list it: `values: {{{column}: {{theirs: ours}}}}`, with null for what is to be left aside"
         doubts.append(Doubt(column, text, text.notin(words) & (text.strip() != ""), says, fix))
-    notes += guarded(lambda: come_true(rows, f"inputs.{name}", doubts), given.origin)
+    notes += guarded(lambda: come_true(rows, f"inputs.{name}", doubts), origin)
     return engine.compile(rows), raw.text
 
 
