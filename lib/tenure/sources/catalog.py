@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+from ibis.common.exceptions import TableNotFound
 
 from tenure.errors import InputError
+from tenure.sources.engine import guarded
 
 
 @dataclass(frozen=True)
@@ -56,3 +59,15 @@ def open_raw(catalog: Catalog, name: str, encoding: str = "") -> Raw:
     if encoding and not catalog.files:
         raise InputError(f"encoding: {catalog.url} is a database, which knows its own. Fix: remove the key.")
     return catalog.open(name, encoding) if encoding else catalog.open(name)
+
+
+def raw_table(
+    connection: Any, shown: str, read: Callable[[Any, ir.Table], ir.Table], name: str, database: str = ""
+) -> Raw:
+    """Open a table of a database, by its name or by that of its schema, too."""
+    *schema, table = name.split(".")
+    place = ".".join(schema) or database or None
+    try:
+        return Raw(guarded(lambda: read(connection, connection.table(table, database=place)), name))
+    except TableNotFound:
+        raise InputError(f"{shown} has no table {name!r}. Fix: correct its name.") from None

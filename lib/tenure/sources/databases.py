@@ -5,7 +5,6 @@ Each error of a driver becomes one sentence, without the password.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,15 +12,14 @@ import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import sqlglot as sg
-from ibis.common.exceptions import TableNotFound
 from ibis.util import backend_entry_points
 
 from tenure.errors import InputError
 from tenure.parameters import nearest
 from tenure.sources import spark
 from tenure.sources.address import Address
-from tenure.sources.catalog import Catalog, Raw
-from tenure.sources.engine import first_line, guarded
+from tenure.sources.catalog import Catalog, raw_table
+from tenure.sources.engine import first_line
 
 # What our own extras install, from a clone; the rest comes with the extras of Ibis.
 _EXTRAS = {"postgres": "--editable '.[postgres]'", "pyspark": "--editable '.[spark]'"}
@@ -69,19 +67,9 @@ def open_database(address: Address) -> Catalog:
     if message:
         # Raised out here so that no driver's error, which may hold the address, stays attached to ours.
         raise InputError(message)
-    return Catalog(connection, shown, tuple(names), _opener(connection, shown), whole=False)
-
-
-def _opener(connection: Any, shown: str) -> Callable[[str], Raw]:
-    def open_table(name: str) -> Raw:
-        *schema, table = name.split(".")
-        try:
-            found = guarded(lambda: connection.table(table, database=".".join(schema) or None), name)
-        except TableNotFound:
-            raise InputError(f"{shown} has no table {name!r}. Fix: correct its name.") from None
-        return Raw(_bytewise(connection, found) if connection.name == "postgres" else found)
-
-    return open_table
+    read = _bytewise if kind == "postgres" else lambda _, table: table
+    found = partial(raw_table, connection, shown, read)
+    return Catalog(connection, shown, tuple(names), found, whole=False)
 
 
 def _compile(connection: Any, expr: ir.Expr, /, *, limit: Any = None, params: Any = None, **_: Any) -> str:

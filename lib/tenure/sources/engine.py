@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import gzip
 import os
@@ -123,22 +122,17 @@ def _parquet_schema(file: Path, name: str) -> dict[str, str]:
             f"{name}: {file.name} cannot be read as Parquet ({first_line(error)}). "
             f"Fix: write the file again; it is damaged or is not Parquet."
         ) from None
-    types: dict[str, str] = {}
-    for column in schema:
-        kind = column.type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        types[column.name] = str(kind).removeprefix("large_").removesuffix("_view")
-    return types
+    kinds = {c.name: c.type.value_type if pa.types.is_dictionary(c.type) else c.type for c in schema}
+    return {name: str(kind).removeprefix("large_").removesuffix("_view") for name, kind in kinds.items()}
 
 
 def _in_utf8(engine: Any, files: tuple[Path, ...], name: str, encoding: str) -> tuple[Path, ...]:
     """Copies of text files in UTF-8, which last as long as the engine."""
     folder = Path(tempfile.mkdtemp(prefix="tenure-", dir=os.environ.get("TENURE_TEMP_DIRECTORY")))
     weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
-    for file in files:
+    copies = tuple((folder / file.name).with_suffix(".csv") for file in files)
+    for file, plain in zip(files, copies, strict=True):
         try:
-            plain = (folder / file.name).with_suffix(".csv")
             with opened(file, encoding) as given, plain.open("w", encoding="utf-8", newline="") as copy:
                 shutil.copyfileobj(given, copy)
         except (LookupError, UnicodeError):
@@ -146,24 +140,22 @@ def _in_utf8(engine: Any, files: tuple[Path, ...], name: str, encoding: str) -> 
                 f"{name}.encoding: {file.name} cannot be read as {encoding}. Fix: name another, such as "
                 f"cp1252 (Windows), utf-16 or latin-1."
             ) from None
-    return tuple((folder / file.name).with_suffix(".csv") for file in files)
+    return copies
 
 
 def _csv(engine: Any, files: tuple[Path, ...], name: str) -> ir.Table:
     """Read everything as text: what a value means is the contract's matter, not a guess's."""
     found = {file: _csv_header(file, name) for file in files}
     delimiter, header = found[files[0]]
-    for file in files:
-        if found[file][0] != delimiter:
-            raise InputError(
-                f"{name}: {file.name} separates columns by {found[file][0]!r} and "
-                f"{files[0].name} by {delimiter!r}. Fix: write all files of a table in the same way."
-            )
-        if sorted(found[file][1]) == sorted(header) and found[file][1] != header:
-            raise InputError(
-                f"{name}: {file.name} has its columns in another order than {files[0].name}. "
-                f"Fix: write all files of a table in the same way."
-            )
+    for file, (mark, columns) in found.items():
+        says = ""
+        if mark != delimiter:
+            says = f"separates columns by {mark!r} and {files[0].name} by {delimiter!r}"
+        elif sorted(columns) == sorted(header) and columns != header:
+            says = f"has its columns in another order than {files[0].name}"
+        if says:
+            fix = "write all files of a table in the same way"
+            raise InputError(f"{name}: {file.name} {says}. Fix: {fix}.")
     _agree({file: dict.fromkeys(columns, "text") for file, (_, columns) in found.items()}, name)
     table = engine.read_csv(
         [_literal(file) for file in files],
@@ -198,8 +190,7 @@ def _csv_header(file: Path, name: str) -> tuple[str, list[str]]:
         )
     delimiter = max(",;\t|", key=line.count)
     header = [column.strip() for column in next(csv.reader([line], delimiter=delimiter))]
-    twice = next((column for column in header if column and header.count(column) > 1), None)
-    if twice:
+    if twice := next((column for column in header if column and header.count(column) > 1), None):
         raise InputError(
             f"{name}.{twice}: {file.name} has two columns of that name. Fix: rename one of them."
         )
@@ -211,20 +202,17 @@ def _agree(schemas: dict[Path, dict[str, str]], name: str) -> None:
     """Refuse files of a table that disagree; an engine would silently take the first one's word."""
     first, expected = next(iter(schemas.items()))
     for file, schema in schemas.items():
-        fix = "Fix: write all files of a table with the same columns and types."
-        for column, kind in expected.items():
-            if column not in schema:
-                raise InputError(
-                    f"{name}.{column}: {file.name} lacks the column, which {first.name} has. {fix}"
-                )
-            if schema[column] != kind:
-                both = f"{file.name} holds {schema[column]} and {first.name} holds {kind}"
-                raise InputError(f"{name}.{column}: {both}. {fix}")
-        for column in schema:
-            if column not in expected:
-                raise InputError(
-                    f"{name}.{column}: {first.name} lacks the column, which {file.name} has. {fix}"
-                )
+        for column in {**expected, **schema}:
+            one, other = expected.get(column), schema.get(column)
+            if one == other:
+                continue
+            if one and other:
+                both = f"{file.name} holds {other} and {first.name} holds {one}"
+            else:
+                lacks, has = (first, file) if other else (file, first)
+                both = f"{lacks.name} lacks the column, which {has.name} has"
+            fix = "write all files of a table with the same columns and types"
+            raise InputError(f"{name}.{column}: {both}. Fix: {fix}.")
 
 
 def keep(engine: Any, table: ir.Table) -> ir.Table:
@@ -282,7 +270,7 @@ def _say(engine: Any, sql: str) -> None:
 
 def _forget(engine: Any, name: str) -> None:
     # A session that is closed or broken has forgotten it already.
-    with contextlib.suppress(duckdb.Error, OSError):
+    with suppress(duckdb.Error, OSError):
         if engine.name == "duckdb" or not (engine.con.closed or engine.con.broken):
             _say(engine, f"DROP TABLE IF EXISTS {name} CASCADE")  # and views of it, which are used no more
 
@@ -300,7 +288,9 @@ def guarded(run: Callable[[], T], name: str = "") -> T:
     except Exception as error:
         # Mistakes of ours keep their traceback; an engine's words are for the reader.
         origin = type(error).__module__.split(".")[0]
-        if origin in {"builtins", "ibis", "tenure", "pandas", "numpy"} and not _is_loss(error):
+        ours = origin in {"builtins", "ibis", "tenure", "pandas", "numpy"}
+        # Of these Python itself says that a server has gone.
+        if ours and not isinstance(error, ConnectionError | EOFError):
             raise
         label = f"{name}: " if name else ""
         says = redact(first_line(error), ambient())
@@ -371,11 +361,6 @@ def may_not_write(error: Exception) -> bool:
 
 def _sqlstate(error: Exception) -> str:
     return str(getattr(error, "sqlstate", None) or "")
-
-
-def _is_loss(error: Exception) -> bool:
-    """Whether Python itself says that a server has gone."""
-    return isinstance(error, ConnectionError | EOFError)
 
 
 def _causes(error: BaseException | None) -> str:

@@ -27,11 +27,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
-from ibis.common.exceptions import TableNotFound
 
 from tenure.errors import InputError
 from tenure.machine import cores
-from tenure.sources.catalog import Catalog, Raw
+from tenure.sources.catalog import Catalog, Raw, raw_table
 from tenure.sources.engine import guarded
 
 _LOCAL = "local"
@@ -83,7 +82,8 @@ def open_spark(url: str, shown: str) -> Catalog:
     if folder:
         return _folder(connection, folder, shown)
     names = tuple(sorted(connection.list_tables(database=database or None)))
-    return Catalog(connection, shown, names, partial(_table, connection, database, shown), whole=False)
+    found = partial(raw_table, connection, shown, _instants, database=database)
+    return Catalog(connection, shown, names, found, whole=False)
 
 
 def _classic(master: str, settings: dict[str, str], shown: str) -> Any:
@@ -163,15 +163,6 @@ def _answers(places: str, port: int, shown: str) -> None:
     raise InputError(
         f"{shown} cannot be reached: {message}. Fix: check the address, and that the server runs."
     )
-
-
-def _table(connection: Any, database: str, shown: str, name: str) -> Raw:
-    *elsewhere, table = name.split(".")
-    place = ".".join(elsewhere) or database or None
-    try:
-        return Raw(guarded(lambda: _instants(connection, connection.table(table, database=place)), name))
-    except TableNotFound:
-        raise InputError(f"{shown} has no table {name!r}. Fix: correct its name.") from None
 
 
 def _folder(connection: Any, folder: str, shown: str) -> Catalog:

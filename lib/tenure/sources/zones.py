@@ -8,6 +8,7 @@ tell the two apart, a duration over the change is an hour off.
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +21,8 @@ import ibis.expr.types as ir
 from tenure.errors import InputError
 
 _CLOCK, _INSTANT = types.timestamp, types.Timestamp("UTC")
-_FIRST, _LAST, _WEEK = dt.datetime(1970, 1, 1), dt.datetime(2038, 1, 1), dt.timedelta(days=7)
+_FIRST, _LAST = dt.datetime(1970, 1, 1), dt.datetime(2038, 1, 1)
+_WEEK, _SECOND = dt.timedelta(days=7), dt.timedelta(seconds=1)
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((types.string, _CLOCK), _INSTANT))
@@ -104,12 +106,8 @@ def _changes(name: str) -> list[tuple[dt.datetime, dt.timedelta]]:
     found, at = [(_FIRST, offset(_FIRST))], _FIRST
     while at < _LAST:
         if offset(at + _WEEK) != offset(at):
-            same, other = 0, int(_WEEK.total_seconds())
-            while other - same > 1:
-                half = (same + other) // 2
-                changed = offset(at + dt.timedelta(seconds=half)) != offset(at)
-                same, other = (same, half) if changed else (half, other)
-            change = at + dt.timedelta(seconds=other)
-            found.append((change, offset(change)))
+            seconds = range(_WEEK // _SECOND + 1)
+            later = bisect_left(seconds, True, key=lambda n: offset(at + n * _SECOND) != offset(at))
+            found.append((at + later * _SECOND, offset(at + later * _SECOND)))
         at += _WEEK
     return found
