@@ -207,10 +207,8 @@ class Source(Mapping[str, ir.Table]):
             raise InputError(
                 f"subscriptions.started_at: {self.url} has no value in it. Fix: fill the column in."
             )
-        if self.snapshot_day is not None:
-            return found["first"].date(), self.snapshot_day
-        if self.observed_until is not None:
-            return found["first"].date(), self.observed_until
+        if until := self.snapshot_day or self.observed_until:
+            return found["first"].date(), until
         seen = [found["last"], found["asked"]]
         for name, column in (("payments", "attempted_at"), ("events", "occurred_at")):
             if name in self.tables:
@@ -264,7 +262,7 @@ def open_source(
         >>> source.last_day()
         datetime.date(2024, 2, 1)
     """
-    plan, faults = read_mapping(mapping) if str(mapping) else (None, [])
+    plan, faults = read_mapping(mapping) if str(mapping) else (MappingFile(), [])
     in_file = len(faults)
     address = Address.read(data)
     catalog = open_catalog(address)
@@ -278,30 +276,26 @@ def open_source(
 
 
 def _contract_tables(
-    catalog: Catalog, address: Address, plan: MappingFile | None, time_zone: str, faults: list[str]
+    catalog: Catalog, address: Address, plan: MappingFile, time_zone: str, faults: list[str]
 ) -> Source:
-    if catalog.sole and plan is None:
+    if catalog.sole and plan == MappingFile() and not faults:
         raise InputError(
             f"{catalog.url} is a single file, and only a mapping can say how it becomes customers and "
             f"subscriptions. Fix: give a mapping, such as data/mappings/telco.yml."
         )
     timed(catalog.connection)
-    zone = time_zone or (plan.zone if plan else "") or "UTC"
-    if plan is not None and plan.snapshot:
-        zone = "UTC"  # its dates are made of durations
+    # A snapshot's dates are made of durations.
+    zone = "UTC" if plan.snapshot else time_zone or plan.zone or "UTC"
     notes: list[str] = []
     left_out: dict[str, int] = {}
-    found: dict[str, tuple[Raw, Reading]] = {}
-    used: set[str] = set()
-    if plan is not None:
-        in_file = len(faults)
-        found, used = map_tables(plan, catalog, address, notes, left_out, faults)
-        if in_file:
-            raise all_faults(faults)
+    in_file = len(faults)
+    found, used = map_tables(plan, catalog, address, notes, left_out, faults)
+    if in_file:
+        raise all_faults(faults)
     for name in catalog.names:
         if name in BY_NAME and name not in found and name not in used:
-            found[name] = (catalog.open(name), Reading(time_zone=(plan.time_zone if plan else "") or "UTC"))
-    for name, report in plan.published.items() if plan else ():
+            found[name] = (catalog.open(name), Reading(time_zone=plan.time_zone or "UTC"))
+    for name, report in plan.published.items():
         found[name] = (Raw(published_table(catalog.connection, report, name)), Reading())
     _note_strays(catalog, found, used, notes)
 
@@ -314,7 +308,7 @@ def _contract_tables(
                 faults.append(_absent(contract.name, catalog))
             continue
         raw, reading = found[contract.name]
-        if guarded(partial(_is_empty, raw.table), contract.name):
+        if not guarded(raw.table.limit(1).count().to_pyarrow, contract.name).as_py():
             if contract.required:
                 faults.append(
                     f"{contract.name}: the table in {catalog.url} has no rows. "
@@ -345,13 +339,13 @@ def _contract_tables(
         connection=catalog.connection,
         url=catalog.url,
         attributes=attributes,
-        dated=plan is None or plan.snapshot is None,
-        observed_from=plan.observed_from if plan else None,
-        observed_until=plan.observed_until if plan else None,
+        dated=plan.snapshot is None,
+        observed_from=plan.observed_from,
+        observed_until=plan.observed_until,
         notes=tuple(notes),
         left_out=left_out,
         settles=settles,
-        snapshot_day=plan.snapshot.as_of if plan and plan.snapshot else None,
+        snapshot_day=plan.snapshot.as_of if plan.snapshot else None,
         mark=_mark(address, plan, zone),
         time_zone=zone,
     )
@@ -393,18 +387,14 @@ def collect(expr: ir.Expr, max_rows: int = 1_000_000) -> pd.DataFrame:
     return frame
 
 
-def _mark(address: Address, plan: MappingFile | None, zone: str) -> str | None:
+def _mark(address: Address, plan: MappingFile, zone: str) -> str | None:
     if (mark := address.mark()) is None:
         return None
     parts = [mark, zone, repr(plan)]
-    for name, report in plan.published.items() if plan else ():
+    for name, report in plan.published.items():
         file = published_file(report, f"{name}.parquet")
         parts.append(f"{name} {(file.stat().st_size, file.stat().st_mtime_ns) if file else None}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _is_empty(table: ir.Table) -> bool:
-    return table.limit(1).count().to_pyarrow().as_py() == 0
 
 
 def _build(

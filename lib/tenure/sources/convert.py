@@ -19,8 +19,8 @@ from tenure.contract import Column, Table
 from tenure.errors import InputError, all_faults
 from tenure.money import EXPONENTS
 from tenure.parameters import nearest
-from tenure.sources.cut import STATUS, TRIAL, cut, merged
-from tenure.sources.mapping import Looked, TableMapping
+from tenure.sources.cut import STATUS, TRIAL, merged, status_of_today, without_trial
+from tenure.sources.mapping import TableMapping, Written
 from tenure.sources.zones import moved
 
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
@@ -169,11 +169,11 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
         raise all_faults(faults)
     typed = table.select(**columns)
     whole = merged(typed) if plan.merge and spans else typed
-    if not cuts:
-        return whole
-    day = reading.last
-    last = typed.started_at.max().as_scalar() if day is None else ibis.timestamp(f"{day} 00:00:00")
-    return cut(whole, cuts, last)
+    if plan.status_now and spans:
+        day = reading.last
+        last = typed.started_at.max().as_scalar() if day is None else ibis.timestamp(f"{day} 00:00:00")
+        whole = status_of_today(whole, last)
+    return without_trial(whole) if plan.trial and spans else whole
 
 
 def read(
@@ -317,7 +317,7 @@ def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
 
 
 def plain_text(
-    columns: Mapping[str, ir.StringValue], written: Looked, zone: str
+    columns: Mapping[str, ir.StringValue], written: Written, zone: str
 ) -> tuple[dict[str, ir.Value], list[Doubt]]:
     """Return columns of text for a query: stripped, blank ones null, numbers with a point, times as times.
 
@@ -348,7 +348,7 @@ def plain_text(
     return plain, doubts
 
 
-def _number_of(text: ir.Value, written: Looked | TableMapping) -> tuple[ir.Value, ir.Value | None]:
+def _number_of(text: ir.Value, written: Written) -> tuple[ir.Value, ir.Value | None]:
     """Text as a number with a point, and where it is one by the marks; None: they are the usual ones."""
     if (written.decimal, written.thousands) == (".", ""):
         return text, None
@@ -579,8 +579,7 @@ def infer(table: ir.Table, names: list[str], reading: Reading) -> dict[str, ir.V
     """
     if not names:
         return {}
-    original = table
-    table = table.mutate(**{name: _unblank(table[name], reading) for name in names})
+    texts = {name: _unblank(table[name], reading) for name in names}
     tests = {
         "int64": lambda text: text.re_search(r"^-?(0|[1-9][0-9]{0,17})$"),
         "float64": lambda text: text.re_search(r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"),
@@ -590,21 +589,18 @@ def infer(table: ir.Table, names: list[str], reading: Reading) -> dict[str, ir.V
             text.re_search(r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[ T][0-9]")
             & text.try_cast(dt.Timestamp("UTC")).notnull()
         ),
+        "string": lambda text: text.notnull(),
     }
-    counts: dict[str, ir.Value] = {}
-    for i, name in enumerate(names):
-        counts[f"some_{i}"] = table[name].count()
-        for kind, test in tests.items():
-            counts[f"{kind}_{i}"] = table.count(where=test(table[name])).fill_null(0)
+    counts = {
+        f"{kind} {name}": table.count(where=test(text)).fill_null(0)
+        for name, text in texts.items()
+        for kind, test in tests.items()
+    }
     found = table.aggregate(**counts).to_pyarrow().to_pylist()[0]
     inferred: dict[str, ir.Value] = {}
-    for i, name in enumerate(names):
-        text = _unblank(original[name], reading)
-        kind = next(
-            (k for k in tests if found[f"some_{i}"] and found[f"{k}_{i}"] == found[f"some_{i}"]), "string"
-        )
-        if kind == "timestamp":
-            inferred[name] = text.try_cast(dt.Timestamp("UTC")).cast("timestamp")
-        else:
-            inferred[name] = text if kind == "string" else text.cast(kind)
+    for name, text in texts.items():
+        some = found[f"string {name}"]
+        kind = next(kind for kind in tests if found[f"{kind} {name}"] == some) if some else "string"
+        time = text.try_cast(dt.Timestamp("UTC")).cast("timestamp")
+        inferred[name] = time if kind == "timestamp" else text.cast(kind)
     return inferred

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import ibis
 import ibis.expr.types as ir
 
@@ -40,23 +38,8 @@ def merged(spans: ir.Table) -> ir.Table:
     return marked.mutate(started_at=marked.first.max().over(so_far)).filter(ibis._.last).drop("first", "last")
 
 
-def cut(spans: ir.Table, columns: Collection[Column], last: ir.Value) -> ir.Table:
-    """Return spans of one status each, without the columns that say where they are cut.
-
-    Args:
-        spans: Subscriptions as the contract has them, with some of TRIAL and STATUS.
-        columns: Which of these to cut by.
-        last: The moment at which a status of today begins where no column says when it began.
-    """
-    if STATUS in columns:
-        spans = _status_of_today(spans, last)
-    if TRIAL[0] in columns:
-        spans = _without_trial(spans)
-    return spans
-
-
-def _without_trial(spans: ir.Table) -> ir.Table:
-    """The trial by itself, and what was paid before and after it.
+def without_trial(spans: ir.Table) -> ir.Table:
+    """Return the trial of each span by itself, and what was paid before and after it.
 
     Who ends within a day of the trial has not paid: systems end a subscription some time after it.
     """
@@ -80,8 +63,13 @@ def _without_trial(spans: ir.Table) -> ir.Table:
     return ibis.union(trial, before, after).drop("trial_from", "trial_to")
 
 
-def _status_of_today(spans: ir.Table, last: ir.Value) -> ir.Table:
-    """Paid until the status of today began; of a span that has ended, until it did where no day is known."""
+def status_of_today(spans: ir.Table, last: ir.Value) -> ir.Table:
+    """Return spans that were paid until the status of today began.
+
+    Args:
+        spans: Subscriptions as the contract has them, with STATUS.
+        last: The moment at which it began where no day is known and the span has not ended.
+    """
     known = spans.status_since.fill_null(ibis.least(spans.ended_at.fill_null(last), last))
     since = ibis.greatest(known, spans.started_at)
     now = spans.status.isin(["past_due", "paused"])

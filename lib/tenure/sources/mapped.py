@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
@@ -14,6 +15,7 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw, open_raw
 from tenure.sources.convert import Doubt, Reading, read, refuse
 from tenure.sources.cut import STATUS, TRIAL
+from tenure.sources.engine import kind_of
 from tenure.sources.mapping import Looked, Mapping, Newest, Snapshot, StatusNow, TableMapping, meant
 from tenure.sources.queries import answers, mapped, where
 
@@ -109,13 +111,7 @@ def _fewer(plan: TableMapping, rows: ir.Table, place: str) -> ir.Table:
     """Rows without their duplicates, and numbered where the mapping says so."""
     if isinstance(plan.deduplicate, Newest):
         newest = plan.deduplicate
-        lacking = [
-            fault
-            for name in (*newest.by, newest.latest)
-            for fault in _lacks(rows, name, f"{place}.deduplicate")
-        ]
-        if lacking:
-            raise all_faults(lacking)
+        _need(rows, *((f"{place}.deduplicate", name) for name in (*newest.by, newest.latest)))
         # Equal versions are ordered by all that they hold, so that the order of rows does not matter.
         others = [rows[name].cast("string") for name in rows.columns if name != newest.latest]
         order = [ibis.desc(rows[newest.latest], nulls_first=False), *others]
@@ -147,8 +143,7 @@ def _origin(plan: TableMapping, catalog: Catalog, place: str, table: str = "") -
             f"The mapping's {place} does not say which of {', '.join(catalog.names[:10])} it is made from. "
             f"Fix: add `from:`."
         )
-    stem = wanted.removesuffix(".csv").removesuffix(".parquet")
-    for name in (wanted, stem):
+    for name in (wanted, kind_of(Path(wanted))[0]):
         # A database may hold it in another schema, which its list of tables leaves out.
         if name in catalog.names or (not catalog.whole and "." in name):
             return name
@@ -161,11 +156,7 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
     """Our columns of theirs: renamed, constant, with mapped values; attributes last."""
     known = {column.name: column for contract in contracts for column in contract.columns}
     origins = {name: name for name in known if name in table.columns}
-    lacking = []
-    origin = _origins(plan)
-    for key, name, theirs in origin:
-        lacking += _lacks(table, theirs, f"{place}.{key}.{name}")
-        origins[name] = theirs
+    origins |= {name: theirs for _, name, theirs in _origins(plan)}
     attributes = plan.attributes
     if attributes == "all":
         taken = {*origins.values(), *known}
@@ -173,12 +164,10 @@ def _columns(plan: TableMapping, table: ir.Table, place: str, *contracts: Table)
             # The flag of churned customers must not pass for one of their characteristics.
             taken |= {plan.tenure.origin, plan.churned.origin}
         attributes = [name for name in table.columns if name not in taken]
-    for name in attributes:
-        theirs = attributes[name] if isinstance(attributes, dict) else name
-        lacking += _lacks(table, theirs, f"{place}.attributes")
-        origins[name] = theirs
-    if lacking:
-        raise all_faults(lacking)
+    others = attributes if isinstance(attributes, dict) else {name: name for name in attributes}
+    origins |= others
+    named = [(f"{place}.{key}.{name}", theirs) for key, name, theirs in _origins(plan)]
+    _need(table, *named, *((f"{place}.attributes", theirs) for theirs in others.values()))
     columns = {
         name: mapped(table[theirs], plan.values.get(name, {}))
         for name, theirs in origins.items()
@@ -215,10 +204,7 @@ def _snapshot(
     plan: Snapshot, table: ir.Table, place: str, notes: list[str]
 ) -> dict[str, tuple[ir.Table, Reading]]:
     """Customers and subscriptions that have exactly the tenures of a snapshot."""
-    lacking = _lacks(table, plan.tenure.origin, f"{place}.tenure.from")
-    lacking += _lacks(table, plan.churned.origin, f"{place}.churned.from")
-    if lacking:
-        raise all_faults(lacking)
+    _need(table, (f"{place}.tenure.from", plan.tenure.origin), (f"{place}.churned.from", plan.churned.origin))
     reading = Reading(plan, origin={"tenure": plan.tenure.origin, "churned": plan.churned.origin})
     raw, flag = table[plan.tenure.origin], table[plan.churned.origin]
     tenure, doubts = read(table, Column("tenure", "int64", ""), place, reading, raw)
@@ -287,8 +273,13 @@ def _back(as_of: dt.date, tenure: ir.Value, unit: str) -> ir.Value:
     return ibis.date(year, month, as_of.day).cast("timestamp")
 
 
-def _lacks(table: ir.Table, column: str, place: str) -> list[str]:
-    """A sentence where a table lacks a column."""
-    if column in table.columns:
-        return []
-    return [f"The mapping's {place}: the data has no column {column!r}{meant(column, table.columns)}"]
+def _need(table: ir.Table, *named: tuple[str, str]) -> None:
+    """Refuse a table that lacks columns which the mapping names, each at its place."""
+    has = table.columns
+    lacking = [
+        f"The mapping's {place}: the data has no column {name!r}{meant(name, has)}"
+        for place, name in named
+        if name not in has
+    ]
+    if lacking:
+        raise all_faults(lacking)

@@ -104,7 +104,23 @@ class Churned(_Keys):
     values: dict[_Text, bool] = {}
 
 
-class Looked(_Keys):
+class Written(_Keys):
+    """How a table of text is written.
+
+    Attributes:
+        encoding: How its file is encoded, if not as UTF-8.
+        formats: How times are written, by the name that we or queries know them by (strftime codes).
+        decimal: The mark before decimals.
+        thousands: The mark between thousands; empty: none.
+    """
+
+    encoding: str = ""
+    formats: dict[str, str] = {}
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+
+
+class Looked(Written):
     """One of their tables as queries know it.
 
     Attributes:
@@ -113,10 +129,6 @@ class Looked(_Keys):
         values: The value that queries know for each of theirs, by name; none (null) leaves it empty.
         optional: Names that are empty columns where the table lacks theirs.
         absent: Whether a table that is not there is refused, or has no rows.
-        encoding: How a text file is encoded, if not as UTF-8.
-        formats: How times are written in text, by the name that queries use.
-        decimal: The mark before decimals in text.
-        thousands: The mark between thousands in text; empty: none.
     """
 
     origin: str = Field(default="", alias="from")
@@ -124,13 +136,9 @@ class Looked(_Keys):
     values: dict[str, dict[_Text, _Scalar]] = {}
     optional: list[str] = []
     absent: Literal["refused", "allowed"] = "refused"
-    encoding: str = ""
-    formats: dict[str, str] = {}
-    decimal: Literal[".", ","] = "."
-    thousands: Literal["", ",", ".", " ", "'"] = ""
 
 
-class TableMapping(_Keys):
+class TableMapping(Written):
     """How one of their tables becomes one of the contract's. Keys are ours, values theirs.
 
     Attributes:
@@ -142,11 +150,7 @@ class TableMapping(_Keys):
         values: Our value for each of theirs, by column.
         money: Amounts, with their unit.
         epoch: Times that are numbers, with their unit.
-        formats: How times are written, by column (strftime codes).
         time_zone: The zone of times without one.
-        encoding: How their text files are encoded, if not as UTF-8.
-        decimal: The mark before decimals in text.
-        thousands: The mark between thousands in text; empty: none.
         trim: Columns of text to take blanks off, at both ends.
         lower: Columns of text to write in small letters.
         upper: Columns of text to write in capitals.
@@ -167,11 +171,7 @@ class TableMapping(_Keys):
     values: dict[str, dict[_Text, _Scalar]] = {}
     money: dict[str, Money] = {}
     epoch: dict[str, Epoch] = {}
-    formats: dict[str, str] = {}
     time_zone: _Zone = ""
-    encoding: str = ""
-    decimal: Literal[".", ","] = "."
-    thousands: Literal["", ",", ".", " ", "'"] = ""
     trim: list[str] = []
     lower: list[str] = []
     upper: list[str] = []
@@ -401,34 +401,27 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
     if isinstance(plan, Snapshot):
         for name in {*_MADE_BY_SNAPSHOT} & {*plan.columns, *plan.constants}:
             yield f"{place}.columns.{name}: a snapshot makes this of as_of and tenure. Fix: remove it."
-    no_money = {name for name in plan.money if name in known and not name.endswith("_minor")}
-    for name in plan.money:
-        if name in no_money:
-            yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
-    times = {name for name in known if known[name].type == "timestamp"}
+    no_money = [name for name in plan.money if name in known and not name.endswith("_minor")]
+    for name in no_money:
+        yield f"{place}.money.{name}: this is not an amount of money. Fix: name it under `columns`."
     for name in plan.epoch:
-        if name in known and name not in times:
+        if name in known and known[name].type != "timestamp":
             yield f"{place}.epoch.{name}: this is not a time. Fix: name it under `columns`."
     for key in ("merge", "trial", "status_now"):
         if getattr(plan, key) and "ended_at" not in known:
             yield f"{place}.{key}: only subscriptions have one. Fix: move it there."
     if plan.number_rows and plan.number_rows not in known:
         yield f"{place}.number_rows: there is no column {plan.number_rows!r}{meant(plan.number_rows, known)}"
-    keys = ("columns", "constants", "money", "epoch")
-    for first, second in itertools.combinations(keys, 2):
-        for name in sorted(set(getattr(plan, first)) & set(getattr(plan, second)) - no_money):
+    for first, second in itertools.combinations(("columns", "constants", "money", "epoch"), 2):
+        for name in sorted({*getattr(plan, first)} & {*getattr(plan, second)} - {*no_money}):
             yield f"{place}.{second}.{name}: it is under `{first}` too. Fix: keep one of them."
     for name in sorted(set(plan.attributes if isinstance(plan.attributes, dict) else ()) & set(known)):
         yield f"{place}.attributes.{name}: the contract has this column. Fix: name it under `columns`."
-    given = [("constants", name, [value]) for name, value in plan.constants.items() if value is not None]
-    given += [
-        ("values", name, [v for v in values.values() if v is not None])
-        for name, values in plan.values.items()
-    ]
+    given = [("constants", name, [value]) for name, value in plan.constants.items()]
+    given += [("values", name, list(values.values())) for name, values in plan.values.items()]
     for key, name, values in given:
         enum = known[name].enum if name in known else ()
-        wrong = [value for value in values if enum and value not in enum]
-        if wrong:
+        if wrong := [value for value in values if enum and value not in (None, *enum)]:
             listed = f"{', '.join(enum)}. Fix: use one of them."
             yield f"{place}.{key}.{name}: {wrong[0]!r} is none of {listed}"
 
