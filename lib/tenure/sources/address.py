@@ -78,8 +78,7 @@ class Address:
 
 def _fill(template: str) -> tuple[str, tuple[str, ...]]:
     """The address with its variables filled in, and what in it must not be shown."""
-    missing = [name for name in _PLACEHOLDER.findall(template) if name not in os.environ]
-    if missing:
+    if missing := [name for name in _PLACEHOLDER.findall(template) if name not in os.environ]:
         raise InputError(
             f"The environment variable {missing[0]} is not set, and {redact(template)} needs it. "
             f"Fix: set it before starting."

@@ -49,6 +49,10 @@ class Catalog:
     sole: str | None = None
     files: bool = False
 
+    def may_have(self, name: str) -> bool:
+        """Whether it may hold a table: a database in another schema, too, which its list leaves out."""
+        return name in self.names or (not self.whole and "." in name)
+
 
 def open_raw(catalog: Catalog, name: str, encoding: str = "") -> Raw:
     """Open one of the tables of a place.

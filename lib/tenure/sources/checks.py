@@ -330,8 +330,7 @@ def _has_odd_currency(table: ir.Table) -> bool:
 
 
 def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
-    key = contract.key
-    if not key:
+    if not (key := contract.key):
         yield from _equal_rows(contract, table, rows)
         return
     whole = table.filter(*[table[name].notnull() for name in key])

@@ -106,8 +106,7 @@ class Source(Mapping[str, ir.Table]):
 
     def require(self, *names: str) -> None:
         """Raise NotApplicable, in one sentence, unless all these tables are there."""
-        absent = [name for name in names if name not in self.tables]
-        if absent:
+        if absent := [name for name in names if name not in self.tables]:
             listed = absent[0] if len(absent) == 1 else f"{', '.join(absent[:-1])} and {absent[-1]}"
             tables = "tables" if len(absent) > 1 else "table"
             raise NotApplicable(f"This question needs the {tables} {listed}, which {self.url} does not have.")
@@ -356,8 +355,7 @@ def _stand_in(contract: Table, assignments: ir.Table) -> ir.Table:
     whose = assignments.customer_id.fill_null(assignments.unit_id)
     rows = assignments.group_by(customer_id=whose).agg(created_at=assignments.assigned_at.min())
     rows = rows if contract.name == "customers" else rows.filter(rows.customer_id.isnull())
-    filled = {c.name: ibis.literal(c.default, c.type) for c in contract.columns if c.default is not None}
-    filled |= {c.name: ibis.null(c.type) for c in contract.columns if c.default is None}
+    filled = {column.name: ibis.literal(column.default, column.type) for column in contract.columns}
     return rows.select(**filled | {name: rows[name] for name in rows.columns if name in filled})
 
 
@@ -402,8 +400,8 @@ def _build(
 ) -> ir.Table:
     table = raw.table
     if raw.text and contract.attributes:
-        others = [name for name in table.columns if name not in contract.column_names]
-        others = [name for name in others if table[name].type().is_string()]
+        texts = [name for name, kind in table.schema().items() if kind.is_string()]
+        others = [name for name in texts if name not in contract.column_names]
         table = table.mutate(**infer(table, others, reading))
     typed = conform(table, contract, reading, notes)
     if raw.text:
@@ -416,8 +414,7 @@ def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], not
     for name in catalog.names:
         if name in found or name in used or catalog.sole:
             continue
-        like = nearest(name, [table for table in BY_NAME if table not in found], 0.75)
-        if like:
+        if like := nearest(name, [table for table in BY_NAME if table not in found], 0.75):
             notes.append(f"{name}: not a table of the contract and left aside; is {like!r} meant?")
         elif catalog.whole:
             strays.append(name)

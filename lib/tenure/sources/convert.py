@@ -105,8 +105,7 @@ def come_true(table: ir.Table, label: str, doubts: list[Doubt]) -> list[str]:
     found = table.aggregate(rows=table.count(), **counts).to_pyarrow().to_pylist()[0]
     faults = []
     for i, doubt in enumerate(doubts):
-        count = found[f"bad_{i}"]
-        if not count:
+        if not (count := found[f"bad_{i}"]):
             continue
         worst = table.filter(doubt.bad).select(value=doubt.value.cast("string")).limit(1)
         example = worst.to_pyarrow().to_pylist()[0]["value"]
@@ -148,8 +147,6 @@ def conform(table: ir.Table, contract: Table, reading: Reading, notes: list[str]
                 faults.append(str(error))
         elif column.required:
             faults.append(_missing(table, contract, column, reading))
-        elif column.default is None:
-            columns[column.name] = ibis.null(column.type)
         else:
             columns[column.name] = ibis.literal(column.default, column.type)
     others = [name for name in table.columns if name not in columns]
@@ -426,21 +423,15 @@ def _to_boolean(value: ir.Value, column: Column, reading: Reading) -> _Read:
 
 
 def _to_string(value: ir.Value, column: Column, reading: Reading) -> _Read:
-    given = value.type()
-    if given.is_floating() or (given.is_decimal() and given.scale):
+    kind = value.type()
+    if kind.is_floating() or (kind.is_decimal() and kind.scale):
         number = _number(value)
         whole = (number == number.round()) & (number.abs() <= _EXACT)
         text = whole.ifelse(number.round(), ibis.null("float64")).cast("int64").cast("string")
         if column.name.endswith("_id"):
             return text, number.notnull() & ~whole
         return whole.ifelse(text, value.cast("string")), None
-    plain = (
-        given.is_string()
-        or given.is_numeric()
-        or given.is_boolean()
-        or given.is_uuid()
-        or given.is_temporal()
-    )
+    plain = kind.is_string() or kind.is_numeric() or kind.is_boolean() or kind.is_uuid() or kind.is_temporal()
     return (value.cast("string") if plain else None), None
 
 
@@ -535,8 +526,7 @@ def _missing(table: ir.Table, contract: Table, column: Column, reading: Reading)
 def _likely(others: list[str], contract: Table) -> str:
     optional = [column.name for column in contract.columns if not column.required]
     for name in others:
-        like = nearest(name, optional, 0.8)
-        if like:
+        if like := nearest(name, optional, 0.8):
             return f" (is {name!r} meant to be {like!r}?)"
     return ""
 

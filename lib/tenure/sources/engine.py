@@ -379,8 +379,7 @@ def first_line(error: BaseException) -> str:
         # What Java said comes after what Python called, and its first cause last.
         causes = [line for line in lines if line.startswith("Caused by: ")]
         lines = [re.sub(r"^(?:Caused by)?:?\s*(?:[\w$]+\.)+", "", line) for line in causes[-1:] or lines[1:]]
-    row = re.search(r"CSV Error on Line: (\d+)", lines[0])
-    if row:
+    if row := re.search(r"CSV Error on Line: (\d+)", lines[0]):
         file = re.search(r"^\s*file = (.+)$", str(error), re.MULTILINE)
         where = f"{Path(file[1]).name}, line {row[1]}" if file else f"line {row[1]}"
         what = next((line for line in lines[1:] if not line.startswith("Original Line")), "it is not CSV")

@@ -87,8 +87,7 @@ def map_tables(
                 for made_of, parts in _snapshot(plan, rows, place, notes).items():
                     made[made_of] = (Raw(parts[0], raw.text), parts[1])
                 continue
-            columns = _columns(plan, rows, place, BY_NAME[table])
-            if not columns:
+            if not (columns := _columns(plan, rows, place, BY_NAME[table])):
                 raise InputError(
                     f"The mapping's {place}: the data has no column of {table} (it has "
                     f"{', '.join(rows.columns[:12])}). Fix: name them under `columns`."
@@ -100,8 +99,7 @@ def map_tables(
                         f"subscriptions: trials in {' and '.join(map(repr, trial))} are left aside; where "
                         f"they are part of spans, cut them off: `trial: {{from: …, to: …}}`."
                     )
-            reading = _reading(plan, place, mapping)
-            made[table] = (Raw(rows.select(**columns), raw.text), reading)
+            made[table] = (Raw(rows.select(**columns), raw.text), _reading(plan, place, mapping))
         except InputError as error:
             faults += error.faults or [str(error)]
     return made, used
@@ -144,8 +142,7 @@ def _origin(plan: TableMapping, catalog: Catalog, place: str, table: str = "") -
             f"Fix: add `from:`."
         )
     for name in (wanted, kind_of(Path(wanted))[0]):
-        # A database may hold it in another schema, which its list of tables leaves out.
-        if name in catalog.names or (not catalog.whole and "." in name):
+        if catalog.may_have(name):
             return name
     raise InputError(
         f"The mapping's {place}.from: {catalog.url} has no {wanted!r}{meant(wanted, catalog.names)}"
@@ -228,8 +225,7 @@ def _snapshot(
         doubts += [replace(doubt, fix=fix) for doubt in more]
     doubts.append(Doubt(theirs, flag, flag.isnull(), "are empty", "fill them in"))
     refuse(table, place, doubts)
-    without = table.count(where=tenure.isnull()).fill_null(0).to_pyarrow().as_py()
-    if without:
+    if without := table.count(where=tenure.isnull()).fill_null(0).to_pyarrow().as_py():
         notes.append(f"{place}: {without:,} rows have no tenure ({plan.tenure.origin!r}) and are left out.")
 
     customers, subscriptions = BY_NAME["customers"], BY_NAME["subscriptions"]

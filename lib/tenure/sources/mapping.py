@@ -365,10 +365,8 @@ def _problems(mapping: Mapping) -> Iterator[str]:
     parts: list[tuple[str, TableMapping, tuple[Table, ...]]] = [
         (f"tables.{name}", plan, (BY_NAME[name],)) for name, plan in mapping.tables.items() if name in BY_NAME
     ]
-    snapshot = mapping.snapshot
-    if snapshot:
-        both = [name for name in ("customers", "subscriptions") if name in mapping.tables]
-        if both:
+    if snapshot := mapping.snapshot:
+        if both := [name for name in ("customers", "subscriptions") if name in mapping.tables]:
             yield f"tables.{both[0]}: the snapshot makes this table already. Fix: remove one of the two."
         if mapping.observed_from:
             yield "observed_from: a snapshot has no dates to begin from. Fix: remove it."
@@ -428,7 +426,6 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
 
 def meant(name: str, names: Any) -> str:
     """Return how a sentence goes on that says a name is not known: the nearest one, or those there are."""
-    like = nearest(name, names)
-    if like:
+    if like := nearest(name, names):
         return f". Fix: is {like!r} meant?"
     return f" (it has {', '.join(list(names)[:12])}). Fix: use one of them."

@@ -40,8 +40,7 @@ def published_table(connection: Any, report: str, name: str) -> ir.Table:
     Raises:
         InputError: No run has published it.
     """
-    path = published_file(report, f"{name}.parquet")
-    if path is None:
+    if (path := published_file(report, f"{name}.parquet")) is None:
         raise InputError(
             f"The mapping takes the table {name} from the report {report}, which has not published it yet. "
             f"Fix: run `tenure run {report}` first."

@@ -148,7 +148,7 @@ def _tables(sql: str, dialect: str, place: str) -> set[str]:
 
 def _refuse_strangers(names: set[str], known: Collection[str], catalog: Catalog, place: str) -> None:
     for name in sorted(names - set(known)):
-        if catalog.whole or "." not in name:
+        if not catalog.may_have(name):
             like = nearest(name, known)
             hint = f"is {like!r} meant?" if like else f"use one of {', '.join(sorted(known)[:12])}."
             raise InputError(f"{place}: there is no table {name!r} to read. Fix: {hint}")
@@ -160,7 +160,7 @@ def _part(
     """The SELECT that an input is, and whether it is of text; None where it is not as said."""
     engine: Any = catalog.connection
     origin = given.origin or name
-    if origin not in catalog.names and (catalog.whole or "." not in origin):
+    if not catalog.may_have(origin):
         if given.absent == "allowed":
             nulls = [exp.cast(exp.null(), "text").as_(column, quoted=True) for column in given.columns]
             nothing = sg.select(*nulls).where(exp.false())

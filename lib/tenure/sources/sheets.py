@@ -20,8 +20,7 @@ def sheets(file: Path) -> list[str]:
         InputError: The file cannot be read.
     """
     book = _open(file)
-    found = [name for name in book.sheet_names if book.get_sheet_by_name(name).height > 1]
-    if not found:
+    if not (found := [name for name in book.sheet_names if book.get_sheet_by_name(name).height > 1]):
         raise InputError(f"{file.name}: no sheet has rows below its column names. Fix: put them there.")
     return found
 
