@@ -17,6 +17,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 from babel.numbers import list_currencies
 
 from tenure.contract import BY_NAME, Column, Table
@@ -254,16 +255,11 @@ def _date_rules(column: Column, value: Any, as_of: dt.date) -> Iterator[Rule]:
         after, zero = after.date(), zero.date()
     # An end is exclusive: what ends at the next midnight was on through the day.
     end = column.name == "ended_at"
-    yield Rule(
-        "after_as_of",
-        column.name,
-        f"lie after the as-of day {as_of}" + " and count as still on" * end,
-        "none is needed if they are planned or as_of is meant to be early; else correct them",
-        value > after if end else value >= after,
-        (column.name,),
-    )
-    says = "lie before 1970-01-02, as an empty date often does"
-    fix = "correct them or leave them empty"
+    says = f"lie after the as-of day {as_of}" + " and count as still on" * end
+    fix = "none is needed if they are planned or as_of is meant to be early; else correct them"
+    bad = value > after if end else value >= after
+    yield Rule("after_as_of", column.name, says, fix, bad, (column.name,))
+    says, fix = "lie before 1970-01-02, as an empty date often does", "correct them or leave them empty"
     yield Rule("zero_date", column.name, says, fix, value < zero, (column.name,))
 
 
@@ -343,13 +339,8 @@ def _repeated(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem]:
             for row in worst.to_dict("records")
         )
         says = f"repeat a row of the same {' and '.join(key)}"
-        rule = Rule(
-            "duplicate",
-            ", ".join(key),
-            says,
-            "keep one row for each, as `deduplicate` in a mapping does",
-            severity="error",
-        )
+        fix = "keep one row for each, as `deduplicate` in a mapping does"
+        rule = Rule("duplicate", ", ".join(key), says, fix, severity="error")
         yield rule.broken(contract.name, extra, rows, sample)
 
 
@@ -360,10 +351,8 @@ def _equal_rows(contract: Table, table: ir.Table, rows: int) -> Iterator[Problem
         last = collect(table.aggregate(last=table[moments[0]].max())).iloc[0]["last"]
         table = table.filter(table[moments[0]] >= midnight(last.date() - dt.timedelta(days=31)))
     if extra := count_of(table) - count_of(table.distinct()):
-        says, fix = (
-            "repeat another row in every column",
-            "where they tell of one thing twice, set `deduplicate: true` in a mapping",
-        )
+        says = "repeat another row in every column"
+        fix = "where they tell of one thing twice, set `deduplicate: true` in a mapping"
         yield Rule("equal_rows", "", says, fix).broken(contract.name, extra, rows, ())
 
 
@@ -382,9 +371,8 @@ def _orphans(source: Source, contract: Table, table: ir.Table, rows: int) -> Ite
             if found := count_of(alike):
                 fix = f"set `lower` and `trim` for {column} in a mapping, which finds {found:,} of them"
             rule = Rule("orphan", column, f"point at no row of {target}", fix)
-            yield rule.broken(
-                contract.name, count, rows, tuple(named_row(column, str(one)) for one in distinct)
-            )
+            sample = tuple(named_row(column, str(one)) for one in distinct)
+            yield rule.broken(contract.name, count, rows, sample)
 
 
 def _overlaps(source: Source, rows: int) -> Iterator[Problem]:
@@ -492,10 +480,7 @@ def _ends(source: Source, as_of: dt.date, rows: int) -> Iterator[Problem]:
     horizon = midnight(as_of + dt.timedelta(days=1))
     ended = spans.filter(spans.ended_at <= horizon, spans.end_reason.fill_null("unknown") != "switched")
     days = collect(ended.group_by(day=ended.ended_at.date()).aggregate(n=ended.count()).order_by("day"))
-    by_day = {
-        day.date() if isinstance(day, dt.datetime) else day: int(n)
-        for day, n in zip(days["day"], days["n"], strict=True)
-    }
+    by_day = {pd.Timestamp(day).date(): int(n) for day, n in zip(days["day"], days["n"], strict=True)}
     yield from _cut_ahead(source, ended, by_day, rows)
     if source.observed_from is None and by_day:
         yield from _cut_behind(source, spans, min(by_day), sum(by_day.values()), horizon, rows)

@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tenure.errors import InputError
+from tenure.errors import InputError, writing
 from tenure.paths import resolve
 from tenure.sources.engine import guarded, may_not_write, written
 
@@ -159,23 +159,19 @@ def _file(table: ir.Table, backend: Any, path: Path, replace: bool) -> str:
     if path.exists() and not replace:
         raise _there(str(path))
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if backend.name == "duckdb":
-            guarded(lambda: backend.to_parquet(table, draft, compression="zstd"), path.name)
-        else:
-            reader = batches(table)
-            with pq.ParquetWriter(draft, reader.schema, compression="zstd", store_schema=False) as file:
-                for batch in _stream(reader, path.name):
-                    file.write_batch(batch)
-        os.replace(draft, path)
-    except OSError as error:
-        says = error.strerror or error
-        raise InputError(
-            f"{path} cannot be written: {says}. Fix: name a folder with room to write to."
-        ) from None
-    finally:
-        draft.unlink(missing_ok=True)
+    with writing(path, "name a folder with room to write to"):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if backend.name == "duckdb":
+                guarded(lambda: backend.to_parquet(table, draft, compression="zstd"), path.name)
+            else:
+                reader = batches(table)
+                with pq.ParquetWriter(draft, reader.schema, compression="zstd", store_schema=False) as file:
+                    for batch in _stream(reader, path.name):
+                        file.write_batch(batch)
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
     return str(path)
 
 
