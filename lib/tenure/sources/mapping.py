@@ -23,8 +23,6 @@ from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 from tenure.paths import resolve
 
-_MADE_BY_SNAPSHOT = ("created_at", "started_at", "ended_at")
-_CASES = ("trim", "lower", "upper")
 RECONCILED = {"reconcile": "mrr_elsewhere", "reconcile_movements": "movements_elsewhere"}
 UNKNOWN = "???"  # what `tenure init` writes for what it does not know
 
@@ -391,13 +389,13 @@ def _table_problems(place: str, plan: TableMapping, tables: tuple[Table, ...]) -
         yield f"{place}.attributes: only customers and visits have attributes. Fix: move them there."
     named = set(plan.attributes if not isinstance(plan.attributes, str) else ())
     hint = " Attributes are named under `attributes`." if welcome else ""
-    for key in ("columns", "constants", "values", "money", "epoch", "formats", *_CASES):
+    for key in ("columns", "constants", "values", "money", "epoch", "formats", "trim", "lower", "upper"):
         for name in getattr(plan, key):
             attribute = key == "values" and welcome and (name in named or plan.attributes == "all")
             if name not in known and not attribute:
                 yield f"{place}.{key}.{name}: {tables[-1].name} has no such column{meant(name, known)}{hint}"
     if isinstance(plan, Snapshot):
-        for name in {*_MADE_BY_SNAPSHOT} & {*plan.columns, *plan.constants}:
+        for name in {"created_at", "started_at", "ended_at"} & {*plan.columns, *plan.constants}:
             yield f"{place}.columns.{name}: a snapshot makes this of as_of and tenure. Fix: remove it."
     no_money = [name for name in plan.money if name in known and not name.endswith("_minor")]
     for name in no_money:

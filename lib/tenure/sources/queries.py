@@ -98,8 +98,10 @@ def answers(
     session = open_catalog(address) if engine == "duckdb" else catalog
     parts = {}
     for name, one in given.items():
-        if part := _part(name, one, zone, session, notes, faults):
-            parts[name] = part
+        try:
+            parts[name] = _part(name, one, zone, session, notes)
+        except InputError as error:
+            faults += error.faults or [str(error)]
     if session is not catalog:
         _lock(session, address)
     found = {}
@@ -154,10 +156,8 @@ def _refuse_strangers(names: set[str], known: Collection[str], catalog: Catalog,
             raise InputError(f"{place}: there is no table {name!r} to read. Fix: {hint}")
 
 
-def _part(
-    name: str, given: Looked, zone: str, catalog: Catalog, notes: list[str], faults: list[str]
-) -> tuple[str, bool] | None:
-    """The SELECT that an input is, and whether it is of text; None where it is not as said."""
+def _part(name: str, given: Looked, zone: str, catalog: Catalog, notes: list[str]) -> tuple[str, bool]:
+    """The SELECT that an input is, and whether it is of text; refused where it is not as said."""
     engine: Any = catalog.connection
     origin = given.origin or name
     if not catalog.may_have(origin):
@@ -167,8 +167,7 @@ def _part(
             return nothing.sql(_DIALECTS.get(engine.name, engine.name)), False
         like = nearest(origin, catalog.names)
         hint = f"is {like!r} meant?" if like else f"use one of {', '.join(catalog.names[:12])}."
-        faults.append(f"inputs.{name}.from: {catalog.url} has no {origin!r}. Fix: {hint}")
-        return None
+        raise InputError(f"inputs.{name}.from: {catalog.url} has no {origin!r}. Fix: {hint}")
     raw = open_raw(catalog, origin, given.encoding)
     table = raw.table
     chosen = given.columns or {column: column for column in table.columns}
@@ -176,22 +175,17 @@ def _part(
     if lacking := [
         f"{theirs!r} (as {ours})" for theirs, ours in absent.items() if ours not in given.optional
     ]:
-        faults.append(
+        raise InputError(
             f"inputs.{name}.columns: {origin} has no column {', '.join(lacking)}; it has "
             f"{', '.join(table.columns[:30])}. Fix: name its own columns for these."
         )
-        return None
     table = table.mutate(**dict.fromkeys(absent, ibis.null("string")))
     values = {ours: mapped(table[theirs], given.values.get(ours, {})) for ours, theirs in chosen.items()}
     if raw.text:
         texts = {ours: value for ours, value in values.items() if value.type().is_string()}
         texts, doubts = plain_text(texts, given, zone)
         values |= texts
-        try:
-            guarded(lambda: refuse(table, f"inputs.{name}", doubts))
-        except InputError as error:
-            faults += error.faults or [str(error)]
-            return None
+        guarded(lambda: refuse(table, f"inputs.{name}", doubts))
     rows = table.select(**values)
     if raw.text:
         rows = guarded(lambda: keep(engine, rows), origin)
