@@ -319,10 +319,10 @@ def test_a_figure_says_what_stands_out():
     unknown = dict.fromkeys([name for name in FOREST if "ratio" in name], float("nan"))
     assert figures.forest(FOREST.assign(**unknown)).title == "No ratio can be formed"
     assert figures.forest(FOREST.assign(label=["Annual", "Weekly", "x"])).title == (
-        "Weekly (plan) stands out most: 1.84×"
+        "Weekly (plan) stands out most: 1.84×, more likely to leave"
     )
     assert figures.retention_heatmap(TRIANGLE).title == (
-        "After 4 months, 80% of the customers of 2026-02 are still subscribed, and 80% of those of 2026-01"
+        "After 4 months, 80% of the customers of Feb 2026 are still subscribed, and 80% of those of Jan 2026"
     )
     bridge = Table(BRIDGE.assign(label=["before", "churn", "after"]), {"amount": "money:EUR"})
     assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −€0.30"

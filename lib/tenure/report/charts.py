@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,17 +27,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def retention_heatmap(
-    matrix: Any,
-    *,
-    subtitle: str = "Share still subscribed by months since the start; blank: too young to tell",
-) -> Picture:
+def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
     """Draw retention by cohort (rows) and age in months (columns), as a share where the table has no unit.
 
     Args:
         matrix: A row for each cohort, named by the index or the first column, and a column for each age; NaN
             where a cohort is too young.
-        subtitle: What is measured.
+        revenue: Whether the shares are of a cohort's revenue, not of its customers.
     """
     import numpy as np
 
@@ -57,13 +52,19 @@ def retention_heatmap(
     low, high = (0.0, 1.0) if low == high else (low, high)
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.7 + 0.27 * min(rows, 40), width=width)
-        rounded = np.round(values, 2 if unit == "percent" else 9)
-        words = [fmt.column(line, unit) for line in rounded] if columns <= 14 and rows <= 40 else []
-        style.cells(axes, values, words, "h", low, high)
-        down, across = (range(0, n, max(1, math.ceil(n / most))) for n, most in ((rows, 40), (columns, 13)))
-        axes.set_yticks([k + 0.5 for k in down], [style.shorten(frame.index[k]) for k in down])
-        axes.set_xticks([k + 0.5 for k in across], [frame.columns[k] for k in across])
+        down, across = range(rows), range(columns)
+        if style.is_narrow(width):  # the newest, at the ages that are spoken of
+            down = range(max(0, rows - 18), rows)
+            across = range(0, columns, max(1, math.ceil(columns / 5)))
+        cells = np.round(values, 2 if unit == "percent" else 9)[np.ix_(list(down), list(across))]
+        figure, axes = style.new_figure(0.7 + 0.27 * min(len(down), 40), width=width)
+        words = [fmt.column(line, unit) for line in cells] if len(across) <= 14 and len(down) <= 40 else []
+        style.cells(axes, cells, words, "h", low, high)
+        every = max(1, math.ceil(len(down) / 40)), max(1, math.ceil(len(across) / 13))
+        names = [style.shorten(style.named(frame.index[k]), 14) for k in down]
+        axes.set_yticks([k + 0.5 for k in range(0, len(down), every[0])], names[:: every[0]])
+        ages = [frame.columns[k] for k in across]
+        axes.set_xticks([k + 0.5 for k in range(0, len(across), every[1])], ages[:: every[1]])
         axes.set_xlabel("Months since the start")
         axes.xaxis.set_label_position("top")
         return figure
@@ -74,17 +75,28 @@ def retention_heatmap(
         there = frame[age].dropna()
         if len(there) > 1:
             old = max(0, len(there) - 13)
-            takeaway = say(
+            sentence = (
                 "After {age}, {now} of the customers of {new} are still subscribed, and {before} of those "
-                "of {old}",
+                "of {old}"
+            )
+            if revenue:
+                sentence = (
+                    "After {age}, customers of {new} pay {now} of what they paid at first, and those of "
+                    "{old} {before}"
+                )
+            takeaway = say(
+                sentence,
                 age=fmt.value(int(age), "months") if age.isdigit() else age,
-                now=(there.iloc[-1], unit), new=there.index[-1],
-                before=(there.iloc[old], unit), old=there.index[old],
+                now=(there.iloc[-1], unit), new=style.named(there.index[-1]),
+                before=(there.iloc[old], unit), old=style.named(there.index[old]),
             )  # fmt: skip
+    subtitle = "Share still subscribed by months since the start; blank: too young to tell"
+    if revenue:
+        subtitle = "Share of the first month's revenue by months since the start; blank: too young to tell"
     alt = f"Retention by start and age for {things(rows, 'cohort')}; those too young are blank."
     named = frame.rename_axis(str(frame.index.name or "cohort")).reset_index()
     data = Table(named, dict.fromkeys(frame.columns, unit))
-    return Picture(draw, takeaway, f"{alt} {takeaway}.", data, subtitle)
+    return Picture(draw, takeaway, f"{alt} {takeaway}.", data, say(subtitle))
 
 
 def forest(
@@ -94,17 +106,19 @@ def forest(
     subtitle: str = "Chance of leaving in a period, all else equal, relative to the reference (95% interval)",
     less: str = "less likely to leave",
     more: str = "more likely to leave",
+    as_given: bool = False,
 ) -> Picture:
     """Draw ratios with their intervals on a logarithmic scale around 1.
 
     Args:
-        ratios: Columns label, ratio and its interval, in the order given. With a column `section` rows stand
-            under headings. A row without interval whose ratio is 1 is a reference. Hazard ratios may be given
-            as they are estimated, with columns covariate, level and hazard_ratio.
+        ratios: Columns label, ratio and its interval. With a column `section` rows stand under headings. A
+            row without interval whose ratio is 1 is a reference, which its heading names. Hazard ratios may
+            be given as they are estimated, with columns covariate, level and hazard_ratio.
         title: Empty: the ratio furthest from 1 of those that are clear.
         subtitle: What is measured.
         less: What a ratio below 1 means, in words.
         more: What a ratio above 1 means.
+        as_given: Whether rows stay in their order; else the largest ratio of a section comes first.
     """
     given = table_of(ratios)
     if given.frame.empty:
@@ -113,7 +127,7 @@ def forest(
     names |= {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
     renamed = {old: new for old, new in names.items() if new not in given.frame.columns}
     table = drawn_from(given.pipe(lambda frame: frame.rename(columns=renamed)), "forest", "ratio", "label")
-    rows = rows_of(table.frame, "label", "ratio", above=0)
+    rows = _with_references(rows_of(table.frame, "label", "ratio", above=0), as_given)
     known = sorted((row for row in rows if row.ends), key=lambda row: -row.value)
     clear = [row for row in known if row.clear(1)]
 
@@ -133,11 +147,13 @@ def forest(
     takeaway = say("No interval excludes 1: nothing stands out" if known else "No ratio can be formed")
     if clear:
         top = max(clear, key=lambda row: abs(math.log(row.value)))
-        takeaway = say("{name} stands out most: {ratio}", name=top.name, ratio=(top.value, "ratio"))
+        words = {"name": top.name, "ratio": (top.value, "ratio"), "side": less if top.value < 1 else more}
+        takeaway = say("{name} stands out most: {ratio}, {side}", **words)
     said = listed([(row.name, row.value) for row in known], "ratio")
     alt = f"Ratios with their intervals, the largest first: {said}."
     columns = ("section", "label", "reference", "n", "events", "ratio", "ratio_low", "ratio_high", "p")
     data = Table(table.frame[style.known(table.frame, *columns)], {"ratio": "ratio", "p": "p"})
+    subtitle = style.also(subtitle, say("filled: clearly not 1×"))
     return Picture(draw, title or takeaway, alt, data, subtitle)
 
 
@@ -150,8 +166,9 @@ def bars_with_intervals(
     reference_label: str = "",
     title: str = "",
     subtitle: str = "",
+    as_given: bool = False,
 ) -> Picture:
-    """Draw a value for each label as a horizontal bar with its interval, in the order given.
+    """Draw a value for each label as a horizontal bar with its interval, the largest first.
 
     Args:
         rows: Columns `label`, `value` and, where known, its interval.
@@ -161,32 +178,34 @@ def bars_with_intervals(
         reference_label: What it is.
         title: Empty: the largest and the smallest value.
         subtitle: What is measured.
+        as_given: Whether the bars stay in their order.
     """
     table = drawn_from(rows, "bars_with_intervals", value, label)
     unit, bars = table.units.get(value, "number"), rows_of(table.frame, label, value)
+    if not as_given:
+        bars.sort(key=lambda bar: -bar.value if math.isfinite(bar.value) else math.inf)
     named = [(bar.label, bar.value) for bar in bars]
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.55 + 0.36 * len(bars), width=width)
-        style.label_rows(axes, [bar.label for bar in bars])
+        figure, axes = style.row_figure([bar.label for bar in bars], width=width)
         written = fmt.column([bar.value for bar in bars], unit)
+        look: dict[str, Any] = {"color": INK, "size": 10, "weight": "bold"}
+        aside = not style.named_above(axes)
         for place, bar in enumerate(bars):
-            if fmt.missing(bar.value):
-                style.note(axes, written[place], (0, place), (4, 0), ha="left", va="center", size=10)
-                continue
-            axes.barh(place, bar.value, height=0.62, color=PALETTE[3])
+            axes.barh(place, bar.value, height=0.62 if aside else 0.42, color=PALETTE[3])
             if bar.ends:
                 axes.plot(bar.ends, [place, place], color=INK, lw=1.5, solid_capstyle="butt")
-            far = (max(bar.value, 0.0, *bar.ends), float(place))
-            look: dict[str, Any] = {"color": INK, "size": 10, "weight": "bold"}
-            style.note(axes, written[place], far, (5, 0), ha="left", va="center", **look)
+            far = 0.0 if fmt.missing(bar.value) else max(bar.value, 0.0, *bar.ends)
+            if aside:
+                style.note(axes, written[place], (far, place), (5, 0), ha="left", va="center", **look)
+            else:
+                style.row_number(axes, place, written[place], **look)
         style.unit_axis(axes.xaxis, unit)
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="x", length=0)
         if not fmt.missing(reference):
-            axes.axvline(reference, color=INK, lw=1, ls=(0, (3, 2)))
             words = f"{reference_label} {fmt.value(reference, unit)}".strip()
-            style.note(axes, words, (reference, 1), (0, 3), "xaxis")
+            style.uprights(axes, [(reference, words)], INK)
         return figure
 
     known = sorted((pair for pair in named if not fmt.missing(pair[1])), key=lambda pair: -pair[1])
@@ -219,6 +238,12 @@ def line_with_interval(
     frame = table.frame.assign(date=pd.to_datetime(table.frame["date"]), group=by)
     frame = frame.sort_values(["group", "date"], kind="stable")
     groups = style.group_names(frame)
+    kind = "month" if (frame["date"].dt.day == 1).all() else "day"
+
+    def spoken(day: Any) -> str:
+        from matplotlib.dates import num2date
+
+        return fmt.date(num2date(day).date() if isinstance(day, float) else day, kind)
 
     def draw(width: float) -> Figure:
         from matplotlib.dates import date2num
@@ -236,6 +261,8 @@ def line_with_interval(
         axes.set_ylim(low - (room if low < 0 or not from_zero else 0), high + room)
         style.unit_axis(axes.yaxis, unit)
         style.date_axis(axes)
+        by = "group" if len(groups) > 1 else ""
+        style.tips(axes, frame.assign(at=date2num(frame["date"])), "at", {"value": unit}, spoken, by=by)
         if target is not None and not fmt.missing(target):
             axes.axhline(target, color=MUTED, lw=1.1, ls=(0, (4, 3)))
             # At the end where the lines are further from it.
@@ -254,10 +281,12 @@ def line_with_interval(
     said: list[tuple[str, float]] = []
     for name, part in reversed(list(known)):  # the first group's is said
         (start, before), (last, now) = part.iloc[[0, -1]].to_numpy().tolist()
-        sentence = "{now} on {last}, from {before} on {start}"
+        sentence = "{now} in {last}, from {before} in {start}"
+        if kind == "day":
+            sentence = "{now} on {last}, from {before} on {start}"
         words = {"now": (now, unit), "before": (before, unit), "group": name}
         sentence = f"{{group}}: {sentence}" if len(groups) > 1 else sentence
-        takeaway = say(sentence, last=fmt.date(last), start=fmt.date(start), **words)
+        takeaway = say(sentence, last=spoken(last), start=spoken(start), **words)
         said.insert(0, (str(name) if len(groups) > 1 else "", now))
     alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time, ending at {listed(said, unit)}."
     data = Table(table.frame, {"date": "date", **table.units})
@@ -287,32 +316,28 @@ def waterfall(rows: Any, *, subtitle: str = "") -> Picture:
             f"its last total is {amounts[-1]:g}."
         )
     changes = range(1, len(amounts) - 1)
-    levels = [0.0, *itertools.accumulate(amounts[:-1])]
-    spans = [*itertools.pairwise(levels), (0.0, amounts[-1])]
-    tops, feet = [max(span) for span in spans], [min(span) for span in spans]
-    # Bars from zero would hide small changes of a large total: the totals are cut, and it is said.
-    low = min(feet[1:-1] or [0.0])
-    cut = low > 0.5 * max(tops) and min(feet) >= 0
-    base = max(low - 0.35 * (max(tops) - low), 0.0) if cut else min(0.0, *feet)
+    labels = [style.named(name) for name in labels]
+    # From the first total on: next to whole totals small changes could not be seen, or would look large.
+    levels = [*itertools.accumulate(amounts[1:-1], initial=0.0)]
+    spans = [(0.0, 0.0), *itertools.pairwise(levels), (0.0, amounts[-1] - amounts[0])]
     signed = fmt.column(amounts, unit)
     signed = [f"+{word}" if k in changes and amounts[k] > 0 else word for k, word in enumerate(signed)]
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(3.3, width=width)
+        ends = (0, len(labels) - 1)
+        figure, axes = style.row_figure(labels, width=width, more=0.2, above=True)
+        high = 0.42 if style.named_above(axes) else 0.62
         for place, (start, stop) in enumerate(spans):
-            color = PALETTE[5] if place not in changes else PALETTE[2 if stop >= start else 4]
-            axes.bar(place, stop - start, bottom=start, width=0.66, color=color)
+            color = PALETTE[5] if place in ends else PALETTE[2 if stop >= start else 4]
+            axes.barh(place, stop - start, left=start, height=high, color=color)
             if place < len(amounts) - 1:
-                axes.plot([place + 0.33, place + 0.67], [stop, stop], color=MUTED, lw=0.9)
-            at = (place, tops[place])
-            style.note(axes, signed[place], at, (0, 3), color=INK, size=10, weight="bold")
-        axes.set_ylim(base, max(tops) + 0.12 * (max(tops) - base))
-        room = max(6, int(76 / len(labels)))
-        wrapped = [textwrap.wrap(style.shorten(name, 28), room, break_long_words=False) for name in labels]
-        axes.set_xticks(range(len(labels)), ["\n".join(lines) for lines in wrapped])
-        axes.tick_params(axis="x", length=0, labelcolor=INK, labelsize=9.5 if len(labels) < 9 else 8)
+                axes.plot([stop, stop], [place, place + 1], color=MUTED, lw=0.9, zorder=0.9)
+            style.row_number(axes, place, signed[place], weight="bold" if place in ends else "normal")
+        axes.axvline(0, color=INK, lw=1, zorder=0.8)
+        axes.margins(x=0.03)
         axes.grid(False)
-        axes.set_yticks([])
+        axes.set_xticks([])
+        axes.spines["bottom"].set_visible(False)
         return figure
 
     words = {"before": (amounts[0], unit), "after": (amounts[-1], unit)}
@@ -322,8 +347,8 @@ def waterfall(rows: Any, *, subtitle: str = "") -> Picture:
         moved = "From {before} to {after}: {most} moved it most, {moved}"
         takeaway = say(moved, most=labels[most], moved=signed[most], **words)
     alt = f"Bridge: {fmt.join(f'{name} {word}' for name, word in zip(labels, signed, strict=True))}."
-    subtitle = style.also(subtitle, "the totals' bars do not begin at zero" if cut else "")
-    return Picture(draw, takeaway, alt, table, subtitle)
+    told = say("bars: the change since {before}, the last in all", before=labels[0])
+    return Picture(draw, takeaway, alt, table, style.also(subtitle, told))
 
 
 class Row(NamedTuple):
@@ -377,21 +402,41 @@ def draw_rows(
     rows: Sequence[Row], write: Callable[[Row], str], zero: float, width: float
 ) -> tuple[Figure, Axes]:
     """Draw rows as dots with their intervals; what its interval tells apart from `zero` is filled."""
-    figure, axes = style.new_figure(0.9 + 0.29 * len(rows), width=width)
-    style.label_rows(axes, [row.label for row in rows], 30)
-    for place, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
-        tick.set_weight("bold" if row.heading else "normal")
+    heads = [place for place, row in enumerate(rows) if row.heading]
+    labels = [row.label for row in rows]
+    figure, axes = style.row_figure(labels, width=width, more=0.75, above=True, bold=heads)
+    for place, row in enumerate(rows):
         if row.heading:
             continue
-        reference = row.value == 1 == zero and not row.ends
-        words = "reference" if reference else fmt.NOT_AVAILABLE if fmt.missing(row.value) else write(row)
-        style.note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", color=INK)
+        style.row_number(axes, place, fmt.NOT_AVAILABLE if fmt.missing(row.value) else write(row))
         color = PALETTE[0] if row.clear(zero) else GREY
         axes.plot(row.ends, [place] * len(row.ends), color=color, lw=2.2)
         if not fmt.missing(row.value):
-            fill, marker = color if row.clear(zero) else "white", "|" if reference else "o"
-            axes.plot([row.value], [place], marker=marker, ms=7, mec=color, mfc=fill, mew=1.8)
+            fill = color if row.clear(zero) else "white"
+            axes.plot([row.value], [place], marker="o", ms=7, mec=color, mfc=fill, mew=1.8)
     return figure, axes
+
+
+def _with_references(rows: Sequence[Row], as_given: bool) -> list[Row]:
+    """Say what a section is compared with in its heading, and put its largest ratio first."""
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        parts.setdefault(row.label if row.heading else row.section, []).append(row)
+    told: list[Row] = []
+    for part in parts.values():
+        heads = [row for row in part if row.heading]
+        body = [row for row in part if not row.heading]
+        references = [row for row in body if row.value == 1 and not row.ends]
+        if heads and references and len(references) < len(body):
+            others = fmt.join(row.label for row in references)
+            heads = [
+                heads[0]._replace(label=say("{name}, against {others}", name=heads[0].label, others=others))
+            ]
+            body = [row for row in body if row not in references]
+        if not as_given:
+            body.sort(key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
+        told += [*heads, *body]
+    return told
 
 
 def _ratio_axis(axes: Axes, marks: list[float]) -> None:
@@ -401,8 +446,6 @@ def _ratio_axis(axes: Axes, marks: list[float]) -> None:
     low, high = min(0.8, max(min(marks), 0.02) / 1.12), max(1.25, min(max(marks), 50.0) * 1.12)
     steps = [0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50]
     ticks = [step for step in steps if low <= step <= high]
-    while len(ticks) > 7:
-        ticks = [tick for place, tick in enumerate(ticks) if (place - ticks.index(1)) % 2 == 0]
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.axvline(1, color=INK, lw=1, zorder=0.6)

@@ -72,13 +72,15 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
     def draw(width: float) -> Figure:
         if len(life.groups) > MAX_LINES:
             return _panels(life._replace(rows=rows), "survival", "survival", width)
-        room = 0 if counts is None else 0.24 * len(life.groups) + 0.25
+        counted = counts is not None and not style.is_narrow(width)
+        room = 0.24 * len(life.groups) + 0.25 if counted else 0
         figure, axes = style.new_figure(3.3 + room, width=width)
         chosen = style.colors(life.groups)
         ends = style.lines(axes, rows, "period", "survival", chosen, step=True)
         _axes(axes, life, top=1.0)
-        if counts is not None:
+        if counts is not None and counted:
             _at_risk(axes, counts, life.groups, chosen)
+        _tips(axes, rows, "survival", life)
         style.label_ends(axes, ends)
         return figure
 
@@ -139,14 +141,24 @@ def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: An
             return _panels(life._replace(rows=rows), "hazard", line, width)
         figure, axes = style.new_figure(3.3, width=width)
         chosen = style.colors(life.groups)
-        if line == "smooth":
-            for group, part in rows.groupby("group"):
-                style.band(axes, part, "period", "hazard", chosen[str(group)], bars=True)
-                _dots(axes, part, "hazard", 3.2, chosen[str(group)])
-        ends = style.lines(axes, rows, "period", line, chosen)
+        rare = [group for group, part in rows.groupby("group") if _at_renewals(part)]
+        for group, part in rows.groupby("group"):
+            color = chosen[str(group)]
+            if group in rare:
+                part = part[part["hazard"] > 0]
+                axes.vlines(part["period"], 0, part["hazard"], color=color, lw=2.1)
+            if group in rare or line == "smooth":
+                style.band(axes, part, "period", "hazard", color, bars=True)
+                _dots(axes, part, "hazard", 3.2 if line == "smooth" else 5, color)
+        flowing = {group: color for group, color in chosen.items() if group not in rare}
+        ends = style.lines(axes, rows, "period", line, flowing)
+        for group in rare:
+            last = rows[(rows["group"] == group) & (rows["hazard"] > 0)].iloc[-1]
+            ends.append((str(group), float(last["period"]), float(last["hazard"]), chosen[str(group)]))
         _axes(axes, life, data=rows[["hazard", line]], first=1)
-        _mark_peaks(axes, marked, chosen, life.unit)
         style.label_ends(axes, ends)
+        _mark_peaks(axes, marked, chosen, life.unit)
+        _tips(axes, rows, "hazard", life)
         return figure
 
     # The peak at which most leave or, where there is none, the largest share.
@@ -188,6 +200,7 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
             part = rows[rows["group"] == group]
             ends = style.lines(axes, part, "period", "incidence", chosen, by="cause", step=True)
             _axes(axes, life, data=rows[style.known(rows, "incidence", "incidence_high")])
+            _tips(axes, part, "incidence", life, "cause")
             if several:
                 _panel_title(axes, group)
             else:
@@ -259,7 +272,7 @@ def _axes(
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     if data is not None:
-        top = min(1.0, float(data.max(numeric_only=True).max()) * 1.12)
+        top = min(1.0, float(data.max(numeric_only=True).max()) * 1.14)
     axes.set_ylim(0, top if top and math.isfinite(top) and top > 0 else 1)
     style.unit_axis(axes.yaxis, "percent")
     axes.grid(axis="x", visible=False)
@@ -304,26 +317,36 @@ def _marked(rows: pd.DataFrame, peaks: Any) -> list[tuple[float, str, int]]:
     return list(zip(found["hazard"], found["group"], map(int, found["period"]), strict=True))
 
 
+def _at_renewals(part: pd.DataFrame) -> bool:
+    """Whether a group can leave in few periods only: a line would slope through those between them."""
+    return bool((part["hazard"] > 0).any() and (part["hazard"].fillna(0) == 0).mean() > 0.5)
+
+
+def _tips(axes: Axes, rows: pd.DataFrame, name: str, life: _Life, by: str = "group") -> None:
+    kind = life.unit.removesuffix("s").capitalize()
+    alone = len(set(rows[by])) == 1
+    style.tips(axes, rows, "period", {name: "percent"}, lambda k: f"{kind} {k:.0f}", by="" if alone else by)
+
+
 def _mark_peaks(
     axes: Axes, marked: list[tuple[float, str, int]], chosen: Mapping[str, str], unit: str
 ) -> None:
-    """Mark the periods with peaks and name them at the top, the tallest first where names would collide."""
-    tallest = {peak[2]: peak for peak in sorted(marked)}
+    """Name periods with peaks above them, the tallest first where names would collide."""
     figure: Any = axes.figure
     figure.get_layout_engine().execute(figure)
     written: list[tuple[float, float]] = []
+    tallest = {peak[2]: peak for peak in sorted(marked)}
     for height, group, at in sorted(tallest.values(), reverse=True):
-        axes.axvline(at, color=LINE, lw=1, ls=(0, (2, 2)), zorder=0.5)
         words = f"{unit.removesuffix('s').capitalize()} {at}: {fmt.percent(height)}"
-        # Half a name's width in pixels, at about half its size a letter.
-        half = (len(words) * 9.5 * 0.54 + 8) / 2
-        center = float(axes.transData.transform((at, 0))[0])
+        half = style.text_width(figure, words, weight="bold") / 2 + 3
+        box = axes.get_window_extent()
+        place = float(axes.transData.transform((at, 0))[0])
+        center = min(max(place, box.x0 + half), box.x1 - half)
         if any(abs(center - other) < half + width for other, width in written):
             continue
         written.append((center, half))
-        shared = len({other for _, other, period in marked if period == at}) > 1
-        color = INK if shared else readable(chosen[group])
-        style.note(axes, words, (at, 1), (0, 2), "xaxis", color=color)
+        color = readable(chosen[group])
+        style.note(axes, words, (at, height), (center - place, 5), color=color, weight="bold")
 
 
 def _panels(life: _Life, name: str, line: str, width: float) -> Figure:
@@ -339,6 +362,7 @@ def _panels(life: _Life, name: str, line: str, width: float) -> Figure:
         style.lines(axes, part, "period", line, {group: color}, step=step)
         data = None if step else rows[style.known(rows, line, name)]
         _axes(axes, life, top=1.0, data=data, first=0 if step else 1)
+        _tips(axes, part, name, life)
         _panel_title(axes, group)
     return figure
 

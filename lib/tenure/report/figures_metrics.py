@@ -40,7 +40,7 @@ def movements_over_time(
     Args:
         story: As from `tenure.models.movements.story`: by month date, new, reactivation, expansion,
             contraction, churn and other (pauses, exchange rates and ends by design), signed.
-        annotations: What happened (date, label); numbered in the picture and named below.
+        annotations: What happened (date, label); numbered in the picture and listed below it.
         partial: Whether the last month still runs; its bars are pale.
         period: What stands in the place of months: week, month, quarter or fiscal_year.
 
@@ -53,6 +53,7 @@ def movements_over_time(
     unit = fmt.check_unit(table.units["new"])
     rows = table.frame.assign(date=pd.to_datetime(table.frame["date"])).sort_values("date", kind="stable")
     days, one = _DAYS[period], period.replace("_", " ")
+    precision = "day" if period == "week" else "month"
     first, end = rows["date"].iloc[0], rows["date"].iloc[-1] + pd.Timedelta(days=days)
     notes = pd.DataFrame(columns=["date", "label"]) if annotations is None else annotations
     known = [
@@ -63,26 +64,31 @@ def movements_over_time(
 
     def draw(width: float) -> Figure:
         import numpy as np
-        from matplotlib.dates import date2num
+        from matplotlib.dates import date2num, num2date
 
-        figure, axes = style.new_figure(4.2 + 0.19 * math.ceil(len(known) / 2), width=width)
-        x = np.array([float(date2num(day)) for day in rows["date"]])
+        figure, axes = style.new_figure(4.2, width=width)
+        part = rows.tail(12) if style.is_narrow(width) else rows
+        x = np.array([float(date2num(day)) for day in part["date"]])
         tops, feet = np.zeros(len(x)), np.zeros(len(x))
-        shown = [name for name in _COLORS if name != "other" or (rows[name] != 0).any()]
+        shown = [name for name in _COLORS if name != "other" or (part[name] != 0).any()]
         for name in shown:
-            amounts = rows[name].to_numpy(dtype=float)
+            amounts = part[name].to_numpy(dtype=float)
             bottom = np.where(amounts >= 0, tops, feet)
             bars = axes.bar(x, amounts, bottom=bottom, width=round(days * 0.7), color=_COLORS[name], lw=0)
             bars[-1].set_alpha(0.45 if partial else 1.0)
             tops, feet = tops + amounts.clip(min=0), feet + amounts.clip(max=0)
-        axes.plot(x, rows[list(_COLORS)].sum(axis=1).astype(float), color=INK, lw=1.6, marker="o", ms=3)
+        net = part[list(_COLORS)].sum(axis=1).astype(float)
+        axes.plot(x, net, color=INK, lw=1.6, marker="o", ms=3)
         axes.axhline(0, color=INK, lw=0.8)
         room = (tops.max() - feet.min() or 1.0) * 0.1
         axes.set_ylim(feet.min() - room * 0.5, tops.max() + room * (2.2 if known else 0.5))
         style.unit_axis(axes.yaxis, unit)
         style.date_axis(axes)
-        _annotate(axes, [(float(date2num(day)), day, label) for day, label in known], x[-1] - x[0] or 1.0)
+        _annotate(axes, [float(date2num(day)) for day, _ in known], x[0], x[-1] - x[0] or 1.0)
         names = {"other": say("pauses, rates and ends by design")}
+        told = part.assign(at=x, net=net).rename(columns=names)
+        units = dict.fromkeys([*(names.get(name, name) for name in shown), "net"], unit)
+        style.tips(axes, told, "at", units, lambda at: fmt.date(num2date(at).date(), precision))
         style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), (say("net"), INK)])
         return figure
 
@@ -92,25 +98,24 @@ def movements_over_time(
         f"In {{n:{one}}} new customers brought {{gained}}, and churned customers took {{lost}}", **words
     )
     alt = say(f"Bars of revenue gained and lost in each of {{n:{one}}}, with the net as a line.", **words)
-    return Picture(draw, title, alt, table, say(f"Monthly recurring revenue gained and lost in each {one}"))
+    listed_below = [f"{label} ({fmt.date(day.date(), 'month')})" for day, label in known]
+    subtitle = say(f"Monthly recurring revenue gained and lost in each {one}")
+    return Picture(draw, title, alt, table, subtitle, notes=listed_below)
 
 
-def _annotate(axes: Axes, known: list[tuple[float, Any, str]], span: float) -> None:
-    """Number what happened in the picture, and name it below."""
+def _annotate(axes: Axes, places: list[float], first: float, span: float) -> None:
+    """Number in the picture what happened; the numbers are explained below it."""
     down, last = 0, -math.inf
-    for place, (at, day, label) in enumerate(known):
+    for number, at in enumerate(places, start=1):
+        if at < first:
+            continue
         # Numbers of days that lie close together stand below one another.
-        down = (down + 1) % 3 if at - last < span / 26 else 0
+        down = (down + 1) % 3 if at - last < span / (12 if style.is_narrow(axes.figure) else 26) else 0
         last = at
         axes.axvline(at, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=0.6)
         circle = {"boxstyle": "circle,pad=0.18", "fc": "white", "ec": MUTED, "lw": 0.8}
-        look = {"va": "top", "size": 8.5, "color": INK, "bbox": circle}
-        style.note(axes, str(place + 1), (at, 1), (0, -2 - 13 * down), "xaxis", **look)
-        words = f"{place + 1}  {style.shorten(label, 40)} ({fmt.date(day.date(), 'month')})"
-        axes.annotate(
-            words, (0.5 * (place % 2), 0), (0, -30 - 13.5 * (place // 2)), xycoords="axes fraction",
-            textcoords="offset points", ha="left", va="top", size=8.5, color=MUTED, annotation_clip=False,
-        )  # fmt: skip
+        look = {"va": "top", "size": 9, "color": INK, "bbox": circle}
+        style.note(axes, str(number), (at, 1), (0, -2 - 15 * down), "xaxis", **look)
 
 
 def churn_by_group(groups: Table, apart: Estimate, everybody: Estimate) -> Picture:
@@ -148,7 +153,7 @@ def active_users(weekly: Table) -> Picture:
     """Draw active users over the weeks, as from `tenure.models.engagement.weekly`."""
     within = weekly.frame[weekly.frame["group"] == "MAU"]["value"]
     words = {"n": int(within.iloc[-1]), "before": int(within.iloc[0]), "weeks": len(within) - 1}
-    title = say("{n:user} within 28 days, {before} {weeks:week} before", **words)
+    title = say("{n:user} within 28 days; {weeks:week} before there were {before}", **words)
     subtitle = say("Users within 28 days (MAU), within 7 (WAU), and per day (DAU, mean of the week)")
     return line_with_interval(weekly, title=title, subtitle=subtitle)
 
@@ -186,6 +191,9 @@ def payback_curves(economics: Any) -> Picture:
         last = int(rows["month"].max())
         axes.set_xlim(0, last)
         axes.set_xticks(range(0, last + 1, 3 if last > 8 else 1))
+        told = drawn[drawn["month"] > 0]
+        after = {"after_cost": unit}
+        style.tips(axes, told, "month", after, lambda month: say("Month {k}", k=month), by="channel")
         style.label_ends(axes, ends)
         return figure
 
@@ -193,7 +201,7 @@ def payback_curves(economics: Any) -> Picture:
     titles = {
         "reached": "The last channel to be earned back is {channel}, after {value}",
         "not reached": "Within {horizon} {channel} is not earned back",
-        "not available": "Margin so far, less what a customer cost",
+        "not available": "When the cost of a customer is earned back is not known",
     }
     title = say(titles[slow.case], value=slow, **slow.words)
     waits = [(name, wait) for name, wait in zip(table["channel"], table["payback"], strict=True)]

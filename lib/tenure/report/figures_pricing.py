@@ -5,14 +5,15 @@ Each takes a result of `tenure.models`, named in its docstring; `labels` has the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.charts import bars_with_intervals, draw_rows, forest, rows_of
-from tenure.report.palette import INK, MUTED, PALETTE
+from tenure.report.palette import INK, PALETTE
 from tenure.report.picture import Picture, listed
+from tenure.report.words import say
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def arms(
     subtitle = f"Share of visitors with the outcome: {outcome}" if outcome else "Share who subscribed or paid"
     subtitle += "" if on_day is None else f", on day {on_day}"
     rows = _labeled(compared.arms, labels).pipe(lambda frame: frame.drop(columns="standard_error"))
-    return bars_with_intervals(rows, subtitle=subtitle)
+    return bars_with_intervals(rows, subtitle=subtitle, as_given=True)
 
 
 def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str) -> Picture:
@@ -51,46 +52,87 @@ def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str) -> Picture:
         rows = rows.assign(section=rows["variant"].map(labels), **ends)
         return rows.rename(columns={"measure": "label"})
 
-    return forest(table.pipe(ratios), subtitle=subtitle, less="less", more="more")
+    return forest(table.pipe(ratios), subtitle=subtitle, less="less", more="more", as_given=True)
 
 
 def decision(decided: Any, labels: Mapping[str, str], *, within: Any) -> Picture:
     """Draw the differences of a `Decision` around 0, with the smallest that is worth a change."""
     table = _labeled(decided.table, labels)
-    what = "Share who convert" if table.units["difference"] == "points" else "What a visitor is worth"
-    title = f"{what} within {fmt.shown(within)}, against the control"
-    subtitle = f"Line: {fmt.percent(decided.level)} interval; dashed: the smallest gain worth a change"
-    return _differences(table, "label", "difference", title, subtitle, worthwhile=decided.worthwhile.value)
+    share, words = table.units["difference"] == "points", {"within": fmt.shown(within)}
+    what = say("What a visitor is worth within {within}, against the control", **words)
+    titles = {
+        "more": "With {name} a visitor is worth {size} more within {within}",
+        "less": "With {name} a visitor is worth {size} less within {within}",
+        "none": "No variant is clearly worth more or less than the control within {within}",
+    }
+    if share:
+        what = say("Share who convert within {within}, against the control", **words)
+        titles = {
+            "more": "With {name} more visitors convert within {within}: by {size}",
+            "less": "With {name} fewer visitors convert within {within}: by {size}",
+            "none": "In no variant do clearly more or fewer visitors convert within {within}",
+        }
+    subtitle = style.also(what, say("line: {level} interval", level=fmt.percent(decided.level)))
+    worthwhile = decided.worthwhile.value
+    return _differences(table, "label", "difference", titles, subtitle, worthwhile=worthwhile, words=words)
 
 
 def segment_effects(effects: Any, *, title: str) -> Picture:
-    """Draw the shrunk differences of `SegmentEffects`."""
-    return _differences(effects.table, "segment", "shrunk", title, "Shrunk towards their mean")
+    """Draw the shrunk differences of `SegmentEffects`; `title` says between what, and of whom."""
+    titles = {
+        "more": "Clearest with {name}, by {size} more than with the control",
+        "less": "Clearest with {name}, by {size} less than with the control",
+        "none": "With no kind of visitor is there a clear difference",
+    }
+    subtitle = style.also(title, say("shrunk towards their mean"))
+    return _differences(effects.table, "segment", "shrunk", titles, subtitle)
 
 
 def willingness_to_pay(worth: Table) -> Picture:
     """Draw what levels of `Conjoint.willingness_to_pay` are worth."""
-    subtitle, sides = "Against the reference of each attribute", ("worth less", "worth more")
-    return _differences(worth, "level", "worth", "What people would pay for it", subtitle, sides=sides)
+    titles = {
+        "more": "People would pay {size} more for an offer with {name}",
+        "less": "People would pay {size} less for an offer with {name}",
+        "none": "Nothing that is offered clearly changes what people would pay",
+    }
+    subtitle = say("What people would pay, against the reference of each attribute")
+    return _differences(worth, "level", "worth", titles, subtitle, sides=("worth less", "worth more"))
 
 
 def value_by_price(curve: Any, value: Any) -> Picture:
     """Draw a `ProfitCurve` with the arms of a `VisitorValue` as they were."""
     months, best, naive = curve.horizon, curve.best, curve.cost_of_naive.words["naive"]
-    marks = [("best", best.value), ("churn ignored", naive.value)]
+    unit = curve.table.units["price"]
+    marks = {say("best {price}", price=best): best.value}
+    marks |= {say("churn ignored {price}", price=naive): naive.value}
     title = f"A visitor is worth most at {fmt.shown(best)}, within {fmt.value(months, 'months')}"
     alt = f"{title}; with churn ignored the best price seems to be {fmt.shown(naive)}. Value by price: "
     dots = _measured(value.table, "value")
-    lines = {"value": "with churn", "value_churn_ignored": "churn ignored"}
-    interval = fmt.percent(curve.level)
-    sketch = "; the models do not fit them" if curve.hazard_ratio.case == "does not fit" else ""
+    missed = _missed(curve.table.frame, "value", dots)
+    told = say("the curve lies within the interval of every variant")
+    if missed:
+        told = say("the curve misses what was seen at {prices}", prices=[fmt.value(p, unit) for p in missed])
+    if curve.hazard_ratio.case == "does not fit":
+        told = style.also(told, say("the models do not fit them"))
+    lines = {"value": say("with churn"), "value_churn_ignored": say("churn ignored")}
+    shades = say("Shaded and bars: {level} intervals", level=fmt.percent(curve.level))
+    subtitle = "; ".join([shades, say("circles: the variants as they were"), told])
     return Picture(
         lambda width: _over_price(curve.table, lines, width, dots=dots, marks=marks, best=best),
         title,
         alt + _spoken(value.table, "price", "value"),
         curve.table,
-        f"Shaded and bars: {interval} intervals; circles: the variants as they were" + sketch,
+        subtitle,
     )
+
+
+def _missed(frame: pd.DataFrame, value: str, dots: pd.DataFrame) -> list[float]:
+    """The prices at which the curve leaves the interval of what was measured."""
+    import numpy as np
+
+    frame = frame.sort_values("price")
+    at = np.interp(dots["x"], frame["price"], frame[value])
+    return [float(x) for x in dots["x"][(at < dots["low"]) | (at > dots["high"])]]
 
 
 def stated_demand(stated: Any) -> Picture:
@@ -113,7 +155,7 @@ def price_meter(meter: Any) -> Picture:
         f"People find prices from {ends[0]} to {ends[1]} acceptable",
         f"Shares who call a price cheap or expensive meet at: {_spoken(meter.points, 'point', 'price')}.",
         meter.points,
-        "Share of people who answered; shaded: acceptable; dashed vertical lines: the four crossings",
+        say("Share of people who call a price too cheap, not cheap, not expensive, too expensive"),
     )
 
 
@@ -152,36 +194,46 @@ def _differences(
     table: Table,
     label: str,
     value: str,
-    title: str,
+    titles: Mapping[str, str],
     subtitle: str,
     *,
     sides: tuple[str, str] = ("less than the control", "more than the control"),
     worthwhile: float | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> Picture:
-    """Differences around 0, with the smallest that is worth a change dashed."""
+    """Differences around 0, with the smallest that is worth a change dashed; `titles` say what is clear."""
     if not len(table):
-        return Picture.nothing(f"{title}: there is nothing to compare.")
+        return Picture.nothing(f"{subtitle}: there is nothing to compare.")
     rows = rows_of(table.frame.rename(columns={"attribute": "section"}), label, value)
     unit = table.units[value]
 
     def draw(width: float) -> Figure:
         figure, axes = draw_rows(rows, lambda row: fmt.value(row.value, unit, signed=True), 0, width)
         axes.axvline(0, color=INK, lw=1, zorder=0.6)
-        if worthwhile is not None:
-            axes.axvline(worthwhile, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.6)
         axes.margins(x=0.08)
+        if worthwhile is not None:
+            worth = fmt.value(worthwhile, unit, signed=True)
+            style.uprights(axes, [(worthwhile, say("worth a change from {worth}", worth=worth))])
         low, high = axes.get_xlim()
         style.unit_axis(axes.xaxis, unit)
-        less, more = (side.partition(" than")[0] if width < 5 else side for side in sides)
-        center = -low / (high - low)
+        less, more = (side.partition(" than")[0] if style.is_narrow(width) else side for side in sides)
+        center, up = -low / (high - low), 4 if worthwhile is None else 18
         if center > 0.25:
-            style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, 4), "xaxis", ha="right")
+            style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, up), "xaxis", ha="right")
         if center < 0.75:
-            style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (0, 1), (6, 4), "xaxis", ha="left")
+            style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (0, 1), (6, up), "xaxis", ha="left")
         return figure
 
-    said = [(f"{row.section} {row.label}".strip(), row.value) for row in rows if not row.heading]
-    alt = f"Differences with their intervals. {title}: {listed(said, unit)}."
+    subtitle = style.also(subtitle, say("filled: clearly different"))
+    body = [row for row in rows if not row.heading]
+    clear = max((row for row in body if row.clear(0)), key=lambda row: abs(row.value), default=None)
+    slots: dict[str, Any] = {**(words or {})}
+    title = say(titles["none"], **slots)
+    if clear:
+        slots |= {"name": f"{clear.section} {clear.label}".strip(), "size": (abs(clear.value), unit)}
+        title = say(titles["more" if clear.value > 0 else "less"], **slots)
+    said = [(f"{row.section} {row.label}".strip(), row.value) for row in body]
+    alt = f"Differences with their intervals. {subtitle}: {listed(said, unit)}."
     return Picture(draw, title, alt, table, subtitle)
 
 
@@ -191,7 +243,7 @@ def _over_price(
     width: float,
     *,
     dots: pd.DataFrame,
-    marks: Sequence[tuple[str, float]] = (),
+    marks: Mapping[str, float] | None = None,
     best: Estimate | None = None,
 ) -> Figure:
     """Columns over price, by name, the first with its interval; `dots` (x, y, low, high) were measured."""
@@ -206,40 +258,48 @@ def _over_price(
     axes.vlines(dots["x"], dots["low"], dots["high"], color=INK, lw=1.5)
     axes.plot(dots["x"], dots["y"], "o", ms=6, mfc="white", mec=INK, mew=1.6)
     axes.margins(0.03, 0.12)
-    _price_axis(axes, unit, table.units["price"])
-    for place, (name, price) in enumerate(marks):
-        axes.axvline(price, color=MUTED, lw=1, ls=(0, (3, 2)), zorder=0.7)
-        right, down = price > (x[0] + x[-1]) / 2, -4 - 14 * place
-        words, side = f"{name} {fmt.value(price, table.units['price'])}", "right" if right else "left"
-        style.note(axes, words, (price, 1), (-4 if right else 4, down), "xaxis", ha=side, va="top")
+    price_unit = table.units["price"]
+    _price_axis(axes, unit, price_unit)
+    tested = [float(price) for price in dots["x"]]
+    if 1 < len(tested) < 9:  # the prices that were tested are those at the axis
+        axes.set_xticks(tested, [fmt.value(price, price_unit) for price in tested])
+    if any(name for name, *_ in ends):
+        style.label_ends(axes, ends)
+    if marks:
+        style.uprights(axes, [(price, words) for words, price in marks.items()])
     if best is not None:
         along = axes.get_xaxis_transform()
         axes.plot([best.low, best.high], [0.012, 0.012], transform=along, color=PALETTE[0], lw=4)
-    if any(name for name, *_ in ends):
-        style.label_ends(axes, ends)
+    step = max(1, len(frame) // 12)
+    told = frame.iloc[::step].rename(columns={name: words or name for name, words in lines.items()})
+    shown = dict.fromkeys([words or name for name, words in lines.items()], unit)
+    style.tips(axes, told, "price", shown, lambda price: fmt.value(price, price_unit))
     return figure
 
 
 def _draw_meter(meter: Any, width: float) -> Figure:
-    frame, shown = meter.curves.frame, meter.points.frame["price"].dropna()
-    figure, axes = style.new_figure(3.7, width=width)
-    if len(shown):
-        axes.axvspan(shown.min(), shown.max(), color=PALETTE[3], alpha=0.14, lw=0)
+    frame, points = meter.curves.frame, meter.points.frame.dropna(subset="price")
+    figure, axes = style.new_figure(4.0, width=width)
+    if len(points):
+        axes.axvspan(points["price"].min(), points["price"].max(), color=PALETTE[3], alpha=0.14, lw=0)
     key = {"too_cheap": 5, "not_cheap": 2, "not_expensive": 1, "too_expensive": 4}
     for name, color in key.items():
         dashes = "-" if name.startswith("too") else (0, (4, 2))
-        words = name.replace("_", " ")
-        axes.plot(frame["price"], frame[name], color=PALETTE[color], ls=dashes, label=words)
-    for price in shown:
-        axes.axvline(price, color=MUTED, lw=0.9, ls=(0, (2, 2)), zorder=0.7)
+        axes.plot(frame["price"], frame[name], color=PALETTE[color], ls=dashes)
     axes.set_ylim(0, 1)
     # Where the lines move: 1 % are left aside at each end.
     busy = frame[(frame["too_cheap"] < 0.995) & (frame["too_expensive"] < 0.99)]
     busy = busy if len(busy) > 1 else frame
     axes.set_xlim(busy["price"].min(), busy["price"].max())
-    _price_axis(axes, "percent", meter.points.units["price"])
-    columns = 4 if width > 5 else 2
-    figure.legend(loc="outside upper left", ncols=columns, frameon=False, labelcolor="linecolor")
+    unit = meter.points.units["price"]
+    _price_axis(axes, "percent", unit)
+    style.key(figure, [(name.replace("_", " "), PALETTE[color]) for name, color in key.items()])
+    names = points["point"].astype(str).str.removesuffix(" price")
+    crossings = zip(points["price"], names, strict=True)
+    style.uprights(axes, [(price, f"{name} {fmt.value(price, unit)}") for price, name in crossings])
+    told = busy.iloc[:: max(1, len(busy) // 16)].rename(columns=lambda name: name.replace("_", " "))
+    shares = dict.fromkeys([name.replace("_", " ") for name in key], "percent")
+    style.tips(axes, told, "price", shares, lambda price: fmt.value(price, unit))
     return figure
 
 

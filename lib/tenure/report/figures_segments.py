@@ -34,20 +34,28 @@ def shares(overview: Table) -> Picture:
     hues = [PALETTE[2 if more else 4] for more in revenue >= share]
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.9 + 0.33 * len(names), width=width)
+        figure, axes = style.row_figure(list(names), width=width, more=0.6)
         axes.hlines(range(len(names)), share, revenue, colors=hues, lw=3, alpha=0.55)
         axes.scatter(share, range(len(names)), s=64, c="white", edgecolors=MUTED, lw=1.6, zorder=3)
         axes.scatter(revenue, range(len(names)), s=64, c=hues, zorder=3)
-        style.label_rows(axes, names)
+        told = overview.frame[["share", "value_share"]].rename(
+            columns={"share": say("customers"), "value_share": say("revenue")}
+        )
+        units = dict.fromkeys([say("customers"), say("revenue")], "percent")
+        style.tips(axes, told, "", units, lambda place: str(names.iloc[int(place)]))
         axes.set_xlim(left=0)
         style.unit_axis(axes.xaxis, "percent")
+        more, less = say("more of the revenue than of the customers"), say("less")
+        style.key(figure, [(more, PALETTE[2]), (less, PALETTE[4])])
         return figure
 
-    title = say("The segment “{name}” brings the most revenue", name=names.iloc[int(revenue.argmax())])
+    most = int(revenue.argmax())
+    words = {"name": names.iloc[most], "part": (revenue.iloc[most], "percent")}
+    title = say("The segment “{name}” brings the most revenue, {part}", **words)
     both = zip(names, share, revenue, strict=True)
     said = fmt.join(f"{name} {fmt.percent(a)} and {fmt.percent(b)}" for name, a, b in both)
     alt = f"Share of customers and of revenue by segment: {said}"
-    return Picture(draw, title, alt, overview, "Hollow: share of customers, filled: share of revenue")
+    return Picture(draw, title, alt, overview, say("Hollow: share of customers, filled: share of revenue"))
 
 
 def evidence(groups: Any) -> Picture:
@@ -81,6 +89,8 @@ def evidence(groups: Any) -> Picture:
         axes.set_xticks(sorted(int(number) for number in table["k"].unique()))
         axes.set_xlim(int(table["k"].min()) - 0.3, int(table["k"].max()) + 0.3)
         axes.set_xlabel("Number of groups")
+        told = {"strength": "number"}
+        style.tips(axes, table, "k", told, lambda k: say("{k:group}", k=int(k)), by="family")
         axes.grid(axis="x", visible=False)
         style.label_ends(axes, ends)
         return figure
@@ -111,13 +121,15 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
     grid = profile.pivot_table(index="trait", columns="segment", values="g")
     strongest = grid.abs().max(axis=1).sort_values(ascending=False).index[:16]
     grid = grid.loc[strongest, list(dict.fromkeys(profile["segment"]))]
-    top = profile.dropna(subset=["g"]).sort_values("g").groupby("segment").tail(2)
+    ranked = profile.dropna(subset=["g"]).sort_values("g")
+    top, first = ranked.groupby("segment").tail(2), ranked.iloc[-1]
+    words = {"segment": first["segment"], "trait": first["trait"], "g": (first["g"], "number")}
     said = fmt.join(
         f"{row.segment}: {row.trait} {fmt.value(row.g, 'score', signed=True)}" for row in top.itertuples()
     )
     return Picture(
         lambda width: _heatmap(grid, "score", width),
-        say("What sets the groups apart"),
+        say("“{segment}” stands out most, by {trait}: {g} standard deviations above the others", **words),
         f"Differences of each group from the others, the largest: {said}",
         Table(profile[["segment", "trait", "inside", "outside", "g", "g_low", "g_high", "n"]]),
         "Difference from everybody else in standard deviations (Hedges' g)",
@@ -133,10 +145,13 @@ def answers(classes: Any) -> Picture:
     said = said.assign(item=item.str.replace("_", " "))
     order = classes.classes.frame
     grid = said.pivot_table(index="item", columns="segment", values="chance")[order["segment"]]
+    far = grid.loc[(grid.max(axis=1) - grid.min(axis=1)).idxmax()]
+    words = {"item": far.name, "high": (far.max(), "percent"), "most": far.idxmax()}
+    words |= {"low": (far.min(), "percent"), "least": far.idxmin()}
     sizes = fmt.join(f"{row.segment} ({fmt.percent(row.share)} of customers)" for row in order.itertuples())
     return Picture(
         lambda width: _heatmap(grid, "percent", width),
-        say("What each class answers"),
+        say("They differ most in “{item}”: {high} of “{most}”, {low} of “{least}”", **words),
         f"Chances of answers by class: {sizes}",
         Table(said[["item", "segment", "chance", "base"]], classes.profile.units),
         "Chance of agreeing with a statement, or of giving an answer",
@@ -152,8 +167,11 @@ def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
     most = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-9)
     # Beyond three standard deviations more color would only pale the rest.
     high = min(most, 3.0) if both else most
-    heads = [textwrap.wrap(str(name), max(8, 64 // columns)) or [""] for name in grid.columns]
-    figure, axes = style.new_figure(0.4 + 0.17 * max(map(len, heads)) + 0.29 * rows, width=width)
+    above = style.is_narrow(width)
+    room = max(8, (56 if above else 64) // columns)
+    heads = [textwrap.wrap(str(name), room) or [""] for name in grid.columns]
+    height = 0.4 + 0.17 * max(map(len, heads)) + (0.5 if above else 0.29) * rows
+    figure, axes = style.new_figure(height, width=width)
     words = [
         [
             f"+{word}" if both and value > 0 else word
@@ -161,10 +179,18 @@ def _heatmap(grid: pd.DataFrame, unit: str, width: float) -> Figure:
         ]
         for row in values.tolist()
     ]
+    if above:  # between the rows there is one for the name of the next
+        blank = [np.full(columns, np.nan)] * rows
+        values = np.stack([line for pair in zip(blank, values, strict=True) for line in pair])
+        words = [line for pair in zip([[""] * columns] * rows, words, strict=True) for line in pair]
     style.cells(axes, values, words, "d" if both else "h", -high if both else 0.0, high)
-    axes.set_yticks([row + 0.5 for row in range(rows)], [style.shorten(name, 34) for name in grid.index])
+    names = [] if above else [style.shorten(name, 34) for name in grid.index]
+    axes.set_yticks([row + 0.5 for row in range(len(names))], names)
+    for row, name in enumerate(grid.index if above else []):
+        look: dict[str, Any] = {"ha": "left", "va": "center", "color": INK, "size": 10}
+        style.note(axes, style.shorten(name, 40), (0, 2 * row + 0.55), (0, 0), "yaxis", **look)
     axes.set_xticks([column + 0.5 for column in range(columns)], ["\n".join(head) for head in heads])
-    axes.tick_params(axis="both", labelcolor=INK)
+    axes.tick_params(axis="both", labelcolor=INK, labelsize=9 if above else 10)
     return figure
 
 
@@ -178,9 +204,11 @@ def unusual(found: Any) -> Picture:
             "No kind of customer is clearly more or less common in a segment than among all."
         )
     kind = clear["characteristic"].str.replace("_", " ") + ": " + clear["level"].astype(str)
+    far = clear["ratio"].map(lambda ratio: abs(math.log(max(ratio, 1e-9)))).idxmax()
+    words = {"kind": kind[far], "segment": clear["segment"][far], "ratio": (clear["ratio"][far], "ratio")}
     drawn = charts.forest(
         clear.assign(section=clear["segment"], label=kind),
-        title=say("Which customers are more or less common in each segment"),
+        title=say("“{segment}” differs most by {kind}, {ratio} as common there as among all", **words),
         subtitle="Share inside the segment over the share among all (line: 95% interval)",
         less="less common",
         more="more common",
@@ -207,6 +235,9 @@ def lorenz(spread: Any) -> Picture:
         for axis in (axes.xaxis, axes.yaxis):
             style.unit_axis(axis, "percent")
         axes.set_xlabel("Share of customers, from those who pay least")
+        share = {"value": "percent"}
+        told = spread.curve.frame.iloc[:: max(1, len(people) // 20)]
+        style.tips(axes, told, "customers", share, lambda part: say("{part} pay", part=fmt.percent(part)))
         return figure
 
     words = {"top": fmt.percent(top), "gini": fmt.value(spread.gini.value, "number")}
@@ -241,9 +272,13 @@ def values(worth: Any, horizon: int) -> Picture:
     rows = table.to_dict("records")
     chosen = style.colors(table["segment"], _FIXED)
 
+    def segment(place: float) -> str:
+        return str(rows[int(place)]["segment"])
+
     def draw(width: float) -> Figure:
-        down, across = math.ceil(len(shown) / 2), min(2, len(shown))
-        height = 0.2 + down * (0.55 + 0.27 * len(rows))
+        across = 1 if style.is_narrow(width) else min(2, len(shown))
+        down = math.ceil(len(shown) / across)
+        height = 0.2 + down * (0.55 + 0.28 * len(rows))
         figure, grid = style.new_figure(height, down, across, width=width, sharey=True, squeeze=False)
         for axes, column in zip(grid.flat, shown, strict=False):
             places, hues = range(len(rows)), [chosen[str(name)] for name in table["segment"]]
@@ -254,7 +289,9 @@ def values(worth: Any, horizon: int) -> Picture:
             if not fmt.missing(average):
                 axes.axvline(average, color=INK, lw=1, ls=(0, (3, 2)), zorder=0.6)
             axes.set_title(names[column], loc="left", size=10, weight="bold", pad=4)
-            style.label_rows(axes, table["segment"], 24)
+            style.name_rows(axes, [style.shorten(name, 24) for name in table["segment"]])
+            told = table[[column]].rename(columns={column: names[column]})
+            style.tips(axes, told, "", {names[column]: units[column]}, segment)
             axes.margins(x=0.12)
             style.unit_axis(axes.xaxis, units[column], 3)
         for axes in grid.flat[len(shown) :]:
@@ -276,12 +313,24 @@ def values(worth: Any, horizon: int) -> Picture:
             "segments leave at about the same rate ({p})",
         )
         subtitle = style.also(subtitle, say(differ if p < 0.05 else alike, p=fmt.p_value(p)))
-    title = say("What each segment pays, and how it stays")
+    title = say("Segments leave at about the same rate")
+    if fmt.missing(p):
+        top = max(rows, key=lambda row: row["arpa"])
+        words = {"name": top["segment"], "paid": (top["arpa"], units["arpa"])}
+        title = say("“{name}” pays most, {paid} per month", **words)
+    elif p < 0.05:
+        leaving = sorted((row for row in rows if not fmt.missing(row["churn"])), key=lambda row: row["churn"])
+        slow, fast = leaving[0], leaving[-1]
+        words = {"slow": slow["segment"], "few": (slow["churn"], "percent")}
+        words |= {"fast": fast["segment"], "many": (fast["churn"], "percent")}
+        title = say("“{slow}” leaves most slowly, {few} a month, and “{fast}” fastest, {many}", **words)
     return Picture(draw, title, f"By segment: {said}", data, subtitle)
 
 
 def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     """Draw who moved from which segment to which between two days, as bands between two columns."""
+    import pandas as pd
+
     if not moved.stayed.known:
         return Picture.nothing("Whether anybody moved is not known: there is no earlier day to compare with.")
     matrix = moved.matrix
@@ -294,7 +343,10 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     height = max(top for stack in stacks for _, top in stack.values())
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(max(3.2, 0.7 + 0.42 * len(names)), width=width)
+        if style.is_narrow(width):
+            told = [{"label": words, "value": float(number)} for words, number in went]
+            return charts.bars_with_intervals(Table(pd.DataFrame(told), {"value": "count"})).drawn(width)
+        figure, axes = style.new_figure(max(3.4, 0.9 + 0.42 * len(names)), width=width)
         _bands(axes, sizes, stacks, chosen)
         for stack, side, x, inwards, ha in zip(
             stacks, totals, (0, 1), (1, -1), ("right", "left"), strict=True
@@ -303,24 +355,31 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
                 axes.bar(x + 0.015 * inwards, high - low, 0.03, low, color=chosen[name])
             places = style.spread([sum(ends) / 2 for ends in stack.values()], height * 0.062, 0, height)
             for name, place in zip(stack, places, strict=True):
-                words = f"{style.shorten(name, 26)}  {fmt.value(side[name], 'count')}"
+                words = f"{style.shorten(name, 24)}  {fmt.value(side[name], 'count')}"
                 color, shift = readable(chosen[name]), (-5 * inwards, 0)
                 style.note(axes, words, (x, place), shift, ha=ha, va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
-        axes.set_ylim(height * 1.02, -height * 0.09)
-        style.note(axes, fmt.date(before), (0, 1), (0, -2), "xaxis", ha="left", va="top", size=10)
-        style.note(axes, fmt.date(after), (1, 1), (0, -2), "xaxis", ha="right", va="top", size=10)
+        axes.set_ylim(height * 1.02, -height * 0.02)
+        style.note(axes, fmt.date(before), (0, 1), (-5, 3), "xaxis", ha="right", size=10)
+        style.note(axes, fmt.date(after), (1, 1), (5, 3), "xaxis", ha="left", size=10)
         axes.axis("off")
         return figure
 
-    most = moved.gains.frame.nlargest(5, "customers")
+    most = moved.gains.frame.nlargest(10, "customers")
     went = [(f"“{row.before}” to “{row.after}”", row.customers) for row in most.itertuples()]
+    words: dict[str, Any] = {"share": moved.stayed}
+    title = say("{share} are in the segment they were in", **words)
+    within = [move for move in went if f"“{moved.left}”" not in move[0]]
+    if within:
+        words |= {"move": within[0][0], "n": int(within[0][1])}
+        title = say("{share} are in the segment they were in; most moves: {move}, {n:customer}", **words)
+    days = {"before": before, "after": after}
     return Picture(
-        draw,
-        say("Where the customers of each segment went"),
+        draw if went else lambda width: draw(style.WIDTH),
+        title,
         f"Customers who moved between segments, the most: {listed(went, 'count')}",
         Table(matrix.reset_index()),
-        "Each band is as thick as the number of customers who went that way",
+        say("Customers who moved between segments from {before} to {after}", **days),
     )
 
 

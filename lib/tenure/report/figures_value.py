@@ -49,6 +49,9 @@ def projection(curves: Any) -> Picture:
             axes.set_ylim(0, 1.02)
             _months(axes, last)
             style.unit_axis(axes.yaxis, "percent", bins=4)
+            told = part.rename(columns={"seen": say("observed"), "fitted": say("fitted")})
+            units = dict.fromkeys([say("observed"), say("fitted")], "percent")
+            style.tips(axes, told, "month", units, lambda month: say("Month {k}", k=month))
         style.key(figure, [("observed", INK), ("fitted", blue), ("shaded: predicted", amber)])
         return figure
 
@@ -84,6 +87,9 @@ def payments(monthly: Any) -> Picture:
         axes.set_ylim(min(0.0, float(frame["value"].min())), float(frame["value"].max()) * 1.08 or 1)
         _months(axes, last)
         style.unit_axis(axes.yaxis, unit)
+        held = frame.pivot_table(index="month", columns="group", values="value").ffill().reset_index()
+        units = dict.fromkeys(chosen, unit)
+        style.tips(axes, held, "month", units, lambda month: say("Month {k}", k=month))
         style.label_ends(axes, ends)
         return figure
 
@@ -116,14 +122,16 @@ def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
     inside = [row["expected_low"] <= row["happened"] <= row["expected_high"] for row in rows]
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.85 + 0.3 * len(rows), width=width)
+        figure, axes = style.row_figure([row[label] for row in rows], width=width, more=0.85)
         for place, (row, held) in enumerate(zip(rows, inside, strict=True)):
             edge, fill = (INK, "white") if held else (PALETTE[4], PALETTE[4])
             ends = [row["expected_low"], row["expected_high"]]
             axes.plot(ends, [place, place], color=PALETTE[3], lw=7, alpha=0.45, solid_capstyle="butt")
             axes.plot([row["expected"]], [place], marker="|", ms=11, mew=2.2, color=PALETTE[0])
             axes.plot([row["happened"]], [place], marker="o", ms=6.5, mew=1.6, mec=edge, mfc=fill)
-        style.label_rows(axes, [row[label] for row in rows])
+        told = table.frame.rename(columns={"expected": say("predicted"), "happened": say("happened")})
+        shown = dict.fromkeys([say("predicted"), say("happened")], unit)
+        style.tips(axes, told, "", shown, lambda place: str(rows[int(place)][label]))
         axes.set_xlim(left=min(0.0, float(table.frame[["expected_low", "happened"]].min().min())))
         style.unit_axis(axes.xaxis, unit)
         key = [("predicted, with its 95% range", PALETTE[0]), ("what happened", INK)]
@@ -154,14 +162,15 @@ def right_and_wrong(values: Any, wrong: str, right: str) -> Picture:
     rows = table.frame.to_dict("records")
 
     def draw(width: float) -> Figure:
-        figure, axes = style.new_figure(0.85 + 0.34 * len(rows), width=width)
+        figure, axes = style.row_figure([row["group"] for row in rows], width=width, more=0.85)
         for place, row in enumerate(rows):
             if not fmt.missing(row["wrong"]):
                 axes.plot([row["wrong"], row["right"]], [place, place], color=LINE, lw=2.5, zorder=1)
                 axes.plot([row["wrong"]], [place], "o", ms=7, mfc="white", mec=PALETTE[4], mew=1.8)
             axes.plot([row["right_low"], row["right_high"]], [place, place], color=PALETTE[0], lw=2)
             axes.plot([row["right"]], [place], "o", ms=7, color=PALETTE[0])
-        style.label_rows(axes, [row["group"] for row in rows])
+        named = table.frame.rename(columns={"wrong": wrong, "right": right})
+        style.tips(axes, named, "", {right: unit, wrong: unit}, lambda place: str(rows[int(place)]["group"]))
         axes.set_xlim(left=min(0.0, *(row["right_low"] for row in rows)))
         style.unit_axis(axes.xaxis, unit)
         style.key(figure, [(right, PALETTE[0]), (wrong, PALETTE[4])])

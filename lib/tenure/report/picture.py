@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class Picture:
         data: What it was drawn from.
         subtitle: What is measured.
         empty: The sentence to show instead where there is nothing to draw.
+        notes: What the numbers in the figure's circles stand for, from 1 on.
 
     Raises:
         InputError: It has no title, no alternative text or, without anything to draw, no sentence.
@@ -49,6 +50,7 @@ class Picture:
     data: Table
     subtitle: str = ""
     empty: str = ""
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.draw is None:
@@ -78,6 +80,8 @@ class Picture:
             figure: Any = self.draw(width)
             if engine := figure.get_layout_engine():
                 # Laid out once, so that saving it does not measure every text again.
+                engine.execute(figure)
+                style.thin(figure)
                 engine.execute(figure)
                 figure.set_layout_engine("none")
         return figure

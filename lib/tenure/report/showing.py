@@ -37,9 +37,12 @@ def figure(picture: Picture, *, caption: str = "") -> None:
         return _lines([picture.empty], {})
     title, subtitle = html.escape(picture.title), html.escape(picture.subtitle)
     alt = " ".join(picture.alt.split())
-    beside = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in picture.notes)
+    below = html.escape(caption) + (f"<ol>{notes}</ol>" if notes else "")
+    beside = f"<figcaption>{below}</figcaption>" if below else ""
     head = f'<p class="takeaway"><strong>{title}</strong>{f"<span>{subtitle}</span>" if subtitle else ""}</p>'
-    page = f'<figure class="drawn">{head}{drawing(picture, f"{picture.title}. {alt}")}{beside}</figure>'
+    said = alt if picture.title in alt else f"{picture.title}. {alt}"
+    page = f'<figure class="drawn">{head}{drawing(picture, said)}{beside}</figure>'
     # A page brings its style along; JupyterLab does not.
     look = f"<style>{figure_css()}</style>"
     plain = f"{picture.title}\n{picture.subtitle}".strip()

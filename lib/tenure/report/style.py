@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -144,6 +146,22 @@ def shorten(label: Any, width: int = 18) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + " …"
 
 
+def is_narrow(figure: Any) -> bool:
+    """Say whether a figure, or its width in inches, is the drawing for phones."""
+    width: float = figure if isinstance(figure, float | int) else figure.get_figwidth()
+    return width < 5
+
+
+def named(label: Any) -> str:
+    """Return a label as text says it: a month such as 2026-10 by its name.
+
+    Example:
+        >>> named("2026-10"), named("Basic")
+        ('Oct 2026', 'Basic')
+    """
+    return fmt.date(label, "month") if re.fullmatch(r"\d{4}-\d{2}", str(label)) else str(label)
+
+
 def key(figure: Figure, entries: Iterable[tuple[str, str]]) -> None:
     """Write what each color stands for above the axes, in as many lines as it takes."""
     width, height = 72 * figure.get_size_inches()
@@ -162,9 +180,9 @@ def key(figure: Figure, entries: Iterable[tuple[str, str]]) -> None:
     engine.set(rect=rect, w_pad=0.02, h_pad=0.02)
 
 
-def panels(count: int, height: float, *, across: int = 3, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+def panels(count: int, height: float, *, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
     """Make a figure of so many small panels of one height and scale; return it and their axes."""
-    across = min(across, count)
+    across = min(2 if is_narrow(width) else 3, count)
     down = math.ceil(count / across)
     figure, grid = new_figure(
         0.3 + height * down, down, across, width=width, sharex=True, sharey=True, squeeze=False
@@ -228,13 +246,13 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     box = axes.get_window_extent()
     places = spread([point[1] for point in points], size * 1.25, box.y0, box.y1)
     # From the last end in the data's own terms, so that names stay beside it when the layout moves the axes.
-    right = max(x for _, x, _, _ in labels)
+    right, longest = max(x for _, x, _, _ in labels), 13 if is_narrow(figure) else 18
     beside: Any = axes.transData + ScaledTranslation(8 / 72, 0, figure.dpi_scale_trans)
     for (name, x, y, color), point, place in zip(ordered, points, places, strict=True):
         line = {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 1, "shrinkB": 2}
         moved = abs(place - point[1]) > 2
         axes.annotate(
-            shorten(name), (x, y), (right, place - point[1]), textcoords=(beside, "offset points"),
+            shorten(name, longest), (x, y), (right, place - point[1]), textcoords=(beside, "offset points"),
             color=readable(color), size=size, weight="bold", ha="left", va="center", annotation_clip=False,
             arrowprops=line if moved else None,
         )  # fmt: skip
@@ -251,28 +269,164 @@ def unit_axis(axis: Axis, unit: str, bins: int = 5) -> None:
         def format_ticks(self, values: Sequence[float]) -> list[str]:
             return fmt.column([round(float(place), 10) for place in values], unit, compact=True)
 
-    axis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
+    # A quarter of a euro or of a thousand would be rounded.
+    steps = [1, 2, 5, 10] if unit.startswith("money") else [1, 2, 2.5, 5, 10]
+    axis.set_major_locator(MaxNLocator(bins, steps=steps))
     axis.set_major_formatter(UnitFormatter())
 
 
 def date_axis(axes: Axes) -> None:
-    """Write dates along the axis, as few as needed."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    """Write dates along the axis, as few as needed, as the text writes them."""
+    from matplotlib.dates import AutoDateLocator, MonthLocator, YearLocator, num2date
+    from matplotlib.ticker import FixedLocator, FuncFormatter
 
-    locator = AutoDateLocator(minticks=3, maxticks=7)
     axes.xaxis_date()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    low, high = axes.get_xlim()
+    step = next((step for step in (1, 2, 3, 6, 12) if (high - low) / 30 / step <= 6), 0)
+    locator: Any = MonthLocator(range(1, 13, step)) if step else YearLocator()
+    if high - low < 100:
+        locator = AutoDateLocator(minticks=2)
+    found = locator.tick_values(num2date(low), num2date(high))
+    days = [num2date(tick) for tick in found if low <= tick <= high]
+    kind = "month" if all(day.day == 1 for day in days) else "day"
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in found if low <= tick <= high]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.date(num2date(tick).date(), kind)))
     axes.grid(axis="x", visible=False)
 
 
-def label_rows(axes: Axes, labels: Iterable[Any], width: int = 28) -> None:
-    """Name the rows of a figure at its left, the first at the top."""
-    names = [shorten(label, width) for label in labels]
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), names)
-    axes.tick_params(axis="y", labelcolor=INK)
+def row_figure(
+    labels: Sequence[Any], *, width: float, more: float = 0.55, above: bool = False, bold: Sequence[int] = ()
+) -> tuple[Figure, Axes]:
+    """Make a figure of a row for each label, the first at the top, and name the rows.
+
+    The names stand at the left; on a phone above the rows, unless all are short.
+
+    Args:
+        labels: The labels.
+        width: The figure's width in inches.
+        more: Its height besides the rows.
+        above: Whether something else stands at the left or the right, so that no name is short enough.
+        bold: The places of headings, which name the rows below them.
+    """
+    above = is_narrow(width) and (above or max(len(str(label)) for label in labels) > 10)
+    figure, axes = new_figure(more + (0.46 if above else 0.31) * len(labels), width=width)
+    name_rows(axes, labels, above=above, bold=bold)
+    return figure, axes
+
+
+def name_rows(axes: Axes, labels: Sequence[Any], *, above: bool = False, bold: Sequence[int] = ()) -> None:
+    """Name the rows of a figure at the left, or each above its row, the first at the top."""
     axes.grid(axis="y", visible=False)
+    axes.set_ylim(len(labels) - 0.5, -0.75 if above else -0.5)
+    axes.set_yticks(range(len(labels)), [] if above else [shorten(label, 28) for label in labels])
+    axes.tick_params(axis="y", labelcolor=INK)
+    for place, tick in enumerate([] if above else axes.get_yticklabels()):
+        tick.set_fontweight("bold" if place in bold else "normal")
+    for place, label in enumerate(labels if above else []):
+        look: dict[str, Any] = {"ha": "left", "va": "bottom", "color": INK, "size": 10}
+        look |= {"weight": "bold", "va": "center"} if place in bold else {}
+        at = (0, place - (0 if place in bold else 0.25))
+        note(axes, shorten(label, 40), at, (0, 0), "yaxis", **look)
+
+
+def named_above(axes: Axes) -> bool:
+    """Say whether each row is named above it, and not at the left."""
+    return not any(label.get_text() for label in axes.get_yticklabels())
+
+
+def row_number(axes: Axes, place: int, words: str, **look: Any) -> None:
+    """Write the number of a row at its right; where the rows are named above them, beside the name."""
+    look = {"color": INK, "size": 10, **look}
+    if not named_above(axes):
+        note(axes, words, (1, place), (8, 0), "yaxis", ha="left", va="center", **look)
+    else:
+        note(axes, words, (1, place - 0.25), (0, 0), "yaxis", ha="right", va="bottom", **look)
+
+
+def text_width(figure: Any, words: str, **look: Any) -> float:
+    """Return how wide words are in a figure, in points."""
+    written = figure.text(0, 0, words, **{"size": 9.5, **look})
+    width: float = written.get_window_extent().width
+    written.remove()
+    return width
+
+
+def uprights(axes: Axes, marks: Sequence[tuple[float, str]], color: str = MUTED) -> None:
+    """Draw a dashed line at each place, and name it above the axes, in rows where names would collide."""
+    figure: Any = axes.figure
+    figure.get_layout_engine().execute(figure)
+    box, taken = axes.get_window_extent(), list[tuple[int, float, float]]()
+    for place, words in sorted(marks):
+        axes.axvline(place, color=color, lw=1, ls=(0, (3, 2)), zorder=0.7)
+        half = text_width(figure, words) / 2
+        at = float(axes.transData.transform((place, 0))[0])
+        center = min(max(at, box.x0 + half), max(box.x1 - half, box.x0 + half))
+        row = next(
+            row
+            for row in range(99)
+            if all(
+                row != other or center - half > high + 6 or center + half < low - 6
+                for other, low, high in taken
+            )
+        )
+        taken.append((row, center - half, center + half))
+        note(axes, words, (place, 1), (center - at, 3 + 13 * row), "xaxis")
+
+
+def thin(figure: Figure) -> None:
+    """Leave out every other tick of an axis of numbers for as long as the words at its ticks would touch."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    for axes in figure.axes:
+        for place, axis in enumerate((axes.xaxis, axes.yaxis)):
+            low, high = sorted(axis.get_view_interval())
+            while axes.get_visible():
+                axis.get_majorticklabels()  # brings the ticks up to date
+                ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+                labels = [tick.label1 for tick in ticks if tick.label1.get_visible()]
+                boxes = [label.get_window_extent() for label in labels if label.get_text()]
+                ends = sorted(((box.x0, box.x1), (box.y0, box.y1))[place] for box in boxes)
+                gap = 2 if place else 7
+                if all(one[1] + gap <= other[0] for one, other in itertools.pairwise(ends)):
+                    break
+                places = sorted(tick.get_loc() for tick in ticks)
+                # One is the middle of an axis of ratios.
+                first = places.index(1.0) % 2 if axis.get_scale() == "log" and 1.0 in places else 0
+                axis.set_major_locator(FixedLocator(places[first::2]))
+                axis.set_minor_locator(NullLocator())
+
+
+def tips(
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    columns: Mapping[str, str],
+    head: Callable[[float], str],
+    *,
+    by: str = "",
+) -> None:
+    """Show values on pointing at a place along the axis.
+
+    Args:
+        axes: Where.
+        rows: The values.
+        x: The column along the axis, of numbers; empty: each row of the figure is a row of the table.
+        columns: The units of the columns that are shown, by their names in `rows`.
+        head: Says a place.
+        by: The column of groups, if there are several rows to a place.
+    """
+    from tenure.report.svg import Tips
+
+    said: dict[float, tuple[str, dict[str, str]]] = {}
+    for place, row in enumerate(rows.to_dict("records")):
+        at = float(row[x]) if x else place
+        _, lines = said.setdefault(at, (head(at), {}))
+        for column, unit in columns.items():
+            parts = [str(row[by])] if by else []
+            parts += [column] if len(columns) > 1 else []
+            if not fmt.missing(row[column]):
+                lines[" ".join(parts)] = fmt.value(row[column], unit)
+    Tips(axes, {at: one for at, one in said.items() if one[1]}, rows=not x)
 
 
 def cells(

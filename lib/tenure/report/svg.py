@@ -32,7 +32,7 @@ TARGET = 19.2
 _LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 _CIRCLE = len(Path.unit_circle())
 _ALONG = {"left": (0.0, "start"), "center": (0.5, "middle"), "right": (1.0, "end")}
-_TIP = FontProperties(family=["Tenure"], size=9.5)
+_TIP = FontProperties(family=["Tenure"], size=9.5, weight="bold")
 
 
 def to_svg(figure: Figure, kind: str) -> str:
@@ -75,18 +75,25 @@ class Tips(Artist):
             return
         box = axes.get_window_extent()
         first, last = (box.y0, box.y1) if self.rows else (box.x0, box.x1)
-        places = sorted(
-            (float(axes.transData.transform((0, at) if self.rows else (at, 0))[self.rows]), tip)
+        placed = (
+            (float(axes.transData.transform((0, at) if self.rows else (at, 0))[int(self.rows)]), tip)
             for at, tip in self.tips
         )
-        places = [(at, tip) for at, tip in places if first - 1 <= at <= last + 1]
-        together = max(1, math.ceil(TARGET * (len(places) - 1) / max(places[-1][0] - places[0][0], 1e-9)))
-        groups = [places[k : k + together] for k in range(0, len(places), together)]
-        edges = [(a[-1][0] + b[0][0]) / 2 for a, b in itertools.pairwise(groups)]
-        for low, high, group in zip([first, *edges], [*edges, last], groups, strict=True):
-            low, high = max(low, group[0][0] - 40), min(high, group[-1][0] + 40)
+        within = ((at, tip) for at, tip in placed if first - 1 <= at <= last + 1)
+        places = sorted(within, key=lambda pair: pair[0])
+        if not places:
+            return
+        beside = min(TARGET / 2, (last - first) / len(places) / 2)
+        edges, groups = [places[0][0] - beside], [[places[0][1]]]
+        for (at, _), (after, tip) in itertools.pairwise(places):
+            if (at + after) / 2 - edges[-1] >= TARGET:
+                edges.append((at + after) / 2)
+                groups.append([])
+            groups[-1].append(tip)
+        edges.append(max(places[-1][0] + beside, edges[-1] + TARGET))
+        for (low, high), group in zip(itertools.pairwise(edges), groups, strict=True):
             hit = Bbox([[box.x0, low], [box.x1, high]] if self.rows else [[low, box.y0], [high, box.y1]])
-            renderer.tip(hit, _joined([tip for _, tip in group]))
+            renderer.tip(hit, _joined(group))
 
 
 def _joined(tips: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
