@@ -46,6 +46,7 @@ checks:
 edge-test: setup engines demo browser
 	@$(PYTEST) --dist worksteal -m "edge or long" tests
 	@test -e $(SMALL)/data/demo/truth.json || $(BIN)/tenure demo $(SMALL)/data/demo --customers 2000
+	@mkdir -p $(SMALL)/reports/latest && echo '{"reports": {}}' >$(SMALL)/reports/latest/run.json
 	@TENURE_ROOT=$(SMALL) TENURE_OUTPUT=$(SMALL)/exports $(PYTEST) --dist loadfile -p no:cacheprovider \
 	  --nbval-lax --nbval-cell-timeout 300 notebooks
 
