@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,8 +55,8 @@ def test_a_change_is_that_of_the_pooled_cohorts_a_year_apart():
         range(JANUARY, JANUARY + 15), lambda c: range(4), lambda c, a: 150 if c >= JANUARY + 12 else 120
     )
     now = newest(data.sample(frac=1, random_state=1), 3)
-    assert now.words["recent"] == "2024-01 to 2024-03"
-    assert now.words["earlier"] == "2023-01 to 2023-03"
+    assert now.words["first"] == (dt.date(2024, 1, 1), "month")
+    assert now.words["last"] == (dt.date(2024, 3, 1), "month")
     assert (now.value, now.n, now.compare.value, now.compare_label) == (0.75, 600, 0.6, "a year earlier")
     assert now.difference.value == pytest.approx(0.15)
     # Newcombe's method 10, from statsmodels.

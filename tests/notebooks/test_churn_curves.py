@@ -90,7 +90,7 @@ def test_telco_gives_a_sound_report(run):
     assert f"Of what all customers pay a month, {left:.1%} was paid by those who have left." in said
     # Its churn is below one point a month, so there is no whole point to take off.
     assert found["churn.point_of_retention"]["unit"] == "money:USD"
-    assert found["churn.point_of_retention"]["sentence"].startswith("Lowering monthly churn by 0.1 points")
+    assert found["churn.point_of_retention"]["sentence"].startswith("If monthly churn were 0.1 points lower")
     assert found["churn.point_of_retention"]["low"] > 0
 
 
@@ -135,7 +135,7 @@ def test_a_company_that_everybody_left(run, tmp_path):
     found = findings(outcome)
     assert found["churn.retention"]["value"] == 0
     assert found["churn.point_of_retention"]["value"] > 0
-    assert "No lever can be valued" in found["churn.best_lever"]["sentence"]
+    assert "No action can be valued" in found["churn.best_lever"]["sentence"]
     assert "not available" not in " ".join(record["sentence"] for record in found.values())
 
 

@@ -234,7 +234,7 @@ def without_groups(run, tmp_path_factory):
 def test_where_there_is_nothing_to_find_the_verdict_is_no_structure(without_groups):
     found = findings(without_groups)
     assert found["segments.groups"]["value"] is None
-    assert "no structure" in found["segments.groups"]["sentence"]
+    assert "do not fall into groups" in found["segments.groups"]["sentence"]
     assert found["segments.attitudes"]["value"] is None
     assert "segments are those by recency, frequency and value" in said(without_groups)
     # Events begin long after the customers: the earlier day must not look like one without use.

@@ -33,29 +33,23 @@ class ChannelBudgets:
             observed; infinite where not within the months observed), `most` (the highest cost at which worth
             is still `target` times it) and `break_even`.
         target: The ratio of worth to cost that is aimed for.
-        observed: For how many months of life margins were observed.
     """
 
     table: Table
     target: float
-    observed: int
 
     def weakest(self) -> Estimate:
-        """The least lifetime ratio of channels with a cost; words: channel, payback, observed.
+        """The least lifetime ratio of channels with a cost; words: channel, cost, worth, most.
 
-        Its case is "paid back" (the cost), "not paid back" within the months observed, or "no cost".
+        Its case is "no cost" where no channel has one.
         """
         rows = self.table.frame.dropna(subset="lifetime_ratio")
         if rows.empty:
             return Estimate(NAN, unit="ratio", case="no cost")
         row = rows.iloc[-1]
-        months = {"payback": row["payback"], "observed": self.observed}
-        words = {name: Estimate(number, unit="months") for name, number in months.items()}
-        case = "paid back" if np.isfinite(row["payback"]) else "not paid back"
+        words = {name: Estimate(row[name], unit=self.table.units[name]) for name in ("cost", "worth", "most")}
         about = {"n": int(row["customers"]), "of": "acquired customer", "unit": "ratio"}
-        return from_row(
-            row, "lifetime_ratio", case=case, words={"channel": str(row["channel"]), **words}, **about
-        )
+        return from_row(row, "lifetime_ratio", words={"channel": str(row["channel"]), **words}, **about)
 
     def advice(self) -> Estimate:
         """How many channels cost more than they may; words: channels (too expensive), best (most room)."""
@@ -90,7 +84,7 @@ def channel_budgets(economics: UnitEconomics, new: Valuation, *, target: float) 
         "lifetime_ratio", ascending=False, na_position="first", kind="stable", ignore_index=True
     )
     units = {**dict.fromkeys(("cost", "worth", "most", "break_even"), new.unit), "lifetime_ratio": "ratio"}
-    return ChannelBudgets(Table(table, {**units, "payback": "months"}), target, economics.horizon)
+    return ChannelBudgets(Table(table, {**units, "payback": "months"}), target)
 
 
 @dataclass(frozen=True, eq=False)

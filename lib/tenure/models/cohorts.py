@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tenure.errors import InputError
-from tenure.models.months import month_label
+from tenure.models.months import month_date, month_label
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.intervals import pooled
 
@@ -57,8 +57,8 @@ def newest(triangle: pd.DataFrame | None, age: int) -> Estimate:
         age: The age to compare at, in months.
 
     Returns:
-        The share still there, compared; words: recent, earlier (the cohorts' names) and age. Where there
-        are not enough mature cohorts it is not available.
+        The share still there, compared; words: first, last (cohort) and age. Where there are not enough
+        mature cohorts it is not available.
 
     Example:
         >>> triangle = pd.DataFrame({"cohort": range(24288, 24303), "period": 1, "size": 100,
@@ -80,8 +80,8 @@ def newest(triangle: pd.DataFrame | None, age: int) -> Estimate:
         pooled(part, "stayed", "size", of="customer", sample=name)
         for part, name in zip((later, before), names, strict=True)
     )
-    words = {**nothing.words, "recent": names[0], "earlier": names[1]}
-    return now.against(then, "a year earlier").saying(**words)
+    first, last = ((month_date(int(later["cohort"].iloc[end])), "month") for end in (0, -1))
+    return now.against(then, "a year earlier").saying(**nothing.words, first=first, last=last)
 
 
 def fold_levels(counts: pd.DataFrame, columns: Sequence[str], *, min_group: int) -> pd.DataFrame:

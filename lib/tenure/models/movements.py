@@ -281,9 +281,9 @@ def month_rates(
             still renew within the gap than left, the case of churn.monthly is "waiting", with their number.
 
     Returns:
-        mrr.net_new (of what customers did, without fx), mrr.growth (net new over the opening),
-        churn.monthly, churn.voluntary, churn.involuntary, churn.unknown, mrr.churn, mrr.contraction and
-        mrr.quick_ratio; nothing where the month is not in the ledger.
+        mrr.net_new (of what customers did, without fx; words: gained, lost), mrr.growth (net new over the
+        opening), churn.monthly, churn.voluntary, churn.involuntary, churn.unknown, mrr.churn,
+        mrr.contraction and mrr.quick_ratio; nothing where the month is not in the ledger.
 
     Example:
         >>> moved = pd.DataFrame({"month": [1, 2], "currency": "EUR", "group": "all",
@@ -303,7 +303,10 @@ def month_rates(
     gained, lost = (sum(row[kind] for kind in kinds) for kinds in (GAINS, LOSSES))
     gain_squares, loss_squares = squares[list(GAINS)].sum(), squares[list(LOSSES)].sum()
     beside = ["ended", "pause", "resume"]
-    net = gained + lost + sum(row[kind] for kind in beside)
+    changes = [gained, lost, *(row[kind] for kind in beside)]
+    net = sum(changes)
+    sides = {"gained": sum(x for x in changes if x > 0), "lost": -sum(x for x in changes if x < 0)}
+    told = {side: counted(amount, unit=book.unit) for side, amount in sides.items()}
     all_squares = gain_squares + loss_squares + squares[beside].sum()
     new = money_sum(net, all_squares, after or before, unit=book.unit, **about)
     churned = own[own["kind"] == "churn"]
@@ -314,7 +317,7 @@ def month_rates(
         mine = (lines["line"] == "waiting") & (lines["on"].map(month_of) == month)
         waiting = int(lines.loc[mine, "customers"].sum())
     found = {
-        "mrr.net_new": new.saying("gain" if net >= 0 else "loss"),
+        "mrr.net_new": new.saying("gain" if net >= 0 else "loss", **told),
         "mrr.growth": new.scaled(1 / opening, "percent") if opening else NOTHING,
         **{
             f"churn.{cause}": proportion(min(causes.get(cause, 0), base), base, **about)

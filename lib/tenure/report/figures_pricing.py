@@ -34,6 +34,12 @@ def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: s
     return {name: f"{name} ({fmt.money(prices[name], currency)})" if prices else name for name in names}
 
 
+def variant_names(labels: Mapping[str, str], prices: Mapping[str, float], currency: str) -> dict[str, str]:
+    """Return what sentences call variants: their prices where no two have the same, else their labels."""
+    alone = len(set(prices.values())) == len(labels)
+    return {name: fmt.money(prices[name], currency) if alone else label for name, label in labels.items()}
+
+
 def arms(
     compared: Any, labels: Mapping[str, str], *, outcome: str = "", on_day: int | None = None
 ) -> Picture:
