@@ -47,8 +47,9 @@ def test_findings_have_intervals_and_say_what_holds(of_demo):
         record = of_demo[id]
         assert record["low"] < record["value"] < record["high"], id
         assert record["n"] > 0, id
-    # It names the base it stands on, so that no other report seems to contradict it.
-    assert of_demo["clv.weakest_channel"]["sentence"].startswith("The weakest channel is ")
+    # Each names the base it stands on, so that no other report seems to contradict it.
+    assert " over a lifetime " in of_demo["clv.weakest_channel"]["sentence"]
+    assert "the lifetime worth" in of_demo["clv.formula_error"]["sentence"]
     assert not any("not available" in record["sentence"] for record in of_demo.values())
 
 
