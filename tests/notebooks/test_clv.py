@@ -104,7 +104,9 @@ def test_two_runs_say_how_the_value_moved_between_them(run, demo, monkeypatch):
     monkeypatch.setenv("TENURE_PREVIOUS", str(first.exports))
     second = run(NAME, **quick)
     found, said = findings(second), words(second)
-    assert found["clv.base_change"]["sentence"].startswith("Since Aug 31, 2026 the value of all customers has")
+    assert found["clv.base_change"]["sentence"].startswith(
+        "Since Aug 31, 2026 the value of all customers has"
+    )
     after = found["clv.base_value"]
     # Two months are valued by later curves, so the earlier value is near, not the same.
     assert after["value"] - found["clv.base_change"]["value"] == pytest.approx(before["value"], rel=0.05)
