@@ -19,7 +19,7 @@ MEASURE = """least => {
     const beyond = box => Math.max(frame.left - box.left, box.right - frame.right,
                                    frame.top - box.top, box.bottom - frame.bottom);
     const texts = [...svg.querySelectorAll('text')].filter(text => !text.closest('.tip')).map(text => (
-      {words: text.textContent, box: text.getBoundingClientRect(), size: scale * text.getAttribute('font-size')}));
+      {words: text.textContent, box: text.getBoundingClientRect(), size: scale * parseFloat(getComputedStyle(text).fontSize)}));
     if (!texts.length) say('has no words');
     texts.forEach((one, place) => {
       if (beyond(one.box) > 0.5) say(`${one.words} is clipped`);

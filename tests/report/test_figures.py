@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import itertools
+import re
 import warnings
 
 import matplotlib
@@ -112,6 +113,39 @@ def test_nothing_is_cut_off_at_the_edges(name):
     shades = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawing))).convert("L"))
     for edge in (shades[:2], shades[-2:], shades[:, :2], shades[:, -2:]):
         assert edge.min() > 240
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_drawing_has_no_color_of_its_own_and_no_name_that_is_run(name):
+    page = picture.drawing(DRAWN[name](), HOSTILE)
+    assert set(re.findall(r' (?:fill|stroke)="([^"]+)"', page)) <= {
+        "none", *(f"var(--f-{color})" for color in palette.schemes()),
+    }  # fmt: skip
+    assert not re.findall(r"<script| id=|url\(|href", page)
+    assert page == picture.drawing(DRAWN[name](), HOSTILE)
+
+
+def test_values_are_shown_by_period_and_those_of_narrow_columns_together():
+    page = picture.drawing(figures.survival(life(["a", "b"])), "Alt")
+    wide, narrow = re.findall(r'<svg class="[wn]".*?</svg>(?=<svg class|</div>)', page)
+    tips = [re.findall(r'<g class="tip">.*?</g>', one) for one in (wide, narrow)]
+    assert len(tips[0]) >= len(tips[1]) > 6
+    words = re.findall(r"<text[^>]*>([^<]*)", tips[0][3])
+    assert re.fullmatch(r"Month \d+(, Month \d+)*", words[0])
+    assert [word[:2] for word in words[1:]] == ["a ", "b "]
+    assert words[1].count("%") == words[0].count("Month")
+
+
+def test_a_figure_of_too_many_marks_is_a_picture():
+    def draw(width):
+        figure, axes = style.new_figure(2.0, width=width)
+        axes.plot(range(2100), "o")
+        return figure
+
+    data = Table(pd.DataFrame({"x": [1]}))
+    page = picture.drawing(report.Picture(draw, "Many", "Many dots.", data), "Many dots.")
+    assert page.startswith('<div class="plate dots"><img src="data:image/png;base64,')
+    assert 'alt="Many dots."' in page
 
 
 def test_names_are_drawn_as_they_are_not_as_formulas():
@@ -326,7 +360,7 @@ def test_a_figure_says_what_stands_out():
     )
     bridge = Table(BRIDGE.assign(label=["before", "churn", "after"]), {"amount": "money:EUR"})
     assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −€0.30"
-    assert figures.line_with_interval(LINE).title == ("100,000 on Jun 1, 2026, from 100,000 on Jan 1, 2026")
+    assert figures.line_with_interval(LINE).title == ("100,000 in Jun 2026, from 100,000 in Jan 2026")
 
 
 def test_a_figure_draws_the_column_that_is_named_in_its_own_unit():

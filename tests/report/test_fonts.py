@@ -44,6 +44,19 @@ def test_a_picture_is_the_same_whatever_fonts_a_machine_has(other_fonts):
     assert drawn() == with_them
 
 
+def test_a_font_that_is_gone_from_the_machine_changes_no_picture(tmp_path, caplog):
+    before = drawn()
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "cmtt10.ttf"
+    gone = tmp_path / "Gone.ttf"
+    gone.write_bytes(file.read_bytes())
+    fontManager.addfont(gone)
+    fontManager.ttflist[-1] = replace(fontManager.ttflist[-1], name="Gone")
+    gone.unlink()
+    assert findfont(FontProperties(family="Gone")).endswith("DejaVuSans.ttf")
+    assert not [font for font in fontManager.ttflist if font.name in style.FONTS]
+    assert drawn() == before
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_letter_that_no_font_has_is_a_box_without_a_warning(caplog):
     assert drawn()

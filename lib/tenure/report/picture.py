@@ -138,18 +138,12 @@ def drawing(picture: Picture, alt: str) -> str:
 
 
 def png(figure: Figure) -> tuple[str, int, int]:
-    """Return the figure as a small PNG in base 64, with its size in CSS pixels."""
+    """Return the figure as a PNG in base 64, with its size in CSS pixels."""
     import matplotlib.pyplot as plt
-    from PIL import Image
 
     raw = io.BytesIO()
-    dpi = 2 * FIGURE_WIDTH / figure.get_size_inches()[0]
+    wide, high = figure.get_size_inches()
     with style.theme():
-        figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
+        figure.savefig(raw, format="png", dpi=2 * FIGURE_WIDTH / wide, metadata={"Software": None})
     plt.close(figure)
-    picture = Image.open(raw).convert("RGB")
-    width, height = picture.size
-    small = io.BytesIO()
-    flat = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    flat.save(small, format="png", optimize=True)
-    return base64.b64encode(small.getvalue()).decode("ascii"), round(width / 2), round(height / 2)
+    return base64.b64encode(raw.getvalue()).decode("ascii"), FIGURE_WIDTH, round(FIGURE_WIDTH * high / wide)

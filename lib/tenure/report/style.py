@@ -59,15 +59,18 @@ def figure_css() -> str:
     return variables() + rules.read_text(encoding="utf-8")
 
 
-@cache
 def font_families() -> list[str]:
-    """Make the fonts that come with matplotlib known by our names; return the names in their order."""
+    """Make the fonts that come with matplotlib known by our names; return the names in their order.
+
+    Where a font that matplotlib has on its list is gone from the machine, it makes the list anew, without
+    ours: so they are looked for each time.
+    """
     import matplotlib
     from matplotlib.font_manager import fontManager, weight_dict
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    for family, files in FONTS.items():
-        for weight, file in files.items():
+    for family in set(FONTS) - {entry.name for entry in fontManager.ttflist}:
+        for weight, file in FONTS[family].items():
             fontManager.addfont(folder / file)
             entry = fontManager.ttflist[-1]
             fontManager.ttflist[-1] = replace(entry, name=family, weight=weight_dict[weight])

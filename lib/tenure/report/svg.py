@@ -32,7 +32,7 @@ TARGET = 19.2
 _LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 _CIRCLE = len(Path.unit_circle())
 _ALONG = {"left": (0.0, "start"), "center": (0.5, "middle"), "right": (1.0, "end")}
-_TIP = FontProperties(family=["Tenure"], size=9.5, weight="bold")
+_TIP = FontProperties(family=["Tenure"], size=10, weight="bold")
 
 
 def to_svg(figure: Figure, kind: str) -> str:
@@ -63,10 +63,6 @@ class Tips(Artist):
         self.set_in_layout(False)
         self.set_zorder(99)
         axes.add_artist(self)
-
-    def get_window_extent(self, renderer: Any = None) -> Bbox:
-        """Return an empty box: it takes no room."""
-        return Bbox.null()
 
     def draw(self, renderer: Any) -> None:
         """Add what can be pointed at to a drawing that readers can point at."""
@@ -180,7 +176,8 @@ class _Renderer(RendererBase):
         self.parts.append(self._text(s, x, y, prop.get_size_in_points(), anchor, f"{look}{bold}{turned}"))
 
     def _text(self, words: str, x: float, y: float, size: float, anchor: str, look: str) -> str:
-        place = f'x="{_short(x)}" y="{_short(y)}" font-size="{_short(size / FIT)}"'
+        place = f'x="{_short(x)}" y="{_short(y)}"'
+        place += "" if size == 10 else f' font-size="{_short(size / FIT)}"'
         anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
         return f"<text {place}{anchored}{look}>{html.escape(words)}</text>"
 
@@ -199,7 +196,7 @@ class _Renderer(RendererBase):
             y = top - high - 2 if top > high + 2 else min(bottom + 2, self.height - high)
         words = "".join(
             self._text(
-                line, x + 7, y + step * (place + 0.95), 9.5, "start",
+                line, x + 7, y + step * (place + 0.95), 10, "start",
                 "" if place else ' font-weight="bold"',
             )
             for place, line in enumerate(lines)
