@@ -5,7 +5,8 @@ HTML page, :func:`render_failure` does so for one that stopped, and :func:`index
 Importing it is cheap: plotting and notebook libraries are loaded by the functions that need them.
 """
 
-from tenure.report.exporter import render, render_failure
+from tenure.report.around import bar, label, with_bar
+from tenure.report.exporter import checks_page, render, render_failure
 from tenure.report.exports import export, publish_numbers, publish_table
 from tenure.report.findings import Finding, day_of, finding, make_finding, read_findings, section, text
 from tenure.report.format import set_locale
@@ -21,8 +22,10 @@ from tenure.report.terms import glossary
 __all__ = [
     "Finding",
     "Picture",
+    "bar",
     "brief",
     "checks",
+    "checks_page",
     "claims_table",
     "day_of",
     "exclusions",
@@ -32,6 +35,7 @@ __all__ = [
     "glossary",
     "header",
     "index_page",
+    "label",
     "make_finding",
     "method",
     "previous_export",
@@ -47,4 +51,5 @@ __all__ = [
     "table",
     "text",
     "this_run",
+    "with_bar",
 ]

@@ -61,6 +61,7 @@ def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> di
     found: dict[str, dict[Any, list[str]]] = {name: {} for name in IDS}
     head: dict[str, Any] = dict.fromkeys(("subtitle", "logo", "accent", "company"), "") | {"facts": []}
     terms: set[str] = set()
+    speaking: set[str] = set()
 
     def note(part: str, what: Any, title: str) -> None:
         of = found[part].setdefault(what, [])
@@ -69,6 +70,7 @@ def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> di
     for title, notebook in notebooks.items():
         for data in outputs(notebook):
             if record := data.get(HEADER):
+                speaking.add(title)
                 facts = [[str(word) for word in pair] for pair in record.get("facts", [])]
                 note("data", _listed(facts), title)
                 own = dict(facts)
@@ -91,7 +93,7 @@ def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> di
     }
 
     def named(of: list[str]) -> str:
-        return "" if len(of) == len(notebooks) else fmt.join(of)
+        return "" if speaking <= set(of) else fmt.join(of)
 
     return head | {
         "warnings": [
@@ -126,15 +128,14 @@ def unfolded(page: str) -> str:
     return re.sub(r"^<details[^>]*><summary>.*?</summary>(.*)</details>$", r"\1", page, flags=re.DOTALL)
 
 
-def checks_page(notebooks: Mapping[str, Any], made: Sequence[Any], clean: Callable[[str], str]) -> str:
+def checks_page(about: Mapping[str, Any], **parts: Any) -> str:
     """Return the page of what all reports of a run rest on.
 
     Args:
-        notebooks: Executed notebooks by title, and their parameters under "parameters" in their metadata.
-        made: The lines of how the run was made.
-        clean: Makes foreign HTML safe.
+        about: As from `basis`.
+        **parts: What else the template shows: `parameters`, rows by report, and `made`, how the run was made.
     """
-    about, title = basis(notebooks, clean), say("Checks, rules and words")
+    title = say("Checks, rules and words")
     return str(
         pages()
         .get_template("checks.html.j2")
@@ -145,8 +146,7 @@ def checks_page(notebooks: Mapping[str, Any], made: Sequence[Any], clean: Callab
             css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
             own=own_style(about["accent"], title, about["company"]),
             script=script(),
-            parameters=[(name, node["metadata"]["parameters"]) for name, node in notebooks.items()],
-            made=made,
+            **parts,
         )
     )
 

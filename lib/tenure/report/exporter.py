@@ -75,6 +75,17 @@ def render_failure(
     return _export(node, run or {}, {"name": name, "sentence": redact(sentence), "state": state})
 
 
+def checks_page(notebooks: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """Return the page of a run's data, checks, rules, parameters, versions and words.
+
+    Args:
+        notebooks: The executed notebooks of its reports, by what a bar calls them.
+        run: As for :func:`render`.
+    """
+    rows = [(name, parameters(notebook)) for name, notebook in notebooks.items()]
+    return around.checks_page(around.basis(notebooks, _safe), parameters=rows, made=made(run))
+
+
 def parameters(notebook: Any) -> list[dict[str, Any]]:
     """Return a notebook's parameters: name, value of this run, help, and whether it is not the default.
 

@@ -23,7 +23,7 @@ from tenure.errors import TenureError
 from tenure.machine import cores, memory
 from tenure.parameters import unknown_name
 from tenure.paths import project_root, resolve
-from tenure.runs import graph
+from tenure.runs import graph, ways
 from tenure.runs.progress import Progress
 from tenure.runs.publish import Reports, carry, now
 from tenure.runs.runbook import Report, Runbook
@@ -388,6 +388,7 @@ class _Run:
             "parameters": entry["parameters"],
             "commit": self._commit,
             "versions": self._versions,
+            "checks": ways.CHECKS,
         }
 
     @cached_property
@@ -442,7 +443,11 @@ class _Run:
             }
             for name, entry in self.entries.items()
         ]
+        ways.write_checks(folder, record)
+        ways.connect([*self.reports.recorded(), (folder, record)], [-1])
         self.reports.publish(staging, self._name, pages.index_page(listed, run=record), self.runbook.keep)
+        runs = self.reports.recorded()
+        ways.connect(runs, range(len(runs)))
         return record
 
     def _folder(self, entry: Mapping[str, Any]) -> Path | None:

@@ -3,7 +3,8 @@
     reports/
       index.html            the way in; replacing it is the moment a run is published
       latest -> runs/<id>   for those who prefer a fixed address
-      runs/<id>/            the complete set as of that run, never changed afterwards
+      runs/<id>/            the complete set as of that run, never changed afterwards but for its pages' links
+                            to the runs before and after it
       .state/               lock, task database, logs and what is being written
 
 A run is written under .state, renamed into runs/, and then the index is replaced. Whenever the process is
@@ -114,6 +115,10 @@ class Reports:
             return json.loads((self.runs / name / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+
+    def recorded(self) -> list[tuple[Path, dict[str, Any]]]:
+        """Return the folder and the record of each run that has one, oldest first."""
+        return [(self.runs / name, record) for name in self.names() if (record := self.record(name))]
 
     def clean(self) -> None:
         """Remove what a killed run left behind; only under the lock."""
