@@ -34,6 +34,7 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 _SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of feature"}
 _TRAITS = 3
+_ACTION = "What to do"
 
 
 def feature_words(name: str, labels: Labels, money: str = "number") -> tuple[str, str]:
@@ -94,7 +95,7 @@ def personas(who: Any, horizon: int) -> None:
             "More common among them": _common(who.common, name),
             "A typical member": _member(who.typical, name, mine, labels, money),
             "How to find them": _rule(who.rules.get(name), labels, money),
-            "What to do": who.actions.get(name, ""),
+            _ACTION: who.actions.get(name, ""),
         }
         numbers, title = _numbers(row, money, horizon), name[:1].upper() + name[1:]
         pages.append(_card(title, size, worth.curve(name), numbers, sections))
@@ -113,14 +114,17 @@ def _card(
         f"<div><dt>{html.escape(label)}</dt><dd>{html.escape(value)}<small>{html.escape(sure)}</small></dd></div>"
         for label, value, sure in numbers
     )
-    parts = "".join(
-        f'<p class="evidence">{html.escape(title)}</p>{_lines(lines)}'
+    parts = {
+        title: f'<p class="evidence">{html.escape(title)}</p>{_lines(lines)}'
         for title, lines in sections.items()
         if lines
-    )
+    }
+    action = parts.pop(_ACTION, "")
+    words = html.escape(say("More about “{name}”", name=name))
+    more = f"{_curve(curve)}<dl>{terms}</dl>{''.join(parts.values())}"
     return (
-        f'<li class="card"><h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>'
-        f"{_curve(curve)}<dl>{terms}</dl>{parts}</li>"
+        f'<li class="card"><h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>{action}'
+        f"<details><summary>{words}</summary>{more}</details></li>"
     )
 
 

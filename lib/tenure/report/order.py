@@ -1,8 +1,9 @@
 """The order of a page: what to do before the sections; what only analysts need after them, folded.
 
-A notebook keeps the order in which it works. On its page the section *What to do* comes first. Cells tagged
-`analyst`, all of a section whose heading has the tag, the section *For the analyst* and folded tables come
-last, each under the title of its section. Cells tagged `about` say what is special to the report's data.
+A notebook keeps the order in which it works. On its page the section *What to do* comes first, with cells
+tagged `todo`. Cells tagged `analyst`, a whole section whose heading has that tag, the section
+*For the analyst* and folded tables come last, each under the title of its section. Cells tagged `about` say
+what is special to the report's data.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ def ordered(cells: list[Any], slug: Callable[[str], str]) -> tuple[list[Any], li
         cells: The cells; folded tables leave theirs.
         slug: Returns an id for a heading.
     """
+    from nbformat.v4 import new_markdown_cell
+
     sections: list[tuple[str, list[Any]]] = [("", [])]
     folded: dict[str, list[Any]] = {}
-    about, title, place = [], "", ""
+    about: list[Any] = []
+    todo: list[Any] = []
+    title = place = ""
     for cell in cells:
         tags = cell.get("metadata", {}).get("tags", [])
         if cell.cell_type == "markdown" and (found := _HEADING.match(cell.source)):
@@ -42,12 +47,14 @@ def ordered(cells: list[Any], slug: Callable[[str], str]) -> tuple[list[Any], li
                 cell.source = cell.source[found.end() :]
         if place or "analyst" in tags:
             folded.setdefault(title, []).append(cell)
-        elif "about" in tags:
-            about.append(cell)
+        elif "about" in tags or "todo" in tags:
+            (about if "about" in tags else todo).append(cell)
         else:
             sections[-1][1].append(cell)
             folded.setdefault(title, []).extend(_folded(cell))
-    first = [part for name, part in sections if name in ("", TO_DO)]
+    if todo and all(name != TO_DO for name, _ in sections):
+        sections.append((TO_DO, [new_markdown_cell(f"## {TO_DO}")]))
+    first = [[*part, *(todo if name == TO_DO else ())] for name, part in sections if name in ("", TO_DO)]
     rest = [part for name, part in sections if name not in ("", TO_DO)]
     return [cell for part in (*first, *rest) for cell in part] + _analyst(folded, slug), about
 

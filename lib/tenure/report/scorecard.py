@@ -23,7 +23,7 @@ def scorecard(card: Any, *, caption: str) -> None:
     rows = given.frame.to_dict("records")
     shown = given.frame[["metric"]].assign(
         now=[fmt.value(row["now"], row["unit"]) for row in rows],
-        interval=[
+        now_interval=[
             say("counted") if row["counted"] else fmt.interval(row["low"], row["high"], row["unit"])
             for row in rows
         ],

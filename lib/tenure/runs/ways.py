@@ -1,4 +1,4 @@
-"""The ways from page to page: a page of checks for each run, and on every page a bar, to the runs around it too."""
+"""The ways from page to page: a run's page of checks, and on every page a bar, to the runs around it too."""
 
 from __future__ import annotations
 
