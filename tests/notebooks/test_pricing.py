@@ -366,7 +366,7 @@ def test_stated_demand_and_choices_give_back_what_people_were_made_to_want(run, 
     ran = run(RESEARCH, offers=offers)
     found = findings(ran)
     dearest = found["pricing.willingness_to_pay"]
-    assert "ads yes, not no," in dearest["sentence"]
+    assert "With ads yes, not no," in dearest["sentence"]
     assert dearest["low"] <= 100 * known["willingness_to_pay"]["ads=yes"] <= dearest["high"]
     stated = found["pricing.stated_demand"]
     price = next(p for p in known["would_buy"] if f"at €{p}" in stated["sentence"])
