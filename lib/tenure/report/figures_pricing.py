@@ -90,7 +90,7 @@ def segment_effects(effects: Any, *, title: str) -> Picture:
         "less": "Clearest with {name}, by {size} less than with the control",
         "none": "With no kind of visitor is there a clear difference",
     }
-    subtitle = style.also(title, say("shrunk towards their mean"))
+    subtitle = f"{title}; {say('shrunk towards their mean')}"
     return _differences(effects.table, "segment", "shrunk", titles, subtitle)
 
 
@@ -230,7 +230,7 @@ def _differences(
             style.note(axes, f"{more} \N{RIGHTWARDS ARROW}", (0, 1), (6, up), "xaxis", ha="left")
         return figure
 
-    subtitle = style.also(subtitle, say("filled: clearly different"))
+    subtitle = f"{subtitle}; {say('filled: clearly different')}"
     body = [row for row in rows if not row.heading]
     clear = max((row for row in body if row.clear(0)), key=lambda row: abs(row.value), default=None)
     slots: dict[str, Any] = {**(words or {})}
@@ -266,7 +266,7 @@ def _over_price(
     axes.margins(0.03, 0.12)
     price_unit = table.units["price"]
     _price_axis(axes, unit, price_unit)
-    tested = [float(price) for price in dots["x"]]
+    tested = sorted({float(price) for price in dots["x"]})
     if 1 < len(tested) < 9:  # the prices that were tested are those at the axis
         axes.set_xticks(tested, [fmt.value(price, price_unit) for price in tested])
     if any(name for name, *_ in ends):

@@ -45,7 +45,7 @@ def shares(overview: Table) -> Picture:
         style.tips(axes, told, "", units, lambda place: str(names.iloc[int(place)]))
         axes.set_xlim(left=0)
         style.unit_axis(axes.xaxis, "percent")
-        more, less = say("more of the revenue than of the customers"), say("less")
+        more, less = say("pay more than their share"), say("pay less")
         style.key(figure, [(more, PALETTE[2]), (less, PALETTE[4])])
         return figure
 
@@ -115,7 +115,7 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
         effects: As from `tenure.models.segments.effects`, the segments in their order.
         labels: The columns that hold shares, with their kind and level.
     """
-    if effects.empty:
+    if effects.empty or effects["g"].isna().all():
         return Picture.nothing("There are no groups by use, so nothing sets them apart.")
     profile = worded(effects, labels)
     grid = profile.pivot_table(index="trait", columns="segment", values="g")

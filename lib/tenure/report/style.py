@@ -329,7 +329,7 @@ def name_rows(axes: Axes, labels: Sequence[Any], *, above: bool = False, bold: S
         look: dict[str, Any] = {"ha": "left", "va": "bottom", "color": INK, "size": 10}
         look |= {"weight": "bold", "va": "center"} if place in bold else {}
         at = (0, place - (0 if place in bold else 0.25))
-        note(axes, shorten(label, 40), at, (0, 0), "yaxis", **look)
+        note(axes, shorten(label, 40), at, (3, 0), "yaxis", **look)
 
 
 def named_above(axes: Axes) -> bool:

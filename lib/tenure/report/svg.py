@@ -32,7 +32,9 @@ TARGET = 19.2
 _LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 _CIRCLE = len(Path.unit_circle())
 _ALONG = {"left": (0.0, "start"), "center": (0.5, "middle"), "right": (1.0, "end")}
-_TIP = FontProperties(family=["Tenure"], size=10, weight="bold")
+_BOLD = FontProperties(family=["Tenure"], size=10, weight="bold")
+# A heading, and values by name.
+_Tip = tuple[str, Mapping[str, str]]
 
 
 def to_svg(figure: Figure, kind: str) -> str:
@@ -55,9 +57,7 @@ class Tips(Artist):
         rows: Whether the places are rows; else they are columns.
     """
 
-    def __init__(
-        self, axes: Axes, tips: Mapping[float, tuple[str, Mapping[str, str]]], *, rows: bool = False
-    ) -> None:
+    def __init__(self, axes: Axes, tips: Mapping[float, _Tip], *, rows: bool = False) -> None:
         super().__init__()
         self.tips, self.rows = sorted(tips.items()), rows
         self.set_in_layout(False)
@@ -89,15 +89,13 @@ class Tips(Artist):
         edges.append(max(places[-1][0] + beside, edges[-1] + TARGET))
         for (low, high), group in zip(itertools.pairwise(edges), groups, strict=True):
             hit = Bbox([[box.x0, low], [box.x1, high]] if self.rows else [[low, box.y0], [high, box.y1]])
-            renderer.tip(hit, _joined(group))
+            renderer.tip(hit, group)
 
 
-def _joined(tips: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
-    """Say several tips as one; of more than three the one in the middle."""
-    tips = tips if len(tips) < 4 else [tips[len(tips) // 2]]
+def _joined(tips: Sequence[_Tip]) -> list[str]:
     names = dict.fromkeys(name for _, values in tips for name in values)
     lines = [f"{name} {', '.join(v[name] for _, v in tips if name in v)}".strip() for name in names]
-    return [", ".join(head for head, _ in tips if head), *lines]
+    return [", ".join(head for head, _ in tips), *lines]
 
 
 class _Renderer(RendererBase):
@@ -181,11 +179,14 @@ class _Renderer(RendererBase):
         anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
         return f"<text {place}{anchored}{look}>{html.escape(words)}</text>"
 
-    def tip(self, hit: Bbox, lines: Sequence[str]) -> None:
-        """Show lines on pointing at a part of the figure."""
-        lines = [line for line in lines if line]
-        wide = max(self.get_text_width_height_descent(line, _TIP, False)[0] for line in lines) + 14
-        step = _TIP.get_size_in_points() * 1.4
+    def tip(self, hit: Bbox, tips: Sequence[_Tip]) -> None:
+        """Show tips on pointing at a part of the figure; of too many, the one in the middle."""
+        for told in (tips, [tips[len(tips) // 2]]):
+            lines = _joined(told)
+            wide = max(self.get_text_width_height_descent(line, _BOLD, False)[0] for line in lines) + 14
+            if wide <= self.width and len(told) < 4:
+                break
+        step = _BOLD.get_size_in_points() * 1.4
         high = step * len(lines) + 8
         top, bottom = self.height - hit.y1, self.height - hit.y0
         if hit.height > hit.width:  # beside a column, else above or below a row
