@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 # Found by maximizing the smallest color difference (CIE 1976) under normal vision and simulated protanopia,
@@ -24,7 +25,7 @@ STEPS = 9
 
 def luminance(color: str) -> float:
     """Return the relative luminance of a color (WCAG 2.2)."""
-    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = (part / 255 for part in _parts(color))
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -40,13 +41,14 @@ def contrast(one: str, other: str) -> float:
     return round((high + 0.05) / (low + 0.05), 3)
 
 
-def readable(color: str, card: str = CARD, least: float = 4.5) -> str:
-    """Return the color, moved away from the card until text in it has that contrast on it."""
-    parts: list[float] = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
-    while contrast(color, card) < least:
-        parts = [c * 0.96 if luminance(card) > 0.5 else c + (255 - c) * 0.04 for c in parts]
-        color = "#" + "".join(f"{round(c):02X}" for c in parts)
-    return color
+def readable(color: str, card: str = CARD) -> str:
+    """Return the color, moved away from the card until text in it has a contrast of 4.5 on it."""
+    far = (0, 0, 0) if luminance(card) > 0.5 else (255, 255, 255)
+    return next(
+        shade
+        for part in range(0, 100, 2)
+        if contrast(shade := _mixed(_parts(color), far, part / 100), card) >= 4.5
+    )
 
 
 def ink_on(color: str) -> str:
@@ -56,15 +58,17 @@ def ink_on(color: str) -> str:
 
 def ramp(kind: str, dark: bool = False) -> list[str]:
     """Return the shades of a ramp."""
-    tints = [[int(tint[k : k + 2], 16) for k in (1, 3, 5)] for tint in RAMPS[kind][dark]]
-    shades = []
-    for step in range(STEPS):
-        place, part = divmod(step * (len(tints) - 1) / (STEPS - 1), 1)
-        low, high = tints[int(place)], tints[min(int(place) + 1, len(tints) - 1)]
-        shades.append(
-            "#" + "".join(f"{round(a + (b - a) * part):02X}" for a, b in zip(low, high, strict=True))
-        )
-    return shades
+    tints = [_parts(tint) for tint in RAMPS[kind][dark]]
+    places = (divmod(step * (len(tints) - 1) / (STEPS - 1), 1) for step in range(STEPS))
+    return [_mixed(tints[int(k)], tints[min(int(k) + 1, len(tints) - 1)], part) for k, part in places]
+
+
+def _parts(color: str) -> list[int]:
+    return [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+
+
+def _mixed(one: Sequence[int], other: Sequence[int], part: float) -> str:
+    return "#" + "".join(f"{round(a + (b - a) * part):02X}" for a, b in zip(one, other, strict=True))
 
 
 def cell_ink(kind: str, step: int) -> str:

@@ -230,13 +230,12 @@ def lines(
     return ends
 
 
-def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size: float = 10) -> None:
+def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]]) -> None:
     """Write each line's name beside its end, moved apart where names would overlap; not that of everybody.
 
     Args:
         axes: The axes, with their limits set.
         labels: For each line its name, the x and y of its end, and its color.
-        size: Size of the text in points.
     """
     if [label[0] for label in labels] in ([], ["all"]):
         return
@@ -247,7 +246,7 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
     ordered = sorted(labels, key=lambda label: label[2])
     points = [axes.transData.transform((x, y)) for _, x, y, _ in ordered]
     box = axes.get_window_extent()
-    places = spread([point[1] for point in points], size * 1.25, box.y0, box.y1)
+    places = spread([point[1] for point in points], 12.5, box.y0, box.y1)
     # From the last end in the data's own terms, so that names stay beside it when the layout moves the axes.
     right, longest = max(x for _, x, _, _ in labels), 13 if is_narrow(figure) else 18
     beside: Any = axes.transData + ScaledTranslation(8 / 72, 0, figure.dpi_scale_trans)
@@ -256,7 +255,7 @@ def label_ends(axes: Axes, labels: Sequence[tuple[str, float, float, str]], size
         moved = abs(place - point[1]) > 2
         axes.annotate(
             shorten(name, longest), (x, y), (right, place - point[1]), textcoords=(beside, "offset points"),
-            color=readable(color), size=size, weight="bold", ha="left", va="center", annotation_clip=False,
+            color=readable(color), size=10, weight="bold", ha="left", va="center", annotation_clip=False,
             arrowprops=line if moved else None,
         )  # fmt: skip
 
@@ -364,14 +363,9 @@ def uprights(axes: Axes, marks: Sequence[tuple[float, str]], color: str = MUTED)
         half = text_width(figure, words) / 2
         at = float(axes.transData.transform((place, 0))[0])
         center = min(max(at, box.x0 + half), max(box.x1 - half, box.x0 + half))
-        row = next(
-            row
-            for row in range(99)
-            if all(
-                row != other or center - half > high + 6 or center + half < low - 6
-                for other, low, high in taken
-            )
-        )
+        low, high = center - half - 6, center + half + 6
+        full = {row for row, start, end in taken if start < high and end > low}
+        row = next(row for row in range(99) if row not in full)
         taken.append((row, center - half, center + half))
         note(axes, words, (place, 1), (center - at, 3 + 13 * row), "xaxis")
 
