@@ -341,7 +341,7 @@ def test_renewals_by_term():
     assert list(found.year) == ["1 year", "3 months"]
     assert (found.year["1 year"].value, found.year["1 year"].compare.value) == (0.5, 0.4)
     one = rates.at_renewal(found).year["churn.at_renewal"]
-    assert (one.value, one.words["term"], one.of) == (0.5, "1-year", "renewal")
+    assert (one.value, one.words["term"].unit, one.of) == (0.5, "years", "renewal")
     assert rates.renewal_table(found).frame["year_before"].tolist()[0] == 0.4
     assert not rates.at_renewal(Metrics.as_known(due[:0].assign(on=""), rates.renewals)).recent
 

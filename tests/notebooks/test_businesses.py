@@ -32,7 +32,7 @@ def test_the_page_on_churn_holds_the_truth(page, name):
 def test_deals_of_three_years_are_due_as_such(page):
     company, ran = page("10_metrics.ipynb", "three_years")
     found = findings(ran)["churn.at_renewal"]
-    assert found["sentence"].startswith("Of 3-year terms that ended ")
+    assert found["sentence"].startswith("Of terms of 3 years that ended ")
     assert found["n"] == company.truth["due"]
     said = words(page("30_churn_curves.ipynb", "three_years")[1])
     assert "leave in month 36" in said

@@ -14,52 +14,79 @@ import json
 import re
 import string
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
-from tenure.models.worth import UNLESS
+from tenure.models.movements import GAIN_WORDS
+from tenure.models.worth import MONTHS, REACHED, UNLESS
 from tenure.paths import project_root
-from tenure.report.words import LOCALES, plural
+from tenure.report.around import label
+from tenure.report.format import NOT_AVAILABLE
+from tenure.report.words import LOCALES, SLOT, plural
+from tenure.runs.runbook import read_runbook
 
 LIBRARY = project_root() / "lib" / "tenure"
 # What a finding's `better` makes of a difference; every other word of a page is in its code as a text.
 VERDICTS = ("better", "worse", "higher", "lower", "no clear change")
-_SAYS = {"say": 0, "finding": 1, "make_finding": 1, "text": 0, "against": 1, "versus": 2}
+_SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0}
+_SAYS |= {"against": 1, "versus": 2, "compared": 2, "share_change": 2}
 
 
-def _texts(node: ast.AST) -> Iterator[str]:
+def _texts(node: ast.AST, named: Mapping[str, list[ast.AST]]) -> Iterator[str]:
     """The texts of an expression that gives a sentence or several by case."""
+    parts: list[ast.AST] = []
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
+    elif isinstance(node, ast.Name) and node.id in named:
+        parts, named = named[node.id], {name: one for name, one in named.items() if name != node.id}
     elif isinstance(node, ast.Dict):
-        for value in node.values:
-            yield from _texts(value)
+        parts = node.values
     elif isinstance(node, ast.IfExp):
-        yield from _texts(node.body)
-        yield from _texts(node.orelse)
+        parts = [node.body, node.orelse]
+    elif isinstance(node, ast.Subscript):
+        parts = [node.value]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # {...}.get, dict.fromkeys
+        parts = [node.func.value, *node.args[1:]]
+    for part in parts:
+        yield from _texts(part, named)
 
 
 def said(source: str) -> Iterator[str]:
-    """The sentences that Python code says."""
+    """The sentences that Python code says, and the labels of what it compares with."""
     tree = ast.parse(source)
-    named = {node.targets[0].id: node.value for node in ast.walk(tree)
-             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}  # fmt: skip
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-        place = _SAYS.get(name)
-        given = [] if place is None or len(call.args) <= place else [call.args[place]]
-        given += [word.value for word in call.keywords if word.arg in ("unless", "saying")]
-        for node in given:
-            node = named.get(node.id, node) if isinstance(node, ast.Name) else node
-            yield from _texts(node)
+    named: dict[str, list[ast.AST]] = {}
+    given: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            named.setdefault(node.targets[0].id, []).append(node.value)
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            place = _SAYS.get(name)
+            given += [] if place is None else node.args[place : place + 1]
+            called = {"unless"} | ({"label"} if name == "of" else set())
+            given += [word.value for word in node.keywords if word.arg in called]
+        elif isinstance(node, ast.For | ast.FunctionDef):
+            given += _labels(node)
+    for one in given:
+        yield from (text for text in _texts(one, named) if re.search("[a-z]", re.sub("{.*?}", "", text)))
+
+
+def _labels(node: ast.For | ast.FunctionDef) -> Iterator[ast.AST]:
+    """What a loop's or a function's variable `label` may be."""
+    if isinstance(node, ast.FunctionDef):
+        pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        yield from (default for one, default in pairs if one.arg == "label" and default)
+    elif "label" in (names := [getattr(name, "id", "") for name in ast.walk(node.target)][1:]):
+        rows = [row.elts for row in getattr(node.iter, "elts", ()) if isinstance(row, ast.Tuple)]
+        yield from (row[names.index("label")] for row in rows)
 
 
 def chrome() -> list[str]:
     """The sentences of the library and of the templates, in alphabetical order."""
-    found = {*VERDICTS}
+    found = {*VERDICTS, NOT_AVAILABLE}
     for file in (LIBRARY / "report").rglob("*.py"):
         found |= {*said(file.read_text(encoding="utf-8"))}
     for file in (LIBRARY / "report" / "template").glob("*.j2"):
@@ -81,6 +108,22 @@ def notebooks() -> list[str]:
     return sorted(found - {""} - {*chrome()})
 
 
+def texts() -> list[str]:
+    """Titles and questions of the reports, what a bar calls them, and the prose of the summary."""
+    reports = read_runbook(project_root() / "notebooks" / "runbook.yml").reports
+    found = {
+        text for report in reports for text in (report.title, report.notebook.question, label(report.name))
+    }
+    cells = json.loads(reports[0].notebook.path.read_text(encoding="utf-8"))["cells"]
+    return sorted(found | {"".join(cell["source"]) for cell in cells[1:] if cell["cell_type"] == "markdown"})
+
+
+def slots() -> list[str]:
+    """Words that models give to the slots of sentences."""
+    reached = {whom.format(period=period) for whom in REACHED for period in MONTHS}
+    return sorted({*GAIN_WORDS.values(), *reached, *MONTHS, "by the month", "every 1 year"})
+
+
 def nouns(sentences: list[str]) -> list[str]:
     """The nouns that sentences count."""
     slots = (slot for sentence in sentences for slot in string.Formatter().parse(sentence))
@@ -95,10 +138,13 @@ def update(language: str) -> None:
     file = LOCALES / f"{language}.po"
     old = read_po(io.BytesIO(file.read_bytes()), locale=language) if file.is_file() else Catalog(language)
     new = Catalog(language, charset="utf-8")
-    sentences = [*chrome(), *notebooks()]
+    sentences = [*chrome(), *notebooks(), *texts()]
     for english in sentences:
         known = old.get(english)
         new.add(english, known.string if known and isinstance(known.string, str) else "")
+    for word in slots():
+        known = old.get(word, SLOT)
+        new.add(word, known.string if known else "", context=SLOT)
     for noun in nouns(sentences):
         known = old.get(noun)
         new.add((noun, plural(noun)), known.string if known and isinstance(known.string, tuple) else ())

@@ -24,7 +24,8 @@ def test_the_method_shows_policy_economics_and_where_they_are_from(capsys):
     book = SimpleNamespace(scope={"policy": MetricPolicy()}, economics=facts, currency="EUR")
     report.method(book)
     said = capsys.readouterr().out
-    assert f"Rules for counting (version {MetricPolicy().digest()})" in said
+    assert "Rules for counting" in said
+    assert MetricPolicy().digest() not in said
     rows = {line.split()[1]: line.split()[2:] for line in said.splitlines() if len(line.split()) > 3}
     assert rows["margin"] == ["80%", "company.yml"]
     assert rows["fee_fixed"] == ["€0.25", "default"]

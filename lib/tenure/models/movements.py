@@ -46,7 +46,7 @@ KINDS = (*GAINS, *LOSSES, *REST)
 CAUSES = ("voluntary", "involuntary", "unknown")
 
 _WORDS = {"fx": "exchange rates", "ended": "ended by design", "pause": "paused", "resume": "resumed"}
-_GAIN_WORDS = {
+GAIN_WORDS = {
     "subscription_added": "further subscriptions",
     "term_change": "switches to more expensive terms",
     "plan_change": "switches to more expensive plans",
@@ -523,7 +523,7 @@ def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
     then = Estimate(net.compare.value - gross.compare.value, unit="percent")
     shares = [_expansion(book, last) for last in (month, month - 12)]
     change = shares[0].sub(shares[1], fill_value=0.0)
-    reason = _GAIN_WORDS.get(str(change.abs().idxmax()), "") if len(change) else ""
+    reason = GAIN_WORDS.get(str(change.abs().idxmax()), "") if len(change) else ""
     apart = {gross.change, net.change} == {"rose", "fell"}
     found = now.versus(then, Estimate(now.value - then.value, unit="points"), "a year ago")
     return found.saying("apart" if apart else "together", reason=reason or "other changes")

@@ -190,11 +190,12 @@ def renewals(due: pd.DataFrame, month: int) -> dict[str, Estimate]:
 def at_renewal(terms: Metrics) -> Metrics:
     """Return the first of the metrics of `renewals` as churn.at_renewal; nothing where no term was due.
 
-    Words: term, such as "1-year". Its case is "all" where each of twenty or more ended: the plan may end
+    Words: term, a duration. Its case is "all" where each of twenty or more ended: the plan may end
     by design.
     """
     for name in terms.recent:
-        term = name.removesuffix("s").replace(" ", "-")
+        number, unit = name.removesuffix("s").split()
+        term = Estimate(float(number), unit=f"{unit}s")
         sides = (terms.recent, terms.year)
         now = terms.recent[name]
         case = "all" if now.value == 1 and (now.n or 0) >= 20 else None

@@ -24,9 +24,15 @@ from tenure.errors import InputError
 from tenure.result import NAN, Estimate, Table, counted, interval
 from tenure.stats.lifetable import FEWEST, Array, first_enough, ratio
 
-# Months in a period of life.
+# Whom an action can reach, whatever the groups.
+REACHED = (
+    "customers who leave in their first {period}",
+    "customers who leave at a renewal",
+    "customers lost to failed payments",
+)
 # What would change a decision for the action that is worth most.
 UNLESS = "An offer that keeps fewer than one in ten, or that costs more than {value} in all."
+# Months in a period of life.
 MONTHS = {"month": 1.0, "week": 12 / 52, "day": 12 / 365}
 _DRAWS = 2000
 # Of whom no action is advised, since nothing could have kept them.
@@ -141,13 +147,10 @@ def losses(
     fate = churned.groupby(churned.get("fate", pd.Series("", churned.index)))["customers"].sum()
     churned = within_reach(churned)
     some = _churned(churned, place, factors)
-    reached = {
-        f"customers who leave in their first {period}": some.within(place == 1),
-        "customers who leave at a renewal": some.within(np.isin(place, renewals)),
-        "customers lost to failed payments": _churned(
-            churned[churned["cause"] == "involuntary"], place, factors
-        ),
-    }
+    unpaid = _churned(churned[churned["cause"] == "involuntary"], place, factors)
+    names = [name.format(period=period) for name in REACHED]
+    parts = some.within(place == 1), some.within(np.isin(place, renewals)), unpaid
+    reached = dict(zip(names, parts, strict=True))
     others = ", ".join(sorted(set(churned["currency"]) - set(factors)))
     notes = [
         f"There is no exchange rate for {others}: customers who paid in them count at the others' price."

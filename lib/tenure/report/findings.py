@@ -252,8 +252,9 @@ def evidence(record: Mapping[str, Any]) -> dict[str, str]:
     value, better, target = (record.get(name) for name in ("value", "better", "target"))
     parts = dict.fromkeys(("interval", "count", "against", "target"), "")
     if record.get("low") is not None or record.get("high") is not None:
-        level = fmt.percent(record.get("level", 0.95))
-        parts["interval"] = say("{level} interval {interval}", level=level, interval=shown["interval"])
+        alike = "{low} at both ends of the {level} interval"  # as of whole months
+        kind = alike if shown["low"] == shown["high"] else "{level} interval {interval}"
+        parts["interval"] = say(kind, **shown, level=fmt.percent(record.get("level", 0.95)))
     if record.get("n") is not None:
         n = counted(record["n"], record["of"]) if record.get("of") else shown["n"]
         parts["count"] = say("based on {n}", n=n)

@@ -122,8 +122,7 @@ def method(book: Any) -> None:
 
     policy, facts = book.scope["policy"], book.economics
     rules = pd.DataFrame(vars(policy).items(), columns=["setting", "value"])
-    caption = say("Rules for counting (version {digest})", digest=policy.digest())
-    table(rules, caption=caption, fold=True, about="rules")
+    table(rules, caption=say("Rules for counting"), fold=True, about="rules")
     units = dict.fromkeys(("margin", "fee_share", "discount_rate"), "percent") | {"horizon_months": "months"}
     units |= dict.fromkeys(("fee_fixed", "cost_to_serve"), f"money:{book.currency}")
     rows = []

@@ -2,7 +2,8 @@
 
 A sentence is written in English, and is the key by which its translation is found in the language's catalogue
 (`locale/it.po`, in gettext's form); slots keep their names in every language, in whatever order. A noun in a
-slot (``{n:customer}``) takes the form that its number asks for by the plural rules of the language.
+slot (``{n:customer}``) takes the form that its number asks for by the plural rules of the language. A text in
+a slot is data and stays as it is, unless the catalogue has it in the context "slot", as words of a model.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tenure.errors import InputError
 from tenure.report import format as fmt
 
 LOCALES = Path(__file__).parent / "locale"
+# The context, in catalogues, of words that models give to slots.
+SLOT = "slot"
 # English nouns that are not here are regular.
 _PLURALS = {"analysis": "analyses", "person": "people"}
 
@@ -85,6 +88,7 @@ def fill(template: str, words: Mapping[str, Any], who: str) -> str:
             known = ", ".join(sorted(words)) or "none"
             raise InputError(f"{who} has the unknown slot {{{name}}}; it knows: {known}.")
         word = words[name]
+        word = catalogue(language).pgettext(SLOT, word) if isinstance(word, str) else word
         filled.append(things(word, noun, language) if noun else fmt.shown(word))
     return "".join(filled)
 
