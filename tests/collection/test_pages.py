@@ -8,6 +8,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
+from reference import page_counts
 from tenure.sources import counters
 
 ODD = re.compile(
@@ -67,9 +68,54 @@ def test_no_page_shows_what_is_no_language(small_run):
     assert not odd
 
 
-def test_no_page_is_wider_than_a_phone(small_run, browser):
-    page = browser.new_page(viewport={"width": 360, "height": 800})
+def test_every_page_of_a_run_is_without_barrier_noise_and_sideways_scroll(small_run, browser):
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page, noise = context.new_page(), []
+    page.on("console", lambda message: noise.append(message.text))
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    page.on(
+        "request", lambda asked: noise.append(asked.url) if asked.url[:5] not in ("file:", "data:") else 0
+    )
+    wrong = {}
     for file in sorted(small_run.glob("*.html")):
         page.goto(file.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, file.name
+        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        found = Axe().run(page)
+        assert found.response["passes"], "nothing was checked"
+        wrong[file.name] = [each["id"] for each in found.response["violations"]]
+        page.set_viewport_size({"width": 360, "height": 844})
+        wrong[file.name] += page.evaluate("document.documentElement.scrollWidth > 360 ? ['wide'] : []")
+        page.set_viewport_size({"width": 390, "height": 844})
+    context.close()
+    assert not {name: faults for name, faults in wrong.items() if faults}
+    assert not noise
+
+
+def test_reports_are_short_and_light(small_run, browser):
+    page = browser.new_page()
+    counts = [(file.stem, page_counts.counted(page, file)) for file in page_counts.reports(small_run)]
     page.close()
+    assert len(counts) > 8
+    # A half more than the aims, which are for the demo company as it is.
+    over = [
+        (name, of)
+        for name, of in counts
+        if any(of[what] > 1.5 * aim for what, aim in page_counts.AIMS.items())
+    ]
+    assert not over, "\n".join(page_counts.rows(over))
+
+
+def test_a_run_has_one_page_of_checks_that_every_report_leads_to(small_run):
+    checks = BeautifulSoup((small_run / "checks.html").read_text(encoding="utf-8"), "html.parser")
+    for part in ("warnings", "left-out", "rules", "economics", "data", "glossary", "parameters", "made"):
+        assert checks.find(id=part), part
+    for file in page_counts.reports(small_run):
+        page = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+        bar = {link.text: link["href"] for link in page.select(".reports-bar a")}
+        assert bar["Checks"] == "checks.html"
+        assert all((small_run / link).exists() for link in bar.values() if not link.startswith("../"))
+        assert page.select_one(".reports-bar [aria-current]")["href"] == file.name
+        for link in page.select("a[href^='checks.html#']"):
+            assert checks.find(id=link["href"].partition("#")[2]), link
