@@ -53,7 +53,7 @@ def test_a_report_leads_to_its_editions_before_and_after_and_not_to_the_same_aga
     ways.connect(every, range(4))
     assert links(every[0][0] / "metrics.html", "[rel]") == {"Next: Nov 2, 2026": "../r1/metrics.html"}
     assert links(every[2][0] / "metrics.html", "[rel]") == {
-        "Before: Nov 1, 2026": "../r0/metrics.html",
+        "Previous: Nov 1, 2026": "../r0/metrics.html",
         "Next: Nov 4, 2026": "../r3/metrics.html",
     }
     before = [file.stat().st_mtime_ns for file in sorted(tmp_path.rglob("*.html"))]

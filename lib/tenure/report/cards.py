@@ -34,7 +34,6 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 _SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of feature"}
 _TRAITS = 3
-_ACTION = "What to do"
 
 
 def feature_words(name: str, labels: Labels, money: str = "number") -> tuple[str, str]:
@@ -95,10 +94,9 @@ def personas(who: Any, horizon: int) -> None:
             "More common among them": _common(who.common, name),
             "A typical member": _member(who.typical, name, mine, labels, money),
             "How to find them": _rule(who.rules.get(name), labels, money),
-            _ACTION: who.actions.get(name, ""),
         }
         numbers, title = _numbers(row, money, horizon), name[:1].upper() + name[1:]
-        pages.append(_card(title, size, worth.curve(name), numbers, sections))
+        pages.append(_card(title, size, worth.curve(name), numbers, sections, who.actions.get(name, "")))
         plain.append("\n".join([title, *(f"  {label}: {value}" for label, value, _ in numbers)]))
     show({"text/plain": "\n".join(plain), "text/html": f'<ul class="cards personas">{"".join(pages)}</ul>'})
 
@@ -109,22 +107,22 @@ def _card(
     curve: Sequence[float],
     numbers: Sequence[tuple[str, str, str]],
     sections: Mapping[str, str | Sequence[str]],
+    action: str,
 ) -> str:
     terms = "".join(
         f"<div><dt>{html.escape(label)}</dt><dd>{html.escape(value)}<small>{html.escape(sure)}</small></dd></div>"
         for label, value, sure in numbers
     )
-    parts = {
-        title: f'<p class="evidence">{html.escape(title)}</p>{_lines(lines)}'
+    parts = "".join(
+        f'<p class="evidence">{html.escape(title)}</p>{_lines(lines)}'
         for title, lines in sections.items()
         if lines
-    }
-    action = parts.pop(_ACTION, "")
-    words = html.escape(say("More about “{name}”", name=name))
-    more = f"{_curve(curve)}<dl>{terms}</dl>{''.join(parts.values())}"
+    )
+    words = html.escape(say("More about “{name}”", name=name), quote=True)
+    more = f"{_curve(curve)}<dl>{terms}</dl>{parts}"
     return (
-        f'<li class="card"><h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>{action}'
-        f"<details><summary>{words}</summary>{more}</details></li>"
+        f'<li class="card"><h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>{_lines(action)}'
+        f'<details><summary aria-label="{words}">{say("More")}</summary>{more}</details></li>'
     )
 
 

@@ -22,6 +22,7 @@ from tenure.report.display import ABOUT, CHECKS, EXCLUSIONS, FIGURE, FINDING, FO
 from tenure.report.findings import anchor, evidence, read_findings
 from tenure.report.order import chrome, ordered
 from tenure.report.style import figure_css
+from tenure.report.tables import BRIEF
 from tenure.report.words import say
 from tenure.sources.address import redact
 
@@ -125,8 +126,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
     # A number stands apart from the word behind it: "14.2 months".
     number, _, word = shown.rpartition(" ")
     value, unit = (number, word) if re.search(r"\d$", number) and word.isalpha() else (shown, "")
-    up, down = ("▲", "▼") if record.get("better") != "down" else ("▼", "▲")
-    marks = {"better": up, "worse": down, "higher": "▲", "lower": "▼", "no clear change": "≈"}
+    marks = {"higher": "▲", "lower": "▼", "no clear change": "≈"}
     return {
         "id": record["id"],
         "anchor": anchor(record["id"]),
@@ -406,8 +406,10 @@ def _safe(page: str) -> str:
 
 def _show_all(table: re.Match[str]) -> str:
     """A long table with what shows its other rows, without a script."""
-    words = say("Show all {n:row}", n=table[0].count("<tr>") - 1)
-    return f'{table[0]}<label class="more"><input type="checkbox"> {words}</label>'
+    n = table[0].count("<tr>") - 1
+    printed = say("The page has {n:row}; {first} are printed.", n=n, first=BRIEF)
+    beside = f'<span>{say("Show all {n:row}", n=n)}</span><span class="printed">{printed}</span>'
+    return f'{table[0]}<label class="more"><input type="checkbox"> {beside}</label>'
 
 
 def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:
