@@ -120,8 +120,9 @@ def _card(
     )
     words = html.escape(say("More about “{name}”", name=name), quote=True)
     more = f"{_curve(curve)}<dl>{terms}</dl>{parts}"
+    head = f'<h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>'
     return (
-        f'<li class="card"><h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>{_lines(action)}'
+        f'<li class="card">{head}{_lines(action)}'
         f'<details><summary aria-label="{words}">{say("More")}</summary>{more}</details></li>'
     )
 

@@ -75,7 +75,7 @@ def _analyst(folded: dict[str, list[Any]], slug: Callable[[str], str]) -> list[A
     parts = {title: cells for title, cells in folded.items() if any(map(_shows, cells))}
     if not parts:
         return []
-    about = say("Method, model choice, tests and tables of detail. What is closed is not printed.")
+    about = say("Method, tests and tables of detail. What is closed is not printed.")
     name = slug(ANALYST)
     words = f'<h2 id="{name}">{say(ANALYST)}</h2><p class="note">{about}</p>'
     cells = [chrome(f'<section class="analyst">{words}', {"id": name, "words": say(ANALYST), "level": 2})]
