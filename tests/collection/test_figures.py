@@ -11,6 +11,7 @@ from tenure.report import palette
 # What is wrong with the figures of a page that are shown at its width.
 MEASURE = """least => {
   const wrong = [];
+  for (const folded of document.querySelectorAll('details')) folded.open = true;
   for (const svg of document.querySelectorAll('.plate > svg')) {
     if (getComputedStyle(svg).display === 'none') continue;
     const title = svg.closest('figure').querySelector('.takeaway strong').textContent;

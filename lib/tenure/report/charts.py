@@ -330,7 +330,7 @@ def waterfall(rows: Any, *, subtitle: str = "") -> Picture:
         for place, (start, stop) in enumerate(spans):
             color = PALETTE[5] if place in ends else PALETTE[2 if stop >= start else 4]
             axes.barh(place, stop - start, left=start, height=high, color=color)
-            if place < len(amounts) - 1:
+            if place < len(amounts) - 1 and not style.named_above(axes):
                 axes.plot([stop, stop], [place, place + 1], color=MUTED, lw=0.9, zorder=0.9)
             style.row_number(axes, place, signed[place], weight="bold" if place in ends else "normal")
         axes.axvline(0, color=INK, lw=1, zorder=0.8)
