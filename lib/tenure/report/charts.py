@@ -262,7 +262,7 @@ def line_with_interval(
         style.unit_axis(axes.yaxis, unit)
         style.date_axis(axes)
         by = "group" if len(groups) > 1 else ""
-        style.tips(axes, frame.assign(at=date2num(frame["date"])), "at", {"value": unit}, spoken, by=by)
+        style.tips(axes, frame.assign(at=date2num(frame["date"])), "at", {"value": ("", unit)}, spoken, by=by)
         if target is not None and not fmt.missing(target):
             axes.axhline(target, color=MUTED, lw=1.1, ls=(0, (4, 3)))
             # At the end where the lines are further from it.

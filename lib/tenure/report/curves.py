@@ -325,7 +325,8 @@ def _at_renewals(part: pd.DataFrame) -> bool:
 def _tips(axes: Axes, rows: pd.DataFrame, name: str, life: _Life, by: str = "group") -> None:
     kind = life.unit.removesuffix("s").capitalize()
     alone = len(set(rows[by])) == 1
-    style.tips(axes, rows, "period", {name: "percent"}, lambda k: f"{kind} {k:.0f}", by="" if alone else by)
+    shown = {name: ("", "percent")}
+    style.tips(axes, rows, "period", shown, lambda k: f"{kind} {k:.0f}", by="" if alone else by)
 
 
 def _mark_peaks(

@@ -86,9 +86,10 @@ def movements_over_time(
         style.date_axis(axes)
         _annotate(axes, [float(date2num(day)) for day, _ in known], x[0], x[-1] - x[0] or 1.0)
         names = {"other": say("pauses, rates and ends by design")}
-        told = part.assign(at=x, net=net).rename(columns=names)
-        units = dict.fromkeys([*(names.get(name, name) for name in shown), "net"], unit)
-        style.tips(axes, told, "at", units, lambda at: fmt.date(num2date(at).date(), precision))
+        told = {name: (names.get(name, name), unit) for name in [*shown, "net"]}
+        style.tips(
+            axes, part.assign(at=x, net=net), "at", told, lambda at: fmt.date(num2date(at).date(), precision)
+        )
         style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), (say("net"), INK)])
         return figure
 
@@ -191,9 +192,7 @@ def payback_curves(economics: Any) -> Picture:
         last = int(rows["month"].max())
         axes.set_xlim(0, last)
         axes.set_xticks(range(0, last + 1, 3 if last > 8 else 1))
-        told = drawn[drawn["month"] > 0]
-        after = {"after_cost": unit}
-        style.tips(axes, told, "month", after, lambda month: say("Month {k}", k=month), by="channel")
+        style.tips(axes, drawn, "month", {"after_cost": ("", unit)}, style.month, by="channel")
         style.label_ends(axes, ends)
         return figure
 

@@ -276,10 +276,14 @@ def _over_price(
     if best is not None:
         along = axes.get_xaxis_transform()
         axes.plot([best.low, best.high], [0.012, 0.012], transform=along, color=PALETTE[0], lw=4)
-    step = max(1, len(frame) // 12)
-    told = frame.iloc[::step].rename(columns={name: words or name for name, words in lines.items()})
-    shown = dict.fromkeys([words or name for name, words in lines.items()], unit)
-    style.tips(axes, told, "price", shown, lambda price: fmt.value(price, price_unit))
+    told = {name: (words, unit) for name, words in lines.items()}
+    style.tips(
+        axes,
+        frame.iloc[:: max(1, len(frame) // 12)],
+        "price",
+        told,
+        lambda price: fmt.value(price, price_unit),
+    )
     return figure
 
 
@@ -303,9 +307,10 @@ def _draw_meter(meter: Any, width: float) -> Figure:
     names = points["point"].astype(str).str.removesuffix(" price")
     crossings = zip(points["price"], names, strict=True)
     style.uprights(axes, [(price, f"{name} {fmt.value(price, unit)}") for price, name in crossings])
-    told = busy.iloc[:: max(1, len(busy) // 16)].rename(columns=lambda name: name.replace("_", " "))
-    shares = dict.fromkeys([name.replace("_", " ") for name in key], "percent")
-    style.tips(axes, told, "price", shares, lambda price: fmt.value(price, unit))
+    told = {name: (name.replace("_", " "), "percent") for name in key}
+    style.tips(
+        axes, busy.iloc[:: max(1, len(busy) // 16)], "price", told, lambda price: fmt.value(price, unit)
+    )
     return figure
 
 

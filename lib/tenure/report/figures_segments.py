@@ -38,11 +38,8 @@ def shares(overview: Table) -> Picture:
         axes.hlines(range(len(names)), share, revenue, colors=hues, lw=3, alpha=0.55)
         axes.scatter(share, range(len(names)), s=64, c="white", edgecolors=MUTED, lw=1.6, zorder=3)
         axes.scatter(revenue, range(len(names)), s=64, c=hues, zorder=3)
-        told = overview.frame[["share", "value_share"]].rename(
-            columns={"share": say("customers"), "value_share": say("revenue")}
-        )
-        units = dict.fromkeys([say("customers"), say("revenue")], "percent")
-        style.tips(axes, told, "", units, lambda place: str(names.iloc[int(place)]))
+        told = {"share": (say("customers"), "percent"), "value_share": (say("revenue"), "percent")}
+        style.tips(axes, overview.frame, "", told, list(names))
         axes.set_xlim(left=0)
         style.unit_axis(axes.xaxis, "percent")
         more, less = say("pay more than their share"), say("pay less")
@@ -89,7 +86,7 @@ def evidence(groups: Any) -> Picture:
         axes.set_xticks(sorted(int(number) for number in table["k"].unique()))
         axes.set_xlim(int(table["k"].min()) - 0.3, int(table["k"].max()) + 0.3)
         axes.set_xlabel("Number of groups")
-        told = {"strength": "number"}
+        told = {"strength": ("", "number")}
         style.tips(axes, table, "k", told, lambda k: say("{k:group}", k=int(k)), by="family")
         axes.grid(axis="x", visible=False)
         style.label_ends(axes, ends)
@@ -235,7 +232,7 @@ def lorenz(spread: Any) -> Picture:
         for axis in (axes.xaxis, axes.yaxis):
             style.unit_axis(axis, "percent")
         axes.set_xlabel("Share of customers, from those who pay least")
-        share = {"value": "percent"}
+        share = {"value": ("", "percent")}
         told = spread.curve.frame.iloc[:: max(1, len(people) // 20)]
         style.tips(axes, told, "customers", share, lambda part: say("{part} pay", part=fmt.percent(part)))
         return figure
@@ -272,9 +269,6 @@ def values(worth: Any, horizon: int) -> Picture:
     rows = table.to_dict("records")
     chosen = style.colors(table["segment"], _FIXED)
 
-    def segment(place: float) -> str:
-        return str(rows[int(place)]["segment"])
-
     def draw(width: float) -> Figure:
         across = 1 if style.is_narrow(width) else min(2, len(shown))
         down = math.ceil(len(shown) / across)
@@ -290,8 +284,8 @@ def values(worth: Any, horizon: int) -> Picture:
                 axes.axvline(average, color=INK, lw=1, ls=(0, (3, 2)), zorder=0.6)
             axes.set_title(names[column], loc="left", size=10, weight="bold", pad=4)
             style.name_rows(axes, [style.shorten(name, 24) for name in table["segment"]])
-            told = table[[column]].rename(columns={column: names[column]})
-            style.tips(axes, told, "", {names[column]: units[column]}, segment)
+            told = {column: (names[column], units[column])}
+            style.tips(axes, table, "", told, list(table["segment"]))
             axes.margins(x=0.12)
             style.unit_axis(axes.xaxis, units[column], 3)
         for axes in grid.flat[len(shown) :]:

@@ -49,9 +49,8 @@ def projection(curves: Any) -> Picture:
             axes.set_ylim(0, 1.02)
             _months(axes, last)
             style.unit_axis(axes.yaxis, "percent", bins=4)
-            told = part.rename(columns={"seen": say("observed"), "fitted": say("fitted")})
-            units = dict.fromkeys([say("observed"), say("fitted")], "percent")
-            style.tips(axes, told, "month", units, lambda month: say("Month {k}", k=month))
+            told = {"seen": (say("observed"), "percent"), "fitted": (say("fitted"), "percent")}
+            style.tips(axes, part, "month", told, style.month)
         style.key(figure, [("observed", INK), ("fitted", blue), ("shaded: predicted", amber)])
         return figure
 
@@ -88,8 +87,7 @@ def payments(monthly: Any) -> Picture:
         _months(axes, last)
         style.unit_axis(axes.yaxis, unit)
         held = frame.pivot_table(index="month", columns="group", values="value").ffill().reset_index()
-        units = dict.fromkeys(chosen, unit)
-        style.tips(axes, held, "month", units, lambda month: say("Month {k}", k=month))
+        style.tips(axes, held, "month", {name: (name, unit) for name in chosen}, style.month)
         style.label_ends(axes, ends)
         return figure
 
@@ -129,9 +127,8 @@ def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
             axes.plot(ends, [place, place], color=PALETTE[3], lw=7, alpha=0.45, solid_capstyle="butt")
             axes.plot([row["expected"]], [place], marker="|", ms=11, mew=2.2, color=PALETTE[0])
             axes.plot([row["happened"]], [place], marker="o", ms=6.5, mew=1.6, mec=edge, mfc=fill)
-        told = table.frame.rename(columns={"expected": say("predicted"), "happened": say("happened")})
-        shown = dict.fromkeys([say("predicted"), say("happened")], unit)
-        style.tips(axes, told, "", shown, lambda place: str(rows[int(place)][label]))
+        told = {"expected": (say("predicted"), unit), "happened": (say("happened"), unit)}
+        style.tips(axes, table.frame, "", told, [row[label] for row in rows])
         axes.set_xlim(left=min(0.0, float(table.frame[["expected_low", "happened"]].min().min())))
         style.unit_axis(axes.xaxis, unit)
         key = [("predicted, with its 95% range", PALETTE[0]), ("what happened", INK)]
@@ -169,8 +166,8 @@ def right_and_wrong(values: Any, wrong: str, right: str) -> Picture:
                 axes.plot([row["wrong"]], [place], "o", ms=7, mfc="white", mec=PALETTE[4], mew=1.8)
             axes.plot([row["right_low"], row["right_high"]], [place, place], color=PALETTE[0], lw=2)
             axes.plot([row["right"]], [place], "o", ms=7, color=PALETTE[0])
-        named = table.frame.rename(columns={"wrong": wrong, "right": right})
-        style.tips(axes, named, "", {right: unit, wrong: unit}, lambda place: str(rows[int(place)]["group"]))
+        told = {"right": (right, unit), "wrong": (wrong, unit)}
+        style.tips(axes, table.frame, "", told, [row["group"] for row in rows])
         axes.set_xlim(left=min(0.0, *(row["right_low"] for row in rows)))
         style.unit_axis(axes.xaxis, unit)
         style.key(figure, [(right, PALETTE[0]), (wrong, PALETTE[4])])

@@ -27,8 +27,8 @@ class Picture:
     """What a figure function returns; :func:`tenure.report.figure` shows it.
 
     Attributes:
-        draw: Draws it, given a width in inches: without title and subtitle, which are text of the page.
-            None: there is nothing to draw.
+        draw: Draws it, given a width in inches, `style.NARROW` for phones: without title and subtitle, which
+            are text of the page. None: there is nothing to draw.
         title: The takeaway, as a statement.
         alt: What a reader would see in it: the kind of figure, what it shows and the main reading.
         data: What it was drawn from.
@@ -139,11 +139,8 @@ def drawing(picture: Picture, alt: str) -> str:
 
 def png(figure: Figure) -> tuple[str, int, int]:
     """Return the figure as a PNG in base 64, with its size in CSS pixels."""
-    import matplotlib.pyplot as plt
-
     raw = io.BytesIO()
     wide, high = figure.get_size_inches()
     with style.theme():
         figure.savefig(raw, format="png", dpi=2 * FIGURE_WIDTH / wide, metadata={"Software": None})
-    plt.close(figure)
     return base64.b64encode(raw.getvalue()).decode("ascii"), FIGURE_WIDTH, round(FIGURE_WIDTH * high / wide)

@@ -25,6 +25,7 @@ from tenure.report.palette import (
     readable,
     variables,
 )
+from tenure.report.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -397,8 +398,8 @@ def tips(
     axes: Axes,
     rows: pd.DataFrame,
     x: str,
-    columns: Mapping[str, str],
-    head: Callable[[float], str],
+    shown: Mapping[str, tuple[str, str]],
+    head: Callable[[float], str] | Sequence[str],
     *,
     by: str = "",
 ) -> None:
@@ -408,8 +409,8 @@ def tips(
         axes: Where.
         rows: The values.
         x: The column along the axis, of numbers; empty: each row of the figure is a row of the table.
-        columns: The units of the columns that are shown, by their names in `rows`.
-        head: Says a place.
+        shown: By column what its values are called, and their unit.
+        head: Says a place; or what the rows are called.
         by: The column of groups, if there are several rows to a place.
     """
     from tenure.report.svg import Tips
@@ -417,13 +418,16 @@ def tips(
     said: dict[float, tuple[str, dict[str, str]]] = {}
     for place, row in enumerate(rows.to_dict("records")):
         at = float(row[x]) if x else place
-        _, lines = said.setdefault(at, (head(at), {}))
-        for column, unit in columns.items():
-            parts = [str(row[by])] if by else []
-            parts += [column] if len(columns) > 1 else []
+        _, lines = said.setdefault(at, (head(at) if callable(head) else str(head[place]), {}))
+        for column, (name, unit) in shown.items():
             if not fmt.missing(row[column]):
-                lines[" ".join(parts)] = fmt.value(row[column], unit)
+                lines[f"{row[by] if by else ''} {name}".strip()] = fmt.value(row[column], unit)
     Tips(axes, {at: one for at, one in said.items() if one[1]}, rows=not x)
+
+
+def month(number: float) -> str:
+    """Return what a month of a life is called."""
+    return say("Month {k}", k=number)
 
 
 def cells(
