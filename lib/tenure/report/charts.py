@@ -67,6 +67,9 @@ def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
         axes.set_xticks([k + 0.5 for k in range(0, len(across), every[1])], ages[:: every[1]])
         axes.set_xlabel("Months since the start")
         axes.xaxis.set_label_position("top")
+        if len(down) < rows:
+            told = say("The newest {n}; all are in the data below", n=len(down))
+            style.note(axes, told, (0, 0), (0, -4), "xaxis", ha="left", va="top")
         return figure
 
     takeaway = say("No two cohorts can be compared yet")

@@ -84,6 +84,8 @@ def movements_over_time(
         axes.set_ylim(feet.min() - room * 0.5, tops.max() + room * (2.2 if known else 0.5))
         style.unit_axis(axes.yaxis, unit)
         style.date_axis(axes)
+        if len(part) < len(rows):
+            axes.set_xlabel(say("The newest {n}; all are in the data below", n=len(part)))
         _annotate(axes, [float(date2num(day)) for day, _ in known], x[0], x[-1] - x[0] or 1.0)
         names = {"other": say("pauses, rates and ends by design")}
         told = {name: (names.get(name, name), unit) for name in [*shown, "net"]}
