@@ -94,15 +94,16 @@ def new_workbook(root: Path, name: str, question: str) -> list[Path]:
 
 
 def _notebook(text: str, name: str) -> str:
-    """A notebook from cells that are set apart by lines of `# %%`, as JSON without outputs."""
+    """A notebook from cells that are set apart by lines of `# %%` with tags, as JSON without outputs."""
     cells = []
     for number, part in enumerate(re.split(r"^# %%", text, flags=re.MULTILINE)[1:], start=1):
         kind, _, source = part.partition("\n")
-        prose = kind.strip() == "[markdown]"
+        kinds = kind.split()
+        prose, tags = "[markdown]" in kinds, [word for word in kinds if word != "[markdown]"]
         cell = {
             "cell_type": "markdown" if prose else "code",
             "id": f"{name.replace('_', '-')[:50]}-{number}",
-            "metadata": {"tags": ["parameters"]} if kind.strip() == "parameters" else {},
+            "metadata": {"tags": tags} if tags else {},
             "source": source.rstrip("\n").splitlines(keepends=True),
         }
         cells.append(cell if prose else {**cell, "execution_count": None, "outputs": []})
