@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -72,9 +73,9 @@ def words_of(ran):
 
 def alternatives_of(ran):
     """What figures are said to show, to those who do not see them."""
-    return " ".join(
-        str(output.get("metadata", {})) for cell in ran.notebook.cells for output in cell.get("outputs", [])
-    )
+    shown = [output for cell in ran.notebook.cells for output in cell.get("outputs", [])]
+    pages = " ".join(output.get("data", {}).get("text/html", "") for output in shown)
+    return html.unescape(" ".join(re.findall(r'role="img" aria-label="([^"]*)"', pages)))
 
 
 def said_price(variants, sentence):
