@@ -25,13 +25,15 @@ from tenure.models.worth import MONTHS, REACHED, UNLESS
 from tenure.paths import project_root
 from tenure.report.around import label
 from tenure.report.format import NOT_AVAILABLE
+from tenure.report.index import STATES
+from tenure.report.order import ANALYST, TO_DO
 from tenure.report.words import LOCALES, SLOT, plural
 from tenure.runs.runbook import read_runbook
 
 LIBRARY = project_root() / "lib" / "tenure"
 # What a finding's `better` makes of a difference; every other word of a page is in its code as a text.
 VERDICTS = ("better", "worse", "higher", "lower", "no clear change")
-_SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0}
+_SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0, "fill": 0}
 _SAYS |= {"against": 1, "versus": 2, "compared": 2, "share_change": 2}
 
 
@@ -78,7 +80,7 @@ def _labels(node: ast.For | ast.FunctionDef) -> Iterator[ast.AST]:
     """What a loop's or a function's variable `label` may be."""
     if isinstance(node, ast.FunctionDef):
         pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-        yield from (default for one, default in pairs if one.arg == "label" and default)
+        yield from (text for one, text in pairs if one.arg == "label" and " " in getattr(text, "value", ""))
     elif "label" in (names := [getattr(name, "id", "") for name in ast.walk(node.target)][1:]):
         rows = [row.elts for row in getattr(node.iter, "elts", ()) if isinstance(row, ast.Tuple)]
         yield from (row[names.index("label")] for row in rows)
@@ -86,7 +88,7 @@ def _labels(node: ast.For | ast.FunctionDef) -> Iterator[ast.AST]:
 
 def chrome() -> list[str]:
     """The sentences of the library and of the templates, in alphabetical order."""
-    found = {*VERDICTS, NOT_AVAILABLE}
+    found = {*VERDICTS, *STATES, NOT_AVAILABLE}
     for file in (LIBRARY / "report").rglob("*.py"):
         found |= {*said(file.read_text(encoding="utf-8"))}
     for file in (LIBRARY / "report" / "template").glob("*.j2"):
@@ -109,13 +111,14 @@ def notebooks() -> list[str]:
 
 
 def texts() -> list[str]:
-    """Titles and questions of the reports, what a bar calls them, and the prose of the summary."""
+    """Titles and questions of the reports, what a bar calls them, headings, and the summary's prose."""
     reports = read_runbook(project_root() / "notebooks" / "runbook.yml").reports
-    found = {
-        text for report in reports for text in (report.title, report.notebook.question, label(report.name))
-    }
+    found = {TO_DO, ANALYST}
+    for report in reports:
+        found |= {report.title, report.notebook.question, label(report.name)}
     cells = json.loads(reports[0].notebook.path.read_text(encoding="utf-8"))["cells"]
-    return sorted(found | {"".join(cell["source"]) for cell in cells[1:] if cell["cell_type"] == "markdown"})
+    markdown = "\n\n".join("".join(cell["source"]) for cell in cells[1:] if cell["cell_type"] == "markdown")
+    return sorted(found | {" ".join(block.lstrip("# ").split()) for block in markdown.split("\n\n")})
 
 
 def slots() -> list[str]:
@@ -129,8 +132,9 @@ def nouns(sentences: list[str]) -> list[str]:
     slots = (slot for sentence in sentences for slot in string.Formatter().parse(sentence))
     counted = {noun for _, _, noun, _ in slots if noun}
     for file in [*LIBRARY.rglob("*.py"), *(project_root() / "notebooks").glob("*.ipynb")]:
-        counted |= {*re.findall(r"of=\\?\"([a-z -]+)\\?\"", file.read_text(encoding="utf-8"))}
-    return sorted(counted)
+        words = re.findall(r"\bof(?:\\?\")?\s*[=:]\s*\\?\"([a-z -]+)\\?\"", file.read_text(encoding="utf-8"))
+        counted |= {*words}
+    return sorted(counted - {"of", "title"})
 
 
 def update(language: str) -> None:

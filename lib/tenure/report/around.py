@@ -15,7 +15,7 @@ from tenure.report import format as fmt
 from tenure.report.display import ABOUT, CHECKS, EXCLUSIONS, GLOSSARY, HEADER
 from tenure.report.findings import outputs
 from tenure.report.terms import TERMS, terms_in
-from tenure.report.words import say
+from tenure.report.words import say, translated
 
 TEMPLATES = Path(__file__).parent / "template"
 # The parts of what a report rests on, by their ids.
@@ -28,7 +28,7 @@ PAPERS, _CONTRAST = ("#faf9f7", "#14161b"), 4.5
 def environment(environment: Any) -> Any:
     """Give a template environment what all templates use."""
     environment.autoescape = True
-    environment.globals.update(say=say, language=fmt.language)
+    environment.globals.update(say=say, translated=translated, language=fmt.language)
     return environment
 
 
@@ -177,7 +177,7 @@ def label(name: str) -> str:
         ('Churn curves', 'CLV budgets')
     """
     words = " ".join(word.upper() if word.upper() in TERMS else word for word in name.split("_"))
-    return words[:1].upper() + words[1:]
+    return translated(words[:1].upper() + words[1:])
 
 
 def own_style(accent: str, title: str, company: str) -> str:

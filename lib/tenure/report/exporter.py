@@ -23,7 +23,7 @@ from tenure.report.findings import anchor, evidence, read_findings
 from tenure.report.order import chrome, ordered
 from tenure.report.style import figure_css
 from tenure.report.tables import BRIEF
-from tenure.report.words import say
+from tenure.report.words import prose, say, translated
 from tenure.sources.address import redact
 
 _TEMPLATES = Path(__file__).parent
@@ -122,7 +122,7 @@ def _declared(source: str) -> list[tuple[str, Any, str]]:
 
 def card(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page shows of a finding: its number, words and the geometry of its interval."""
-    shown, verdict = record["shown"]["value"], record.get("verdict", "")
+    shown, verdict = translated(record["shown"]["value"]), record.get("verdict", "")
     # A number stands apart from the word behind it: "14.2 months".
     number, _, word = shown.rpartition(" ")
     value, unit = (number, word) if re.search(r"\d$", number) and word.isalpha() else (shown, "")
@@ -150,7 +150,11 @@ def stylesheet() -> str:
 def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, Any]]:
     """Return the lines of *How this was made*: a label and its words."""
     papermill = (notebook or {}).get("metadata", {}).get("papermill", {})
-    labels = {"id": "Run", "run": "Run", "seconds": "Took", "fingerprint": "Data fingerprint"}
+    labels = {
+        "id": say("Run"), "run": say("Run"), "started": say("Started"), "finished": say("Finished"),
+        "seconds": say("Took"), "data": say("Data"), "fingerprint": say("Data fingerprint"),
+        "notebook": say("Notebook"), "commit": say("Commit"), "versions": say("Versions"),
+    }  # fmt: skip
     order = ("id", "started", "finished", "seconds", "data", "fingerprint", "notebook", "commit", "versions")
     own = {"started": papermill.get("start_time"), "seconds": papermill.get("duration")}
     facts = {**dict.fromkeys(order), **own, **{"id" if name == "run" else name: run[name] for name in run}}
@@ -163,7 +167,7 @@ def made(run: Mapping[str, Any], notebook: Any | None = None) -> list[dict[str, 
         elif name in ("started", "finished"):
             words = [moment(fact)]
         elif name == "seconds":
-            words = [f"{fmt.value(float(fact), 'number')} seconds"]
+            words = [say("{n} seconds", n=float(fact))]
         else:
             words = [redact(_words(fact))]
         lines.append({"label": labels.get(name, name.replace("_", " ").capitalize()), "words": words})
@@ -205,7 +209,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     title, lead = "", ""
     for cell in node.cells:
         if not title and cell.cell_type == "markdown" and (found := _TITLE.match(cell.source)):
-            title = _plain_text(found.group(1))
+            title = translated(_plain_text(found.group(1)))
             lead, cell.source = _first_paragraph(cell.source[found.end() :].strip())
     cells, notes = (node.cells, []) if failure else ordered(node.cells, lambda words: _slug(words, taken))
     opened = chrome(f'<section class="about"><h2 id="about-this-report">{say("About this report")}</h2>')
@@ -213,7 +217,9 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     for cell in node.cells:
         if cell.cell_type == "markdown":
             if "page" not in cell.metadata:
-                cell.metadata["page"] = _markdown(cell.source, taken, headings, cell.get("attachments", {}))
+                cell.metadata["page"] = _markdown(
+                    prose(cell.source), taken, headings, cell.get("attachments", {})
+                )
             elif heading := cell.metadata.get("heading"):
                 headings.append(heading)
         elif cell.cell_type == "code":
@@ -228,7 +234,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     return {
         "title": title or name,
         **{name: basis[name] for name in ("subtitle", "logo", "company")},
-        "lead": _markdown(lead, taken, [], {}) if lead else "",
+        "lead": _markdown(prose(lead), taken, [], {}) if lead else "",
         "facts": [fact for fact in basis["facts"] if fact[0] in _ON_TOP],
         "special": _special(basis),
         "cards": records[:CARDS],

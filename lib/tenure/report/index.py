@@ -9,9 +9,11 @@ from tenure.report import format as fmt
 from tenure.report.around import pages
 from tenure.report.exporter import card, made, moment, stylesheet
 from tenure.report.summary import summarize
+from tenure.report.words import say, translated
 
 # The findings of a report beyond these are on its own page.
 SHOWN = 4
+STATES = ("fresh", "kept", "not applicable", "not yet run", "failed")
 
 
 def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> str:
@@ -35,8 +37,7 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
     groups: dict[str, list[dict[str, Any]]] = {}
     for entry in listed:
         groups.setdefault(entry["group"], []).append(entry)
-    order = ("fresh", "kept", "not applicable", "not yet run", "failed")
-    counted = [(state, sum(entry["state"] == state for entry in listed)) for state in order]
+    counted = [(state, sum(entry["state"] == state for entry in listed)) for state in STATES]
     about = {
         name: fact for name, fact in run.items() if name in ("id", "started", "finished", "seconds", "commit")
     }
@@ -57,11 +58,11 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
 def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     state, page, reason = _state(entry, run), entry.get("page") or "", str(entry.get("reason") or "")
     if state == "failed" and page:
-        reason = f"{reason} The last good report stands below.".strip()
-    when = f"Tried {moment(entry['tried_at'])}" if entry.get("tried_at") else ""
+        reason = f"{reason} {say('The last good report stands below.')}".strip()
+    when = say("Tried {time}", time=moment(entry["tried_at"])) if entry.get("tried_at") else ""
     if page and entry.get("made_at"):
-        unchanged = "; nothing it is made of has changed since" if state == "kept" else ""
-        when = f"Made {moment(entry['made_at'])}{unchanged}"
+        unchanged = "Made {time}; nothing it is made of has changed since"
+        when = say(unchanged if state == "kept" else "Made {time}", time=moment(entry["made_at"]))
     history: Mapping[str, Any] = entry.get("history") or {}
     records = list(entry.get("findings") or [])
     folder = page.rpartition("/")[0]
@@ -70,12 +71,12 @@ def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
         for path in entry.get("exports") or []
     ]
     if entry.get("notebook_file"):
-        files.append({"name": "Notebook", "link": entry["notebook_file"]})
+        files.append({"name": say("Notebook"), "link": entry["notebook_file"]})
     return {
         "anchor": "report-" + "".join(c if c.isalnum() else "-" for c in str(entry["name"])),
-        "title": entry.get("title") or entry["name"],
-        "group": entry.get("group") or "Reports",
-        "question": entry.get("question") or "",
+        "title": translated(entry.get("title") or entry["name"]),
+        "group": entry.get("group") or say("Reports"),
+        "question": translated(entry.get("question") or ""),
         "only": (entry.get("parameters") or {}).get("only") or "",
         "state": state,
         "words": reason if state in ("failed", "not applicable") else "",
@@ -128,5 +129,12 @@ def spark(record: Mapping[str, Any], points: Sequence[Sequence[Any]]) -> dict[st
     return {
         "lines": [" ".join(part) for part in parts],
         "end": (x, y),
-        "label": f"Over the last {len(values)} runs, from {first} to {last}; lowest {least}, highest {most}",
+        "label": say(
+            "Over the last {n:run}, from {first} to {last}; lowest {least}, highest {most}",
+            n=len(values),
+            first=first,
+            last=last,
+            least=least,
+            most=most,
+        ),
     }

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tenure.report.display import FOLDED
-from tenure.report.words import say
+from tenure.report.words import say, translated
 
 TO_DO, ANALYST = "What to do", "For the analyst"
 _HEADING = re.compile(r"\s*(##|###) +(.+?)\s*#*\s*(?:\n|$)")
@@ -81,7 +81,7 @@ def _analyst(folded: dict[str, list[Any]], slug: Callable[[str], str]) -> list[A
     cells = [chrome(f'<section class="analyst">{words}', {"id": name, "words": say(ANALYST), "level": 2})]
     for title, inside in parts.items():
         name = re.sub(r"[*_`]", "", title) or say("Before the sections")
-        words = f'<h3 id="{slug(f"{name} detail")}">{html.escape(name)}</h3>'
+        words = f'<h3 id="{slug(f"{name} detail")}">{html.escape(translated(name))}</h3>'
         cells += [chrome(f'<details class="part"><summary>{words}</summary>'), *inside, chrome("</details>")]
     return [*cells, chrome("</section>")]
 

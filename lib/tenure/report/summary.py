@@ -68,7 +68,7 @@ def summarize(run: Mapping[str, Any], base: str = "", rate: float = 0.05) -> Sum
         rate: The share of chance findings that is accepted among those called real.
     """
     entries = {
-        name: {**entry, "title": (entry.get("title") or name).partition(": ")[0]}
+        name: {**entry, "title": translated(entry.get("title") or name).partition(": ")[0]}
         for name, entry in sorted(run["reports"].items())
         if not entry.get("summary")
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gettext
 import io
+import re
 import string
 from collections.abc import Mapping
 from functools import cache
@@ -55,6 +56,21 @@ def say(sentence: str, **slots: Any) -> str:
 def translated(words: str) -> str:
     """Return words that a model has given, such as "the month before", in the reader's language."""
     return catalogue(fmt.language()).gettext(words) if words else ""
+
+
+def prose(markdown: str) -> str:
+    """Return Markdown in the reader's language, as far as its headings and paragraphs have been translated.
+
+    Example:
+        >>> prose("## What to do")
+        '## What to do'
+    """
+    said = []
+    for block in re.split(r"\n\s*\n", markdown):
+        words = " ".join(block.lstrip("# ").split())
+        theirs = translated(words)
+        said.append(block if theirs == words else block[: len(block) - len(block.lstrip("# "))] + theirs)
+    return "\n\n".join(said)
 
 
 def counted(n: Any, noun: str) -> str:
