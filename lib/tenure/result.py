@@ -189,7 +189,8 @@ class Table:
     Attributes:
         frame: The rows. Columns `x`, `x_low` and `x_high` are an estimate and its interval, which the report
             prints in one cell.
-        units: For a column its unit, as an `Estimate` has it, or "date", "month" or "p".
+        units: For a column its unit, as an `Estimate` has it, or "date", "month", "p" or "words"
+            (of ours, which are translated).
         notes: What a reader should know, in sentences.
     """
 

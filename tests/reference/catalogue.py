@@ -15,6 +15,7 @@ import re
 import string
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
@@ -27,14 +28,17 @@ from tenure.report.around import label
 from tenure.report.format import NOT_AVAILABLE
 from tenure.report.index import STATES
 from tenure.report.order import ANALYST, TO_DO
+from tenure.report.summary import Summary, claims_table
 from tenure.report.words import LOCALES, SLOT, plural
 from tenure.runs.runbook import read_runbook
+from tenure.runs.ways import CHECKS
 
 LIBRARY = project_root() / "lib" / "tenure"
 # What a finding's `better` makes of a difference; every other word of a page is in its code as a text.
 VERDICTS = ("better", "worse", "higher", "lower", "no clear change")
 _SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0, "fill": 0}
-_SAYS |= {"against": 1, "versus": 2, "compared": 2, "share_change": 2}
+# What a model or a notebook says that it compares with.
+LABEL = re.compile(r"(the|a|as)( [a-z0-9]+)* (before|ago|earlier|control|day|price)")
 
 
 def _texts(node: ast.AST, named: Mapping[str, list[ast.AST]]) -> Iterator[str]:
@@ -65,25 +69,13 @@ def said(source: str) -> Iterator[str]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             named.setdefault(node.targets[0].id, []).append(node.value)
         if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            place = _SAYS.get(name)
+            place = _SAYS.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
             given += [] if place is None else node.args[place : place + 1]
-            called = {"unless"} | ({"label"} if name == "of" else set())
-            given += [word.value for word in node.keywords if word.arg in called]
-        elif isinstance(node, ast.For | ast.FunctionDef):
-            given += _labels(node)
+            given += [word.value for word in node.keywords if word.arg == "unless"]
+        elif isinstance(node, ast.Constant) and LABEL.fullmatch(str(node.value)):
+            given.append(node)
     for one in given:
         yield from (text for text in _texts(one, named) if re.search("[a-z]", re.sub("{.*?}", "", text)))
-
-
-def _labels(node: ast.For | ast.FunctionDef) -> Iterator[ast.AST]:
-    """What a loop's or a function's variable `label` may be."""
-    if isinstance(node, ast.FunctionDef):
-        pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-        yield from (text for one, text in pairs if one.arg == "label" and " " in getattr(text, "value", ""))
-    elif "label" in (names := [getattr(name, "id", "") for name in ast.walk(node.target)][1:]):
-        rows = [row.elts for row in getattr(node.iter, "elts", ()) if isinstance(row, ast.Tuple)]
-        yield from (row[names.index("label")] for row in rows)
 
 
 def chrome() -> list[str]:
@@ -101,7 +93,7 @@ def chrome() -> list[str]:
 def notebooks() -> list[str]:
     """The sentences of the notebooks, and what models compare with and say of decisions."""
     found = {UNLESS}
-    for file in (LIBRARY / "models").glob("*.py"):
+    for file in [*(LIBRARY / "models").glob("*.py"), *(LIBRARY / "stats").glob("*.py")]:
         found |= {*said(file.read_text(encoding="utf-8"))}
     for path in sorted((project_root() / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
@@ -115,8 +107,12 @@ def texts() -> list[str]:
     reports = read_runbook(project_root() / "notebooks" / "runbook.yml").reports
     found = {TO_DO, ANALYST}
     for report in reports:
-        found |= {report.title, report.notebook.question, label(report.name)}
+        found |= {report.title, report.notebook.question, label(report.name), label(Path(CHECKS).stem)}
+    heads = claims_table(Summary((), (), (), (), ())).frame.columns
+    found |= {head.replace("_", " ").capitalize() for head in heads}
     cells = json.loads(reports[0].notebook.path.read_text(encoding="utf-8"))["cells"]
+    code = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    found |= {*re.findall(r'caption="(.*?)"', code)}
     markdown = "\n\n".join("".join(cell["source"]) for cell in cells[1:] if cell["cell_type"] == "markdown")
     return sorted(found | {" ".join(block.lstrip("# ").split()) for block in markdown.split("\n\n")})
 

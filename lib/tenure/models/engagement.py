@@ -291,7 +291,7 @@ def silent_payers(quiet: pd.DataFrame, last_use: Table, currency: str) -> Metric
         back: proportion(int(row["sum"]), int(row["n"]), of="customer", words=words)
         for back, row in moments.iterrows()
     }
-    return _paired("engagement.silent_payers", values, moments, {28: "28 days before", 364: "a year ago"})
+    return _paired("engagement.silent_payers", values, moments, {28: "the 28 days before", 364: "a year ago"})
 
 
 def returning(counts: pd.DataFrame, *, days: Sequence[int]) -> Table:

@@ -353,12 +353,11 @@ def rise_response(seen: pd.DataFrame, *, days: int = 35) -> tuple[Estimate, Esti
         seen: What `measures.research.rise_response` gives.
         days: How long each window is.
     """
-    earlier = "the five weeks before" if days == 35 else f"the {days} days before"
 
     def compared(column: str) -> Estimate:
         counts = seen.rename(columns={column: "s_converted"})
         found = compare_shares(counts, control="before")
-        return found.against_control("after", earlier, of="subscription")
+        return found.against_control("after", "as many days before", of="subscription")
 
     return compared("left"), compared("cheaper")
 

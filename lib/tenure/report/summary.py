@@ -216,7 +216,7 @@ def claims_table(summary: Summary) -> Table:
     money = next((claim["unit"] for claim in summary.claims if claim["id"] == "mrr.total"), "number")
     new = {"id": "finding", "compare_label": "against", "effect": "revenue_concerned"}
     rows = pd.DataFrame([*map(dict, summary.claims)], columns=columns).rename(columns=new)
-    return Table(rows, {"revenue_concerned": money})
+    return Table(rows, {"revenue_concerned": money, "verdict": "words", "against": "words"})
 
 
 def this_run(folder: str = "") -> dict[str, Any]:

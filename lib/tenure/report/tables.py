@@ -11,7 +11,7 @@ from tenure.errors import InputError
 from tenure.money import minor_exponent
 from tenure.report import format as fmt
 from tenure.report.display import ABOUT, FOLDED, show
-from tenure.report.words import say
+from tenure.report.words import say, translated
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def table(
 
 def folded(summary: str, page: str) -> str:
     """Return HTML that is closed until a reader opens it."""
-    return f'<details class="data"><summary>{html.escape(summary)}</summary>{page}</details>'
+    return f'<details class="data"><summary>{html.escape(translated(summary))}</summary>{page}</details>'
 
 
 def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) -> str:
@@ -110,7 +110,8 @@ def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) ->
     if any(ends[name] and name in units and shown[ends[name]].notna().to_numpy().any() for name in columns):
         remarks.append(say("Small print: 95% interval."))
     remarks += [remark for remark in (note, *given.notes) if remark]
-    label = html.escape(f"Table: {caption}", quote=True)
+    caption = translated(caption)
+    label = html.escape(say("Table: {caption}", caption=caption), quote=True)
     kind = "table brief" if len(shown) <= BRIEF else "table long"
     return (
         f'<div class="{kind}" role="group" aria-label="{label}" tabindex="0" style="overflow-x:auto">'
@@ -200,12 +201,13 @@ def _title(name: str, unit: str | None) -> str:
         ('Churn (%)', 'Lost per month (€)', 'Months')
     """
     words, mark = name.replace("_", " "), unit or ""
+    head = translated(words[:1].upper() + words[1:])
     if mark.startswith("money:"):
         mark = fmt.currency_symbol(mark[6:])
     mark = {"percent": "%", "ratio": "×"}.get(mark, mark)
     if mark and mark not in (*_WRITERS, "count", "number", "score") and mark not in words:
-        words += f" ({mark})"
-    return words[:1].upper() + words[1:]
+        head += f" ({mark})"
+    return head
 
 
 def _is_numeric(column: pd.Series, unit: str | None) -> bool:
@@ -213,7 +215,7 @@ def _is_numeric(column: pd.Series, unit: str | None) -> bool:
 
     if is_bool_dtype(column):
         return False
-    return is_numeric_dtype(column) or unit not in (None, "date", "month")
+    return is_numeric_dtype(column) or unit not in (None, "date", "month", "words")
 
 
 def _column(column: pd.Series, unit: str | None) -> list[str]:
@@ -240,10 +242,12 @@ def _p(value: Any) -> str:
 
 
 def _yes_no(value: Any) -> str:
-    return "yes" if value else "no"
+    return say("yes") if value else say("no")
 
 
-_WRITERS: dict[str, Callable[[Any], str]] = {"date": fmt.date, "month": _month, "p": _p}
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "date": fmt.date, "month": _month, "p": _p, "words": translated
+}  # fmt: skip
 
 
 def _align(numeric: bool, short: bool = False) -> str:
