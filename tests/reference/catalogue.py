@@ -38,7 +38,7 @@ LIBRARY = project_root() / "lib" / "tenure"
 VERDICTS = ("better", "worse", "higher", "lower", "no clear change")
 _SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0, "fill": 0}
 # What a model or a notebook says that it compares with.
-LABEL = re.compile(r"(the|a|as)( [a-z0-9]+)* (before|ago|earlier|control|day|price)")
+LABEL = re.compile(r"(the|a|as)( (?!fit)[a-z0-9]+)* (before|ago|earlier|control|day|price)")
 
 
 def _texts(node: ast.AST, named: Mapping[str, list[ast.AST]]) -> Iterator[str]:
@@ -60,8 +60,8 @@ def _texts(node: ast.AST, named: Mapping[str, list[ast.AST]]) -> Iterator[str]:
         yield from _texts(part, named)
 
 
-def said(source: str) -> Iterator[str]:
-    """The sentences that Python code says, and the labels of what it compares with."""
+def said(source: str, by: Mapping[str, int] = _SAYS) -> Iterator[str]:
+    """The sentences that Python code says by some functions, and the labels of what it compares with."""
     tree = ast.parse(source)
     named: dict[str, list[ast.AST]] = {}
     given: list[ast.AST] = []
@@ -69,7 +69,7 @@ def said(source: str) -> Iterator[str]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             named.setdefault(node.targets[0].id, []).append(node.value)
         if isinstance(node, ast.Call):
-            place = _SAYS.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
+            place = by.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
             given += [] if place is None else node.args[place : place + 1]
             given += [word.value for word in node.keywords if word.arg == "unless"]
         elif isinstance(node, ast.Constant) and LABEL.fullmatch(str(node.value)):
@@ -80,7 +80,7 @@ def said(source: str) -> Iterator[str]:
 
 def chrome() -> list[str]:
     """The sentences of the library and of the templates, in alphabetical order."""
-    found = {*VERDICTS, *STATES, NOT_AVAILABLE}
+    found = {*VERDICTS, *STATES, NOT_AVAILABLE, "days", "weeks", "months", "years"}
     for file in (LIBRARY / "report").rglob("*.py"):
         found |= {*said(file.read_text(encoding="utf-8"))}
     for file in (LIBRARY / "report" / "template").glob("*.j2"):
@@ -90,7 +90,12 @@ def chrome() -> list[str]:
     return sorted(found - {""})
 
 
-def notebooks() -> list[str]:
+def findings() -> list[str]:
+    """What notebooks find, what models compare with, and what they say of decisions."""
+    return notebooks({"finding": _SAYS["finding"]})
+
+
+def notebooks(by: Mapping[str, int] = _SAYS) -> list[str]:
     """The sentences of the notebooks, and what models compare with and say of decisions."""
     found = {UNLESS}
     for file in [*(LIBRARY / "models").glob("*.py"), *(LIBRARY / "stats").glob("*.py")]:
@@ -98,7 +103,7 @@ def notebooks() -> list[str]:
     for path in sorted((project_root() / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "code":
-                found |= {*said("".join(cell["source"]))}
+                found |= {*said("".join(cell["source"]), by)}
     return sorted(found - {""} - {*chrome()})
 
 

@@ -350,7 +350,8 @@ def _markdown(source: str, taken: set[str], headings: list[dict[str, Any]], atta
 
         def block_math(self, body: str) -> str:
             formula = convert(body, display="block")
-            return f'<span class="formula" tabindex="0" role="group" aria-label="Formula">{formula}</span>'
+            label = say("Formula")
+            return f'<span class="formula" tabindex="0" role="group" aria-label="{label}">{formula}</span>'
 
         def inline_math(self, body: str) -> str:
             return str(convert(body))

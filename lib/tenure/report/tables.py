@@ -206,7 +206,7 @@ def _title(name: str, unit: str | None) -> str:
         mark = fmt.currency_symbol(mark[6:])
     mark = {"percent": "%", "ratio": "×"}.get(mark, mark)
     if mark and mark not in (*_WRITERS, "count", "number", "score") and mark not in words:
-        head += f" ({mark})"
+        head += f" ({translated(mark)})"
     return head
 
 
@@ -260,7 +260,9 @@ def _cell(cell: tuple[str, str, str], numeric: bool) -> str:
     text, small, key = cell
     below = f"<small>{html.escape(small)}</small>" if small else ""
     if text == fmt.NOT_AVAILABLE:
-        return f'<td{_align(numeric)} aria-label="{" ".join((text, small)).strip()}">–{below}</td>'
+        return (
+            f'<td{_align(numeric)} aria-label="{" ".join((translated(text), small)).strip()}">–{below}</td>'
+        )
     return f"<td{_align(numeric, short=len(text) <= 14)}{_key(key)}>{html.escape(text)}{below}</td>"
 
 
