@@ -235,8 +235,8 @@ LOCALES = {
         "days": "14,2 giorni", "weeks": "14,2 settimane", "months": "14,2 mesi", "years": "14,2 anni",
         "one": "1 giorno", "money": "12,34\xa0€", "less": "−12,34\xa0€", "more": "+12,34\xa0€",
         "dinar": "1,500\xa0KWD", "large": "1.235\xa0€", "million": "1,23\xa0Mln\xa0€",
-        "percent": "5,1%", "fell": "−30%", "points": "−1,2 points", "number": "1.235", "ratio": "0,65×",
-        "shares": "4,0% to 5,5%", "amounts": "90,00\xa0€ to 140,00\xa0€", "open": "1 mese or more",
+        "percent": "5,1%", "fell": "−30%", "points": "−1,2 punti", "number": "1.235", "ratio": "0,65×",
+        "shares": "da 4,0% a 5,5%", "amounts": "da 90,00\xa0€ a 140,00\xa0€", "open": "almeno 1 mese",
         "axis": ["0\xa0€", "50.000\xa0€", "100.000\xa0€"], "day": "31 ott 2026", "list": "a, b e c",
     },
 }  # fmt: skip
