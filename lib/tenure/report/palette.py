@@ -12,11 +12,11 @@ PALETTE = ("#54017E", "#D27D00", "#339C73", "#8583C5", "#8E2000", "#2A3F4B")
 DARK_PALETTE = ("#D4C0F2", "#ECBB03", "#85F4AF", "#5280F5", "#C14318", "#6B6F73")
 INK, MUTED, LINE, GREY, EDGE, GRID = "#1C2128", "#5A6470", "#D9DDE2", "#858D96", "#9AA2AB", "#E6E8EB"
 CARD, DARK_CARD = "#FFFFFF", "#1C1F26"
-# Shades of cells: from little to much, and from less through none to more.
+# Shades of cells: from little to much, and from less through none to more; none is a color of the palette.
 RAMPS = {
-    "h": (("#FBF8FD", "#C9A6DD", "#54017E"), ("#262030", "#6A4C86", "#DCC2F7")),
+    "h": (("#FBF8FD", "#C9A6DD", "#54017F"), ("#262030", "#6A4C86", "#DCC2F7")),
     "d": (
-        ("#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8", "#54017E"),
+        ("#B35900", "#F3DEC4", "#FFFFFF", "#DCC9E8", "#540180"),
         ("#F0A04B", "#5A3D1C", "#1C1F26", "#44325A", "#D4B3F5"),
     ),
 }
@@ -108,10 +108,10 @@ def variable(color: str, *, text: bool = False) -> str:
 @cache
 def _by_color(text: bool) -> dict[str, str]:
     """Variables by their light color; where text and lines share one, each has its own."""
-    order = sorted(
-        schemes().items(), key=lambda pair: (pair[0][0] == "t" or pair[0][:2] in ("hi", "di")) == text
-    )
-    return {light.upper(): name for name, (light, _) in order}
+    of_text = {name: name[0] == "t" or name[:2] in ("hi", "di") for name in reversed(schemes())}
+    return {
+        schemes()[name][0].upper(): name for name in sorted(of_text, key=lambda name: of_text[name] == text)
+    }
 
 
 def variables() -> str:
