@@ -135,7 +135,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
         "unit": unit,
         "available": record.get("value") is not None,
         **evidence(record),
-        "range": "" if record.get("low") is record.get("high") is None else record["shown"]["interval"],
+        "range": "" if record.get("low") == record.get("high") else record["shown"]["interval"],
         "verdict": verdict,
         "mark": marks.get(verdict, ""),
         "bar": _bar(record),

@@ -47,10 +47,9 @@ def ordered(cells: list[Any], slug: Callable[[str], str]) -> tuple[list[Any], li
                 cell.source = cell.source[found.end() :]
         if place or "analyst" in tags:
             folded.setdefault(title, []).append(cell)
-        elif "about" in tags or "todo" in tags:
-            (about if "about" in tags else todo).append(cell)
         else:
-            sections[-1][1].append(cell)
+            part = about if "about" in tags else todo if "todo" in tags else sections[-1][1]
+            part.append(cell)
             folded.setdefault(title, []).extend(_folded(cell))
     if todo and all(name != TO_DO for name, _ in sections):
         sections.append((TO_DO, [new_markdown_cell(f"## {TO_DO}")]))
@@ -80,7 +79,7 @@ def _analyst(folded: dict[str, list[Any]], slug: Callable[[str], str]) -> list[A
     words = f'<h2 id="{name}">{say(ANALYST)}</h2><p class="note">{about}</p>'
     cells = [chrome(f'<section class="analyst">{words}', {"id": name, "words": say(ANALYST), "level": 2})]
     for title, inside in parts.items():
-        name = re.sub(r"[*_`]", "", title) or say("Before the sections")
+        name = re.sub(r"[*_`]", "", title) or say("The data")
         words = f'<h3 id="{slug(f"{name} detail")}">{html.escape(translated(name))}</h3>'
         cells += [chrome(f'<details class="part"><summary>{words}</summary>'), *inside, chrome("</details>")]
     return [*cells, chrome("</section>")]
