@@ -128,29 +128,6 @@ def unfolded(page: str) -> str:
     return re.sub(r"^<details[^>]*><summary>.*?</summary>(.*)</details>$", r"\1", page, flags=re.DOTALL)
 
 
-def checks_page(about: Mapping[str, Any], **parts: Any) -> str:
-    """Return the page of what all reports of a run rest on.
-
-    Args:
-        about: As from `basis`.
-        **parts: What else the template shows: `parameters`, rows by report, and `made`, how the run was made.
-    """
-    title = say("Checks, rules and words")
-    return str(
-        pages()
-        .get_template("checks.html.j2")
-        .render(
-            title=title,
-            about=about,
-            company=about["company"],
-            css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
-            own=own_style(about["accent"], title, about["company"]),
-            script=script(),
-            **parts,
-        )
-    )
-
-
 def with_bar(page: str, bar: str) -> str:
     """Return a page with this bar in its place; one that has no place for it stays as it is."""
     return _BAR.sub(lambda _: f"<!--bar-->{bar}<!--/bar-->", page, count=1)
@@ -180,9 +157,9 @@ def label(name: str) -> str:
     return translated(words[:1].upper() + words[1:])
 
 
-def own_style(accent: str, title: str, company: str) -> str:
+def own_style(about: Mapping[str, Any], title: str) -> str:
     """Return a page's own style: the company's color, and the words at the head of each sheet of paper."""
-    words = " · ".join(part for part in (company, title) if part)
+    words, accent = " · ".join(part for part in (about["company"], title) if part), about["accent"]
     quoted = "".join(c if c.isalnum() or c in " .,?!:()·–" else f"\\{ord(c):x} " for c in words)
     style = f'@page{{@top-left{{content:"{quoted}"}}}}'
     if not accent:

@@ -83,8 +83,20 @@ def checks_page(notebooks: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         notebooks: The executed notebooks of its reports, by what a bar calls them.
         run: As for :func:`render`.
     """
-    rows = [(name, parameters(notebook)) for name, notebook in notebooks.items()]
-    return around.checks_page(around.basis(notebooks, _safe), parameters=rows, made=made(run))
+    about, title = around.basis(notebooks, _safe), say("Checks, rules and words")
+    return str(
+        around.pages()
+        .get_template("checks.html.j2")
+        .render(
+            title=title,
+            about=about,
+            css=stylesheet(),
+            own=around.own_style(about, title),
+            script=around.script(),
+            parameters=[(name, parameters(notebook)) for name, notebook in notebooks.items()],
+            made=made(run),
+        )
+    )
 
 
 def parameters(notebook: Any) -> list[dict[str, Any]]:
@@ -247,7 +259,7 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
         "failure": _failing(node, failure),
         "css": stylesheet(),
         "script": around.script(),
-        "own": around.own_style(basis["accent"], title or name, basis["company"]),
+        "own": around.own_style(basis, title or name),
     }
 
 
