@@ -219,7 +219,7 @@ def test_a_run_lists_revisions_since_the_last_one_and_skips_absent_tables(run, d
     )
     assert "differ from what the run of Jul 31, 2026 published" in words
     listed = words[words.index("differ from what the run of") :]
-    assert "€123" in listed
+    assert "123" in listed
     assert "added, changed or removed since" in listed
     assert "past due then have not paid since" in listed
 
@@ -309,7 +309,7 @@ def test_another_systems_revenue_is_explained_customer_by_customer(run, demo, tm
     assert parts["rule"]["rule"].iloc[-1] == "not explained"
     assert len(parts["customer"]) == 3
     moved = parts["movement"].set_index("kind")
-    assert (moved.loc["new", "theirs"], moved.loc["balance", "theirs"]) == (7.0, 0.0)
+    assert (moved.loc["new", "theirs"], moved.loc["balance", "theirs"]) == (700.0, 0.0)  # minor units
     without = run(NAME, data=company(demo, tmp_path / "without", more=[]), as_of="2026-08-19")
     assert "mrr.elsewhere" not in findings(without)
 
