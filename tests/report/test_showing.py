@@ -15,7 +15,7 @@ from tenure import report
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.policy import MetricPolicy
-from tenure.report import around, display, terms
+from tenure.report import around, display, palette, terms
 
 
 def test_the_method_shows_policy_economics_and_where_they_are_from(capsys):
@@ -51,9 +51,9 @@ def test_the_head_shows_the_companys_logo_and_color():
 @given(st.from_regex(r"#[0-9a-f]{6}", fullmatch=True))
 def test_any_color_of_a_company_can_be_read_on_both_papers(color):
     for paper in around.PAPERS:
-        own = around.legible(color, paper)
-        assert around.contrast(own, paper) >= 4.5
-        assert own == color or around.contrast(color, paper) < 4.5
+        own = palette.readable(color, paper)
+        assert palette.contrast(own, paper) >= 4.5
+        assert own.lower() == color or palette.contrast(color, paper) < 4.5
 
 
 def test_what_is_no_picture_and_no_estimate_is_refused():

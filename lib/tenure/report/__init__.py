@@ -8,7 +8,7 @@ Importing it is cheap: plotting and notebook libraries are loaded by the functio
 from tenure.report.around import bar, label, with_bar
 from tenure.report.exporter import checks_page, render, render_failure
 from tenure.report.exports import export, publish_numbers, publish_table
-from tenure.report.findings import Finding, day_of, finding, make_finding, read_findings, section, text
+from tenure.report.findings import Finding, finding, head_of, make_finding, read_findings, section, text
 from tenure.report.format import set_locale
 from tenure.report.index import index_page
 from tenure.report.picture import Picture
@@ -27,12 +27,12 @@ __all__ = [
     "checks",
     "checks_page",
     "claims_table",
-    "day_of",
     "exclusions",
     "export",
     "figure",
     "finding",
     "glossary",
+    "head_of",
     "header",
     "index_page",
     "label",

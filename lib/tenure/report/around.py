@@ -14,6 +14,7 @@ from typing import Any
 from tenure.report import format as fmt
 from tenure.report.display import ABOUT, CHECKS, EXCLUSIONS, GLOSSARY, HEADER
 from tenure.report.findings import outputs
+from tenure.report.palette import readable
 from tenure.report.terms import TERMS, terms_in
 from tenure.report.words import say, translated
 
@@ -21,8 +22,8 @@ TEMPLATES = Path(__file__).parent / "template"
 # The parts of what a report rests on, by their ids.
 IDS = ("warnings", "left-out", "rules", "economics", "data", "glossary", "parameters", "made")
 _BAR = re.compile("<!--bar-->.*?<!--/bar-->", re.DOTALL)
-# The papers that text of the accent's color stands on, by day and by night, and the contrast that it needs.
-PAPERS, _CONTRAST = ("#faf9f7", "#14161b"), 4.5
+# The papers that text of the accent's color stands on, by day and by night.
+PAPERS = ("#faf9f7", "#14161b")
 
 
 def environment(environment: Any) -> Any:
@@ -164,39 +165,8 @@ def own_style(about: Mapping[str, Any], title: str) -> str:
     style = f'@page{{@top-left{{content:"{quoted}"}}}}'
     if not accent:
         return style
-    light, dark = (legible(accent, paper) for paper in PAPERS)
+    light, dark = (readable(accent, paper) for paper in PAPERS)
     return (
         f"{style}:root{{--accent:{light}}}.top{{border-top:.4rem solid {accent}}}"
         f"@media screen and (prefers-color-scheme:dark){{:root{{--accent:{dark}}}}}"
     )
-
-
-def legible(color: str, paper: str) -> str:
-    """Return the color, or the nearest mixture of it with black or white that can be read on a paper.
-
-    Example:
-        >>> legible("#1f5fa8", "#faf9f7"), legible("#ffdd00", "#faf9f7")
-        ('#1f5fa8', '#827100')
-    """
-    own, goal = _channels(color), 0 if _luminance(paper) > 0.18 else 255
-    mixed = color
-    for step in range(101):
-        mixed = "#" + "".join(f"{round(c + (goal - c) * step / 100):02x}" for c in own)
-        if contrast(mixed, paper) >= _CONTRAST:
-            break
-    return mixed
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colors by WCAG, from 1 to 21."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _channels(color: str) -> list[int]:
-    return [int(color[k : k + 2], 16) for k in (1, 3, 5)]
-
-
-def _luminance(color: str) -> float:
-    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in _channels(color)]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -18,6 +18,7 @@ from tenure.result import Estimate
 Better = Literal["up", "down"] | None
 Sentence = str | Mapping[str, str]
 
+_HEAD = {"as_of": "as_of", "company": "Company", "logo": "logo", "accent": "accent"}
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
@@ -271,10 +272,13 @@ def evidence(record: Mapping[str, Any]) -> dict[str, str]:
     return parts
 
 
-def day_of(notebook: Any) -> str:
-    """Return the day that an executed notebook speaks of, as ISO 8601 writes it; empty: it says none."""
-    heads = (bundle[HEADER] for bundle in outputs(notebook) if HEADER in bundle)
-    return next((head["as_of"] for head in heads if head.get("as_of")), "")
+def head_of(notebook: Any) -> dict[str, str]:
+    """Return what an executed notebook says at its head: as_of (ISO 8601), company, logo and accent."""
+    heads = [bundle[HEADER] for bundle in outputs(notebook) if HEADER in bundle]
+    said = {}
+    for head in heads:
+        said |= {**dict(head.get("facts", [])), **head}
+    return {name: str(said.get(key) or "") for name, key in _HEAD.items()}
 
 
 def anchor(id: str) -> str:

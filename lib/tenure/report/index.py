@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenure.report import format as fmt
-from tenure.report.around import pages
+from tenure.report.around import own_style, pages
 from tenure.report.exporter import card, made, moment, stylesheet
 from tenure.report.summary import summarize
 from tenure.report.words import say, translated
@@ -38,6 +38,10 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
     for entry in listed:
         groups.setdefault(entry["group"], []).append(entry)
     counted = [(state, sum(entry["state"] == state for entry in listed)) for state in STATES]
+    looks = {
+        name: next((entry[name] for entry in entries if entry.get(name)), "")
+        for name in ("company", "logo", "accent")
+    }
     about = {
         name: fact for name, fact in run.items() if name in ("id", "started", "finished", "seconds", "commit")
     }
@@ -47,6 +51,8 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
         .render(
             summary=summarize({"reports": named, "breaches": broken, "history": past}),
             css=stylesheet(),
+            own=own_style(looks, say("Reports")),
+            **looks,
             groups=list(groups.items()),
             tally=[(state, number) for state, number in counted if number],
             finished=moment(run["finished"]) if run.get("finished") else "",

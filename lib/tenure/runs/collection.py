@@ -357,7 +357,7 @@ class _Run:
             "notebook_file": f"{report.name}.ipynb",
             "findings_file": f"{report.name}.findings.json",
             "findings": findings,
-            "as_of": pages.day_of(notebook),
+            **pages.head_of(notebook),
             "exports": [path.relative_to(folder).as_posix() for path in exports],
         }
         (folder / entry["notebook_file"]).write_text(document, encoding="utf-8")
@@ -476,7 +476,8 @@ class _Run:
         return history
 
 
-_GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", "as_of", "exports")
+_HEAD = ("as_of", "company", "logo", "accent")
+_GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", *_HEAD, "exports")
 
 
 # The entry of a report that has never been made.
@@ -485,7 +486,7 @@ _BLANK: Mapping[str, Any] = {
     **dict.fromkeys(("failed_page", "made", "made_at", "page", "notebook_file", "findings_file")),
     "state": "never_run",
     "reason": "",
-    "as_of": "",
+    **dict.fromkeys(_HEAD, ""),
     "parameters": {},
     "counters": {},
     "findings": [],
