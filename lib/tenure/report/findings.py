@@ -275,7 +275,7 @@ def evidence(record: Mapping[str, Any]) -> dict[str, str]:
 def head_of(notebook: Any) -> dict[str, str]:
     """Return what an executed notebook says at its head: as_of (ISO 8601), company, logo and accent."""
     heads = [bundle[HEADER] for bundle in outputs(notebook) if HEADER in bundle]
-    said = {}
+    said: dict[str, Any] = {}
     for head in heads:
         said |= {**dict(head.get("facts", [])), **head}
     return {name: str(said.get(key) or "") for name, key in _HEAD.items()}
