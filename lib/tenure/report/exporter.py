@@ -224,6 +224,9 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
             title = translated(_plain_text(found.group(1)))
             lead, cell.source = _first_paragraph(cell.source[found.end() :].strip())
     cells, notes = (node.cells, []) if failure else ordered(node.cells, lambda words: _slug(words, taken))
+    # What to do stands right below the cards.
+    said = {found["id"] for found in read_findings({"cells": [c for c in cells if c.metadata.get("first")]})}
+    records = [record for record in records if record["id"] not in said]
     opened = chrome(f'<section class="about"><h2 id="about-this-report">{say("About this report")}</h2>')
     node.cells = [*cells, opened, *notes]
     for cell in node.cells:

@@ -53,6 +53,8 @@ def ordered(cells: list[Any], slug: Callable[[str], str]) -> tuple[list[Any], li
             folded.setdefault(title, []).extend(_folded(cell))
     if todo and all(name != TO_DO for name, _ in sections):
         sections.append((TO_DO, [new_markdown_cell(f"## {TO_DO}")]))
+    for cell in [*todo, *(cell for name, part in sections if name == TO_DO for cell in part)]:
+        cell.metadata["first"] = True
     first = [[*part, *(todo if name == TO_DO else ())] for name, part in sections if name in ("", TO_DO)]
     rest = [part for name, part in sections if name not in ("", TO_DO)]
     return [cell for part in (*first, *rest) for cell in part] + _analyst(folded, slug), about
