@@ -168,7 +168,7 @@ class Concentration:
     top: Estimate
 
 
-def concentration(counts: pd.DataFrame, *, draws: int = 300) -> Concentration:
+def concentration(counts: pd.DataFrame, *, of: str = "paying customer", draws: int = 300) -> Concentration:
     """Return the Lorenz curve, the Gini coefficient and the share of the top tenth of customers.
 
     The curve is exact from the counts of equal amounts; intervals are percentiles over bootstrap samples of
@@ -176,6 +176,7 @@ def concentration(counts: pd.DataFrame, *, draws: int = 300) -> Concentration:
 
     Args:
         counts: Columns value (not negative) and n.
+        of: What is counted, one of them.
         draws: Bootstrap samples.
 
     Raises:
@@ -196,7 +197,7 @@ def concentration(counts: pd.DataFrame, *, draws: int = 300) -> Concentration:
     samples = np.random.default_rng(0).multinomial(n.sum(), n / n.sum(), size=draws)
     low, high = np.quantile([_lorenz(values, sample)[2:] for sample in samples], [0.025, 0.975], axis=0)
     gini, top = (
-        from_ends(map(float, ends), n=int(n.sum()), of="paying customer", unit=unit)
+        from_ends(map(float, ends), n=int(n.sum()), of=of, unit=unit)
         for unit, *ends in zip(("number", "percent"), found, low, high, strict=True)
     )
     curve = pd.DataFrame({"customers": people, "value": amount})
