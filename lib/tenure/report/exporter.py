@@ -35,7 +35,7 @@ _LONG = re.compile(r'<div class="[^"]*\blong\b[^>]*>.*?</table></div>', re.DOTAL
 _PICTURES = {"image/png", "image/svg+xml", "image/jpeg", "image/gif"}
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)[^\n]*\n?")
 # The findings beyond these are listed in short below the cards.
-CARDS = 6
+CARDS = 4
 
 
 def render(notebook: Any, *, run: Mapping[str, Any] | None = None) -> str:
