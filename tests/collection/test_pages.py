@@ -93,6 +93,16 @@ def test_every_page_of_a_run_is_without_barrier_noise_and_sideways_scroll(small_
     assert not noise
 
 
+def test_no_table_is_wider_than_a_sheet_of_paper(small_run, browser):
+    page = browser.new_page(viewport={"width": 673, "height": 900})  # 178 mm at 96 dots an inch
+    page.emulate_media(media="print")
+    for file in sorted(small_run.glob("*.html")):
+        page.goto(file.as_uri())
+        right = "[...document.querySelectorAll('table')].map(t => t.getBoundingClientRect().right)"
+        assert max(page.evaluate(right), default=0) <= 674, file.name
+    page.close()
+
+
 def test_reports_are_short_and_light(small_run, browser):
     page = browser.new_page()
     counts = [(file.stem, page_counts.counted(page, file)) for file in page_counts.reports(small_run)]
