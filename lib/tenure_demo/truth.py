@@ -24,7 +24,7 @@ def make_truth(
         customers: How many signed up.
         window: The months covered.
         total: Counts over all chunks.
-        spend: The company's spend, to divide by the customers it won.
+        spend: The company's spend, to divide by the customers it acquired.
 
     Returns:
         Sections of plain numbers and lists, each with its notes; see `truth.json`.

@@ -597,7 +597,7 @@ def _stays(s: Source, as_of: dt.date, by: str | None = "plan") -> ir.Table:
 
 
 def _scored(s: Source, as_of: dt.date) -> ir.Table:
-    # Kept, as a workbook keeps it: the stays are asked for often, and to keep them must work everywhere.
+    # Kept, as a workbook keeps it: the spells are asked for often, and to keep them must work everywhere.
     base = value.base(
         s, _stays(s, as_of).cache(), ["country"], as_of=as_of, known_until=as_of, yearly_rate=0.1
     ).cache()

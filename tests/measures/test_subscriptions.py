@@ -1,4 +1,4 @@
-"""Measures of stays against an independent plain-Python loop over the same ledger."""
+"""Measures of spells against an independent plain-Python loop over the same ledger."""
 
 from __future__ import annotations
 

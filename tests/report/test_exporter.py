@@ -16,7 +16,7 @@ from report_sample import HOSTILE, notebook
 
 from tenure import report
 from tenure.errors import InputError
-from tenure.report import exporter
+from tenure.report import exporter, tables
 from tenure.report.words import things
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -320,3 +320,12 @@ def test_a_long_table_shows_twelve_rows_until_all_are_asked_for():
     more = page.select_one(".table.long + label.more")
     assert more.span.text == "Show all 13 rows"
     assert more.input["type"] == "checkbox"
+
+
+def test_the_style_sheet_hides_the_rows_that_a_table_is_long_by():
+    assert f"tr:nth-child(n + {tables.BRIEF + 1})" in exporter.stylesheet()
+
+
+def test_a_page_has_a_drawing_without_the_style_that_jupyterlab_needs(page):
+    assert page.select("figure.drawn .plate svg")
+    assert not page.select("body style")

@@ -113,7 +113,6 @@ def test_a_page_in_another_language_shows_no_english_but_its_data(marked):
         part.decompose()
     left = {word for part in soup.select(", ".join(NOT_YET)) for word in english(part.extract(), OWN)}
     assert english(soup, OWN) == []
-    print(len(left))
     assert len(left) <= LEFT, sorted(left)
 
 

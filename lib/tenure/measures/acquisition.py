@@ -68,7 +68,7 @@ def trials(
 ) -> ir.Table:
     """Count the trials of customers who had never paid, and those that led to a payment.
 
-    A trial is ripe when it ended at least `ripe_days` before the data does; only of ripe trials can it be
+    A trial is mature when it ended at least `ripe_days` before the data does; only of mature trials can it be
     said whether they converted, which is to pay for the first time until then. The trial of a further
     subscription by someone who pays already is none.
 
@@ -76,8 +76,8 @@ def trials(
         ripe_days: Days after the trial's end within which a payment counts.
 
     Returns:
-        A row per month of the trials' start and group: month (index), group, trials, ripe, converted (of the
-        ripe).
+        A row per month of the trials' start and group: month (index), group, trials, ripe (the mature ones),
+        converted (of those).
     """
     spans = source["subscriptions"].filter(_.status == "trialing")
     if currency:

@@ -545,7 +545,7 @@ def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     keys = [*lens, "customer", "whose"]
 
     def judged(part: ir.Table) -> ir.Table:
-        """Spans with whose stays they are part of, and until when a later one continues them."""
+        """Spans with whose spells they are part of, and until when a later one continues them."""
         own = seen.rule(part, _by_subscription)
         return part.mutate(
             whose=ibis.ifelse(own, part.subscription_id, ""), reach=part.end_day + gap_days(part, seen)

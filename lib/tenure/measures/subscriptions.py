@@ -392,9 +392,9 @@ def retention_triangle(
     observed_from: dt.date | None = None,
     policy: MetricPolicy = MetricPolicy(),
 ) -> ir.Table:
-    """Count how many of each cohort stayed longer than k periods, for ripe cells only.
+    """Count how many of each cohort stayed longer than k periods, for mature cells only.
 
-    A cell is ripe when even the customers who began on the cohort's last day had completed k periods
+    A cell is mature when even the customers who began on the cohort's last day had completed k periods
     by `as_of`. An immature cell is absent, never 0.
 
     Args:
@@ -403,7 +403,7 @@ def retention_triangle(
             those of them who had churned by then are not in the data. None: always.
 
     Returns:
-        A row per ripe cell: cohort (the index of its first month, counted from January of year 0),
+        A row per mature cell: cohort (the index of its first month, counted from January of year 0),
         period (0 is the start), size (customers who began, less those whose term ended by design or
         may still go on within the gap) and stayed (those still there after the period).
     """
@@ -554,7 +554,7 @@ def _fold(counts: ir.Table, min_group: int, max_groups: int) -> ir.Table:
 
 
 def _with_periods(stays: ir.Table, as_of: dt.date, period: Period, observed_from: dt.date | None) -> ir.Table:
-    """Stays with entry, exit, event and cause in whole periods."""
+    """Spells with entry, exit, event and cause in whole periods."""
     cut = day_of(as_of + dt.timedelta(days=1))
     table = numbered(stays, "start", "end")
     start, end = numbers_of(table, "start"), numbers_of(table, "end")

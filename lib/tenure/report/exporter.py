@@ -303,7 +303,7 @@ def _keeps(output: Any, cell: Any, failed: bool) -> bool:
                 )
             output.metadata[media] = {**about, "alt": "A figure without description"}
     if FIGURE in data:
-        output.metadata["page"] = {"figure": data[FIGURE]["html"]}
+        output.metadata["page"] = {"figure": data["text/html"].partition("</style>")[2]}
         return True
     # What the page says about the report, at its head and end.
     if data.keys() & {HEADER, GLOSSARY, CHECKS, EXCLUSIONS, ABOUT}:

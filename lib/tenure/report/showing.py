@@ -46,7 +46,7 @@ def figure(picture: Picture, *, caption: str = "") -> None:
     # A page brings its style along; JupyterLab does not.
     look = f"<style>{figure_css()}</style>"
     plain = f"{picture.title}\n{picture.subtitle}".strip()
-    show({"text/plain": f"{plain}\nFigure: {alt}", "text/html": look + page, FIGURE: {"html": page}})
+    show({"text/plain": f"{plain}\nFigure: {alt}", "text/html": look + page, FIGURE: {}})
     words = "Data behind this figure"
     page = folded(words, to_html(picture.data, caption=words, max_rows=DATA_ROWS))
     return show({"text/plain": f"{words}: {len(picture.data)} rows", "text/html": page})

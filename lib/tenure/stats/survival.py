@@ -486,8 +486,8 @@ def restricted_mean(
 
     Since S drops at the *end* of the period in which somebody leaves, this is the mean number of periods
     *begun*, the periods paid for where payment is in advance. Integer days with the event on the day itself
-    are the usual restricted mean. For stays measured continuously and rounded up to whole months it is about
-    half a month too long for each customer who leaves.
+    are the usual restricted mean. For lifetimes measured continuously and rounded up to whole months it is
+    about half a month too long for each customer who leaves.
 
     Example:
         >>> life = pd.DataFrame(dict(period=[1, 2, 3], at_risk=[100, 90, 40], events=[10, 45, 4],
