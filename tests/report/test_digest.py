@@ -18,7 +18,7 @@ ID = "20261031T051500-000Z"
 def finding(id: str, words: str, now: tuple, then: tuple | None = None, **more) -> dict:
     estimate = Estimate(*now, unit="percent", sample="now")
     if then:
-        estimate = estimate.against(Estimate(*then, unit="percent", sample="then"), "the month before")
+        estimate = estimate.against(Estimate(*then, unit="percent", sample="then"), "September 2026")
     return asdict(make_finding(id, words, estimate, **more))
 
 
@@ -75,10 +75,10 @@ def test_the_words_in_markdown(record) -> None:
         "",
         "## Clearly changed or different",
         "",
-        rf"- 8% of \<Pro & co\> left. Worse than 4% (the month before). "
+        rf"- 8% of \<Pro & co\> left. Worse than 4% (September 2026). "
         rf"[churn.IT](<https://reports.example/tenure/runs/{ID}/churn.IT.html>)",
         "",
-        rf"- 90% was\_kept. Better than 50% (the month before). "
+        rf"- 90% was\_kept. Better than 50% (September 2026). "
         rf"[metrics](<https://reports.example/tenure/runs/{ID}/metrics.html>)",
         "",
         "No clear change in 1 other number.",
@@ -100,7 +100,7 @@ def test_a_message_for_slack(record) -> None:
     message = json.loads(digest(record, "slack", "https://reports.example"))
     assert list(message) == ["text"]
     assert (
-        f"• 8% of &lt;Pro &amp; co&gt; left. Worse than 4% (the month before). <https://reports.example/runs/{ID}/churn.IT.html|churn.IT>"
+        f"• 8% of &lt;Pro &amp; co&gt; left. Worse than 4% (September 2026). <https://reports.example/runs/{ID}/churn.IT.html|churn.IT>"
         in message["text"]
     )
     assert "*Out of bounds*\n" in message["text"]

@@ -493,7 +493,7 @@ def test_a_report_about_the_run_is_made_after_all_others_whichever_were_asked_fo
     reports = report.this_run()["reports"]
     report.text("{words}", words=", ".join(f"{n} {e['state']} {len(e['findings'])}" for n, e in reports.items()))
     """
-    project.notebook("sums_up", said)
+    project.notebook("sums_up", said, FINDING.replace("x,", "2,"))
     project.notebook("good", FINDING, parameters=NUMBER)
     project.notebook("fails", "1 / 0")
     project.runbook("""

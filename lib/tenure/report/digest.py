@@ -43,7 +43,7 @@ def digest(record: Mapping[str, Any], form: str = "markdown", base: str = "repor
             if entry["state"] in ("failed", "timed_out", "died")
         ],
         "Clearly changed or different": [
-            (claim["report"], f"{claim['sentence']} {claim['judged'].capitalize()}.")
+            (claim["report"], f"{claim['sentence']} {claim['judged'][:1].upper()}{claim['judged'][1:]}.")
             for claim in sorted(real, key=lambda claim: _ORDER.index(claim["verdict"]))
         ],
     }

@@ -195,7 +195,8 @@ class _Run:
     def _record(self) -> dict[str, Any]:
         """What is known of the run when all but its summary is made."""
         others = {name: entry for name, entry in self.entries.items() if not entry["summary"]}
-        return {"reports": others, "breaches": self.found, "history": self._history()}
+        history = {name: lines for name, lines in self._history().items() if name in others}
+        return {"reports": others, "breaches": self.found, "history": history}
 
     def stands(self, name: str, parts: Mapping[str, Any]) -> bool:
         """Whether the last report was made of the same, went well, and its files are there."""
