@@ -248,7 +248,7 @@ class HazardRatios:
         units = dict.fromkeys(("early", "late", "ratio"), "ratio") | {"p": "p", "p_adjusted": "p"}
         notes = [f"Early is up to {asked.period} {at:g}."]
         for name, fit in zip(names, fits, strict=True):
-            notes += [f"{name.capitalize()}: {note}" for note in fit.notes]
+            notes += [f"{name[:1].upper()}{name[1:]}: {note}" for note in fit.notes]
         return Table(result.reset_index(), units, tuple(notes))
 
 
