@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import duckdb
 import nbformat
@@ -220,7 +219,7 @@ def test_a_run_lists_revisions_since_the_last_one_and_skips_absent_tables(run, d
     )
     assert "differ from what the run of Jul 31, 2026 published" in words
     listed = words[words.index("differ from what the run of") :]
-    assert re.search(r">€?123<", listed)
+    assert ">123.45<" in listed
     assert "added, changed or removed since" in listed
     assert "past due then have not paid since" in listed
 
