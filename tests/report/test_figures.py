@@ -359,7 +359,7 @@ def test_a_figure_says_what_stands_out():
         "After 4 months, 80% of the customers of Feb 2026 are still subscribed, and 80% of those of Jan 2026"
     )
     bridge = Table(BRIDGE.assign(label=["before", "churn", "after"]), {"amount": "money:EUR"})
-    assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −€0.30"
+    assert figures.waterfall(bridge).title == "From €1.00 to €0.70: churn moved it most, −\u2060€0.30"
     assert figures.line_with_interval(LINE).title == ("100,000 in Jun 2026, from 100,000 in Jan 2026")
 
 

@@ -175,7 +175,7 @@ def someone():
             "g_high": [2.2, -0.6, 0.2],
         }
     )
-    sure = Estimate(0.9, 0.8, 0.95)
+    sure = Estimate(0.9, 0.8, 0.95, unit="percent")
     conditions = (Condition("platform_1", True, 0.25), Condition("minutes", False, 40.0))
     return Personas(
         worth,

@@ -72,12 +72,12 @@ def test_money_in_full_can_be_read_back(minor, currency):
     [
         (0, "EUR", "€0.00"),
         (1, "EUR", "€0.01"),
-        (-1, "EUR", "−€0.01"),
+        (-1, "EUR", "−\u2060€0.01"),
         (99_999, "EUR", "€999.99"),
         (100_000, "EUR", "€1,000"),
         (99_994_999, "EUR", "€999,950"),
         (123_400_000, "EUR", "€1.23M"),
-        (-123_400_000, "EUR", "−€1.23M"),
+        (-123_400_000, "EUR", "−\u2060€1.23M"),
         (250_000_000_000, "USD", "$2.5B"),
         (500, "JPY", "¥500"),
         (12_345, "JPY", "¥12,345"),
@@ -106,7 +106,7 @@ def test_percent(value, words):
 def test_signs_are_shown_where_asked():
     assert fmt.value(0.012, "points", signed=True) == "+1.2 points"
     assert fmt.percent(-0.0, signed=True) == "0%"
-    assert fmt.value(150, "money:EUR", signed=True) == "+€1.50"
+    assert fmt.value(150, "money:EUR", signed=True) == "+\u2060€1.50"
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,23 @@ def test_signs_are_shown_where_asked():
         (None, None, "months", "not available"),
         (0.0, 1.0, "months", "0 to 1 month"),
         (-0.01, 0.02, "points", "−1 to 2 points"),
+        (0.05, 0.0604, "percent", "5.0% to 6.0%"),
+        (13, 15.2, "months", "13.0 to 15.2 months"),
         (99_000, 120_000, "money:EUR", "€990 to €1,200"),
         (1.62, 2.0, "ratio", "1.62× to 2.00×"),
     ],
 )
 def test_interval(low, high, unit, words):
     assert fmt.interval(low, high, unit) == words
+
+
+@given(st.integers(-(10**10), 10**10), st.integers(1, 10**10))
+def test_rounding_moves_an_amount_by_an_eighth_of_its_interval_at_most(minor, half):
+    said = fmt.written(Estimate(minor, minor - half, minor + half, unit="money:EUR"))
+    power = {"K": 3, "M": 6, "B": 9, "T": 12}.get(said["size"][-1], 0)
+    shown = Decimal(re.sub(r"[^\d.]", "", said["size"])).scaleb(power + 2)
+    assert abs(shown - abs(minor)) <= max(Decimal(half) / 8, Decimal(5).scaleb(len(str(abs(minor))) - 4))
+    assert fmt.written(Estimate(minor, unit="money:EUR"))["value"] == fmt.value(minor, "money:EUR")
 
 
 @given(st.lists(finite, min_size=1, max_size=8), units)
@@ -190,7 +201,7 @@ def test_an_unknown_unit_is_refused():
 LOCALES = {
     "nl": {
         "days": "14,2 dagen", "weeks": "14,2 weken", "months": "14,2 maanden", "years": "14,2 jaar",
-        "one": "1 dag", "money": "€\xa012,34", "less": "€\xa0−12,34", "more": "+€\xa012,34",
+        "one": "1 dag", "money": "€\xa012,34", "less": "€\xa0−12,34", "more": "+\u2060€\xa012,34",
         "dinar": "KWD\xa01,500", "large": "€\xa01.235", "million": "€\xa01,23\xa0mln.",
         "percent": "5,1%", "fell": "−30%", "points": "−1,2 points", "number": "1.235", "ratio": "0,65×",
         "shares": "4,0% to 5,5%", "amounts": "€\xa090,00 to €\xa0140,00", "open": "1 maand or more",
@@ -198,7 +209,7 @@ LOCALES = {
     },
     "ms": {
         "days": "14.2 hari", "weeks": "14.2 minggu", "months": "14.2 bulan", "years": "14.2 tahun",
-        "one": "1 hari", "money": "€12.34", "less": "−€12.34", "more": "+€12.34",
+        "one": "1 hari", "money": "€12.34", "less": "−\u2060€12.34", "more": "+\u2060€12.34",
         "dinar": "KWD\xa01.500", "large": "€1,235", "million": "€1.23J",
         "percent": "5.1%", "fell": "−30%", "points": "−1.2 points", "number": "1,235", "ratio": "0.65×",
         "shares": "4.0% to 5.5%", "amounts": "€90.00 to €140.00", "open": "1 bulan or more",
@@ -224,7 +235,7 @@ LOCALES = {
     },
     "pt": {
         "days": "14,2 dias", "weeks": "14,2 semanas", "months": "14,2 meses", "years": "14,2 anos",
-        "one": "1 dia", "money": "€\xa012,34", "less": "−€\xa012,34", "more": "+€\xa012,34",
+        "one": "1 dia", "money": "€\xa012,34", "less": "−\u2060€\xa012,34", "more": "+\u2060€\xa012,34",
         "dinar": "KWD\xa01,500", "large": "€\xa01.235", "million": "€\xa01,23\xa0mi",
         "percent": "5,1%", "fell": "−30%", "points": "−1,2 points", "number": "1.235", "ratio": "0,65×",
         "shares": "4,0% to 5,5%", "amounts": "€\xa090,00 to €\xa0140,00", "open": "1 mês or more",

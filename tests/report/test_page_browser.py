@@ -221,3 +221,29 @@ def test_contents_follow_on_a_phone(browser, pages):
         contents.get_by_role("link", name="When do they leave?").click()
         assert contents.is_hidden()
         assert page.url.endswith("#when-do-they-leave")
+
+
+# The amounts that stand on more than one line when a paragraph is made narrower pixel by pixel.
+TORN = """amounts => {
+  const p = document.body.appendChild(document.createElement('p')), torn = new Set();
+  for (const amount of amounts) {
+    p.style.overflowWrap = 'normal';
+    p.textContent = `between ${amount} and`;
+    const range = document.createRange(), start = 'between '.length;
+    range.setStart(p.firstChild, start);
+    range.setEnd(p.firstChild, start + amount.length);
+    for (let width = 80; width < 200; width++) {
+      p.style.width = `${width}px`;
+      if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) torn.add(amount);
+    }
+  }
+  return [...torn];
+}"""
+
+
+def test_no_line_ends_within_an_amount(browser, pages):
+    amounts = [report.format.value(-406, f"money:{code}") for code in ("EUR", "USD", "GBP", "JPY", "KWD")]
+    amounts += [report.format.value(406, "money:EUR", signed=True), report.format.value(-0.051, "percent")]
+    with opened(browser, pages["report"], width=390) as page:
+        assert page.evaluate(TORN, amounts) == []
+        assert page.evaluate(TORN, ["\N{MINUS SIGN}€4.06"]), "such a test finds nothing"

@@ -97,7 +97,7 @@ def test_an_interval_is_translated_too(translate):
     german = {"{low} to {high}": "{low} bis {high}", "{low} or more": "{low} oder mehr"}
     german |= {"{number} points": "{number} Punkte", "{number} point": "{number} Punkt"}
     translate("de", "nplurals=2; plural=(n != 1)", german)
-    assert fmt.interval(0.01, 0.025, "points") == "1 bis 2,5 Punkte"
+    assert fmt.interval(0.01, 0.025, "points") == "1,0 bis 2,5 Punkte"
     assert fmt.interval(1, None, "months") == "1 Monat oder mehr"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.report import format as fmt
 from tenure.report.display import show
 from tenure.report.words import say
+from tenure.result import from_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,10 +165,10 @@ def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str
     )
     numbers = []
     for label, column, unit in named:
-        value, low, high = (row.get(f"{column}{end}") for end in ("", "_low", "_high"))
-        if not fmt.missing(value):
-            sure = "" if fmt.missing(low) else fmt.interval(low, high, unit)
-            numbers.append((label, fmt.value(value, unit), sure))
+        known = from_row(row, column, unit=unit)
+        if known.known:
+            said = fmt.written(known)
+            numbers.append((label, said["value"], "" if fmt.missing(known.low) else said["interval"]))
     return numbers
 
 
@@ -179,8 +180,8 @@ def _traits(effects: pd.DataFrame) -> list[str]:
     rows = sorted(clear.to_dict("records"), key=lambda row: (-abs(row["g"]), row["feature"]))
     return [
         f"{row['trait'][:1].upper() + row['trait'][1:]}: {row['inside']} against {row['outside']} of others "
-        f"(effect {fmt.value(row['g'], 'number', digits=1, signed=True)}, "
-        f"{fmt.interval(round(row['g_low'], 1), round(row['g_high'], 1), 'number')})"
+        f"(effect {fmt.value(row['g'], 'score', digits=1, signed=True)}, "
+        f"{fmt.interval(row['g_low'], row['g_high'], 'score', 1)})"
         for row in rows[:_TRAITS]
     ]
 
@@ -191,9 +192,9 @@ def _common(common: pd.DataFrame, name: str) -> list[str]:
     mine = common[(common["segment"] == name) & (common["ratio_low"] > 1)]
     mine = mine.sort_values("ratio", ascending=False, kind="stable").head(_TRAITS)
     return [
-        f"{str(row['characteristic']).replace('_', ' ')}: {row['level']} {fmt.value(row['ratio'], 'ratio')} "
-        f"({fmt.interval(row['ratio_low'], row['ratio_high'], 'ratio')})"
+        f"{str(row['characteristic']).replace('_', ' ')}: {row['level']} {said['value']} ({said['interval']})"
         for row in mine.to_dict("records")
+        for said in [fmt.written(from_row(row, "ratio", unit="ratio"))]
     ]
 
 
@@ -220,8 +221,8 @@ def _rule(rule: Any, labels: Labels, money: str) -> str:
         side = "above" if condition.above else "at most"
         parts.append(f"{words} {side} {fmt.value(condition.threshold, unit)}")
     conditions = " and ".join(parts)
-    sure = fmt.interval(rule.precision.low, rule.precision.high, "percent")
+    sure = fmt.written(rule.precision)
     return (
-        f"{conditions[:1].upper() + conditions[1:]}. Of those, {fmt.percent(rule.precision.value)} ({sure}) "
+        f"{conditions[:1].upper() + conditions[1:]}. Of those, {sure['value']} ({sure['interval']}) "
         f"are in the segment; the rule finds {fmt.percent(rule.recall.value)} of it."
     )

@@ -87,7 +87,7 @@ def make_finding(
         ...      "known": "{value} of customers left in {month}."},
         ...     now.against(then, "the month before"), better="down", month="October")
         >>> found.sentence, found.verdict
-        ('5.1% of customers left in October, 0.5 points more than in the month before.', 'worse')
+        ('5.1% of customers left in October, 0.50 points more than in the month before.', 'worse')
     """
     if not isinstance(id, str) or not _ID.fullmatch(id):
         raise InputError(
@@ -332,16 +332,12 @@ def _said(
 def _shown(estimate: Estimate, target: Any) -> dict[str, str]:
     unit, moved, than = estimate.unit, estimate.difference, estimate.compare
     return {
-        "value": fmt.value(estimate.value, unit),
-        "size": fmt.value(abs(estimate.value), unit),
-        "low": fmt.value(estimate.low, unit),
-        "high": fmt.value(estimate.high, unit),
-        "interval": fmt.interval(estimate.low, estimate.high, unit),
+        **fmt.written(estimate),
         "n": fmt.value(estimate.n, "count"),
-        "compare": fmt.value(than and than.value, unit),
+        "compare": fmt.shown(than) if than else fmt.NOT_AVAILABLE,
         "compare_label": translated(estimate.compare_label),
         "difference": fmt.value(moved.value, moved.unit, signed=True) if moved else fmt.NOT_AVAILABLE,
-        "change": fmt.value(abs(moved.value), moved.unit) if moved else fmt.NOT_AVAILABLE,
+        "change": fmt.written(moved)["size"] if moved else fmt.NOT_AVAILABLE,
         "target": fmt.value(target, unit),
     }
 

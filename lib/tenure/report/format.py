@@ -84,17 +84,22 @@ def money(minor: Any, currency: str, *, compact: bool | None = None, digits: int
         minor: The amount.
         currency: The currency.
         compact: Whether to shorten thousands and millions; None: from a million on.
-        digits: Decimals to show; None: by size.
+        digits: Decimals to show, below 0 the tens to round to; None: by size.
 
     Example:
         >>> money(1234, "EUR"), money(123456, "USD"), money(-1250, "JPY"), money(1_000_000_00, "GBP")
-        ('€12.34', '$1,235', '−¥1,250', '£1M')
-        >>> money(123_456_789, "EUR", compact=False), money(1500, "KWD")
-        ('€1,234,568', 'KWD\xa01.500')
+        ('€12.34', '$1,235', '−\u2060¥1,250', '£1M')
+        >>> money(123_456_789, "EUR", compact=False), money(1500, "KWD"), money(278_145, "EUR", digits=-2)
+        ('€1,234,568', 'KWD\xa01.500', '€2,800')
     """
     if missing(minor):
         return NOT_AVAILABLE
-    return _money(minor, currency, *_money_style([minor], currency, compact, digits))
+    if digits is not None:
+        exponent = minor_exponent(_currency(currency))
+        minor = _round(_decimal(minor), digits - exponent)
+        digits = digits if digits <= 0 else exponent
+    style = _money_style([minor], currency, compact, digits)
+    return _money(minor, currency, *style, keep=digits is not None)
 
 
 def p_value(value: Any) -> str:
@@ -140,39 +145,60 @@ def date(value: Any, precision: str = "day") -> str:
     return f"{day}, {value:%H:%M}" if precision == "minute" and isinstance(value, dt.datetime) else day
 
 
-def interval(low: Any, high: Any, unit: str) -> str:
-    """Format an interval, its ends rounded alike; an end that is missing is open, and reads "or more".
+def interval(low: Any, high: Any, unit: str, digits: int | None = None) -> str:
+    """Format an interval, its ends with the same decimals; an end that is missing is open: "or more".
 
     Example:
         >>> interval(13.05, 15.2, "months"), interval(-0.012, 0.004, "points")
-        ('13 to 15.2 months', '−1.2 to 0.4 points')
+        ('13.0 to 15.2 months', '−1.2 to 0.4 points')
         >>> interval(90_00, 140_00, "money:EUR")
         '€90.00 to €140.00'
     """
     check_unit(unit)
-    if missing(low) and missing(high):
+    ends = [end for end in (low, high) if not missing(end)]
+    if not ends:
         return NOT_AVAILABLE
-    if missing(high):
-        return between(value(low, unit), "")
-    if missing(low):
-        return between("", value(high, unit))
-    ends = [low, high]
-    places = _places(ends, unit)
-    if unit == "percent":
-        if all(_whole(_round(_scaled(end, unit), places)) for end in ends):
-            places = 0
-        # Nothing and all are so exactly.
-        exact = [0 if end in (0, 1) else places for end in ends]
-        return between(
-            *(_sign(_body(end, unit, k, keep=True), end) for end, k in zip(ends, exact, strict=True))
-        )
+    digits = _together(ends, unit) if digits is None else digits
+    said = [value(end, unit, digits=digits) for end in ends]
+    if len(ends) == 2 and (unit == "points" or unit in _DURATIONS):  # the word behind the second end alone
+        said[0] = _sign(_body(low, unit, digits, keep=True), low)
+    return between("" if missing(low) else said[0], "" if missing(high) else said[-1])
+
+
+def _together(numbers: Sequence[Any], unit: str) -> int:
+    """The decimals that an estimate and the ends of its interval share."""
     if unit.startswith("money:"):
-        style = _money_style(ends, unit[6:])
-        return between(*(_money(end, unit[6:], *style) for end in ends))
-    if unit == "points" or unit in _DURATIONS:  # the word behind the second end alone
-        return between(_sign(_body(low, unit, places), low), _worded(high, unit, places))
-    digits = places if unit == "ratio" else None
-    return between(value(low, unit, digits=digits), value(high, unit, digits=digits))
+        return _money_style(numbers, unit[6:])[1]
+    whole = all(_whole(_round(_scaled(number, unit), 9)) for number in numbers)
+    return 0 if whole and unit not in ("ratio", "score") else _places(numbers, unit)
+
+
+def written(one: Estimate, exact: bool = False) -> dict[str, str]:
+    """Return how sentences show an estimate: value, size (without its sign), low, high and interval.
+
+    All have the same decimals. Unless it is to be exact, an amount with an interval is rounded to the
+    largest power of ten within a quarter of the interval's half-width: it moves by an eighth of that at most.
+
+    Example:
+        >>> said = written(Estimate(278_145, 201_530, 354_610, unit="money:EUR"))
+        >>> said["value"], said["interval"], written(Estimate(278_145, unit="money:EUR"))["value"]
+        ('€2,800', '€2,000 to €3,500', '€2,781')
+        >>> written(Estimate(0.055, 0.05, 0.06, unit="percent"))["interval"]
+        '5.0% to 6.0%'
+    """
+    ends, digits = [end for end in (one.low, one.high) if not missing(end)], None
+    known = [one.value, *ends]
+    if ends and one.known:
+        digits = _together(known, one.unit)
+        width = (max(known) - min(known)) / len(ends)
+        if one.unit.startswith("money:") and width and not exact:
+            exponent = minor_exponent(one.unit[6:])
+            meant = exponent - math.floor(math.log10(width / 4))
+            # However wide the interval, a digit of the value stays.
+            digits = min(digits, max(meant, exponent - _decimal(one.value).adjusted()))
+    numbers = {"value": one.value, "size": abs(one.value), "low": one.low, "high": one.high}
+    said = {name: value(number, one.unit, digits=digits) for name, number in numbers.items()}
+    return {**said, "interval": interval(one.low, one.high, one.unit, digits)}
 
 
 def between(low: str, high: str) -> str:
@@ -219,6 +245,8 @@ def value(number: Any, unit: str, *, signed: bool = False, digits: int | None = 
         return NOT_AVAILABLE
     if unit.startswith("money:"):
         return _sign(money(number, unit[6:], digits=digits), number, signed)
+    # Nothing and all are so exactly.
+    digits = 0 if unit == "percent" and number in (0, 1) else digits
     places, keep = _places([number], unit) if digits is None else digits, digits is not None
     if unit in _DURATIONS or unit == "points":
         return _worded(number, unit, places, keep, signed)
@@ -243,7 +271,7 @@ def shown(slot: Any) -> str:
     if isinstance(slot, str):
         return slot
     if isinstance(slot, Estimate):
-        return value(slot.value, slot.unit)
+        return written(slot)["value"]
     if isinstance(slot, tuple) and len(slot) == 2 and not isinstance(slot[0], str):
         return date(*slot) if isinstance(slot[0], dt.date) else value(*slot)
     if isinstance(slot, list | tuple):
@@ -289,13 +317,14 @@ def _alike_money(known: list[Any], currency: str, compact: bool) -> Callable[[An
     shorten, digits = _money_style(known, currency, compact)
     if compact:
         largest = max((abs(_decimal(value)) for value in known), default=Decimal(0))
-        shorten = largest.scaleb(-minor_exponent(currency)) >= 10_000
+        largest = largest.scaleb(-minor_exponent(currency))
+        shorten = largest >= 10_000
         # As few decimals as keep different amounts apart.
-        for digits in range(3):
-            written = {_money(value, currency, shorten, digits, tidy=False) for value in known}
+        for digits in range(-_power(largest) if shorten else 0, 3):
+            written = {_money(value, currency, shorten, digits) for value in known}
             if len(written) == len(set(known)):
                 break
-    return lambda value: _money(value, currency, shorten, digits, tidy=not compact)
+    return lambda value: _money(value, currency, shorten, digits)
 
 
 def currency_symbol(currency: str) -> str:
@@ -368,11 +397,11 @@ def _whole(exact: Decimal) -> bool:
 
 
 def _sign(text: str, value: Any, signed: bool = False) -> str:
-    """Write minus as a minus, and a plus where one is wanted."""
+    """Write minus as a minus, and a plus where one is wanted; no line ends between sign and currency."""
     if re.search(r"[1-9]", text) is None:
         return text.replace("-", "")
-    text = text.replace("-", "−")
-    return f"+{text}" if signed and value > 0 else text
+    text = f"+{text}" if signed and value > 0 else text.replace("-", "−")
+    return re.sub(r"([+−])(?=[^\d\u2060])", "\\1\u2060", text)
 
 
 def _places(values: Sequence[Any], unit: str) -> int:
@@ -424,13 +453,17 @@ def _worded(value: Any, unit: str, places: int, keep: bool = False, signed: bool
     rounded = _round(_scaled(value, unit), places)
     if unit == "points":
         text = _sign(_body(value, unit, places, keep), value, signed)
-        return say("{number} point" if abs(rounded) == 1 else "{number} points", number=text)
+        one = abs(rounded) == 1 and not (keep and places)
+        return say("{number} point" if one else "{number} points", number=text)
     if abs(value) >= _HUGE:
         return _sign(f"{float(value):.1e} {unit}", value, signed)
-    rounded = rounded.quantize(Decimal(1)) if _whole(rounded) else rounded.normalize()
+    if not keep:
+        rounded = rounded.quantize(Decimal(1)) if _whole(rounded) else rounded.normalize()
+    pattern = "#,##0." + ("0" if keep else "#") * places
     # Where the long form is the short one, as in Italian, Babel knows only the short one.
     for length in ("long", "short"):
-        text = format_unit(rounded, f"duration-{unit.removesuffix('s')}", length=length, locale=_locale())
+        name = f"duration-{unit.removesuffix('s')}"
+        text = format_unit(rounded, name, length=length, format=pattern, locale=_locale())
         if "duration" not in text:
             break
     return _sign(text, value, signed)
@@ -450,29 +483,26 @@ def _money_style(
     largest = max((abs(_decimal(value)).scaleb(-exponent) for value in values), default=Decimal(0))
     if compact is None:
         compact = largest >= 1_000_000
-    if digits is None:
-        digits = 2 if compact else exponent if largest < 1000 else 0
-    return compact, digits
+    finest = 2 - _power(largest) if compact else exponent if largest < 1000 else 0
+    return compact, finest if digits is None else digits
 
 
-def _money(minor: Any, currency: str, compact: bool, digits: int, tidy: bool = True) -> str:
-    from babel.numbers import format_compact_currency
+def _power(amount: Decimal) -> int:
+    """The power of ten of an amount's thousands, millions and so on."""
+    return max(0, amount.adjusted() // 3 * 3)
 
+
+def _money(minor: Any, currency: str, compact: bool, digits: int, keep: bool = False) -> str:
+    """An amount; a shortened one has at most two decimals, and zeros at the end where they are to be kept."""
     amount = _decimal(minor).scaleb(-minor_exponent(currency))
     if abs(minor) >= _HUGE:
         return _sign(f"{currency} {float(amount):.1e}", minor)
-    if compact and _shortens(amount):
-        text = format_compact_currency(amount, currency, locale=_locale(), fraction_digits=digits)
-        # Decimals that are all zero: 1.00M is 1M.
-        text = re.sub(r"(\d)[.,]0+(?=\D|$)", r"\1", text) if tidy else text
-    else:
-        pattern = _locale().currency_formats["standard"]
-        digits = 0 if compact and abs(amount) >= 1000 else digits
-        text = _shaped(pattern, _round(amount, digits), digits, keep=not compact, currency=currency)
-    return _sign(re.sub(r"([A-Z]{3})(?=-?\d)", "\\1\u00a0", text), minor)
-
-
-def _shortens(amount: Decimal) -> bool:
-    """Whether the locale has a short form for an amount of that size; German has none for thousands."""
     form = _locale().compact_currency_formats["short"]["other"].get(str(10 ** max(0, amount.adjusted())))
-    return form is not None and "¤" in str(form.pattern)
+    if compact and form is not None and "¤" in str(form.pattern):  # German has none for thousands
+        power = amount.adjusted() + 1 - form.pattern.count("0")
+        places = min(2, max(0, digits + power))
+        text = _shaped(form, _round(amount.scaleb(-power), places), places, keep, currency)
+    else:
+        pattern, places = _locale().currency_formats["standard"], max(0, digits)
+        text = _shaped(pattern, _round(amount, places), places, keep or not compact, currency)
+    return _sign(re.sub(r"([A-Z]{3})(?=-?\d)", "\\1\u00a0", text), minor)

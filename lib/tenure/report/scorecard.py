@@ -7,6 +7,7 @@ from typing import Any
 from tenure.report import format as fmt
 from tenure.report.tables import table, table_of
 from tenure.report.words import say, things
+from tenure.result import from_ends
 
 _SIGNS = {"better": "▲", "worse": "▼", "higher": "▲", "lower": "▼", "no clear change": "≈"}
 
@@ -21,11 +22,14 @@ def scorecard(card: Any, *, caption: str) -> None:
     """
     given = table_of(card)
     rows = given.frame.to_dict("records")
+    said = [
+        fmt.written(from_ends((row["now"], row["low"], row["high"]), unit=row["unit"]), exact=True)
+        for row in rows
+    ]
     shown = given.frame[["metric"]].assign(
-        now=[fmt.value(row["now"], row["unit"]) for row in rows],
+        now=[one["value"] for one in said],
         now_interval=[
-            say("counted") if row["counted"] else fmt.interval(row["low"], row["high"], row["unit"])
-            for row in rows
+            say("counted") if row["counted"] else one["interval"] for row, one in zip(rows, said, strict=True)
         ],
         based_on=[things(row["n"], row["of"]) for row in rows],
         before=[_judged(row["before"], row["unit"], row["against_before"]) for row in rows],
