@@ -343,6 +343,7 @@ def open_workbook(
     from tenure.measures import groups, subscriptions, units
     from tenure.models.worth import MONTHS
     from tenure.report import format as fmt
+    from tenure.report.words import say
     from tenure.sources.checks import check_as_of, check_once
     from tenure.sources.connect import open_source
 
@@ -408,9 +409,11 @@ def open_workbook(
         cash = {str(k): v for k, v in worth.groupby(paid["group"]).sum().items() if v > 0}
         known = economics.after_commission(cash, column)
         book, lacking = book._still(economics=known), cash.get("unknown", 0.0) / (sum(cash.values()) or 1.0)
-        commission = f"{fmt.percent(known.mean_commission)} on average; each customer's own by {column}"
+        words = {"mean": (known.mean_commission, "percent"), "column": column, "part": (lacking, "percent")}
+        commission = say("{mean} on average; each customer's own by {column}", **words)
         if lacking:
-            commission += f", the average for {fmt.percent(lacking)} of revenue, of no known {column}"
+            commission += say(", the average for {part} of revenue, of no known {column}", **words)
+    gaps = min(policy.gap_days), max(policy.gap_days)
     report.header(
         as_of=as_of,
         subtitle=whom,
@@ -421,13 +424,13 @@ def open_workbook(
         currency=currency,
         left_out=left_behind,
         left_out_of_money=unpriced,
-        not_compared=apart and f"{apart}, which are those of all",
-        data_checked="that of all" if whom else "",
+        not_compared=apart and say("{tables}, which are those of all", tables=apart),
+        data_checked=say("that of all") if whom else "",
         policy=names.get("policy", ""),
         commission=commission,
         counted_by=unit,
-        gaps_bridged=" to ".join(str(n) for n in sorted(set(policy.gap_days))) + " days",
-        pauses_of_up_to=f"{policy.pause_days} days" if policy.pause_days is not None else "",
+        gaps_bridged=fmt.interval(*gaps, "days") if gaps[0] < gaps[1] else fmt.value(gaps[0], "days"),
+        pauses_of_up_to="" if policy.pause_days is None else fmt.value(policy.pause_days, "days"),
         logo=economics.logo,
         accent=economics.accent,
     )
@@ -477,14 +480,14 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
 
 def _unpriced(book: Workbook) -> tuple[float, str]:
     """The share of customers who pay in currencies without a rate, and in words who they are."""
-    from tenure.report import format as fmt
+    from tenure.report.words import say
 
     found, known = book.in_currencies, book.factors()
     lacking = found[~found["currency"].isin(list(known))]
     share = float(lacking["customers"].sum() / (found["customers"].sum() or 1))
     names = ", ".join(lacking["currency"])
-    words = f"{fmt.percent(share)} of customers, who pay in {names} (no exchange rate)"
-    return share, words if share else ""
+    words = {"share": (share, "percent"), "names": names}
+    return share, say("{share} of customers, who pay in {names} (no exchange rate)", **words) if share else ""
 
 
 def _check_values(values: Mapping[str, Any], limits: Mapping[str, Limit]) -> dict[str, dt.date | None]:

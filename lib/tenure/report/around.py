@@ -15,8 +15,8 @@ from tenure.report import format as fmt
 from tenure.report.display import ABOUT, CHECKS, EXCLUSIONS, GLOSSARY, HEADER
 from tenure.report.findings import outputs
 from tenure.report.palette import readable
-from tenure.report.terms import TERMS, terms_in
-from tenure.report.words import say, translated
+from tenure.report.terms import TERMS, defined, terms_in
+from tenure.report.words import say, translated, word
 
 TEMPLATES = Path(__file__).parent / "template"
 # The parts of what a report rests on, by their ids.
@@ -29,7 +29,7 @@ PAPERS = ("#faf9f7", "#14161b")
 def environment(environment: Any) -> Any:
     """Give a template environment what all templates use."""
     environment.autoescape = True
-    environment.globals.update(say=say, translated=translated, language=fmt.language)
+    environment.globals.update(say=say, translated=translated, word=word, language=fmt.language)
     return environment
 
 
@@ -106,12 +106,13 @@ def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> di
             for name, title in words.items()
             if found[name]
         ],
-        "terms": [(term, TERMS[term]) for term in sorted(terms & TERMS.keys(), key=str.lower)],
+        "terms": sorted(defined(terms), key=lambda pair: pair[0].lower()),
     }
 
 
 def _listed(facts: Iterable[Sequence[str]]) -> str:
-    rows = (f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts)
+    said = ((html.escape(translated(name)), html.escape(word(fact))) for name, fact in facts)
+    rows = (f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in said)
     return f'<dl class="run">{"".join(rows)}</dl>'
 
 

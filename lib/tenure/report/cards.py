@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.report import format as fmt
 from tenure.report.display import show
-from tenure.report.words import say
+from tenure.report.words import say, word
 from tenure.result import from_row
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "recency": ("days since the last use", "count"),
     "frequency": ("active days", "count"),
 }
-_SHARE_OF = {"category": "use of", "platform": "use on", "feature": "use of feature"}
+_SHARE_OF = {"category": "use of {level}", "platform": "use on {level}", "feature": "use of feature {level}"}
 _TRAITS = 3
 
 
@@ -46,10 +46,11 @@ def feature_words(name: str, labels: Labels, money: str = "number") -> tuple[str
     """
     if name in labels:
         kind, level = labels[name]
-        return f"{_SHARE_OF.get(kind, kind)} {level.replace('_', ' ')}", "percent"
+        return say(_SHARE_OF.get(kind, "{kind} {level}"), kind=kind, level=level.replace("_", " ")), "percent"
     if name == "value":
-        return "pay per month", money
-    return WORDS.get(name, (name.replace("_", " "), "number"))
+        return say("pay per month"), money
+    words, unit = WORDS.get(name, (name.replace("_", " "), "number"))
+    return word(words), unit
 
 
 def worded(effects: pd.DataFrame, labels: Labels, money: str = "number") -> pd.DataFrame:
@@ -91,10 +92,10 @@ def personas(who: Any, horizon: int) -> None:
         )  # fmt: skip
         mine = worded(who.effects[who.effects["segment"] == name], labels, money)
         sections = {
-            "What sets them apart": _traits(mine),
-            "More common among them": _common(who.common, name),
-            "A typical member": _member(who.typical, name, mine, labels, money),
-            "How to find them": _rule(who.rules.get(name), labels, money),
+            say("What sets them apart"): _traits(mine),
+            say("More common among them"): _common(who.common, name),
+            say("A typical member"): _member(who.typical, name, mine, labels, money),
+            say("How to find them"): _rule(who.rules.get(name), labels, money),
         }
         numbers, title = _numbers(row, money, horizon), name[:1].upper() + name[1:]
         pages.append(_card(title, size, worth.curve(name), numbers, sections, who.actions.get(name, "")))
@@ -123,7 +124,7 @@ def _card(
     more = f"{_curve(curve)}<dl>{terms}</dl>{parts}"
     head = f'<h3>{html.escape(name)}</h3><p class="size">{html.escape(size)}</p>'
     return (
-        f'<li class="card">{head}{_lines(action)}'
+        f'<li class="card">{head}{_lines(word(action))}'
         f'<details><summary aria-label="{words}">{say("More")}</summary>{more}</details></li>'
     )
 
@@ -158,10 +159,10 @@ def _curve(curve: Sequence[float]) -> str:
 def _numbers(row: Mapping[Any, Any], money: str, horizon: int) -> list[tuple[str, str, str]]:
     """What is known of a segment in numbers: label, value and interval."""
     named = (
-        ("Pay per month", "arpa", money),
-        ("Leave per month", "churn", "percent"),
-        ("Revenue kept", "retained", "percent"),
-        (f"Worth over {horizon} months", "worth", money),
+        (say("Pay per month"), "arpa", money),
+        (say("Leave per month"), "churn", "percent"),
+        (say("Revenue kept"), "retained", "percent"),
+        (say("Worth over {n:month}", n=horizon), "worth", money),
     )
     numbers = []
     for label, column, unit in named:
@@ -179,11 +180,14 @@ def _traits(effects: pd.DataFrame) -> list[str]:
     clear = clear[clear["inside"] != clear["outside"]]
     rows = sorted(clear.to_dict("records"), key=lambda row: (-abs(row["g"]), row["feature"]))
     return [
-        f"{row['trait'][:1].upper() + row['trait'][1:]}: {row['inside']} against {row['outside']} of others "
-        f"(effect {fmt.value(row['g'], 'score', digits=1, signed=True)}, "
-        f"{fmt.interval(row['g_low'], row['g_high'], 'score', 1)})"
+        say(
+            "{name}: {inside} against {outside} of others (effect {g}, {sure})",
+            name=row["trait"][:1].upper() + row["trait"][1:], inside=row["inside"], outside=row["outside"],
+            g=fmt.value(row["g"], "score", digits=1, signed=True),
+            sure=fmt.interval(row["g_low"], row["g_high"], "score", 1),
+        )
         for row in rows[:_TRAITS]
-    ]
+    ]  # fmt: skip
 
 
 def _common(common: pd.DataFrame, name: str) -> list[str]:
@@ -208,7 +212,7 @@ def _member(typical: pd.DataFrame, name: str, effects: pd.DataFrame, labels: Lab
         words, unit = feature_words(feature, labels, money)
         if not fmt.missing(member.get(feature)):
             parts.append(f"{words} {fmt.value(member[feature], unit)}")
-    return f"Customer {member['customer_id']}: " + ", ".join(parts) if parts else ""
+    return say("Customer {id}: {traits}", id=member["customer_id"], traits=", ".join(parts)) if parts else ""
 
 
 def _rule(rule: Any, labels: Labels, money: str) -> str:
@@ -218,11 +222,11 @@ def _rule(rule: Any, labels: Labels, money: str) -> str:
     parts = []
     for condition in rule.conditions:
         words, unit = feature_words(condition.feature, labels, money)
-        side = "above" if condition.above else "at most"
-        parts.append(f"{words} {side} {fmt.value(condition.threshold, unit)}")
-    conditions = " and ".join(parts)
-    sure = fmt.written(rule.precision)
-    return (
-        f"{conditions[:1].upper() + conditions[1:]}. Of those, {sure['value']} ({sure['interval']}) "
-        f"are in the segment; the rule finds {fmt.percent(rule.recall.value)} of it."
-    )
+        side = "{name} above {edge}" if condition.above else "{name} at most {edge}"
+        parts.append(say(side, name=words, edge=(condition.threshold, unit)))
+    conditions, right = fmt.join(parts), fmt.written(rule.precision)
+    return say(
+        "{rule}. Of those, {right} ({sure}) are in the segment; the rule finds {found} of it.",
+        rule=conditions[:1].upper() + conditions[1:], right=right["value"], sure=right["interval"],
+        found=rule.recall,
+    )  # fmt: skip

@@ -18,13 +18,18 @@ from tenure.report import style
 from tenure.report.palette import GREY, INK, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
 from tenure.report.tables import table_of
-from tenure.report.words import say, things
+from tenure.report.words import say, translated
 from tenure.result import NAN, Table
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+# What ratios of leaving mean.
+LEAVING = "Chance of leaving in a period, all else equal, relative to the reference (95% interval)"
+LESS, MORE = "less likely to leave", "more likely to leave"
 
 
 def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
@@ -41,7 +46,7 @@ def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
     unit = next(iter(table.units.values()), "percent")
     frame = table.frame
     if frame.shape[0] == 0 or frame.shape[1] == 0:
-        return Picture.nothing(" ".join(table.notes) or "There is nothing to draw.")
+        return Picture.nothing(" ".join(table.notes) or say("There is nothing to draw."))
     if frame.dtypes.iloc[0].kind not in "fiu":
         frame = frame.set_index(frame.columns[0])
     frame = frame.rename(columns=str, index=str)
@@ -65,7 +70,7 @@ def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
         axes.set_yticks([k + 0.5 for k in range(0, len(down), every[0])], names[:: every[0]])
         ages = [frame.columns[k] for k in across]
         axes.set_xticks([k + 0.5 for k in range(0, len(across), every[1])], ages[:: every[1]])
-        axes.set_xlabel("Months since the start")
+        axes.set_xlabel(say("Months since the start"))
         axes.xaxis.set_label_position("top")
         if len(down) < rows:
             told = say("The newest {n}; all are in the data below", n=len(down))
@@ -96,7 +101,7 @@ def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
     subtitle = "Share still subscribed by months since the start; blank: too young to tell"
     if revenue:
         subtitle = "Share of the first month's revenue by months since the start; blank: too young to tell"
-    alt = f"Retention by start and age for {things(rows, 'cohort')}; those too young are blank."
+    alt = say("Retention by start and age for {n:cohort}; those too young are blank.", n=rows)
     named = frame.rename_axis(str(frame.index.name or "cohort")).reset_index()
     data = Table(named, dict.fromkeys(frame.columns, unit))
     return Picture(draw, takeaway, f"{alt} {takeaway}.", data, say(subtitle))
@@ -106,9 +111,9 @@ def forest(
     ratios: Any,
     *,
     title: str = "",
-    subtitle: str = "Chance of leaving in a period, all else equal, relative to the reference (95% interval)",
-    less: str = "less likely to leave",
-    more: str = "more likely to leave",
+    subtitle: str = LEAVING,
+    less: str = LESS,
+    more: str = MORE,
     as_given: bool = False,
 ) -> Picture:
     """Draw ratios with their intervals on a logarithmic scale around 1.
@@ -125,7 +130,7 @@ def forest(
     """
     given = table_of(ratios)
     if given.frame.empty:
-        return Picture.nothing(" ".join(given.notes) or "There is nothing to draw.")
+        return Picture.nothing(" ".join(given.notes) or say("There is nothing to draw."))
     names = {"covariate": "section", "level": "label", "hazard_ratio": "ratio"}
     names |= {f"hazard_ratio_{end}": f"ratio_{end}" for end in ("low", "high")}
     renamed = {old: new for old, new in names.items() if new not in given.frame.columns}
@@ -133,6 +138,7 @@ def forest(
     rows = _with_references(rows_of(table.frame, "label", "ratio", above=0), as_given)
     known = sorted((row for row in rows if row.ends), key=lambda row: -row.value)
     clear = [row for row in known if row.clear(1)]
+    less, more = translated(less), translated(more)
 
     def write(row: Row) -> str:
         if not row.ends:
@@ -153,7 +159,7 @@ def forest(
         words = {"name": top.name, "ratio": (top.value, "ratio"), "side": less if top.value < 1 else more}
         takeaway = say("{name} stands out most: {ratio}, {side}", **words)
     said = listed([(row.name, row.value) for row in known], "ratio")
-    alt = f"Ratios with their intervals, the largest first: {said}."
+    alt = say("Ratios with their intervals, the largest first: {said}.", said=said)
     columns = ("section", "label", "reference", "n", "events", "ratio", "ratio_low", "ratio_high", "p")
     data = Table(table.frame[style.known(table.frame, *columns)], {"ratio": "ratio", "p": "p"})
     subtitle = style.also(subtitle, say("filled: clearly not 1×"))
@@ -218,7 +224,7 @@ def bars_with_intervals(
         several = "{first} has most, {most}; {last} has least, {least}"
         words = {"first": first, "most": (most, unit), "last": last, "least": (least, unit)}
         takeaway = say(several if len(known) > 1 else "{first}: {most}", **words)
-    return Picture(draw, title or takeaway, f"Bars: {listed(named, unit)}.", table, subtitle)
+    return Picture(draw, title or takeaway, say("Bars: {said}.", said=listed(named, unit)), table, subtitle)
 
 
 def line_with_interval(
@@ -274,7 +280,7 @@ def line_with_interval(
                 for day in (frame["date"].min(), frame["date"].max())
             )
             place, shift, side = (0, 2, "left") if begins >= ends_at else (1, -2, "right")
-            words = f"target {fmt.value(target, unit)}"
+            words = say("target {target}", target=(target, unit))
             style.note(axes, words, (place, target), (shift, 3), "yaxis", ha=side)
         style.label_ends(axes, ends)
         return figure
@@ -291,7 +297,7 @@ def line_with_interval(
         sentence = f"{{group}}: {sentence}" if len(groups) > 1 else sentence
         takeaway = say(sentence, last=spoken(last), start=spoken(start), **words)
         said.insert(0, (str(name) if len(groups) > 1 else "", now))
-    alt = f"{'Lines' if len(groups) > 1 else 'A line'} over time, ending at {listed(said, unit)}."
+    alt = say("Lines over time, ending at {said}.", said=listed(said, unit))
     data = Table(table.frame, {"date": "date", **table.units})
     return Picture(draw, title or takeaway, alt, data, subtitle)
 
@@ -349,7 +355,8 @@ def waterfall(rows: Any, *, subtitle: str = "") -> Picture:
         most = max(changes, key=lambda place: abs(amounts[place]))
         moved = "From {before} to {after}: {most} moved it most, {moved}"
         takeaway = say(moved, most=labels[most], moved=signed[most], **words)
-    alt = f"Bridge: {fmt.join(f'{name} {word}' for name, word in zip(labels, signed, strict=True))}."
+    steps = fmt.join(f"{name} {amount}" for name, amount in zip(labels, signed, strict=True))
+    alt = say("Bridge: {steps}.", steps=steps)
     told = say("bars: the change since {before}, the last in all", before=labels[0])
     return Picture(draw, takeaway, alt, table, style.also(subtitle, told))
 

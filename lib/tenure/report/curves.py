@@ -15,7 +15,7 @@ from tenure.report import style
 from tenure.report.palette import INK, LINE, PALETTE, readable
 from tenure.report.picture import Picture, drawn_from, listed
 from tenure.report.tables import table_of
-from tenure.report.words import say
+from tenure.report.words import say, word
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -96,16 +96,15 @@ def survival(curves: Any, *, until: int | None = None, title: str = "") -> Pictu
             "After {time}, {most} of {first} customers are still subscribed and {least} of {last} customers",
             time=time, first=first, most=(most, "percent"), last=last, least=(least, "percent"),
         )  # fmt: skip
-        alt = f"Survival curves by group. After {time}: {listed(shares, 'percent')} are still subscribed."
+        told = {"time": time, "said": listed(shares, "percent")}
+        alt = say("Survival curves by group. After {time}: {said} are still subscribed.", **told)
     else:
         takeaway = say("{share} are still subscribed after {time}", share=(most, "percent"), time=time)
         marks = known[known["period"].isin([1, at // 2, at])]
         path = [(fmt.value(row.period, life.unit), row.survival) for row in marks.itertuples()]
-        alt = f"Survival curve: share still subscribed after {listed(path, 'percent')}."
-    subtitle, begins = (
-        f"Share still subscribed by {life.unit} since the start",
-        rows.groupby("group")["period"].min(),
-    )
+        alt = say("Survival curve: share still subscribed after {said}.", said=listed(path, "percent"))
+    subtitle = say("Share still subscribed by {units} since the start", units=life.unit)
+    begins = rows.groupby("group")["period"].min()
     if begins.any():
         late = fmt.value(int(begins.max()), life.unit)
         takeaway = say(
@@ -157,7 +156,7 @@ def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: An
             ends.append((str(group), float(last["period"]), float(last["hazard"]), chosen[str(group)]))
         _axes(axes, life, data=rows[["hazard", line]], first=1)
         style.label_ends(axes, ends)
-        _mark_peaks(axes, marked, chosen, life.unit)
+        _mark_peaks(axes, marked, chosen, life)
         _tips(axes, rows, "hazard", life)
         return figure
 
@@ -172,13 +171,11 @@ def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: An
         sentence = _NO_PEAK[life.unit]
     takeaway = say(sentence, share=(top[0], "percent"), group=top[1], k=int(top[2]))
     kind = life.unit.removesuffix("s")
-    tops = [f"{kind} {k} for {group} ({fmt.percent(share)})" for share, group, k in sorted(marked)[::-1]]
-    alt = f"Chance of leaving in each {kind} of the subscription, by group. " + (
-        f"Peaks stand out at {fmt.join(tops)}." if tops else f"The largest is {fmt.percent(top[0])}."
-    )
-    subtitle = f"Of those still subscribed, the share who leave in each {kind}"
-    subtitle += "; dots as observed, lines smoothed" if line == "smooth" else ""
-    return _picture(draw, takeaway, alt, life, "hazard", subtitle)
+    tops = [(f"{_at(life, k)}, {word(group)}:", share) for share, group, k in sorted(marked)[::-1]]
+    alt = say("Chance of leaving in each {period} of the subscription, by group.", period=kind)
+    alt += " " + say("Peaks stand out: {tops}.", tops=listed(tops, "percent", 99)) if tops else ""
+    subtitle = say("Of those still subscribed, the share who leave in each {period}", period=kind)
+    return _picture(draw, takeaway, alt, life, "hazard", subtitle, smoothed=line == "smooth")
 
 
 def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
@@ -221,8 +218,9 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
     time, late = (fmt.value(number, life.unit) for number in (life.last, begins))
     takeaway = say(sentence, late=late, group=group, cause=cause, share=(share, "percent"), time=time)
     said = [(f"{one} {why}" if several else why, part) for (one, why), part in reached.items()]
-    alt = f"Share of new subscribers lost by cause within {time}: {listed(said, 'percent', 9)}."
-    subtitle = f"Share lost to each cause by {life.unit} since the start"
+    told = {"time": time, "said": listed(said, "percent", 9)}
+    alt = say("Share of new subscribers lost by cause within {time}: {said}.", **told)
+    subtitle = say("Share lost to each cause by {units} since the start", units=life.unit)
     return _picture(draw, takeaway, alt, life, "incidence", subtitle)
 
 
@@ -245,10 +243,13 @@ def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(["group", "period"], kind="stable")
 
 
-def _picture(draw: Any, title: str, alt: str, life: _Life, name: str, subtitle: str) -> Picture:
-    banded = f"{name}_low" in life.rows.columns and "smoothed" not in subtitle
-    subtitle += " (shaded: 95% interval)" if banded else ""
-    faint = "faint: the other groups" if len(life.groups) > MAX_LINES and name != "incidence" else ""
+def _picture(
+    draw: Any, title: str, alt: str, life: _Life, name: str, subtitle: str, *, smoothed: bool = False
+) -> Picture:
+    banded = f"{name}_low" in life.rows.columns and not smoothed
+    subtitle = style.also(subtitle, say("dots as observed, lines smoothed") if smoothed else "")
+    subtitle = style.also(subtitle, say("shaded: 95% interval") if banded else "")
+    faint = say("faint: the other groups") if len(life.groups) > MAX_LINES and name != "incidence" else ""
     return Picture(draw, title, alt, life.data, style.also(subtitle, faint))
 
 
@@ -284,8 +285,8 @@ def _axes(
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: fmt.value(round(tick), "count")))
     axes.set_xlim(first - (0.4 if first else 0), last + (0.4 if first else 0.15))
-    unit = life.unit.capitalize()
-    axes.set_xlabel(f"{unit.removesuffix('s')} of the subscription" if first else f"{unit} since the start")
+    named = "{period} of the subscription" if first else "{units} since the start"
+    axes.set_xlabel(style.also(say(named, period=life.unit.removesuffix("s"), units=life.unit), ""))
 
 
 def _at_risk(axes: Axes, frame: pd.DataFrame, groups: Sequence[str], chosen: Mapping[str, str]) -> None:
@@ -298,7 +299,7 @@ def _at_risk(axes: Axes, frame: pd.DataFrame, groups: Sequence[str], chosen: Map
         key: "" if fmt.missing(number) else fmt.value(number, "count") for key, number in numbers.items()
     }
     aside = 8 + 2.7 * max(len(words[group, ticks[0]]) for group in groups)
-    style.note(axes, "Still observed", (0, 0), (-aside, -40), "xaxis", ha="right", va="center")
+    style.note(axes, say("Still observed"), (0, 0), (-aside, -40), "xaxis", ha="right", va="center")
     for place, group in enumerate(groups):
         down = 40 + 14 * (place + (len(groups) > 1))
         if len(groups) > 1:
@@ -323,14 +324,18 @@ def _at_renewals(part: pd.DataFrame) -> bool:
 
 
 def _tips(axes: Axes, rows: pd.DataFrame, name: str, life: _Life, by: str = "group") -> None:
-    kind = life.unit.removesuffix("s").capitalize()
     alone = len(set(rows[by])) == 1
     shown = {name: ("", "percent")}
-    style.tips(axes, rows, "period", shown, lambda k: f"{kind} {k:.0f}", by="" if alone else by)
+    style.tips(axes, rows, "period", shown, lambda k: _at(life, k), by="" if alone else by)
+
+
+def _at(life: _Life, period: float) -> str:
+    """What a period is called."""
+    return style.also(say("{period} {k}", period=life.unit.removesuffix("s"), k=period), "")
 
 
 def _mark_peaks(
-    axes: Axes, marked: list[tuple[float, str, int]], chosen: Mapping[str, str], unit: str
+    axes: Axes, marked: list[tuple[float, str, int]], chosen: Mapping[str, str], life: _Life
 ) -> None:
     """Name periods with peaks above them, the tallest first where names would collide."""
     figure: Any = axes.figure
@@ -338,7 +343,7 @@ def _mark_peaks(
     written: list[tuple[float, float]] = []
     tallest = {peak[2]: peak for peak in sorted(marked)}
     for height, group, at in sorted(tallest.values(), reverse=True):
-        words = f"{unit.removesuffix('s').capitalize()} {at}: {fmt.percent(height)}"
+        words = f"{_at(life, at)}: {fmt.percent(height)}"
         half = style.text_width(figure, words, weight="bold") / 2 + 3
         box = axes.get_window_extent()
         place = float(axes.transData.transform((at, 0))[0])

@@ -301,7 +301,7 @@ def _keeps(output: Any, cell: Any, failed: bool) -> bool:
                     f"A figure has no alternative text in the cell that begins with {start[:60]!r}; "
                     "show it with report.figure."
                 )
-            output.metadata[media] = {**about, "alt": "A figure without description"}
+            output.metadata[media] = {**about, "alt": say("A figure without description")}
     if FIGURE in data:
         output.metadata["page"] = {"figure": data["text/html"].partition("</style>")[2]}
         return True
@@ -326,10 +326,11 @@ def _failing(node: Any, failure: Mapping[str, Any] | None) -> dict[str, Any] | N
     for number, cell in enumerate(node.cells, start=1):
         if cell.cell_type == "markdown":
             for line in re.findall(r"^#{2,3} (.*)$", cell.source, re.MULTILINE):
-                heading = f", in “{_plain_text(line)}”"
+                heading = translated(_plain_text(line))
         for output in cell.get("outputs", []):
             if output.output_type == "error":
-                where = {"where": f"cell {number}{heading}", "source": cell.metadata.source}
+                words = "cell {number}, in “{heading}”" if heading else "cell {number}"
+                where = {"where": say(words, number=number, heading=heading), "source": cell.metadata.source}
                 return {**failure, **where, "traceback": "\n".join(output.traceback)}
     return {**failure, "where": ""}
 
@@ -456,7 +457,7 @@ def _words(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(_words(item) for item in value)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     return str(value)
 
 

@@ -110,7 +110,7 @@ def publish_numbers(name: str, numbers: Mapping[str, Any]) -> None:
     """
     text = json.dumps(dict(numbers), indent=1, allow_nan=False) + "\n"
     target = _write(name, ".json", lambda draft: draft.write_text(text, encoding="utf-8"))
-    _say(target, "Frozen for later runs as")
+    _say(target, say("Frozen for later runs as"))
 
 
 def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:

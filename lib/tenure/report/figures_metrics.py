@@ -10,7 +10,7 @@ from tenure.report import style
 from tenure.report.charts import bars_with_intervals, line_with_interval
 from tenure.report.palette import GREY, INK, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.words import say
+from tenure.report.words import counted, say
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
@@ -92,17 +92,15 @@ def movements_over_time(
         style.tips(
             axes, part.assign(at=x, net=net), "at", told, lambda at: fmt.date(num2date(at).date(), precision)
         )
-        style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), (say("net"), INK)])
+        style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), ("net", INK)])
         return figure
 
-    words = {"n": len(rows), "gained": (float(rows["new"].sum()), unit)}
-    words["lost"] = (abs(float(rows["churn"].sum())), unit)
-    title = say(
-        f"In {{n:{one}}} new customers brought {{gained}}, and churned customers took {{lost}}", **words
-    )
-    alt = say(f"Bars of revenue gained and lost in each of {{n:{one}}}, with the net as a line.", **words)
+    words: dict[str, Any] = {"span": counted(len(rows), one), "period": one}
+    words |= {"gained": (float(rows["new"].sum()), unit), "lost": (abs(float(rows["churn"].sum())), unit)}
+    title = say("In {span} new customers brought {gained}, and churned customers took {lost}", **words)
+    alt = say("Bars of revenue gained and lost over {span}, with the net as a line.", **words)
     listed_below = [f"{label} ({fmt.date(day.date(), 'month')})" for day, label in known]
-    subtitle = say(f"Monthly recurring revenue gained and lost in each {one}")
+    subtitle = say("Monthly recurring revenue gained and lost in each {period}", **words)
     return Picture(draw, title, alt, table, subtitle, notes=listed_below)
 
 

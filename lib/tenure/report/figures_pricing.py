@@ -13,13 +13,16 @@ from tenure.report import style
 from tenure.report.charts import bars_with_intervals, draw_rows, forest, rows_of
 from tenure.report.palette import INK, PALETTE
 from tenure.report.picture import Picture, listed
-from tenure.report.words import say
+from tenure.report.words import say, translated, word
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+_THAN = ("less than the control", "more than the control")
 
 
 def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: str) -> dict[str, str]:
@@ -44,8 +47,9 @@ def arms(
     compared: Any, labels: Mapping[str, str], *, outcome: str = "", on_day: int | None = None
 ) -> Picture:
     """Draw the share of each arm of a `Comparison` that had an outcome; empty: who subscribed or paid."""
-    subtitle = f"Share of visitors with the outcome: {outcome}" if outcome else "Share who subscribed or paid"
-    subtitle += "" if on_day is None else f", on day {on_day}"
+    named = "Share of visitors with the outcome: {outcome}" if outcome else "Share who subscribed or paid"
+    on = "" if on_day is None else say("on day {day}", day=on_day)
+    subtitle = style.also(say(named, outcome=outcome), on)
     rows = _labeled(compared.arms, labels).pipe(lambda frame: frame.drop(columns="standard_error"))
     return bars_with_intervals(rows, subtitle=subtitle, as_given=True)
 
@@ -58,7 +62,7 @@ def lifts(table: Table, labels: Mapping[str, str], *, subtitle: str) -> Picture:
         rows = rows.assign(section=rows["variant"].map(labels), **ends)
         return rows.rename(columns={"measure": "label"})
 
-    return forest(table.pipe(ratios), subtitle=subtitle, less="less", more="more", as_given=True)
+    return forest(table.pipe(ratios), subtitle=subtitle, less=say("less"), more=say("more"), as_given=True)
 
 
 def decision(decided: Any, labels: Mapping[str, str], *, within: Any) -> Picture:
@@ -102,7 +106,8 @@ def willingness_to_pay(worth: Table) -> Picture:
         "none": "Nothing that is offered clearly changes what people would pay",
     }
     subtitle = say("What people would pay, against the reference of each attribute")
-    return _differences(worth, "level", "worth", titles, subtitle, sides=("worth less", "worth more"))
+    sides = say("worth less"), say("worth more")
+    return _differences(worth, "level", "worth", titles, subtitle, sides=sides)
 
 
 def value_by_price(curve: Any, value: Any) -> Picture:
@@ -111,22 +116,23 @@ def value_by_price(curve: Any, value: Any) -> Picture:
     unit = curve.table.units["price"]
     marks = {say("best {price}", price=best): best.value}
     marks |= {say("churn ignored {price}", price=naive): naive.value}
-    title = f"A visitor is worth most at {fmt.shown(best)}, within {fmt.value(months, 'months')}"
-    alt = f"{title}; with churn ignored the best price seems to be {fmt.shown(naive)}. Value by price: "
+    title = say("A visitor is worth most at {price}, within {time}", price=best, time=(months, "months"))
+    told = {"price": naive, "seen": _spoken(value.table, "price", "value")}
+    alt = say("With churn ignored the best price seems to be {price}. Value by price: {seen}.", **told)
     dots = _measured(value.table, "value")
     missed = _missed(curve.table.frame, "value", dots)
-    told = say("the curve lies within the interval of every variant")
+    fits = say("the curve lies within the interval of every variant")
     if missed:
-        told = say("the curve misses what was seen at {prices}", prices=[fmt.value(p, unit) for p in missed])
+        fits = say("the curve misses what was seen at {prices}", prices=[fmt.value(p, unit) for p in missed])
     if curve.hazard_ratio.case == "does not fit":
-        told = style.also(told, say("the models do not fit them"))
+        fits = style.also(fits, say("the models do not fit them"))
     lines = {"value": say("with churn"), "value_churn_ignored": say("churn ignored")}
     shades = say("Shaded and bars: {level} intervals", level=fmt.percent(curve.level))
-    subtitle = "; ".join([shades, say("circles: the variants as they were"), told])
+    subtitle = "; ".join([shades, say("circles: the variants as they were"), fits])
     return Picture(
         lambda width: _over_price(curve.table, lines, width, dots=dots, marks=marks, best=best),
         title,
-        alt + _spoken(value.table, "price", "value"),
+        alt,
         curve.table,
         subtitle,
     )
@@ -146,20 +152,21 @@ def stated_demand(stated: Any) -> Picture:
     dots = _measured(stated.table, "share")
     return Picture(
         lambda width: _over_price(stated.table, {"smoothed": ""}, width, dots=dots),
-        f"At {fmt.shown(stated.best.words['price'])}, stated revenue is highest",
-        f"Share who say they would buy, by price: {_spoken(stated.table, 'price', 'share')}.",
+        say("At {price}, stated revenue is highest", **stated.best.words),
+        say("Share who say they would buy, by price: {seen}.", seen=_spoken(stated.table, "price", "share")),
         stated.table,
-        "Share who say they would buy; the line never rises",
+        say("Share who say they would buy; the line never rises"),
     )
 
 
 def price_meter(meter: Any) -> Picture:
     """Draw the four lines of a `PriceMeter` and where they cross."""
-    ends = [fmt.shown(meter.point(f"{end} acceptable price")) for end in ("lowest", "highest")]
+    ends = {end: meter.point(f"{end} acceptable price") for end in ("lowest", "highest")}
+    met = _spoken(meter.points, "point", "price")
     return Picture(
         lambda width: _draw_meter(meter, width),
-        f"People find prices from {ends[0]} to {ends[1]} acceptable",
-        f"Shares who call a price cheap or expensive meet at: {_spoken(meter.points, 'point', 'price')}.",
+        say("People find prices from {lowest} to {highest} acceptable", **ends),
+        say("Shares who call a price cheap or expensive meet at: {met}.", met=met),
         meter.points,
         say("Share of people who call a price too cheap, not cheap, not expensive, too expensive"),
     )
@@ -203,13 +210,13 @@ def _differences(
     titles: Mapping[str, str],
     subtitle: str,
     *,
-    sides: tuple[str, str] = ("less than the control", "more than the control"),
+    sides: tuple[str, str] = _THAN,
     worthwhile: float | None = None,
     words: Mapping[str, str] | None = None,
 ) -> Picture:
     """Differences around 0, with the smallest that is worth a change dashed; `titles` say what is clear."""
     if not len(table):
-        return Picture.nothing(f"{subtitle}: there is nothing to compare.")
+        return Picture.nothing(say("{what}: there is nothing to compare.", what=subtitle))
     rows = rows_of(table.frame.rename(columns={"attribute": "section"}), label, value)
     unit = table.units[value]
 
@@ -222,7 +229,8 @@ def _differences(
             style.uprights(axes, [(worthwhile, say("worth a change from {worth}", worth=worth))])
         low, high = axes.get_xlim()
         style.unit_axis(axes.xaxis, unit)
-        less, more = (side.partition(" than")[0] if style.is_narrow(width) else side for side in sides)
+        shorts = (say("less"), say("more")) if sides == _THAN else sides
+        less, more = shorts if style.is_narrow(width) else map(translated, sides)
         center, up = -low / (high - low), 4 if worthwhile is None else 18
         if center > 0.25:
             style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, up), "xaxis", ha="right")
@@ -239,7 +247,7 @@ def _differences(
         slots |= {"name": f"{clear.section} {clear.label}".strip(), "size": (abs(clear.value), unit)}
         title = say(titles["more" if clear.value > 0 else "less"], **slots)
     said = [(f"{row.section} {row.label}".strip(), row.value) for row in body]
-    alt = f"Differences with their intervals. {subtitle}: {listed(said, unit)}."
+    alt = say("Differences with their intervals. {what}: {said}.", what=subtitle, said=listed(said, unit))
     return Picture(draw, title, alt, table, subtitle)
 
 
@@ -305,7 +313,7 @@ def _draw_meter(meter: Any, width: float) -> Figure:
     _price_axis(axes, "percent", unit)
     style.key(figure, [(name.replace("_", " "), PALETTE[color]) for name, color in key.items()])
     names = points["point"].astype(str).str.removesuffix(" price")
-    crossings = zip(points["price"], names, strict=True)
+    crossings = zip(points["price"], map(word, names), strict=True)
     style.uprights(axes, [(price, f"{name} {fmt.value(price, unit)}") for price, name in crossings])
     told = {name: (name.replace("_", " "), "percent") for name in key}
     style.tips(
@@ -318,4 +326,4 @@ def _price_axis(axes: Axes, unit: str, price_unit: str) -> None:
     style.unit_axis(axes.yaxis, unit)
     style.unit_axis(axes.xaxis, price_unit, bins=7)
     axes.grid(axis="x", visible=False)
-    axes.set_xlabel("Price")
+    axes.set_xlabel(say("Price"))

@@ -50,8 +50,8 @@ def shares(overview: Table) -> Picture:
     words = {"name": names.iloc[most], "part": (revenue.iloc[most], "percent")}
     title = say("The segment “{name}” brings the most revenue, {part}", **words)
     both = zip(names, share, revenue, strict=True)
-    said = fmt.join(f"{name} {fmt.percent(a)} and {fmt.percent(b)}" for name, a, b in both)
-    alt = f"Share of customers and of revenue by segment: {said}"
+    said = fmt.join(f"{name} {fmt.percent(a)} / {fmt.percent(b)}" for name, a, b in both)
+    alt = say("Share of customers and of revenue by segment: {said}", said=said)
     return Picture(draw, title, alt, overview, say("Hollow: share of customers, filled: share of revenue"))
 
 
@@ -73,19 +73,19 @@ def evidence(groups: Any) -> Picture:
             axes.errorbar(part["k"], part["strength"], spread, color=color, fmt="o", ms=5, elinewidth=2)
             axes.plot(part["k"], part["cloud"], color=color, lw=1.2, ls=(0, (2, 2)), alpha=0.75)
         axes.axhline(STRENGTH, color=MUTED, lw=1, ls=(0, (4, 3)))
-        words = f"required: {fmt.value(STRENGTH, 'number')}"
+        words = say("required: {least}", least=STRENGTH)
         style.note(axes, words, (1, STRENGTH), (0, 3), "yaxis", ha="right")
         if groups.k > 1:
             row = table[(table["family"] == groups.family) & (table["k"] == groups.k)]
             place = (float(groups.k), float(row["strength"].iloc[0]))
             axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6)
-            words = f"chosen: {fmt.value(groups.k, 'count')}"
+            words = say("chosen: {k}", k=groups.k)
             style.note(axes, words, place, (0, 10), color=INK, weight="bold")
         axes.set_ylim(0, 1.12)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_xticks(sorted(int(number) for number in table["k"].unique()))
         axes.set_xlim(int(table["k"].min()) - 0.3, int(table["k"].max()) + 0.3)
-        axes.set_xlabel("Number of groups")
+        axes.set_xlabel(say("Number of groups"))
         told = {"strength": ("", "number")}
         style.tips(axes, table, "k", told, lambda k: say("{k:group}", k=int(k)), by="family")
         axes.grid(axis="x", visible=False)
@@ -99,9 +99,11 @@ def evidence(groups: Any) -> Picture:
     return Picture(
         draw,
         title,
-        f"Prediction strength by family and number of groups: {listed(strengths, 'number', 99)}",
+        say(
+            "Prediction strength by family and number of groups: {said}", said=listed(strengths, "number", 99)
+        ),
         Table(table.rename(columns={"k": "groups", "cloud": "in one cloud"})),
-        "How reliably each number of groups is found again; dotted: in one cloud without groups",
+        say("How reliably each number of groups is found again; dotted: in one cloud without groups"),
     )
 
 
@@ -113,7 +115,7 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
         labels: The columns that hold shares, with their kind and level.
     """
     if effects.empty or effects["g"].isna().all():
-        return Picture.nothing("There are no groups by use, so nothing sets them apart.")
+        return Picture.nothing(say("There are no groups by use, so nothing sets them apart."))
     profile = worded(effects, labels)
     grid = profile.pivot_table(index="trait", columns="segment", values="g")
     strongest = grid.abs().max(axis=1).sort_values(ascending=False).index[:16]
@@ -127,9 +129,9 @@ def traits(effects: pd.DataFrame, labels: Mapping[str, tuple[str, str]]) -> Pict
     return Picture(
         lambda width: _heatmap(grid, "score", width),
         say("“{segment}” stands out most, by {trait}: {g} standard deviations above the others", **words),
-        f"Differences of each group from the others, the largest: {said}",
+        say("Differences of each group from the others, the largest: {said}", said=said),
         Table(profile[["segment", "trait", "inside", "outside", "g", "g_low", "g_high", "n"]]),
-        "Difference from everybody else in standard deviations (Hedges' g)",
+        say("Difference from everybody else in standard deviations (Hedges' g)"),
     )
 
 
@@ -145,13 +147,13 @@ def answers(classes: Any) -> Picture:
     far = grid.loc[(grid.max(axis=1) - grid.min(axis=1)).idxmax()]
     words = {"item": far.name, "high": (far.max(), "percent"), "most": far.idxmax()}
     words |= {"low": (far.min(), "percent"), "least": far.idxmin()}
-    sizes = fmt.join(f"{row.segment} ({fmt.percent(row.share)} of customers)" for row in order.itertuples())
+    sizes = fmt.join(f"{row.segment} ({fmt.percent(row.share)})" for row in order.itertuples())
     return Picture(
         lambda width: _heatmap(grid, "percent", width),
         say("They differ most in “{item}”: {high} of “{most}”, {low} of “{least}”", **words),
-        f"Chances of answers by class: {sizes}",
+        say("Chances of answers by class, of so many customers: {sizes}", sizes=sizes),
         Table(said[["item", "segment", "chance", "base"]], classes.profile.units),
-        "Chance of agreeing with a statement, or of giving an answer",
+        say("Chance of agreeing with a statement, or of giving an answer"),
     )
 
 
@@ -195,10 +197,10 @@ def unusual(found: Any) -> Picture:
     """Draw the kinds of customers that are clearly more or less common in a segment than among all."""
     clear = found.clear.head(14).sort_values(["segment", "ratio"], ascending=[True, False])
     if not len(found.table):
-        return Picture.nothing("The customers table has no characteristic to describe segments by.")
+        return Picture.nothing(say("The customers table has no characteristic to describe segments by."))
     if clear.empty:
         return Picture.nothing(
-            "No kind of customer is clearly more or less common in a segment than among all."
+            say("No kind of customer is clearly more or less common in a segment than among all.")
         )
     kind = clear["characteristic"].str.replace("_", " ") + ": " + clear["level"].astype(str)
     far = clear["ratio"].map(lambda ratio: abs(math.log(max(ratio, 1e-9)))).idxmax()
@@ -206,9 +208,9 @@ def unusual(found: Any) -> Picture:
     drawn = charts.forest(
         clear.assign(section=clear["segment"], label=kind),
         title=say("“{segment}” differs most by {kind}, {ratio} as common there as among all", **words),
-        subtitle="Share inside the segment over the share among all (line: 95% interval)",
-        less="less common",
-        more="more common",
+        subtitle=say("Share inside the segment over the share among all (line: 95% interval)"),
+        less=say("less common"),
+        more=say("more common"),
     )
     return replace(drawn, data=found.table)
 
@@ -225,13 +227,13 @@ def lorenz(spread: Any) -> Picture:
         axes.plot(people, value, color=PALETTE[0])
         color = PALETTE[4]
         axes.plot([0.9, 0.9], [1 - top, 1], color=color, lw=3, solid_capstyle="butt")
-        words, place = f"top tenth: {fmt.percent(top)}", (0.9, 1 - top / 2)
+        words, place = say("top tenth: {top}", top=(top, "percent")), (0.9, 1 - top / 2)
         style.note(axes, words, place, (-8, 0), ha="right", va="center", color=color, weight="bold")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         for axis in (axes.xaxis, axes.yaxis):
             style.unit_axis(axis, "percent")
-        axes.set_xlabel("Share of customers, from those who pay least")
+        axes.set_xlabel(say("Share of customers, from those who pay least"))
         share = {"value": ("", "percent")}
         told = spread.curve.frame.iloc[:: max(1, len(people) // 20)]
         style.tips(axes, told, "customers", share, lambda part: say("{part} pay", part=fmt.percent(part)))
@@ -243,7 +245,7 @@ def lorenz(spread: Any) -> Picture:
         say("The tenth of customers who pay most bring {top} of the revenue", **words),
         say("Lorenz curve: the top tenth of customers pay {top}, Gini coefficient {gini}", **words),
         spread.curve,
-        "Share of revenue that the customers who pay least bring; straight: all pay alike",
+        say("Share of revenue that the customers who pay least bring; straight: all pay alike"),
     )
 
 
@@ -256,16 +258,16 @@ def values(worth: Any, horizon: int) -> Picture:
     """
     table, units = worth.table.frame, worth.table.units
     names = {
-        "value_share": "Share of revenue",
-        "arpa": "Pay per month",
-        "churn": "Leave per month",
-        "retained": f"Revenue kept in {worth.months} months",
-        "worth": f"Worth over {horizon} months",
-        "active_days": "Active days per month",
+        "value_share": say("Share of revenue"),
+        "arpa": say("Pay per month"),
+        "churn": say("Leave per month"),
+        "retained": say("Revenue kept in {n:month}", n=worth.months),
+        "worth": say("Worth over {n:month}", n=horizon),
+        "active_days": say("Active days per month"),
     }
     shown = [column for column in names if table[column].notna().any()]
     if len(table) < 2 or not shown:
-        return Picture.nothing("There is one segment only, so segments cannot be compared.")
+        return Picture.nothing(say("There is one segment only, so segments cannot be compared."))
     rows = table.to_dict("records")
     chosen = style.colors(table["segment"], _FIXED)
 
@@ -295,12 +297,11 @@ def values(worth: Any, horizon: int) -> Picture:
         return figure
 
     said = fmt.join(
-        f"{row['segment']}: {fmt.value(row['arpa'], units['arpa'])} per month, "
-        f"{fmt.percent(row['churn'])} leave per month"
+        f"{row['segment']} {fmt.value(row['arpa'], units['arpa'])} / {fmt.percent(row['churn'])}"
         for row in rows
     )
     data = Table(table.rename(columns={"value_minor": "MRR"}), {**units, "MRR": units["value_minor"]})
-    subtitle, p = "Dots with 95% intervals; dashed: all customers", worth.same_churn
+    subtitle, p = say("Dots with 95% intervals; dashed: all customers"), worth.same_churn
     if not fmt.missing(p):
         differ, alike = (
             "segments leave at different rates ({p})",
@@ -318,7 +319,8 @@ def values(worth: Any, horizon: int) -> Picture:
         words = {"slow": slow["segment"], "few": (slow["churn"], "percent")}
         words |= {"fast": fast["segment"], "many": (fast["churn"], "percent")}
         title = say("“{slow}” leaves most slowly, {few} a month, and “{fast}” fastest, {many}", **words)
-    return Picture(draw, title, f"By segment: {said}", data, subtitle)
+    alt = say("What customers pay per month, and the share who leave, by segment: {said}", said=said)
+    return Picture(draw, title, alt, data, subtitle)
 
 
 def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
@@ -326,7 +328,9 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     import pandas as pd
 
     if not moved.stayed.known:
-        return Picture.nothing("Whether anybody moved is not known: there is no earlier day to compare with.")
+        return Picture.nothing(
+            say("Whether anybody moved is not known: there is no earlier day to compare with.")
+        )
     matrix = moved.matrix
     names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != moved.left]
     names.append(moved.left)
@@ -360,7 +364,8 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
         return figure
 
     most = moved.gains.frame.nlargest(10, "customers")
-    went = [(f"“{row.before}” to “{row.after}”", row.customers) for row in most.itertuples()]
+    where = "“{before}” to “{after}”"
+    went = [(say(where, before=row.before, after=row.after), row.customers) for row in most.itertuples()]
     words: dict[str, Any] = {"share": moved.stayed}
     title = say("{share} are in the segment they were in", **words)
     within = [move for move in went if f"“{moved.left}”" not in move[0]]
@@ -371,7 +376,7 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
     return Picture(
         draw if went else lambda width: draw(style.WIDTH),
         title,
-        f"Customers who moved between segments, the most: {listed(went, 'count')}",
+        say("Customers who moved between segments, the most: {said}", said=listed(went, "count")),
         Table(matrix.reset_index()),
         say("Customers who moved between segments from {before} to {after}", **days),
     )

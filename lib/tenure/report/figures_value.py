@@ -11,7 +11,7 @@ from tenure.report import format as fmt
 from tenure.report import style
 from tenure.report.palette import GREY, INK, LINE, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.words import say
+from tenure.report.words import say, translated
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def projection(curves: Any) -> Picture:
             style.unit_axis(axes.yaxis, "percent", bins=4)
             told = {"seen": (say("observed"), "percent"), "fitted": (say("fitted"), "percent")}
             style.tips(axes, part, "month", told, style.month)
-        style.key(figure, [("observed", INK), ("fitted", blue), ("shaded: predicted", amber)])
+        style.key(figure, [(say("observed"), INK), (say("fitted"), blue), (say("shaded: predicted"), amber)])
         return figure
 
     ends = frame[frame["month"] == frame.groupby("group")["month"].transform("max")]
@@ -59,9 +59,10 @@ def projection(curves: Any) -> Picture:
     time = fmt.value(last, "months")
     words = {"time": time, "share": fmt.percent(shares[0][1]), "group": shares[0][0]}
     takeaway = say("After {time}, {share} of {group} are expected to still be there", **words)
-    alt = f"Share still subscribed, observed and fitted. After {time}: {listed(shares, 'percent')}."
+    told = {"time": time, "said": listed(shares, "percent")}
+    alt = say("Share still subscribed, observed and fitted. After {time}: {said}.", **told)
     data = Table(frame, {"month": "months", "fitted": "percent", "seen": "percent"})
-    return Picture(draw, takeaway, alt, data, "Share of customers by months since the start")
+    return Picture(draw, takeaway, alt, data, say("Share of customers by months since the start"))
 
 
 def payments(monthly: Any) -> Picture:
@@ -101,8 +102,9 @@ def payments(monthly: Any) -> Picture:
         sentence = "Customers who stay with {group} pay {share} less than when they began"
     takeaway = say(sentence, group=group, share=fmt.percent(abs(change)))
     first, later = (listed(ends[name].items(), unit) for name in ("first", "last"))
-    alt = f"Payment per month by months since the start. At first: {first}. Later: {later}."
-    return Picture(draw, takeaway, alt, table, "Per month, refunds taken off")
+    said = {"first": first, "later": later}
+    alt = say("Payment per month by months since the start. At first: {first}. Later: {later}.", **said)
+    return Picture(draw, takeaway, alt, table, say("Per month, refunds taken off"))
 
 
 def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
@@ -131,8 +133,8 @@ def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
         style.tips(axes, table.frame, "", told, [row[label] for row in rows])
         axes.set_xlim(left=min(0.0, float(table.frame[["expected_low", "happened"]].min().min())))
         style.unit_axis(axes.xaxis, unit)
-        key = [("predicted, with its 95% range", PALETTE[0]), ("what happened", INK)]
-        style.key(figure, key if all(inside) else [*key, ("outside the range", PALETTE[4])])
+        key = [(say("predicted, with its 95% range"), PALETTE[0]), (say("what happened"), INK)]
+        style.key(figure, key if all(inside) else [*key, (say("outside the range"), PALETTE[4])])
         return figure
 
     takeaway = say(
@@ -142,7 +144,8 @@ def calibration(backtest: Any, label: str, *, subtitle: str = "") -> Picture:
     expected, happened = (
         listed(((row[label], row[name]) for row in rows), unit) for name in ("expected", "happened")
     )
-    alt = f"What was predicted and what happened. Predicted: {expected}. Happened: {happened}."
+    said = {"expected": expected, "happened": happened}
+    alt = say("What was predicted and what happened. Predicted: {expected}. Happened: {happened}.", **said)
     return Picture(draw, takeaway, alt, table, subtitle)
 
 
@@ -155,6 +158,7 @@ def right_and_wrong(values: Any, wrong: str, right: str) -> Picture:
         right: What the right answer is called.
     """
     table = drawn_from(values, "right_and_wrong", "right", "group", "wrong")
+    wrong, right = translated(wrong), translated(right)
     unit = fmt.check_unit(table.units.get("right", "number"))
     rows = table.frame.to_dict("records")
 

@@ -211,7 +211,7 @@ def section() -> Iterator[None]:
     try:
         yield
     except NotApplicable as why:
-        text("{why}", why=str(why))
+        text("{why}", why=translated(str(why)))
 
 
 def choose(sentence: Sentence, estimate: Estimate, who: str) -> str:

@@ -14,7 +14,7 @@ from tenure.report.picture import Picture, drawing
 from tenure.report.style import figure_css
 from tenure.report.tables import folded, table, table_of, to_html
 from tenure.report.terms import glossary
-from tenure.report.words import say
+from tenure.report.words import say, translated
 
 # A figure's data are cut beyond so many rows.
 DATA_ROWS = 400
@@ -34,11 +34,11 @@ def figure(picture: Picture, *, caption: str = "") -> None:
             f"of type {type(picture).__name__}."
         )
     if picture.draw is None:
-        return _lines([picture.empty], {})
-    title, subtitle = html.escape(picture.title), html.escape(picture.subtitle)
+        return _lines([translated(picture.empty)], {})
+    title, subtitle = (html.escape(translated(words)) for words in (picture.title, picture.subtitle))
     alt = " ".join(picture.alt.split())
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in picture.notes)
-    below = html.escape(caption) + (f"<ol>{notes}</ol>" if notes else "")
+    below = html.escape(translated(caption)) + (f"<ol>{notes}</ol>" if notes else "")
     beside = f"<figcaption>{below}</figcaption>" if below else ""
     head = f'<p class="takeaway"><strong>{title}</strong>{f"<span>{subtitle}</span>" if subtitle else ""}</p>'
     said = alt if picture.title in alt else f"{picture.title}. {alt}"
@@ -47,7 +47,7 @@ def figure(picture: Picture, *, caption: str = "") -> None:
     look = f"<style>{figure_css()}</style>"
     plain = f"{picture.title}\n{picture.subtitle}".strip()
     show({"text/plain": f"{plain}\nFigure: {alt}", "text/html": look + page, FIGURE: {}})
-    words = "Data behind this figure"
+    words = say("Data behind this figure")
     page = folded(words, to_html(picture.data, caption=words, max_rows=DATA_ROWS))
     return show({"text/plain": f"{words}: {len(picture.data)} rows", "text/html": page})
 
@@ -88,9 +88,11 @@ def checks(report: Any) -> None:
         report: A check report: its `warnings` have a `sentence` and a `fix` each.
     """
     fixes = [(problem.sentence, getattr(problem, "fix", "")) for problem in report.warnings]
-    warnings = [[sentence, f"Fix: {fix}." if fix else ""] for sentence, fix in fixes]
+    warnings = [[sentence, say("Fix: {fix}.", fix=fix) if fix else ""] for sentence, fix in fixes]
     said = [f"Warning: {' '.join(words).strip()}" for words in warnings]
-    _lines(said or ["The checks of the data found nothing to warn of."], {CHECKS: {"warnings": warnings}})
+    _lines(
+        said or [say("The checks of the data found nothing to warn of.")], {CHECKS: {"warnings": warnings}}
+    )
 
 
 def exclusions(ledger: Any) -> None:
@@ -129,8 +131,8 @@ def method(book: Any) -> None:
     for name, value in facts.model_dump(exclude={"name", "logo", "accent"}).items():
         minor = 10 ** minor_exponent(book.currency) if units.get(name, "").startswith("money") else 1
         written = fmt.value(value * minor, units[name]) if name in units else str(value)
-        source = "company.yml" if name in facts.given else "default"
-        rows.append((name, written, "this notebook" if name in facts.overridden else source))
+        source = "company.yml" if name in facts.given else say("default")
+        rows.append((name, written, say("this notebook") if name in facts.overridden else source))
     known = pd.DataFrame(rows, columns=["fact", "value", "from"])
     table(known[known["value"] != ""], caption=say("Economic assumptions"), fold=True, about="economics")
     glossary()

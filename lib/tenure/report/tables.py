@@ -11,7 +11,7 @@ from tenure.errors import InputError
 from tenure.money import minor_exponent
 from tenure.report import format as fmt
 from tenure.report.display import ABOUT, FOLDED, show
-from tenure.report.words import say, translated
+from tenure.report.words import say, translated, word
 from tenure.result import Table
 
 if TYPE_CHECKING:
@@ -225,12 +225,16 @@ def _column(column: pd.Series, unit: str | None) -> list[str]:
         unit = "number"
     if unit is not None and unit not in _WRITERS:
         return _bare(list(column), unit)
-    write: Callable[[Any], str] = fmt.date if is_datetime64_any_dtype(column) else str
+    write: Callable[[Any], str] = fmt.date if is_datetime64_any_dtype(column) else _text
     if unit is not None:
         write = _WRITERS[unit]
     elif is_bool_dtype(column):
         write = _yes_no
     return [fmt.NOT_AVAILABLE if fmt.missing(value) else write(value) for value in column]
+
+
+def _text(value: Any) -> str:
+    return word(str(value))
 
 
 def _month(value: Any) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 
 from tenure.errors import InputError
 from tenure.report.display import GLOSSARY, show
+from tenure.report.words import say, translated
 
 # A line a term, and what it means; lines that follow are indented.
 _CATALOG = """
@@ -134,17 +136,23 @@ def glossary(*terms: str) -> None:
     if unknown:
         raise InputError(f"The glossary has no term {unknown[0]!r}; it has {', '.join(TERMS)}.")
     chosen = [by_name[term.lower()] for term in terms]
-    rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(TERMS[name])}</dd>" for name in chosen)
+    told = defined(chosen)
+    rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(says)}</dd>" for name, says in told)
     if not chosen:
-        words = "The glossary of the report explains the terms that it uses."
+        words = say("The glossary of the report explains the terms that it uses.")
         return show({"text/plain": words, "text/html": f"<p>{words}</p>", GLOSSARY: {"terms": "used"}})
     return show(
         {
-            "text/plain": "\n".join(f"{name}: {TERMS[name]}" for name in chosen),
-            "text/html": f"<details><summary>Glossary</summary><dl>{rows}</dl></details>",
+            "text/plain": "\n".join(f"{name}: {says}" for name, says in told),
+            "text/html": f"<details><summary>{say('Glossary')}</summary><dl>{rows}</dl></details>",
             GLOSSARY: {"terms": chosen},
         }
     )
+
+
+def defined(terms: Iterable[str]) -> list[tuple[str, str]]:
+    """Return terms that are in `TERMS` and what they mean, in the reader's language."""
+    return [(translated(term), translated(TERMS[term])) for term in terms if term in TERMS]
 
 
 def terms_in(text: str) -> list[str]:
@@ -155,7 +163,13 @@ def terms_in(text: str) -> list[str]:
         ['hazard', 'MRR', 'voluntary churn']
     """
     found = {match.lower() for match in _USED.findall(text)}
-    return [name for name in sorted(TERMS, key=str.lower) if name.lower() in found]
+    return [name for name in sorted(TERMS, key=str.lower) if name.lower() in found or _theirs(name, text)]
+
+
+def _theirs(name: str, text: str) -> bool:
+    """Whether a text has a term as the reader's language calls it, whatever its last letter."""
+    own = translated(name)
+    return own != name and re.search(rf"\b{re.escape(own[:-1])}\w?\b", text, re.IGNORECASE) is not None
 
 
 # Abbreviations are written in capitals; other terms may begin a sentence.

@@ -58,6 +58,11 @@ def translated(words: str) -> str:
     return catalogue(fmt.language()).gettext(words) if words else ""
 
 
+def word(name: str) -> str:
+    """Return a model's word, such as "involuntary", in the reader's language; a name of the data stays."""
+    return catalogue(fmt.language()).pgettext(SLOT, name) if name else ""
+
+
 def prose(markdown: str) -> str:
     """Return Markdown in the reader's language, as far as its headings and paragraphs have been translated.
 
