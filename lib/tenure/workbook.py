@@ -14,7 +14,7 @@ from tenure import money, parameters
 from tenure.economics import Economics, read_economics
 from tenure.errors import InputError, NotApplicable
 from tenure.policy import POLICIES, MetricPolicy, named, one_rule_apart
-from tenure.result import Estimate
+from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -440,10 +440,11 @@ def open_workbook(
     ledger = ledger.assign(monthly=[fmt.money(*amount) for amount in amounts])
     ledger = ledger.drop(columns=["monthly_minor", "currency"]).convert_dtypes()
     mapped = pd.DataFrame(
-        {"reason": f"rows of {table} that the mapping leaves out", "spans": rows}
+        {"reason": say("rows of {table} that the mapping leaves out", table=table), "spans": rows}
         for table, rows in source.left_out.items()
     )
-    report.exclusions(pd.concat([ledger, mapped.convert_dtypes()]) if len(mapped) else ledger)
+    ledger = pd.concat([ledger, mapped.convert_dtypes()]) if len(mapped) else ledger
+    report.exclusions(Table(ledger, {"reason": "words"}))
     return book
 
 

@@ -14,21 +14,33 @@ import json
 import re
 import string
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
-from tenure.models.movements import GAIN_WORDS
+from tenure.measures.features import LEFT, NO_USE
+from tenure.measures.value import RETURNED
+from tenure.models.movements import _WORDS, GAIN_WORDS, KINDS
+from tenure.models.payback import ALL, PAID
+from tenure.models.personas import _ADVICE
+from tenure.models.price_research import _POINTS
+from tenure.models.segments import RFM_SEGMENTS
 from tenure.models.worth import MONTHS, REACHED, UNLESS
 from tenure.paths import project_root
 from tenure.report.around import label
+from tenure.report.cards import WORDS
+from tenure.report.charts import LEAVING, LESS, MORE
+from tenure.report.curves import _LEAVE
+from tenure.report.figures_metrics import _COLORS
 from tenure.report.format import NOT_AVAILABLE
 from tenure.report.index import STATES
 from tenure.report.order import ANALYST, TO_DO
+from tenure.report.style import FIXED
 from tenure.report.summary import Summary, claims_table
+from tenure.report.terms import TERMS
 from tenure.report.words import LOCALES, SLOT, plural
 from tenure.runs.runbook import read_runbook
 from tenure.runs.ways import CHECKS
@@ -36,7 +48,12 @@ from tenure.runs.ways import CHECKS
 LIBRARY = project_root() / "lib" / "tenure"
 # What a finding's `better` makes of a difference; every other word of a page is in its code as a text.
 VERDICTS = ("better", "worse", "higher", "lower", "no clear change")
+_WORDED = ("unless", "title", "subtitle", "caption", "note", "less", "more", "reference_label")
 _SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0, "fill": 0}
+# The names of a report's facts, and the heads of the tables that stand on the page of checks.
+HEADS = """As of|Period|Data|Company|Time zone|Groups|Currency|Left out|Left out of money|Not compared|Data checked|Policy
+Commission|Counted by|Gaps bridged|Pauses of up to|Reason|Spans|Customers|Monthly|Setting|Fact|From"""
+LEFT_OUT = "another currency|starts after the as-of date|test account|trial|paid once|free"
 # What a model or a notebook says that it compares with.
 LABEL = re.compile(r"(the|a|as)( (?!fit)[a-z0-9]+)* (before|ago|earlier|control|day|price)")
 
@@ -50,6 +67,8 @@ def _texts(node: ast.AST, named: Mapping[str, list[ast.AST]]) -> Iterator[str]:
         parts, named = named[node.id], {name: one for name, one in named.items() if name != node.id}
     elif isinstance(node, ast.Dict):
         parts = node.values
+    elif isinstance(node, ast.Tuple):
+        parts = node.elts
     elif isinstance(node, ast.IfExp):
         parts = [node.body, node.orelse]
     elif isinstance(node, ast.Subscript):
@@ -60,8 +79,8 @@ def _texts(node: ast.AST, named: Mapping[str, list[ast.AST]]) -> Iterator[str]:
         yield from _texts(part, named)
 
 
-def said(source: str, by: Mapping[str, int] = _SAYS) -> Iterator[str]:
-    """The sentences that Python code says by some functions, and the labels of what it compares with."""
+def said(source: str, by: Mapping[str, int] = _SAYS, worded: Sequence[str] = _WORDED) -> Iterator[str]:
+    """What Python code says by some functions and some of their words, and labels of what it compares with."""
     tree = ast.parse(source)
     named: dict[str, list[ast.AST]] = {}
     given: list[ast.AST] = []
@@ -71,7 +90,7 @@ def said(source: str, by: Mapping[str, int] = _SAYS) -> Iterator[str]:
         if isinstance(node, ast.Call):
             place = by.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
             given += [] if place is None else node.args[place : place + 1]
-            given += [word.value for word in node.keywords if word.arg == "unless"]
+            given += [word.value for word in node.keywords if word.arg in worded]
         elif isinstance(node, ast.Constant) and LABEL.fullmatch(str(node.value)):
             given.append(node)
     for one in given:
@@ -80,8 +99,21 @@ def said(source: str, by: Mapping[str, int] = _SAYS) -> Iterator[str]:
 
 def chrome() -> list[str]:
     """The sentences of the library and of the templates, in alphabetical order."""
-    found = {*VERDICTS, *STATES, NOT_AVAILABLE, "days", "weeks", "months", "years"}
-    for file in (LIBRARY / "report").rglob("*.py"):
+    found = {
+        *VERDICTS,
+        *STATES,
+        NOT_AVAILABLE,
+        LEAVING,
+        LESS,
+        MORE,
+        "days",
+        "weeks",
+        "months",
+        "years",
+        *re.split(r"[|\n]", f"{HEADS}|{LEFT_OUT}"),
+    }
+    found |= {*TERMS, *TERMS.values()}
+    for file in [*(LIBRARY / "report").rglob("*.py"), LIBRARY / "workbook.py"]:
         found |= {*said(file.read_text(encoding="utf-8"))}
     for file in (LIBRARY / "report" / "template").glob("*.j2"):
         with file.open("rb") as page:
@@ -92,18 +124,20 @@ def chrome() -> list[str]:
 
 def findings() -> list[str]:
     """What notebooks find, what models compare with, and what they say of decisions."""
-    return notebooks({"finding": _SAYS["finding"]})
+    return notebooks({"finding": _SAYS["finding"]}, ("unless",))
 
 
-def notebooks(by: Mapping[str, int] = _SAYS) -> list[str]:
+def notebooks(by: Mapping[str, int] = _SAYS, worded: Sequence[str] = _WORDED) -> list[str]:
     """The sentences of the notebooks, and what models compare with and say of decisions."""
     found = {UNLESS}
     for file in [*(LIBRARY / "models").glob("*.py"), *(LIBRARY / "stats").glob("*.py")]:
-        found |= {*said(file.read_text(encoding="utf-8"))}
+        found |= {*said(file.read_text(encoding="utf-8"), worded=worded)}
     for path in sorted((project_root() / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "code":
-                found |= {*said("".join(cell["source"]), by)}
+                found |= {*said("".join(cell["source"]), by, worded)}
+            elif worded is _WORDED:
+                found |= {*re.findall("^##+ (.*)", "".join(cell["source"]), re.MULTILINE)}
     return sorted(found - {""} - {*chrome()})
 
 
@@ -125,7 +159,26 @@ def texts() -> list[str]:
 def slots() -> list[str]:
     """Words that models give to the slots of sentences."""
     reached = {whom.format(period=period) for whom in REACHED for period in MONTHS}
-    return sorted({*GAIN_WORDS.values(), *reached, *MONTHS, "by the month", "every 1 year"})
+    periods = {*_LEAVE, *MONTHS, "quarter", "fiscal year"}
+    features = {name for name, _ in WORDS.values()} | {*_ADVICE.values(), *RFM_SEGMENTS}
+    figures = {*_COLORS, *FIXED, "net", "gross", "too cheap", "not cheap", "not expensive", "too expensive"}
+    figures |= {
+        NO_USE,
+        LEFT,
+        RETURNED,
+        ALL,
+        PAID,
+        *(name.removesuffix(" price") for name in _POINTS),
+        *_POINTS,
+    }
+    figures |= {_WORDS.get(kind, kind).capitalize() for kind in KINDS} | {
+        "before",
+        "after",
+        "lost",
+        "revalued",
+    }
+    models = {*GAIN_WORDS.values(), *reached, "by the month", "every 1 year", "customer"}
+    return sorted(models | periods | features | figures)
 
 
 def nouns(sentences: list[str]) -> list[str]:
@@ -135,7 +188,7 @@ def nouns(sentences: list[str]) -> list[str]:
     for file in [*LIBRARY.rglob("*.py"), *(project_root() / "notebooks").glob("*.ipynb")]:
         words = re.findall(r"\bof(?:\\?\")?\s*[=:]\s*\\?\"([a-z -]+)\\?\"", file.read_text(encoding="utf-8"))
         counted |= {*words}
-    return sorted(counted - {"of", "title"})
+    return sorted(counted - {"of", "title"} | {"quarter", "fiscal year"})
 
 
 def update(language: str) -> None:

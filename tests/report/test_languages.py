@@ -35,7 +35,8 @@ def slots(sentence):
 def italian():
     """The translations by their English."""
     read = read_po(io.BytesIO((words.LOCALES / "it.po").read_bytes()), locale="it")
-    return {message.id: message.string for message in read if message.id}
+    said = {message.id: message.string for message in read if message.id}
+    return said | {english[0]: theirs[0] for english, theirs in said.items() if isinstance(english, tuple)}
 
 
 def test_italian_says_the_page_the_summary_and_every_finding(italian):

@@ -13,16 +13,13 @@ from tenure.report import style
 from tenure.report.charts import bars_with_intervals, draw_rows, forest, rows_of
 from tenure.report.palette import INK, PALETTE
 from tenure.report.picture import Picture, listed
-from tenure.report.words import say, translated, word
+from tenure.report.words import say, word
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-_THAN = ("less than the control", "more than the control")
 
 
 def variant_labels(facts: pd.DataFrame, prices: Mapping[str, float], currency: str) -> dict[str, str]:
@@ -210,7 +207,7 @@ def _differences(
     titles: Mapping[str, str],
     subtitle: str,
     *,
-    sides: tuple[str, str] = _THAN,
+    sides: tuple[str, str] | None = None,
     worthwhile: float | None = None,
     words: Mapping[str, str] | None = None,
 ) -> Picture:
@@ -229,8 +226,9 @@ def _differences(
             style.uprights(axes, [(worthwhile, say("worth a change from {worth}", worth=worth))])
         low, high = axes.get_xlim()
         style.unit_axis(axes.xaxis, unit)
-        shorts = (say("less"), say("more")) if sides == _THAN else sides
-        less, more = shorts if style.is_narrow(width) else map(translated, sides)
+        less, more = sides or (say("less than the control"), say("more than the control"))
+        if sides is None and style.is_narrow(width):
+            less, more = say("less"), say("more")
         center, up = -low / (high - low), 4 if worthwhile is None else 18
         if center > 0.25:
             style.note(axes, f"\N{LEFTWARDS ARROW} {less}", (0, 1), (-6, up), "xaxis", ha="right")
