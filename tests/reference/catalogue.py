@@ -50,6 +50,8 @@ LIBRARY = project_root() / "lib" / "tenure"
 VERDICTS = ("better", "worse", "higher", "lower", "no clear change")
 _WORDED = ("unless", "title", "subtitle", "caption", "note", "less", "more", "reference_label")
 _SAYS = {"say": 0, "translated": 0, "finding": 1, "make_finding": 1, "text": 0, "fill": 0}
+# Functions that are given words side by side.
+_NAMES = {"right_and_wrong": slice(1, 3)}
 # The names of a report's facts, and the heads of the tables that stand on the page of checks.
 HEADS = """As of|Period|Data|Company|Time zone|Groups|Currency|Left out|Left out of money|Not compared|Data checked|Policy
 Commission|Counted by|Gaps bridged|Pauses of up to|Reason|Spans|Customers|Monthly|Setting|Fact|From"""
@@ -88,8 +90,10 @@ def said(source: str, by: Mapping[str, int] = _SAYS, worded: Sequence[str] = _WO
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             named.setdefault(node.targets[0].id, []).append(node.value)
         if isinstance(node, ast.Call):
-            place = by.get(getattr(node.func, "attr", getattr(node.func, "id", "")))
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            place = by.get(called)
             given += [] if place is None else node.args[place : place + 1]
+            given += node.args[_NAMES.get(called, slice(0))]
             given += [word.value for word in node.keywords if word.arg in worded]
         elif isinstance(node, ast.Constant) and LABEL.fullmatch(str(node.value)):
             given.append(node)

@@ -335,7 +335,7 @@ def test_a_figure_says_what_stands_out():
     assert both.alt == (
         "Survival curves by group. After 10 months: Basic 73.7% and Pro 0.1% are still subscribed."
     )
-    assert both.subtitle == "Share still subscribed by months since the start (shaded: 95% interval)"
+    assert both.subtitle == "Share still subscribed by months since the start; shaded: 95% interval"
     assert figures.survival(falling).title == "48.1% are still subscribed after 24 months"
     weeks = Table(falling, {"period": "weeks"})
     assert figures.survival(weeks).alt == (

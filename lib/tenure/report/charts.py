@@ -213,7 +213,7 @@ def bars_with_intervals(
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="x", length=0)
         if not fmt.missing(reference):
-            words = f"{reference_label} {fmt.value(reference, unit)}".strip()
+            words = f"{translated(reference_label)} {fmt.value(reference, unit)}".strip()
             style.uprights(axes, [(reference, words)], INK)
         return figure
 

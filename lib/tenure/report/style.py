@@ -25,7 +25,7 @@ from tenure.report.palette import (
     readable,
     variables,
 )
-from tenure.report.words import say, word
+from tenure.report.words import say, translated, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -518,7 +518,7 @@ def known(frame: pd.DataFrame, *columns: str) -> list[str]:
 
 def also(subtitle: str, remark: str) -> str:
     """Add a remark to a subtitle."""
-    words = "; ".join(part for part in (subtitle, remark) if part)
+    words = "; ".join(translated(part) for part in (subtitle, remark) if part)
     return words[:1].upper() + words[1:]
 
 

@@ -109,7 +109,7 @@ def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) ->
         remarks.append(say("There are no rows."))
     if any(ends[name] and name in units and shown[ends[name]].notna().to_numpy().any() for name in columns):
         remarks.append(say("Small print: 95% interval."))
-    remarks += [remark for remark in (note, *given.notes) if remark]
+    remarks += [translated(remark) for remark in (note, *given.notes) if remark]
     caption = translated(caption)
     label = html.escape(say("Table: {caption}", caption=caption), quote=True)
     kind = "table brief" if len(shown) <= BRIEF else "table long"
