@@ -331,7 +331,7 @@ def _tips(axes: Axes, rows: pd.DataFrame, name: str, life: _Life, by: str = "gro
 
 def _at(life: _Life, period: float) -> str:
     """What a period is called."""
-    return style.also(say("{period} {k}", period=life.unit.removesuffix("s"), k=period), "")
+    return style.also(f"{word(life.unit.removesuffix('s'))} {period:.0f}", "")
 
 
 def _mark_peaks(

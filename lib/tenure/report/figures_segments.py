@@ -303,11 +303,10 @@ def values(worth: Any, horizon: int) -> Picture:
     data = Table(table.rename(columns={"value_minor": "MRR"}), {**units, "MRR": units["value_minor"]})
     subtitle, p = say("Dots with 95% intervals; dashed: all customers"), worth.same_churn
     if not fmt.missing(p):
-        differ, alike = (
-            "segments leave at different rates ({p})",
-            "segments leave at about the same rate ({p})",
-        )
-        subtitle = style.also(subtitle, say(differ if p < 0.05 else alike, p=fmt.p_value(p)))
+        rates = "segments leave at about the same rate ({p})"
+        if p < 0.05:
+            rates = "segments leave at different rates ({p})"
+        subtitle = style.also(subtitle, say(rates, p=fmt.p_value(p)))
     title = say("Segments leave at about the same rate")
     if fmt.missing(p):
         top = max(rows, key=lambda row: row["arpa"])
