@@ -32,8 +32,7 @@ from tenure.models.worth import MONTHS, REACHED, UNLESS
 from tenure.paths import project_root
 from tenure.report.around import label
 from tenure.report.cards import WORDS
-from tenure.report.charts import LEAVING, LESS, MORE
-from tenure.report.curves import _LEAVE
+from tenure.report.curves import _STEPS
 from tenure.report.figures_metrics import _COLORS
 from tenure.report.format import NOT_AVAILABLE
 from tenure.report.index import STATES
@@ -95,6 +94,9 @@ def said(source: str, by: Mapping[str, int] = _SAYS, worded: Sequence[str] = _WO
             given += [] if place is None else node.args[place : place + 1]
             given += node.args[_NAMES.get(called, slice(0))]
             given += [word.value for word in node.keywords if word.arg in worded]
+        elif isinstance(node, ast.arguments):
+            pairs = zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            given += [default for one, default in pairs if one.arg in worded and default]
         elif isinstance(node, ast.Constant) and LABEL.fullmatch(str(node.value)):
             given.append(node)
     for one in given:
@@ -107,9 +109,6 @@ def chrome() -> list[str]:
         *VERDICTS,
         *STATES,
         NOT_AVAILABLE,
-        LEAVING,
-        LESS,
-        MORE,
         "days",
         "weeks",
         "months",
@@ -163,7 +162,7 @@ def texts() -> list[str]:
 def slots() -> list[str]:
     """Words that models give to the slots of sentences."""
     reached = {whom.format(period=period) for whom in REACHED for period in MONTHS}
-    periods = {*_LEAVE, *MONTHS, "quarter", "fiscal year"}
+    periods = {*_STEPS, *MONTHS, "quarter", "fiscal year"}
     features = {name for name, _ in WORDS.values()} | {*_ADVICE.values(), *RFM_SEGMENTS}
     figures = {*_COLORS, *FIXED, "net", "gross", "too cheap", "not cheap", "not expensive", "too expensive"}
     figures |= {

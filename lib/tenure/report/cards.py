@@ -97,7 +97,7 @@ def personas(who: Any, horizon: int) -> None:
             say("A typical member"): _member(who.typical, name, mine, labels, money),
             say("How to find them"): _rule(who.rules.get(name), labels, money),
         }
-        numbers, title = _numbers(row, money, horizon), name[:1].upper() + name[1:]
+        numbers, title = _numbers(row, money, horizon), word(name)[:1].upper() + word(name)[1:]
         pages.append(_card(title, size, worth.curve(name), numbers, sections, who.actions.get(name, "")))
         plain.append("\n".join([title, *(f"  {label}: {value}" for label, value, _ in numbers)]))
     show({"text/plain": "\n".join(plain), "text/html": f'<ul class="cards personas">{"".join(pages)}</ul>'})

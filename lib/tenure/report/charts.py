@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# What ratios of leaving mean.
-LEAVING = "Chance of leaving in a period, all else equal, relative to the reference (95% interval)"
-LESS, MORE = "less likely to leave", "more likely to leave"
-
-
 def retention_heatmap(matrix: Any, *, revenue: bool = False) -> Picture:
     """Draw retention by cohort (rows) and age in months (columns), as a share where the table has no unit.
 
@@ -111,9 +106,9 @@ def forest(
     ratios: Any,
     *,
     title: str = "",
-    subtitle: str = LEAVING,
-    less: str = LESS,
-    more: str = MORE,
+    subtitle: str = "Chance of leaving in a period, all else equal, relative to the reference (95% interval)",
+    less: str = "less likely to leave",
+    more: str = "more likely to leave",
     as_given: bool = False,
 ) -> Picture:
     """Draw ratios with their intervals on a logarithmic scale around 1.

@@ -31,13 +31,6 @@ _LOST = {
     "involuntary": "{share} are lost to failed payments within {time}",
     "unknown": "{share} leave within {time} for causes that are not known",
 }
-# The tallest share of a hazard, by the unit of a period: of everybody, and of one of several groups.
-_LEAVE = {
-    "months": ("{share} leave in month {k}", "{share} of {group} leave in month {k}"),
-    "weeks": ("{share} leave in week {k}", "{share} of {group} leave in week {k}"),
-    "days": ("{share} leave on day {k}", "{share} of {group} leave on day {k}"),
-}
-_NO_PEAK = {"months": "No month stands out", "weeks": "No week stands out", "days": "No day stands out"}
 # Between ticks of the axis there may be so many periods.
 _STEPS = {
     "months": (1, 2, 3, 6, 12, 24),
@@ -166,12 +159,14 @@ def hazard(rate: Any, peaks: Any = None, *, until: int | None = None, smooth: An
     top = max(marked, key=lambda peak: (lost.get(peak[1:], 0), peak), default=None) or max(
         zip(known["hazard"], known["group"], known["period"], strict=True), default=(math.nan, "", 0)
     )
-    sentence = _LEAVE[life.unit][len(life.groups) > 1]
-    if peaks is not None and not marked:
-        sentence = _NO_PEAK[life.unit]
-    takeaway = say(sentence, share=(top[0], "percent"), group=top[1], k=int(top[2]))
     kind = life.unit.removesuffix("s")
-    tops = [(f"{_at(life, k)}, {word(group)}:", share) for share, group, k in sorted(marked)[::-1]]
+    sentence = "{share} leave in {period} {k}"
+    if len(life.groups) > 1:
+        sentence = "{share} of {group} leave in {period} {k}"
+    if peaks is not None and not marked:
+        sentence = "No {period} stands out"
+    takeaway = say(sentence, share=(top[0], "percent"), group=top[1], period=kind, k=int(top[2]))
+    tops = [(f"{style.period(k, kind)}, {word(group)}:", share) for share, group, k in sorted(marked)[::-1]]
     alt = say("Chance of leaving in each {period} of the subscription, by group.", period=kind)
     alt += " " + say("Peaks stand out: {tops}.", tops=listed(tops, "percent", 99)) if tops else ""
     subtitle = say("Of those still subscribed, the share who leave in each {period}", period=kind)
@@ -326,12 +321,7 @@ def _at_renewals(part: pd.DataFrame) -> bool:
 def _tips(axes: Axes, rows: pd.DataFrame, name: str, life: _Life, by: str = "group") -> None:
     alone = len(set(rows[by])) == 1
     shown = {name: ("", "percent")}
-    style.tips(axes, rows, "period", shown, lambda k: _at(life, k), by="" if alone else by)
-
-
-def _at(life: _Life, period: float) -> str:
-    """What a period is called."""
-    return style.also(f"{word(life.unit.removesuffix('s'))} {period:.0f}", "")
+    style.tips(axes, rows, "period", shown, lambda k: style.period(k, life.unit[:-1]), by="" if alone else by)
 
 
 def _mark_peaks(
@@ -343,7 +333,7 @@ def _mark_peaks(
     written: list[tuple[float, float]] = []
     tallest = {peak[2]: peak for peak in sorted(marked)}
     for height, group, at in sorted(tallest.values(), reverse=True):
-        words = f"{_at(life, at)}: {fmt.percent(height)}"
+        words = f"{style.period(at, life.unit[:-1])}: {fmt.percent(height)}"
         half = style.text_width(figure, words, weight="bold") / 2 + 3
         box = axes.get_window_extent()
         place = float(axes.transData.transform((at, 0))[0])

@@ -10,7 +10,7 @@ from tenure.report import style
 from tenure.report.charts import bars_with_intervals, line_with_interval
 from tenure.report.palette import GREY, INK, MUTED, PALETTE
 from tenure.report.picture import Picture, drawn_from, listed
-from tenure.report.words import counted, say
+from tenure.report.words import say, things
 from tenure.result import Estimate, Table
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def movements_over_time(
         style.key(figure, [*((names.get(name, name), _COLORS[name]) for name in shown), ("net", INK)])
         return figure
 
-    words: dict[str, Any] = {"span": counted(len(rows), one), "period": one}
+    words: dict[str, Any] = {"span": things(len(rows), one), "period": one}
     words |= {"gained": (float(rows["new"].sum()), unit), "lost": (abs(float(rows["churn"].sum())), unit)}
     title = say("In {span} new customers brought {gained}, and churned customers took {lost}", **words)
     alt = say("Bars of revenue gained and lost over {span}, with the net as a line.", **words)
@@ -192,7 +192,7 @@ def payback_curves(economics: Any) -> Picture:
         last = int(rows["month"].max())
         axes.set_xlim(0, last)
         axes.set_xticks(range(0, last + 1, 3 if last > 8 else 1))
-        style.tips(axes, drawn, "month", {"after_cost": ("", unit)}, style.month, by="channel")
+        style.tips(axes, drawn, "month", {"after_cost": ("", unit)}, style.period, by="channel")
         style.label_ends(axes, ends)
         return figure
 

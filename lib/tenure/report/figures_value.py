@@ -50,7 +50,7 @@ def projection(curves: Any) -> Picture:
             _months(axes, last)
             style.unit_axis(axes.yaxis, "percent", bins=4)
             told = {"seen": (say("observed"), "percent"), "fitted": (say("fitted"), "percent")}
-            style.tips(axes, part, "month", told, style.month)
+            style.tips(axes, part, "month", told, style.period)
         style.key(figure, [(say("observed"), INK), (say("fitted"), blue), (say("shaded: predicted"), amber)])
         return figure
 
@@ -88,7 +88,7 @@ def payments(monthly: Any) -> Picture:
         _months(axes, last)
         style.unit_axis(axes.yaxis, unit)
         held = frame.pivot_table(index="month", columns="group", values="value").ffill().reset_index()
-        style.tips(axes, held, "month", {name: (name, unit) for name in chosen}, style.month)
+        style.tips(axes, held, "month", {name: (name, unit) for name in chosen}, style.period)
         style.label_ends(axes, ends)
         return figure
 

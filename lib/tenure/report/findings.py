@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tenure.errors import InputError, NotApplicable
 from tenure.report import format as fmt
 from tenure.report.display import FINDING, HEADER, show
-from tenure.report.words import counted, fill, say, translated
+from tenure.report.words import fill, say, things, translated
 from tenure.result import Estimate
 
 Better = Literal["up", "down"] | None
@@ -257,7 +257,7 @@ def evidence(record: Mapping[str, Any]) -> dict[str, str]:
         kind = alike if shown["low"] == shown["high"] else "{level} interval {interval}"
         parts["interval"] = say(kind, **shown, level=fmt.percent(record.get("level", 0.95)))
     if record.get("n") is not None:
-        n = counted(record["n"], record["of"]) if record.get("of") else shown["n"]
+        n = things(record["n"], record["of"]) if record.get("of") else shown["n"]
         parts["count"] = say("based on {n}", n=n)
     if record.get("compare") is not None:
         label = record.get("compare_label", "")

@@ -121,7 +121,7 @@ def listed(values: Iterable[tuple[Any, Any]], unit: str, most: int = 6) -> str:
     """
     pairs = list(values)
     numbers = fmt.column([value for _, value in pairs], unit)
-    said = [f"{word(str(name))} {number}".strip() for (name, _), number in zip(pairs, numbers, strict=True)]
+    said = [f"{word(name)} {number}".strip() for (name, _), number in zip(pairs, numbers, strict=True)]
     return fmt.join(said) if len(said) <= most else f"{', '.join(said[:3])} … {', '.join(said[-3:])}"
 
 

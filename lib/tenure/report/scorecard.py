@@ -6,7 +6,7 @@ from typing import Any
 
 from tenure.report import format as fmt
 from tenure.report.tables import table, table_of
-from tenure.report.words import counted, say, translated
+from tenure.report.words import say, things, translated
 from tenure.result import from_ends
 
 _SIGNS = {"better": "▲", "worse": "▼", "higher": "▲", "lower": "▼", "no clear change": "≈"}
@@ -31,7 +31,7 @@ def scorecard(card: Any, *, caption: str) -> None:
         now_interval=[
             say("counted") if row["counted"] else one["interval"] for row, one in zip(rows, said, strict=True)
         ],
-        based_on=[counted(row["n"], row["of"]) for row in rows],
+        based_on=[things(row["n"], row["of"]) for row in rows],
         before=[_judged(row["before"], row["unit"], row["against_before"]) for row in rows],
         a_year_ago=[_judged(row["year_ago"], row["unit"], row["against_year_ago"]) for row in rows],
     )

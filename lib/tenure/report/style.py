@@ -25,7 +25,7 @@ from tenure.report.palette import (
     readable,
     variables,
 )
-from tenure.report.words import say, translated, word
+from tenure.report.words import translated, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +146,7 @@ def shorten(label: Any, width: int = 18) -> str:
         >>> shorten("A very long name of a plan")
         'A very long name …'
     """
-    text = " ".join(word(str(label)).split())
+    text = " ".join(word(label).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + " …"
 
 
@@ -163,7 +163,7 @@ def named(label: Any) -> str:
         >>> named("2026-10"), named("Basic")
         ('Oct 2026', 'Basic')
     """
-    return fmt.date(label, "month") if re.fullmatch(r"\d{4}-\d{2}", str(label)) else word(str(label))
+    return fmt.date(label, "month") if re.fullmatch(r"\d{4}-\d{2}", str(label)) else word(label)
 
 
 def key(figure: Figure, entries: Iterable[tuple[str, str]]) -> None:
@@ -418,18 +418,21 @@ def tips(
     said: dict[float, tuple[str, dict[str, str]]] = {}
     for place, row in enumerate(rows.to_dict("records")):
         at = float(row[x]) if x else place
-        _, lines = said.setdefault(at, (head(at) if callable(head) else word(str(head[place])), {}))
+        _, lines = said.setdefault(at, (head(at) if callable(head) else word(head[place]), {}))
         for column, (name, unit) in shown.items():
             if not fmt.missing(row[column]):
-                lines[f"{word(str(row[by])) if by else ''} {word(name)}".strip()] = fmt.value(
-                    row[column], unit
-                )
+                lines[f"{word(row[by]) if by else ''} {word(name)}".strip()] = fmt.value(row[column], unit)
     Tips(axes, {at: one for at, one in said.items() if one[1]}, rows=not x)
 
 
-def month(number: float) -> str:
-    """Return what a month of a life is called."""
-    return say("Month {k}", k=number)
+def period(number: float, kind: str = "month") -> str:
+    """Return what a period of a life is called.
+
+    Example:
+        >>> period(3), period(1, "week")
+        ('Month 3', 'Week 1')
+    """
+    return also(f"{word(kind)} {number:.0f}", "")
 
 
 def cells(

@@ -18,8 +18,7 @@ from tenure.report import format as fmt
 from tenure.report.around import pages
 from tenure.report.display import show
 from tenure.report.findings import anchor, evidence
-from tenure.report.words import counted as count
-from tenure.report.words import say, translated
+from tenure.report.words import say, things, translated
 from tenure.result import Estimate, Table, counted
 
 Line = Mapping[str, Any]
@@ -189,9 +188,9 @@ def _doubts(entries: Mapping[str, Any], lines: Sequence[Line], claims: Sequence[
     for line in lines:
         other = asked.setdefault(line["id"].partition(".")[0], line) if line["unless"] else line
         if other["report"] != line["report"] and other["of"] != line["of"]:
-            words = {"one": other["title"], "those": count(other["n"], other["of"]), "other": line["title"]}
+            words = {"one": other["title"], "those": things(other["n"], other["of"]), "other": line["title"]}
             yield say("{one} speaks of {those}, {other} of {these}: two sides of one matter.",
-                      these=count(line["n"], line["of"]), **words)  # fmt: skip
+                      these=things(line["n"], line["of"]), **words)  # fmt: skip
     chance = [line for line in claims if not line["real"] and line["verdict"] not in ("", "no clear change")]
     if chance:
         yield say(

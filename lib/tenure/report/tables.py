@@ -225,16 +225,12 @@ def _column(column: pd.Series, unit: str | None) -> list[str]:
         unit = "number"
     if unit is not None and unit not in _WRITERS:
         return _bare(list(column), unit)
-    write: Callable[[Any], str] = fmt.date if is_datetime64_any_dtype(column) else _text
+    write: Callable[[Any], str] = fmt.date if is_datetime64_any_dtype(column) else word
     if unit is not None:
         write = _WRITERS[unit]
     elif is_bool_dtype(column):
         write = _yes_no
     return [fmt.NOT_AVAILABLE if fmt.missing(value) else write(value) for value in column]
-
-
-def _text(value: Any) -> str:
-    return word(str(value))
 
 
 def _month(value: Any) -> str:

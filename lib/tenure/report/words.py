@@ -58,9 +58,9 @@ def translated(words: str) -> str:
     return catalogue(fmt.language()).gettext(words) if words else ""
 
 
-def word(name: str) -> str:
+def word(name: Any) -> str:
     """Return a model's word, such as "involuntary", in the reader's language; a name of the data stays."""
-    return catalogue(fmt.language()).pgettext(SLOT, name) if name else ""
+    return catalogue(fmt.language()).pgettext(SLOT, str(name))
 
 
 def prose(markdown: str) -> str:
@@ -76,11 +76,6 @@ def prose(markdown: str) -> str:
         theirs = translated(words)
         said.append(block if theirs == words else block[: len(block) - len(block.lstrip("# "))] + theirs)
     return "\n\n".join(said)
-
-
-def counted(n: Any, noun: str) -> str:
-    """Count things in the reader's language, as `things` does."""
-    return things(n, noun, fmt.language())
 
 
 def fill(template: str, words: Mapping[str, Any], who: str) -> str:
@@ -114,8 +109,8 @@ def fill(template: str, words: Mapping[str, Any], who: str) -> str:
     return "".join(filled)
 
 
-def things(n: Any, noun: str, language: str = "en") -> str:
-    """Count things: the number, and the noun in the form that the language's plural rules ask for.
+def things(n: Any, noun: str, language: str = "") -> str:
+    """Count things: the number, and the noun in the form that the reader's, or another, language asks for.
 
     Example:
         >>> things(1, "customer"), things(12_000, "country"), things(2, "person")
@@ -125,7 +120,7 @@ def things(n: Any, noun: str, language: str = "en") -> str:
     if fmt.missing(exact):
         return fmt.NOT_AVAILABLE
     whole = int(exact) if float(exact).is_integer() else 2  # as two, a part of one takes the plural
-    form = catalogue(language).ngettext(noun, plural(noun), whole)
+    form = catalogue(language or fmt.language()).ngettext(noun, plural(noun), whole)
     return f"{fmt.value(exact, 'number')} {form}"
 
 
