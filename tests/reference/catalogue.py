@@ -54,6 +54,23 @@ _NAMES = {"right_and_wrong": slice(1, 3)}
 # The names of a report's facts, and the heads of the tables that stand on the page of checks.
 HEADS = """As of|Period|Data|Company|Time zone|Groups|Currency|Left out|Left out of money|Not compared|Data checked|Policy
 Commission|Counted by|Gaps bridged|Pauses of up to|Reason|Spans|Customers|Monthly|Setting|Fact|From"""
+# Those of other tables, whose columns models name.
+COLUMNS = """A year ago|Active days|Adds|Adjusted Rand index|After|After cost|Amount|Answered|Asked|At least
+At once|At risk|Attribute|Based on|Before|Below|Billing|Bought|Break even|Category|Cause|Chance
+Change|Channel|Characteristic|Cheaper|Check|Chosen|Churn|Churned|Closing|Cohort|Compared with
+Contraction|Control|Conversion|Converted|Correlation|Cost|Covariate|Date|Detectable|Difference
+Due|Duration|Each|Each new customer|Each today|Early|Error|Events|Expansion|Expected|Family|Fees
+First|Fitted|Found|Frequency|Gain|Gained|Group|Grown|Happened|Hazard|Highest|Hours
+Hours per user|Incidence|Inside|Interval|Intervals|Item|Kind|Label|Largest discount|Last|Last use
+Late|Leave|Left|Level|Levels|Lever|Lifetime ratio|Line|List price|Log likelihood|Logo churn
+Lowest|MRR churn|Margin|Mean|Mean gap|Measure|Median|Metric|Model|Month|Months|More expensive
+Most|Movements|Needed|New|New users|Not renewed|Not subscribed|Now|No use|Opening|Other|Outside
+Overlap|P adjusted|Paid months|Payback|People|Per month|Pieces|Plan|Point|Published|Quarter
+Ratio|Reactivation|Reference|Refunded|Result|Retained|Revenue|Revenue a month|Right|Rule|Rules
+Score|Seats|Section|Seen|Segment|Share|Share below|Since then|Smoothed|So far|Spend|Staged
+Standard error|Still on|Strength|Subscriptions|Survival|Tail|Target|Term|Times|To come|Top tenth
+Trait|Transfer|Units|Users|Value share|Variant|Waiting|Watched|Weeks|What|Who|Why|Would buy
+Wrong|Year ago|Year before"""
 LEFT_OUT = "another currency|starts after the as-of date|test account|trial|paid once|free"
 # What a model or a notebook says that it compares with.
 LABEL = re.compile(r"(the|a|as)( (?!fit)[a-z0-9]+)* (before|ago|earlier|control|day|price)")
@@ -113,7 +130,7 @@ def chrome() -> list[str]:
         "weeks",
         "months",
         "years",
-        *re.split(r"[|\n]", f"{HEADS}|{LEFT_OUT}"),
+        *re.split(r"[|\n]", f"{HEADS}|{COLUMNS}|{LEFT_OUT}"),
     }
     found |= {*TERMS, *TERMS.values()}
     for file in [*(LIBRARY / "report").rglob("*.py"), LIBRARY / "workbook.py"]:
