@@ -13,6 +13,7 @@ from tenure.models import months, movements, rates, restatement
 from tenure.models.metrics import Metrics
 from tenure.periods import Every
 from tenure.policy import MetricPolicy, named
+from tenure.result import counted
 
 COLUMNS = [
     "month",
@@ -243,10 +244,13 @@ def test_months_are_compared_as_each_was_known_at_its_own_end():
     # As known in October, September ended with nine customers; as known then, with ten.
     assert found["churn.monthly"].value == pytest.approx(1 / 9)
     assert books[24320].at(24320)["closing"] == 10_000
-    since = movements.revised(books, 24321)
-    assert (since.value, since.case, since.words["customers"]) == (-1000, "lower", 1)
-    assert since.words["then"].value == 10_000
-    assert movements.revised({24321: books[24321]}, 24321).case == "unknown"
+    then, now = (counted(amount, unit="money:EUR") for amount in (10_000, 8000))
+    found = Metrics({**found.recent, "mrr.total": now.against(then, "the month before")}, {})
+    told = movements.explained(found, books, 24321)
+    assert (told.case, told.words["corrected"].value) == ("fell corrected", -1000)
+    gained, lost, fx = (told.words[name].value for name in ("gained", "lost", "fx"))
+    assert gained - lost + fx + told.words["corrected"].value == told.difference.value
+    assert movements.explained(found, {24321: books[24321]}, 24321).case == ""
 
 
 def test_what_looks_back_a_year_is_not_judged_against_the_month_before():

@@ -302,7 +302,7 @@ def test_another_systems_revenue_is_explained_customer_by_customer(run, demo, tm
     duckdb.sql(f"copy ({moved}) to '{data}/movements_elsewhere.parquet'")
     outcome = run(NAME, data=data, as_of="2026-08-19", largest=3)
     found = findings(outcome)["mrr.elsewhere"]
-    assert "Another system reports €71.00 for Jul 2026, not" in found["sentence"]
+    assert "Another system reports €71 for Jul 2026, not" in found["sentence"]
     parts = {name: pd.read_csv(outcome.exports / f"metrics_elsewhere_by_{name}.csv") for name in ("month", "rule", "customer", "movement")}  # fmt: skip
     assert parts["month"]["month"].tolist() == ["2026-07"]
     assert parts["rule"]["difference"].sum() == pytest.approx(found["value"], abs=0.01)

@@ -17,6 +17,7 @@ from report_sample import HOSTILE, notebook
 from tenure import report
 from tenure.errors import InputError
 from tenure.report import exporter, tables
+from tenure.report.display import CHECKS, FINDING
 from tenure.report.words import things
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -51,6 +52,7 @@ def test_each_finding_has_its_number_interval_and_comparison(page, ran):
     cards = page.select(".card")
     assert len(cards) == exporter.CARDS < len(records)
     assert len(page.select(".also li")) == len(records) - exporter.CARDS
+    assert sum(record["lead"] for record in records) < 2
     for card, record in zip(cards, records, strict=False):
         words = card.get_text(" ", strip=True)
         assert record["sentence"] in words
@@ -231,6 +233,21 @@ def test_rendering_leaves_the_notebook_as_it_was(ran):
     report.render(ran)
     assert nbformat.writes(ran) == before
     nbformat.validate(ran)
+
+
+def test_where_several_findings_lead_they_alone_are_cards_and_notes_say_how_much_they_concern(ran):
+    node = nbformat.reads(nbformat.writes(ran), as_version=4)
+    bundles = list(report.findings.outputs(node))
+    records = [bundle[FINDING] for bundle in bundles if FINDING in bundle]
+    for record in records:
+        record["lead"] = record is records[1] or record is records[2]
+    next(bundle for bundle in bundles if CHECKS in bundle)[CHECKS]["most"] = 0.061
+    page = BeautifulSoup(report.render(node), "html.parser")
+    assert [card.select_one(".says").text for card in page.select(".card")] == [
+        record["sentence"] for record in records[1:3]
+    ]
+    assert len(page.select(".also li")) == len(records) - 2
+    assert page.select_one(".notice a").text == "2 notes on the data (at most 6.1% of it)"
 
 
 def test_a_second_finding_of_one_name_is_refused(ran):

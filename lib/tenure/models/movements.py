@@ -7,8 +7,8 @@ from January of year 0; `rates` are exchange rates (currency, month, rate), `cur
 
 A customer past due counts until the grace is over, and is then lost from the day on which paid service ended.
 The newest month therefore still holds customers whom earlier months have given up by now. To compare months
-fairly, each is counted from the data as it was known at that month's end (`as_known`); what has been revised
-since is a number of its own (`revised`).
+fairly, each is counted from the data as it was known at that month's end (`as_known`); what has become known
+since is a correction (`explained`).
 """
 
 from __future__ import annotations
@@ -325,7 +325,9 @@ def month_rates(
         },
         "mrr.churn": weighted_share(-row["churn"], opening, size, before, **about),
         "mrr.contraction": money_share(-row["contraction"], squares["contraction"], opening, before, **about),
-        "mrr.quick_ratio": quick_ratio(gained, gain_squares, -lost, loss_squares, after or before, **about),
+        "mrr.quick_ratio": quick_ratio(
+            gained, gain_squares, -lost, loss_squares, after or before, **about
+        ).saying(gains=counted(gained, unit=book.unit), losses=counted(-lost, unit=book.unit)),
     }
     if base and waiting > causes["monthly"]:
         found["churn.monthly"] = found["churn.monthly"].saying("waiting", waiting=waiting)
@@ -472,33 +474,33 @@ def by_period(book: Ledger, every: Every, as_of: dt.date, newest: int = 12) -> T
     return Table(frame.iloc[::-1].reset_index(drop=True), units)
 
 
-def revised(books: Mapping[int, Ledger], month: int) -> Estimate:
-    """Return what the month before the newest has lost or gained since it was known at its own end.
+def explained(known: Metrics, books: Mapping[int, Ledger], month: int) -> Estimate:
+    """Return a month's revenue with all that moved it from what the month before was at its own end.
 
     Returns:
-        The change of its recurring revenue. Cases: "lower", "higher", "none" and, where there is no month
-        before, "unknown". Words: month, then (what it was at its own end), customers (by how many there are
-        now fewer or more).
+        The revenue. Words: gained, lost, fx, corrected (what has become known since of the month before) and
+        before (that month). Cases: "rose" or "fell", and behind it "converted" where exchange rates moved
+        revenue, else "corrected" where a correction did.
 
     Example:
-        >>> moved = pd.DataFrame({"on": ["2026-10-31", "2026-09-30"], "month": 24320, "currency": "EUR",
+        >>> was = pd.DataFrame({"on": ["2026-10-31", "2026-09-30"], "month": 24320, "currency": "EUR",
         ...     "group": "all", "kind": "new", "reason": "", "amount_minor": [900, 1000],
         ...     "customers": [9, 10], "logos": [9, 10], "n": [9, 10], "squares": 1.0})
-        >>> found = revised(as_known(moved, None, "EUR"), 24321)
-        >>> found.value, found.case, found.words["customers"]
-        (-100.0, 'lower', 1)
+        >>> then, now = (counted(amount, unit="money:EUR") for amount in (1000, 900))
+        >>> known = Metrics({"mrr.total": now.against(then, ""), "mrr.net_new": counted(0)}, {})
+        >>> found = explained(known, as_known(was, None, "EUR"), 24321)
+        >>> found.case, found.words["corrected"].value
+        ('fell corrected', -100.0)
     """
+    total = known["mrr.total"]
     if month - 1 not in books or month - 1 not in books[month].flow.index:
-        return Estimate(NAN, case="unknown")
-    was, now = (books[known].at(month - 1) for known in (month - 1, month))
-    change, unit = now["closing"] - was["closing"], books[month].unit
-    words = {
-        "month": (month_date(month - 1), "month"),
-        "then": counted(was["closing"], unit=unit),
-        "customers": abs(int(now["customers"] - was["customers"])),
-    }
-    case = "lower" if change < 0 else "higher" if change > 0 else "none"
-    return counted(change, int(was["customers"]), of="customer", unit=unit).saying(case, **words)
+        return total
+    was, now = (books[seen].at(month - 1)["closing"] for seen in (month - 1, month))
+    parts = {"fx": books[month].at(month)["fx"], "corrected": now - was}
+    words = {name: counted(amount, unit=books[month].unit) for name, amount in parts.items()}
+    words |= {**known["mrr.net_new"].words, "before": (month_date(month - 1), "month")}
+    kind = "converted" if parts["fx"] else "corrected" if parts["corrected"] else ""
+    return total.saying(f"{total.change} {kind}".strip(), **words)
 
 
 def added(book: Ledger, month: int, kept: Metrics) -> Estimate:

@@ -60,7 +60,9 @@ def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> di
         clean: Makes foreign HTML safe.
     """
     found: dict[str, dict[Any, list[str]]] = {name: {} for name in IDS}
-    head: dict[str, Any] = dict.fromkeys(("subtitle", "logo", "accent", "company"), "") | {"facts": []}
+    head: dict[str, Any] = dict.fromkeys(("subtitle", "logo", "accent", "company", "most"), "") | {
+        "facts": []
+    }
     terms: set[str] = set()
     speaking: set[str] = set()
 
@@ -78,6 +80,7 @@ def basis(notebooks: Mapping[str, Any], clean: Callable[[str], str] = str) -> di
                 head |= {name: record[name] for name in ("subtitle", "logo", "accent") if record.get(name)}
                 head["company"] = own.get("Company") or head["company"]
                 head["facts"] = facts
+            head["most"] = data.get(CHECKS, {}).get("most") or head["most"]
             for sentence, fix in data.get(CHECKS, {}).get("warnings", []):
                 note("warnings", (sentence, fix), title)
             if page := data.get(EXCLUSIONS, {}).get("html"):

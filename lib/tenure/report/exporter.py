@@ -34,7 +34,7 @@ _SCROLL = '<div class="table" role="group" aria-label="Table" tabindex="0">'
 _LONG = re.compile(r'<div class="[^"]*\blong\b[^>]*>.*?</table></div>', re.DOTALL)
 _PICTURES = {"image/png", "image/svg+xml", "image/jpeg", "image/gif"}
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)[^\n]*\n?")
-# The findings beyond these are listed in short below the cards.
+# At most so many findings are cards: those that lead, if there are several; the others are listed below.
 CARDS = 4
 
 
@@ -143,6 +143,7 @@ def card(record: Mapping[str, Any]) -> dict[str, Any]:
         "id": record["id"],
         "anchor": anchor(record["id"]),
         "sentence": record["sentence"],
+        "lead": bool(record.get("lead")),
         "value": value,
         "unit": unit,
         "available": record.get("value") is not None,
@@ -227,6 +228,8 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
     # What to do stands right below the cards.
     said = {found["id"] for found in read_findings({"cells": [c for c in cells if c.metadata.get("first")]})}
     records = [record for record in records if record["id"] not in said]
+    leading = sum(record["lead"] for record in records)
+    top = min(leading, CARDS) if leading > 1 else CARDS
     opened = chrome(f'<section class="about"><h2 id="about-this-report">{say("About this report")}</h2>')
     node.cells = [*cells, opened, *notes]
     for cell in node.cells:
@@ -252,8 +255,8 @@ def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) 
         "lead": _markdown(prose(lead), taken, [], {}) if lead else "",
         "facts": [fact for fact in basis["facts"] if fact[0] in _ON_TOP],
         "special": _special(basis),
-        "cards": records[:CARDS],
-        "more": records[CARDS:],
+        "cards": records[:top],
+        "more": records[top:],
         "headings": headings,
         "about": basis,
         "checks": checks,

@@ -319,7 +319,7 @@ def _said(
 ) -> str:
     """The sentence for the estimate's case, filled; another whole one where a number is missing."""
     about = {"level": fmt.percent(estimate.level), **_shown(estimate, target), "n": estimate.n}
-    slots = {**about, **estimate.words, **words}
+    slots = {**about, **estimate.words, **_sums(estimate), **words}
     chosen = choose(sentence, estimate, who)
     instead = "" if isinstance(sentence, str) else sentence.get("not available", "")
     for one in dict.fromkeys((chosen, instead or chosen)):
@@ -327,6 +327,18 @@ def _said(
         if fmt.NOT_AVAILABLE not in said or fmt.NOT_AVAILABLE in one:
             return said
     return fill("The data does not hold what is needed to answer this.", {}, who)
+
+
+def _sums(estimate: Estimate) -> dict[str, str]:
+    """The amounts in a sentence that have no interval, with the same decimals, as in a sum."""
+    unit, moved = estimate.unit, estimate.difference
+    parts = {"value": estimate, "change": moved and moved.scaled(-1 if moved.value < 0 else 1)}
+    same = {
+        name: one.value
+        for name, one in {**parts, **estimate.words}.items()
+        if isinstance(one, Estimate) and one.unit == unit and fmt.missing(one.low) and fmt.missing(one.high)
+    }
+    return dict(zip(same, fmt.column(same.values(), unit), strict=True)) if unit.startswith("money:") else {}
 
 
 def _shown(estimate: Estimate, target: Any) -> dict[str, str]:

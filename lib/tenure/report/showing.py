@@ -85,13 +85,16 @@ def checks(report: Any) -> None:
     """List what the checks of the data warn of.
 
     Args:
-        report: A check report: its `warnings` have a `sentence` and a `fix` each.
+        report: A check report: its `warnings` have a `sentence` and a `fix` each, and may have a `count` of
+            the `rows` of a table that they concern.
     """
     fixes = [(problem.sentence, getattr(problem, "fix", "")) for problem in report.warnings]
     warnings = [[sentence, say("Fix: {fix}.", fix=fix) if fix else ""] for sentence, fix in fixes]
+    most = max((p.count / p.rows for p in report.warnings if getattr(p, "rows", 0)), default=None)
     said = [f"Warning: {' '.join(words).strip()}" for words in warnings]
     _lines(
-        said or [say("The checks of the data found nothing to warn of.")], {CHECKS: {"warnings": warnings}}
+        said or [say("The checks of the data found nothing to warn of.")],
+        {CHECKS: {"warnings": warnings, "most": most}},
     )
 
 
