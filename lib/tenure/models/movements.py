@@ -498,9 +498,9 @@ def explained(known: Metrics, books: Mapping[int, Ledger], month: int) -> Estima
     was, now = (books[seen].at(month - 1)["closing"] for seen in (month - 1, month))
     parts = {"fx": books[month].at(month)["fx"], "corrected": now - was}
     words = {name: counted(amount, unit=books[month].unit) for name, amount in parts.items()}
-    words |= {**known["mrr.net_new"].words, "before": (month_date(month - 1), "month")}
     kind = "converted" if parts["fx"] else "corrected" if parts["corrected"] else ""
-    return total.saying(f"{total.change} {kind}".strip(), **words)
+    words |= known["mrr.net_new"].words
+    return total.saying(f"{total.change} {kind}".strip(), before=(month_date(month - 1), "month"), **words)
 
 
 def added(book: Ledger, month: int, kept: Metrics) -> Estimate:
