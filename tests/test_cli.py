@@ -90,7 +90,7 @@ def test_a_log_says_how_far_a_long_report_is(
         (["run", "won"], "There is no report `won`; did you mean `one`?"),
         (["run", "--set", "y=1"], "There is no parameter `y`"),
         (["run", "--set", "x=many"], "must be a whole number"),
-        (["run", "--set", "x"], "--set takes name=value"),
+        (["run", "--set", "x"], "Fix: give a name and a value"),
     ],
 )
 def test_mistakes_get_a_sentence(

@@ -41,7 +41,7 @@ def test_a_parameter_overrides_and_an_empty_one_does_not(project):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("margin: 5\n", "margin is 5; input should be less than or equal to 1"),
+        ("margin: 5\n", "margin is 5; it should be less than or equal to 1"),
         ("margin: nan\n", "margin is 'nan'"),
         ("margin: .nan\n", "margin is nan"),
         ("fee_share: 2\n", "fee_share is 2"),
@@ -52,7 +52,7 @@ def test_a_parameter_overrides_and_an_empty_one_does_not(project):
         ("time_zone: Mars\n", "a time zone is written like Europe/Rome"),
         ("accent: red\n", "accent is 'red'"),
         ("horizon_months: 0\n", "horizon_months is 0"),
-        ("fiscal_year_start: 13\n", "fiscal_year_start is 13; input should be less than or equal to 12"),
+        ("fiscal_year_start: 13\n", "fiscal_year_start is 13; it should be less than or equal to 12"),
         (
             "fiscal_yaer_start: 4\n",
             "fiscal_yaer_start: there is no such key. Fix: is 'fiscal_year_start' meant?",
@@ -71,7 +71,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(project, text, words):
 
 
 def test_a_parameter_that_cannot_be_is_refused():
-    with pytest.raises(InputError, match="The parameter `margin` is 5; input should be less than"):
+    with pytest.raises(InputError, match="The parameter `margin` is 5; it should be less than"):
         Economics().overriding({"margin": 5})
 
 

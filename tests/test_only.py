@@ -278,7 +278,7 @@ def test_nobody_is_not_applicable(company, opened):
     ("text", "words"),
     [
         ("contry = 'IT'", "There is no column `contry`; did you mean `country`?"),
-        ("country = IT", "There is no column `IT`. Known:"),
+        ("country = IT", "There is no column `IT`. Fix: use one of"),
         ('country = "IT"', "Text stands in single quotes"),
         ("country = 5", "compares country with 5, but country is text, such as '"),
         ("country in ('IT', 5)", "compares country with 5"),
@@ -327,7 +327,7 @@ def test_a_column_that_the_data_lacks_is_none(tmp_path, opened):
         "s,a,P,month,999,EUR,active,2026-01-01,\n"
     )
     with pytest.raises(
-        InputError, match=r"There is no column `country`\. Known: created_at, customer_id, is_test, "
+        InputError, match=r"There is no column `country`\. Fix: use one of created_at, customer_id, is_test, "
     ):
         opened(tmp_path, only="country = 'IT'", as_of="")
     with pytest.raises(NotApplicable, match="none are published, and there is no table `segments`"):

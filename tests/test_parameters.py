@@ -83,10 +83,12 @@ def test_other_cells_are_not_taken_for_the_parameters():
 
 def test_choices_bounds_and_dates():
     parameters.one_of("period", "week", ["day", "week"])
-    with pytest.raises(InputError, match=r"`period` is 'weak'.*did you mean 'week'.*Allowed: day, week"):
+    with pytest.raises(
+        InputError, match=r"`period` is 'weak'.*did you mean 'week'.*Fix: use one of day, week"
+    ):
         parameters.one_of("period", "weak", ["day", "week"])
     parameters.between("horizon", 2, 2)
-    with pytest.raises(InputError, match="`horizon` is 1, but it must be at least 2"):
+    with pytest.raises(InputError, match=r"`horizon` is 1\. Fix: give it a number of at least 2"):
         parameters.between("horizon", 1, 2)
     assert parameters.optional_date("as_of", "2024-02-29") == dt.date(2024, 2, 29)
     assert parameters.optional_date("as_of", "") is None

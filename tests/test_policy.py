@@ -52,7 +52,7 @@ def test_a_company_replaces_rules_of_its_own_policy_and_of_no_other():
     wrong = [
         ({"gaps": 1}, r"rules.gaps: there is no such rule. Fix: the rules are trials, .*gap_days"),
         ({"hold_days": "long"}, "rules.hold_days.* is 'long'"),
-        ({"discounts": "some"}, "rules.discounts is 'some'; input should be"),
+        ({"discounts": "some"}, "rules.discounts is 'some'; it should be"),
         ({"gap_days": {"month": "x"}}, "rules.gap_days.*is .x."),
     ]
     for rules, said in wrong:

@@ -62,10 +62,10 @@ def names(tmp_path, monkeypatch):
         ({"as_of": "yesterday"}, "The parameter `as_of` is 'yesterday', which is no date"),
         ({"start_from": "2023"}, "The parameter `start_from` is '2023'"),
         ({"period": "year"}, "The parameter `period` is 'year'"),
-        ({"horizon": 1}, "The parameter `horizon` is 1, but it must be at least 2"),
+        ({"horizon": 1}, "The parameter `horizon` is 1. Fix: give it a number of at least 2"),
         ({"horizon": "24"}, "must be a whole number (int), but '24' is str"),
         ({"min_group": 0}, "`min_group` is 0"),
-        ({"kept": 2.0}, "`kept` is 2.0, but it must be from 0 to 1"),
+        ({"kept": 2.0}, "`kept` is 2.0. Fix: give it a number from 0 to 1"),
         ({"margin": 5.0}, "The parameter `margin` is 5.0"),
         ({"company": "none.yml"}, "The company file none.yml does not exist"),
         ({"by": "contry"}, "did you mean 'country'?"),
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_refused_in_one_sentence(names, changed, words):
 
 
 def test_a_limit_of_its_own_can_be_named(names):
-    with pytest.raises(InputError, match=r"`kept` is 0\.1, but it must be from 0\.5 to 1"):
+    with pytest.raises(InputError, match=r"`kept` is 0\.1\. Fix: give it a number from 0\.5 to 1"):
         tenure.open_workbook(names(), kept=(0.5, 1))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tenure import legible
 from tenure.errors import InputError, TenureError, writing
 from tenure.runs.progress import STATES, Bars, Lines
 
@@ -157,7 +158,8 @@ def digest(form: str, folder: str | None, link: str | None) -> None:
     from tenure.report.digest import digest
 
     place = _reports(folder)
-    click.echo(digest(_published(place), form, (link or place.folder.as_uri()).rstrip("/")))
+    said = digest(_published(place), form, (link or place.folder.as_uri()).rstrip("/"))
+    click.echo(legible.visible(said))
 
 
 @cli.command()
@@ -264,7 +266,7 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
         for table, rows in report.tables.items():
             click.echo(f"{table}: {things(rows, 'row')}")
         for problem in report.problems:
-            click.echo(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}.")
+            click.echo(legible.lines(f"{problem.severity}: {problem.sentence} Fix: {problem.fix}."))
         counts = (things(len(report.errors), "error"), things(len(report.warnings), "warning"))
         click.echo(f"{', '.join(counts)}.")
     sys.exit(1 if report.errors else 0)
@@ -293,7 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--debug" in (arguments if arguments is not None else sys.argv):
             raise
         words = f": {str(error).splitlines()[0]}" if str(error) else "."
-        click.echo(f"Something unexpected happened: {type(error).__name__}{words} {_note(error)}", err=True)
+        said = f"Something unexpected happened: {type(error).__name__}{words} {_note(error)}"
+        click.echo(legible.lines(said), err=True)
         sys.exit(1)
 
 
@@ -341,7 +344,9 @@ def _settings(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise InputError(f"--set takes name=value, but it was given {pair!r}.")
+            raise InputError(
+                f"--set was given {pair!r}. Fix: give a name and a value, as in --set horizon=12."
+            )
         path = name.strip() in _PATHS and value != "last"
         settings[name.strip()] = typed(value) if path else value
     return settings
@@ -420,14 +425,15 @@ def _summarize(result: Result, index: Path) -> None:
         for name in result.selected:
             state, style, what = _in_short(result, name)
             seconds = f"{result.entries[name]['seconds']:.1f}" if name in result.made else ""
-            table.add_row(name, Text(state, style=style), seconds, Text(what))
+            table.add_row(name, Text(state, style=style), seconds, Text(legible.lines(what)))
         console.print(table)
     else:
         for name in result.selected:
             state, _, what = _in_short(result, name)
-            console.print(Text(f"{name}: {state}. {what}".rstrip()))
+            console.print(Text(legible.lines(f"{name}: {state}. {what}".rstrip())))
     for breach in result.breaches:
-        console.print(Text(f"Out of bounds in {breach.report}: {breach.sentence}", style="bold red"))
+        said = legible.lines(f"Out of bounds in {breach.report}: {breach.sentence}")
+        console.print(Text(said, style="bold red"))
     if index.exists():
         console.print(Text(f"Reports: {index}"))
 

@@ -30,6 +30,8 @@ class Column:
         default: The value an absent optional column gets (None: null).
         enum: The values allowed; empty for any.
         minimum: The smallest value allowed; None for any.
+        maximum: The largest; of whole numbers at most 2^53, up to which sums in float64 are exact.
+        positive: Whether only numbers above 0 are allowed.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Column:
     default: str | int | float | bool | None = None
     enum: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int = 2**53
+    positive: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ def _optional(name: str, type_: Type, meaning: str, minimum: int | None = None) 
     return Column(name, type_, meaning, required=False, nullable=True, minimum=minimum)
 
 
-def _filled(name: str, meaning: str, default: int, minimum: int = 0) -> Column:
-    return Column(name, "int64", meaning, required=False, default=default, minimum=minimum)
+def _filled(name: str, meaning: str, default: int, minimum: int = 0, maximum: int = 2**53) -> Column:
+    return Column(name, "int64", meaning, False, default=default, minimum=minimum, maximum=maximum)
 
 
 _CURRENCY = _id("currency", "ISO 4217 code of the amount, such as EUR")
@@ -143,7 +147,7 @@ TABLES: tuple[Table, ...] = (
                 "once",
             ),
             _filled(
-                "billing_interval_count", "units in an interval: 3 with month is quarterly", 1, minimum=1
+                "billing_interval_count", "units in an interval: 3 with month is quarterly", 1, 1, 36_525
             ),
             _filled("quantity", "seats or units", 1),
             _money("unit_amount_minor", "list price of one unit for one interval, before tax"),
@@ -360,7 +364,7 @@ TABLES: tuple[Table, ...] = (
         (
             Column("date", "date", "the day"),
             _CURRENCY,
-            Column("rate", "float64", "units of the reporting currency, which has 1, for one", minimum=0),
+            Column("rate", "float64", "units of the reporting currency, which has 1, for one", positive=True),
         ),
         key=("date", "currency"),
     ),

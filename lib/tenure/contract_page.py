@@ -96,6 +96,8 @@ def _need(column: Column) -> str:
 def _meaning(column: Column) -> str:
     if column.enum:
         return f"{column.meaning}: {', '.join(f'`{value}`' for value in column.enum)}"
+    if column.positive:
+        return f"{column.meaning} (above 0)"
     if column.minimum is not None:
         return f"{column.meaning} (at least {column.minimum})"
     return column.meaning

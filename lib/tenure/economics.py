@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tenure.errors import InputError
 from tenure.money import minor_exponent
 from tenure.paths import project_root, resolve
-from tenure.settings import read_settings
+from tenure.settings import in_words, read_settings
 
 FILE = "company.yml"
 _PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml"}
@@ -164,9 +164,9 @@ class Economics(BaseModel):
             changed = Economics.model_validate(values)
         except ValidationError as error:
             found = error.errors()[0]
-            said = found["msg"].removeprefix("Value error, ")
             raise InputError(
-                f"The parameter `{found['loc'][0]}` is {found['input']!r}; {said[0].lower()}{said[1:]}."
+                f"The parameter `{found['loc'][0]}` is {found['input']!r}; {in_words(found['msg'])}. "
+                "Fix: correct it, or leave it out for the company's own."
             ) from None
         given, overridden = tuple(sorted({*self.given, *own})), tuple(sorted(own))
         return changed.model_copy(update={"origin": self.origin, "given": given, "overridden": overridden})

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from tenure import legible
+
 # JupyterLab stays at the last cell when all are run, wherever one of them stopped.
 _INTO_VIEW = """
 const output = element.closest(".jp-OutputArea") ?? element;
@@ -20,6 +22,10 @@ class TenureError(Exception):
     """
 
     _seen = False
+
+    def __str__(self) -> str:
+        """The sentence, in which nothing of the data commands a terminal or fills it."""
+        return legible.lines(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         if not self._seen and not os.environ.get("TENURE_OUTPUT"):

@@ -115,7 +115,8 @@ def check(condition: Condition, source: Source, needs: Sequence[str] = ()) -> No
             raise InputError(f"The parameter `only`: {unknown_name('column', name, rows.columns)}{hint}")
     if not source.dated and "created_at" in condition.columns:
         raise InputError(
-            "The parameter `only` names created_at, but this data knows durations, and no dates."
+            "The parameter `only` names created_at, but this data knows durations, and no dates. Fix: "
+            "leave it out."
         )
 
     def example(name: str) -> Any:

@@ -174,7 +174,7 @@ def misfit(parameter: Parameter, value: Any) -> str:
 
     Example:
         >>> misfit(Parameter("horizon", "int", 24, ""), "many")
-        "`horizon` must be a whole number (int), but 'many' is str."
+        "`horizon` must be a whole number (int), but 'many' is str. Fix: correct it."
     """
     base, _, inner = parameter.type.partition("|")[0].removesuffix("]").partition("[")
     kinds, items = _KINDS.get(base), _KINDS.get(inner)
@@ -183,8 +183,8 @@ def misfit(parameter: Parameter, value: Any) -> str:
     ):
         return ""
     wanted = f"{_WORDS.get(base, parameter.type)} ({parameter.type})"
-    hint = " Put it in quotation marks." if base == "str" else ""
-    return f"`{parameter.name}` must be {wanted}, but {value!r} is {type(value).__name__}.{hint}"
+    fix = "put it in quotation marks" if base == "str" else "correct it"
+    return f"`{parameter.name}` must be {wanted}, but {value!r} is {type(value).__name__}. Fix: {fix}."
 
 
 def _is(value: Any, kinds: tuple[type, ...]) -> bool:
@@ -196,13 +196,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
     Example:
         >>> unknown_name("parameter", "perod", ["period", "by"])
-        'There is no parameter `perod`; did you mean `period`? Known: by, period.'
+        'There is no parameter `perod`; did you mean `period`? Fix: use one of by, period.'
     """
     known = sorted(known)
     new = now_called(kind, name)
     like = get_close_matches(name, known, n=1)
     hint = f"; it is now {new}." if new else f"; did you mean `{like[0]}`?" if like else "."
-    return f"There is no {kind} `{name}`{hint} Known: {', '.join(known)}."
+    return f"There is no {kind} `{name}`{hint} Fix: use one of {', '.join(known)}."
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -233,7 +233,7 @@ def one_of(name: str, value: str, allowed: Iterable[str]) -> None:
         hint = f"; did you mean '{like[0]}'?" if like else "."
         raise InputError(
             f"The parameter `{name}` is {value!r}, which is not available{hint} "
-            f"Allowed: {', '.join(allowed)}."
+            f"Fix: use one of {', '.join(allowed)}."
         )
 
 
@@ -244,8 +244,24 @@ def between(name: str, value: float, low: float, high: float = math.inf) -> None
         >>> between("alpha", 0.05, 0, 1)
     """
     if not low <= value <= high:
-        limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
-        raise InputError(f"The parameter `{name}` is {value}, but it must be {limits}.")
+        limits = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        raise InputError(f"The parameter `{name}` is {value!r}. Fix: give it a number {limits}.")
+
+
+def sensible(name: str, value: Any) -> None:
+    """Refuse numbers that are negative, infinite or none at all, in lists and maps, too.
+
+    Example:
+        >>> sensible("leave", [0.0, 0.05])
+    """
+    several = (
+        list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    )
+    for one in several:
+        if isinstance(one, int | float) and not 0 <= one < math.inf:
+            raise InputError(
+                f"The parameter `{name}` is {value!r}. Fix: give it finite numbers of at least 0."
+            )
 
 
 def optional_date(name: str, value: str) -> dt.date | None:
@@ -262,5 +278,5 @@ def optional_date(name: str, value: str) -> dt.date | None:
     except ValueError:
         raise InputError(
             f"The parameter `{name}` is {value!r}, which is no date. "
-            "Write year-month-day, such as 2026-10-31."
+            "Fix: write year-month-day, such as 2026-10-31."
         ) from None

@@ -236,11 +236,13 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
         True
     """
     if name not in POLICIES:
-        raise InputError(f"There is no policy {name!r}; there are: {', '.join(POLICIES)}.")
+        raise InputError(f"There is no policy {name!r}; Fix: use one of {', '.join(POLICIES)}.")
     policy = POLICIES[name]()
     if name != "tenure" or not own:
         return policy
     from pydantic import TypeAdapter, ValidationError
+
+    from tenure.settings import in_words
 
     rules: dict[str, Any] = {**asdict(policy), **own}
     gaps = rules["gap_days"]
@@ -253,10 +255,8 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
         return TypeAdapter(MetricPolicy).validate_python(rules)
     except ValidationError as error:
         found = error.errors()[0]
-        place, said = ".".join(map(str, found["loc"])), found["msg"]
-        raise InputError(
-            f"company.yml: rules.{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. {known}"
-        ) from None
+        place, said = ".".join(map(str, found["loc"])), in_words(found["msg"])
+        raise InputError(f"company.yml: rules.{place} is {found['input']!r}; {said}. {known}") from None
 
 
 def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricPolicy]]:

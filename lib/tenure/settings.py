@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+_PLAIN = ("bool", "int", "float", "datetime", "date", "str")
 
 
 class Loader(yaml.SafeLoader):
@@ -107,7 +111,11 @@ def _without(content: Any, paths: Iterable[Sequence[Any]]) -> Any:
 def _problem(found: Any, model: type[BaseModel], content: Any, see: str) -> tuple[str, str]:
     """The place, and what is wrong there, with the nearest key that is known; a list's entry by its name."""
     path: list[str] = []
+    one_value = False
     for part in found["loc"]:
+        if part in _PLAIN and not isinstance(content, dict):  # one of several kinds that it might be of
+            one_value = True
+            continue
         content = content.get(part) if isinstance(content, dict) else content
         if isinstance(part, int) and isinstance(content, list) and part < len(content):
             content = content[part]
@@ -129,8 +137,21 @@ def _problem(found: Any, model: type[BaseModel], content: Any, see: str) -> tupl
     }
     if shape := shapes.get(found["type"]):
         return place, f"{place} is {found['input']!r}. Fix: write {shape}; see {see}."
-    said = found["msg"].removeprefix("Value error, ")
-    return place, f"{place} is {found['input']!r}; {said[0].lower()}{said[1:]}. Fix: correct it; see {see}."
+    said = "it must be one value" if one_value else in_words(found["msg"])
+    return place, f"{place} is {found['input']!r}; {said}. Fix: correct it; see {see}."
+
+
+def in_words(message: str) -> str:
+    """Return what pydantic says of a value, as the rest of a sentence.
+
+    Example:
+        >>> in_words("Input should be less than 1")
+        'it should be less than 1'
+    """
+    said = re.sub("^(Input|String) should", "it should", message.removeprefix("Value error, "))
+    return re.sub(
+        "should match pattern.*", "should be written in another way", f"{said[0].lower()}{said[1:]}"
+    )
 
 
 def _keys(model: type[BaseModel]) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,9 +28,11 @@ Limit = float | tuple[float, float] | tuple[str, ...]
 
 # Parameters that several workbooks have, and what they may be.
 _AT_LEAST = {"horizon": 2, "min_group": 1, "window_days": 1, "days": 1, "holdout": 1, "pay_months": 1}
-_AT_LEAST |= {"spend_lag": 0, "largest": 0, "min_at_risk": 1}
-_SHARES = ("kept", "alpha", "level")
+_AT_LEAST |= {"min_at_risk": 1, "months_back": 1, "terms": 1}
+_SHARES = ("kept", "alpha", "level", "leave", "smallest_effect")
+_CURRENCIES = ("currency", "reporting_currency")
 _CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
+_CHOICES |= {"unit": ("customer", "account", "subscription")}
 # Rules of counting that a parameter may give, as company.yml does.
 _RULES = ("unit", "gap_days", "pause_days", "hold_days")
 _DATES = ("as_of", "start_from", "start_to", "since")
@@ -353,6 +356,7 @@ def open_workbook(
     data, mapping = names["data"], names.get("mapping", "")
     facts = {name: names[name] for name in Economics.model_fields if name in declared}
     economics = with_rules(read_economics(names.get("company", ""), data).overriding(facts), names)
+    policy = named(names.get("policy") or "tenure", economics.rules)
     source = open_source(data, mapping, economics.time_zone, economics.observed_until)
     source.require(*needs)
     if dated and not source.dated:
@@ -368,7 +372,6 @@ def open_workbook(
         parameters.one_of("by", by.partition(":")[0], groups.groupings(source))
     for name in names.get("characteristics", ()):
         parameters.one_of("characteristics", name, groups.groupings(source))
-    policy = named(names.get("policy") or "tenure", economics.rules)
     opened = source
     if (unit := policy.unit) != "customer":
         source = source.instead(units.by_unit(source, unit, policy.gap_days))
@@ -496,12 +499,17 @@ def _check_values(values: Mapping[str, Any], limits: Mapping[str, Limit]) -> dic
     known: Mapping[str, Limit] = {**_AT_LEAST, **dict.fromkeys(_SHARES, (0, 1)), **_CHOICES, **limits}
     for name, value in values.items():
         limit = known.get(name)
+        parameters.sensible(name, value)
         if value is None or limit is None or (value == "" and name not in limits):
             continue
-        if not isinstance(limit, tuple):
-            parameters.between(name, value, limit)
-        elif isinstance(limit[0], str):
-            parameters.one_of(name, value, limit)
-        else:
-            parameters.between(name, value, *limit)
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(limit, tuple):
+                parameters.between(name, one, limit)
+            elif isinstance(limit[0], str):
+                parameters.one_of(name, one, limit)
+            else:
+                parameters.between(name, one, *limit)
+    for name in _CURRENCIES:
+        if not re.fullmatch("([A-Z]{3})?", values.get(name) or ""):
+            raise InputError(f"The parameter `{name}` is {values[name]!r}. Fix: write a code, such as EUR.")
     return {name: parameters.optional_date(name, values.get(name, "")) for name in _DATES}

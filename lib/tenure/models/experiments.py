@@ -54,7 +54,7 @@ def _planned_shares(variants: Sequence[str], planned: Mapping[str, float] | Sequ
         if absent:
             raise InputError(
                 f"The planned split and the experiment differ in the variants {spelled(absent)}: "
-                "name each variant that units were put into, as it is spelt in the data."
+                "Fix: name each variant that units were put into, as it is spelt in the data."
             )
         planned = [planned[name] for name in variants]
     values = np.asarray(planned, dtype=float)

@@ -60,7 +60,7 @@ def choose_experiment(listed: Sequence[str], experiment: str = "") -> str:
     if experiment and experiment not in listed:
         raise InputError(
             f"The parameter `experiment` is {experiment!r}, which is not in the table assignments; "
-            f"there are: {spelled(listed)}."
+            f"Fix: use one of {spelled(listed)}."
         )
     return experiment or listed[0]
 
@@ -78,7 +78,8 @@ def read_split(split: Mapping[str, float]) -> dict[str, float]:
     for name, share in split.items():
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < math.inf:
             raise InputError(
-                f"The parameter `planned_split` gives {name} the share {share!r}: write a number above 0 for "
+                f"The parameter `planned_split` gives {name} the share {share!r}. Fix: write a number "
+                "above 0 for "
                 "each variant, such as {control: 0.5, new: 0.5}."
             )
     return {name: float(share) for name, share in split.items()}
@@ -124,7 +125,8 @@ def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, floa
     names = facts["variant"].astype(str).tolist()
     if control not in names:
         raise InputError(
-            f"The parameter `control` is {control!r}, but nobody was put into such a variant; there are: "
+            f"The parameter `control` is {control!r}, but nobody was put into such a variant. Fix: use "
+            "one of "
             f"{spelled(names)}."
         )
     if planned and set(planned) != set(names):

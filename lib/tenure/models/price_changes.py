@@ -147,7 +147,8 @@ def read_plans(plans: Sequence[str], currency: str = "") -> list[UsagePlan]:
             found.append(UsagePlan(name.strip(), **{"base": 0.0, **numbers}))
         except (TypeError, ValueError):
             raise InputError(
-                f"The parameter `plans` has the entry {plan!r}: write name: base 5, included 2, rate 0.5, "
+                f"The parameter `plans` has the entry {plan!r}. Fix: write name: base 5, included 2, rate "
+                "0.5, "
                 "cap 20, none below 0, of which all but one may be left out."
             ) from None
     return found
@@ -422,7 +423,7 @@ def choose_plan(base: pd.DataFrame, plan: str = "", billing: str = "") -> pd.Ser
     for name, value in (("plan", plan), ("billing", billing)):
         if value and value not in set(rows[name]):
             raise InputError(
-                f"The parameter `{name}` is {value!r}, which no active subscription has; there are: "
+                f"The parameter `{name}` is {value!r}, which no active subscription has. Fix: use one of "
                 f"{spelled(sorted(set(rows[name])))}."
             )
         rows = rows[rows[name] == value] if value else rows

@@ -483,7 +483,7 @@ def stated_prices(answers: pd.DataFrame) -> pd.DataFrame:
     if len(wrong):
         raise InputError(
             f"The table surveys has {len(wrong)} questions that should end in a price but do not, such as "
-            f"{wrong.iloc[0]!r}: write them like 'buy at 9.99'."
+            f"{wrong.iloc[0]!r}. Fix: write them like 'buy at 9.99'."
         )
     return answers.assign(price=price)[["price", "n", "would_buy"]]
 
@@ -511,7 +511,8 @@ def read_choices(tasks: pd.DataFrame, currency: str = "") -> pd.DataFrame:
         if chosen not in {str(offer["alternative"]) for offer in offers[question]}:
             raise InputError(
                 f"In the table surveys, the answer {answer!r} of customer {person} is no offer of "
-                f"{question!r}: give the number of the offer, from 1 on, or 0 for none if there was none."
+                f"{question!r}. Fix: give the number of the offer, from 1 on, or 0 for none if there was "
+                "none."
             )
         about = {"respondent": person, "task": question}
         rows += [
@@ -536,7 +537,7 @@ def _offers(question: str) -> list[dict[str, Any]]:
         not offer["price"] >= 0 or set(offer) != set(offers[0]) for offer in offers
     ):
         raise InputError(
-            f"The table surveys has a choice that cannot be read: {question!r}. Write offers like "
+            f"The table surveys has a choice that cannot be read: {question!r}. Fix: write offers like "
             "'choice 1: price=9.99; term=month | price=7.99; term=year | none', all with the same names."
         )
     none = (
@@ -560,9 +561,12 @@ def read_offers(offers: Sequence[str], currency: str = "") -> pd.DataFrame:
         name, found = offer.partition(":")[0].strip(), _offers(offer)
         if len(found) != 1 or not name:
             raise InputError(
-                f"The parameter `offers` has the entry {offer!r}: write name: price=9.99; term=month, one "
+                f"The parameter `offers` has the entry {offer!r}. Fix: write name: price=9.99; "
+                "term=month, one "
                 "offer each."
             )
         rows.append({"offer": name, **found[0]})
-    table = pd.DataFrame(rows).drop(columns="alternative")
+    table = pd.DataFrame(rows, columns=None if rows else ["price"]).drop(
+        columns="alternative", errors="ignore"
+    )
     return table.assign(price=table["price"] * minor_units(currency))

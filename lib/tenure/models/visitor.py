@@ -112,7 +112,9 @@ def earnings(
         [655, 1145]
     """
     if unit_cost < 0:
-        raise InputError(f"The parameter `unit_cost` must be from 0 up; it is {unit_cost!r}.")
+        raise InputError(
+            f"The parameter `unit_cost` must be from 0 up; it is {unit_cost!r}. Fix: correct it."
+        )
     if not unit_cost and price is None:
         return Earnings(economics, currency, rate, period, every, quantity)
     a_month = (price or 0) * rate / minor_units(currency) * quantity / (every * MONTHS[period])

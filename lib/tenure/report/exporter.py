@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from tenure import legible
 from tenure.errors import InputError
 from tenure.parameters import declared
 from tenure.report import around
@@ -202,7 +203,7 @@ def _export(notebook: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | 
     )
     around.environment(exporter.environment)
     page, _ = exporter.from_notebook_node(node)
-    return page
+    return legible.visible(page)
 
 
 def _page(node: Any, run: Mapping[str, Any], failure: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tenure import legible
 from tenure.contract import BY_NAME
 from tenure.errors import InputError
 from tenure.paths import typed
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_KEPT = ". Texts in it that a spreadsheet would calculate have an apostrophe before them."
 
 
 def export(name: str, result: Any) -> None:
     """Write a table to act on as CSV, and say where it is.
 
-    The file is UTF-8 without index, dates in ISO format. Values are kept as they are: a text that begins with
-    =, +, - or @ is a formula to a spreadsheet, so import such a file as text.
+    The file is UTF-8 without index, dates in ISO format. A text that a spreadsheet would calculate, as it
+    begins with =, +, -, @ or a tab, has an apostrophe before it; `previous_export` takes it away again.
 
     Args:
         name: The file's name without ".csv": lower-case letters, digits, hyphens and underscores.
@@ -42,13 +44,14 @@ def export(name: str, result: Any) -> None:
         InputError: The name has other letters.
     """
     frame = table_of(result).frame
+    plain = legible.replaced(frame, legible.FORMULA, r"'\1")
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
-            frame.to_csv(file, index=False, lineterminator="\n")
+            plain.to_csv(file, index=False, lineterminator="\n")
 
     target = _write(name, ".csv", write)
-    _say(target, say("Exported {n:row} to", n=len(frame)))
+    _say(target, say("Exported {n:row} to", n=len(frame)), "" if plain.equals(frame) else say(_KEPT))
 
 
 def export_batches(name: str, batches: pa.RecordBatchReader) -> None:
@@ -57,19 +60,25 @@ def export_batches(name: str, batches: pa.RecordBatchReader) -> None:
     Raises:
         InputError: The name is not as for :func:`export`.
     """
-    from pyarrow import csv
+    import pyarrow as pa
+    from pyarrow import compute, csv
 
-    rows = 0
+    rows, odd = 0, False
+
+    def plain(column: pa.Array) -> pa.Array:
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        return compute.replace_substring_regex(column, legible.FORMULA, r"'\1") if text else column
 
     def write(draft: Path) -> None:
-        nonlocal rows
+        nonlocal rows, odd
         with csv.CSVWriter(draft, batches.schema) as writer:
             for batch in batches:
-                writer.write(batch)
-                rows += batch.num_rows
+                kept = pa.record_batch([plain(column) for column in batch.columns], schema=batch.schema)
+                writer.write(kept)
+                rows, odd = rows + batch.num_rows, odd or not kept.equals(batch)
 
     target = _write(name, ".csv", write)
-    _say(target, say("Exported {n:row} to", n=rows))
+    _say(target, say("Exported {n:row} to", n=rows), say(_KEPT) if odd else "")
 
 
 def publish_table(name: str, *parts: Any) -> None:
@@ -131,13 +140,13 @@ def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
     return target
 
 
-def _say(target: Path, words: str) -> None:
-    """Say what was written and where: in a run as a link, else as a path."""
+def _say(target: Path, words: str, note: str = "") -> None:
+    """Say what was written and where: in a run as a link, else as a path; and what is to be known of it."""
     run, report = os.environ.get("TENURE_OUTPUT"), os.environ.get("TENURE_REPORT", "")
     plain = target.name if run else typed(str(target))
     place = html.escape(plain)
     if run and report:
         href = html.escape(f"exports/{report}/{target.name}", quote=True)
         place = f'<a href="{href}">{place}</a>'
-    page = f'<p class="export">{html.escape(words)} {place}</p>'
-    show({"text/plain": f"{words} {plain}", "text/html": page})
+    page = f'<p class="export">{html.escape(words)} {place}{html.escape(note)}</p>'
+    show({"text/plain": f"{words} {plain}{note}", "text/html": page})

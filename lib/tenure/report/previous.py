@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tenure import legible
 from tenure.errors import InputError
 from tenure.paths import resolve
 
@@ -42,7 +43,7 @@ def previous_export(name: str, folder: str = "") -> pd.DataFrame | None:
         return None
     try:
         # Empty texts are texts, not missing values.
-        return pd.read_csv(path, keep_default_na=False)
+        return legible.replaced(pd.read_csv(path, keep_default_na=False), legible.KEPT, r"\1")
     except (ValueError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"What an earlier run exported to {path.name} cannot be read: {first}.") from None

@@ -47,7 +47,8 @@ def new_workbook(root: Path, name: str, question: str) -> list[Path]:
     question = " ".join(question.split())
     if not re.fullmatch(r"[a-z][a-z0-9_]{2,29}", name):
         raise InputError(
-            f"A workbook's name is of 3 to 30 lower-case letters, digits and `_`, but it is {name!r}."
+            f"A workbook's name is of 3 to 30 lower-case letters, digits and `_`, but it is {name!r}. "
+            "Fix: choose another."
         )
     if not re.fullmatch(r"[^\"\\\\]{9,98}\?", question):
         raise InputError(

@@ -85,9 +85,13 @@ def read_notebook(path: Path) -> Notebook:
         document = json.loads(path.read_text(encoding="utf-8"))
         cells = [(cell, text_of(cell["source"])) for cell in document["cells"]]
     except FileNotFoundError:
-        raise InputError(f"There is no notebook {path}.") from None
+        raise InputError(
+            f"There is no notebook {path}. Fix: correct its name in the runbook, or the path."
+        ) from None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a notebook ({error}).") from None
+        raise InputError(
+            f"{path} cannot be read as a notebook ({error}). Fix: save it again in JupyterLab."
+        ) from None
     prose = "\n\n".join(source for cell, source in cells if cell["cell_type"] == "markdown")
     code = [(cell, source) for cell, source in cells if cell["cell_type"] == "code" and source.strip()]
     tagged = [source for cell, source in code if is_parameters(cell)]
@@ -134,11 +138,13 @@ def _declared(source: str, path: Path) -> dict[str, Parameter]:
     try:
         found = declared(source)
     except SyntaxError as error:
-        raise InputError(f"The parameters cell of {path.name} is no valid Python ({error}).") from None
+        raise InputError(
+            f"The parameters cell of {path.name} is no valid Python ({error}). Fix: correct it."
+        ) from None
     for parameter in found:
         if isinstance(parameter.default, ast.expr):
             raise InputError(
-                f"The parameter `{parameter.name}` of {path.name} must have a literal default; "
+                f"The parameter `{parameter.name}` of {path.name} must have a literal default. Fix: "
                 "derive what is computed in the next cell."
             )
     return {parameter.name: parameter for parameter in found}
@@ -190,7 +196,8 @@ def _value(parameter: Parameter, given: Any, origin: str) -> Any:
             given = given.raw if base in ("list", "dict") else yaml.safe_load(given.raw)
         except yaml.YAMLError:
             raise InputError(
-                f"{origin}: the value {given.raw!r} of `{parameter.name}` is no valid YAML."
+                f"{origin}: the value {given.raw!r} of `{parameter.name}` is no valid YAML. Fix: put it "
+                "in quotation marks, or correct it."
             ) from None
     given = as_declared(parameter, given)
     if given is None and (parameter.type.startswith("Optional[") or "None" in parameter.type.split("|")):
@@ -198,7 +205,9 @@ def _value(parameter: Parameter, given: Any, origin: str) -> Any:
     if base == "str" and isinstance(given, date) and not isinstance(given, datetime):
         return given.isoformat()
     if isinstance(given, float) and not math.isfinite(given):
-        raise InputError(f"{origin}: `{parameter.name}` must be a finite number, but it is {given}.")
+        raise InputError(
+            f"{origin}: `{parameter.name}` must be a finite number, but it is {given}. Fix: correct it."
+        )
     if problem := misfit(parameter, given):
         raise InputError(f"{origin}: {problem}")
     return float(given) if base == "float" else given

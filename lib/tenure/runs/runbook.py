@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tenure.errors import InputError
 from tenure.parameters import unknown_name
@@ -22,14 +23,23 @@ _PASSWORD = re.compile(
     r"://[^/?#@\s:]*:(?P<plain>[^@\s]+)@|[?&;](?:password|pwd|token)=(?P<query>[^&\s]+)", re.I
 )
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_MOST_REPORTS = 500
 
 
 class Bounds(BaseModel):
     """What a watched number may be; both bounds are inclusive."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Bounds:
+        if self.min is None and self.max is None:
+            raise ValueError("it needs a min or a max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("its min lies above its max")
+        return self
 
 
 class _Entry(BaseModel):
@@ -158,10 +168,14 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
     folder = path.parent
     for entry in file.reports:
         if not (folder / entry.notebook).is_file() and (new := now_called("notebook", entry.notebook)):
-            raise InputError(f"{path.name}, report {entry.name}: the notebook {entry.notebook} is now {new}.")
+            raise InputError(
+                f"{path.name}, report {entry.name}: the notebook {entry.notebook} is now {new}. Fix: name it."
+            )
         for id in entry.watch:
             if new := now_called("finding", id):
-                raise InputError(f"{path.name}, report {entry.name}, watch: the finding `{id}` is now {new}.")
+                raise InputError(
+                    f"{path.name}, report {entry.name}, watch: the finding `{id}` is now {new}. Fix: name it."
+                )
     notebooks = {entry.name: read_notebook(folder / entry.notebook) for entry in file.reports}
     for entry in file.reports:
         found = notebooks[entry.name].findings
@@ -209,14 +223,19 @@ def _all_offered(settings: Iterable[str], notebooks: Sequence[Notebook]) -> None
 
 def _read(path: Path) -> _File:
     if not path.is_file():
-        raise InputError(f"There is no runbook {path}; it names the reports to run.")
+        raise InputError(
+            f"There is no runbook {path}, which names the reports to run. Fix: go to the project's "
+            "folder, or restore the file."
+        )
     return read_settings(path, _File, example="the head of the project's own runbook.yml")
 
 
 def _unique(names: Sequence[str], path: Path) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{path.name}: the report `{name}` is there more than once.")
+            raise InputError(
+                f"{path.name}: the report `{name}` is there more than once. Fix: rename one of them."
+            )
 
 
 def _expand(
@@ -230,7 +249,15 @@ def _expand(
     drafts = []
     for entry in file.reports:
         if not all(entry.for_each.values()):
-            raise InputError(f"{path.name}, report {entry.name}: for_each has an empty list.")
+            raise InputError(
+                f"{path.name}, report {entry.name}: for_each has an empty list. Fix: write values into "
+                "it, or remove it."
+            )
+        if (many := math.prod(map(len, entry.for_each.values()))) > _MOST_REPORTS:
+            raise InputError(
+                f"{path.name}, report {entry.name}: for_each makes {many:,} reports, and a run has at most "
+                f"{_MOST_REPORTS:,}. Fix: list fewer values."
+            )
         for combination in itertools.product(*entry.for_each.values()):
             each = dict(zip(entry.for_each, combination, strict=True))
             name = ".".join([entry.name, *(_slug(_named(value)) for value in combination)])
@@ -299,8 +326,8 @@ def _refuse_password(key: str, value: Any, report: str) -> None:
         match = _PASSWORD.search(text) if isinstance(text, str) else None
         if match and not _PLACEHOLDER.fullmatch(match["plain"] or match["query"]):
             raise InputError(
-                f"The parameter `{key}` of {report} holds a password, which would be kept in the report: "
-                "put it in an environment variable and write ${NAME} in its place."
+                f"The parameter `{key}` of {report} holds a password, which would be kept in the report. "
+                "Fix: put it in an environment variable and write ${NAME} in its place."
             )
 
 
@@ -311,5 +338,6 @@ def _no_cycle(reports: Sequence[Report], path: Path) -> None:
         TopologicalSorter({report.name: report.needs for report in reports}).prepare()
     except CycleError as error:
         raise InputError(
-            f"{path.name}: reports need each other in a circle: {' -> '.join(error.args[1])}."
+            f"{path.name}: reports need each other in a circle: {' -> '.join(error.args[1])}. "
+            "Fix: remove one `needs`."
         ) from None

@@ -31,6 +31,7 @@ from tenure.sources.hints import hints
 from tenure.sources.mapping import UNKNOWN
 from tenure.sources.problems import SAMPLES, Problem, Rule, count_of, named_row, sample_of, short
 
+_MOST = 10**13  # minor units of one price: sums of 100,000 such stay exact
 _LARGE = 5_000_000  # rows of a table that are not all compared with each other
 _DEFAULTS = Economics()
 # ISO 4217 without its codes for "no currency" and for tests.
@@ -236,6 +237,12 @@ def _contract_rules(contract: Table, table: ir.Table, as_of: dt.date) -> Iterato
             refund = "a refund is a row of status refunded, its amount positive"
             fix = refund if name == "amount_minor" else "correct them"
             yield Rule("minimum", name, says, fix, value < column.minimum, (name,), "error")
+        if column.positive:
+            says, fix = "are not above 0", "correct them, or leave the rows out with `where` in a mapping"
+            yield Rule("positive", name, says, fix, value <= 0, (name,), "error")
+        if column.type in ("int64", "float64"):
+            says, bad = f"are larger than {column.maximum:,}", value.cast("float64").abs() > column.maximum
+            yield Rule("maximum", name, says, "correct them", bad, (name,), "error")
         if name == "currency" and _has_odd_currency(table):
             says, fix = "are no ISO 4217 currencies", "write codes in capitals, such as EUR"
             bad = value.notin([*_CURRENCIES, UNKNOWN]) & (value != "")
@@ -299,7 +306,10 @@ def _table_rules(source: Source, name: str, table: ir.Table, as_of: dt.date) -> 
         says = "are paused and priced 0: they count as free for a while, at the price before"
         fix = "give a pause the price that it interrupts"
         yield Rule("paused_free", "unit_amount_minor", says, fix, bad, ("started_at", "ended_at"))
-        price = table.unit_amount_minor * table.quantity
+        price = table.unit_amount_minor.cast("float64") * table.quantity
+        says, fix = f"are a price of more than {_MOST:,} in minor units", "correct the quantity or the amount"
+        shows = ("quantity", "unit_amount_minor")
+        yield Rule("overflow", "quantity", says, fix, price > _MOST, shows, "error")
         bad = (table.discount_minor > 0) & (table.discount_minor > price)
         says = "take off more than the price, which then counts as 0"
         fix = "give the discount of an interval in minor units"

@@ -38,6 +38,8 @@ from tenure.sources.results import kept
 # An id, a time and a flag: the customers' columns that say nothing to compare groups by.
 _NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test", "parent_id", "owner"}
 
+_MOST_ATTRIBUTES = 100
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Source(Mapping[str, ir.Table]):
@@ -399,10 +401,17 @@ def _build(
     raw: Raw, reading: Reading, contract: Table, engine: Any, notes: list[str], settles: bool
 ) -> ir.Table:
     table = raw.table
+    others = [name for name in table.columns if name not in contract.column_names]
+    if contract.attributes and len(others) > _MOST_ATTRIBUTES:
+        table = table.drop(*others[_MOST_ATTRIBUTES:])
+        notes.append(
+            f"{contract.name}: of {len(others)} columns to compare groups by, only the first "
+            f"{_MOST_ATTRIBUTES} are read. Fix: put those that matter first, or choose by a mapping's "
+            "`query`."
+        )
     if raw.text and contract.attributes:
-        texts = [name for name, kind in table.schema().items() if kind.is_string()]
-        others = [name for name in texts if name not in contract.column_names]
-        table = table.mutate(**infer(table, others, reading))
+        texts = [name for name in others[:_MOST_ATTRIBUTES] if table[name].type().is_string()]
+        table = table.mutate(**infer(table, texts, reading))
     typed = conform(table, contract, reading, notes)
     if raw.text:
         return keep(engine, typed)

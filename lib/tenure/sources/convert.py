@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from tenure import legible
 from tenure.contract import Column, Table
 from tenure.errors import InputError, all_faults
 from tenure.money import EXPONENTS
@@ -26,6 +27,7 @@ from tenure.sources.zones import moved
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
 _ZONED = r"[0-9]:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?\s*(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_NO_ZONE = r":[0-9.]+\s*[+-](1[5-9]|[2-9][0-9]|[0-9]{2}:?[6-9])[0-9:]*$"  # zones reach from -12:00 to +14:00
 _DATE_ALONE = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$"
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
@@ -109,7 +111,7 @@ def come_true(table: ir.Table, label: str, doubts: list[Doubt]) -> list[str]:
             continue
         worst = table.filter(doubt.bad).select(value=doubt.value.cast("string")).limit(1)
         example = worst.to_pyarrow().to_pylist()[0]["value"]
-        shown = "an empty value" if example is None else repr(example)
+        shown = "an empty value" if example is None else repr(legible.value(example))
         faults.append(
             f"{label}.{doubt.column}: {count:,} of {found['rows']:,} rows {doubt.says}, "
             f"for example {shown}. Fix: {doubt.fix}."
@@ -293,19 +295,27 @@ def _number(value: ir.Value) -> ir.Value:
     return number.isnan().ifelse(ibis.null("float64"), number) if value.type().is_floating() else number
 
 
+def _whole(number: ir.Value) -> ir.Value:
+    """The nearest whole number; null where float64 cannot hold it exactly: no engine may be asked for it."""
+    return (number.abs() <= _EXACT).ifelse(number, ibis.null(number.type())).round()
+
+
 def _to_int(value: ir.Value, column: Column, reading: Reading) -> _Read:
     given = value.type()
     # 10.00 is hardly meant as ten cents.
     money = column.name.endswith("_minor") and column.name not in reading.plan.money
+    if given.is_unsigned_integer():
+        value = (value <= _EXACT).ifelse(value.cast("float64"), ibis.literal(float("inf")))
+        given = value.type()
     if given.is_integer():
         return value.cast("int64"), None
     if given.is_decimal() or given.is_floating():
         number = _number(value)
-        odd = (number != number.round()) | (number.abs() > _EXACT)
+        odd = number != _whole(number)
         if money and given.is_decimal() and given.scale:
             odd = ibis.literal(True)
         bad = number.notnull() & odd.fill_null(True)
-        return (bad | number.isnull()).ifelse(ibis.null("int64"), number.round()).cast("int64"), bad
+        return _whole(number).cast("int64"), bad
     if given.is_string():
         whole = value.re_search(_WHOLE) & ~(value.contains(".") & ibis.literal(money))
         digits = value.strip().re_replace(r"\.0*$", "").re_replace(r"^\+", "")
@@ -391,11 +401,10 @@ def _major(table: ir.Table, value: ir.Value, rounded: bool = False, months: ir.V
     minor = number * ibis.literal(10.0).pow(minor_digits(table)).cast("float64")
     if months is not None:
         minor = minor * months
-    off = minor.abs() > _EXACT
-    if not rounded:
-        off = off | ((minor - minor.round()).abs() > 1e-3)
+    whole = _whole(minor)
+    off = whole.isnull() if rounded else ((minor - whole).abs() > 1e-3)
     bad = ~missing & (~readable | off.fill_null(True))
-    return bad.ifelse(ibis.null("float64"), minor).round().cast("int64"), bad
+    return bad.ifelse(ibis.null("float64"), whole).cast("int64"), bad
 
 
 def _text_number(value: ir.Value) -> ir.Value:
@@ -408,7 +417,9 @@ def _to_float(value: ir.Value, column: Column, reading: Reading) -> _Read:
         return value.cast("float64"), None
     if given.is_floating():
         return (number := _number(value)), number.isinf()
-    return (_text_number(value), ~value.re_search(_NUMBER)) if given.is_string() else (None, None)
+    if given.is_string():
+        return (number := _text_number(value)), ~value.re_search(_NUMBER) | number.isinf().fill_null(False)
+    return None, None
 
 
 def _to_boolean(value: ir.Value, column: Column, reading: Reading) -> _Read:
@@ -426,8 +437,8 @@ def _to_string(value: ir.Value, column: Column, reading: Reading) -> _Read:
     kind = value.type()
     if kind.is_floating() or (kind.is_decimal() and kind.scale):
         number = _number(value)
-        whole = (number == number.round()) & (number.abs() <= _EXACT)
-        text = whole.ifelse(number.round(), ibis.null("float64")).cast("int64").cast("string")
+        whole = (number == _whole(number)).fill_null(False)
+        text = whole.ifelse(_whole(number), ibis.null("float64")).cast("int64").cast("string")
         if column.name.endswith("_id"):
             return text, number.notnull() & ~whole
         return whole.ifelse(text, value.cast("string")), None
@@ -442,7 +453,7 @@ def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
         number = _text_number(value) if given.is_string() else _number(value) if given.is_numeric() else None
         if number is None:
             return None, None
-        millis = (number * {"s": 1e3, "ms": 1.0}[epoch.unit]).round()
+        millis = _whole(number * {"s": 1e3, "ms": 1.0}[epoch.unit])
         # Before 1973 and after 2299 it is another unit.
         good = millis.between(1e11, 1.04e13)
         time = good.ifelse(millis, ibis.null("float64")).cast("int64").as_timestamp("ms").cast("timestamp")
@@ -471,7 +482,7 @@ def _to_timestamp(value: ir.Value, column: Column, reading: Reading) -> _Read:
 
 def _instant(text: ir.Value) -> ir.Value:
     """A time in UTC, of text that may have a zone and a blank before it; null where it cannot be read."""
-    readable = text.re_search("^[0-9]").ifelse(text, ibis.null("string"))
+    readable = (text.re_search("^[0-9]") & ~text.re_search(_NO_ZONE)).ifelse(text, ibis.null("string"))
     readable = readable.re_replace(r"\s+([+-][0-9]{2}:?[0-9]{2})$", r"\1")
     return readable.try_cast(dt.Timestamp("UTC")).cast("timestamp")
 

@@ -122,6 +122,7 @@ def _parquet_schema(file: Path, name: str) -> dict[str, str]:
             f"{name}: {file.name} cannot be read as Parquet ({first_line(error)}). "
             f"Fix: write the file again; it is damaged or is not Parquet."
         ) from None
+    _once(schema.names, file, name)
     kinds = {c.name: c.type.value_type if pa.types.is_dictionary(c.type) else c.type for c in schema}
     return {name: str(kind).removeprefix("large_").removesuffix("_view") for name, kind in kinds.items()}
 
@@ -190,12 +191,20 @@ def _csv_header(file: Path, name: str) -> tuple[str, list[str]]:
         )
     delimiter = max(",;\t|", key=line.count)
     header = [column.strip() for column in next(csv.reader([line], delimiter=delimiter))]
-    if twice := next((column for column in header if column and header.count(column) > 1), None):
-        raise InputError(
-            f"{name}.{twice}: {file.name} has two columns of that name. Fix: rename one of them."
-        )
+    _once([column for column in header if column], file, name)
     # A nameless column is the row number that some programs write; it means nothing.
     return delimiter, [column or f"{_UNNAMED}{i}" for i, column in enumerate(header)]
+
+
+def _once(columns: list[str], file: Path, name: str) -> None:
+    """Refuse two columns of one name, in which no engine tells letters of either case apart."""
+    seen: dict[str, str] = {}
+    for column in columns:
+        if (other := seen.setdefault(column.casefold(), column)) is not column:
+            also = f" (in capitals or not: {other!r})" if other != column else ""
+            raise InputError(
+                f"{name}.{column}: {file.name} has two columns of that name{also}. Fix: rename one of them."
+            )
 
 
 def _agree(schemas: dict[Path, dict[str, str]], name: str) -> None:
@@ -335,6 +344,11 @@ _PROBLEMS = (
         "check that the server runs, and start again",
     ),
     (
+        r"TProtocol|Snappy|decompress|ZSTD|snappy|Parquet file|corrupt",
+        "a file is damaged or is not what its name says",
+        "write it again",
+    ),
+    (
         r"statement timeout|57014",
         "the engine was told to stop the query, which took too long",
         "raise the server's statement_timeout for this user",
@@ -384,4 +398,4 @@ def first_line(error: BaseException) -> str:
         where = f"{Path(file[1]).name}, line {row[1]}" if file else f"line {row[1]}"
         what = next((line for line in lines[1:] if not line.startswith("Original Line")), "it is not CSV")
         return f"{where}: {what}".rstrip(".")
-    return re.sub(r"^(?:[A-Z][A-Za-z]* )*Error: ", "", lines[0])[:300].rstrip(".:")
+    return re.sub(r"^(?:\w+Exception|(?:[A-Z]\w* )*Error): ", "", lines[0])[:300].rstrip(".:")

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from tenure import legible
 from tenure.errors import InputError, writing
 from tenure.money import minor_exponent
 from tenure.paths import typed
@@ -56,7 +57,10 @@ def customer_list(folders: Sequence[Path]) -> Any:
             found = {name: name for name in COLUMNS if name in header}
             if "score" not in found and "stays_a_year" in header:
                 found["score"] = "stays_a_year"
-            chosen = ", ".join(f"try_cast({own} AS {COLUMNS[name]}) AS {name}" for name, own in found.items())
+            exact = f"regexp_replace({{}}, '{legible.KEPT.replace(chr(39), chr(39) * 2)}', '\\1')"
+            chosen = ", ".join(
+                f"try_cast({exact.format(own)} AS {COLUMNS[name]}) AS {name}" for name, own in found.items()
+            )
             if "customer_id" in found and len(found.keys() - {"currency"}) > 1:
                 rows.execute(f"{insert} (SELECT {chosen} FROM {_CSV})", [str(path)])
             elif {"segment", "next_action"} <= found.keys():

@@ -38,6 +38,18 @@ def as_text(value: Any) -> Any:
 
 _Text = Annotated[str, BeforeValidator(as_text)]
 _Zone = Annotated[str, AfterValidator(known_zone)]
+
+_CODES = "abcdfghjmnpuwxyzABGHIMSTUVWXYZ%"  # of strftime's, those that the engine reads
+
+
+def _known_codes(form: str) -> str:
+    """Refuse a time's form with codes that the engine does not read."""
+    codes = re.findall(r"%-?.?", form)
+    if odd := next((code for code in codes if not re.fullmatch(f"%-?[{_CODES}]", code)), ""):
+        raise ValueError(f"it has {odd!r}, which is no code of a time's form, such as %d/%m/%Y %H:%M")
+    return form
+
+
 _Scalar = bool | int | float | dt.datetime | dt.date | str | None
 
 
@@ -113,7 +125,7 @@ class Written(_Keys):
     """
 
     encoding: str = ""
-    formats: dict[str, str] = {}
+    formats: dict[str, Annotated[str, AfterValidator(_known_codes)]] = {}
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
 

@@ -60,7 +60,7 @@ def _folder(path: Path, shown: str) -> Catalog:
             inside = tuple(
                 file
                 for file in sorted(entry.iterdir())
-                if kind_of(file)[1] and not file.name.startswith((".", "_"))
+                if file.is_file() and kind_of(file)[1] and not file.name.startswith((".", "_"))
             )
         else:
             inside = (entry,) if kind_of(entry)[1] else ()

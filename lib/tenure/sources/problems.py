@@ -7,6 +7,7 @@ from typing import Literal
 
 import ibis.expr.types as ir
 
+from tenure import legible
 from tenure.contract import Table
 from tenure.sources.connect import collect
 
@@ -88,5 +89,5 @@ def named_row(column: str, value: str) -> str:
 
 
 def short(value: str) -> str:
-    """A time without what is zero in it."""
-    return value.removesuffix(".000000").removesuffix(" 00:00:00")
+    """A value as a sentence names it: on one line, and a time without what is zero in it."""
+    return legible.value(value.removesuffix(".000000").removesuffix(" 00:00:00"))
