@@ -23,14 +23,10 @@ KINDS: set[str] = set()
 
 def case(kind: str, spoil: Spoil, *names: str, id: str = "") -> None:
     """Add a case of a kind: what spoils the company, and all that the sentence must name."""
-    CASES.append(
-        pytest.param(
-            spoil,
-            names,
-            marks=marks,
-            id=f"{kind}: {id or names[-1]}".encode("ascii", "replace").decode()[:90],
-        )
-    )
+    marks = [pytest.mark.faults] if kind in KINDS else []
+    KINDS.add(kind)
+    name = f"{kind}: {id or names[-1]}".encode("ascii", "replace").decode()[:90]
+    CASES.append(pytest.param(spoil, names, marks=marks, id=name))
 
 
 def put(table: str, column: str, value: str, rows: int = 2) -> Spoil:

@@ -53,10 +53,11 @@ def cases() -> list[Any]:
                 parameter.name, []
             )
             bad += [[]] if parameter.type == "str" else ["many"] if parameter.type in _NUMBERS else []
-            found += [
-                pytest.param(path.name, parameter.name, v, id=f"{path.stem}-{parameter.name}={v}")
-                for v in bad
-            ]
+            marks = [pytest.mark.faults] if parameter.name in seen else []
+            seen.add(parameter.name)
+            for value in bad:
+                id = f"the parameter {parameter.name}: {value} in {path.stem}"
+                found.append(pytest.param(path.name, parameter.name, value, marks=marks, id=id))
     return found
 
 
