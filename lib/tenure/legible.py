@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ _PICTURES = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
 _PICTURES |= dict.fromkeys([*range(0x80, 0xA0), *_TURNS], 0xFFFD)
 _PROSE = {code: picture for code, picture in _PICTURES.items() if code not in (9, 10)}
 _LONGEST_WORD, _LONGEST_LINE = 300, 900
-# A cell of text that a spreadsheet would calculate, and one that is kept from it.
-FORMULA, KEPT = r"^([=+\-@\t\r])", r"^'([=+\-@\t\r])"
+# Text that is not written into CSV as it is, and how a cell begins that a spreadsheet would calculate.
+ODD = r"^[=+\-@\t]|[\x00-\x08\x0b-\x1f\x7f-\x9f\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]"
+KEPT = r"^'([=+\-@\t])"
 
 
 def visible(text: str) -> str:
@@ -51,15 +53,18 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most * 2 // 3]} … {text[-most // 3 :]}"
 
 
-def replaced(frame: pd.DataFrame, pattern: str, by: str) -> pd.DataFrame:
-    r"""Return a frame in whose texts a pattern is replaced; what is no text stays as it is.
+def cell(text: str) -> str:
+    """Return text as a cell of CSV: visible, and with an apostrophe where a spreadsheet would calculate it.
 
     Example:
-        >>> import pandas as pd
-        >>> kept = replaced(pd.DataFrame({"plan": ["=1+1", "Basic"], "n": [-1, 2]}), FORMULA, r"'\1")
-        >>> kept["plan"].tolist(), replaced(kept, KEPT, r"\1")["plan"].tolist()
-        (["'=1+1", 'Basic'], ['=1+1', 'Basic'])
+        >>> cell("=1+1"), cell("a=b")
+        ("'=1+1", 'a=b')
     """
-    texts = frame.select_dtypes(["object", "string", "category"])
-    change = re.compile(pattern)
-    return frame.assign(**texts.map(lambda it: change.sub(by, it) if isinstance(it, str) else it))
+    shown = visible(text)
+    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@", "\t") else shown
+
+
+def texts(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Return a frame whose texts are changed; what is no text stays as it is."""
+    found = frame.select_dtypes(["object", "string", "category"])
+    return frame.assign(**found.map(lambda one: change(one) if isinstance(one, str) else one))

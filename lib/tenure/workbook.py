@@ -32,7 +32,8 @@ _AT_LEAST |= {"min_at_risk": 1, "months_back": 1, "terms": 1}
 _SHARES = ("kept", "alpha", "level", "leave", "smallest_effect")
 _CURRENCIES = ("currency", "reporting_currency")
 _CHOICES = {"period": ("day", "week", "month"), "policy": tuple(POLICIES), "compare_with": tuple(POLICIES)}
-_CHOICES |= {"unit": ("customer", "account", "subscription")}
+_CHOICES |= {"unit": ("customer", "account", "subscription"), "cost_per": ("customer", "seat")}
+_CHOICES |= {"usage_unit": ("hours", "events")}
 # Rules of counting that a parameter may give, as company.yml does.
 _RULES = ("unit", "gap_days", "pause_days", "hold_days")
 _DATES = ("as_of", "start_from", "start_to", "since")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_KEPT = ". Texts in it that a spreadsheet would calculate have an apostrophe before them."
+_KEPT = ". Texts that a spreadsheet would calculate begin with an apostrophe there."
 
 
 def export(name: str, result: Any) -> None:
@@ -44,7 +44,7 @@ def export(name: str, result: Any) -> None:
         InputError: The name has other letters.
     """
     frame = table_of(result).frame
-    plain = legible.replaced(frame, legible.FORMULA, r"'\1")
+    plain = legible.texts(frame, legible.cell)
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
@@ -67,7 +67,9 @@ def export_batches(name: str, batches: pa.RecordBatchReader) -> None:
 
     def plain(column: pa.Array) -> pa.Array:
         text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        return compute.replace_substring_regex(column, legible.FORMULA, r"'\1") if text else column
+        if not text or not compute.any(compute.match_substring_regex(column, legible.ODD)).as_py():
+            return column
+        return pa.array([one and legible.cell(one) for one in column.to_pylist()], column.type)
 
     def write(draft: Path) -> None:
         nonlocal rows, odd

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,10 @@ from tenure.paths import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _as_it_was(text: str) -> str:
+    return re.sub(legible.KEPT, r"\1", text)
 
 
 def previous_export(name: str, folder: str = "") -> pd.DataFrame | None:
@@ -43,7 +48,7 @@ def previous_export(name: str, folder: str = "") -> pd.DataFrame | None:
         return None
     try:
         # Empty texts are texts, not missing values.
-        return legible.replaced(pd.read_csv(path, keep_default_na=False), legible.KEPT, r"\1")
+        return legible.texts(pd.read_csv(path, keep_default_na=False), _as_it_was)
     except (ValueError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"What an earlier run exported to {path.name} cannot be read: {first}.") from None
