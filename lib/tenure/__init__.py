@@ -7,10 +7,13 @@ what was found. A notebook is where the four meet.
 
 from __future__ import annotations
 
-from typing import Any
+# The command begins here: whatever takes time to import is imported when it is asked for.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-from tenure.errors import InputError, NotApplicable, TenureError
-from tenure.policy import MetricPolicy
+    from tenure.errors import InputError, NotApplicable, TenureError
+    from tenure.policy import MetricPolicy
 
 __version__ = "0.1.0"
 
@@ -28,7 +31,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Opening a source imports a query engine, which `tenure --help` need not wait for.
+    if name in ("InputError", "NotApplicable", "TenureError"):
+        from tenure import errors
+
+        return getattr(errors, name)
     if name in ("open_source", "collect"):
         from tenure.sources import connect
 
@@ -37,6 +43,10 @@ def __getattr__(name: str) -> Any:
         from tenure.sources import published
 
         return published.read_numbers
+    if name == "MetricPolicy":
+        from tenure.policy import MetricPolicy
+
+        return MetricPolicy
     if name == "open_workbook":
         from tenure import workbook
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tenure import legible
-from tenure.errors import InputError, TenureError, writing
+from tenure.errors import InputError, TenureError, Terminated, refused, stop, unexpected, writing
 from tenure.runs.progress import STATES, Bars, Lines
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ def _itself() -> str:
     """How this command is called in this shell: what a person copies from a message must work."""
     called = Path(sys.argv[0])
     return "tenure" if shutil.which("tenure") or called.name != "tenure" else str(called)
-
-
-class _Terminated(KeyboardInterrupt):
-    """The process was asked to end, as `kill` does."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -53,6 +49,7 @@ def cli(context: click.Context, debug: bool) -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks to run at once (default: 2).")
 @click.option("--wait", is_flag=True, help="Wait while another run is in progress.")
 @click.option("--to", "folder", metavar="FOLDER", help="Publish to this folder (default: reports).")
+@click.option("--again", metavar="RUN", help="Make an old run anew from its record, in scratch/.")
 def run(
     reports: tuple[str, ...],
     settings: tuple[str, ...],
@@ -60,6 +57,7 @@ def run(
     jobs: int | None,
     wait: bool,
     folder: str | None,
+    again: str | None,
 ) -> None:
     """Run the reports that are not up to date, and publish.
 
@@ -80,12 +78,29 @@ def run(
         folder = folder or str(resolve("scratch") / path.stem)
     else:
         runbook = read_runbook(_runbook_path(), given, reports)
+    old: dict[str, Any] = {}
+    if again:
+        from tenure.runs.again import as_recorded, differences
+
+        if settings:
+            raise InputError("--again takes the parameters of its run. Fix: leave out --set.")
+        runbook, old = (
+            as_recorded(runbook, _reports(None), again, reports),
+            _reports(None).record(again) or {},
+        )
+        folder, reports, force = folder or str(resolve("scratch") / again), (), True
     _demo_on_first_use(runbook.select(reports))
     place = _reports(folder)
     progress = Bars() if sys.stderr.isatty() else Lines()
     with progress:
         result = run_collection(runbook, place, reports, force=force, jobs=jobs, wait=wait, progress=progress)
     _summarize(result, place.index)
+    if old and not result.failed:
+        other = differences(old, result.entries)
+        click.echo(
+            f"Other than in {again}: {', '.join(other)}." if other else f"All findings are those of {again}."
+        )
+        sys.exit(1 if other else result.status)
     sys.exit(result.status)
 
 
@@ -274,7 +289,7 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; what a user can fix is said in one sentence, without a traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, stop)
     try:
         cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -283,8 +298,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo("Stopped; nothing was published.", err=True)
-        sys.exit(143 if isinstance(error.__cause__ or error, _Terminated) else 130)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is stopping already
+        click.echo(f"Stopped; {_published_by_now() or 'nothing was published'}.", err=True)
+        sys.exit(143 if isinstance(error.__cause__ or error, Terminated) else 130)
     except TenureError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
@@ -294,28 +311,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if "--debug" in (arguments if arguments is not None else sys.argv):
             raise
-        words = f": {str(error).splitlines()[0]}" if str(error) else "."
-        said = f"Something unexpected happened: {type(error).__name__}{words} {_note(error)}"
-        click.echo(legible.lines(said), err=True)
+        stands = _published_by_now()
+        words = refused(error) or unexpected(error, _reports(None).state / "errors.log")
+        click.echo(legible.lines(f"{words}{f' It happened after {stands}.' if stands else ''}"), err=True)
         sys.exit(1)
 
 
-def _terminate(*_: Any) -> None:
-    raise _Terminated
-
-
-def _note(error: Exception) -> str:
-    import traceback
-
-    try:
-        log = _reports(None).state / "errors.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"\n{time.strftime('%Y-%m-%dT%H:%M:%S')} {' '.join(sys.argv)}\n")
-            traceback.print_exception(error, file=file)
-    except OSError:
-        return "Run it with --debug to see where."
-    return f"See {log}, or run with --debug."
+def _published_by_now() -> str:
+    """Say what a command that ends early has published; empty: nothing."""
+    publish = sys.modules.get("tenure.runs.publish")
+    index = publish.published_by_now() if publish else None
+    return f"the reports had been published: {index}" if index else ""
 
 
 def _runbook_path() -> Path:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
+
+# In a temporary folder of ours: a file that its process holds locked as long as it lives.
+MARK = ".tenure"
+# The path of a socket must be short: 107 characters on Linux, 103 on macOS.
+SHORT = Path("/tmp" if sys.platform == "linux" else tempfile.gettempdir())
 
 
 def cores() -> int:
@@ -32,3 +41,41 @@ def memory() -> int:
         if text.isdigit():
             total = min(total, int(text))
     return total
+
+
+def scratch() -> Path:
+    """Return the folder that is meant for large temporary files: TENURE_TEMP_DIRECTORY, else the system's."""
+    return Path(os.environ.get("TENURE_TEMP_DIRECTORY") or tempfile.gettempdir())
+
+
+class Temporary:
+    """A folder for temporary files, which a later run clears where this process is killed.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, place: Path):
+        """Make it in a place that exists."""
+        from filelock import FileLock
+
+        self.path = Path(tempfile.mkdtemp(prefix="tenure-", dir=place))
+        self._lock = FileLock(self.path / MARK)
+        self._lock.acquire()
+
+    def remove(self) -> None:
+        """Remove the folder and what is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
+
+
+def clear_temporary() -> None:
+    """Remove the temporary folders of processes that were killed: ours, by their mark, and held by none."""
+    from filelock import FileLock, Timeout
+
+    for place in {SHORT, Path(tempfile.gettempdir()), scratch()}:
+        for mark in place.glob(f"tenure-*/{MARK}"):
+            with contextlib.suppress(OSError, Timeout):
+                if not mark.is_symlink() and mark.parent.lstat().st_uid == getattr(os, "getuid", int)():
+                    with FileLock(mark).acquire(timeout=0):
+                        shutil.rmtree(mark.parent, ignore_errors=True)

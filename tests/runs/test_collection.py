@@ -394,7 +394,10 @@ def test_a_page_that_cannot_be_made_is_a_failure(project: Project, monkeypatch: 
     monkeypatch.setattr(pages, "render_failure", crash)
     result = project.run()
     assert result.entries["one"]["state"] == "failed"
-    assert "KeyError" in (project.published() / "one.failed.html").read_text(encoding="utf-8")
+    text = (project.published() / "one.failed.html").read_text(encoding="utf-8")
+    assert "Something unexpected happened" in text
+    assert "KeyError" not in text
+    assert "KeyError" in (project.reports.state / "errors.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("instantly")

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import html
 import json
-import logging
 import os
 import re
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
-from tenure.errors import TenureError
+from tenure.errors import TenureError, unexpected
 from tenure.machine import cores, memory
 from tenure.parameters import unknown_name
 from tenure.paths import project_root, resolve
 from tenure.runs import graph, ways
 from tenure.runs.progress import Progress
-from tenure.runs.publish import Reports, carry, now
+from tenure.runs.publish import ENTRY, FORMAT, GOOD, Reports, carry, now
 from tenure.runs.runbook import Report, Runbook
 
 _FAILURES = ("failed", "timed_out", "died")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # How many past values of a finding a run remembers for the index's lines.
 _HISTORY = 60
+_MOVED = (
+    "What it is made of was replaced while it was made, twice. Fix: let the extract end before the run "
+    "begins, and run it again."
+)
 
-logger = logging.getLogger("tenure.runs")
+_OLD = "The data ends on {}, more than {} days ago. Fix: see why no newer data arrives."
 
 
 @dataclass(frozen=True)
@@ -114,13 +118,11 @@ def run_collection(
     selected = runbook.with_needs(names)
     jobs = max(1, min(jobs or min(2, cores()), len(selected) or 1))
     asked = {report.name for report in runbook.select(names)}
-    with reports.lock(wait=wait), contextlib.ExitStack() as stack:
-        reports.clean()
-        run = _Run(runbook, reports, stack, progress or Progress(), jobs, forked)
-        by_name = {report.name: report for report in runbook.reports}
+    with reports.lock(wait=wait), _Run(runbook, reports, progress or Progress(), jobs, forked) as run:
+        by_name = run.by_name
 
         def stands(name: str, parts: Mapping[str, Any]) -> bool:
-            return not (force and name in asked) and run.stands(name, parts)
+            return not (force and name in asked and name not in run.made) and run.stands(name, parts)
 
         def work(name: str) -> None:
             parts = run.made_of(by_name[name])
@@ -134,7 +136,12 @@ def run_collection(
             from tenure.only import check_reports
 
             check_reports(some)
-        graph.walk({n: by_name[n].needs for n in selected if not by_name[n].last}, jobs, work)
+        first = {n: by_name[n].needs for n in selected if not by_name[n].last}
+        graph.walk(first, jobs, work)
+        if moved := run.moved(first):
+            run.progress.say(f"Something changed while these were made; once more: {', '.join(moved)}")
+            graph.walk(first, jobs, lambda name: work(name) if run.moved([name]) else None)
+            run.refuse(run.moved(first))
         # Those of the reports that were not asked for stand, too.
         breaches = _breaches(runbook.reports, run.entries)
         run.found = [vars(breach) for breach in breaches]
@@ -156,24 +163,16 @@ class _Run:
     """The state of a run while it goes on."""
 
     def __init__(
-        self,
-        runbook: Runbook,
-        reports: Reports,
-        stack: contextlib.ExitStack,
-        progress: Progress,
-        jobs: int,
-        forked: bool | None,
+        self, runbook: Runbook, reports: Reports, progress: Progress, jobs: int, forked: bool | None
     ):
         self.runbook, self.reports, self.progress = runbook, reports, progress
+        self.by_name = {report.name: report for report in runbook.reports}
+        reports.clean()
         self.made: list[str] = []
         self.found: list[dict[str, str]] = []
         self.previous = reports.published()
         known = self.previous["reports"] if self.previous else {}
-        self.entries: dict[str, dict[str, Any]] = {
-            report.name: {**_BLANK, **known.get(report.name, {}), **_description(report)}
-            for report in runbook.reports
-        }
-        self._stack, self._forked = stack, forked
+        self._forked = forked
         self._threads = max(1, cores() // jobs)
         self._memory = int(memory() * 0.6 / jobs) // 2**20
         self._started, self._clock = now(), time.monotonic()
@@ -184,6 +183,61 @@ class _Run:
         self._working, self._stopping = 0, False
         self._versions = graph.versions()
         self._shared = graph.shared_by_all()
+        self.entries: dict[str, dict[str, Any]] = {
+            report.name: {**ENTRY, **self._whole(known.get(report.name, {})), **_description(report)}
+            for report in runbook.reports
+        }
+        self._before = dict(self.entries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what still runs, where a run is broken off, and leave nothing but what was published."""
+        with self._busy:
+            self._stopping = True
+        with self._lock:
+            kernels, staging = self._kernels, self._staging
+        if kernels:
+            kernels.stop()
+        with self._busy:
+            self._busy.wait_for(lambda: self._working == 0, timeout=10)
+        if kernels:
+            kernels.__exit__()
+        if staging:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _whole(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is known of a report, without its page where a file of it is gone or cut."""
+        folder = self._folder(entry) if entry else None
+        if not folder or (
+            _is_whole(folder / entry["page"])
+            and all(
+                (folder / name).is_file()
+                for name in (entry["notebook_file"], entry["findings_file"], *entry["exports"])
+            )
+        ):
+            return entry
+        gone = {name: ENTRY[name] for name in (*GOOD, "made_of")}
+        return {**entry, **gone, "state": "never_run" if entry["state"] == "ok" else entry["state"]}
+
+    def moved(self, names: Iterable[str]) -> list[str]:
+        """Which reports are made of something that has changed since."""
+        return [
+            name
+            for name in names
+            if self.entries[name]["made_of"] != graph.digest(self.made_of(self.by_name[name]))
+        ]
+
+    def refuse(self, names: Iterable[str]) -> None:
+        """Let the last good report stand, for what a new one is made of changes all the time."""
+        for name in names:
+            kept = {key: self._before[name][key] for key in GOOD}
+            self.entries[name] |= {**kept, "state": "failed", "reason": _MOVED, "failed_page": None}
+            if self._staging:
+                for path in (self._staging / "run").glob(f"{name}.*"):
+                    path.unlink()
+                shutil.rmtree(self._staging / "run" / "exports" / name, ignore_errors=True)
 
     def made_of(self, report: Report) -> dict[str, Any]:
         """What a report is made of; to be asked when what it needs is done."""
@@ -199,14 +253,10 @@ class _Run:
         return {"reports": others, "breaches": self.found, "history": history}
 
     def stands(self, name: str, parts: Mapping[str, Any]) -> bool:
-        """Whether the last report was made of the same, went well, and its files are there."""
+        """Whether the last report was made of the same and went well."""
         entry = self.entries[name]
-        if None in parts.values() or entry["made_of"] != graph.digest(parts):
-            return False
-        folder = self._folder(entry)
-        return entry["state"] == "not_applicable" or (
-            entry["state"] == "ok" and folder is not None and (folder / entry["page"]).is_file()
-        )
+        same = None not in parts.values() and entry["made_of"] == graph.digest(parts)
+        return same and entry["state"] in ("ok", "not_applicable")
 
     def make(self, report: Report, parts: Mapping[str, Any]) -> None:
         """Make a report, unless the run is being broken off."""
@@ -249,6 +299,8 @@ class _Run:
             "parameters": report.values,
             "fingerprint": parts["data"] and parts["data"][:24],
             "made_of": graph.digest(parts),
+            "parts": parts,
+            "before": self._before[report.name]["made"] and self.previous and self.previous["id"],
             "counters": _counters(staging / "counters" / f"{report.name}.json"),
             "failed_page": None,
         }
@@ -264,39 +316,34 @@ class _Run:
             shutil.rmtree(exports, ignore_errors=True)
         if entry["state"] == "not_applicable":
             # The last good report spoke of other data; beside "not applicable" it would mislead.
-            entry |= {key: _BLANK[key] for key in _GOOD}
+            entry |= {key: ENTRY[key] for key in GOOD}
         with self._lock:
             self.entries[report.name] = entry
-            self.made.append(report.name)
-        self.progress.end(report, entry)
+            if report.name not in self.made:
+                self.made.append(report.name)
+        if not self._stopping:
+            self.progress.end(report, entry)
 
     # Making.
 
     def _stage(self) -> Path:
         if self._staging is None:
             self._staging = self.reports.stage(self._name)
-            self._stack.callback(shutil.rmtree, self._staging, ignore_errors=True)
         return self._staging
 
     def _prepare(self) -> tuple[Path, Any]:
         from tenure.runs.kernels import Kernels
 
         with self._lock:
+            if self._stopping:
+                raise KeyboardInterrupt
             staging = self._stage()
             if self._kernels is None:
                 for folder in (staging / "temporary", staging / "counters", self.reports.logs):
                     folder.mkdir(exist_ok=True)
-                kernels = Kernels(self._forked, threads=self._threads)
-                (staging / "sockets").write_text(str(kernels.folder), encoding="utf-8")
-                self._stack.callback(self._settle)
-                self._kernels = self._stack.enter_context(kernels)
+                self._kernels = Kernels(self._forked, threads=self._threads)
+                self._kernels.__enter__()
             return staging, self._kernels
-
-    def _settle(self) -> None:
-        """Wait, when a run is broken off, until nothing is written any more; its kernels are dead."""
-        with self._busy:
-            self._stopping = True
-            self._busy.wait_for(lambda: self._working == 0, timeout=10)
 
     def _log(self, report: Report) -> Path:
         log = self.reports.logs / f"{report.name}.log"
@@ -321,10 +368,10 @@ class _Run:
             "TENURE_TEMP_DIRECTORY": str(staging / "temporary"),
         }
         # What the last good run exported, for reports that say what has changed since.
-        last = self._folder(self.entries[report.name])
+        last = report.before or self._exports(self._before[report.name])
         return {
             **{name: value for name, value in share.items() if name not in os.environ},
-            **({"TENURE_PREVIOUS": str(last / "exports" / report.name)} if last else {}),
+            **({"TENURE_PREVIOUS": str(last)} if last else {}),
             "TENURE_ROOT": str(project_root()),
             "TENURE_REPORT": report.name,
             "TENURE_OUTPUT": str(exports),
@@ -347,8 +394,7 @@ class _Run:
         except TenureError as error:
             return {**entry, "state": "failed", "reason": f"The page cannot be made: {error}"}
         except Exception as error:
-            logger.exception("rendering %s", report.name)
-            words = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            words = unexpected(error, self.reports.state / "errors.log")
             return {**entry, "state": "failed", "reason": f"The page cannot be made: {words}"}
         exports = sorted(path for path in (folder / "exports" / report.name).rglob("*") if path.is_file())
         entry |= {
@@ -373,8 +419,8 @@ class _Run:
             return pages.render_failure(
                 outcome.notebook, report.title, entry["reason"], run=self._about(report, entry)
             )
-        except Exception:
-            logger.exception("rendering the failure of %s", report.name)
+        except Exception as error:
+            unexpected(error, self.reports.state / "errors.log")
             title, reason = html.escape(report.title), html.escape(entry["reason"])
             return f"<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{reason}</p>"
 
@@ -400,12 +446,11 @@ class _Run:
 
     def publish(self, names: Sequence[str], breaches: Sequence[Breach]) -> dict[str, Any] | None:
         """Publish what was made beside what still stands; return the record of the published run."""
-        if not self.made and self.previous and not self._listing_changed():
+        if not self.made and self.previous and not self._listing_changed(breaches):
+            self._repair(self.previous, breaches)
             return self.previous
         if not self.made and not self.previous:
             return None
-        from tenure import report as pages
-
         staging = self._stage()
         folder = staging / "run"
         for entry in self.entries.values():
@@ -418,8 +463,8 @@ class _Run:
         for empty in sorted((folder / "exports").rglob("*"), reverse=True):
             if empty.is_dir() and not any(empty.iterdir()):
                 empty.rmdir()
-        history = self._history()
         record = {
+            "format": FORMAT,
             "id": self._name,
             "started": self._started,
             "finished": now(),
@@ -430,26 +475,29 @@ class _Run:
             "commit": self._commit,
             "reports": self.entries,
             "breaches": [vars(breach) for breach in breaches],
-            "history": history,
+            "history": self._history(),
         }
         (folder / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        listed = [
-            {
-                **entry,
-                "page": _link(self._name, entry["page"]),
-                "failed_page": _link(self._name, entry["failed_page"]),
-                "notebook_file": _link(self._name, entry["notebook_file"]),
-                "history": history.get(name, {}),
-                "breaches": [breach.sentence for breach in breaches if breach.report == name],
-            }
-            for name, entry in self.entries.items()
-        ]
         ways.write_checks(folder, record)
-        ways.connect([*self.reports.recorded(), (folder, record)], [-1])
-        self.reports.publish(staging, self._name, pages.index_page(listed, run=record), self.runbook.keep)
-        runs = self.reports.recorded()
-        ways.connect(runs, range(len(runs)))
+        ways.connect([*self.reports.recorded(), (folder, record)], [-1], self.reports.state)
+        self.reports.publish(staging, self._name, _index(record, breaches), self.runbook.keep)
+        self._finish()
         return record
+
+    def _repair(self, record: Mapping[str, Any], breaches: Sequence[Breach]) -> None:
+        """Make good what is wrong beside a run of which nothing is to be made anew."""
+        if self.reports.unfinished.exists():
+            self._finish()
+        if not self.reports.up_to_date(record["id"]):
+            if self.reports.shown() != record["id"]:
+                self.progress.say("The index was missing or cut; it is made again.")
+            self.reports.show(record["id"], _index(record, breaches))
+
+    def _finish(self) -> None:
+        """Link the pages of published runs with each other."""
+        runs = self.reports.recorded()
+        ways.connect(runs, range(len(runs)), self.reports.state)
+        self.reports.unfinished.unlink(missing_ok=True)
 
     def _folder(self, entry: Mapping[str, Any]) -> Path | None:
         """Where a report's good files are: in what is being written, or in the published run."""
@@ -459,9 +507,14 @@ class _Run:
             return self._staging / "run" if self._staging else None
         return self.reports.runs / self.previous["id"] if self.previous else None
 
-    def _listing_changed(self) -> bool:
+    def _exports(self, entry: Mapping[str, Any]) -> Path | None:
+        folder = self._folder(entry)
+        return folder and folder / "exports" / entry["name"]
+
+    def _listing_changed(self, breaches: Sequence[Breach]) -> bool:
         assert self.previous is not None
-        return list(self.previous["reports"].items()) != list(self.entries.items())
+        other = list(self.previous["reports"].items()) != list(self.entries.items())
+        return other or self.previous["breaches"] != [vars(breach) for breach in breaches]
 
     def _history(self) -> dict[str, Any]:
         past = self.previous["history"] if self.previous else {}
@@ -477,24 +530,6 @@ class _Run:
         return history
 
 
-_HEAD = ("as_of", "company", "logo", "accent")
-_GOOD = ("made", "made_at", "page", "notebook_file", "findings_file", "findings", *_HEAD, "exports")
-
-
-# The entry of a report that has never been made.
-_BLANK: Mapping[str, Any] = {
-    **dict.fromkeys(("cell", "seconds", "tried", "started_at", "tried_at", "fingerprint", "made_of")),
-    **dict.fromkeys(("failed_page", "made", "made_at", "page", "notebook_file", "findings_file")),
-    "state": "never_run",
-    "reason": "",
-    **dict.fromkeys(_HEAD, ""),
-    "parameters": {},
-    "counters": {},
-    "findings": [],
-    "exports": [],
-}
-
-
 def _description(report: Report) -> dict[str, Any]:
     return {
         "name": report.name,
@@ -507,6 +542,26 @@ def _description(report: Report) -> dict[str, Any]:
     }
 
 
+def _is_whole(page: Path) -> bool:
+    """Whether a page is there to its end."""
+    return page.is_file() and page.read_bytes().rstrip().endswith(b"</html>")
+
+
+def _index(record: Mapping[str, Any], breaches: Sequence[Breach]) -> str:
+    from tenure import report as pages
+
+    listed = [
+        {
+            **entry,
+            **{kind: _link(record["id"], entry[kind]) for kind in ("page", "failed_page", "notebook_file")},
+            "history": record["history"].get(name, {}),
+            "breaches": [breach.sentence for breach in breaches if breach.report == name],
+        }
+        for name, entry in record["reports"].items()
+    ]
+    return pages.index_page(listed, run=record)
+
+
 def _link(run: str, name: str | None) -> str | None:
     return f"runs/{run}/{name}" if name else None
 
@@ -516,6 +571,12 @@ def _breaches(reports: Sequence[Report], entries: Mapping[str, Mapping[str, Any]
     for report in reports:
         entry = entries[report.name]
         values = {finding["id"]: finding.get("value") for finding in entry["findings"]}
+        if report.max_age_days is not None and entry["as_of"]:
+            newest = dt.date.today() - dt.timedelta(days=report.max_age_days)
+            if entry["as_of"][:10] < newest.isoformat():
+                found.append(
+                    Breach(report.name, "max_age_days", _OLD.format(entry["as_of"], report.max_age_days))
+                )
         for name, bounds in report.watch.items() if entry["state"] == "ok" else ():
             value, sentence = values.get(name), ""
             if name not in values and name in report.notebook.findings:

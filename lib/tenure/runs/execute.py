@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tenure.errors import refused
+
 State = Literal["ok", "failed", "not_applicable", "timed_out", "died"]
 # The cell that Papermill adds, which the author of a notebook does not know, and cells that never run.
 _NOT_COUNTED = {"injected-parameters", "skip-execution"}
@@ -260,7 +262,7 @@ def _judge(
     kind = type(error).__name__
     if kind == "DeadKernelError" or "kernel died" in str(error).lower():
         return "died", _DIED, running
-    return "failed", _reason(kind, str(error)), running
+    return "failed", refused(error) or _reason(kind, str(error)), running
 
 
 def _tags(cell: Any) -> list[str]:
@@ -277,7 +279,9 @@ def _reason(ename: str, evalue: str) -> str:
     # Our own errors are sentences already.
     if ename in ("InputError", "TenureError") and words:
         return " ".join(_ESCAPES.sub("", evalue).split())
-    return f"{ename}: {words}" if words else ename
+    if ename.endswith("MemoryError"):
+        return refused(MemoryError())
+    return refused(words) or (f"{ename}: {words}" if words else ename)
 
 
 def _without(value: Any, secret: str, instead: str) -> Any:

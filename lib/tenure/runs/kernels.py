@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import os
 import pkgutil
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from tenure.machine import SHORT, Temporary
+
 # What reports import, however indirectly. What is not installed is passed over.
 PRELOAD = (
     *("numpy", "pandas", "pyarrow.parquet", "duckdb", "ibis", "ibis.backends.duckdb", "scipy.stats"),
@@ -42,6 +43,7 @@ PRELOAD = (
     ),
 )
 _NO_CAPTURE = "--IPKernelApp.capture_fd_output=False"
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _INLINE = "module://matplotlib_inline.backend_inline"
 
 # multiprocessing keeps its children in one set and reads an exit status from a pipe once.
@@ -65,7 +67,7 @@ class Kernels:
 
     Attributes:
         forked: Whether they are forked from a warm process.
-        folder: Holds their sockets.
+        folder: Holds their sockets and temporary files.
         path: Where forked kernels look for modules.
     """
 
@@ -78,10 +80,8 @@ class Kernels:
                 already; None: as many as they like.
         """
         self.forked = can_fork() if forked is None else forked
-        # The path of a socket must be short: 107 characters on Linux, 103 on macOS.
-        self.folder = Path(
-            tempfile.mkdtemp(prefix="tenure-", dir=None if sys.platform != "linux" else "/tmp")
-        )
+        self._temporary = Temporary(SHORT)
+        self.folder = self._temporary.path
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         self._limits = {name: str(threads) for name in names if threads}
         # Not the path of the program that started the run, which may have put anything on it.
@@ -96,10 +96,11 @@ class Kernels:
         if self.forked:
             server = multiprocessing.get_context("forkserver")
             server.set_forkserver_preload(list(PRELOAD))
-            from multiprocessing import forkserver
+            from multiprocessing import forkserver, resource_tracker
 
+            resource_tracker.ensure_running()  # else the server starts it, and is then open to signals again
             # The numerical libraries read these when they are imported, which is in the server.
-            with _environment({"MPLBACKEND": _INLINE, **self._limits}):
+            with _environment({"MPLBACKEND": _INLINE, **self._limits}), _signals_held(), self._sockets_here():
                 forkserver.ensure_running()
         return self
 
@@ -108,11 +109,23 @@ class Kernels:
         self.stop()
         if self.forked:
             _stop_server()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.remove()
 
     def environment(self) -> dict[str, str]:
-        """Return the environment a kernel starts with: this process's own, and thread limits."""
-        return {**self._limits, **os.environ}
+        """Return the environment a kernel starts with: this process's, thread limits, a place for files."""
+        return {**self._limits, "TMPDIR": str(self.folder), **os.environ}
+
+    @contextlib.contextmanager
+    def _sockets_here(self) -> Iterator[None]:
+        # multiprocessing's own folder for them would stay where this process is killed.
+        config: dict[str, Any] = cast(Any, multiprocessing.current_process())._config
+        before = dict(config)
+        config["tempdir"] = str(self.folder)
+        try:
+            yield
+        finally:
+            config.clear()
+            config.update(before)
 
     def manager_class(self, log: Path, started: Callable[[int], None]) -> type[AsyncKernelManager]:
         """Return a kernel manager class for one notebook.
@@ -181,6 +194,16 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Have a process that is started here never hear of a stop: it ends when its run does."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 @contextlib.contextmanager
@@ -312,6 +335,7 @@ def _kernel(
     """Become a kernel: in a process that was forked a moment ago."""
     os.setsid()
     _die_with_the_run()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     _redirect(log)
     os.environ.clear()
     os.environ.update(environment)
@@ -370,4 +394,5 @@ def _forget_what_was_forked() -> None:
     np.random.seed()  # noqa: NPY002
     import matplotlib as mpl
 
+    tempfile.tempdir = None  # where the kernel's own environment says
     mpl.rcParams["backend"] = os.environ["MPLBACKEND"]

@@ -43,6 +43,10 @@ class Progress:
     def skip(self, report: Report) -> None:
         """It is up to date."""
 
+    def say(self, words: str) -> None:
+        """Something is to be known about the run."""
+        click.echo(words, err=True)
+
 
 # Seconds of a report between two lines of a log.
 _SAY_EVERY = 30.0

@@ -52,6 +52,7 @@ class _Entry(BaseModel):
     for_each: dict[str, list[Any]] = {}
     watch: dict[str, Bounds] = {}
     timeout: float = Field(default=1800, gt=0)
+    max_age_days: int | None = Field(default=None, ge=0)
 
     @field_validator("name")
     @classmethod
@@ -65,6 +66,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     defaults: dict[str, Any] = {}
     keep: int = Field(default=30, ge=1)
+    max_age_days: int | None = Field(default=None, ge=0)
     reports: list[_Entry]
 
 
@@ -83,6 +85,8 @@ class Report:
         last: Whether it is about the run: made after all others, whichever were asked for.
         watch: Bounds by finding id.
         timeout: Seconds the whole notebook may take.
+        max_age_days: How old the data may be before somebody is told.
+        before: Exports to compare with; None: those of the last good run.
     """
 
     name: str
@@ -95,6 +99,8 @@ class Report:
     last: bool
     watch: Mapping[str, Bounds]
     timeout: float
+    max_age_days: int | None
+    before: Path | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -299,6 +305,7 @@ def _expand(
                 last=last,
                 watch=entry.watch,
                 timeout=entry.timeout,
+                max_age_days=file.max_age_days if entry.max_age_days is None else entry.max_age_days,
             )
         )
     return reports

@@ -32,12 +32,15 @@ def write_checks(folder: Path, record: Mapping[str, Any]) -> None:
     (folder / CHECKS).write_text(report.checks_page(notebooks, about), encoding="utf-8")
 
 
-def connect(runs: Sequence[tuple[Path, Mapping[str, Any]]], some: Iterable[int]) -> None:
+def connect(
+    runs: Sequence[tuple[Path, Mapping[str, Any]]], some: Iterable[int], beside: Path | None = None
+) -> None:
     """Give the pages of some runs their bar; a page that has it already stays as it is.
 
     Args:
         runs: Folder and record of each run, the oldest first.
         some: Places among them.
+        beside: A folder to write a page in first, as for `write`.
     """
     from tenure import report
 
@@ -56,7 +59,7 @@ def connect(runs: Sequence[tuple[Path, Mapping[str, Any]]], some: Iterable[int])
                 )
                 text = (folder / page).read_text(encoding="utf-8")
                 if (filled := report.with_bar(text, bar)) != text:
-                    write(folder / page, filled)
+                    write(folder / page, filled, beside)
 
 
 def _other(runs: Sequence[tuple[Path, Mapping[str, Any]]], name: str) -> dict[str, str] | None:

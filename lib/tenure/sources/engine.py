@@ -7,7 +7,6 @@ import gzip
 import os
 import re
 import shutil
-import tempfile
 import uuid
 import weakref
 from collections.abc import Callable
@@ -22,8 +21,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tenure.errors import InputError
-from tenure.machine import cores, memory
+from tenure.errors import InputError, writing
+from tenure.machine import Temporary, cores, memory, scratch
 from tenure.sources.address import ambient, redact
 
 T = TypeVar("T")
@@ -55,12 +54,14 @@ def embedded() -> Any:
     Raises:
         InputError: One of these settings is none.
     """
-    scratch = Path(os.environ.get("TENURE_TEMP_DIRECTORY") or tempfile.gettempdir())
+    room = _room(scratch())
+    with writing(scratch(), "name a folder with room to spill with TENURE_TEMP_DIRECTORY"):
+        folder = Temporary(scratch())
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": os.environ.get("TENURE_MEMORY_LIMIT") or f"{int(memory() * 0.6) // 2**20}MiB",
         "threads": os.environ.get("TENURE_THREADS") or str(cores()),
-        "temp_directory": str(scratch / f"tenure-{os.getpid()}-{uuid.uuid4().hex[:8]}"),
-        "max_temp_directory_size": os.environ.get("TENURE_TEMP_LIMIT") or _room(scratch),
+        "temp_directory": str(folder.path / "spilled"),
+        "max_temp_directory_size": os.environ.get("TENURE_TEMP_LIMIT") or room,
         # Results are ordered where it matters; keeping the order of files would cost memory.
         "preserve_insertion_order": "false",
         # Nothing may be fetched from the network behind the reader's back.
@@ -75,15 +76,17 @@ def embedded() -> Any:
         ) from None
     with suppress(duckdb.InvalidInputException):  # where it could not be drawn, it cannot be set either
         connection.execute("SET enable_progress_bar = false")  # it would write into a notebook's output
-    return ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
+    engine = ibis.duckdb.from_connection(connection)  # sets the session's time zone to UTC
+    weakref.finalize(engine, folder.remove)
+    return engine
 
 
-def _room(scratch: Path) -> str:
+def _room(place: Path) -> str:
     try:
-        free = shutil.disk_usage(scratch).free
+        free = shutil.disk_usage(place).free
     except OSError:
         raise InputError(
-            f"TENURE_TEMP_DIRECTORY: {scratch} does not exist. Fix: name a folder with room to spill."
+            f"TENURE_TEMP_DIRECTORY: {place} does not exist. Fix: name a folder with room to spill."
         ) from None
     return f"{max(int(free * 0.8) // 2**20, 64)}MiB"
 
@@ -129,9 +132,9 @@ def _parquet_schema(file: Path, name: str) -> dict[str, str]:
 
 def _in_utf8(engine: Any, files: tuple[Path, ...], name: str, encoding: str) -> tuple[Path, ...]:
     """Copies of text files in UTF-8, which last as long as the engine."""
-    folder = Path(tempfile.mkdtemp(prefix="tenure-", dir=os.environ.get("TENURE_TEMP_DIRECTORY")))
-    weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
-    copies = tuple((folder / file.name).with_suffix(".csv") for file in files)
+    folder = Temporary(scratch())
+    weakref.finalize(engine, folder.remove)
+    copies = tuple((folder.path / file.name).with_suffix(".csv") for file in files)
     for file, plain in zip(files, copies, strict=True):
         try:
             with opened(file, encoding) as given, plain.open("w", encoding="utf-8", newline="") as copy:
