@@ -1,7 +1,7 @@
 """The command `tenure`, also as `python -m tenure`; a stop is said in a sentence from the first moment."""
 
 import _signal as signal  # the other takes ten times as long to import
-import sys
+import os
 
 
 def main() -> None:
@@ -17,8 +17,8 @@ def main() -> None:
 
 
 def _stopped(number: int, _: object) -> None:
-    print("Stopped; nothing was published.", file=sys.stderr)
-    sys.exit(128 + number)
+    os.write(2, b"Stopped; nothing was published.\n")
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -290,6 +291,7 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; what a user can fix is said in one sentence, without a traceback."""
     signal.signal(signal.SIGTERM, stop)
+    sys.unraisablehook = _not_lost
     try:
         cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -303,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"Stopped; {_published_by_now() or 'nothing was published'}.", err=True)
         sys.exit(143 if isinstance(error.__cause__ or error, Terminated) else 130)
     except TenureError as error:
-        click.echo(str(error), err=True)
+        click.echo(f"{error}{_after()}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # nobody reads any more, and Python must not complain
@@ -311,10 +313,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if "--debug" in (arguments if arguments is not None else sys.argv):
             raise
-        stands = _published_by_now()
         words = refused(error) or unexpected(error, _reports(None).state / "errors.log")
-        click.echo(legible.lines(f"{words}{f' It happened after {stands}.' if stands else ''}"), err=True)
+        click.echo(legible.lines(f"{words}{_after()}"), err=True)
         sys.exit(1)
+
+
+def _not_lost(found: Any) -> None:
+    """Hear once more of a stop that came where Python drops what is raised."""
+    if issubclass(found.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if issubclass(found.exc_type, Terminated) else signal.SIGINT
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(found)
+
+
+def _after() -> str:
+    stands = _published_by_now()
+    return f" It happened after {stands}." if stands else ""
 
 
 def _published_by_now() -> str:

@@ -103,11 +103,12 @@ _REFUSED = {
 }
 
 
-def refused(error: object) -> str:
+def refused(error: object, place: object = "") -> str:
     """Return what an error of the system means and its fix; empty where it is another kind of error.
 
     Args:
         error: The error, or the words of one that another process has met.
+        place: Where it happened, if the error does not say.
 
     Example:
         >>> refused(OSError(28, "No space left on device", "a.html"))
@@ -120,7 +121,8 @@ def refused(error: object) -> str:
     number = errno.ENOMEM if isinstance(error, MemoryError) else number
     for names, (problem, fix) in _REFUSED.items():
         if errno.errorcode.get(number or 0) in names.split():
-            said = f"{known[3]}: {problem}" if known and known[3] else problem[0].upper() + problem[1:]
+            place = (known and known[3]) or place
+            said = f"{place}: {problem}" if place else problem[0].upper() + problem[1:]
             return f"{said}. Fix: {fix}."
     return ""
 

@@ -9,6 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tenure.errors import InputError
+
+# What a run of two notebooks needs at least: open files, and bytes of address space.
+_FILES, _MEMORY = 512, 4 * 2**30
 # In a temporary folder of ours: a file that its process holds locked as long as it lives.
 MARK = ".tenure"
 # The path of a socket must be short: 107 characters on Linux, 103 on macOS.
@@ -41,6 +45,30 @@ def memory() -> int:
         if text.isdigit():
             total = min(total, int(text))
     return total
+
+
+def check_limits() -> None:
+    """Refuse to run where the shell's limits are below what kernels and their sockets need.
+
+    Raises:
+        InputError: They are.
+    """
+    with contextlib.suppress(ImportError):  # not on Windows
+        import resource
+
+        files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= files < _FILES and not 0 <= most < _FILES:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, most))
+        elif 0 <= files < _FILES:
+            raise InputError(
+                f"A run needs {_FILES} files open at once, and only {files} may be. Fix: allow more, with "
+                f"`ulimit -n {_FILES}`."
+            )
+        if 0 <= (room := resource.getrlimit(resource.RLIMIT_AS)[0]) < _MEMORY:
+            raise InputError(
+                f"A run needs {_MEMORY // 2**20:,} MiB of address space, and only {room // 2**20:,} are allowed. "
+                f"Fix: allow more, with `ulimit -v {_MEMORY // 2**10}`; TENURE_MEMORY_LIMIT bounds the engine."
+            )
 
 
 def scratch() -> Path:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tenure.errors import TenureError, unexpected
-from tenure.machine import cores, memory
+from tenure.machine import check_limits, cores, memory
 from tenure.parameters import unknown_name
 from tenure.paths import project_root, resolve
 from tenure.runs import graph, ways
@@ -115,6 +115,7 @@ def run_collection(
     Raises:
         BusyError: Another run is in progress.
     """
+    check_limits()
     selected = runbook.with_needs(names)
     jobs = max(1, min(jobs or min(2, cores()), len(selected) or 1))
     asked = {report.name for report in runbook.select(names)}

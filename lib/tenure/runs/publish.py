@@ -27,7 +27,7 @@ from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
-from tenure.errors import InputError, TenureError, writing
+from tenure.errors import InputError, TenureError, refused, writing
 from tenure.machine import MARK, clear_temporary
 from tenure.runs.progress import STATES
 
@@ -169,6 +169,10 @@ class Reports:
             write(holder, json.dumps({"process": os.getpid(), "since": now()}))
         try:
             yield
+        except (OSError, MemoryError) as error:
+            if words := refused(error, self.folder):
+                raise InputError(words) from None
+            raise
         finally:
             with contextlib.suppress(OSError):
                 holder.unlink(missing_ok=True)
