@@ -292,6 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; what a user can fix is said in one sentence, without a traceback."""
     signal.signal(signal.SIGTERM, stop)
     sys.unraisablehook = _not_lost
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started it has closed it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Exit as leaving:

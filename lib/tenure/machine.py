@@ -66,8 +66,8 @@ def check_limits() -> None:
             )
         if 0 <= (room := resource.getrlimit(resource.RLIMIT_AS)[0]) < _MEMORY:
             raise InputError(
-                f"A run needs {_MEMORY // 2**20:,} MiB of address space, and only {room // 2**20:,} are allowed. "
-                f"Fix: allow more, with `ulimit -v {_MEMORY // 2**10}`; TENURE_MEMORY_LIMIT bounds the engine."
+                f"A run needs {_MEMORY // 2**20:,} MiB of address space, and only {room // 2**20:,} are. "
+                f"Fix: allow more, with `ulimit -v {_MEMORY // 2**10}`."
             )
 
 
