@@ -2,6 +2,7 @@
 
 import _signal as signal  # the other takes ten times as long to import
 import os
+import sys
 
 
 def main() -> None:
@@ -13,6 +14,7 @@ def main() -> None:
 
     if meant:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = cli.not_lost
     cli.main()
 
 

@@ -291,7 +291,6 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; what a user can fix is said in one sentence, without a traceback."""
     signal.signal(signal.SIGTERM, stop)
-    sys.unraisablehook = _not_lost
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # whoever started it has closed it
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -321,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _not_lost(found: Any) -> None:
+def not_lost(found: Any) -> None:
     """Hear once more of a stop that came where Python drops what is raised."""
     if issubclass(found.exc_type, KeyboardInterrupt):
         number = signal.SIGTERM if issubclass(found.exc_type, Terminated) else signal.SIGINT
