@@ -76,6 +76,16 @@ def scratch() -> Path:
     return Path(os.environ.get("TENURE_TEMP_DIRECTORY") or tempfile.gettempdir())
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder that bears our mark, which goes last: a kill meanwhile leaves a folder that is ours."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != MARK:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Temporary:
     """A folder for temporary files, which a later run clears where this process is killed.
 
@@ -93,7 +103,7 @@ class Temporary:
 
     def remove(self) -> None:
         """Remove the folder and what is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        discard(self.path)
         self._lock.release()
 
 
@@ -106,4 +116,4 @@ def clear_temporary() -> None:
             with contextlib.suppress(OSError, Timeout):
                 if not mark.is_symlink() and mark.parent.lstat().st_uid == getattr(os, "getuid", int)():
                     with FileLock(mark).acquire(timeout=0):
-                        shutil.rmtree(mark.parent, ignore_errors=True)
+                        discard(mark.parent)

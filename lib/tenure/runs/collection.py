@@ -20,7 +20,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tenure.errors import TenureError, unexpected
-from tenure.machine import check_limits, cores, memory
+from tenure.machine import check_limits, cores, discard, memory
 from tenure.parameters import unknown_name
 from tenure.paths import project_root, resolve
 from tenure.runs import graph, ways
@@ -205,8 +205,8 @@ class _Run:
             self._busy.wait_for(lambda: self._working == 0, timeout=10)
         if kernels:
             kernels.__exit__()
-        if staging:
-            shutil.rmtree(staging, ignore_errors=True)
+        if staging and staging.exists():
+            discard(staging)
 
     def _whole(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is known of a report, without its page where a file of it is gone or cut."""

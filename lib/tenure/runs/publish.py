@@ -28,7 +28,7 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from tenure.errors import InputError, TenureError, refused, writing
-from tenure.machine import MARK, clear_temporary
+from tenure.machine import MARK, clear_temporary, discard
 from tenure.runs.progress import STATES
 
 _ID = re.compile(r"\d{8}T\d{6}-\d{3}Z")
@@ -228,7 +228,9 @@ class Reports:
         clear_temporary()
         for path in self.state.glob("staging-*"):
             if (path / MARK).is_file():
-                shutil.rmtree(path, ignore_errors=True)
+                discard(path)
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
         for path in [*self.state.glob(".*.part"), *self.folder.glob(".latest-*")]:
             if path.is_symlink() or path.is_file():
                 path.unlink()
@@ -276,7 +278,7 @@ class Reports:
         except OSError:
             shutil.rmtree(self.runs / name, ignore_errors=True)
             raise
-        shutil.rmtree(staging, ignore_errors=True)
+        discard(staging)
         self._remove(self.names()[: -max(keep, 1)])
 
     @property
