@@ -69,7 +69,7 @@ class Economics(BaseModel):
         (780, 0.9091)
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = ""
     logo: str = ""

@@ -16,7 +16,7 @@ from tenure import cli
 _NOT_FOR_READERS = re.compile(
     r"Traceback|\bFile \"|\b[A-Z]\w*(?:Error|Exception)\b|Something unexpected|(?:Conversion|Binder|Catalog|Parser"
     r"|Invalid Input|IO|Out of Range) Error|(?<!\.)\bduckdb\b|\bibis\b|pyarrow|pydantic|numpy|object at 0x|<class|\bNone\b"
-    r"|\bnan\b|errno|\bCAST\b|VARCHAR|BIGINT",
+    r"|\bnan\b(?!; it should|\. Fix)|errno|\bCAST\b|VARCHAR|BIGINT",
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LONGEST = 1_000

@@ -189,7 +189,7 @@ def test_locales(monkeypatch):
     fmt.set_locale()
     monkeypatch.setenv("TENURE_LOCALE", "en_GB")
     assert fmt.date("2026-10-31") == "31 Oct 2026"
-    with pytest.raises(InputError, match="no locale"):
+    with pytest.raises(InputError, match="is not known"):
         fmt.set_locale("xx_klingon")
 
 

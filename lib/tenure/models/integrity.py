@@ -123,23 +123,22 @@ def check_variants(facts: pd.DataFrame, control: str, planned: Mapping[str, floa
         NotApplicable: Nobody has been assigned to a second variant.
     """
     names = facts["variant"].astype(str).tolist()
+    if len(names) < 2:
+        raise NotApplicable(
+            f"Everybody is in the variant {names[0]}: with one arm there is nothing to compare it with."
+        )
     if control not in names:
         raise InputError(
-            f"The parameter `control` is {control!r}, but nobody was put into such a variant. Fix: use "
-            "one of "
-            f"{spelled(names)}."
+            f"The parameter `control` is {control!r}, but nobody was put into such a variant. "
+            f"Fix: use one of {spelled(names)}."
         )
     if planned and set(planned) != set(names):
         missing, extra = sorted(set(planned) - set(names)), sorted(set(names) - set(planned))
         words = [f"{spelled(missing)} has no units"] if missing else []
         words += [f"{spelled(extra)} was not planned"] if extra else []
         raise InputError(
-            f"The planned split and the data differ: {' and '.join(words)}. Correct the names "
+            f"The planned split and the data differ: {' and '.join(words)}. Fix: correct the names "
             "in `planned_split`, or the variants in the table assignments."
-        )
-    if len(names) < 2:
-        raise NotApplicable(
-            f"Everybody is in the variant {names[0]}: with one arm there is nothing to compare it with."
         )
 
 

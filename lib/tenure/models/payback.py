@@ -162,7 +162,9 @@ def unit_economics(
         # Within fewer months the margin is another number; a month in which the cost was covered is not.
         return found if own == reach else {"payback": found["payback"]}
 
-    n, now, words = int(frame["customers"].iloc[-1]), at(0), {"horizon": Estimate(reach, unit="months")}
+    why = f"Nobody was acquired in the last {_WINDOW} months at a cost that is known."
+    n, now = int(frame["customers"].iloc[-1]), at(0)
+    words: dict[str, Any] = {"horizon": Estimate(reach, unit="months"), "why": why}
     if PAID in channels:
         words["paid"] = _estimate(at(0, PAID)["ratio"], unit="ratio")
     sides: list[dict[str, Estimate]] = []

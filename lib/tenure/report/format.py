@@ -368,7 +368,9 @@ def _parse_locale(name: str) -> Any:
     try:
         return Locale.parse(name.replace("-", "_"))
     except (ValueError, UnknownLocaleError):
-        raise InputError(f"There is no locale {name!r}; use one such as en, en_GB or it.") from None
+        raise InputError(
+            f"The locale {name!r}, as of TENURE_LOCALE, is not known. Fix: use one such as en, en_GB or it."
+        ) from None
 
 
 def _locale(name: str = "") -> Any:

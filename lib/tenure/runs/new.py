@@ -53,7 +53,7 @@ def new_workbook(root: Path, name: str, question: str) -> list[Path]:
     if not re.fullmatch(r"[^\"\\\\]{9,98}\?", question):
         raise InputError(
             f"--question takes one question of 10 to 99 letters, without quotes, that ends in `?`, but it is "
-            f"{question!r}."
+            f"{question!r}. Fix: correct it."
         )
     if not (root / "lib" / "tenure" / "measures").is_dir() or not (root / "tests" / "engines").is_dir():
         raise InputError(f"{root} does not hold Tenure's own code. Fix: work in a clone of the project.")

@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 _TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _KINDS = {**dict.fromkeys(_TEXT, "csv"), ".parquet": "parquet", ".xlsx": "xlsx"}
+_SIZE = r"(?=.*[1-9])\d+(\.\d+)?\s*([KMGT]?i?B|%)"
+_SETTINGS = {"TENURE_MEMORY_LIMIT": (_SIZE, "4GB"), "TENURE_TEMP_LIMIT": (_SIZE, "20GB")}
+_SETTINGS |= {"TENURE_THREADS": (r"[1-9]\d{0,2}", "4")}
 _UNNAMED = "__unnamed_"
 
 
@@ -54,6 +57,9 @@ def embedded() -> Any:
     Raises:
         InputError: One of these settings is none.
     """
+    for name, (form, example) in _SETTINGS.items():
+        if (given := os.environ.get(name)) and not re.fullmatch(form, given.strip(), re.IGNORECASE):
+            raise InputError(f"The setting {name} is {given!r}. Fix: set it to something like {example}.")
     room = _room(scratch())
     with writing(scratch(), "name a folder with room to spill with TENURE_TEMP_DIRECTORY"):
         folder = Temporary(scratch())
