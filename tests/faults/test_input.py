@@ -252,7 +252,9 @@ case("an empty file", raw("customers", lambda b: b""), "customers.csv", "empty")
 case("a table without rows", raw("customers", lambda b: b.split(b"\n")[0] + b"\n"), "customers", "no rows")
 case("a cut file", raw("customers", lambda b: b[: len(b) // 2], "parquet"), "customers.parquet")
 case("a cut file", raw("subscriptions", lambda b: b[:-4], "parquet"), "subscriptions.parquet")
-case("not what its name says", raw("customers", lambda b: b"PK\x03\x04" + b, "parquet"), "customers", "damaged")
+case(
+    "not what its name says", raw("customers", lambda b: b"PK\x03\x04" + b, "parquet"), "customers", "damaged"
+)
 case(
     "a damaged page",
     raw("customers", lambda b: b[:20] + b"\xff" * 100 + b[120:], "parquet"),
