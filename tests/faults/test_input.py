@@ -302,6 +302,18 @@ def test_it_is_refused(capfd, tmp_path, spoil, names):
     assert state_of(company.folder) == before
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.null(), pa.int32(), pa.float64(), pa.bool_(), pa.list_(pa.int64()), pa.binary()]
+)
+def test_a_column_without_any_value_may_be_of_any_type(capfd, tmp_path, kind):
+    company = Company(tmp_path / "co")
+    company.tables["subscriptions"]["end_reason"] = ""
+    typed("subscriptions", "ended_at", pa.nulls(12, kind))(company)
+    said = call(capfd, "check", company.write())
+    assert (said.status, said.err) == (0, "")
+    assert "0 errors, 0 warnings." in said.out
+
+
 def test_the_company_as_it_is_has_no_fault(capfd, tmp_path):
     said = call(capfd, "check", Company(tmp_path / "co").write())
     assert said.status == 0

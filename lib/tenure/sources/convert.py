@@ -208,6 +208,8 @@ def read(
         result, bad = _READERS[column.type](value, column, reading)
         if months is not None and result is not None:
             result = (result * months).cast("int64")
+    if result is None and not table.aggregate(n=raw.count()).to_pyarrow()["n"][0].as_py():
+        result = ibis.null(column.type)  # of a column without any value, programs write whatever type
     if result is None:
         says = f"which cannot be read as {_IN_WORDS[column.type]}"
         fix = "convert the column before reading it"
