@@ -13,7 +13,7 @@ QUIET := $(shell test -t 2 || echo --quiet)
 # The lock holds every extra; as a constraint it gives what is asked for its version, and installs no more.
 INSTALL := $(QUIET) --compile-bytecode --python .venv --constraint requirements.lock
 
-.PHONY: help setup demo reports test checks faults edge-test lab lint browser engines engines-test servers bench scale size lock clean
+.PHONY: help setup demo reports test checks faults kills edge-test lab lint browser engines engines-test servers bench scale size lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test      set up, and run the checks and tests of every day"
 	@echo "make lab       set up, and open JupyterLab on the notebooks"
 	@echo "make edge-test run the notebooks on the demo company and on odd data, and long simulations"
+	@echo "make kills      kill runs at random moments, and write docs/reliability.md (KILLS=200)"
 	@echo "make faults    give every command and workbook what it must refuse, and count the kinds"
 	@echo "make engines-test  ask PostgreSQL and Spark every question that the tests ask of DuckDB"
 	@echo "make bench     measure time and memory (ratios in one run)"
@@ -52,6 +53,11 @@ edge-test: setup engines demo browser
 	  --nbval-lax --nbval-cell-timeout 300 notebooks
 
 # One case of each kind is tested every day.
+# How many runs to kill; an hour and a half for 200.
+KILLS ?= 200
+kills: setup
+	@$(BIN)/python tests/faults/reliability.py --kills $(KILLS) --page
+
 faults: setup demo
 	@$(PYTEST) --dist worksteal -m "not benchmark" tests/faults
 	@$(BIN)/python tests/faults/kinds.py

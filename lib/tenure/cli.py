@@ -80,7 +80,7 @@ def run(
     else:
         runbook = read_runbook(_runbook_path(), given, reports)
     old: dict[str, Any] = {}
-    if again:
+    if again is not None:
         from tenure.runs.again import as_recorded, differences
 
         if settings:

@@ -91,6 +91,7 @@ KINDS = [(kind, place, wrong) for kind, places in PLACES.items() for place in pl
 KINDS = [case for case in KINDS if case[2] != f"a {case[0]}"]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("kind", "place", "wrong"), KINDS, ids=[f"{w} where a {k} should be: {p}" for k, p, w in KINDS]
 )
@@ -147,6 +148,7 @@ RECORDS: dict[str, Change] = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("damage", RECORDS.values(), ids=[f"record damaged: {name}" for name in RECORDS])
 def test_record(project: Project, capfd: pytest.CaptureFixture[str], damage: Change) -> None:
     damage(project.published() / "run.json")
@@ -187,6 +189,7 @@ INSIDE = (
 )
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("inside", "key"),
     [(False, key) for key in TOP] + [(True, key) for key in INSIDE],
@@ -233,6 +236,7 @@ FOREIGN = (
 )
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("place", FOREIGN)
 def test_what_is_not_ours_stays(project: Project, capfd: pytest.CaptureFixture[str], place: str) -> None:
     path = project.root / place
@@ -269,7 +273,7 @@ def test_clock_set_back(project: Project, capfd: pytest.CaptureFixture[str], nam
 
 # Where a stop may come, and whether the reports are published by then.
 MOMENTS = {
-    "before the index is made": ("tenure.report.index_page", False),
+    "before the index is made": ("tenure.report.checks_page", False),
     "before the run is moved": ("os.replace", False),
     "while the index is written": ("os.fsync", False),
     "when the link is set": ("os.symlink", True),

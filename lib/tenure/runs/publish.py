@@ -155,6 +155,7 @@ class Reports:
         Raises:
             BusyError: Another run holds it, and `wait` is false.
         """
+        _begun.clear()
         holder = self.state / "running.json"
         lock = FileLock(self.state / "lock")
         with writing(self.folder, "publish to a folder that can be, with --to FOLDER"):
@@ -247,8 +248,12 @@ class Reports:
         """Make and return the folder that a run is written in."""
         folder = self.state / f"staging-{name}"
         folder.mkdir(parents=True)
-        (folder / MARK).touch()
-        (folder / "run").mkdir()
+        try:
+            (folder / MARK).touch()
+            (folder / "run").mkdir()
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder
 
     def new_name(self) -> str:
