@@ -277,7 +277,7 @@ MOMENTS = {
     "before the run is moved": ("os.replace", False),
     "while the index is written": ("os.fsync", False),
     "when the link is set": ("os.symlink", True),
-    "when older pages are linked": ("tenure.runs.publish.Reports._remove", True),
+    "when older pages are linked": ("tenure.runs.collection._Run._finish", True),
 }
 
 
