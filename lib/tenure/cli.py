@@ -244,7 +244,7 @@ def init(data: str, name: str, recipe: str) -> None:
     from tenure.runs.runbook import read_runbook
 
     for line in begin(typed(data), name, recipe, read_runbook(_runbook_path()).reports, _itself()):
-        click.echo(line)
+        click.echo(legible.lines(line))
 
 
 @cli.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from faults.company import Company
 from faults.judge import call, fit_to_print, refused, state_of
+from tenure.paths import project_root
 
 Spoil = Callable[[Company], list[str] | None]
 CASES: list[Any] = []
@@ -352,6 +354,20 @@ def test_a_name_does_not_command_the_terminal(capfd, tmp_path, value):
     for table in ("customers", "subscriptions"):
         company.tables[table][value] = "1"
     fit_to_print(call(capfd, "check", company.write("parquet")))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_an_export_that_is_recognized_does_not_command_the_terminal(capfd, tmp_path, monkeypatch, value):
+    shutil.copytree(project_root() / "data" / "mappings", tmp_path / "data" / "mappings")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "runbook.yml").write_text("reports: []\n")
+    monkeypatch.setenv("TENURE_ROOT", str(tmp_path))
+    company = Company(tmp_path / "co")
+    company.put("subscriptions", "status", value)
+    for table in ("customers", "subscriptions"):
+        company.tables[table][value] = "1"
+    fit_to_print(call(capfd, "init", company.write("parquet")))
 
 
 def test_five_hundred_characteristics_are_not_all_read(capfd, tmp_path):

@@ -97,6 +97,8 @@ def likeness(name: str, other: str) -> float:
     """
     if bare(name) == bare(other):
         return 1.0
+    if max(len(name), len(other)) > 200:  # no name, and endless to compare
+        return 0.0
     mine, theirs = _words(name), _words(other)
     if not mine or not theirs:
         return 0.0
@@ -149,7 +151,7 @@ def recognize(catalog: Catalog, recipe: str = "") -> list[Export]:
         columns = own | {month: [column] for month, column in months.items()}
         wanted["wide_months"] = {"wide": replace(wide, columns=columns)}
     elif not recipe:
-        del wanted["wide_months"]
+        wanted.pop("wide_months", None)
     found = [Export(name, places, _share(needs, places)) for name, needs in wanted.items()
              if recipe in ("", name) and (places := _placed(needs, there, bool(recipe)))]  # fmt: skip
     # What speaks for a recipe are the columns that are there, less those that are not.
