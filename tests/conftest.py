@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tenure import privacy
+
 # Tests run side by side, a process a processor: threads of their own would only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -21,6 +23,13 @@ settings.load_profile("tenure")
 collect_ignore_glob = ["benchmarks/scale/[!t]*.py"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(autouse=True)
+def smallest_group() -> Iterator[None]:
+    """What a workbook in this process has set of privacy ends with its test."""
+    yield
+    privacy.smallest_group = 1
 
 
 @pytest.fixture(scope="session")

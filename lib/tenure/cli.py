@@ -201,6 +201,23 @@ def export(target: str, table: str, folder: str | None) -> None:
 
 
 @cli.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--from", "folder", metavar="FOLDER", help="Where runs are published (default: reports).")
+def forget(ids: tuple[str, ...], folder: str | None) -> None:
+    """Remove customers from the exports and pages of all runs that are kept; docs/privacy.md says what stays.
+
+    An ID is written as in the column customer_id of exports. Remove them from the data first.
+    """
+    from tenure.runs.forget import forget
+
+    place = _reports(folder)
+    _published(place)
+    for name in forget(place, ids):
+        click.echo(f"Removed from {name}.")
+    click.echo("The data, backups, and what `tenure export` has written are yours to clear.")
+
+
+@cli.command()
 @click.argument("folder", default="")
 @click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option("--months", type=click.IntRange(min=1), default=36, show_default=True)

@@ -57,6 +57,8 @@ class Economics(BaseModel):
             ``{gap_days: {month: 3, year: 21}, hold_days: 120}`` (see `tenure.policy.MetricPolicy`).
         observed_until: The last day that the data covers, whether anything happened on it or not; empty: the
             mapping's, else the last day on which something happened.
+        smallest_group: How many people who share a characteristic a report speaks of at least (see
+            `tenure.privacy`).
         fiscal_year_start: The month in which the fiscal year begins, such as 4.
         time_zone: The zone in which days and months are counted; empty: the mapping's, else UTC.
         origin: The file they come from; empty: there is none.
@@ -86,6 +88,7 @@ class Economics(BaseModel):
     spend_lag: int = Field(default=7, ge=0, le=365)
     rules: dict[str, Any] = {}
     observed_until: dt.date | None = None
+    smallest_group: int = Field(default=5, ge=1, le=1000)
     fiscal_year_start: int = Field(default=1, ge=1, le=12)
     time_zone: Annotated[str, AfterValidator(known_zone)] = ""
     mean_commission: float = Field(default=0.0, exclude=True)

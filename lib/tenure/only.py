@@ -19,6 +19,7 @@ import sqlglot
 from ibis import _, ir
 from sqlglot import exp
 
+from tenure import privacy
 from tenure.errors import InputError, NotApplicable, TenureError
 from tenure.measures import experiments, groups, subscriptions
 from tenure.measures.spans import stacked
@@ -164,11 +165,12 @@ def some(
     if "spend" in source and set(condition.columns) == {"channel"}:
         found["spend"] = source["spend"].filter(_truth(condition.tree, source["spend"]))
     counts = collect(chosen.aggregate(n=_.count(), of=everybody.count().as_scalar())).iloc[0]
-    words = {"n": int(counts["n"]), "all": int(counts["of"]), "only": condition.text}
-    if not words["n"]:
-        raise NotApplicable(
-            say(f"Of {{all:{who}}}, none has {{only}}: there is nobody to speak of.", **words)
-        )
+    words: dict[str, Any] = {"n": int(counts["n"]), "all": int(counts["of"]), "only": condition.text}
+    if words["n"] == 0 or words["n"] < min(privacy.smallest_group, words["all"]):
+        none = f"Of {{all:{who}}}, none has {{only}}: there is nobody to speak of."
+        few = f"Of {{all:{who}}}, fewer than {{least}} have {{only}}: too few to speak of."
+        least = {"least": privacy.smallest_group}
+        raise NotApplicable(say(few if words["n"] else none, **words, **least))
     parts = [rows.limit(1).select(table=ibis.literal(name)) for name, rows in found.items()]
     there = set(collect(stacked(parts))["table"])
     for name in needs:

@@ -192,11 +192,14 @@ class Table:
         units: For a column its unit, as an `Estimate` has it, or "date", "month", "p" or "words"
             (of ours, which are translated).
         notes: What a reader should know, in sentences.
+        people: Of rows of people who share a characteristic, the column that counts them, and others that
+            would tell how many they are: a report leaves these empty where they are too few.
     """
 
     frame: pd.DataFrame
     units: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    people: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -246,7 +249,8 @@ class Table:
         """
         ends = {f"{old}{end}": f"{new}{end}" for old, new in names.items() for end in ("", "_low", "_high")}
         units = {names.get(name, name): unit for name, unit in self.units.items()}
-        return replace(self, frame=self.frame.rename(columns=ends), units=units)
+        people = [names.get(name, name) for name in self.people]
+        return replace(self, frame=self.frame.rename(columns=ends), units=units, people=people)
 
 
 def from_ends(ends: Iterable[float], **about: Any) -> Estimate:

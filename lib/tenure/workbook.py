@@ -343,7 +343,7 @@ def open_workbook(
     """
     import pandas as pd
 
-    from tenure import only, report
+    from tenure import only, privacy, report
     from tenure.measures import groups, subscriptions, units
     from tenure.models.worth import MONTHS
     from tenure.report import format as fmt
@@ -373,6 +373,7 @@ def open_workbook(
         parameters.one_of("by", by.partition(":")[0], groups.groupings(source))
     for name in names.get("characteristics", ()):
         parameters.one_of("characteristics", name, groups.groupings(source))
+    privacy.smallest_group = economics.smallest_group
     opened = source
     if (unit := policy.unit) != "customer":
         source = source.instead(units.by_unit(source, unit, policy.gap_days))

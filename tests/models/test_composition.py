@@ -331,7 +331,7 @@ def worths():
 
 def moved_as(gains):
     nothing = Estimate(np.nan)
-    return comp.Migration(pd.DataFrame(), nothing, Table(gains), nothing, nothing, nothing)
+    return comp.Migration(pd.DataFrame(), nothing, Table(gains), nothing, nothing, nothing, gains)
 
 
 def test_what_moves_are_worth_is_the_sum_over_those_who_moved():

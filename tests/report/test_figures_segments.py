@@ -202,7 +202,7 @@ def test_a_card_has_size_differences_a_rule_and_an_action(persona):
 def test_nothing_from_the_data_reaches_a_card_as_markup(persona):
     page = persona()
     assert HOSTILE not in page
-    assert page.count(html.escape(HOSTILE)) == 6  # name, trait, member twice, rule
+    assert page.count(html.escape(HOSTILE)) == 5  # name, trait, member, rule
     assert "<script" not in page.lower()
 
 

@@ -23,13 +23,13 @@ from tenure.measures.revenue import mrr
 from tenure.measures.spans import Tables, converted, settle, stacked
 from tenure.measures.subscriptions import spells, still
 from tenure.policy import MetricPolicy
+from tenure.privacy import OTHER, too_few
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_USE = "no use"
 LEFT = "not subscribed"
-OTHER = "other"
 
 # A customer's shares are shrunk towards everybody's as if so many events more had been seen.
 PRIOR_EVENTS = 4
@@ -389,10 +389,10 @@ def assigned(used: ir.Table, rule: Mapping[str, Any]) -> ir.Table:
 
 
 def folded(segments: ir.Table, min_group: int) -> ir.Table:
-    """Name segments with fewer than `min_group` customers *other*; *no use* stays."""
-    sizes = segments.group_by("segment").agg(size=_.count())
-    small = sizes.filter((_.size < min_group) & (_.segment != NO_USE)).segment
-    return segments.mutate(segment=segments.segment.isin(small).ifelse(OTHER, segments.segment))
+    """Name segments with fewer than `min_group` customers *other*; *no use* stays, if it may be named."""
+    sizes = segments.group_by(group=_.segment).agg(size=_.count())
+    small = too_few(sizes.filter(_.group != NO_USE), min_group).union(too_few(sizes))
+    return segments.mutate(segment=segments.segment.isin(small.group).ifelse(OTHER, segments.segment))
 
 
 def given(members: pd.DataFrame) -> ir.Table:

@@ -7,11 +7,14 @@ from difflib import get_close_matches
 import ibis
 from ibis import _, ir
 
+from tenure import privacy
 from tenure.errors import InputError, NotApplicable
-from tenure.measures.spans import Tables
+from tenure.measures.spans import Tables, settle
 
 # Groups that need no column of customers, and the names that a customers' column cannot have beside them.
 OF_SPELLS = ("plan", "currency", "billing", "start_year", "start_quarter", "start_month")
+# Time, the arms of an experiment and whose a subscription is are no characteristics of people.
+EXEMPT = (*OF_SPELLS[3:], "variant", "owner")
 _TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day", "n")
 
 
@@ -21,6 +24,7 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
     The name is one of: ``plan``, ``currency`` or ``billing`` (what the spell began with);
     ``start_year``, ``start_quarter`` or ``start_month``; ``segment`` (the first scheme of the segments
     table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
+    Groups of too few people to be named are *other* (see `tenure.privacy`).
 
     Args:
         table: A table with customer_id and, for the names above, plan, currency, billing and start.
@@ -32,7 +36,7 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
     if not isinstance(name, str):
         raise InputError(f"Groups are compared by one column, such as 'plan'; asked for is {name!r}.")
     if name in ("plan", "currency", "billing"):
-        return table.mutate(**{name: table[name].fill_null("unknown")})
+        return nameable(table.mutate(**{name: table[name].fill_null("unknown")}), name)
     if name in OF_SPELLS:
         return table.mutate(**{name: _start_label(table.start, name)})
     owned = name in source["customers"].columns
@@ -51,6 +55,28 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
             f"There is no column '{name}' to compare groups by{hint} There are: {', '.join(known)}."
         )
     values = source["customers"].select("customer_id", **{name: _[name].cast("string").fill_null("unknown")})
+    return _joined(source, table, values, name)
+
+
+def nameable(table: ir.Table, name: str, few: ir.Table | None = None, who: str = "customer_id") -> ir.Table:
+    """Name groups *other* that too few people share: `few`, or those of the table itself."""
+    if privacy.smallest_group == 1:
+        return table
+    few = privacy.too_few(_sizes(table, name, who)) if few is None else few
+    return table.mutate(**{name: table[name].isin(few.group).ifelse(privacy.OTHER, table[name])})
+
+
+def _sizes(table: ir.Table, name: str, who: str = "customer_id") -> ir.Table:
+    return table.group_by(group=table[name]).agg(size=_[who].nunique())
+
+
+def _joined(source: Tables, table: ir.Table, values: ir.Table, name: str) -> ir.Table:
+    """Add what is known of customers; how many have ever subscribed decides which groups are named."""
+    if privacy.smallest_group > 1 and name not in EXEMPT:
+        ever = values.semi_join(source["subscriptions"], "customer_id")
+        values = nameable(
+            values, name, settle(source, ("few", name), lambda: privacy.too_few(_sizes(ever, name)))
+        )
     return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
 
 
@@ -92,4 +118,4 @@ def _with_segment(source: Tables, table: ir.Table, name: str) -> ir.Table:
     chosen = segments.filter(_.scheme == scheme)
     latest = chosen.group_by("customer_id").agg(as_of=_.as_of.max())
     values = chosen.semi_join(latest, ["customer_id", "as_of"]).select("customer_id", **{name: _.segment})
-    return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
+    return _joined(source, table, values, name)

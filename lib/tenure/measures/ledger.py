@@ -14,7 +14,7 @@ import ibis
 from ibis import _, ir
 
 from tenure.measures.calendar import civil, date_of, day_index, end_of, first_day, month_index, month_start
-from tenure.measures.groups import group_column
+from tenure.measures.groups import group_column, nameable
 from tenure.measures.spans import (
     TERMS,
     Lens,
@@ -241,7 +241,7 @@ def _with_group(source: Tables, rows: ir.Table, seen: Lenses, by: str | None) ->
     if by is None:
         return rows.mutate(group=ibis.literal("all"))
     if by in OF_SPANS:
-        return rows.mutate(group=rows[by])
+        return nameable(rows.mutate(group=rows[by]), "group", who="customer")
     if by in _STARTS:
         keys = ["lens", "customer"] if seen.several else ["customer"]
         starts = rows.group_by(keys).agg(first=_.start_day.min())

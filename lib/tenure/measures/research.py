@@ -23,7 +23,7 @@ from ibis import _, ir
 
 from tenure.errors import NotApplicable
 from tenure.measures.calendar import day_index, day_of, end_of, month_index
-from tenure.measures.groups import grouped
+from tenure.measures.groups import grouped, nameable
 from tenure.measures.spans import Tables, monthly_amount, real, runs
 
 METER = ("too_cheap", "cheap", "expensive", "too_expensive")
@@ -192,7 +192,7 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
         monthly=monthly_amount(on),
         billing=_billing(on),
     )
-    on = on.inner_join(began, "customer_id")
+    on = nameable(on.inner_join(began, "customer_id"), "plan")
     return (
         on.group_by("plan", "currency", "billing", "unit_amount_minor")
         .agg(

@@ -27,7 +27,7 @@ from tenure.measures.calendar import (
     numbered,
     numbers_of,
 )
-from tenure.measures.groups import OF_SPELLS, group_column, grouped, groupings
+from tenure.measures.groups import EXEMPT, OF_SPELLS, group_column, grouped, groupings
 from tenure.measures.ledger import (
     NEVER,
     REASONS,
@@ -51,6 +51,7 @@ from tenure.measures.spans import (
     term_days,
 )
 from tenure.policy import MetricPolicy
+from tenure.privacy import OTHER, too_few
 
 CAUSES = ("voluntary", "involuntary", "unknown")
 _SOLD_LATELY = 60  # days within which a plan that is still sold is begun or renewed by somebody
@@ -226,7 +227,7 @@ def life_table(
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
     rows = _followed(source, by, *scope)
     counts = rows.group_by("group", "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
-    counts = _fold(counts, min_group, max_groups) if by else counts
+    counts = _fold(counts, by, min_group, max_groups) if by else counts
     zero = ibis.literal(0, "int64")
     exits = counts.group_by("group", period=_.exit).agg(
         **{cause: _.n.sum(where=_.cause == cause).fill_null(0).cast("int64") for cause in CAUSES},
@@ -288,7 +289,7 @@ def churned_value(
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
     followed = _followed(source, by, *scope)
     if by:
-        followed = _fold(followed.mutate(n=ibis.literal(1, "int64")), min_group, max_groups)
+        followed = _fold(followed.mutate(n=ibis.literal(1, "int64")), by, min_group, max_groups)
     gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
     rows = settled_spans(source, lenses(as_of, policy), currency)
     rows = rows.inner_join(people(source), "customer")
@@ -544,13 +545,14 @@ def _started_within(stays: ir.Table, start_from: dt.date | None, start_to: dt.da
     return stays
 
 
-def _fold(counts: ir.Table, min_group: int, max_groups: int) -> ir.Table:
+def _fold(counts: ir.Table, by: str, min_group: int, max_groups: int) -> ir.Table:
     """Name groups *other* that are smaller than `min_group` or not among the `max_groups` largest."""
     sizes = counts.group_by("group").agg(size=_.n.sum())
     by_size = ibis.window(order_by=[ibis.desc("size"), sizes["group"]])
-    sizes = sizes.mutate(place=ibis.row_number().over(by_size))
-    small = sizes.filter((_.size < min_group) | (_.place >= max_groups)).select("group")
-    return counts.mutate(group=counts["group"].isin(small["group"]).ifelse("other", counts["group"]))
+    rest = sizes.mutate(place=ibis.row_number().over(by_size)).filter(_.place >= max_groups)
+    small = (sizes.filter(_.size < min_group) if by in EXEMPT else too_few(sizes, min_group)).select("group")
+    small = small.union(rest.select("group"))
+    return counts.mutate(group=counts["group"].isin(small["group"]).ifelse(OTHER, counts["group"]))
 
 
 def _with_periods(stays: ir.Table, as_of: dt.date, period: Period, observed_from: dt.date | None) -> ir.Table:

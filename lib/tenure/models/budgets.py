@@ -191,7 +191,7 @@ def retention_budget(
             )  # fmt: skip
     units = dict.fromkeys(("kept_value", "average_value", "budget", "budget_naive"), terms.unit)
     units |= {"leave": "percent", "needed": "percent", "customers": "count"}
-    return RetentionBudget(Table(pd.DataFrame(found), units), kept, fit.level)
+    return RetentionBudget(Table(pd.DataFrame(found), units, people=["customers"]), kept, fit.level)
 
 
 def _nobody_leaves(fit: Retention, group: int, last: int) -> Array:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tenure import privacy
 from tenure.errors import InputError
 from tenure.models.months import month_date, month_label
 from tenure.result import NAN, Estimate, Table
@@ -108,6 +109,7 @@ def fold_levels(counts: pd.DataFrame, columns: Sequence[str], *, min_group: int)
     folded = counts.copy()
     for name in columns:
         sizes = counts.groupby(name)["n"].transform("sum")
-        folded[name] = counts[name].mask(sizes < min_group, "other")
+        large = counts[name].mask(sizes < min_group, privacy.OTHER)
+        folded[name] = privacy.folded(large, counts["n"])
     keys = [name for name in counts.columns if name != "n"]
     return folded.groupby(keys, dropna=False)["n"].sum().reset_index()[list(counts.columns)]

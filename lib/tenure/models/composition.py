@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tenure import privacy
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models.rates import net_retention
+from tenure.privacy import few
 from tenure.result import NAN, Estimate, Table, counted, from_ends
 from tenure.stats.intervals import money_sum, proportion
 from tenure.stats.lifetable import chi2_p, holm, z_value
@@ -134,7 +136,7 @@ def _ratios(name: Any, counts: pd.DataFrame) -> pd.DataFrame:
         + np.maximum(total - size - having + both, 0.0) / total**2
     )
     center, z = np.log(a * total / (size * having)), z_value(0.95)
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "characteristic": name,
             "level": table.index.to_numpy()[i],
@@ -148,6 +150,8 @@ def _ratios(name: Any, counts: pd.DataFrame) -> pd.DataFrame:
             "p": [chi2_p(value**2, 1) for value in residual],
         }
     )
+    small = found["n"].between(1, privacy.smallest_group - 1)
+    return found[~(small | few(found, "n", ["level"]) | few(found, "n", ["segment"]))]
 
 
 # --- what they pay ------------------------------------------------------------------------------------
@@ -195,6 +199,7 @@ def concentration(counts: pd.DataFrame, *, of: str = "paying customer", draws: i
         raise InputError("An amount is negative: concentration is of what customers pay.")
     people, amount, *found = _lorenz(values, n)
     samples = np.random.default_rng(0).multinomial(n.sum(), n / n.sum(), size=draws)
+    samples = samples[samples @ values > 0]  # of three customers of whom one pays, a sample may hold none
     low, high = np.quantile([_lorenz(values, sample)[2:] for sample in samples], [0.025, 0.975], axis=0)
     gini, top = (
         from_ends(map(float, ends), n=int(n.sum()), of=of, unit=unit)
@@ -471,6 +476,7 @@ class Migration:
         change: What the moves between segments changed in monthly revenue; its case: "more" or "less".
         lost: The monthly revenue of customers who left.
         came: The monthly revenue of customers who came.
+        every: All moves, also those of too few people to be shown: before, after and customers.
         left: The place of those who are not subscribed.
     """
 
@@ -480,6 +486,7 @@ class Migration:
     change: Estimate
     lost: Estimate
     came: Estimate
+    every: pd.DataFrame
     left: str = LEFT
 
     @property
@@ -516,12 +523,13 @@ def migration(moves: pd.DataFrame, currency: str, order: Sequence[str] = ()) -> 
         >>> round(found.stayed.value, 3), found.change.value, found.lost.value
         (0.889, 50.0, 100.0)
     """
+    shown = moves[~(few(moves, "customers", ["before"]) | few(moves, "customers", ["after"]))]
     place = {name: number for number, name in enumerate(order)} | {LEFT: len(order) + 1}
 
     def ordered(names: Any) -> list[str]:
         return sorted(names, key=lambda name: (place.get(name, len(order)), name))
 
-    matrix = moves.pivot_table(
+    matrix = shown.pivot_table(
         index="before", columns="after", values="customers", aggfunc="sum", fill_value=0
     )
     columns = ordered({*matrix.columns, LEFT})
@@ -541,7 +549,9 @@ def migration(moves: pd.DataFrame, currency: str, order: Sequence[str] = ()) -> 
         case, n = "more" if value >= 0 else "less", int(people[part].sum())
         return money_sum(value, squares, n, of="customer", unit=unit, case=case)
 
-    gains = moved.sort_values("change_minor", key=lambda c: -c.abs(), kind="stable", ignore_index=True)
+    gains = moved[moved.index.isin(shown.index)].sort_values(
+        "change_minor", key=lambda c: -c.abs(), kind="stable", ignore_index=True
+    )
     return Migration(
         matrix=matrix,
         stayed=proportion(int(people[there & same].sum()), int(people[there].sum()), of="customer"),
@@ -549,6 +559,7 @@ def migration(moves: pd.DataFrame, currency: str, order: Sequence[str] = ()) -> 
         change=total(there & ~same),
         lost=total(moves["after"] == LEFT).scaled(-1.0),
         came=total(moves["before"] == LEFT),
+        every=moved[["before", "after", "customers"]],
     )
 
 
@@ -566,7 +577,7 @@ def moved_worth(moved: Migration, values: SegmentValues) -> Estimate:
     """
     ends = ["worth", "worth_low", "worth_high"]
     known = values.table.frame.dropna(subset=ends).set_index("segment")[ends]
-    moves = moved.gains.frame
+    moves = moved.every
     inside = moves[moves["before"].isin(known.index) & moves["after"].isin(known.index)]
     came, went = (inside.groupby(side)["customers"].sum() for side in ("after", "before"))
     net = came.reindex(known.index, fill_value=0) - went.reindex(known.index, fill_value=0)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tenure import money
+from tenure import money, privacy
 from tenure.errors import NotApplicable, TenureError
 from tenure.models.metrics import Metrics
 from tenure.models.months import month_date, month_label, month_of
@@ -400,8 +400,14 @@ def fold_groups(movements: pd.DataFrame, *, min_group: int, most: int = 8) -> pd
     sizes = movements.pivot_table(
         index="month", columns="group", values="customers", aggfunc="sum", fill_value=0
     )
-    largest = sizes.cumsum().max().sort_values(ascending=False, kind="stable")
+    held = sizes.cumsum()
+    largest = held.max().sort_values(ascending=False, kind="stable")
     kept = largest.index[largest >= min_group][:most]
+    # A group that was large may be too small to be named by now.
+    rest = held.drop(columns=kept).sum(axis=1)
+    lately = held[kept].assign(**{privacy.OTHER: rest}).tail(3).T
+    few = lately.apply(lambda people: privacy.few(people.to_frame("n"), "n")).any(axis=1)
+    kept = kept.difference(few.index[few], sort=False)
     folded = movements.assign(group=movements["group"].where(movements["group"].isin(kept), "other"))
     keys = ["month", "currency", "group", "kind", "reason"]
     return folded.groupby(keys, as_index=False)[["amount_minor", "customers", "logos", "n", "squares"]].sum()

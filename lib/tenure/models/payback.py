@@ -22,6 +22,7 @@ from tenure.economics import Economics
 from tenure.models.cohorts import matrix
 from tenure.models.metrics import Metrics, compared
 from tenure.models.rates import acquisition_cost
+from tenure.privacy import few
 from tenure.result import NAN, Estimate, Table
 from tenure.stats.intervals import NOTHING
 from tenure.stats.lifetable import Array
@@ -39,9 +40,10 @@ class UnitEconomics:
     """What a new customer costs and brings, by channel.
 
     Attributes:
-        table: A row per channel, the most expensive first, then the paid channels together (where others cost
-            nothing) and all channels: channel, customers, spend, cac, ltv, ratio (ltv over cac) and payback
-            (months; infinite where not within `horizon`), each with its limits.
+        table: A row per channel of enough people to be named, the most expensive first, then the paid
+            channels together (where others cost nothing) and all channels: channel, customers, spend, cac,
+            ltv, ratio (ltv over cac) and payback (months; infinite where not within `horizon`), each with its
+            limits.
         curve: A row per channel and month of life: channel, month (1, 2, ...), customers (in mature cohorts)
             and margin (so far, per customer).
         horizon: Months that were observed of at least three cohorts, at most those asked for.
@@ -148,7 +150,8 @@ def unit_economics(
         curves.append(pd.DataFrame({"channel": name, "month": ages, "customers": size, "margin": so_far}))
     frame = pd.DataFrame(rows)
     last = frame["channel"].isin([ALL, PAID])
-    frame = pd.concat([frame[~last].sort_values("cac", ascending=False, kind="stable"), frame[last]])
+    named = frame[~last][~few(frame[~last], "customers")]
+    frame = pd.concat([named.sort_values("cac", ascending=False, kind="stable"), frame[last]])
     units = {**dict.fromkeys(("spend", "cac", "ltv"), unit), "ratio": "ratio", "payback": "months"}
 
     def at(back: int, name: str = ALL) -> dict[str, Array]:
@@ -182,7 +185,8 @@ def unit_economics(
             case = "not available" if np.isnan(one.value) else case if one.known else "not reached"
             side[name] = one.saying(case, **words)
         sides.append(side)
-    curve = Table(pd.concat(curves, ignore_index=True), {"margin": unit})
+    every = pd.concat(curves, ignore_index=True)
+    curve = Table(every[every["channel"].isin(frame["channel"])].reset_index(drop=True), {"margin": unit})
     return UnitEconomics(Table(frame.reset_index(drop=True), units), curve, reach, Metrics(*sides))
 
 

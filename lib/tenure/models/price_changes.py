@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tenure import privacy
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models.visitor import Earnings, discounted_curve, earnings
@@ -402,7 +403,8 @@ def prices_in(base: pd.DataFrame, currency: str) -> Table:
     names = {"list_minor": "list_price", "monthly_minor": "revenue_a_month", "gap_minor": "mean_gap"}
     shown = base[base["currency"] == currency].drop(columns="currency").rename(columns=names)
     shown = shown.drop(columns="seats") if shown["seats"].eq(shown["subscriptions"]).all() else shown
-    return Table(shown, {**dict.fromkeys(names.values(), f"money:{currency}"), "share_below": "percent"})
+    units = {**dict.fromkeys(names.values(), f"money:{currency}"), "share_below": "percent"}
+    return Table(shown, units, people=[*shown.columns[3:]])
 
 
 def choose_plan(base: pd.DataFrame, plan: str = "", billing: str = "") -> pd.Series:
@@ -427,6 +429,8 @@ def choose_plan(base: pd.DataFrame, plan: str = "", billing: str = "") -> pd.Ser
                 f"{spelled(sorted(set(rows[name])))}."
             )
         rows = rows[rows[name] == value] if value else rows
+    if rows["subscriptions"].max() < privacy.smallest_group and len(base) > 1:
+        raise NotApplicable(f"Fewer than {privacy.smallest_group} subscriptions are of that price.")
     return rows.sort_values(["subscriptions", "plan"], ascending=[False, True], kind="stable").iloc[0]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tenure import privacy
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models.months import quarter_label
@@ -172,7 +173,8 @@ def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
     Groups with fewer than `smallest` customers, or in which nobody left, are *other* among those with the
     same billing interval; where even these are too few, they join the largest group of the interval. A group
     of ten or more, all of whom left at the renewals observed, ends by design or has no retention to project;
-    it is left out, as are those of an interval at which nobody left.
+    it is left out, as are those of an interval at which nobody left, or that has too few customers to be
+    named (see `tenure.privacy`).
 
     Returns:
         A row per group and interval: `group`, `interval`, `model_group`, whose curve holds (None: left out).
@@ -191,11 +193,13 @@ def folding(stays: pd.DataFrame, *, smallest: int) -> pd.DataFrame:
     rows = stays.assign(left=stays["n"] * stays["event"], due=stays["n"] * _passed(stays))
     sums = ["n", "left", "due"]
     every = rows.groupby(list(KEYS))[sums].sum().reset_index()
-    sizes = every[(every["left"] < every["due"]) | (every["n"] < 10)].copy()
+    few = every.groupby("interval")["n"].transform("sum") < privacy.smallest_group
+    some = (every["left"] < every["due"]) | (every["n"] < 10)
+    sizes = every[some & (~few | bool(few.all()))].copy()
     sizes["model_group"] = sizes["group"]
     for target in ("other", ""):
         whole = sizes.groupby(["model_group", "interval"])[sums].transform("sum")
-        small = (whole["n"] < smallest) | (whole["left"] == 0)
+        small = (whole["n"] < max(smallest, privacy.smallest_group)) | (whole["left"] == 0)
         largest = sizes.loc[sizes.groupby("interval")["n"].idxmax()].set_index("interval")["model_group"]
         joins = pd.Series(target, index=sizes.index) if target else sizes["interval"].map(largest)
         sizes["model_group"] = sizes["model_group"].where(~small, joins)
@@ -225,7 +229,7 @@ def left_out(stays: pd.DataFrame, mapping: pd.DataFrame) -> list[Estimate]:
         words = {"group": str(group), "interval": str(length), "customers": n}
         case = "all left" if left else "none left"
         found.append(Estimate(due, n=n, of="customer", unit="count", case=case, words=words))
-    return found
+    return [out for out in found if int(out.words["customers"]) >= privacy.smallest_group]
 
 
 def _passed(stays: pd.DataFrame) -> pd.Series:

@@ -21,6 +21,7 @@ from tenure.errors import InputError, NotApplicable
 from tenure.models.renewals import KEYS, Terms, interval_years, life_table, numbered
 from tenure.models.retention import MODELS, Cells, Retention, binomial, fit_retention
 from tenure.models.retention_seen import anchored, widened
+from tenure.privacy import OTHER, few
 from tenure.result import NAN, Estimate, Table, from_ends, interval
 from tenure.stats.intervals import bounded_limits
 from tenure.stats.lifetable import FEWEST, Array, chi2_p, z_value
@@ -436,10 +437,17 @@ def calibration_by_group(fit: Retention, stays: pd.DataFrame) -> Backtest:
     `stays` has also `later` (whether it began after the day of the forecast) and `held` (how many
     subscriptions customers held on it), which names the rows below the groups'.
     """
-    whole, there = calibration(fit, stays, KEYS), stays[~stays["later"]]
+    due = fit.known(stays[(stays["exit"] > stays["entry"]) & (stays["ripe"] > stays["entry"])])
+    sizes = due.groupby(list(KEYS))[["n"]].sum().reset_index()
+    small = due[[*KEYS]].merge(sizes.assign(small=few(sizes, "n")), how="left")["small"].to_numpy()
+    named = due.assign(named=due["group"].mask(small, OTHER), length=due["interval"].mask(small, ""))
+    whole = calibration(fit, named, ["named", "length"])
+    table = whole.table.renamed(named="group", length="interval")
+    whole, there = replace(whole, table=table), stays[~stays["later"]]
     if len(set(there["held"])) < 2:
         return whole
     rows = calibration(fit, there, ["held"]).table.frame.rename(columns={"held": "group"})
+    rows = rows[~few(rows, "n")]
     both = pd.concat([whole.table.frame, rows.assign(interval="")], ignore_index=True)
     return replace(whole, table=Table(both, whole.table.units))
 

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.errors import InputError, NotApplicable
+from tenure.privacy import folded
 from tenure.result import NAN, Estimate, Table, counted
 from tenure.stats import clusters
 from tenure.stats.lifetable import z_value
@@ -127,12 +128,14 @@ def rfm_edges(counts: pd.DataFrame) -> dict[str, tuple[float, ...]]:
 
 def rfm_overview(totals: pd.DataFrame) -> Table:
     """Return each segment's share of customers and of value_minor, who is in it, and what to do."""
+    named = totals.assign(segment=folded(totals["segment"], totals["customers"]))
+    totals = named.groupby("segment", sort=False, as_index=False)[["customers", "value_minor"]].sum()
     about = totals["segment"].map(RFM_SEGMENTS)
     frame = totals[["segment", "customers"]].assign(
         share=totals["customers"] / totals["customers"].sum(),
         value_share=totals["value_minor"] / max(totals["value_minor"].sum(), 1),
-        who=about.str[0],
-        what_to_do=about.str[1],
+        who=about.str[0].fillna("segments of few customers"),
+        what_to_do=about.str[1].fillna(""),
     )
     return Table(frame, {"share": "percent", "value_share": "percent"})
 

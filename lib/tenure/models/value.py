@@ -29,6 +29,7 @@ from tenure.models.renewals import KEYS, Terms, by_quarter, interval_years, numb
 from tenure.models.retention import Retention
 from tenure.models.retention_choice import Backtest, Choice, backtest, bootstrap, resampled_limits
 from tenure.models.retention_seen import widened
+from tenure.privacy import folded
 from tenure.result import NAN, Estimate, Table, from_ends, from_row, interval
 from tenure.stats.intervals import bounded_limits, log_limits, mean, proportion, together
 from tenure.stats.lifetable import Array, ratio, spelled, z_value
@@ -89,7 +90,7 @@ class Valuation:
         return from_row(row, column, n=n, of=self.of, unit=self.unit, level=self.fit.level)
 
     def by(self, *columns: str) -> Table:
-        """Add up by some columns; none: everybody.
+        """Add up by some columns; none: everybody. Of one column, too small groups are *other*.
 
         Returns:
             A row each, the most valuable first: `columns`, `customers`, `value` (of all) and `each` (per
@@ -104,7 +105,10 @@ class Valuation:
                 f"The values cannot be added up by {spelled(absent)}; the rows have "
                 f"{spelled(self.rows.columns)}."
             )
-        labels, place = numbered(self.rows, columns)
+        rows = self.rows
+        if len(columns) == 1:
+            rows = rows.assign(**{columns[0]: folded(rows[columns[0]], rows["customers"])})
+        labels, place = numbered(rows, columns)
         value, customers = (np.bincount(place, self.rows[name]) for name in ("value", "customers"))
         ends = value, *widened([one._limits(place) for one in (self, *self.others)])
         each = (end / np.where(customers > 0, customers, np.nan) for end in ends)
@@ -500,7 +504,8 @@ def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> Usu
         rows.append(known | said | right | interval("error", *off))
     table = pd.DataFrame(rows)
     units = dict.fromkeys(("margin", "formula", "formula_discounted", "duration", "right"), terms.unit)
-    return UsualFormula(Table(table, {**units, "churn": "percent", "error": "percent"}), new)
+    units |= {"churn": "percent", "error": "percent"}
+    return UsualFormula(Table(table, units, people=("customers", "left", "churn")), new)
 
 
 def other_models(choice: Choice, base: pd.DataFrame, payments: Payments, worth: Valuation) -> Table:

@@ -212,7 +212,7 @@ def _member(typical: pd.DataFrame, name: str, effects: pd.DataFrame, labels: Lab
         words, unit = feature_words(feature, labels, money)
         if not fmt.missing(member.get(feature)):
             parts.append(f"{words} {fmt.value(member[feature], unit)}")
-    return say("Customer {id}: {traits}", id=member["customer_id"], traits=", ".join(parts)) if parts else ""
+    return ", ".join(parts)
 
 
 def _rule(rule: Any, labels: Labels, money: str) -> str:

@@ -1,7 +1,8 @@
 """What a report leaves beside its page: tables to act on, contract tables for other reports, frozen numbers.
 
 Every file is written whole or not at all. It lies in the folder that the runner names in TENURE_OUTPUT; where
-a notebook is run by hand or by plain Papermill, in the folder exports below the current one.
+a notebook is run by hand or by plain Papermill, in the folder exports below the current one. Ids of customers
+stand in such files only (see `tenure.privacy.protect`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tenure import legible
 from tenure.contract import BY_NAME
 from tenure.errors import InputError
 from tenure.paths import typed
+from tenure.privacy import protect
 from tenure.report.display import show
 from tenure.report.tables import table_of
 from tenure.report.words import say
@@ -50,7 +52,7 @@ def export(name: str, result: Any) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
             plain.to_csv(file, index=False, lineterminator="\n")
 
-    target = _write(name, ".csv", write)
+    target = _write(name, ".csv", write, frame.columns)
     _say(target, say("Exported {n:row} to", n=len(frame)), "" if plain.equals(frame) else say(_KEPT))
 
 
@@ -79,7 +81,7 @@ def export_batches(name: str, batches: pa.RecordBatchReader) -> None:
                 writer.write(kept)
                 rows, odd = rows + batch.num_rows, odd or not kept.equals(batch)
 
-    target = _write(name, ".csv", write)
+    target = _write(name, ".csv", write, batches.schema.names)
     _say(target, say("Exported {n:row} to", n=rows), say(_KEPT) if odd else "")
 
 
@@ -108,7 +110,7 @@ def publish_table(name: str, *parts: Any) -> None:
             )
     first, *others = (part.select(*wanted) for part in parts)
     whole = first.union(*others) if others else first
-    target = _write(name, ".parquet", lambda draft: results.save(whole, str(draft)))
+    target = _write(name, ".parquet", lambda draft: results.save(whole, str(draft)), wanted)
     rows = int(whole.count().to_pyarrow().as_py())
     _say(target, say("Published {n:row} of the table {name} as", n=rows, name=name))
 
@@ -124,7 +126,7 @@ def publish_numbers(name: str, numbers: Mapping[str, Any]) -> None:
     _say(target, say("Frozen for later runs as"))
 
 
-def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
+def _write(name: str, suffix: str, write: Callable[[Path], Any], columns: Collection[str] = ()) -> Path:
     if not _NAME.fullmatch(name):
         raise InputError(
             f"The file's name {name!r} may hold only lower-case letters, digits, - and _, "
@@ -135,6 +137,7 @@ def _write(name: str, suffix: str, write: Callable[[Path], Any]) -> Path:
     target, draft = folder / f"{name}{suffix}", folder / f".{uuid.uuid4().hex}-{name}{suffix}"
     try:
         write(draft)
+        protect(draft, columns)
         os.replace(draft, target)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tenure.errors import InputError
@@ -109,7 +109,7 @@ def drawn_from(result: Any, figure: str, name: str, *columns: str) -> Table:
     if len(table) == 0:
         raise InputError(f"The figure {figure} has nothing to draw: its table has no rows.")
     ends = {end: f"{name}_{end}" for end in ("low", "high") if f"{name}_{end}" not in table.frame.columns}
-    return Table(table.frame.rename(columns=ends), table.units, table.notes)
+    return replace(table, frame=table.frame.rename(columns=ends))
 
 
 def listed(values: Iterable[tuple[Any, Any]], unit: str, most: int = 6) -> str:

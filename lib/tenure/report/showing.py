@@ -86,9 +86,13 @@ def checks(report: Any) -> None:
 
     Args:
         report: A check report: its `warnings` have a `sentence` and a `fix` each, and may have a `count` of
-            the `rows` of a table that they concern.
+            the `rows` of a table that they concern. The first of their `sample`, an id, stands in the
+            sentence, but not on a page.
     """
-    fixes = [(problem.sentence, getattr(problem, "fix", "")) for problem in report.warnings]
+    fixes = []
+    for problem in report.warnings:
+        shown = f", for example {' '.join(getattr(problem, 'sample', ())[:1])}"
+        fixes.append((problem.sentence.replace(shown, ""), getattr(problem, "fix", "")))
     warnings = [[sentence, say("Fix: {fix}.", fix=fix) if fix else ""] for sentence, fix in fixes]
     most = max((p.count / p.rows for p in report.warnings if getattr(p, "rows", 0)), default=None)
     said = [f"Warning: {' '.join(words).strip()}" for words in warnings]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tenure import privacy
 from tenure.errors import InputError
 from tenure.money import minor_exponent
 from tenure.report import format as fmt
@@ -17,6 +19,8 @@ from tenure.result import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+_FEW = "Counts of fewer than {n:person}, and those that would tell them, are left out."
+
 # A page shows so many rows of a table until a reader asks for all; one with no more is not cut in print.
 BRIEF = 12
 
@@ -24,16 +28,25 @@ BRIEF = 12
 def table_of(result: Any) -> Table:
     """Return the table of what a model returned: a Table, a result with one, or a plain frame without units.
 
+    All that a report shows or exports of a table passes here, and counts of too few people do not.
+
     Example:
         >>> import pandas as pd
         >>> table_of(pd.DataFrame({"plan": ["a"]})).units
         {}
     """
     if isinstance(result, Table):
-        return result
+        counts = [name for name in result.people if name in result.frame]
+        hidden = privacy.few(result.frame, counts[0]) if counts else None
+        if hidden is None or not hidden.any():
+            return result
+        frame = result.frame.assign(**{name: result.frame[name].mask(hidden) for name in counts})
+        return replace(
+            result, frame=frame, notes=(*result.notes, say(_FEW, n=privacy.smallest_group)), people=()
+        )
     if hasattr(result, "table"):
         own = table_of(result.table)
-        return Table(own.frame, own.units, own.notes or tuple(getattr(result, "notes", ())))
+        return replace(own, notes=own.notes or tuple(getattr(result, "notes", ())))
     return Table(result)
 
 
@@ -61,7 +74,8 @@ def table(
     if fold:
         page = folded(caption, page)
     record = {ABOUT: {"part": about}} if about else {FOLDED: {}} if fold else {}
-    show({"text/plain": f"{caption}\n{table_of(result).frame.head(max_rows)}", "text/html": page, **record})
+    rows = table_of(result).frame.head(max_rows).drop(columns="customer_id", errors="ignore")
+    show({"text/plain": f"{caption}\n{rows}", "text/html": page, **record})
 
 
 def folded(summary: str, page: str) -> str:
@@ -86,6 +100,7 @@ def to_html(result: Any, *, caption: str, note: str = "", max_rows: int = 25) ->
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    frame = frame.drop(columns="customer_id", errors="ignore")  # ids stand in exports only
     units = _units(frame, given.units)
     shown = frame.head(max_rows)
     ends = {name: _ends(frame, name, units) for name in frame.columns}

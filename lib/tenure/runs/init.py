@@ -39,6 +39,7 @@ fee_share: 0.0         # share of each charge that the payment provider keeps
 fee_fixed: 0.0         # fixed fee per charge, in major units
 discount_rate: 0.1     # discount per year on future money
 horizon_months: 24     # months over which the worth of a customer is counted
+# smallest_group: 5    # the fewest people with a characteristic to speak of
 # currency: EUR        # to report in, where customers pay in several
 # time_zone: UTC       # the zone whose days and months are counted, such as Europe/Rome
 # commission: {{app_store: 0.3}}   # share of each charge that a store or reseller keeps

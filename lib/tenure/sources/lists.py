@@ -19,6 +19,7 @@ from tenure import legible
 from tenure.errors import InputError, writing
 from tenure.money import minor_exponent
 from tenure.paths import typed
+from tenure.privacy import protect
 from tenure.sources.address import Address
 from tenure.sources.engine import guarded
 
@@ -26,6 +27,7 @@ COLUMNS = dict.fromkeys(("customer_id", "segment", "score", "value", "currency",
 COLUMNS |= dict.fromkeys(("score", "value"), "double precision")
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 _CSV = "read_csv(?, all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"')"
+READ = {".csv": _CSV, ".parquet": "read_parquet(?)"}
 # The scheme that other reports take, on its last day.
 _SEGMENTS = """
 SELECT customer_id, segment, next_action FROM read_parquet(?) LEFT JOIN actions USING (segment)
@@ -101,6 +103,7 @@ def write_list(rows: Any, target: str, table: str) -> str:
             try:
                 place = str(draft).replace("'", "''")
                 guarded(lambda: rows.execute(f"COPY list TO '{place}'"), path.name)
+                protect(draft, COLUMNS)
                 os.replace(draft, path)
             finally:
                 draft.unlink(missing_ok=True)

@@ -33,6 +33,7 @@ from scipy import special
 from scipy.optimize import brentq
 
 from tenure.errors import InputError, NotApplicable
+from tenure.privacy import few
 from tenure.result import Estimate, Table, interval
 from tenure.stats.intervals import expects_few, share_limits
 from tenure.stats.lifetable import Array, check_level, chi2_p, holm, ratio, spelled, z_value
@@ -446,13 +447,15 @@ def segment_effects(
 
     Args:
         sums: Sums by variant and segment.
-        segment: The column of segments; those in which an arm has fewer than two units are left out.
+        segment: The column of segments; those in which an arm has fewer than two units are left out, and
+            those of too few units to be named (see `tenure.privacy`).
     """
     if segment not in sums:
         raise NotApplicable(f"{segment} is not known of those who did not convert, so effects by it are not.")
-    parts = []
+    sizes = sums.groupby(segment, observed=True)[["n"]].sum().reset_index()
+    hidden, parts = set(sizes.loc[few(sizes, "n"), segment]), []
     for value, part in sums[sums["variant"].isin([control, variant])].groupby(segment, observed=True):
-        if part["variant"].nunique() == 2 and part["n"].min() > 1:
+        if part["variant"].nunique() == 2 and part["n"].min() > 1 and value not in hidden:
             found = compare(part, measure, control=control, unit=unit, level=level).table
             parts.append(found.frame.assign(segment=str(value), n=part["n"].sum()))
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"standard_error": []})
