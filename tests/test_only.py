@@ -266,12 +266,15 @@ def test_nobody_is_not_applicable(company, opened):
     with pytest.raises(NotApplicable, match=r"^Of 600 customers, none has country = 'XX': there is nobody"):
         opened(only="country = 'XX'")
     used = pd.concat(map(pd.read_parquet, company.glob("events/*.parquet")))["customer_id"]
-    idle = min(set(table(company, "customers")["customer_id"]) - set(used))
-    assert "events" not in opened(only=f"customer_id = '{idle}'", needs=["customers"]).source
+    idle = sorted(set(table(company, "customers")["customer_id"]) - set(used))[:5]
+    whom = f"customer_id in ({', '.join(map(repr, idle))})"
+    assert "events" not in opened(only=whom, needs=["customers"]).source
     with pytest.raises(
-        NotApplicable, match=r"^Of 1 customer with customer_id = .*, none is in the table events"
+        NotApplicable, match=r"^Of 5 customers with customer_id in .*, none is in the table events"
     ):
-        opened(only=f"customer_id = '{idle}'", needs=["customers", "events"])
+        opened(only=whom, needs=["customers", "events"])
+    with pytest.raises(NotApplicable, match=r"fewer than 5 have customer_id = .*: too few to speak of"):
+        opened(only=f"customer_id = '{idle[0]}'", needs=["customers"])
 
 
 @pytest.mark.parametrize(
