@@ -19,7 +19,7 @@ def kinds() -> Counter[str]:
     listed = subprocess.run(LISTED, capture_output=True, text=True, check=True).stdout
     for line in filter(lambda line: "::" in line, listed.splitlines()):
         test, _, name = line.partition("::")[2].partition("[")
-        kind = re.match("([^:]+): ", name)
+        kind = re.match("([^:]+): ", name.replace("the parameter ", "a parameter of a workbook: "))
         found[kind[1] if kind else test.removeprefix("test_").replace("_", " ")] += 1
     return found
 
