@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.metadata import version
 
 import pytest
 from bs4 import BeautifulSoup
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_sample import HOSTILE
 
-from tenure.report.index import SHOWN, spark
+from tenure.report.index import SHOWN, index_page, spark
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,11 @@ def test_a_line_stays_in_its_box(values):
     pairs = [pair.split(",") for part in line["lines"] for pair in part.split()]
     assert len(pairs) == len(known)
     assert all(0 <= float(x) <= 120 and 0 <= float(y) <= 32 for x, y in pairs)
+
+
+def test_a_page_says_how_old_its_data_are_and_which_version_made_it():
+    entry = {"name": "one", "state": "ok", "page": "runs/r1/one.html", "made": "r1", "as_of": "2026-10-31"}
+    run = {"id": "r1", "finished": "2026-11-30T02:00:00+00:00"}
+    made = BeautifulSoup(index_page([entry], run), "html.parser")
+    assert "data until Oct 31, 2026, 30 days old" in made.select_one(".report .when").text
+    assert f"Made by Tenure {version('tenure')};" in made.select_one("footer").text

@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def environment(environment: Any) -> Any:
     """Give a template environment what all templates use."""
     environment.autoescape = True
     environment.globals.update(say=say, translated=translated, word=word, language=fmt.language)
+    environment.globals["version"] = version("tenure")
     return environment
 
 

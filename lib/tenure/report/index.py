@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,8 +25,8 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
             "title"; "group", the heading it stands under; "question"; "state" ("ok", "not_applicable",
             "never_run"; any other has failed) and "reason", a sentence; the links "page", "failed_page" and
             "notebook_file"; "made", the run whose page is shown, and "made_at"; "tried_at" (ISO times);
-            "findings", their records; "history", by a finding's id a list of [time, value]; "exports", paths
-            beside the page; "breaches", sentences.
+            "as_of", the last day of its data; "findings", their records; "history", by a finding's id a list of
+            [time, value]; "exports", paths beside the page; "breaches", sentences.
         run: "id", "finished", "seconds" and what else :func:`tenure.report.render` takes.
     """
     named = {entry["name"]: entry for entry in entries}
@@ -69,6 +70,11 @@ def _entry(entry: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     if page and entry.get("made_at"):
         unchanged = "Made {time}; nothing it is made of has changed since"
         when = say(unchanged if state == "kept" else "Made {time}", time=moment(entry["made_at"]))
+    if page and entry.get("as_of") and run.get("finished"):
+        today, last = (dt.date.fromisoformat(str(day)[:10]) for day in (run["finished"], entry["as_of"]))
+        when += "; " * bool(when) + say(
+            "data until {day}, {n:day} old", day=last, n=max((today - last).days, 0)
+        )
     history: Mapping[str, Any] = entry.get("history") or {}
     records = list(entry.get("findings") or [])
     folder = page.rpartition("/")[0]
