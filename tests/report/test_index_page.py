@@ -83,6 +83,7 @@ def test_a_line_stays_in_its_box(values):
 
 def test_a_page_says_how_old_its_data_are_and_which_version_made_it():
     entry = {"name": "one", "state": "ok", "page": "runs/r1/one.html", "made": "r1", "as_of": "2026-10-31"}
+    entry |= {"findings": []}
     run = {"id": "r1", "finished": "2026-11-30T02:00:00+00:00"}
     made = BeautifulSoup(index_page([entry], run), "html.parser")
     assert "data until Oct 31, 2026, 30 days old" in made.select_one(".report .when").text

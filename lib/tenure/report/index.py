@@ -25,7 +25,7 @@ def index_page(entries: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> 
             "title"; "group", the heading it stands under; "question"; "state" ("ok", "not_applicable",
             "never_run"; any other has failed) and "reason", a sentence; the links "page", "failed_page" and
             "notebook_file"; "made", the run whose page is shown, and "made_at"; "tried_at" (ISO times);
-            "as_of", the last day of its data; "findings", their records; "history", by a finding's id a list of
+            "as_of", its data's last day; "findings", their records; "history", by a finding's id a list of
             [time, value]; "exports", paths beside the page; "breaches", sentences.
         run: "id", "finished", "seconds" and what else :func:`tenure.report.render` takes.
     """
