@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ibis import ir
 
 from engines.companies import AS_OF, ATTRIBUTE, EXPERIMENT, RATES, THEN
-from tenure import MetricPolicy, collect, measures, only
+from tenure import MetricPolicy, collect, measures, only, privacy
 from tenure.economics import Economics
 from tenure.measures import (
     acquisition,
@@ -331,6 +331,28 @@ def _(s: Source) -> ir.Table:
     stays = subscriptions.spells(s, as_of=AS_OF)
     for name in ("currency", "billing", "start_year", "segment:crm", "country", ATTRIBUTE):
         stays = groups.group_column(s, stays, name)
+    return stays.drop("start", "end")
+
+
+def _of_many(make: Callable[[], ir.Table]) -> ir.Table:
+    """What is asked where groups of fewer than 40 people are not named."""
+    privacy.smallest_group = 40
+    try:
+        return make()
+    finally:
+        privacy.smallest_group = 1
+
+
+@case("groups.nameable")
+def _(s: Source) -> ir.Table:
+    return _of_many(lambda: groups.nameable(s["customers"].select("customer_id", ATTRIBUTE), ATTRIBUTE))
+
+
+@case("groups.group_column: of many")
+def _(s: Source) -> ir.Table:
+    stays = subscriptions.spells(s, as_of=AS_OF)
+    for name in ("currency", "country", ATTRIBUTE):
+        stays = _of_many(lambda stays=stays, name=name: groups.group_column(s, stays, name))
     return stays.drop("start", "end")
 
 

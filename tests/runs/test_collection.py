@@ -261,6 +261,7 @@ def shop(project: Project) -> Project:
     head = "subscription_id,customer_id,plan,billing_interval,unit_amount_minor,currency,status,started_at,ended_at\n"
     rows = "".join(f"s{one},{one},P,month,999,EUR,active,2026-01-01,\n" for one in "abcd")
     (folder / "subscriptions.csv").write_text(head + rows)
+    (folder / "company.yml").write_text("smallest_group: 1\n")
     project.notebook("one", OPENS, parameters=ONLY)
     return project
 
