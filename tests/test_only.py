@@ -181,6 +181,7 @@ def test_accounts_and_subscriptions_are_chosen_by_who_pays(company, tmp_path, op
     )
     folder = tmp_path / "households"
     shutil.copytree(company, folder)
+    (folder / "company.yml").write_text("smallest_group: 1\n")
     people.to_parquet(folder / "customers.parquet", coerce_timestamps="us", index=False)
     head = people.loc[people["customer_id"] == parent, "country"].iloc[0]
     whole = opened(folder, unit="account", only=f"country = '{head}'").ask(revenue.customers_by_month)
