@@ -98,7 +98,7 @@ _REFUSED = {
     "ENOTDIR EEXIST": ("a file is where a folder should be", "move the file away"),
     "EISDIR ENOTEMPTY": ("a folder is where a file should be", "move the folder away"),
     "ENAMETOOLONG": ("its name is too long", "use a shorter one"),
-    "ELOOP": ("its links lead in a circle", "mend them"),
+    "ELOOP": ("its links lead in a circle", "correct them"),
     "EIO ESTALE ENXIO": ("the disk does not answer as it should", "check the disk, and start again"),
 }
 

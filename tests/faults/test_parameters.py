@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import tenure
 from notebooks.running import NOTEBOOKS
 from tenure.errors import InputError
 from tenure.parameters import declared
@@ -95,4 +94,3 @@ def test_nothing_is_refused_that_is_as_declared(monkeypatch: pytest.MonkeyPatch)
         exec(given, cell)
         with pytest.raises(Opened):
             exec(opens, cell)
-    assert tenure
