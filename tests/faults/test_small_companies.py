@@ -39,7 +39,7 @@ def all_are_pages_or_sentences(result: Result, place: Path) -> None:
     for name, entry in result.entries.items():
         assert entry["state"] in ("ok", "not_applicable"), (name, entry["reason"])
         fit_to_print(Said(0, entry["reason"], ""))
-        assert (place / "latest" / entry["page"]).is_file(), name
+        assert entry["state"] != "ok" or (place / "latest" / entry["page"]).is_file(), name
 
 
 @pytest.mark.parametrize("customers", [1, 2, 10, 50, 500], ids=lambda n: f"a small company: {n} customers")

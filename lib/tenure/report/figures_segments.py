@@ -330,6 +330,8 @@ def moves(moved: Any, before: dt.date, after: dt.date) -> Picture:
         return Picture.nothing(
             say("Whether anybody moved is not known: there is no earlier day to compare with.")
         )
+    if moved.matrix.empty:
+        return Picture.nothing(say("Too few customers took the same way for it to be shown."))
     matrix = moved.matrix
     names = [name for name in dict.fromkeys([*matrix.index, *matrix.columns]) if name != moved.left]
     names.append(moved.left)
