@@ -214,6 +214,7 @@ TABLES: tuple[Table, ...] = (
             _CURRENCY,
             _text("kind", "what was sold", "recurring", "usage", "one_off"),
             _text("status", "how it went", "paid", "failed", "refunded"),
+            _optional("failure_reason", "string", "why it failed, such as card expired"),
         ),
         key=("payment_id",),
         references=_CUSTOMER,

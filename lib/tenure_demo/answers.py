@@ -17,8 +17,8 @@ TOPICS, EXIT_REASONS, LIKERT, VIEWING, PRICE_QUESTIONS, BUY_AT = (
     tuple(HABITS[names])
     for names in ("topics", "exit_reasons", "likert", "viewing", "price_questions", "buy_at")
 )
-AGREES, WATCHES, PRICE_MEDIANS = (
-    np.array(HABITS[answer]) for answer in ("agrees", "watches", "price_medians")
+AGREES, WATCHES, PRICE_MEDIANS, EXIT_SAYS, EXIT_ANSWERS = (
+    np.array(HABITS[answer]) for answer in ("agrees", "watches", "price_medians", "exit_says", "exit_answers")
 )
 PRICE_SPREAD = HABITS["price_spread"]
 OFFERS = tuple(tuple(pair) for pair in HABITS["offers"])
@@ -81,12 +81,9 @@ def surveys_table(
     final = final[(spells.cause[final] != lives.INVOLUNTARY) & (spells.plan[final] < company.SPORTS)]
     who, sent = spells.customer[final], spells.end[final] + 2 * HOUR
     final, who, sent = final[sent < end], who[sent < end], sent[sent < end]
-    weights = np.array(
-        [[0.30, 0.34, 0.20, 0.08, 0.08], [0.58, 0.12, 0.12, 0.06, 0.12], [0.28, 0.20, 0.36, 0.10, 0.06]]
-    )
-    reason = choose(rng, weights, people.latent[who])
+    reason = choose(rng, EXIT_SAYS, people.latent[who])
     late = sent + (rng.exponential(1.0, len(who)) * DAY).astype(np.int64) + 120
-    answers = (rng.random(len(who)) < 0.34) & (late < end)
+    answers = (rng.random(len(who)) < EXIT_ANSWERS[reason]) & (late < end)
     rows.append(_answers(who, 1, 1, sent, np.where(answers, late, NEVER), None, reason))
 
     for survey, when, share in ((2, company.PSYCHOGRAPHIC_SURVEY, 0.6), (3, company.PRICE_SURVEY, 0.35)):
@@ -207,6 +204,9 @@ def tickets_table(chunk: Chunk, people: People, ids: Array, spells: Spells, ledg
     at = np.concatenate([at, company.OUTAGE + 15 * HOUR + rng.integers(0, 9 * HOUR, len(hit))])
     topic = np.concatenate([topic, np.ones(len(hit), dtype=np.int64)])
     closed = at + (rng.lognormal(2.6, 1.1, len(at)) * HOUR).astype(np.int64) + 300
+    first = np.concatenate([(spells.code == 1)[ledger.spell[row]], np.zeros(len(hit), dtype=bool)])
+    month = np.concatenate([ledger.month[row], np.zeros(len(hit), dtype=np.int64)])
+    closed[_unresolved(chunk, people, customer, month, at, first)] = NEVER
     closed = np.where(closed < end, closed, NEVER)
     mood = 3.6 + 0.8 * people.satisfaction[customer] + rng.standard_normal(len(at))
     rated = (rng.random(len(at)) < 0.4) & (closed < NEVER)
@@ -221,3 +221,31 @@ def tickets_table(chunk: Chunk, people: People, ids: Array, spells: Spells, ledg
             "satisfaction": whole(np.clip(np.round(mood), 1, 5)[order], ~rated[order]),
         }
     )
+
+
+def _unresolved(
+    chunk: Chunk, people: People, customer: Array, month: Array, at: Array, first: Array
+) -> Array:
+    """Which requests are never resolved: some of those that were a first one of a first paid spell.
+
+    Lives are drawn already, so whether a request is resolved is drawn given the life: by Bayes' rule,
+    renewal by renewal, from the share and the hazard ratio of the law. The risk `h` by the plan's law is
+    the mean of those with and without, so no life's law changes.
+    """
+    law, rows = company.UNRESOLVED, np.flatnonzero(first & people.paying[customer])
+    rows = rows[np.lexsort((at[rows], customer[rows]))]
+    rows = rows[np.append(True, np.diff(customer[rows]) != 0)[: len(rows)]]
+    who, opened = customer[rows], month[rows]
+    share, months = np.full(len(rows), law["share"]), chunk.window.months + 2
+    survival = np.ones((len(rows), months + 1))
+    for plan in range(len(company.BASE_PLANS)):
+        mine = people.plan[who] == plan
+        survival[mine] = company.voluntary_survival(plan, months) ** people.hazard[who[mine]][:, None]
+    for renewal in range(2, months + 1):
+        there = (renewal > opened + 1) & (renewal <= people.life[who])
+        risk = 1 - survival[:, renewal] / survival[:, renewal - 1]
+        raised = np.minimum(law["hazard"] * risk / (1 + (law["hazard"] - 1) * share), 1)
+        leaves = (people.life[who] == renewal) & (people.cause[who] == lives.VOLUNTARY)
+        given = np.where(leaves, raised / np.maximum(risk, 1e-12), (1 - raised) / (1 - risk))
+        share = np.where(there & (risk > 0), share * given, share)
+    return rows[chunk.stream("unresolved").random(len(rows)) < share]

@@ -21,6 +21,7 @@ from tenure_demo.lives import (
     VOLUNTARY,
     Chunk,
     Spells,
+    choose,
 )
 
 
@@ -37,6 +38,8 @@ class Ledger:
         stop: When it ends: at the next anniversary, the spell's end or the window's.
         paused: Whether it is paused.
         charge: The amount charged for an interval that begins with it; 0 for none.
+        episodes: Counts of failed charges by the number of failed attempts, from 1, and by their end:
+            paid, or given up (or not over yet).
     """
 
     spell: Array
@@ -50,6 +53,7 @@ class Ledger:
     charge: Array
     spans: dict[str, Array]
     charges: dict[str, Array]
+    episodes: Array
 
 
 def make_ledger(chunk: Chunk, spells: Spells) -> Ledger:
@@ -111,7 +115,15 @@ def make_ledger(chunk: Chunk, spells: Spells) -> Ledger:
     }
     charges = _charges(rng, chunk, spells, spell, code, begin + late, due, tail, recovers, recovered_at, stop)
     amount = price * quantity - discount
-    charges["amount"] = amount[charges.pop("row")]
+    row = charges.pop("row")
+    reason = choose(chunk.stream("failures"), company.FAILURES_IF, tail.astype(np.int64))
+    failed = charges["status"] == 1
+    charges |= {"amount": amount[row], "failure": np.where(failed, reason[row], -1)}
+    shown = charges["at"] < end
+    tries = np.bincount(row[failed & shown], minlength=len(spell))
+    paid = np.bincount(row[~failed & shown], minlength=len(spell)) > 0
+    most = len(company.RETRY_DAYS)
+    counts = [np.bincount(tries[own], minlength=most + 1)[1:] for own in (paid, ~paid)]
     _refunds(rng, spells, charges)
     kept = ~tail
     return Ledger(
@@ -126,6 +138,7 @@ def make_ledger(chunk: Chunk, spells: Spells) -> Ledger:
         np.where(due, amount, 0)[kept],
         _spans(spells, pieces, end),
         charges,
+        np.stack(counts, axis=1),
     )
 
 
@@ -181,7 +194,7 @@ def _charges(
     saved = np.flatnonzero(recovers)
     lost = np.flatnonzero(tail & due)
     rows, times, statuses = [good], [begin[good]], [np.zeros(len(good), dtype=np.int64)]
-    for after in (0, 3, 7, 14):
+    for after in company.RETRY_DAYS:
         for failed, until in ((saved, recovered_at), (lost, stop)):
             again = begin[failed] + after * DAY + (after > 0) * rng.integers(0, HOUR, len(failed))
             keep = again < until[failed]

@@ -120,6 +120,13 @@ RETENTION_EFFECT = np.array(LAWS["retention_effect"])
 WINBACK, WINBACK_AT, WINBACK_DAYS = LAWS["winback"], _at("winback_at", 8), LAWS["winback_days"]
 WINBACK_RETURN = {arm: tuple(chances) for arm, chances in LAWS["winback_return"].items()}
 
+FAILURES, FAILURES_IF, RETRY_DAYS = (
+    tuple(LAWS["failures"]),
+    np.array([LAWS["failures_if"][end] for end in ("recovered", "given_up")]),
+    tuple(LAWS["retry_days"]),
+)
+UNRESOLVED = LAWS["unresolved"]
+
 PURCHASE_SHARE, PURCHASES, SPENDING = (LAWS[law] for law in ("purchase_share", "purchases", "spending"))
 
 

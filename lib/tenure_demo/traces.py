@@ -180,6 +180,7 @@ def payments_table(chunk: Chunk, people: People, ids: Array, ledger: Ledger) -> 
         "amount": 299 * rng.integers(1, 4, len(watched)),
         "status": np.zeros(len(watched), dtype=np.int64),
         "kind": np.ones(len(watched), dtype=np.int64),
+        "failure": np.full(len(watched), -1),
     }
     bought = purchases(chunk, people)
     columns = {name: np.concatenate([charges[name], usage[name], bought[name]]) for name in usage}
@@ -200,6 +201,9 @@ def payments_table(chunk: Chunk, people: People, ids: Array, ledger: Ledger) -> 
             "currency": currencies(people, columns["customer"]),
             "kind": strings(("recurring", "usage", "one_off"), columns["kind"]),
             "status": strings(("paid", "failed", "refunded"), columns["status"]),
+            "failure_reason": strings(
+                company.FAILURES, np.maximum(columns["failure"], 0), columns["failure"] < 0
+            ),
         }
     )
 
@@ -244,6 +248,7 @@ def purchases(chunk: Chunk, people: People) -> dict[str, Array]:
         "amount": np.concatenate(amounts) if amounts else nothing,
         "status": nothing,
         "kind": nothing + 2,
+        "failure": nothing - 1,
     }
 
 

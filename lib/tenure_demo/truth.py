@@ -85,6 +85,41 @@ def make_truth(
         ),
         "acquisition": _acquisition(cells, total, spend),
         "nps": _nps(total["scores"]),
+        "exit_survey": {
+            "notes": "What everybody who leaves by choice and is asked would say, by latent class (of the "
+            "psychographic survey), and the chance that who would say it answers: the reasons of those who "
+            "answer are not those of all.",
+            "says": {
+                name: dict(zip(answers.EXIT_REASONS, answers.EXIT_SAYS[number].tolist(), strict=True))
+                for number, name in enumerate(company.CLASSES)
+            },
+            "everybody": dict(
+                zip(answers.EXIT_REASONS, _round(company.CLASS_SHARE @ answers.EXIT_SAYS), strict=True)
+            ),
+            "answers": dict(zip(answers.EXIT_REASONS, answers.EXIT_ANSWERS.tolist(), strict=True)),
+        },
+        "failed_payments": {
+            "notes": "A charge that fails is tried again on the days given. One that is paid in the end is "
+            "paid on a day that is uniform from 1 to 19 days later, or at the end of the month; one that is "
+            "given up, after 8 to 21 days. Counts drawn, by the number of failed attempts; given_up also "
+            "holds those that are not over yet. Reasons by end.",
+            "retry_days": list(company.RETRY_DAYS),
+            **{
+                end: {
+                    "episodes": total["episodes"][:, number].tolist(),
+                    "reasons": dict(zip(company.FAILURES, company.FAILURES_IF[number].tolist(), strict=True)),
+                }
+                for number, end in enumerate(("recovered", "given_up"))
+            },
+        },
+        "unresolved_tickets": {
+            "notes": "The share of the first support requests of first paid spells that is never resolved "
+            "(apart from that, requests go with satisfaction and are no cause), and by what it multiplies "
+            "the risk to leave by choice at each renewal after the end of the month of life in which it was "
+            "opened. Use that fades, satisfaction, NPS and the number of requests follow from the life; "
+            "they are no causes.",
+            **company.UNRESOLVED,
+        },
         "purchases": {
             "notes": "One-off sales apart from the subscription, by customers who buy at all (counted from "
             "their first purchase). Time in weeks. BG/NBD: purchase rate gamma(r, rate alpha), chance to "

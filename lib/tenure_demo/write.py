@@ -255,7 +255,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         place = staging / name if name in PARTED else staging / "parts" / name
         place.mkdir(parents=True, exist_ok=True)
         write_table(table, place / f"part-{chunk.number:04d}.parquet")
-    return _summary(chunk, people, retention, winback, scores, moved, visits, assignments)
+    return _summary(chunk, people, retention, winback, scores, moved, visits, assignments, ledger.episodes)
 
 
 def _summary(
@@ -267,6 +267,7 @@ def _summary(
     moved: Array,
     visits: pa.Table,
     assignments: pa.Table,
+    episodes: Array,
 ) -> dict[str, Any]:
     paying = people.paying
     shape = (
@@ -291,6 +292,7 @@ def _summary(
         "winback": _arms(winback, 2),
         "scores": scores,
         "points": moved,
+        "episodes": episodes,
         "trials": np.stack(
             [
                 np.bincount(people.trial_days[decided], minlength=15),

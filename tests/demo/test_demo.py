@@ -19,8 +19,8 @@ import pytest
 from tenure import contract
 from tenure.economics import read_economics
 from tenure.errors import InputError
+from tenure_demo import answers, lives, write, write_demo
 from tenure_demo import company as laws
-from tenure_demo import lives, write, write_demo
 
 ARROW = {
     "string": pa.string(),
@@ -238,6 +238,59 @@ def test_everything_awkward_happens(database):
         "visitor who left": "select count(*) from visits where customer_id is null",
     }.items():
         assert database.execute(query).fetchone()[0] > 0, what
+
+
+def test_the_exit_survey_hears_some_reasons_more_often_than_others(company, database):
+    law = company[1]["exit_survey"]
+    rows = database.execute(
+        "select answer, count(*) from surveys where survey = 'exit' and answer is not null group by 1"
+    ).fetchall()
+    weights = {answer: n / law["answers"][answer] for answer, n in rows}
+    for answer, n in rows:
+        share, everybody = weights[answer] / sum(weights.values()), law["everybody"][answer]
+        assert share == pytest.approx(everybody, abs=5 * everybody / n**0.5), answer
+    assert max(rows, key=lambda row: row[1])[0] == "too expensive"
+
+
+def test_failed_payments_have_the_reasons_of_their_ends(company, database):
+    law = company[1]["failed_payments"]
+    failed = dict(
+        database.execute(
+            "select failure_reason, count(*) from payments where status = 'failed' group by 1"
+        ).fetchall()
+    )
+    tries = {
+        end: sum(k * n for k, n in enumerate(law[end]["episodes"], 1)) for end in ("recovered", "given_up")
+    }
+    assert sum(failed.values()) == sum(tries.values())
+    for reason, n in failed.items():
+        expected = sum(tries[end] * law[end]["reasons"][reason] for end in tries)
+        assert n == pytest.approx(expected, rel=0.1), reason
+    assert not database.execute(
+        "select count(*) from payments where status <> 'failed' and failure_reason is not null"
+    ).fetchone()[0]
+
+
+def test_an_unresolved_ticket_raises_the_hazard():
+    compared = np.zeros(2)
+    for number in range(4):
+        chunk = lives.Chunk(5, number, 20_000, laws.Window.of(36))
+        people, _ = lives.make_people(chunk)
+        lives.live_first(chunk, people)
+        who = np.flatnonzero((people.plan < laws.QUARTERLY) & (people.life > 1) & people.paying)
+        zero, never = np.zeros(len(who), dtype=np.int64), np.zeros(len(who), dtype=bool)
+        never[answers._unresolved(chunk, people, who, zero, zero, zero == 0)] = True
+        life, chose, plan = people.life[who], people.cause[who] == lives.VOLUNTARY, people.plan[who]
+        for renewal in range(2, 12):
+            for stratum in range(laws.QUARTERLY):
+                there = (life >= renewal) & (plan == stratum)
+                leaves = there & (life == renewal) & chose
+                sizes = (there & never).sum(), (there & ~never).sum()
+                compared += (
+                    (leaves & never).sum() * sizes[1] / sum(sizes),
+                    (leaves & ~never).sum() * sizes[0] / sum(sizes),
+                )
+    assert compared[0] / compared[1] == pytest.approx(laws.UNRESOLVED["hazard"], rel=0.06)
 
 
 def test_points_never_fall_below_zero(database):
