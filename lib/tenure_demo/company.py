@@ -117,6 +117,15 @@ MONTHLY_DISCOUNT_RATE, EXPERIMENT_SHARE = LAWS["monthly_discount_rate"], LAWS["e
 
 RETENTION, RETENTION_AT, RETENTION_SHARE = LAWS["retention"], _at("retention_at", 8), LAWS["retention_share"]
 RETENTION_EFFECT = np.array(LAWS["retention_effect"])
+OFFERS_CAMPAIGN, OFFERS_AT, OFFERS_SHARE = LAWS["offers_campaign"], _at("offers_at", 8), LAWS["offers_share"]
+OFFER_NAMES, OFFER_COSTS, OFFER_INCENTIVES = (
+    tuple(LAWS[law]) for law in ("offer_names", "offer_costs", "offer_incentives")
+)
+# What a customer can get: an offer, nothing, or the first offer in spite of being held out.
+OFFER_CHANCE = np.array([*LAWS["offers_split"], LAWS["offers_split"][-1] * LAWS["offers_leaked"]])
+OFFER_CHANCE[-2] -= OFFER_CHANCE[-1]
+OFFER_RISK = np.array([*LAWS["offer_risk"], 0, LAWS["offer_risk"][0]])
+OFFER_RISK[-2] = (1 - OFFER_CHANCE @ OFFER_RISK) / OFFER_CHANCE[-2]
 WINBACK, WINBACK_AT, WINBACK_DAYS = LAWS["winback"], _at("winback_at", 8), LAWS["winback_days"]
 WINBACK_RETURN = {arm: tuple(chances) for arm, chances in LAWS["winback_return"].items()}
 

@@ -335,6 +335,54 @@ def live_first(chunk: Chunk, people: People) -> Campaign:
     )
 
 
+@dataclass(frozen=True)
+class Offers:
+    """Who was in the campaign with several offers, and how likely they were to stay with each.
+
+    Attributes:
+        customer: Positions of the customers in the chunk.
+        got: What they got, in the order of `company.OFFER_CHANCE`.
+        stays: Probability to be there 91 days later, a column for each of these.
+    """
+
+    customer: Array
+    got: Array
+    stays: Array
+
+
+def make_offers(chunk: Chunk, people: People) -> Offers:
+    """Draw who got which offer, given how long they stayed.
+
+    It is as if the offers had come first and had changed it. Of a risk `r` to leave by choice, k makes
+    `r h_k`, where the mean of h is 1. So the chance of k is that before, times `h_k` for those who left by
+    choice and `(1 - r h_k) / (1 - r)` for the others (Bayes), and all other tables are those of the law.
+    """
+    rng = chunk.stream("offers")
+    size, months = len(people.created), chunk.window.months + 2
+    starts = np.minimum(people.paid_from, chunk.window.end)
+    begun = months_started(starts, company.OFFERS_AT)
+    done = np.clip(begun - 1, 0, months)
+    later = np.clip(months_started(starts, company.OFFERS_AT + 91 * DAY) - 1, done, months)
+    there = (begun > 0) & (people.life > done) & ~people.test & ~people.free
+    joins = there & (rng.random(size) < company.OFFERS_SHARE)
+    by_choice, paid = np.ones((size, months + 1)), np.ones((size, months + 1))
+    for plan in range(len(company.BASE_PLANS)):
+        mine = people.plan == plan
+        by_choice[mine] = company.voluntary_survival(plan, months) ** people.hazard[mine][:, None]
+        paid[mine] = company.involuntary_survival(plan, months) ** people.hazard[mine][:, None]
+    row = np.arange(size)
+    now, seen = by_choice[row, done], np.minimum(people.life, later)
+    left = (people.life <= later) & (people.cause == VOLUNTARY)
+    # Who left because payments failed had not chosen to leave before; of the others it is known to the end.
+    risk = 1 - by_choice[row, seen] / now
+    chance = np.where(left[:, None], company.OFFER_RISK, 1 - risk[:, None] * company.OFFER_RISK)
+    got = choose(rng, chance * company.OFFER_CHANCE, row)
+    risk = 1 - by_choice[row, later] / now
+    stays = (1 - risk[:, None] * company.OFFER_RISK) * (paid[row, later] / paid[row, done])[:, None]
+    where = np.flatnonzero(joins)
+    return Offers(where, got[where], stays[where])
+
+
 def _first(survival: Array, standing: Array) -> Array:
     """The first month at whose end a life of that quantile is over; beyond the last column if none."""
     return (survival[:, 1:] > standing).sum(axis=1) + 1

@@ -75,6 +75,7 @@ def make_truth(
             "the segment; uplift is their difference. Contact hurts those who signed up on a television.",
             {"campaign": company.RETENTION, "date": _day(company.RETENTION_AT), "days": 91},
         ),
+        "offers_campaign": _offers(total["offers"]),
         "winback_campaign": _campaign(
             total["winback"],
             ("voluntary", "involuntary"),
@@ -455,6 +456,32 @@ def _campaign(
         "by": by,
         "all": entry(arms.sum(axis=1)),
         "segments": {name: entry(arms[:, number]) for number, name in enumerate(segments)},
+    }
+
+
+def _offers(offers: Array) -> dict[str, Any]:
+    """How likely customers were to stay with each offer, held out, and held out in name only."""
+    names = [*company.OFFER_NAMES, "held out", "held out, contacted all the same"]
+    size = offers[0].sum()
+    entries = {
+        name: {
+            "customers": int(count),
+            "probability": round(stays / size, 6) if size else None,
+            "risk_to_leave": round(float(risk), 6),
+        }
+        for name, count, stays, risk in zip(names, *offers.tolist(), company.OFFER_RISK, strict=True)
+    }
+    return {
+        "notes": "Customers in their first paid spell, a third of them held out, of whom one in twenty "
+        "got the first offer all the same. Probability: of being there 91 days after the contact, "
+        "over all in the campaign, whatever they got. Risk to leave: of leaving by "
+        "choice, times that by the plan's law.",
+        "campaign": company.OFFERS_CAMPAIGN,
+        "date": _day(company.OFFERS_AT),
+        "days": 91,
+        "cost_minor": dict(zip(company.OFFER_NAMES, company.OFFER_COSTS, strict=True)),
+        "incentive_minor": dict(zip(company.OFFER_NAMES, company.OFFER_INCENTIVES, strict=True)),
+        "arms": entries,
     }
 
 

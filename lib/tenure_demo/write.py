@@ -230,6 +230,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
     people, away = lives.make_people(chunk)
     ids = lives.identifiers(chunk.seed, chunk.number * CHUNK + np.arange(chunk.customers))
     retention = lives.live_first(chunk, people)
+    offers = lives.make_offers(chunk, people)
     spells, winback = lives.make_spells(chunk, people)
     ledger = charges.make_ledger(chunk, spells)
     visits, assignments = traces.visits_table(chunk, people, ids, away)
@@ -245,7 +246,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         "tickets": answers.tickets_table(chunk, people, ids, spells, ledger),
         "visits": visits,
         "assignments": assignments,
-        "contacts": answers.contacts_table(people, ids, retention, winback),
+        "contacts": answers.contacts_table(people, ids, retention, winback, offers),
         "points": points,
         "referrals": referrals,
         "segments": traces.segments_table(chunk, people, ids),
@@ -255,7 +256,11 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         place = staging / name if name in PARTED else staging / "parts" / name
         place.mkdir(parents=True, exist_ok=True)
         write_table(table, place / f"part-{chunk.number:04d}.parquet")
-    return _summary(chunk, people, retention, winback, scores, moved, visits, assignments, ledger.episodes)
+    summary = _summary(chunk, people, retention, winback, scores, moved, visits, assignments, ledger.episodes)
+    kinds = len(company.OFFER_CHANCE)
+    return summary | {
+        "offers": np.stack([np.bincount(offers.got, minlength=kinds), offers.stays.sum(axis=0)])
+    }
 
 
 def _summary(

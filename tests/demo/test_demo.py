@@ -31,7 +31,12 @@ ARROW = {
     "date": pa.date32(),
 }
 # The demo company has no second system that reports its revenue.
-TABLES = [table for table in contract.TABLES if not table.name.endswith("_elsewhere")]
+# Effects of campaigns are what a report publishes.
+TABLES = [
+    table
+    for table in contract.TABLES
+    if not table.name.endswith("_elsewhere") and table.name != "campaign_effects"
+]
 END = pd.Timestamp("2026-11-01")
 
 
@@ -468,6 +473,31 @@ def test_the_retention_campaign_has_the_effect_written_down(company, database, s
             error = np.sqrt(expected[name] * (1 - expected[name]) / len(stays))
             assert abs(stays.mean() - expected[name]) < 4 * error, (device, arm)
     assert campaign["segments"]["tv"]["uplift"] < 0 < campaign["segments"]["phone"]["uplift"]
+
+
+def test_the_two_offers_have_the_effects_written_down(company, database, spells):
+    _, truth = company
+    campaign = truth["offers_campaign"]
+    contacts = database.execute(
+        "select customer_id, arm, offer, cost_minor, incentive_minor from contacts where campaign = ?",
+        [campaign["campaign"]],
+    ).df()
+    deadline = pd.Timestamp(campaign["date"]) + pd.Timedelta(days=campaign["days"], hours=8)
+    joined = contacts.set_index("customer_id").join(spells)
+    assert joined["stop"].notna().all()
+    held_out = joined["arm"] == "control"
+    leaked = held_out & joined["offer"].notna()
+    assert abs(leaked.sum() / held_out.sum() - 0.05) < 0.02
+    assert joined.loc[leaked, ["offer", "incentive_minor"]].drop_duplicates().to_numpy().tolist() == [
+        ["free month", 999]
+    ]
+    stays = joined["stop"] > deadline
+    for name, expected in campaign["arms"].items():
+        mine = leaked if "all the same" in name else held_out & ~leaked
+        mine = mine if name.startswith("held out") else ~held_out & (joined["offer"] == name)
+        p = expected["probability"]
+        assert mine.sum() == expected["customers"]
+        assert abs(stays[mine].mean() - p) < 4 * np.sqrt(p * (1 - p) / mine.sum()), name
 
 
 def test_the_win_back_campaign_has_the_effect_written_down(company, database):
