@@ -135,6 +135,7 @@ FAILURES, FAILURES_IF, RETRY_DAYS = (
     tuple(LAWS["retry_days"]),
 )
 UNRESOLVED = LAWS["unresolved"]
+RISK_AT, RISK_MONTHS = [seconds(day) + DAY for day in LAWS["risk_at"]], LAWS["risk_months"]
 
 PURCHASE_SHARE, PURCHASES, SPENDING = (LAWS[law] for law in ("purchase_share", "purchases", "spending"))
 

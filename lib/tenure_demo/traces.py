@@ -535,3 +535,27 @@ def groups_table(people: People, ids: Array) -> pa.Table:
             "psychographic": strings(company.CLASSES, people.latent),
         }
     ).take(np.argsort(ids))
+
+
+def risk_table(people: People, ids: Array, window: Window) -> pa.Table:
+    """What the law says of who is in a first paid spell on two days: the chance to choose to leave soon.
+
+    The days are far enough from the retention campaign for it to have no part in it.
+    """
+    parts = []
+    for day in company.RISK_AT:
+        until = int(company.anniversary(np.array([day]), company.RISK_MONTHS)[0])
+        done, ahead = (company.months_started(people.paid_from, at) - 1 for at in (day, until))
+        who = np.flatnonzero((done >= 0) & (people.left_at >= day) & people.paying)
+        risk = np.zeros(len(who))
+        for plan in range(len(company.BASE_PLANS)):
+            mine = np.flatnonzero(people.plan[who] == plan)
+            stays, chose, _failed = company.incidence(plan, people.hazard[who[mine]], window.months + 2)
+            now, later = done[who[mine]], np.maximum(ahead[who[mine]], done[who[mine]])
+            row = np.arange(len(mine))
+            risk[mine] = (chose[row, later] - chose[row, now]) / stays[row, now]
+        order = np.argsort(ids[who])
+        as_of = pa.array(np.full(len(who), day // DAY - 1, np.int32)).cast(pa.date32())
+        names = strings(ids, who[order])
+        parts.append(pa.table({"customer_id": names, "as_of": as_of, "risk": pa.array(risk[order])}))
+    return pa.concat_tables(parts)

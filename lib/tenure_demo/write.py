@@ -251,6 +251,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         "referrals": referrals,
         "segments": traces.segments_table(chunk, people, ids),
         "_truth/groups": traces.groups_table(people, ids),
+        "_truth/risk": traces.risk_table(people, ids, chunk.window),
     }
     for name, table in tables.items():
         place = staging / name if name in PARTED else staging / "parts" / name

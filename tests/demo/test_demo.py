@@ -643,3 +643,16 @@ def test_a_new_company_has_the_facts_that_reports_need(tmp_path):
     facts = read_economics(data=str(tmp_path / "demo"))
     assert facts.name == "Demo company"
     assert set(facts.given) >= {"margin", "fee_share", "fee_fixed", "discount_rate", "horizon_months"}
+
+
+def test_the_law_of_leaving_soon_is_what_happens(company, spells):
+    folder, truth = company
+    risk = pd.read_parquet(folder / "_truth" / "risk.parquet")
+    assert risk["as_of"].astype(str).unique().tolist() == truth["risk"]["days"]
+    for day, rows in risk.groupby("as_of"):
+        until = pd.Timestamp(day) + pd.DateOffset(days=1, months=truth["risk"]["months"])
+        seen = rows.join(spells, on="customer_id")
+        chose = seen["reason"].isin(["voluntary", "unknown"]) & (seen["stop"] < until)
+        assert seen["stop"].notna().all()
+        error = np.sqrt((rows["risk"] * (1 - rows["risk"])).sum())
+        assert abs(chose.sum() - rows["risk"].sum()) < 3.5 * error
