@@ -361,6 +361,18 @@ TABLES: tuple[Table, ...] = (
         references=_CUSTOMER,
     ),
     Table(
+        "churn_risk",
+        "the chance that a customer chooses to leave soon; published by the report on who is about to leave",
+        (
+            _id("customer_id", "the customer"),
+            Column("as_of", "date", "the last day that was known"),
+            Column("horizon_months", "int64", "within how many months", minimum=1),
+            Column("chance", "float64", "the chance, from 0 to 1", minimum=0, maximum=1),
+        ),
+        key=("customer_id", "as_of", "horizon_months"),
+        references=_CUSTOMER,
+    ),
+    Table(
         "campaign_effects",
         "what a measured campaign changed for some customers; published by the report on campaigns",
         (

@@ -35,7 +35,7 @@ ARROW = {
 TABLES = [
     table
     for table in contract.TABLES
-    if not table.name.endswith("_elsewhere") and table.name != "campaign_effects"
+    if not table.name.endswith("_elsewhere") and table.name not in ("campaign_effects", "churn_risk")
 ]
 END = pd.Timestamp("2026-11-01")
 
