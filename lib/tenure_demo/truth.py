@@ -77,9 +77,10 @@ def make_truth(
         ),
         "offers_campaign": _offers(total["offers"]),
         "risk": {
-            "notes": "In _truth/risk.parquet, for who is in a first paid spell at the end of these days, the "
-            "law's probability to choose to leave within the months. It knows plan, channel, household, "
-            "price and tenure, and not what a customer does; one in fifty who choose has no reason on record.",
+            "notes": "In _truth/risk.parquet, for who is in a first paid spell at the end of these days, "
+            "the law's probability to choose to leave within the months. It knows plan, channel, household, "
+            "price and tenure, and not what a customer does; one in fifty who choose has no reason on "
+            "record.",
             "days": [_day(at - company.DAY) for at in company.RISK_AT],
             "months": company.RISK_MONTHS,
         },
