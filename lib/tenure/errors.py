@@ -116,7 +116,7 @@ def refused(error: object, place: object = "") -> str:
         >>> refused("[Errno 24] Too many open files")
         'Too many files are open. Fix: allow more, such as with `ulimit -n 1024`.'
     """
-    known = re.match(r"\[Errno (\d+)\](?:.*?: (['\"])(.*?)\2)?", str(error))
+    known = re.match(r"\[Errno (\d+)\](?:.*(?:: |-> )(['\"])(.*?)\2)?", str(error))
     number = getattr(error, "errno", known and int(known[1]))
     number = errno.ENOMEM if isinstance(error, MemoryError) else number
     for names, (problem, fix) in _REFUSED.items():
@@ -125,6 +125,17 @@ def refused(error: object, place: object = "") -> str:
             said = f"{place}: {problem}" if place else problem[0].upper() + problem[1:]
             return f"{said}. Fix: {fix}."
     return ""
+
+
+@contextmanager
+def in_a_sentence(place: object = "") -> Iterator[None]:
+    """Say what the system refuses in a sentence, around a block or as a decorator; other errors pass."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        if words := refused(error, place):
+            raise InputError(words) from None
+        raise
 
 
 @contextmanager

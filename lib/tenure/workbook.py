@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure import money, parameters
 from tenure.economics import Economics, read_economics
-from tenure.errors import InputError, NotApplicable
+from tenure.errors import InputError, NotApplicable, in_a_sentence
 from tenure.policy import POLICIES, MetricPolicy, named, one_rule_apart
 from tenure.result import Estimate, Table
 
@@ -317,6 +317,7 @@ def with_rules(economics: Economics, names: Mapping[str, Any]) -> Economics:
     return economics.model_copy(update={"rules": {**economics.rules, **own}})
 
 
+@in_a_sentence()
 def open_workbook(
     names: MutableMapping[str, Any],
     *,

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
+import pandas as pd
 import pytest
 from tiny_projects import FINDING, Project
 
@@ -78,11 +80,16 @@ def test_refused_by_the_system(
 
 
 def command(
-    project: Project, *arguments: str, shell: str = "", more: str = "", **environment: str | None
+    project: Project,
+    *arguments: str,
+    shell: str = "",
+    under: str = "",
+    more: str = "",
+    **environment: str | None,
 ) -> Said:
     """Run `tenure` as a process of its own, after some commands of the shell."""
     given = {**os.environ, "TENURE_KERNELS": "plain", **environment}
-    line = f"{shell} exec {sys.executable} -m tenure {' '.join(arguments)} {more}"
+    line = f"{shell} exec {under} {sys.executable} -m tenure {' '.join(arguments)} {more}"
     done = subprocess.run(
         ["bash", "-c", line],
         env={name: value for name, value in given.items() if value is not None},
@@ -167,6 +174,55 @@ def test_not_to_be_read(
     assert said.status in (0, 1)
     assert said.status == 0 or "Fix:" in said.text
     assert state_of(project.reports.folder) == before or said.status == 0
+
+
+# Root may read whatever the system lets it, so it gives that up.
+MEEK = "setpriv --bounding-set=-dac_override,-dac_read_search,-fowner,-chown"
+meek = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0 or not shutil.which("setpriv"),
+    reason="only root can give files to somebody else",
+)
+
+
+def to_somebody_else(path: Path, mode: int) -> None:
+    path.chmod(mode)
+    os.chown(path, 65534, 65534)
+
+
+@meek
+@pytest.mark.parametrize("place", ["", ".state", "runs"])
+def test_reports_of_somebody_else(project: Project, place: str) -> None:
+    folder = project.reports.folder / place
+    index, runs = project.reports.index.read_bytes(), state_of(project.published())
+    to_somebody_else(folder, 0o755)
+    said = command(project, "run", "--force", under=MEEK)
+    refused(said, [str(project.reports.folder), "Fix:"])
+    assert project.reports.index.read_bytes() == index
+    assert state_of(project.published()) == runs
+    assert len(project.reports.names()) == 2
+
+
+@meek
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "xlsx", "duckdb", "folder"])
+def test_data_of_somebody_else(project: Project, tmp_path: Path, kind: str) -> None:
+    path, frame = tmp_path / f"data/customers.{kind}", pd.DataFrame({"customer_id": ["a"]})
+    (path if kind == "folder" else path.parent).mkdir(parents=True)
+    if kind == "xlsx":
+        frame.to_excel(path, index=False)
+    elif kind == "parquet":
+        frame.to_parquet(path)
+    elif kind == "duckdb":
+        duckdb.connect(path).close()
+    elif kind != "folder":
+        frame.to_csv(path, index=False)
+    to_somebody_else(path, 0o700)
+    given = str(path if kind in ("duckdb", "folder") else path.parent)
+    for what in ("check", "init"):
+        refused(command(project, what, given, under=MEEK), [str(path), "this user may not read"])
+    asked = [*MEEK.split(), sys.executable, "-c", f"import tenure; tenure.open_source({given!r})"]
+    said = subprocess.run(asked, capture_output=True, check=False, text=True, timeout=60).stderr
+    assert "InputError" in said
+    assert str(path) in said
 
 
 @pytest.mark.faults

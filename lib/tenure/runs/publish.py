@@ -27,7 +27,7 @@ from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
-from tenure.errors import InputError, TenureError, refused, writing
+from tenure.errors import InputError, TenureError, in_a_sentence, writing
 from tenure.machine import MARK, clear_temporary, discard
 from tenure.runs.progress import STATES
 
@@ -169,11 +169,8 @@ class Reports:
                 ) from None
             write(holder, json.dumps({"process": os.getpid(), "since": now()}))
         try:
-            yield
-        except (OSError, MemoryError) as error:
-            if words := refused(error, self.folder):
-                raise InputError(words) from None
-            raise
+            with in_a_sentence(self.folder):
+                yield
         finally:
             with contextlib.suppress(OSError):
                 holder.unlink(missing_ok=True)

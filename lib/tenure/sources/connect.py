@@ -21,7 +21,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from tenure.contract import BY_NAME, TABLES, Table
-from tenure.errors import InputError, NotApplicable, all_faults
+from tenure.errors import InputError, NotApplicable, all_faults, in_a_sentence
 from tenure.parameters import nearest
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
@@ -222,6 +222,7 @@ class Source(Mapping[str, ir.Table]):
         return found["first"].date(), last.date()
 
 
+@in_a_sentence()
 def open_source(
     data: str | Path,
     mapping: str | Path = "",

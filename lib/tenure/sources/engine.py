@@ -112,6 +112,7 @@ def read_files(engine: Any, files: tuple[Path, ...], name: str, encoding: str = 
     for file in files:
         if not file.stat().st_size:
             raise InputError(f"{name}: the file {file.name} is empty. Fix: write it again, or remove it.")
+        file.open("rb").close()  # what the user may not read is not damaged
     if kind_of(files[0])[1] == "csv":
         if encoding:
             files = _in_utf8(engine, files, name, encoding)

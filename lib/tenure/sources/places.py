@@ -102,6 +102,7 @@ def _from_files(engine: Any, files: Mapping[str, tuple[Path, ...]], name: str, e
 
 def _duckdb_file(path: Path, shown: str) -> Catalog:
     engine = embedded()
+    path.open("rb").close()
     try:
         engine.attach(path, name="data", read_only=True)
     except (duckdb.Error, RuntimeError) as error:

@@ -80,8 +80,9 @@ def _open(file: Path) -> Any:
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
-        return CalamineWorkbook.from_path(file)
-    except (CalamineError, OSError) as error:
+        with file.open("rb") as given:
+            return CalamineWorkbook.from_filelike(given)
+    except CalamineError as error:
         raise InputError(
             f"{file.name} cannot be read as a spreadsheet ({str(error).splitlines()[0]}). "
             f"Fix: save it again as .xlsx, or as CSV."
