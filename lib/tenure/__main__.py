@@ -15,7 +15,11 @@ def main() -> None:
     if meant:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = cli.not_lost
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # all is done and said; Python only clears up
 
 
 def _stopped(number: int, _: object) -> None:

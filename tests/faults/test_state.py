@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -318,6 +321,16 @@ def test_stopped(
     assert not list(project.reports.state.glob("staging-*"))
     assert not project.reports.unfinished.exists()
     assert (project.reports.folder / "latest").resolve() == project.published()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_when_all_is_said(project: Project, sign: signal.Signals) -> None:
+    late = f"import atexit, os; atexit.register(os.kill, os.getpid(), {int(sign)}); "
+    code = f"{late}from tenure.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "list"], cwd=project.root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_links_between_runs_are_set_by_the_next_run(
