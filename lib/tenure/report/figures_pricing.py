@@ -81,7 +81,7 @@ def decision(decided: Any, labels: Mapping[str, str], *, within: Any) -> Picture
         }
     subtitle = style.also(what, say("line: {level} interval", level=fmt.percent(decided.level)))
     worthwhile = decided.worthwhile.value
-    return _differences(table, "label", "difference", titles, subtitle, worthwhile=worthwhile, words=words)
+    return differences(table, "label", "difference", titles, subtitle, worthwhile=worthwhile, words=words)
 
 
 def segment_effects(effects: Any, *, title: str) -> Picture:
@@ -92,7 +92,7 @@ def segment_effects(effects: Any, *, title: str) -> Picture:
         "none": "With no kind of visitor is there a clear difference",
     }
     subtitle = f"{title}; {say('shrunk towards their mean')}"
-    return _differences(effects.table, "segment", "shrunk", titles, subtitle)
+    return differences(effects.table, "segment", "shrunk", titles, subtitle)
 
 
 def willingness_to_pay(worth: Table) -> Picture:
@@ -104,7 +104,7 @@ def willingness_to_pay(worth: Table) -> Picture:
     }
     subtitle = say("What people would pay, against the reference of each attribute")
     sides = say("worth less"), say("worth more")
-    return _differences(worth, "level", "worth", titles, subtitle, sides=sides)
+    return differences(worth, "level", "worth", titles, subtitle, sides=sides)
 
 
 def value_by_price(curve: Any, value: Any) -> Picture:
@@ -200,7 +200,7 @@ def _spoken(table: Table, label: str, value: str) -> str:
     return listed(zip(names, table.frame[value], strict=True), table.units[value])
 
 
-def _differences(
+def differences(
     table: Table,
     label: str,
     value: str,

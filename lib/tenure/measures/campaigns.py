@@ -1,0 +1,192 @@
+"""Campaigns to keep customers: who was contacted or held out, and what became of them.
+
+A customer counts in a campaign who was paying on the day before the contact, and counts in the arm that was
+meant, whatever happened. `units` is the table of that name, `horizon_days` after how many days one looks.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import ibis
+from ibis import _, ir
+
+from tenure.economics import Economics
+from tenure.measures.calendar import day_index
+from tenure.measures.engagement import SILENT_DAYS
+from tenure.measures.groups import group_column
+from tenure.measures.ledger import NEVER, settled_spans
+from tenure.measures.spans import Lens, Tables, converted, lenses, people, real, settle, stacked
+from tenure.measures.subscriptions import spells
+from tenure.policy import MetricPolicy
+
+_KEY = ["campaign", "customer_id"]
+# Bands of what was known before the contact, in which customers are alike: up to so many.
+_BANDS = {"tenure_days": (91, 365), "events": (0, 8)}
+
+
+def units(
+    source: Tables,
+    *,
+    as_of: dt.date,
+    horizon_days: int = 91,
+    rates: Mapping[str, float] | None = None,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Return each customer of each campaign, with what was known before and what happened after.
+
+    Args:
+        rates: For each currency the reporting minor units of one of its own; None: nothing is converted.
+
+    Returns:
+        A row per campaign and customer: campaign, customer_id, arm, offer (empty: none, or the only one),
+        contacted_day, cost and incentive (minor units), leaked (1: held out, and contacted all the same),
+        elsewhere (1: another campaign reached them within the days), fold (0 to 4, by the customer),
+        eligible (1: was paying on the day before), ripe (1: the whole of the days has passed), plan,
+        tenure_days (of the spell, then), monthly (what they paid a month, then; minor units), events (in the
+        28 days before), kept (1: paying at the horizon) and paid_days (before it).
+    """
+    known = None if rates is None else tuple(sorted(rates.items()))
+    key = ("campaign units", as_of, horizon_days, known, currency, policy)
+    return settle(source, key, lambda: _units(source, Lens(as_of, policy), horizon_days, rates, currency))
+
+
+def _units(
+    source: Tables, lens: Lens, horizon_days: int, rates: Mapping[str, float] | None, currency: str
+) -> ir.Table:
+    rows = real(source, source["contacts"].filter(_.contacted_at < lens.cut))
+    rows = rows.inner_join(people(source), "customer_id")
+    day = day_index(rows.contacted_at)
+    rows = rows.select(
+        *_KEY,
+        "arm",
+        day=day,
+        horizon=(day + horizon_days).cast("int64"),
+        offer=_.offer.fill_null(""),
+        cost=_.cost_minor,
+        incentive=_.incentive_minor,
+        # The upper bits of a scrambled number, so that neighbors are in different folds.
+        fold=((rows.customer * 2_654_435_761) % 4_294_967_296 // 65_536 % 5).cast("int64"),
+    )
+    got = (rows.cost > 0) | (rows.incentive > 0) | (rows.offer != "")
+    rows = rows.mutate(leaked=((rows.arm == "control") & got).ifelse(1, 0).cast("int64"))
+    days = rows.select(*_KEY, "day", "horizon")
+    others = rows.filter((_.arm == "treatment") | (_.leaked == 1))
+    reached = days.inner_join(others.select("customer_id", other="campaign", at="day"), "customer_id")
+    reached = reached.filter((_.other != _.campaign) & (_.at >= _.day) & (_.at < _.horizon))
+    found = [reached.select(*_KEY, elsewhere=ibis.literal(1, "int64")).distinct()]
+
+    stays = spells(source, as_of=lens.as_of, currency=currency, policy=lens.policy)
+    until = stays.end.isnull().ifelse(NEVER, day_index(stays.end)).cast("int64")
+    stays = stays.select("customer_id", "plan", from_day=day_index(stays.start), to_day=until)
+    lived = days.inner_join(stays, "customer_id").filter((_.to_day >= _.day) & (_.from_day <= _.horizon))
+    lived = lived.mutate(
+        before=((_.from_day < _.day) & (_.day <= _.to_day)).ifelse(1, 0).cast("int64"),
+        there=((_.from_day <= _.horizon) & (_.horizon < _.to_day)).ifelse(1, 0).cast("int64"),
+        paid=ibis.greatest(ibis.least(_.to_day, _.horizon) - ibis.greatest(_.from_day, _.day), 0),
+    )
+    found += [
+        lived.group_by(_KEY).agg(
+            eligible=_.before.max(),
+            kept=_.there.max(),
+            paid_days=_.paid.sum().cast("int64"),
+            plan=_.plan.max(where=_.before == 1),
+            tenure_days=((_.day - _.from_day) * _.before).max().cast("int64"),
+        )
+    ]
+    spans = settled_spans(source, lenses(lens.as_of, lens.policy), currency)
+    spans = spans.inner_join(people(source), "customer")
+    amount = spans.paid.cast("float64") if rates is None else converted(spans, spans.paid, rates)
+    spans = spans.select("customer_id", "start_day", "end_day", amount=(amount + 0.5).floor().cast("int64"))
+    pays = days.inner_join(spans, "customer_id").filter((_.start_day < _.day) & (_.day <= _.end_day))
+    found += [pays.group_by(_KEY).agg(monthly=_.amount.sum().cast("int64"))]
+    if "events" in source:
+        at = day_index(source["events"].occurred_at)
+        used = days.inner_join(source["events"].select("customer_id", at=at), "customer_id")
+        used = used.filter((_.at < _.day) & (_.at >= _.day - SILENT_DAYS))
+        found += [used.group_by(_KEY).agg(events=_.count().cast("int64"))]
+    for table in found:
+        rows = rows.left_join(table, _KEY).drop(*(f"{name}_right" for name in _KEY))
+    zero = ibis.literal(0, "int64")
+    numbers = ("elsewhere", "eligible", "kept", "paid_days", "tenure_days", "monthly", "events")
+    rows = rows.mutate(**{n: rows[n].fill_null(0) if n in rows.columns else zero for n in numbers})
+    ripe = (rows.horizon < lens.cut_day).ifelse(1, 0).cast("int64")
+    rows = rows.mutate(ripe=ripe, plan=rows.plan.fill_null("unknown"), contacted_day=rows.day)
+    return rows.drop("day", "horizon")
+
+
+def overview(units: ir.Table) -> ir.Table:
+    """Count each campaign's arms and offers.
+
+    Returns:
+        A row per campaign, arm and offer in order: these, customers, eligible, and of the eligible: ripe,
+        leaked, elsewhere, kept (of the ripe), free (contacted without any cost or incentive), cost and
+        incentive (minor units, of the ripe), and first_day and last_day of contact.
+    """
+    on = units.eligible == 1
+    ripe = on & (units.ripe == 1)
+    counts = {"leaked": on, "elsewhere": on, "kept": ripe, "cost": ripe, "incentive": ripe}
+    free = on & (units.arm == "treatment") & (units.cost == 0) & (units.incentive == 0)
+    return (
+        units.group_by("campaign", "arm", "offer")
+        .agg(
+            customers=units.count().cast("int64"),
+            eligible=units.eligible.sum().cast("int64"),
+            ripe=ripe.ifelse(1, 0).sum().cast("int64"),
+            free=free.ifelse(1, 0).sum().cast("int64"),
+            **{name: rows.ifelse(units[name], 0).sum().cast("int64") for name, rows in counts.items()},
+            first_day=units.contacted_day.min(),
+            last_day=units.contacted_day.max(),
+        )
+        .order_by("campaign", "arm", "offer")
+    )
+
+
+def compared(source: Tables, units: ir.Table, campaign: str, by: Sequence[str] = ()) -> ir.Table:
+    """Return the eligible customers of a campaign whose days have passed, by what they are compared by.
+
+    Args:
+        by: Columns to compare by; see `tenure.measures.groups.group_column`.
+
+    Returns:
+        The rows of `units`, variant ("control", or the offer, "contacted" where there is one only), the
+        columns of `by`, and the bands how_long and how_much of the days and of the use before.
+    """
+    rows = units.filter((_.campaign == campaign) & (_.eligible == 1) & (_.ripe == 1))
+    offer = (rows.offer == "").ifelse("contacted", rows.offer)
+    rows = rows.mutate(variant=(rows.arm == "control").ifelse("control", offer))
+    for name in by:
+        rows = group_column(source, rows, name)
+    bands = {"how_long": "tenure_days", "how_much": "events"}
+    return rows.mutate(
+        **{
+            name: sum((rows[of] > edge).ifelse(1, 0) for edge in _BANDS[of]).cast("string")
+            for name, of in bands.items()
+        }
+    )
+
+
+def in_segments(units: ir.Table, by: Sequence[str]) -> ir.Table:
+    """Return the units once in all (by and segment are empty), and once for each characteristic."""
+    empty = units.mutate(by=ibis.literal(""), segment=ibis.literal(""))
+    parts = [units.mutate(by=ibis.literal(name), segment=units[name].cast("string")) for name in by]
+    return stacked([part.drop(*by) for part in (empty, *parts)])
+
+
+def with_profit(units: ir.Table, economics: Economics, currency: str, months_ahead: float) -> ir.Table:
+    """Add what customers brought: whole minor units, at the price of the day before the contact.
+
+    Returns:
+        The rows with worth (what a customer who is kept brings beyond the horizon), margin (within it),
+        spent (cost and incentive) and profit: margin, and worth if kept, less spent.
+    """
+
+    def left(months: ir.NumericValue | float) -> ir.IntegerValue:
+        amount = economics.left_of(units.monthly * months, currency, charges=months, months=months)
+        return (amount + 0.5).floor().cast("int64")
+
+    units = units.mutate(worth=left(months_ahead), margin=left(units.paid_days * (12 / 365)))
+    units = units.mutate(spent=(units.cost + units.incentive).cast("int64"))
+    return units.mutate(profit=(_.margin + _.worth * _.kept - _.spent).cast("int64"))
