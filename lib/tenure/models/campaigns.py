@@ -28,7 +28,7 @@ from tenure.stats.power import z_sum
 
 FEWEST = 100  # customers in an arm, for anything to be said
 BEFORE = {"tenure_days": "days as a customer", "monthly": "price", "events": "use"}
-NOBODY, EVERYBODY = "nobody", "everybody"
+NOBODY, EVERYBODY, CHOSEN = "nobody", "everybody", "the best simple rule, chosen from others"
 _DAYS_A_MONTH = 365 / 12
 _EPOCH = dt.date(1970, 1, 1)
 _WHY = {
@@ -114,12 +114,12 @@ def months_ahead(overview: pd.DataFrame, economics: Economics, days: int) -> flo
     """Return for how many discounted months more a customer pays who is there at the horizon.
 
     They leave at the rate at which those held out left within the days, up to the company's horizon:
-    the sum over j of v(j) (1 - h)^(j - 1), with what is paid at the end of those days undiscounted.
+    the sum over j = 0, 1, ... of v(j) (1 - h)^j, with h a month and v the discount from the contact on.
 
     Example:
         >>> arms = pd.DataFrame({"arm": ["control"], "ripe": [100], "kept": [75]})
         >>> round(months_ahead(arms, Economics(discount_rate=0.0, horizon_months=24), 91), 2)
-        9.33
+        9.46
     """
     held = overview[overview["arm"] == "control"][["kept", "ripe"]].sum()
     stays = float((held["kept"] / held["ripe"]) ** (_DAYS_A_MONTH / days))
@@ -494,7 +494,7 @@ def policies(
     labels = [f"all but {x.replace('_', ' ')} {rule}".removeprefix("all but  ") for x, rule in names]
     top = [i for i in np.argsort(-whole, kind="stable") if names[i][0]][:3]
     shown = [(labels[i], weights[i]) for i in (0, 1, *top)]
-    shown += [("the best of these, chosen from others", chosen), ("those with a score above 0", picked)]
+    shown += [(CHOSEN, chosen), ("those with a score above 0", picked)]
     frame = pd.DataFrame(
         {"rule": rule, "contacted": float(w @ n / total)}
         | interval("value", *(getattr(value(w), end) for end in ("value", "low", "high")))
