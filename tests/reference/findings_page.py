@@ -23,6 +23,7 @@ UNSAID = {
     "mrr.elsewhere": ("money", None),
     "pricing.integrity": ("count", "down"),
     "pricing.elasticity": ("number", None),
+    "retention_campaigns.integrity": ("count", "down"),
 }
 BETTER = {"up": "more", "down": "less", None: ""}
 
