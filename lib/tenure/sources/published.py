@@ -15,6 +15,8 @@ from tenure.paths import project_root, resolve
 from tenure.sources.engine import guarded, read_files
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tenure.sources.connect import Source
 
 
@@ -80,6 +82,17 @@ def published_segments(source: Source, scheme: str = "") -> tuple[str, ir.Table]
     of_these = collect(counts.filter((_.here == _.n) & (_.n * 3 >= _["of"]))["scheme"])["scheme"].tolist()
     wanted = (scheme,) if scheme else ("behavior", "rfm")
     return next(((name, table.filter(_.scheme == name)) for name in wanted if name in of_these), None)
+
+
+def published_effects(source: Source) -> pd.DataFrame | None:
+    """Return what the report on campaigns has measured; None: nothing, or of campaigns not in this data."""
+    from tenure.sources.connect import collect
+
+    if "contacts" not in source or published_file("retention_campaigns", "campaign_effects.parquet") is None:
+        return None
+    rows = collect(published_table(source.connection, "retention_campaigns", "campaign_effects"))
+    known = collect(source["contacts"].select("campaign").distinct())["campaign"]
+    return rows if len(rows) and rows["campaign"].isin(known).all() else None
 
 
 def read_numbers(place: str, name: str) -> dict[str, Any]:

@@ -1,0 +1,432 @@
+"""Who is about to leave by choice: the chance of each customer, and how far the chances can be trusted.
+
+`rows` are what `tenure.measures.risk.landmarks` returned. A customer counts who has a renewal within the
+months looked at and has not given notice. A score is fitted on landmarks whose months were over before the
+landmark on which it is calibrated, and that before the one on which it is judged, so that nothing after a
+landmark is known on it. Each customer is once in the landmark that is judged, so customers are resampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from tenure.errors import InputError, NotApplicable
+from tenure.result import Estimate, Table, from_ends, from_row, interval
+from tenure.stats.intervals import wilson
+from tenure.stats.lifetable import Array
+
+FEWEST_EVENTS = 100  # by choice, to fit on
+_DRAWS = 400
+_ANSWER = 0.98  # a feature that alone tells so well who leaves is no feature
+_NEAR = 1e-6
+
+# What is known of a customer, with the words for much and for little of it.
+REASONS = {
+    "use": ("uses it often", "seldom uses it"),
+    "change in use": ("uses it more than before", "uses it less than before"),
+    "days without use": ("has not used it lately", "has used it lately"),
+    "time as a customer": ("is a customer of long standing", "is a new customer"),
+    "price": ("pays a high price", "pays a low price"),
+    "days to the renewal": ("renews late in the months ahead", "renews soon"),
+    "support requests": ("asked for support", "has not asked for support"),
+    "failed charges": ("had a failed charge", "had no failed charge"),
+    "satisfaction": ("is satisfied", "is not satisfied"),
+    "answers": ("answers surveys", "does not answer surveys"),
+}
+NAMES = list(REASONS)
+
+
+def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the customers who count, by landmark and id, with what describes them as numbers and texts.
+
+    Returns:
+        The rows with left (1: by choice; NaN: not known yet), the names of `REASONS` and months (of a term).
+
+    Example:
+        >>> row = {"on": "2026-10-31", "customer_id": "a", "outcome": "voluntary", "interval": "12 months",
+        ...        "tenure": 1, "wait_days": 10, "ahead_days": 92, "notice": 0, "bill": 9900.0, "used": 0,
+        ...        "used_before": 3, "unused_days": 40, "tickets": 0, "failed": 0, "nps": None, "plan": "A"}
+        >>> prepared(pd.DataFrame([row]))[["left", "months", "change in use"]].round(2).values.tolist()
+        [[1.0, 12.0, -0.69]]
+    """
+    kept = (rows["notice"] == 0) & (rows["wait_days"] <= rows["ahead_days"])
+    rows = rows[kept].sort_values(["on", "customer_id"], ignore_index=True)
+    term = rows["interval"].str.extract(r"(\d+) (month|day)")
+    number = term[0].astype(float)
+    months = number.where(term[1] == "month", number / 30.4375)
+    held = np.maximum((rows["tenure"] + 1) * months * 30.4375 - rows["wait_days"], 1.0)
+    used, before = rows["used"].astype(float), rows["used_before"].astype(float)
+    early = np.clip(held - 28, 0, 84)
+    trend = np.log1p(used) - np.log1p(before * 28 / np.maximum(early, 28))
+    new = {
+        "left": (rows["outcome"] == "voluntary").astype(float).where(rows["outcome"].notna()),
+        "months": months,
+        "use": np.log1p((used + before) * 28 / np.clip(held, 28, 112)),
+        "change in use": trend.where(early >= 14, 0.0),
+        "days without use": np.log1p(np.minimum(rows["unused_days"], held)),
+        "time as a customer": np.log1p((rows["tenure"] + 1) * months),
+        "price": np.log1p(rows["bill"] / months),
+        "days to the renewal": rows["wait_days"] / 30.4375,
+        "support requests": np.log1p(rows["tickets"].astype(float)),
+        "failed charges": np.log1p(rows["failed"].astype(float)),
+        "satisfaction": rows["nps"].astype(float),
+        "answers": rows["nps"].notna().astype(float),
+    }
+    texts = {name: rows[name].astype("string").fillna("unknown").astype(object) for name in ("plan", *dims)}
+    return rows.assign(**{name: np.asarray(column, dtype=float) for name, column in new.items()}, **texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A fitted score: its chances are 1 / (1 + exp(-(a + b z))), with z the log odds of a model.
+
+    Attributes:
+        columns: What turns rows into columns, fitted: numbers in standard deviations, a column a level.
+        linear: The logistic regression, which also gives the reasons.
+        trees: Boosted trees, to be used instead; None: there are none.
+        middle: The mean of each column.
+        line: a and b, found on a later landmark than the model (Cox 1958).
+        spread: Their covariance.
+    """
+
+    columns: Any
+    linear: Any
+    trees: Any
+    middle: Array
+    line: Array = field(default_factory=lambda: np.array([0.0, 1.0]))
+    spread: Array = field(default_factory=lambda: np.zeros((2, 2)))
+
+    def z(self, rows: pd.DataFrame) -> Array:
+        """Log odds before calibration."""
+        x = self.columns.transform(rows)
+        if self.trees is None:
+            return np.asarray(self.linear.decision_function(x))
+        return np.asarray(logit(np.clip(self.trees.predict_proba(x)[:, 1], _NEAR, 1 - _NEAR)))
+
+    def chances(self, rows: pd.DataFrame) -> Array:
+        """The chance of each row's customer to leave by choice within the months."""
+        return np.asarray(expit(self.line[0] + self.line[1] * self.z(rows)))
+
+    def calibrated(self, rows: pd.DataFrame) -> Score:
+        """The score with its line found on rows."""
+        found = logistic(rows["left"], np.column_stack([np.ones(len(rows)), self.z(rows)]))
+        return replace(self, line=np.asarray(found.params), spread=np.asarray(found.cov_params()))
+
+    def total(self, rows: pd.DataFrame) -> tuple[float, float]:
+        """How many can be expected to leave, and its standard error from the calibration."""
+        p, z = self.chances(rows), self.z(rows)
+        slope = (p * (1 - p)) @ np.column_stack([np.ones_like(z), z])
+        return float(p.sum()), float(np.sqrt(slope @ self.spread @ slope))
+
+    def terms(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """What each factor adds to a row's log odds in the logistic regression, against the mean: exact."""
+        names = [name[3:] for name in self.columns.get_feature_names_out()]
+        factors = NAMES + [name.rsplit("_", 1)[0] for name in names[len(NAMES) :]]
+        added = (self.columns.transform(rows) - self.middle) * self.linear.coef_[0]
+        return pd.DataFrame(added.T, index=factors).groupby(level=0, sort=False).sum().T
+
+    def reasons(self, rows: pd.DataFrame, most: int = 2) -> list[str]:
+        """What adds most to each customer's log odds, in words."""
+        terms, much = self.terms(rows), (self.columns.transform(rows) <= 0).astype(int)
+        order = np.argsort(-terms.to_numpy(), axis=1, kind="stable")[:, :most]
+
+        def word(row: int, at: int) -> str:
+            name = terms.columns[at]
+            return REASONS[name][much[row, at]] if at < len(NAMES) else f"{name}: {texts[name].iloc[row]}"
+
+        added, texts = terms.to_numpy(), rows[list(terms.columns[len(NAMES) :])]
+        return ["; ".join(word(i, j) for j in best if added[i, j] > 0.05) for i, best in enumerate(order)]
+
+
+def logistic(left: Any, x: Any, offset: Any = None) -> Any:
+    """Return the logistic regression without penalty.
+
+    Example:
+        >>> z = np.repeat(logit([0.2, 0.6]), 10)
+        >>> logistic(np.repeat([1, 0, 1, 0], [2, 8, 6, 4]), np.column_stack([z * 0 + 1, z])).params.round(6)
+        array([0., 1.])
+    """
+    from statsmodels.api import GLM, families
+
+    return GLM(np.asarray(left, dtype=float), x, family=families.Binomial(), offset=offset).fit()
+
+
+def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False, ridge: float = 1.0) -> Score:
+    """Fit a score: logistic regression with a ridge penalty, and boosted trees if they are wanted.
+
+    Args:
+        ridge: The penalty on half the squared weights, of columns in standard deviations.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    known = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+    levels = OneHotEncoder(
+        min_frequency=30, max_categories=13, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
+    terms = rows.groupby("plan")["interval"].nunique().max() > 1  # else the plan says the term
+    texts = list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims]))
+    columns, y = ColumnTransformer([("n", known, NAMES), ("t", levels, texts)]), rows["left"].to_numpy(int)
+    x = columns.fit_transform(rows)
+    linear = LogisticRegression(C=1 / ridge, tol=1e-9, max_iter=5000).fit(x, y)
+    forest = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=150, max_leaf_nodes=8, min_samples_leaf=40, l2_regularization=1.0,
+        early_stopping=False, random_state=0,
+    ).fit(x, y) if trees else None  # fmt: skip
+    return Score(columns, linear, forest, x.mean(axis=0))
+
+
+def check_features(rows: pd.DataFrame, dims: Sequence[str]) -> None:
+    """Refuse a feature that looks like the answer.
+
+    Raises:
+        InputError: A column tells alone who leaves.
+    """
+    y = rows["left"]
+    for name in dict.fromkeys([*NAMES, "plan", "interval", *dims]):
+        level = rows[name].where(rows[name].isin(rows[name].value_counts().index[:12]), "other")
+        told = rows[name].fillna(-1.0) if name in REASONS else y.groupby(level).transform("mean")
+        found = 0.5 + abs(auc(y, told) - 0.5)
+        if found > _ANSWER:
+            raise InputError(
+                f"The column {name} looks like the answer: of two customers it alone tells in {found:.1%} of "
+                "cases which one chose to leave, as does what is written down when they leave. Fix: leave it "
+                "out of `characteristics`, or out of the data."
+            )
+
+
+def auc(left: Any, p: Any, w: Any = None) -> float:
+    """Return the chance that of two customers the one who leaves has the higher chance; ties count half."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(left, p, sample_weight=w))
+
+
+def measures_of(left: Array, p: Array, w: Any = None) -> dict[str, float]:
+    """Return how well chances tell customers apart, and how near they are; `w`: how often each counts.
+
+    Returns:
+        auc, pr_auc (average precision), lift (the share of those who left among the tenth with the highest
+        chances, over a tenth), brier, skill (1 less Brier's score over that of the mean) and log_loss.
+
+    Example:
+        >>> measures_of(np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.4, 0.8]))["auc"]
+        0.875
+    """
+    from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
+
+    base, brier = np.average(left, weights=w), brier_score_loss(left, p, sample_weight=w)
+    return {
+        "auc": auc(left, p, w),
+        "pr_auc": float(average_precision_score(left, p, sample_weight=w)),
+        "lift": 10 * captured(left, p, 0.1, w),
+        "brier": float(brier),
+        "skill": float(1 - brier / (base * (1 - base))),
+        "log_loss": float(log_loss(left, p, sample_weight=w)),
+    }
+
+
+def captured(left: Array, p: Array, share: float, w: Any = None) -> float:
+    """Return the share of those who left that the highest chances hold; of a tie that is cut, a part."""
+    place, w = np.unique(-p, return_inverse=True)[1], np.ones(len(p)) if w is None else w
+    n, k = (np.append(0.0, np.cumsum(np.bincount(place, part))) for part in (w, w * left))
+    return float(np.interp(share * n[-1], n, k) / k[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """How the chances of one landmark did.
+
+    Attributes:
+        rows: Its customers, as from `prepared`, with chance and, where there is a rule to compare with, rule
+            (1 for whom it names).
+        score: What gave the chances.
+    """
+
+    rows: pd.DataFrame
+    score: Score
+
+    @cached_property
+    def weights(self) -> Array:
+        """How often each customer is in a sample, a row a sample."""
+        n = len(self.rows)
+        return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), _DRAWS).astype(float)
+
+    @cached_property
+    def all(self) -> pd.DataFrame:
+        """What `measures_of` gives, with limits, and what the chances find beside the rule; calibration."""
+        left, p = (self.rows[name].to_numpy(float) for name in ("left", "chance"))
+        rule = self.rows["rule"].to_numpy(float) if "rule" in self.rows else None
+
+        def measure(w: Array) -> dict[str, float]:
+            found = measures_of(left, p, w)
+            if rule is not None:
+                by_list, by_rule = (
+                    captured(left, p, w @ rule / w.sum(), w),
+                    float((w * left) @ rule / (w @ left)),
+                )
+                found |= {"by_list": by_list, "by_rule": by_rule, "more": by_list - by_rule}
+                found["rule_auc"] = auc(left, rule, w)
+            return found
+
+        seen = pd.DataFrame([measure(np.ones(len(left))), *map(measure, self.weights)])
+        ends = pd.concat([seen.iloc[0], seen.iloc[1:].quantile([0.025, 0.975]).T], axis=1)
+        z, one = logit(np.clip(p, _NEAR, 1 - _NEAR)), np.ones(len(p))
+        for name, x, offset in (("in_the_large", one, z), ("slope", np.column_stack([one, z]), None)):
+            fit = logistic(left, x, offset)
+            ends.loc[name] = [fit.params[-1], *np.atleast_2d(fit.conf_int())[-1]]
+        return ends.set_axis(["value", "value_low", "value_high"], axis=1)
+
+    def of(self, name: str, unit: str = "number") -> Estimate:
+        """One of these numbers."""
+        return from_row(self.all.loc[name], "value", n=len(self.rows), of="customer", unit=unit)
+
+    def beside_rule(self) -> Estimate:
+        """The share of those who left that the highest chances find, beside a rule that names as many."""
+        found, rule, more = (self.of(name, "percent") for name in ("by_list", "by_rule", "more"))
+        return found.versus(rule, replace(more, unit="points"), "the rule")
+
+    def expected_over_left(self) -> Estimate:
+        """Customers expected to leave over those who did; allows for chance and for the calibration (log)."""
+        (expected, error), left = self.score.total(self.rows), float(self.rows["left"].sum())
+        own = max(1 - left / len(self.rows), 0.0) / left
+        over, wide = expected / left, np.exp(1.96 * np.hypot(error / expected, np.sqrt(own)))
+        return Estimate(over, over / wide, over * wide, n=int(left), of="churned customer")
+
+    def tenths(self) -> Table:
+        """Chances and what happened by tenth, with the range of shares that the chances allow (Wilson)."""
+        p = self.rows["chance"]
+        edges = np.unique(np.quantile(p, np.linspace(0.1, 0.9, 9)))
+        by = self.rows.groupby(len(edges) + 1 - np.searchsorted(edges, p, side="left"))
+        rows = by.agg(customers=("chance", "size"), expected=("chance", "mean"), happened=("left", "mean"))
+        low, high = wilson(rows["expected"].to_numpy(), rows["customers"].to_numpy(), 0.95)
+        rows = rows.assign(expected_low=low, expected_high=high).rename_axis("tenth").reset_index()
+        units = {"expected": "percent", "happened": "percent", "customers": "count"}
+        return Table(rows.assign(tenth=rows["tenth"].astype(str)), units)
+
+
+@dataclass(frozen=True, eq=False)
+class Foretold:
+    """Chances of the customers of the last landmark, and how scores made in the same way did before.
+
+    Attributes:
+        score: The score that is used; `fitted_on` are the rows it was fitted on.
+        judged: How one made a landmark earlier did.
+        past: How scores did on this landmark and earlier ones.
+        now: Customers of the last landmark, as from `prepared`, with chance.
+        gain: Log likelihood a customer that trees gain; they are used if it is clearly above 0.
+    """
+
+    score: Score
+    judged: Judged
+    past: Table
+    now: pd.DataFrame
+    fitted_on: pd.DataFrame
+    gain: Estimate
+
+    def expected(self) -> Estimate:
+        """The share of the customers of the last landmark who can be expected to leave by choice."""
+        expected, error = self.score.total(self.now)
+        ends = np.array([expected, expected - 1.96 * error, expected + 1.96 * error]) / len(self.now)
+        return from_ends(np.clip(ends, 0, 1), n=len(self.now), of="customer", unit="percent")
+
+
+def foretell(rows: pd.DataFrame, dims: Sequence[str] = (), *, unused: int = 0) -> Foretold:
+    """Fit, choose, calibrate and judge a score, and apply it to the last landmark.
+
+    Args:
+        dims: Characteristics that describe customers, beside the plan.
+        unused: The rule to compare with names who has not used it for so many days; 0: there is no rule.
+
+    Raises:
+        NotApplicable: There are too few landmarks, customers or ends to tell.
+        InputError: A feature looks like the answer.
+    """
+    frame, days = prepared(rows, dims), sorted(set(rows["on"]))
+    _check_enough(frame, days)
+    check_features(frame[frame["on"] != days[-1]], dims)
+
+    def made(place: int, trees: bool) -> Score:
+        fit_on = frame[frame["on"].isin(days[: place - 1])]
+        return fitted(fit_on, dims, trees=trees).calibrated(frame[frame["on"] == days[place - 1]])
+
+    def applied(score: Score, place: int) -> pd.DataFrame:
+        part = frame[frame["on"] == days[place]]
+        rule = {"rule": (part["unused_days"] >= unused).astype(float)} if unused else {}
+        return part.assign(chance=score.chances(part), **rule)
+
+    last, left = len(days) - 1, frame.groupby("on")["left"].sum()
+    simple, trees = (made(last - 1, kind) for kind in (False, True))
+    where = frame[frame["on"] == days[last - 2]]
+    gain = _gain(where["left"].to_numpy(), simple.chances(where), trees.chances(where))
+    chosen = gain.low > 0
+    before = trees if chosen else simple
+    judged = Judged(applied(before, last - 1), before)
+    past = [_told(judged)]
+    for place in range(last - 2, 1, -1):
+        if left[days[: place - 1]].sum() >= FEWEST_EVENTS and left[days[place - 1 : place + 1]].min() > 9:
+            score = made(place, chosen)
+            past.append(_told(Judged(applied(score, place), score)))
+    units = {"customers": "count", "left": "count", "landmark": "date", "expected_over_left": "number"}
+    fitted_on = frame[frame["on"].isin(days[:-2])]
+    score, table = made(last, chosen), Table(pd.DataFrame(past[::-1]), units)
+    return Foretold(score, judged, table, applied(score, last), fitted_on, gain)
+
+
+def _check_enough(frame: pd.DataFrame, days: Sequence[str]) -> None:
+    """Refuse what is too little to tell anything from."""
+    if len(days) < 4:
+        raise NotApplicable(
+            "It takes four days, as many months apart as are looked ahead: to fit, to calibrate, to judge "
+            f"and to look ahead from; the data reach back over {len(days)}. Fix: use fewer `months_ahead`, "
+            "or data that begin earlier."
+        )
+    known = frame[frame["on"] < days[-1]]
+    by = known.groupby("on")["left"].agg(["sum", "size"]).reindex(days, fill_value=0).astype(int)
+    fit, why = by["sum"][days[:-3]].sum(), ""
+    if not (frame["on"] == days[-1]).any():
+        why = f"No customer without notice has a renewal in the months after {days[-1]}. Fix: use more "
+        why += "`months_ahead`."
+    elif not by["sum"].any() and (known["outcome"] == "unknown").any():
+        why = (
+            "subscriptions.end_reason: it says of nobody that they left by choice, so choice cannot be told "
+        )
+        why += "from failed payments. Fix: map end_reason, with voluntary for customers who canceled."
+    elif fit < FEWEST_EVENTS:
+        why = (
+            f"{fit} customers left by choice at a renewal in the months to fit on; it takes {FEWEST_EVENTS} "
+        )
+        why += "to tell who is about to leave. Fix: use more `landmarks`, or wait for more customers."
+    for day, (gone, n) in by.loc[days[-3:-1]].iterrows():
+        if not why and min(gone, n - gone) < 10:
+            why = (
+                f"{gone} of {n} customers up for renewal left by choice in the months after {day}; it takes "
+            )
+            why += "ten who leave and ten who stay to see whether chances are true. Fix: use more "
+            why += "`months_ahead`."
+    if why:
+        raise NotApplicable(why)
+
+
+def _gain(left: Array, p: Array, q: Array) -> Estimate:
+    """The log likelihood a customer that chances q gain over p, paired."""
+    each = np.log(np.where(left == 1, q / p, (1 - q) / (1 - p)))
+    wide = 1.96 * each.std(ddof=1) / np.sqrt(len(each))
+    return Estimate(float(each.mean()), float(each.mean() - wide), float(each.mean() + wide), n=len(each))
+
+
+def _told(one: Judged) -> dict[str, Any]:
+    over = one.expected_over_left()
+    ends = interval("expected_over_left", over.value, over.low, over.high)
+    return {"landmark": one.rows["on"].iloc[0], "customers": len(one.rows), "left": over.n, **ends}
