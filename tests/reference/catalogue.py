@@ -27,6 +27,7 @@ from tenure.models.movements import _WORDS, GAIN_WORDS, KINDS
 from tenure.models.payback import ALL, PAID
 from tenure.models.personas import _ADVICE
 from tenure.models.price_research import _POINTS
+from tenure.models.risk import NAMES
 from tenure.models.segments import RFM_SEGMENTS
 from tenure.models.worth import MONTHS, REACHED, UNLESS
 from tenure.paths import project_root
@@ -56,19 +57,19 @@ HEADS = """As of|Period|Data|Company|Time zone|Groups|Currency|Left out|Left out
 Commission|Counted by|Gaps bridged|Pauses of up to|Reason|Spans|Customers|Monthly|Setting|Fact|From"""
 # Those of other tables, whose columns models name.
 COLUMNS = """A year ago|Active days|Adds|Adjusted Rand index|After|After cost|Amount|Answered|Asked|At least
-At once|At risk|Attribute|Based on|Before|Below|Billing|Bought|Break even|Category|Cause|Chance
-Change|Channel|Characteristic|Cheaper|Check|Chosen|Churn|Churned|Closing|Cohort|Compared with
+At once|At risk|Attribute|Based on|Before|Below|Billing|Bought|Break even|Brought|By chance|Category|Cause|Chance
+Change|Channel|Characteristic|Cheaper|Check|Chosen|Churn|Churned|Closing|Cohort|Compared with|Contacted|Contacts
 Contraction|Control|Conversion|Converted|Correlation|Cost|Covariate|Date|Detectable|Difference
-Due|Duration|Each|Each new customer|Each today|Early|Error|Events|Expansion|Expected|Family|Fees
-First|Fitted|Found|Frequency|Gain|Gained|Group|Grown|Happened|Hazard|Highest|Hours
-Hours per user|Incidence|Inside|Interval|Intervals|Item|Kind|Label|Largest discount|Last|Last use
+Due|Duration|Each|Each new customer|Each today|Early|Error|Events|Expansion|Expected|Expected over left|Family|Fees
+First|Fitted|Found|Frequency|Gain|Gained|Group|Grown|Guessed|Happened|Hazard|Highest|Hours
+Hours per user|Incidence|Index|Inside|Interval|Intervals|Item|Kind|Label|Landmark|Largest discount|Last|Last use
 Late|Leave|Left|Level|Levels|Lever|Lifetime ratio|Line|List price|Log likelihood|Logo churn
 Lowest|MRR churn|Margin|Mean|Mean gap|Measure|Median|Metric|Model|Month|Months|More expensive
 Most|Movements|Needed|New|New users|Not renewed|Not subscribed|Now|No use|Opening|Other|Outside
 Overlap|P adjusted|Paid months|Payback|People|Per month|Pieces|Plan|Point|Published|Quarter
 Ratio|Reactivation|Reference|Refunded|Result|Retained|Revenue|Revenue a month|Right|Rule|Rules
 Score|Seats|Section|Seen|Segment|Share|Share below|Since then|Smoothed|So far|Spend|Staged
-Standard error|Still on|Strength|Subscriptions|Survival|Tail|Target|Term|Times|To come|Top tenth
+Standard error|Still on|Strength|Subscriptions|Survival|Tail|Target|Tenth|Term|Times|To come|Top tenth
 Trait|Transfer|Units|Users|Value share|Variant|Waiting|Watched|Weeks|What|Who|Why|Would buy
 Wrong|Year ago|Year before"""
 LEFT_OUT = "another currency|starts after the as-of date|test account|trial|paid once|free"
@@ -198,6 +199,7 @@ def slots() -> list[str]:
         "revalued",
     }
     models = {*GAIN_WORDS.values(), *reached, "by the month", "every 1 year", "customer"}
+    models |= {*NAMES, "this list", "everybody", "the rule"}
     return sorted(models | periods | features | figures)
 
 

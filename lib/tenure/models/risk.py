@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
+from scipy.stats import chi2
 
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate, Table, from_ends, from_row, interval
@@ -54,7 +55,7 @@ def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
         ...        "tenure": 1, "wait_days": 10, "ahead_days": 92, "notice": 0, "bill": 9900.0, "used": 0,
         ...        "used_before": 3, "unused_days": 40, "tickets": 0, "failed": 0, "nps": None, "plan": "A"}
         >>> prepared(pd.DataFrame([row]))[["left", "months", "change in use"]].round(2).values.tolist()
-        [[1.0, 12.0, -0.69]]
+        [[1.0, 12.0, 0.0]]
     """
     kept = (rows["notice"] == 0) & (rows["wait_days"] <= rows["ahead_days"])
     rows = rows[kept].sort_values(["on", "customer_id"], ignore_index=True)
@@ -79,6 +80,8 @@ def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
         "satisfaction": rows["nps"].astype(float),
         "answers": rows["nps"].notna().astype(float),
     }
+    for name in NAMES[:3]:  # against all customers of the day, so that a season of less use is no sign
+        new[name] = new[name] - new[name].groupby(rows["on"]).transform("mean")
     texts = {name: rows[name].astype("string").fillna("unknown").astype(object) for name in ("plan", *dims)}
     return rows.assign(**{name: np.asarray(column, dtype=float) for name, column in new.items()}, **texts)
 
@@ -115,9 +118,19 @@ class Score:
         return np.asarray(expit(self.line[0] + self.line[1] * self.z(rows)))
 
     def calibrated(self, rows: pd.DataFrame) -> Score:
-        """The score with its line found on rows."""
-        found = logistic(rows["left"], np.column_stack([np.ones(len(rows)), self.z(rows)]))
-        return replace(self, line=np.asarray(found.params), spread=np.asarray(found.cov_params()))
+        """The score with its line found on rows: moved, or moved and tilted, only if rows clearly ask for it.
+
+        That is the closed test of Vergouwe and others (2017): a line from few rows does more harm than none.
+        """
+        left, z, one = rows["left"].to_numpy(float), self.z(rows), np.ones(len(rows))
+        free, moved = logistic(left, np.column_stack([one, z])), logistic(left, one, z)
+        kept = float(np.log(expit(np.where(left == 1, z, -z))).sum())
+        line = np.asarray(free.params)
+        if 2 * (free.llf - kept) < chi2.ppf(0.95, 2):
+            line = np.array([0.0, 1.0])
+        elif 2 * (free.llf - moved.llf) < chi2.ppf(0.95, 1):
+            line = np.array([moved.params[0], 1.0])
+        return replace(self, line=line, spread=np.asarray(free.cov_params()))
 
     def total(self, rows: pd.DataFrame) -> tuple[float, float]:
         """How many can be expected to leave, and its standard error from the calibration."""
