@@ -133,7 +133,7 @@ def test_trees_are_used_where_they_are_clearly_better(rows, found):
     (lambda r: r[(r["on"] != DAYS[-1]) | (r["plan"] == "Annual")].assign(
         wait_days=lambda q: q["wait_days"].where(q["on"] != DAYS[-1], 200)), "has a renewal in the months after"),
     (lambda r: r.assign(outcome=r["outcome"].replace("voluntary", "unknown")), "Fix: map end_reason"),
-    (lambda r: r.groupby("on").head(40), "customers left by choice at a renewal in the months to fit on"),
+    (lambda r: r.groupby("on").head(40), "customers left by choice at a renewal in the months to fit on, and it takes 100"),
     (lambda r: r.assign(outcome=r["outcome"].where(r["on"] != DAYS[-2], "stayed")), "it takes ten who leave"),
 ])  # fmt: skip
 def test_what_is_too_little_is_said(rows, change, words):

@@ -126,8 +126,8 @@ def test_columns_that_are_not_permitted_are_named_and_not_used(run, demo):
 
 @pytest.mark.parametrize(("parameters", "reason"), [
     ({"months_ahead": 12}, "It takes four days, as many months apart as are looked ahead"),
-    ({"only": "plan = 'Annual'", "landmarks": 5}, "customers left by choice at a renewal in the months to fit on"),
-    ({"only": "country = 'NL' and plan = 'Premium'"}, "it takes 100"),
+    ({"only": "plan = 'Annual'", "landmarks": 5}, "customers left by choice at a renewal in the months to fit on, and it takes 100"),
+    ({"only": "country = 'NL' and plan = 'Premium'"}, "and it takes 100"),
 ])  # fmt: skip
 def test_what_cannot_be_told_is_said_in_a_sentence(run, demo, parameters, reason):
     outcome = run(NAME, **parameters)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ibis
 from ibis import _, ir
@@ -57,7 +58,8 @@ def landmarks(
         (failed charges, both in the last 112 days), and nps (the mean score of a year). What is not recorded
         is null.
     """
-    among, scope = tuple(dict.fromkeys(["plan", *dims])), {"currency": currency, "policy": policy}
+    scope: dict[str, Any] = {"currency": currency, "policy": policy}
+    among = tuple(dict.fromkeys(["plan", *dims]))
     key = ("landmarks", tuple(on), until, as_of, known_until, among, tuple(sorted(rates.items())), max_rows)
 
     def make() -> ir.Table:

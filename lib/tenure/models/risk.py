@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import chi2
+from sklearn import compose, ensemble, impute, linear_model, metrics, pipeline, preprocessing
+from statsmodels import api as sm
 
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate, Table, from_ends, from_row, interval
@@ -59,26 +61,28 @@ def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
     """
     kept = (rows["notice"] == 0) & (rows["wait_days"] <= rows["ahead_days"])
     rows = rows[kept].sort_values(["on", "customer_id"], ignore_index=True)
-    term = rows["interval"].str.extract(r"(\d+) (month|day)")
-    number = term[0].astype(float)
-    months = number.where(term[1] == "month", number / 30.4375)
+    number, unit = rows["interval"].str.extract(r"(\d+) (month|day)").to_numpy().T
+    months: pd.Series[Any] = pd.Series(number, rows.index, dtype=float) / np.where(
+        unit == "month", 1.0, 30.4375
+    )
     held = np.maximum((rows["tenure"] + 1) * months * 30.4375 - rows["wait_days"], 1.0)
-    used, before = rows["used"].astype(float), rows["used_before"].astype(float)
+    plain = ["used", "used_before", "tickets", "failed", "nps"]
+    used, before, tickets, failed, nps = (rows[name].astype(float) for name in plain)
     early = np.clip(held - 28, 0, 84)
-    trend = np.log1p(used) - np.log1p(before * 28 / np.maximum(early, 28))
+    change = np.log1p(used) - np.log1p(before * 28 / np.maximum(early, 28))
     new = {
-        "left": (rows["outcome"] == "voluntary").astype(float).where(rows["outcome"].notna()),
-        "months": months,
         "use": np.log1p((used + before) * 28 / np.clip(held, 28, 112)),
-        "change in use": trend.where(early >= 14, 0.0),
+        "change in use": change.where(early >= 14, 0.0),
         "days without use": np.log1p(np.minimum(rows["unused_days"], held)),
         "time as a customer": np.log1p((rows["tenure"] + 1) * months),
         "price": np.log1p(rows["bill"] / months),
         "days to the renewal": rows["wait_days"] / 30.4375,
-        "support requests": np.log1p(rows["tickets"].astype(float)),
-        "failed charges": np.log1p(rows["failed"].astype(float)),
-        "satisfaction": rows["nps"].astype(float),
-        "answers": rows["nps"].notna().astype(float),
+        "support requests": np.log1p(tickets),
+        "failed charges": np.log1p(failed),
+        "satisfaction": nps,
+        "answers": nps.notna(),
+        "months": months,
+        "left": (rows["outcome"] == "voluntary").where(rows["outcome"].notna()),
     }
     for name in NAMES[:3]:  # against all customers of the day, so that a season of less use is no sign
         new[name] = new[name] - new[name].groupby(rows["on"]).transform("mean")
@@ -166,38 +170,28 @@ def logistic(left: Any, x: Any, offset: Any = None) -> Any:
         >>> logistic(np.repeat([1, 0, 1, 0], [2, 8, 6, 4]), np.column_stack([z * 0 + 1, z])).params.round(6)
         array([0., 1.])
     """
-    from statsmodels.api import GLM, families
-
-    return GLM(np.asarray(left, dtype=float), x, family=families.Binomial(), offset=offset).fit()
+    return sm.GLM(np.asarray(left, dtype=float), x, family=sm.families.Binomial(), offset=offset).fit()
 
 
-def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False, ridge: float = 1.0) -> Score:
-    """Fit a score: logistic regression with a ridge penalty, and boosted trees if they are wanted.
-
-    Args:
-        ridge: The penalty on half the squared weights, of columns in standard deviations.
-    """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    known = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    levels = OneHotEncoder(
+def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False) -> Score:
+    """Fit a score: logistic regression with a ridge penalty of 1, and boosted trees if they are wanted."""
+    terms = rows.groupby("plan")["interval"].nunique().max() > 1  # else the plan says the term
+    texts, y = (
+        list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims])),
+        rows["left"].to_numpy(int),
+    )
+    fill, scale = impute.SimpleImputer(keep_empty_features=True), preprocessing.StandardScaler()
+    levels = preprocessing.OneHotEncoder(
         min_frequency=30, max_categories=13, handle_unknown="infrequent_if_exist", sparse_output=False
     )
-    terms = rows.groupby("plan")["interval"].nunique().max() > 1  # else the plan says the term
-    texts = list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims]))
-    columns, y = ColumnTransformer([("n", known, NAMES), ("t", levels, texts)]), rows["left"].to_numpy(int)
+    parts = [("n", pipeline.make_pipeline(fill, scale), NAMES), ("t", levels, texts)]
+    columns = compose.ColumnTransformer(parts)
     x = columns.fit_transform(rows)
-    linear = LogisticRegression(C=1 / ridge, tol=1e-9, max_iter=5000).fit(x, y)
-    forest = HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=150, max_leaf_nodes=8, min_samples_leaf=40, l2_regularization=1.0,
-        early_stopping=False, random_state=0,
-    ).fit(x, y) if trees else None  # fmt: skip
-    return Score(columns, linear, forest, x.mean(axis=0))
+    linear = linear_model.LogisticRegression(tol=1e-9, max_iter=5000).fit(x, y)
+    forest = ensemble.HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=150, max_leaf_nodes=8, early_stopping=False, random_state=0
+    )
+    return Score(columns, linear, forest.fit(x, y) if trees else None, x.mean(axis=0))
 
 
 def check_features(rows: pd.DataFrame, dims: Sequence[str]) -> None:
@@ -221,9 +215,7 @@ def check_features(rows: pd.DataFrame, dims: Sequence[str]) -> None:
 
 def auc(left: Any, p: Any, w: Any = None) -> float:
     """Return the chance that of two customers the one who leaves has the higher chance; ties count half."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(left, p, sample_weight=w))
+    return float(metrics.roc_auc_score(left, p, sample_weight=w))
 
 
 def measures_of(left: Array, p: Array, w: Any = None) -> dict[str, float]:
@@ -237,16 +229,14 @@ def measures_of(left: Array, p: Array, w: Any = None) -> dict[str, float]:
         >>> measures_of(np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.4, 0.8]))["auc"]
         0.875
     """
-    from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
-
-    base, brier = np.average(left, weights=w), brier_score_loss(left, p, sample_weight=w)
+    base, brier = np.average(left, weights=w), metrics.brier_score_loss(left, p, sample_weight=w)
     return {
         "auc": auc(left, p, w),
-        "pr_auc": float(average_precision_score(left, p, sample_weight=w)),
+        "pr_auc": float(metrics.average_precision_score(left, p, sample_weight=w)),
         "lift": 10 * captured(left, p, 0.1, w),
         "brier": float(brier),
         "skill": float(1 - brier / (base * (1 - base))),
-        "log_loss": float(log_loss(left, p, sample_weight=w)),
+        "log_loss": float(metrics.log_loss(left, p, sample_weight=w)),
     }
 
 
@@ -303,7 +293,7 @@ class Judged:
 
     def of(self, name: str, unit: str = "number") -> Estimate:
         """One of these numbers."""
-        return from_row(self.all.loc[name], "value", n=len(self.rows), of="customer", unit=unit)
+        return from_row(dict(self.all.T[name]), "value", n=len(self.rows), of="customer", unit=unit)
 
     def beside_rule(self) -> Estimate:
         """The share of those who left that the highest chances find, beside a rule that names as many."""
@@ -397,7 +387,7 @@ def foretell(rows: pd.DataFrame, dims: Sequence[str] = (), *, unused: int = 0) -
     return Foretold(score, judged, table, applied(score, last), fitted_on, gain)
 
 
-def _check_enough(frame: pd.DataFrame, days: Sequence[str]) -> None:
+def _check_enough(frame: pd.DataFrame, days: list[str]) -> None:
     """Refuse what is too little to tell anything from."""
     if len(days) < 4:
         raise NotApplicable(
@@ -405,29 +395,22 @@ def _check_enough(frame: pd.DataFrame, days: Sequence[str]) -> None:
             f"and to look ahead from; the data reach back over {len(days)}. Fix: use fewer `months_ahead`, "
             "or data that begin earlier."
         )
-    known = frame[frame["on"] < days[-1]]
-    by = known.groupby("on")["left"].agg(["sum", "size"]).reindex(days, fill_value=0).astype(int)
-    fit, why = by["sum"][days[:-3]].sum(), ""
-    if not (frame["on"] == days[-1]).any():
-        why = f"No customer without notice has a renewal in the months after {days[-1]}. Fix: use more "
-        why += "`months_ahead`."
-    elif not by["sum"].any() and (known["outcome"] == "unknown").any():
-        why = (
-            "subscriptions.end_reason: it says of nobody that they left by choice, so choice cannot be told "
-        )
-        why += "from failed payments. Fix: map end_reason, with voluntary for customers who canceled."
+    known, last = frame[frame["on"] < days[-1]], days[-1]
+    gone, n = (known.groupby("on")["left"].agg(how).reindex(days, fill_value=0) for how in ("sum", "size"))
+    fit, why = int(gone[days[:-3]].sum()), ""
+    if not (frame["on"] == last).any():
+        why = f"No customer without notice has a renewal in the months after {last}."
+        why += " Fix: use more `months_ahead`."
+    elif not gone.any() and (known["outcome"] == "unknown").any():
+        why = "subscriptions.end_reason: it says of nobody that they left by choice, so choice cannot be told"
+        why += " from failed payments. Fix: map end_reason, with voluntary for customers who canceled."
     elif fit < FEWEST_EVENTS:
-        why = (
-            f"{fit} customers left by choice at a renewal in the months to fit on; it takes {FEWEST_EVENTS} "
-        )
-        why += "to tell who is about to leave. Fix: use more `landmarks`, or wait for more customers."
-    for day, (gone, n) in by.loc[days[-3:-1]].iterrows():
-        if not why and min(gone, n - gone) < 10:
-            why = (
-                f"{gone} of {n} customers up for renewal left by choice in the months after {day}; it takes "
-            )
-            why += "ten who leave and ten who stay to see whether chances are true. Fix: use more "
-            why += "`months_ahead`."
+        why = f"{fit} customers left by choice at a renewal in the months to fit on, and it takes"
+        why += f" {FEWEST_EVENTS}. Fix: use more `landmarks`, or wait for more customers."
+    for day in () if why else days[-3:-1]:
+        if min(gone[day], n[day] - gone[day]) < 10:
+            why = f"{gone[day]:.0f} of {n[day]} customers up for renewal left by choice in the months after"
+            why += f" {day}; it takes ten who leave and ten who stay. Fix: use more `months_ahead`."
     if why:
         raise NotApplicable(why)
 

@@ -204,7 +204,7 @@ def drift(found: Foretold) -> Table:
     for name in [*NAMES, "plan"]:
         old, new = found.fitted_on[name].dropna(), found.now[name].dropna()
         if name in NAMES:
-            edges = np.unique(np.quantile(old, np.linspace(0.1, 0.9, 9))) if len(old) else []
+            edges: Array = np.unique(np.quantile(old, np.linspace(0.1, 0.9, 9))) if len(old) else np.zeros(0)
             old, new = (pd.Series(np.searchsorted(edges, part)) for part in (old, new))
         counts = pd.concat([old.value_counts(), new.value_counts()], axis=1).fillna(0.0) + 0.5
         n, m = counts.sum()
@@ -235,9 +235,9 @@ def fairness(judged: Judged, chosen: Array, groups: pd.DataFrame) -> Table:
         numbers = pd.to_numeric(groups[name], errors="coerce")
         decades = (numbers // 10 * 10).map("{:.0f}s".format, na_action="ignore")
         column = decades if numbers.nunique() > 12 else groups[name]
-        column = column.astype(object).where(column.notna(), "unknown").to_numpy()
-        for group in sorted(set(column)):
-            mine, gone = column == group, left > 0
+        labels = column.astype(object).where(column.notna(), "unknown").to_numpy()
+        for group in sorted(set(labels)):
+            mine, gone = labels == group, left > 0
             if mine.sum() < 30 or (~mine).sum() < 30 or not (mine & gone).any():
                 continue
             sets = ((mine & who, ~mine & who) for who in (mine | True, gone))
