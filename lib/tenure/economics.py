@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tenure.errors import InputError
 from tenure.money import minor_exponent
@@ -31,6 +31,14 @@ def known_zone(name: str) -> str:
     except (ValueError, OSError, KeyError):
         raise ValueError("a time zone is written like Europe/Rome") from None
     return name
+
+
+def known_day(day: dt.date | None) -> dt.date | None:
+    """Return a day until which data may reach; ValueError where it is none."""
+    # A day further on for those whose clock is ahead of this one's.
+    if day and not dt.date(1970, 1, 2) < day <= dt.date.today() + dt.timedelta(days=1):
+        raise ValueError("it should be a day between 1970-01-03 and today")
+    return day
 
 
 class Economics(BaseModel):
@@ -87,7 +95,7 @@ class Economics(BaseModel):
     horizon_months: int = Field(default=24, ge=1, le=600)
     spend_lag: int = Field(default=7, ge=0, le=365)
     rules: dict[str, Any] = {}
-    observed_until: dt.date | None = None
+    observed_until: Annotated[dt.date | None, AfterValidator(known_day)] = None
     smallest_group: int = Field(default=5, ge=1, le=1000)
     fiscal_year_start: int = Field(default=1, ge=1, le=12)
     time_zone: Annotated[str, AfterValidator(known_zone)] = ""
@@ -95,6 +103,14 @@ class Economics(BaseModel):
     origin: str = Field(default="", exclude=True)
     given: tuple[str, ...] = Field(default=(), exclude=True)
     overridden: tuple[str, ...] = Field(default=(), exclude=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        # It would count as 1.
+        if any(isinstance(it, bool) for it in (value.values() if isinstance(value, dict) else [value])):
+            raise ValueError("it should be a number or a text, not yes or no")
+        return value
 
     def discount(self, months: Any) -> Any:
         """Return today's worth of 1 after some months: (1 + rate)^(-months / 12)."""
@@ -196,7 +212,10 @@ def company_file(company: str = "", data: str = "") -> Path | None:
     if "://" not in data or data.startswith(("file://", "duckdb://")):
         beside = resolve(data.removeprefix("file://").removeprefix("duckdb://"))
         places.insert(0, (beside if beside.is_dir() else beside.parent) / FILE)
-    return next((file for file in places if file.is_file()), None)
+    found = next((place for place in places if place.exists() or place.is_symlink()), None)
+    if found and not found.is_file():
+        raise InputError(f"{found} is not a file. Fix: put the file there, or remove what is in its place.")
+    return found
 
 
 def read_economics(company: str = "", data: str = "") -> Economics:

@@ -184,6 +184,8 @@ def misfit(parameter: Parameter, value: Any) -> str:
         return ""
     wanted = f"{_WORDS.get(base, parameter.type)} ({parameter.type})"
     fix = "put it in quotation marks" if base == "str" else "correct it"
+    if value is None:
+        return f"`{parameter.name}` must be {wanted}, but it is empty. Fix: {fix}."
     return f"`{parameter.name}` must be {wanted}, but {value!r} is {type(value).__name__}. Fix: {fix}."
 
 

@@ -242,7 +242,7 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
         return policy
     from pydantic import TypeAdapter, ValidationError
 
-    from tenure.settings import in_words
+    from tenure.settings import in_words, shown
 
     rules: dict[str, Any] = {**asdict(policy), **own}
     gaps = rules["gap_days"]
@@ -252,11 +252,20 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
     if unknown := sorted(set(own) - set(RULES)):
         raise InputError(f"company.yml: rules.{unknown[0]}: there is no such rule. {known}")
     try:
-        return TypeAdapter(MetricPolicy).validate_python(rules)
+        checked = TypeAdapter(MetricPolicy).validate_python(rules)
     except ValidationError as error:
         found = error.errors()[0]
         place, said = ".".join(map(str, found["loc"])), in_words(found["msg"])
-        raise InputError(f"company.yml: rules.{place} is {found['input']!r}; {said}. {known}") from None
+        raise InputError(f"company.yml: rules.{place} is {shown(found['input'])}; {said}. {known}") from None
+    numbers = asdict(checked) | {
+        f"gap_days.{term}": days for term, days in checked.gap_days._asdict().items()
+    }
+    for rule, number in numbers.items():
+        least = int(rule.endswith("per_year"))
+        if isinstance(number, int) and not least <= number <= 36_500:
+            says = f"it should be between {least} and 36,500"
+            raise InputError(f"company.yml: rules.{rule} is {number}; {says}. Fix: correct it.")
+    return checked
 
 
 def steps(start: MetricPolicy, end: MetricPolicy) -> Iterator[tuple[str, MetricPolicy]]:

@@ -61,6 +61,10 @@ def read_settings(
     label, see = label or file.name, example or str(file)
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), loader)
+    except RecursionError:
+        raise InputError(
+            f"{label}: its brackets lie too deep inside each other. Fix: write it flat; see {see}."
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         said = " ".join(str(error).split())[:200]
@@ -136,9 +140,21 @@ def _problem(found: Any, model: type[BaseModel], content: Any, see: str) -> tupl
         "list_type": "a list, such as [a, b]",
     }
     if shape := shapes.get(found["type"]):
-        return place, f"{place} is {found['input']!r}. Fix: write {shape}; see {see}."
+        return place, f"{place} is {shown(found['input'])}. Fix: write {shape}; see {see}."
+    if found["type"] == "invalid_key":
+        place = "a key"
     said = "it must be one value" if one_value else in_words(found["msg"])
-    return place, f"{place} is {found['input']!r}; {said}. Fix: correct it; see {see}."
+    return place, f"{place} is {shown(found['input'])}; {said}. Fix: correct it; see {see}."
+
+
+def shown(value: Any) -> str:
+    """Return a value as a sentence shows it.
+
+    Example:
+        >>> shown(None), shown("a")
+        ('empty', "'a'")
+    """
+    return "empty" if value is None else repr(value)
 
 
 def in_words(message: str) -> str:
@@ -149,6 +165,7 @@ def in_words(message: str) -> str:
         'it should be less than 1'
     """
     said = re.sub("^(Input|String) should", "it should", message.removeprefix("Value error, "))
+    said = said.replace(" after validation", "")
     return re.sub(
         "should match pattern.*", "should be written in another way", f"{said[0].lower()}{said[1:]}"
     )

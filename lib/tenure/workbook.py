@@ -487,13 +487,14 @@ def _convertible(book: Workbook) -> tuple[Workbook, str]:
 
 def _unpriced(book: Workbook) -> tuple[float, str]:
     """The share of customers who pay in currencies without a rate, and in words who they are."""
+    from tenure import privacy
     from tenure.report.words import say
 
     found, known = book.in_currencies, book.factors()
+    names = privacy.folded(found["currency"], found["customers"])
     lacking = found[~found["currency"].isin(list(known))]
     share = float(lacking["customers"].sum() / (found["customers"].sum() or 1))
-    names = ", ".join(lacking["currency"])
-    words = {"share": (share, "percent"), "names": names}
+    words = {"share": (share, "percent"), "names": ", ".join(names[lacking.index].unique())}
     return share, say("{share} of customers, who pay in {names} (no exchange rate)", **words) if share else ""
 
 

@@ -361,7 +361,7 @@ def test_a_name_does_not_command_the_terminal(capfd, tmp_path, value):
 def test_an_export_that_is_recognized_does_not_command_the_terminal(capfd, tmp_path, monkeypatch, value):
     shutil.copytree(project_root() / "data" / "mappings", tmp_path / "data" / "mappings")
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "runbook.yml").write_text("reports: []\n")
+    (tmp_path / "notebooks" / "runbook.yml").write_text("reports: [{name: one, notebook: one.ipynb}]\n")
     monkeypatch.setenv("TENURE_ROOT", str(tmp_path))
     company = Company(tmp_path / "co")
     company.put("subscriptions", "status", value)

@@ -40,6 +40,13 @@ RUNBOOKS = {
     "a password in the runbook": (ONE + "  parameters: {data: 'postgres://me:secret@host/x'}\n", "data"),
     "a timeout": (ONE + "  timeout: -1\n", "timeout"),
     "a number of runs to keep": ("keep: 0\n" + ONE, "keep"),
+    "a timeout: endless": (ONE + "  timeout: .inf\n", "timeout"),
+    "a timeout: longer than any clock": (ONE + "  timeout: 100000000000000000000\n", "timeout"),
+    "a key without a value": ("defaults:\n" + ONE, "defaults is empty"),
+    "a key without a value: reports": ("reports:\n", "reports is empty"),
+    "a key without a value: of a parameter": (ONE + "  parameters: {x: null}\n", "it is empty"),
+    "a list of no reports": ("reports: []\n", "reports"),
+    "nested too deeply": ("defaults: " + "[" * 3000 + "]" * 3000 + "\n" + ONE, "runbook.yml"),
     "an unknown key of the runbook": (ONE + "  notebok: x\n", "notebok"),
     "not YAML": ("reports: [\n", "line"),
     "no reports": ("reports: 3\n", "reports"),
@@ -104,17 +111,28 @@ FACTS = {
     "commission: {a: 2}": "commission", "commission: {a: .nan}": "commission", "rules: {gap: 1}": "gap",
     "rules: {gap_days: never}": "gap_days", "rules: {unit: household}": "unit", "magin: 0.7": "magin",
     "margin: 0.7\nmargin: 0.8": "margin", "- margin": "company.yml", "margin 0.7": "company.yml", "margin: [": "line",
-    "name: \"\x1b[2J": "line",
+    "name: \"\x1b[2J": "line", "margin: yes": "margin", "smallest_group: true": "smallest_group", "smallest_group:": "empty",
+    "spend_lag: true": "spend_lag", "commission: {a: true}": "commission", "rules: {hold_days: true}": "rules", "null: 1": "a key is empty",
+    "observed_until: 9999-12-31": "observed_until", "observed_until: 0001-01-01": "observed_until",
+    "rules: {hold_days: -1}": "hold_days", "rules: {hold_days: 100000000000000}": "hold_days", "rules:": "rules is empty",
+    "rules: {gap_days: 1000000000000000000000000000000}": "gap_days", "rules: {gap_days: {year: -1}}": "gap_days.year",
+    "rules: {weeks_per_year: 0}": "weeks_per_year", "margin: " + "[" * 3000: "company.yml",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), FACTS.items(), ids=[f"a company's fact: {text!r}" for text in FACTS]
+    ("text", "name"), FACTS.items(), ids=[f"a company's fact: {text[:60]!r}" for text in FACTS]
 )
 def test_a_companys_facts_are_refused(capfd, tmp_path: Path, text: str, name: str) -> None:
     company = Company(tmp_path / "co")
     company.text("company.yml", text + "\n")
     refused(call(capfd, "check", company.write()), [name])
+
+
+def test_what_is_no_file_is_not_passed_over(capfd, tmp_path: Path) -> None:
+    folder = Company(tmp_path / "co").write()
+    (tmp_path / "co" / "company.yml").mkdir()
+    refused(call(capfd, "check", folder), ["company.yml"])
 
 
 SETTINGS: dict[str, tuple[str, str]] = {

@@ -51,7 +51,7 @@ class _Entry(BaseModel):
     needs: list[str] | Literal["all"] = []
     for_each: dict[str, list[Any]] = {}
     watch: dict[str, Bounds] = {}
-    timeout: float = Field(default=1800, gt=0)
+    timeout: float = Field(default=1800, gt=0, le=604_800)
     max_age_days: int | None = Field(default=None, ge=0)
 
     @field_validator("name")
@@ -67,7 +67,7 @@ class _File(BaseModel):
     defaults: dict[str, Any] = {}
     keep: int = Field(default=30, ge=1)
     max_age_days: int | None = Field(default=None, ge=0)
-    reports: list[_Entry]
+    reports: list[_Entry] = Field(min_length=1)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from babel.numbers import list_currencies
 
+from tenure import privacy
 from tenure.contract import BY_NAME, Column, Table
 from tenure.economics import Economics
 from tenure.errors import InputError
@@ -457,11 +458,12 @@ def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
         known = set(collect(source["fx_rates"].select("currency").distinct())["currency"])
     lacking = found[~found["currency"].isin(known)]
     if len(lacking):
-        shares = found["customers"] / found["customers"].sum()
-        paid = [f"{name} ({share:.1%})" for name, share in zip(found["currency"], shares, strict=True)]
+        names = privacy.folded(found["currency"], found["customers"])
+        shares = (found["customers"] / found["customers"].sum()).groupby(names, sort=False).sum()
+        paid = [f"{name} ({share:.1%})" for name, share in shares.items()]
         says = (
-            f"are in currencies without an exchange rate ({', '.join(lacking['currency'])}; customers pay in "
-            f"{', '.join(paid)}): reports of money leave these out, and refuse to answer above "
+            f"are in currencies without an exchange rate ({', '.join(names[lacking.index].unique())}; customers "
+            f"pay in {', '.join(paid)}): reports of money leave these out, and refuse to answer above "
             f"{MOST_LEFT_OUT:.0%}"
         )
         fix = "put their rates into the table fx_rates, in which the currency to report in has the rate 1"

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tenure import settings
 from tenure.contract import BY_NAME, Table
-from tenure.economics import known_zone
+from tenure.economics import known_day, known_zone
 from tenure.errors import InputError, all_faults
 from tenure.parameters import nearest
 from tenure.paths import resolve
@@ -220,7 +220,7 @@ class Mapping(_Keys):
     """
 
     observed_from: dt.date | None = None
-    observed_until: dt.date | None = None
+    observed_until: Annotated[dt.date | None, AfterValidator(known_day)] = None
     time_zone: _Zone = ""
     inputs: dict[str, Looked] = {}
     tables: dict[str, TableMapping] = {}
