@@ -56,7 +56,7 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name():
         ("data = 5", ["`data`", "str", "5"]),
         ("wide = 1", ["`wide`", "bool"]),
         ('names = "[plan"', ["`names`", "list", "'[plan'"]),
-        ("share = None", ["`share`", "float", "None"]),
+        ("share = None", ["`share`", "float", "empty"]),
     ],
 )
 def test_a_value_of_another_type_is_refused(cell, words):

@@ -290,7 +290,7 @@ def check(data: str, mapping: str, as_of: str, settings: tuple[str, ...], as_jso
     from tenure.workbook import with_rules
 
     given, data, mapping = _settings(settings), typed(data), typed(mapping)
-    facts = with_rules(read_economics(given.get("company", ""), data), given)
+    facts = with_rules(read_economics(given.get("company", ""), data).overriding(given), given)
     source = tenure.open_source(data, mapping, facts.time_zone, facts.observed_until)
     report = checks.check(source, optional_date("as-of", as_of), facts)
     if as_json:

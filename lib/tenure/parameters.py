@@ -157,8 +157,8 @@ def _typed(text: str, base: str) -> list[Any] | dict[str, Any] | str:
     """A list or a map that was typed, with its brackets or without; the text where it is neither."""
     for written in (text, f"{{{text}}}" if base == "dict" else f"[{text}]"):
         try:
-            found = yaml.safe_load(written)
-        except yaml.YAMLError:
+            found = as_yaml(written)
+        except ValueError:
             continue
         if found is None or isinstance(found, list):
             return found or []
@@ -167,6 +167,14 @@ def _typed(text: str, base: str) -> list[Any] | dict[str, Any] | str:
             named = yaml.load(written, yaml.BaseLoader).items()
             return {name: yaml.safe_load(it) if isinstance(it, str) else it for name, it in named}
     return text
+
+
+def as_yaml(text: str) -> Any:
+    """Return what a text says in YAML; ValueError where it says nothing that can be read."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ValueError("no valid YAML") from None
 
 
 def misfit(parameter: Parameter, value: Any) -> str:

@@ -246,7 +246,7 @@ def named(name: str, own: Mapping[str, Any] | None = None) -> MetricPolicy:
 
     rules: dict[str, Any] = {**asdict(policy), **own}
     gaps = rules["gap_days"]
-    gaps = dict.fromkeys(Gaps._fields, gaps) if isinstance(gaps, int) else gaps
+    gaps = dict.fromkeys(Gaps._fields, gaps) if isinstance(gaps, int | str) else gaps
     rules["gap_days"] = {**Gaps()._asdict(), **gaps} if isinstance(gaps, dict) else gaps
     known = f"Fix: the rules are {', '.join(RULES)}."
     if unknown := sorted(set(own) - set(RULES)):

@@ -349,3 +349,19 @@ def test_what_nobody_foresaw_is_reported_without_data(
     assert what.__name__ in text
     assert "in fail" in text
     assert secret not in text + said.text
+
+
+@pytest.mark.parametrize("typed", ["9" * 400, "9" * 5000, "[" * 3000, ".inf", "{", "yes"])
+def test_what_was_typed_cannot_be_read(
+    project: Project, capfd: pytest.CaptureFixture[str], typed: str
+) -> None:
+    before = state_of(project.root)
+    refused(call(capfd, "run", "--set", f"x={typed}"), ["--set", "`x`"])
+    assert state_of(project.root) == before
+
+
+@pytest.mark.parametrize("typed", ["margin=yes", "margin=" + "9" * 400])
+def test_check_refuses_facts_and_rules(
+    project: Project, capfd: pytest.CaptureFixture[str], typed: str
+) -> None:
+    refused(call(capfd, "check", "data", "--set", typed), [typed.partition("=")[0]])

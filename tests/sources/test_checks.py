@@ -278,6 +278,16 @@ def test_currencies_without_a_rate_are_warned_of_with_each_ones_share(company, w
         assert "in which the currency to report in has the rate 1" in problem.fix
 
 
+def test_a_page_names_no_currency_of_too_few_people(company, write, monkeypatch):
+    spans = company["subscriptions"]
+    spans.loc[spans["customer_id"].isin(["C-000", "C-001"]), "currency"] = "CHF"
+    spans.loc[spans["customer_id"].isin([f"C-{i:03}" for i in range(2, 12)]), "currency"] = "USD"
+    monkeypatch.setattr("tenure.privacy.smallest_group", 5)
+    [problem] = [p for p in check(open_source(write(company))).problems if p.rule == "no_rate"]
+    assert "CHF" not in problem.sentence
+    assert "other" in problem.sentence
+
+
 @pytest.mark.parametrize("end", ["2024-06-30 23:59:59", "2024-06-30", "2024-07-01"])
 def test_lives_that_end_with_the_extract(company, write, end):
     spans = company["subscriptions"]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tenure.errors import InputError
-from tenure.parameters import Parameter, as_declared, declared, misfit, unknown_name
+from tenure.parameters import Parameter, as_declared, as_yaml, declared, misfit, unknown_name
 
 
 @dataclass(frozen=True)
@@ -193,8 +191,8 @@ def _value(parameter: Parameter, given: Any, origin: str) -> Any:
         if base == "str":
             return given.raw
         try:
-            given = given.raw if base in ("list", "dict") else yaml.safe_load(given.raw)
-        except yaml.YAMLError:
+            given = given.raw if base in ("list", "dict") else as_yaml(given.raw)
+        except ValueError:
             raise InputError(
                 f"{origin}: the value {given.raw!r} of `{parameter.name}` is no valid YAML. Fix: put it "
                 "in quotation marks, or correct it."
@@ -204,7 +202,7 @@ def _value(parameter: Parameter, given: Any, origin: str) -> Any:
         return None
     if base == "str" and isinstance(given, date) and not isinstance(given, datetime):
         return given.isoformat()
-    if isinstance(given, float) and not math.isfinite(given):
+    if type(given) in (int, float) and not abs(given) <= sys.float_info.max:
         raise InputError(
             f"{origin}: `{parameter.name}` must be a finite number, but it is {given}. Fix: correct it."
         )

@@ -461,10 +461,10 @@ def _without_rates(source: Source, rows: int) -> Iterator[Problem]:
         names = privacy.folded(found["currency"], found["customers"])
         shares = (found["customers"] / found["customers"].sum()).groupby(names, sort=False).sum()
         paid = [f"{name} ({share:.1%})" for name, share in shares.items()]
+        without = ", ".join(names[lacking.index].unique())
         says = (
-            f"are in currencies without an exchange rate ({', '.join(names[lacking.index].unique())}; customers "
-            f"pay in {', '.join(paid)}): reports of money leave these out, and refuse to answer above "
-            f"{MOST_LEFT_OUT:.0%}"
+            f"are in currencies without an exchange rate ({without}; customers pay in {', '.join(paid)}): "
+            f"reports of money leave these out, and refuse to answer above {MOST_LEFT_OUT:.0%}"
         )
         fix = "put their rates into the table fx_rates, in which the currency to report in has the rate 1"
         rule = Rule("no_rate", "currency", says, fix)
