@@ -27,6 +27,7 @@ from tenure.models.movements import _WORDS, GAIN_WORDS, KINDS
 from tenure.models.payback import ALL, PAID
 from tenure.models.personas import _ADVICE
 from tenure.models.price_research import _POINTS
+from tenure.models.reasons import SIGNS
 from tenure.models.risk import NAMES
 from tenure.models.segments import RFM_SEGMENTS
 from tenure.models.worth import MONTHS, REACHED, UNLESS
@@ -179,6 +180,7 @@ def texts() -> list[str]:
 
 def slots() -> list[str]:
     """Words that models give to the slots of sentences."""
+    signs = {*SIGNS.values(), "lasting", "fading", "not clear", "stated", "recorded", "associated"}
     reached = {whom.format(period=period) for whom in REACHED for period in MONTHS}
     periods = {*_STEPS, *MONTHS, "quarter", "fiscal year"}
     features = {name for name, _ in WORDS.values()} | {*_ADVICE.values(), *RFM_SEGMENTS}
@@ -198,7 +200,7 @@ def slots() -> list[str]:
         "lost",
         "revalued",
     }
-    models = {*GAIN_WORDS.values(), *reached, "by the month", "every 1 year", "customer"}
+    models = {*GAIN_WORDS.values(), *reached, *signs, "by the month", "every 1 year", "customer"}
     models |= {*NAMES, "this list", "everybody", "the rule"}
     return sorted(models | periods | features | figures)
 

@@ -26,7 +26,7 @@ def nps_counts(source: Tables, *, as_of: dt.date, by: str | None = None) -> ir.T
     cut = end_of(as_of)
     rows = source["surveys"].filter((_.survey == "nps") & (_.sent_at < cut))
     rows = real(source, rows)
-    given = (_answered_at(rows) < cut) & rows.score.notnull()
+    given = (answered_at(rows) < cut) & rows.score.notnull()
     rows = rows.mutate(given=given, value=rows.score.fill_null(-1.0))
     rows = rows.mutate(whole=rows.given & rows.value.between(0, 10) & (rows.value == rows.value.floor()))
     rows = grouped(source, rows, by).mutate(month=month_index(rows.sent_at))
@@ -65,7 +65,7 @@ def response(source: Tables, *, as_of: dt.date) -> ir.Table:
     asked = _asked(source).filter(_.sent_at < end_of(as_of))
     return asked.aggregate(
         asked=_.customer_id.nunique().cast("int64"),
-        answered=_.customer_id.nunique(where=_.given & (_answered_at(_) < end_of(as_of))).cast("int64"),
+        answered=_.customer_id.nunique(where=_.given & (answered_at(_) < end_of(as_of))).cast("int64"),
     )
 
 
@@ -97,9 +97,9 @@ def _asked(source: Tables) -> ir.Table:
 
 
 def _answers(source: Tables, as_of: dt.date) -> ir.Table:
-    return _asked(source).filter(_.given & (_answered_at(_) < end_of(as_of)))
+    return _asked(source).filter(_.given & (answered_at(_) < end_of(as_of)))
 
 
-def _answered_at(rows: Any) -> ir.TimestampValue:
+def answered_at(rows: Any) -> ir.TimestampValue:
     """When an answer was given; one without a time, when it was asked for."""
     return ibis.coalesce(rows.answered_at, rows.sent_at)

@@ -406,8 +406,8 @@ def _timed(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         "excluded",
         once=ibis.greatest(s.unit_amount_minor * s.quantity - s.discount_minor, 0).cast("int64"),
         committed=s.renews.ifelse(day_index(s.commitment_ends_at).fill_null(0), -1).cast("int64"),
-        start_second=_second(s.started_at),
-        end_second=s.on.ifelse(NEVER * _DAY, _second(s.ended_at)).cast("int64"),
+        start_second=second_index(s.started_at),
+        end_second=s.on.ifelse(NEVER * _DAY, second_index(s.ended_at)).cast("int64"),
         start_day=day_index(s.started_at),
         end_day=s.on.ifelse(NEVER, day_index(s.ended_at)).cast("int64"),
         start_month=month_index(s.started_at),
@@ -427,7 +427,8 @@ def _for_life(source: Tables, s: ir.Table, seen: Lenses) -> ir.Table:
     return s.mutate(rank=moved.ifelse(EXPIRED, s["rank"]).cast("int64")).drop("bought", "customer_id_right")
 
 
-def _second(moment: ir.TimestampValue) -> ir.IntegerValue:
+def second_index(moment: ir.TimestampValue) -> ir.IntegerValue:
+    """Return whole seconds since 1970-01-01 of a timestamp column, as int64."""
     of_day = moment.hour().cast("int64") * 3600 + moment.minute().cast("int64") * 60
     return (day_index(moment) * _DAY + of_day + moment.second().cast("int64")).cast("int64")
 

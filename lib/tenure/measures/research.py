@@ -16,6 +16,7 @@ price=7.99; term=year | none             offer is `name=value` pairs, of which o
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Literal
 
 import ibis
@@ -205,15 +206,18 @@ def prices_paid(source: Tables, *, as_of: dt.date, recent_days: int = 90, curren
     )
 
 
-def price_rises(source: Tables, *, as_of: dt.date, days: int = 0, billing: str = "") -> ir.Table:
+def price_rises(
+    source: Tables, *, as_of: dt.date, days: int = 0, billing: str = "", by: Sequence[str] = ()
+) -> ir.Table:
     """Count by month the subscriptions whose price rose while their plan stayed.
 
     Args:
         days: Only months whose first so many days have passed.
         billing: Only those billed so, such as "1 month"; empty: all.
+        by: "plan" counts each plan apart.
 
     Returns:
-        A row per month in order: month (the index of `measures.calendar.month_index`) and raised.
+        A row per month in order, and `by`: month (the index of `measures.calendar.month_index`) and raised.
     """
     s, last = _paid(source, "").filter(_.started_at < end_of(as_of)), end_of(as_of) - dt.timedelta(days=days)
     order = ibis.window(group_by="subscription_id", order_by="started_at")
@@ -229,7 +233,7 @@ def price_rises(source: Tables, *, as_of: dt.date, days: int = 0, billing: str =
     rose = (_.plan == _.plan_before) & (_.unit_amount_minor > _.price_before)
     rose = rose & (_.billing == billing) if billing else rose
     rose = rose & (_.month <= last.year * 12 + last.month - 1)
-    return s.filter(rose).group_by("month").agg(raised=_.count().cast("int64")).order_by("month")
+    return s.filter(rose).group_by("month", *by).agg(raised=_.count().cast("int64")).order_by("month", *by)
 
 
 def rise_window(billing: str) -> int:

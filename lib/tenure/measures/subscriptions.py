@@ -196,7 +196,7 @@ def duration_counts(
         InputError: A covariate is not available.
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
-    followed = _followed(source, None, *scope)
+    followed = first_spells(source, None, *scope)
     for name in covariates:
         followed = group_column(source, followed.drop("group") if name == "group" else followed, name)
     return followed.group_by(*covariates, "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
@@ -225,7 +225,7 @@ def life_table(
         number with exit >= k less the number with entry >= k.
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
-    rows = _followed(source, by, *scope)
+    rows = first_spells(source, by, *scope)
     counts = rows.group_by("group", "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
     counts = _fold(counts, by, min_group, max_groups) if by else counts
     zero = ibis.literal(0, "int64")
@@ -287,27 +287,13 @@ def churned_value(
         minor units) and squares (the sum of the squares of what each paid).
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
-    followed = _followed(source, by, *scope)
+    followed = first_spells(source, by, *scope)
     if by:
         followed = _fold(followed.mutate(n=ibis.literal(1, "int64")), by, min_group, max_groups)
     gone = followed.filter(_.event == 1).select("customer_id", "group", "cause", "end_day", period="exit")
-    rows = settled_spans(source, lenses(as_of, policy), currency)
-    rows = rows.inner_join(people(source), "customer")
-    rows = rows.select("customer_id", "plan", "currency", "start_day", "end_day", monthly_minor="paid")
-    whose = ibis.window(group_by="customer_id")
-    # A span of no whole day is no price that was paid, unless the customer has had no other.
-    last = gone.inner_join(rows, ["customer_id", "end_day"])
-    last = last.mutate(whole=(last.start_day < last.end_day).ifelse(1, 0))
-    last = last.mutate(real=last.whole.max().over(whose)).filter(_.whole == _.real)
-    each = last.group_by("customer_id", "group", "period", "cause", "currency").agg(
-        paid=_.monthly_minor.sum(where=_.whole == 1),
-        most=_.monthly_minor.max(),
-        plan=_.plan.max(),
-        end_day=_.end_day.max(),
-    )
-    each = with_usage(source, each.mutate(monthly_minor=_.paid.fill_null(_.most)), as_of)
+    each = ended_prices(source, gone, as_of=as_of, currency=currency, policy=policy)
     each = _with_fate(source, each, as_of, policy)
-    each = each.mutate(lead=each.currency == each.currency.min().over(whose))
+    each = each.mutate(lead=each.currency == each.currency.min().over(group_by="customer_id"))
     return (
         each.group_by("group", "period", "cause", "currency", "fate")
         .agg(
@@ -317,6 +303,35 @@ def churned_value(
         )
         .order_by("group", "period", "cause", "currency", "fate")
     )
+
+
+def ended_prices(
+    source: Tables,
+    gone: ir.Table,
+    *,
+    as_of: dt.date,
+    currency: str = "",
+    policy: MetricPolicy = MetricPolicy(),
+) -> ir.Table:
+    """Add what customers paid per month when a spell ended, by currency, to rows of customer_id and end_day.
+
+    Adds currency, plan (of the subscriptions that ended) and monthly_minor, as `churned_value` explains.
+    """
+    rows = settled_spans(source, lenses(as_of, policy), currency)
+    rows = rows.inner_join(people(source), "customer")
+    rows = rows.select("customer_id", "plan", "currency", "start_day", "end_day", monthly_minor="paid")
+    whose = ibis.window(group_by=["customer_id", "end_day"])
+    # A span of no whole day is no price that was paid, unless the customer has had no other.
+    last = gone.inner_join(rows, ["customer_id", "end_day"])
+    last = last.mutate(whole=(last.start_day < last.end_day).ifelse(1, 0))
+    last = last.mutate(real=last.whole.max().over(whose)).filter(_.whole == _.real)
+    each = last.group_by(*gone.columns, "currency").agg(
+        paid=_.monthly_minor.sum(where=_.whole == 1),
+        most=_.monthly_minor.max(),
+        plan=_.plan.max(),
+    )
+    each = with_usage(source, each.mutate(monthly_minor=_.paid.fill_null(_.most)), as_of)
+    return each.drop("paid", "most")
 
 
 def _with_fate(source: Tables, gone: ir.Table, as_of: dt.date, policy: MetricPolicy) -> ir.Table:
@@ -514,7 +529,7 @@ def characteristics(source: Tables, *, most_levels: int = 12) -> ir.Table:
     return table.filter(_.levels.between(2, most_levels)).order_by("place").select("name", "levels")
 
 
-def _followed(
+def first_spells(
     source: Tables,
     by: str | None,
     as_of: dt.date,
