@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from models.leavers import DAYS, empc, landmarks
 from tenure.economics import Economics
@@ -54,18 +54,18 @@ def test_telco_is_as_published():
         "none": data["InternetService"] == "No", "check": data["PaymentMethod"] == "Electronic check",
         "paperless": data["PaperlessBilling"] == "Yes",
     }).to_numpy(float)  # fmt: skip
-    fit = risk.logistic(y[::2], x[::2])
-    assert fit.llf == pytest.approx(-1516.0390687)
+    beta, _spread, likelihood = risk.logistic(y[::2], x[::2])
+    assert likelihood == pytest.approx(-1516.0390687)
     published = [-0.852757, -0.377350, 0.028230, 0.281799, -0.731221, -1.622906, 0.842800, -0.630627,
                  0.501422, 0.364697]  # fmt: skip
-    assert fit.params == pytest.approx(published, abs=1e-6)
-    left, p = y[1::2], fit.predict(x[1::2])
+    assert beta == pytest.approx(published, abs=1e-6)
+    left, p = y[1::2], expit(x[1::2] @ beta)
     told = risk.measures_of(left, p)
     assert told["auc"] == pytest.approx(0.8426076, abs=1e-7)
     assert told["brier"] == pytest.approx(0.1359148, abs=1e-7)
     assert told["log_loss"] == pytest.approx(0.4168838, abs=1e-7)
     assert (p.sum(), left.sum()) == (pytest.approx(957.29, abs=0.005), 915)
-    line = risk.logistic(left, np.column_stack([np.ones_like(p), logit(p)])).params
+    line = risk.logistic(left, np.column_stack([np.ones_like(p), logit(p)]))[0]
     assert line == pytest.approx([-0.065673, 1.038560], abs=1e-6)
     assert empc(left, p, [6, 14], 200, 10, 1)[0] == pytest.approx(10.030073, abs=1e-6)
 
@@ -115,6 +115,20 @@ def test_reasons_are_the_largest_exact_terms(found):
     social = [reason for reason, channel in zip(told, now["channel"], strict=True) if channel == "social"]
     assert any("channel: social" in reason for reason in social)
     assert not any("channel: search" in reason for reason in told)
+
+
+def test_what_is_not_recorded_and_rare_plans_are_no_obstacle():
+    rows = landmarks(np.random.default_rng(4))
+    rows = rows.assign(**dict.fromkeys(["used", "used_before", "unused_days", "tickets", "nps"], None))
+    rare = rows["customer_id"].str[-3:].isin(["001", "002"])
+    rows = rows.assign(
+        plan=rows["plan"].where(~rare, "Very_Rare"), a_b=np.where(rows["wait_days"] < 9, "c_d", "e_f")
+    )
+    found = risk.foretell(rows, ["channel", "a_b"])
+    assert set(found.score.terms(found.now)) >= {"plan", "channel", "a_b"}
+    assert set(risk_contacts.drift(found).frame["fact"]) == {
+        "time as a customer", "price", "days to the renewal", "failed charges", "answers", "plan"
+    }  # fmt: skip
 
 
 def test_trees_are_used_where_they_are_clearly_better(rows, found):

@@ -18,7 +18,6 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import chi2
 from sklearn import compose, ensemble, impute, linear_model, metrics, pipeline, preprocessing
-from statsmodels import api as sm
 
 from tenure.errors import InputError, NotApplicable
 from tenure.result import Estimate, Table, from_ends, from_row, interval
@@ -66,14 +65,14 @@ def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
         unit == "month", 1.0, 30.4375
     )
     held = np.maximum((rows["tenure"] + 1) * months * 30.4375 - rows["wait_days"], 1.0)
-    plain = ["used", "used_before", "tickets", "failed", "nps"]
-    used, before, tickets, failed, nps = (rows[name].astype(float) for name in plain)
+    plain = ["used", "used_before", "unused_days", "tickets", "failed", "nps"]
+    used, before, unused, tickets, failed, nps = (rows[name].astype(float) for name in plain)
     early = np.clip(held - 28, 0, 84)
     change = np.log1p(used) - np.log1p(before * 28 / np.maximum(early, 28))
     new = {
         "use": np.log1p((used + before) * 28 / np.clip(held, 28, 112)),
-        "change in use": change.where(early >= 14, 0.0),
-        "days without use": np.log1p(np.minimum(rows["unused_days"], held)),
+        "change in use": change.where((early >= 14) | used.isna(), 0.0),
+        "days without use": np.log1p(np.minimum(unused, held)),
         "time as a customer": np.log1p((rows["tenure"] + 1) * months),
         "price": np.log1p(rows["bill"] / months),
         "days to the renewal": rows["wait_days"] / 30.4375,
@@ -122,19 +121,16 @@ class Score:
         return np.asarray(expit(self.line[0] + self.line[1] * self.z(rows)))
 
     def calibrated(self, rows: pd.DataFrame) -> Score:
-        """The score with its line found on rows: moved, or moved and tilted, only if rows clearly ask for it.
+        """The score with its line found on rows: moved, and tilted only where they clearly ask for it.
 
-        That is the closed test of Vergouwe and others (2017): a line from few rows does more harm than none.
+        The slope is tested as by Vergouwe and others (2017): one from few rows does more harm than none.
         """
-        left, z, one = rows["left"].to_numpy(float), self.z(rows), np.ones(len(rows))
-        free, moved = logistic(left, np.column_stack([one, z])), logistic(left, one, z)
-        kept = float(np.log(expit(np.where(left == 1, z, -z))).sum())
-        line = np.asarray(free.params)
-        if 2 * (free.llf - kept) < chi2.ppf(0.95, 2):
-            line = np.array([0.0, 1.0])
-        elif 2 * (free.llf - moved.llf) < chi2.ppf(0.95, 1):
-            line = np.array([moved.params[0], 1.0])
-        return replace(self, line=line, spread=np.asarray(free.cov_params()))
+        left, z, one = rows["left"].to_numpy(float), self.z(rows), np.ones((len(rows), 1))
+        line, spread, free = logistic(left, np.column_stack([one, z]))
+        shift, variance, moved = logistic(left, one, z)
+        if 2 * (free - moved) < chi2.ppf(0.95, 1):
+            line, spread = np.append(shift, 1.0), np.diag([variance.item(), 0.0])
+        return replace(self, line=line, spread=spread)
 
     def total(self, rows: pd.DataFrame) -> tuple[float, float]:
         """How many can be expected to leave, and its standard error from the calibration."""
@@ -144,10 +140,10 @@ class Score:
 
     def terms(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each factor adds to a row's log odds in the logistic regression, against the mean: exact."""
-        names = [name[3:] for name in self.columns.get_feature_names_out()]
-        factors = NAMES + [name.rsplit("_", 1)[0] for name in names[len(NAMES) :]]
+        texts, names = self.columns.transformers_[1][2], self.columns.get_feature_names_out()[len(NAMES) :]
+        own = [max((text for text in texts if name.startswith(f"t__{text}_")), key=len) for name in names]
         added = (self.columns.transform(rows) - self.middle) * self.linear.coef_[0]
-        return pd.DataFrame(added.T, index=factors).groupby(level=0, sort=False).sum().T
+        return pd.DataFrame(added.T, index=[*NAMES, *own]).groupby(level=0, sort=False).sum().T
 
     def reasons(self, rows: pd.DataFrame, most: int = 2) -> list[str]:
         """What adds most to each customer's log odds, in words."""
@@ -162,15 +158,23 @@ class Score:
         return ["; ".join(word(i, j) for j in best if added[i, j] > 0.05) for i, best in enumerate(order)]
 
 
-def logistic(left: Any, x: Any, offset: Any = None) -> Any:
-    """Return the logistic regression without penalty.
+def logistic(left: Array, x: Array, offset: Any = 0.0) -> tuple[Array, Array, float]:
+    """Return the coefficients of a logistic regression without penalty, their covariance, log likelihood.
 
     Example:
         >>> z = np.repeat(logit([0.2, 0.6]), 10)
-        >>> logistic(np.repeat([1, 0, 1, 0], [2, 8, 6, 4]), np.column_stack([z * 0 + 1, z])).params.round(6)
+        >>> logistic(np.repeat([1, 0, 1, 0], [2, 8, 6, 4]), np.column_stack([z * 0 + 1, z]))[0].round(6)
         array([0., 1.])
     """
-    return sm.GLM(np.asarray(left, dtype=float), x, family=sm.families.Binomial(), offset=offset).fit()
+    beta, steps = np.zeros(x.shape[1]), 0
+    while True:
+        p = expit(x @ beta + offset)
+        information = (x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(len(beta))
+        step = np.clip(np.linalg.solve(information, x.T @ (left - p)), -2.0, 2.0)
+        beta, steps = beta + step, steps + 1
+        if abs(step).max() < 1e-10 or steps == 60:
+            fit = float(np.log(np.clip(np.where(left == 1, p, 1 - p), 1e-300, 1.0)).sum())
+            return beta, np.linalg.inv(information), fit
 
 
 def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False) -> Score:
@@ -285,10 +289,10 @@ class Judged:
 
         seen = pd.DataFrame([measure(np.ones(len(left))), *map(measure, self.weights)])
         ends = pd.concat([seen.iloc[0], seen.iloc[1:].quantile([0.025, 0.975]).T], axis=1)
-        z, one = logit(np.clip(p, _NEAR, 1 - _NEAR)), np.ones(len(p))
-        for name, x, offset in (("in_the_large", one, z), ("slope", np.column_stack([one, z]), None)):
-            fit = logistic(left, x, offset)
-            ends.loc[name] = [fit.params[-1], *np.atleast_2d(fit.conf_int())[-1]]
+        z, one = logit(np.clip(p, _NEAR, 1 - _NEAR)), np.ones((len(p), 1))
+        shift, line = logistic(left, one, z), logistic(left, np.column_stack([one, z]))
+        for name, (beta, spread, _fit) in (("in_the_large", shift), ("slope", line)):
+            ends.loc[name] = beta[-1] + np.array([0, -1.96, 1.96]) * np.sqrt(spread[-1, -1])
         return ends.set_axis(["value", "value_low", "value_high"], axis=1)
 
     def of(self, name: str, unit: str = "number") -> Estimate:

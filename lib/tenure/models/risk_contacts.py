@@ -202,6 +202,8 @@ def drift(found: Foretold) -> Table:
     """
     rows = []
     for name in [*NAMES, "plan"]:
+        if found.now[name].isna().all():
+            continue
         old, new = found.fitted_on[name].dropna(), found.now[name].dropna()
         if name in NAMES:
             edges: Array = np.unique(np.quantile(old, np.linspace(0.1, 0.9, 9))) if len(old) else np.zeros(0)
