@@ -147,7 +147,7 @@ def test_months_of_life_hold_what_happened_in_them():
     known = r.with_reasons(tables, said, lives, {"bugs": "quality"}).execute().set_index("customer_id")
     assert known.loc[["b", "c"], "reason"].tolist() == ["payment failed", "quality"]
     assert known.loc[["a", "d"], "reason"].isna().all()
-    assert known["sign"].dropna().to_dict() == {"c": "unresolved"}
+    assert known["sign"].dropna().to_dict() == {"c": "unresolved request"}
 
 
 @pytest.mark.parametrize(("interval", "first"), [("month", 3), ("year", 11)])

@@ -104,7 +104,7 @@ def with_reasons(source: Tables, said: ir.Table, lives: ir.Table, means: Mapping
 
     Returns:
         The customers with `reason`, what they said, or "payment failed" where it ended for that, and
-        `sign`, "unresolved" where they chose to leave with an open support request; null for all others.
+        `sign`, "unresolved request" where they chose to leave with an open support request; null for all others.
     """
     first = said.filter((_.spell == 1) & (_.lead == 1))
     answer = first.answer.cases(*means.items()) if means else first.answer
@@ -112,7 +112,7 @@ def with_reasons(source: Tables, said: ir.Table, lives: ir.Table, means: Mapping
     found = first.select("customer_id", reason=reason, sign=ibis.null("string"))
     if "unresolved" in lives.columns:
         unresolved = lives.filter((_.left == 1) & (_.unresolved == "open"))
-        unresolved = unresolved.select("customer_id", sign=ibis.literal("unresolved"))
+        unresolved = unresolved.select("customer_id", sign=ibis.literal("unresolved request"))
         found = found.drop("sign").left_join(unresolved, "customer_id").drop("customer_id_right")
     customers = source["customers"].drop(*{"reason", "sign"} & {*source["customers"].columns})
     return customers.left_join(found, "customer_id").drop("customer_id_right")

@@ -177,10 +177,7 @@ def signs(counts: pd.DataFrame, *, level: float = 0.95) -> Table:
     of life, all signs together; `crude` has the sign alone. A sign is *lasting* if the intervals at the
     first and at the last lag exclude 1 on the same side and the last keeps at least half of the first
     logarithm: what is only near the end is *fading*, a symptom of a decision made already. None of this shows
-    a cause.
-
-    Args:
-        counts: As from `before_leaving`.
+    a cause. `counts` are as from `before_leaving`.
 
     Returns:
         A row per sign and lag: `sign`, `lag`, `n` (renewals after it), `events`, `crude` and `hazard_ratio`
@@ -278,8 +275,7 @@ def at_rise(counts: pd.DataFrame, *, fewest: int = 100, level: float = 0.95) -> 
 def price_evidence(said: Stated, tried: Estimate, price: Sequence[str] = ()) -> Estimate:
     """Set what is said about the price beside what a rise did; neither changes the other.
 
-    Args:
-        price: Reasons about the price; empty: those that speak of price, cost or expense.
+    Reasons about the price are `price` or, where that is empty, those that speak of price, cost or expense.
 
     Returns:
         The hazard ratio of `tried`; words: share (of answers about the price). Its case is "said, not seen",
@@ -394,7 +390,7 @@ def by_attempt(counts: pd.DataFrame, by: str = "place", *, level: float = 0.95) 
 def best_day(days: Table) -> Estimate:
     """Return the share of retries paid on the day with the largest, of `by_attempt`, against the next best.
 
-    Words: day, next. Its case is "clear", "not clear", or "none" where fewer than two can be compared.
+    Words: day, next. Its case is "clear", "not clear" or, with fewer than two days, "none".
     """
     rows = days.frame.sort_values(["paid", "day"], ascending=[False, True]).head(2).to_dict("records")
     if len(rows) < 2:
