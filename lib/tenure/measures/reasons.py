@@ -103,8 +103,8 @@ def with_reasons(source: Tables, said: ir.Table, lives: ir.Table, means: Mapping
         means: The reason that each answer means; empty: answers are reasons.
 
     Returns:
-        The customers with `reason`, what they said, or "payment failed" where it ended for that, and
-        `sign`, "unresolved request" where they chose to leave with an open support request; null for all others.
+        The customers with `reason`, what they said, or "payment failed" where it ended for that, and `sign`,
+        "unresolved request" where they chose to leave with an open one; null for all others.
     """
     first = said.filter((_.spell == 1) & (_.lead == 1))
     answer = first.answer.cases(*means.items()) if means else first.answer
