@@ -233,6 +233,13 @@ class Workbook:
             min_at_risk=self.scope.get("min_at_risk", FEWEST),
         )
 
+    def save_rate(self, given: float | None = None) -> Estimate:
+        """Return the share of those about to leave whom an offer keeps; see `models.worth.save_rate`."""
+        from tenure.models import worth
+        from tenure.sources.published import published_effects
+
+        return worth.save_rate(published_effects(self.everybody or self.source), given)
+
     def elsewhere(self, largest: int = 0, history: pd.DataFrame | None = None) -> Elsewhere | None:
         """Explain what another system reports of recurring revenue; None: nothing of a whole month.
 

@@ -119,10 +119,10 @@ def test_leaks_other_campaigns_and_days_that_are_not_over_are_seen(rows):
 def test_arms_are_counted_and_the_eligible_are_compared(source, units):
     found = collect(campaigns.overview(units))
     stay = found[found["campaign"] == "stay"].set_index(["arm", "offer"])
-    columns = ["customers", "eligible", "ripe", "kept", "leaked", "free", "cost", "incentive"]
-    assert stay.loc[("control", ""), columns].tolist() == [3, 3, 3, 1, 1, 0, 20, 0]
-    assert stay.loc[("treatment", ""), columns].tolist() == [3, 1, 1, 1, 0, 1, 0, 0]
-    assert stay.loc[("treatment", "tips"), columns].tolist() == [1, 1, 1, 1, 0, 0, 20, 300]
+    columns = ["customers", "eligible", "ripe", "kept", "leaked", "free"]
+    assert stay.loc[("control", ""), columns].tolist() == [3, 3, 3, 1, 1, 0]
+    assert stay.loc[("treatment", ""), columns].tolist() == [3, 1, 1, 1, 0, 1]
+    assert stay.loc[("treatment", "tips"), columns].tolist() == [1, 1, 1, 1, 0, 0]
     rows = campaigns.compared(source, units, "stay", ["channel"])
     found = collect(rows).set_index("customer_id")
     assert found["variant"].to_dict() == {

@@ -305,3 +305,38 @@ def test_where_too_few_are_seen_from_the_start_the_horizon_begins_later():
     assert worth.of_keeping(lost, PLAIN).best().value == pytest.approx(
         worth.of_keeping(sooner, PLAIN).best().value
     )
+
+
+def effects(**changes):
+    """A row of `campaign_effects`: of a hundred held out 80 stayed, of a hundred contacted 85."""
+    row = {"campaign": "stay", "offer": None, "by": "", "segment": "", "horizon_days": 91, "treated": 1000}
+    row |= {"control": 1000, "kept_treated": 850, "kept_control": 800, "as_of": "2026-07-01", **changes}
+    return pd.DataFrame([row])
+
+
+def test_an_offer_keeps_what_a_campaign_kept_else_what_is_assumed():
+    assert worth.save_rate(None).case == "assumed"
+    assert (worth.save_rate(None).value, worth.save_rate(effects(), 0.4).value) == (0.2, 0.4)
+    found = worth.save_rate(effects())
+    assert (found.case, found.n, found.words["campaign"]) == ("measured", 2000, "stay")
+    # Of 20 in a hundred who would have left, 5 stayed.
+    assert found.value == pytest.approx(0.25)
+    rng = np.random.default_rng(6)
+    held = 0
+    for a, b in zip(rng.binomial(1000, 0.85, 2000), rng.binomial(1000, 0.80, 2000), strict=True):
+        one = worth.save_rate(effects(kept_treated=a, kept_control=b))
+        held += one.low <= 0.25 <= one.high
+    assert 0.935 <= held / 2000 <= 0.965
+
+
+def test_the_latest_campaign_of_everybody_counts():
+    rows = pd.concat(
+        [
+            effects(), effects(campaign="older", as_of="2026-01-01", kept_treated=900),
+            effects(offer="tips", kept_treated=950), effects(by="device", segment="tv", kept_treated=990),
+        ]
+    )  # fmt: skip
+    assert worth.save_rate(rows).value == pytest.approx(0.25)
+    assert worth.save_rate(effects(by="device")).case == "assumed"
+    harmed = worth.save_rate(effects(kept_treated=780))
+    assert harmed.low < harmed.value < 0

@@ -23,7 +23,7 @@ from tenure.policy import MetricPolicy
 
 _KEY = ["campaign", "customer_id"]
 # Bands of what was known before the contact, in which customers are alike: up to so many.
-_BANDS = {"tenure_days": (91, 365), "events": (0, 8)}
+_BANDS = (("how_long", "tenure_days", (91, 365)), ("how_much", "events", (0, 8)))
 
 
 def units(
@@ -122,12 +122,12 @@ def overview(units: ir.Table) -> ir.Table:
 
     Returns:
         A row per campaign, arm and offer in order: these, customers, eligible, and of the eligible: ripe,
-        leaked, elsewhere, kept (of the ripe), free (contacted without any cost or incentive), cost and
-        incentive (minor units, of the ripe), and first_day and last_day of contact.
+        leaked, elsewhere, kept (of the ripe), free (contacted without any cost or incentive), and first_day
+        and last_day of contact.
     """
     on = units.eligible == 1
     ripe = on & (units.ripe == 1)
-    counts = {"leaked": on, "elsewhere": on, "kept": ripe, "cost": ripe, "incentive": ripe}
+    counts = {"leaked": on, "elsewhere": on, "kept": ripe}
     free = on & (units.arm == "treatment") & (units.cost == 0) & (units.incentive == 0)
     return (
         units.group_by("campaign", "arm", "offer")
@@ -159,13 +159,8 @@ def compared(source: Tables, units: ir.Table, campaign: str, by: Sequence[str] =
     rows = rows.mutate(variant=(rows.arm == "control").ifelse("control", offer))
     for name in by:
         rows = group_column(source, rows, name)
-    bands = {"how_long": "tenure_days", "how_much": "events"}
-    return rows.mutate(
-        **{
-            name: sum((rows[of] > edge).ifelse(1, 0) for edge in _BANDS[of]).cast("string")
-            for name, of in bands.items()
-        }
-    )
+    bands = {name: sum((rows[of] > edge).ifelse(1, 0) for edge in edges) for name, of, edges in _BANDS}
+    return rows.mutate(**{name: band.cast("string") for name, band in bands.items()})
 
 
 def in_segments(units: ir.Table, by: Sequence[str]) -> ir.Table:

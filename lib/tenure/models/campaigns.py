@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from tenure.privacy import few
 from tenure.result import NAN, Estimate, Table, counted, from_ends, interval
 from tenure.stats.comparison import Comparison, add_up, compare, compare_shares, segment_effects
 from tenure.stats.intervals import proportion
-from tenure.stats.lifetable import holm, spelled
+from tenure.stats.lifetable import Array, holm, spelled
 from tenure.stats.power import z_sum
 
 FEWEST = 100  # customers in an arm, for anything to be said
@@ -56,13 +56,8 @@ def listed(overview: pd.DataFrame) -> Table:
         why = why or ("unripe" if ripe.sum() < n.sum() else "few" if ripe.min() < FEWEST else "")
         found = Estimate(NAN) if why else difference(*arms[["kept", "ripe"]].to_numpy().ravel().tolist())
         first = _EPOCH + dt.timedelta(days=int(part["first_day"].min()))
-        row = {
-            "campaign": str(name),
-            "first_day": first,
-            "contacted": n["treatment"],
-            "held_out": n["control"],
-        }
-        rows.append(row | interval("kept", found.value, found.low, found.high) | {"why": why})
+        kept = found.value, found.low, found.high
+        rows.append((str(name), first, n["treatment"], n["control"], *kept, why))
     columns = ["campaign", "first_day", "contacted", "held_out", "kept", "kept_low", "kept_high", "why"]
     table = pd.DataFrame(rows, columns=columns)
     table = table.sort_values(["first_day", "campaign"], ascending=[False, True], ignore_index=True)
@@ -88,16 +83,15 @@ def choose(campaigns: Table, campaign: str, days: int) -> str:
     asked = rows[rows["campaign"] == campaign] if campaign else rows
     if len(able := asked[asked["why"] == ""]):
         return str(able["campaign"].iloc[0])
-    why = [
-        _WHY[w].format(campaign=c, days=days) for c, w in zip(asked["campaign"], asked["why"], strict=True)
-    ]
+    pairs = zip(asked["campaign"], asked["why"], strict=True)
+    why = "; ".join([_WHY[w].format(campaign=c, days=days) for c, w in pairs][:5])
     raise NotApplicable(
-        f"No campaign can be measured: {'; '.join(why[:5])}. Fix: hold {FEWEST} or more paying customers "
-        "out of the next one, by chance."
+        f"No campaign can be measured: {why}. Fix: hold {FEWEST} or more paying customers out of "
+        "the next one, by chance."
     )
 
 
-def difference(kept_a: int, a: int, kept_b: int, b: int, *, level: float = 0.95) -> Estimate:
+def difference(kept_a: int, a: int, kept_b: int, b: int) -> Estimate:
     """Return the share kept of a less that of b, with Newcombe's interval (1998).
 
     Example:
@@ -105,9 +99,8 @@ def difference(kept_a: int, a: int, kept_b: int, b: int, *, level: float = 0.95)
         >>> round(found.value, 3), round(found.low, 4), round(found.high, 4)
         (0.2, 0.0524, 0.3339)
     """
-    one = proportion(kept_a, a, level=level, sample="a")
-    found = one.against(proportion(kept_b, b, level=level, sample="b"), "").difference
-    return found or Estimate(NAN, unit="points")
+    other = proportion(kept_b, b, sample="b")
+    return proportion(kept_a, a, sample="a").against(other, "").difference or Estimate(NAN, unit="points")
 
 
 def months_ahead(overview: pd.DataFrame, economics: Economics, days: int) -> float:
@@ -161,21 +154,19 @@ def check(overview: pd.DataFrame, sums: pd.DataFrame, planned: dict[str, float])
             row = found.iloc[int(found["p"].argmin())]
             said = f"Before the contact, {label} was {row['lift']:+.1%} in {row['variant']}."
             add(f"before: {label}", said, p < SRM_ALPHA, p < SRM_LOOK, p)
-    held, contacted = (overview[overview["arm"] == arm] for arm in ("control", "treatment"))
-    for column, what in (
-        ("leaked", "of {n:,} held out were contacted all the same: the effect is larger than it seems."),
-        ("elsewhere", "of {n:,} held out were reached by another campaign within the days."),
+    for arm, column, what in (
+        ("control", "leaked", "held out were contacted all the same: the effect is larger than it seems."),
+        ("control", "elsewhere", "held out were reached by another campaign within the days."),
+        ("treatment", "free", "contacted have neither cost nor incentive: what they cost counts as nothing."),
     ):
-        k, n = int(held[column].sum()), int(held["eligible"].sum())
-        add(column, f"{k:,} {what.format(n=n)}", k > n / 5, k > 0)
-    k, n = int(contacted["free"].sum()), int(contacted["eligible"].sum())
-    said = f"{k:,} of {n:,} contacted have neither cost nor incentive: what they cost counts as nothing."
-    add("costs", said, False, k > 0)
+        k, n = overview.loc[overview["arm"] == arm, [column, "eligible"]].sum().astype(int)
+        name = "costs" if column == "free" else column
+        add(name, f"{k:,} of {n:,} {what}", arm == "control" and k > n / 5, k > 0)
     table = pd.DataFrame(rows, columns=["check", "result", "what", "p"])
     return Integrity(Table(table, {"p": "p"}), tuple(table.loc[table["result"] == "failed", "what"]))
 
 
-def effects(sums: pd.DataFrame, unit: str, *, level: float = 0.95) -> dict[str, Comparison]:
+def effects(sums: pd.DataFrame, unit: str) -> dict[str, Comparison]:
     """Compare each variant with those held out: Newcombe's interval for shares, Welch's for means.
 
     Returns:
@@ -183,10 +174,10 @@ def effects(sums: pd.DataFrame, unit: str, *, level: float = 0.95) -> dict[str, 
         customers paid before: CUPED) a `Comparison`.
     """
     shares = sums.rename(columns={"s_kept": "s_converted"})
-    found = {"kept": compare_shares(shares, control="control", level=level)}
+    found = {"kept": compare_shares(shares, control="control")}
     for name, of in {"paid_days": "days", "margin": unit, "profit": unit}.items():
         before = "monthly" if name == "profit" else None
-        found[name] = compare(sums, name, control="control", unit=of, covariate=before, level=level)
+        found[name] = compare(sums, name, control="control", unit=of, covariate=before)
     return found
 
 
@@ -216,17 +207,13 @@ def subsidy(sums: pd.DataFrame, variant: str, unit: str) -> Estimate:
     share = proportion(int(held["s_kept"]), int(held["n"]), of="customer")
     spent = float(treated["s_spent"])
     effect = difference(*(int(arm[x]) for arm in (treated, held) for x in ("s_kept", "n")))
-    value, high, low = (
-        spent / treated["n"] / x if x > 0 else NAN for x in (effect.value, effect.low, effect.high)
-    )
-    each = Estimate(value, low, high, unit=unit, case="known" if effect.value > 0 else "none")
-    found = share.scaled(spent, unit)
-    return found.saying(
-        "known" if spent else "none", spent=Estimate(spent, unit=unit), share=share, each=each
-    )
+    ends = (spent / treated["n"] / x if x > 0 else NAN for x in (effect.value, effect.high, effect.low))
+    each = from_ends(ends, unit=unit, case="known" if effect.value > 0 else "none")
+    words = {"spent": Estimate(spent, unit=unit), "share": share, "each": each}
+    return share.scaled(spent, unit).saying("known" if spent else "none", **words)
 
 
-def by_segment(sums: pd.DataFrame, variant: str, *, level: float = 0.95) -> Table:
+def by_segment(sums: pd.DataFrame, variant: str) -> Table:
     """Return the effect on customers kept by segment, of all characteristics together.
 
     Within a characteristic effects are shrunk towards their mean (see `segment_effects`); p-values are
@@ -240,10 +227,10 @@ def by_segment(sums: pd.DataFrame, variant: str, *, level: float = 0.95) -> Tabl
         and `interaction`, the p-value of Cochran's test times the characteristics; the least first.
     """
     parts = []
-    pair = {"segment": "segment", "control": "control", "variant": variant, "unit": "percent"}
+    pair: dict[str, Any] = {"segment": "segment", "control": "control", "variant": variant, "unit": "percent"}
     for name, rows in sums[sums["by"] != ""].groupby("by"):
         try:
-            found = segment_effects(rows, "kept", level=level, **pair)
+            found = segment_effects(rows, "kept", **pair)
         except NotApplicable:
             continue
         parts.append(found.table.frame.assign(by=name, interaction=found.p))
@@ -261,9 +248,7 @@ def by_segment(sums: pd.DataFrame, variant: str, *, level: float = 0.95) -> Tabl
 def harmed(parts: Table) -> Estimate:
     """Return how many segments of `by_segment` a contact clearly harms; its words: names."""
     rows = parts.frame[(parts.frame["p_adjusted"] < 0.05) & (parts.frame["difference"] < 0)]
-    names = [
-        f"{by.replace('_', ' ')} {segment}" for by, segment in zip(rows["by"], rows["segment"], strict=True)
-    ]
+    names = (rows["by"].str.replace("_", " ") + " " + rows["segment"]).tolist()
     return counted(len(names), of="segment").saying("some" if names else "none", names=names)
 
 
@@ -282,18 +267,15 @@ def scored(cells: pd.DataFrame, by: Sequence[str], variant: str) -> pd.DataFrame
         and lift and gain, their differences. They do not depend on the order of rows.
     """
     keys = ["fold", *by]
-    parts = {
-        arm: add_up(cells[cells["variant"] == name], keys).set_index(keys)
-        for arm, name in (("t", variant), ("c", "control"))
-    }
+    arms = {arm: cells[cells["variant"] == name] for arm, name in (("t", variant), ("c", "control"))}
+    parts = {arm: add_up(rows, keys).set_index(keys) for arm, rows in arms.items()}
     index = parts["t"].index.union(parts["c"].index).sort_values()
-    wide = pd.DataFrame(index=index)
-    wide["worth"] = sum(part["s_worth"].reindex(index, fill_value=0.0) for part in parts.values())
+    wide = pd.DataFrame({"worth": 0.0}, index=index)
+    names = {"n": "n", "s_kept": "kept", "s_profit": "profit", "q_profit": "squares", "s_spent": "spent"}
     for arm, part in parts.items():
         part = part.reindex(index, fill_value=0.0)
-        names = {"n": "n", "s_kept": "kept", "s_profit": "profit", "q_profit": "squares", "s_spent": "spent"}
-        for column, name in names.items():
-            wide[f"{name}_{arm}"] = part[column].astype(float)
+        wide["worth"] += part["s_worth"]
+        wide[[f"{name}_{arm}" for name in names.values()]] = part[list(names)].astype(float)
     wide = wide.drop(columns="spent_c").reset_index()
     wide["n"] = wide["n_t"] + wide["n_c"]
     wide["worth"] = wide["worth"] / wide["n"]
@@ -315,7 +297,7 @@ def scored(cells: pd.DataFrame, by: Sequence[str], variant: str) -> pd.DataFrame
     return wide.assign(lift=wide["chance_t"] - wide["chance_c"], gain=wide["brings_t"] - wide["brings_c"])
 
 
-def _chances(x: np.ndarray, kept: pd.Series, n: pd.Series, where: np.ndarray) -> np.ndarray:
+def _chances(x: Array, kept: pd.Series, n: pd.Series, where: Array) -> Array:
     """The chance to be kept, by a logistic regression with a ridge; the mean where all are alike."""
     from sklearn.linear_model import LogisticRegression
 
@@ -357,15 +339,14 @@ def area(points: pd.DataFrame) -> float:
     return float(np.trapezoid(y, x) - y[-1] * x[-1] / 2)
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(NamedTuple):
     """How well a score ranks customers by what a contact changes.
 
     Attributes:
         curve: `share` (contacted, the highest scores first), `gained` (by a hundred contacted customers, were
             all contacted), and what contacting as many by chance gains: `by_chance` with its 95 % band.
-        better: What it gains more than chance, on average over how many are contacted; its case is "ranks" or
-            "does not rank".
+        better: What it gains more than chance, on average over how many are contacted: "ranks" or "does not
+            rank".
     """
 
     curve: Table
@@ -378,10 +359,6 @@ def ranking(cells: pd.DataFrame, outcome: str, unit: str, *, draws: int = 400) -
     Intervals are those of resampled customers, within arms, with a fixed seed; the band of chance is that of
     a random order, which is a Brownian bridge: the error of the whole effect times sqrt(f (1 - f)).
 
-    Args:
-        cells: As from `scored`.
-        outcome: What is ranked by: "kept" or "profit".
-        unit: Of the outcome.
     """
     score = cells["lift" if outcome == "kept" else "gain"]
     points = qini(score, cells["n_t"], cells[f"{outcome}_t"], cells["n_c"], cells[f"{outcome}_c"])
@@ -401,10 +378,8 @@ def ranking(cells: pd.DataFrame, outcome: str, unit: str, *, draws: int = 400) -
         found.append((area(curve), curve["gained"].iloc[-1]))
     per, everybody = 100 / cells["n_t"].sum(), float(cells["n"].sum())
     areas, last = np.array(found).T
-    limits = (area(points), *np.quantile(areas, [0.025, 0.975]))
-    better = from_ends(
-        (float(x * per / everybody) for x in limits), n=int(everybody), of="customer", unit=unit
-    )
+    ends = np.array([area(points), *np.quantile(areas, [0.025, 0.975])]) * per / everybody
+    better = from_ends(ends.tolist(), n=int(everybody), of="customer", unit=unit)
     curve = points.assign(share=points["contacted"] / everybody, gained=points["gained"] * per)
     # As many points as a figure can show: the last of each hundredth.
     curve = curve.groupby(np.ceil(curve["share"].round(9) * 100), as_index=False).last()
@@ -415,8 +390,7 @@ def ranking(cells: pd.DataFrame, outcome: str, unit: str, *, draws: int = 400) -
     return Ranking(Table(curve, units), better.saying("ranks" if better.low > 0 else "does not rank"))
 
 
-@dataclass(frozen=True, eq=False)
-class Policies:
+class Policies(NamedTuple):
     """What rules for contacting are worth, for each customer, against contacting nobody.
 
     Attributes:
@@ -441,14 +415,7 @@ class Policies:
 
 
 def policies(
-    cells: pd.DataFrame,
-    by: Sequence[str],
-    unit: str,
-    *,
-    outcome: str = "profit",
-    budget: float = np.inf,
-    fewest: int = FEWEST,
-    level: float = 0.95,
+    cells: pd.DataFrame, by: Sequence[str], unit: str, *, outcome: str = "profit", budget: float = np.inf
 ) -> Policies:
     """Value rules for contacting by doubly robust scores, on customers that they were not learned from.
 
@@ -461,18 +428,14 @@ def policies(
         cells: As from `scored`.
         outcome: "profit", or "kept" for customers.
         budget: The most that may be spent for each customer there is; those with the highest scores go first.
-        fewest: Segments of fewer customers are not left out.
     """
     n, total = cells["n"].to_numpy(), float(cells["n"].sum())
     first, second = _scores(cells, outcome)
     expected = cells["lift" if outcome == "kept" else "gain"].to_numpy()
-    rules: dict[tuple[str, str], np.ndarray] = {
-        ("", NOBODY): np.zeros(len(cells)),
-        ("", EVERYBODY): np.ones(len(cells)),
-    }
+    rules = {("", NOBODY): np.zeros(len(cells)), ("", EVERYBODY): np.ones(len(cells))}
     for name in by:
         sizes = cells.groupby(name)["n"].sum().reset_index()
-        for level_ in sizes.loc[(sizes["n"] >= fewest) & ~few(sizes, "n"), name]:
+        for level_ in sizes.loc[(sizes["n"] >= FEWEST) & ~few(sizes, "n"), name]:
             if len(sizes) > 1:
                 rules[name, str(level_)] = (cells[name] != level_).to_numpy(float)
     names, weights = list(rules), np.array(list(rules.values()))
@@ -484,52 +447,47 @@ def policies(
         agreed += choice == best
         chosen[out] = weights[choice][out]
         picked[out] = _picked(expected, n, cells["spent"].to_numpy(), out, budget)
-    z = z_sum(1 - level, 0.5)
 
-    def value(w: np.ndarray, **about: object) -> Estimate:
+    def value(w: Array) -> Estimate:
         mean = float(w @ first / total)
-        half = z * float(np.sqrt(max((w**2 @ second / total - mean**2) / total, 0)))
-        return Estimate(mean, mean - half, mean + half, n=int(total), of="customer", unit=unit, level=level)
+        half = 1.959964 * max(float(w**2 @ second / total) - mean**2, 0.0) ** 0.5 / total**0.5
+        return Estimate(mean, mean - half, mean + half, n=int(total), of="customer", unit=unit)
 
     labels = [f"all but {x.replace('_', ' ')} {rule}".removeprefix("all but  ") for x, rule in names]
     top = [i for i in np.argsort(-whole, kind="stable") if names[i][0]][:3]
     shown = [(labels[i], weights[i]) for i in (0, 1, *top)]
     shown += [(CHOSEN, chosen), ("those with a score above 0", picked)]
+    found = [(rule, float(w @ n / total), value(w)) for rule, w in shown]
     frame = pd.DataFrame(
-        {"rule": rule, "contacted": float(w @ n / total)}
-        | interval("value", *(getattr(value(w), end) for end in ("value", "low", "high")))
-        for rule, w in shown
+        {"rule": rule, "contacted": part, **interval("value", one.value, one.low, one.high)}
+        for rule, part, one in found
     )
     table = Table(frame, {"rule": "words", "contacted": "percent", "value": unit})
     everybody, nearest = value(weights[1]), 1 + int(whole[1:].argmax())
     base = weights[1] if everybody.value > 0 else weights[0]
-    case, found, w = "unclear", everybody, weights[1]
+    case, advice, w = "unclear", everybody, weights[1]
     simple = value(chosen - base).low > 0 and best > 1
     if value(picked - (chosen if simple else base)).low > 0:
-        case, found, w = "score", value(picked), picked
+        case, advice, w = "score", value(picked), picked
     elif simple:
-        case, found, w = "without", value(chosen), chosen
+        case, advice, w = "without", value(chosen), chosen
     elif everybody.low > 0:
         case = "all"
     elif everybody.high < 0:
         w = weights[nearest]
         case = "stop" if value(w).high < 0 else "not all"
-    words = {
-        "left_out": labels[nearest],
-        "contacted": Estimate(float(w @ n / total), unit="percent"),
-        "rule": value(w),
-        "more": value(w - weights[1]),
-        "size": Estimate(abs(found.value), unit=unit),
-    }
+    words = {"left_out": labels[nearest], "rule": value(w), "more": value(w - weights[1])}
+    words |= {"contacted": Estimate(float(w @ n / total), unit="percent")}
+    words |= {"size": Estimate(abs(advice.value), unit=unit)}
     gain = value(chosen - weights[1])
     gain = gain.saying(labels[best] if best < 2 else "better" if gain.low > 0 else "unclear")
     sure = "more" if everybody.low > 0 else "less" if everybody.high < 0 else "unclear"
     everybody = everybody.saying(sure, size=Estimate(abs(everybody.value), unit=unit))
     gain = gain.saying(left_out=labels[best])
-    return Policies(table, labels[best], agreed, everybody, found.saying(case, **words), gain)
+    return Policies(table, labels[best], agreed, everybody, advice.saying(case, **words), gain)
 
 
-def _scores(cells: pd.DataFrame, outcome: str) -> tuple[np.ndarray, np.ndarray]:
+def _scores(cells: pd.DataFrame, outcome: str) -> tuple[Array, Array]:
     """Sums of the doubly robust scores of each cell's customers, and of their squares."""
     expected = "chance" if outcome == "kept" else "brings"
     p = float(cells["n_t"].sum() / cells["n"].sum())
@@ -544,9 +502,7 @@ def _scores(cells: pd.DataFrame, outcome: str) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def _picked(
-    expected: np.ndarray, n: np.ndarray, spent: np.ndarray, out: np.ndarray, budget: float
-) -> np.ndarray:
+def _picked(expected: Array, n: Array, spent: Array, out: Array, budget: float) -> Array:
     """Whom a score picks of a fold: above 0, and above where the other folds would have spent the budget."""
     order = np.argsort(-expected[~out], kind="stable")
     so_far = np.cumsum((n * spent)[~out][order]) / n[~out].sum()
@@ -560,7 +516,7 @@ def worth_of_one(sums: pd.DataFrame, ahead: float, days: int) -> float:
     return worth * (1 + days / _DAYS_A_MONTH / 2 / ahead) if ahead else NAN
 
 
-def next_holdout(sums: pd.DataFrame, variant: str, worth: float, *, power: float = 0.8) -> Estimate:
+def next_holdout(sums: pd.DataFrame, variant: str, worth: float) -> Estimate:
     """Return how many customers to hold out of the next campaign, and to contact, at the least.
 
     With so many in each arm an effect of twice what pays for itself is told from one that just does, four
@@ -576,17 +532,12 @@ def next_holdout(sums: pd.DataFrame, variant: str, worth: float, *, power: float
         return Estimate(NAN, unit="count", case="none").saying(pays=Estimate(pays, unit="points"))
     after = min(stays + 2 * pays, 1)
     variance = stays * (1 - stays) + after * (1 - after)
-    found = counted(float(np.ceil(z_sum(0.05, power) ** 2 * variance / pays**2)), of="customer")
+    found = counted(float(np.ceil(z_sum(0.05, 0.8) ** 2 * variance / pays**2)), of="customer")
     return found.saying("known", pays=Estimate(pays, unit="points"))
 
 
 def published(campaign: str, overview: pd.DataFrame, sums: pd.DataFrame, days: int) -> pd.DataFrame:
-    """Return the rows of the contract table `campaign_effects`, of any offer and, of everyone, of each.
-
-    Args:
-        overview: The rows of the campaign.
-        sums: Sums by variant, by and segment.
-    """
+    """Return the rows of the contract table `campaign_effects`, of any offer and, of everyone, of each."""
     last = _EPOCH + dt.timedelta(days=int(overview["last_day"].max()) + days)
     rows: list[tuple[str | None, str, str, pd.DataFrame, pd.DataFrame]] = []
     for (by, segment), part in sums.groupby(["by", "segment"]):

@@ -22,6 +22,7 @@ import pandas as pd
 from tenure.economics import Economics
 from tenure.errors import InputError
 from tenure.result import NAN, Estimate, Table, counted, interval
+from tenure.stats.comparison import compare_shares
 from tenure.stats.lifetable import FEWEST, Array, first_enough, ratio
 
 # Whom an action can reach, whatever the groups.
@@ -305,6 +306,34 @@ def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -
     kept = _share_kept(ratio(events, lost.at_risk, 0.0), step)
     ends = _limits(_worth(lost, economics, events, events * kept, price), level)
     return lost.told(ends, int(lost.churned.events.sum()), step=Estimate(points, unit="points"))
+
+
+def save_rate(effects: pd.DataFrame | None, given: float | None = None, assumed: float = 0.2) -> Estimate:
+    """Return the share of those about to leave whom an offer keeps: given, as measured, or assumed.
+
+    Measured on everybody of the latest campaign with a hold-out it is 1 less the ratio of those who left
+    (Donner and Zou 2012). Its case says which it is; a measured one has the words campaign and days.
+
+    Args:
+        effects: Rows of the contract table `campaign_effects`; None: nothing was measured.
+
+    Example:
+        >>> seen = dict(campaign="a", offer=None, by="", as_of="2026-10-31", horizon_days=90, treated=2000,
+        ...             control=2000, kept_treated=1700, kept_control=1600)
+        >>> round(save_rate(pd.DataFrame([seen])).value, 2), save_rate(None).case
+        (0.25, 'assumed')
+    """
+    rows = None if effects is None else effects[(effects["by"] == "") & effects["offer"].isna()]
+    if given is not None or rows is None or rows.empty:
+        case = "assumed" if given is None else "given"
+        return Estimate(assumed if given is None else given, unit="percent", exact=True, case=case)
+    row = rows.sort_values(["as_of", "campaign"]).iloc[-1]
+    arms = pd.DataFrame({"variant": ["control", "treated"], "n": [row["control"], row["treated"]]})
+    left = [row[arm] - row[f"kept_{arm}"] for arm in arms["variant"]]
+    found = compare_shares(arms.assign(s_converted=left), control="control").table.estimate("treated", "lift")
+    words = {"campaign": row["campaign"], "days": Estimate(int(row["horizon_days"]), unit="days")}
+    about: dict[str, Any] = {"n": int(arms["n"].sum()), "of": "customer", "case": "measured", "words": words}
+    return replace(found.scaled(-1.0, "percent"), **about)
 
 
 @dataclass(frozen=True, eq=False)
