@@ -219,7 +219,7 @@ def test_conclusions_reverse_with_the_offer(found):
 
 
 def test_a_measured_share_replaces_the_assumed_one():
-    row = {"campaign": "a", "by": "", "segment": "", "as_of": "2026-10-31", "horizon_days": 90, "treated": 900,
+    row = {"campaign": "a", "offer": None, "by": "", "segment": "", "as_of": "2026-10-31", "horizon_days": 90, "treated": 900,
            "control": 900, "kept_treated": 800, "kept_control": 801}  # fmt: skip
     groups = {**row, "by": "plan", "segment": "Basic", "kept_treated": 850}
     older = {**row, "as_of": "2025-10-31", "kept_treated": 899}

@@ -54,7 +54,7 @@ def draw(seed: int, intercept: float, slope: float) -> dict[str, bool]:
     expected = risk.Foretold(score, None, None, rows[2], None, None).expected()
     stays, keeps = 0.75, 0.75 + 0.25 * save
     arms = rng.binomial(1000, [keeps, stays])
-    row = {"campaign": "a", "by": "", "as_of": "", "horizon_days": 91, "treated": 1000, "control": 1000,
+    row = {"campaign": "a", "offer": None, "by": "", "as_of": "", "horizon_days": 91, "treated": 1000, "control": 1000,
            "kept_treated": arms[0], "kept_control": arms[1]}  # fmt: skip
     share = risk_contacts.share_saved(prior, pd.DataFrame([row]))[0]
     return {

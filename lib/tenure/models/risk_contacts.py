@@ -62,20 +62,20 @@ def share_saved(prior: Sequence[float], effects: pd.DataFrame | None = None) -> 
         InputError: `prior` is not two numbers above 0.
 
     Example:
-        >>> seen = {"campaign": "a", "by": "", "as_of": "2026-10-31", "horizon_days": 90, "treated": 2000,
-        ...         "control": 2000, "kept_treated": 1700, "kept_control": 1600}
+        >>> seen = {"campaign": "a", "offer": None, "by": "", "as_of": "2026-10-31", "horizon_days": 90,
+        ...         "treated": 2000, "control": 2000, "kept_treated": 1700, "kept_control": 1600}
         >>> [round(float(share_saved([6, 14], rows)[0].value), 2) for rows in (None, pd.DataFrame([seen]))]
         [0.3, 0.25]
     """
     if len(prior) != 2 or min(prior) <= 0:
-        raise InputError(f"`saved` must be two numbers above 0, such as [6, 14]; it is {list(prior)!r}.")
+        raise InputError(f"`saved` must be two numbers above 0, such as [4, 16]; it is {list(prior)!r}.")
     rng = np.random.default_rng(0)
-    rows = None if effects is None else effects[(effects["by"] == "") & (effects["control"] > 0)]
+    rows = None if effects is None else effects[(effects["by"] == "") & effects["offer"].isna()]
     if rows is None or rows.empty:
         beta = stats.beta(*prior)
         ends = beta.mean(), *beta.ppf([0.025, 0.975])
         return from_ends(ends, unit="percent", case="assumed"), beta.rvs(_DRAWS, random_state=rng)
-    row = rows.sort_values(["as_of", "treated", "campaign"]).iloc[-1]
+    row = rows.sort_values(["as_of", "campaign"]).iloc[-1]
     k, n = (np.array([row[f"{of}treated"], row[f"{of}control"]], float) for of in ("kept_", ""))
     drawn = rng.beta(k + 0.5, n - k + 0.5, (_DRAWS, 2))
     draws = (drawn[:, 0] - drawn[:, 1]) / (1 - drawn[:, 1])
