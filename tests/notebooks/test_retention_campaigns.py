@@ -70,7 +70,7 @@ def test_the_demo_campaign_has_the_effect_that_was_planted(ran, truth):
     found, law = findings(ran), truth["retention_campaign"]
     kept = found[f"{ID}kept"]
     assert kept["low"] < law["all"]["uplift"] < kept["high"]
-    assert kept["sentence"].startswith("stay_2026: 85")
+    assert kept["sentence"].startswith("Campaign stay_2026: 85")
     parts = pd.read_csv(ran.exports / "campaign_effects_by_segment.csv")
     parts = parts[parts["by"] == "signup_device"].set_index("segment")
     for device, expected in law["segments"].items():

@@ -29,7 +29,9 @@ def test_readers_see_whole_runs_only(tmp_path: Path) -> None:
             except FileNotFoundError:
                 continue
             name = text.split("<!-- tenure-run ")[-1].split(" ")[0]
-            if not text.startswith(page) or not (reports.runs / name / "last.html").is_file():
+            # A reader as slow as ten runs may come too late for one; the index then shows a later run.
+            gone = not (reports.runs / name / "last.html").is_file()
+            if not text.startswith(page) or (gone and reports.index.read_text(encoding="utf-8") == text):
                 wrong.append(name)
             reads += 1
 
