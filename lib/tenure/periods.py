@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Literal
 
+DAYS_A_MONTH = 30.4375  # on average
 _MONTHS = {"month": 1, "quarter": 3, "fiscal_year": 12}
 _MONDAY = dt.date(1969, 12, 29)  # of the week 0
 

@@ -77,7 +77,7 @@ def test_the_latest_campaign_that_can_be_measured_is_chosen():
     two = pd.concat([arms(), arms(campaign="later", first_day=20_100, ripe=0)])
     listed = campaigns.listed(two)
     assert listed.frame["campaign"].tolist() == ["later", "stay"]
-    assert listed.frame["why"].tolist() == ["unripe", ""]
+    assert listed.frame["why"].tolist() == ["immature", ""]
     assert campaigns.choose(listed, "", 91) == "stay"
     row = listed.frame.iloc[1]
     assert (row["kept"], row["first_day"]) == (pytest.approx(0.05), dt.date(2024, 10, 4))
@@ -93,7 +93,7 @@ def test_the_latest_campaign_that_can_be_measured_is_chosen():
         ({"arm": "treatment"}, "no control", "nobody was held out of stay"),
         ({"eligible": [40, 30]}, "left", "a win-back campaign"),
         ({"ripe": [99, 400], "eligible": [99, 400]}, "few", "fewer than 100 paying customers"),
-        ({"ripe": 0}, "unripe", "are not over"),
+        ({"ripe": 0}, "immature", "are not over"),
     ],
 )
 def test_what_cannot_be_measured_says_why(changes, why, sentence):
@@ -317,7 +317,7 @@ def test_the_next_hold_out_finds_twice_what_pays():
     z = (a - b - 0.04) / np.sqrt((a * (1 - a) + b * (1 - b)) / n)
     assert (z > 1.96).mean() == pytest.approx(0.8, abs=0.02)
     assert campaigns.next_holdout(sums(), "contacted", 8000.0).case == "none"
-    assert campaigns.worth_of_one(whole, 11.4, 91) == pytest.approx(8000 * (1 + 91 / (365 / 12) / 2 / 11.4))
+    assert campaigns.worth_of_one(whole, 11.4, 91) == pytest.approx(8000 * (1 + 91 / 30.4375 / 2 / 11.4))
 
 
 def test_what_is_published_adds_up():

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from models.leavers import DAYS, empc, landmarks
+from models.churning import DAYS, empc, landmarks
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models import risk, risk_contacts
+from tenure.models.worth import save_rate
 from tenure.paths import project_root
 from tenure.stats.intervals import proportion
 
@@ -25,7 +26,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def found(rows):
-    return risk.foretell(rows, ["channel"], unused=30)
+    return risk.predict(rows, ["channel"], unused=30)
 
 
 def offered(cost=100.0, incentive=800.0, taken=1.0, prior=(6, 14)):
@@ -74,7 +75,7 @@ def test_telco_is_as_published():
 
 
 def test_the_order_of_rows_changes_nothing(rows, found):
-    again = risk.foretell(rows.sample(frac=1, random_state=3), ["channel"], unused=30)
+    again = risk.predict(rows.sample(frac=1, random_state=3), ["channel"], unused=30)
     assert again.now["customer_id"].tolist() == found.now["customer_id"].tolist()
     assert again.now["chance"].to_numpy() == pytest.approx(found.now["chance"].to_numpy(), abs=1e-12)
     assert again.judged.all.equals(found.judged.all)
@@ -84,7 +85,7 @@ def test_the_order_of_rows_changes_nothing(rows, found):
 def test_chances_are_near_the_law_and_beat_the_rule(found):
     truth, chance = found.now["truth"], found.now["chance"]
     assert np.corrcoef(truth, chance)[0, 1] > 0.9
-    assert found.judged.beside_rule().change == "rose"
+    assert found.judged.beside_rule().case == "better"
     expected = found.expected()
     assert expected.low < truth.mean() < expected.high
 
@@ -93,7 +94,7 @@ def test_nothing_after_a_landmark_is_known_on_it(rows, found):
     changed = rows.copy()
     changed.loc[changed["on"] == DAYS[-2], "outcome"] = "stayed"
     changed.loc[(changed["on"] == DAYS[-2]) & (changed["tenure"] > 5), "outcome"] = "voluntary"
-    other = risk.foretell(changed, ["channel"], unused=30)
+    other = risk.predict(changed, ["channel"], unused=30)
     assert other.judged.rows["chance"].to_numpy() == pytest.approx(found.judged.rows["chance"].to_numpy())
     assert not other.now["chance"].equals(found.now["chance"])
 
@@ -124,7 +125,7 @@ def test_what_is_not_recorded_and_rare_plans_are_no_obstacle():
     rows = rows.assign(
         plan=rows["plan"].where(~rare, "Very_Rare"), a_b=np.where(rows["wait_days"] < 9, "c_d", "e_f")
     )
-    found = risk.foretell(rows, ["channel", "a_b"])
+    found = risk.predict(rows, ["channel", "a_b"])
     assert set(found.score.terms(found.now)) >= {"plan", "channel", "a_b"}
     assert set(risk_contacts.drift(found).frame["fact"]) == {
         "time as a customer", "price", "days to the renewal", "failed charges", "answers", "plan"
@@ -139,7 +140,7 @@ def test_trees_are_used_where_they_are_clearly_better(rows, found):
     leaves = curved["draw"] < p
     outcome = pd.Series(np.where(leaves, "voluntary", "stayed"), curved.index)
     curved["outcome"] = outcome.where(curved["on"] != DAYS[-1])
-    assert risk.foretell(curved, ["channel"]).score.trees is not None
+    assert risk.predict(curved, ["channel"]).score.trees is not None
 
 
 @pytest.mark.parametrize(("change", "words"), [
@@ -152,7 +153,7 @@ def test_trees_are_used_where_they_are_clearly_better(rows, found):
 ])  # fmt: skip
 def test_what_is_too_little_is_said(rows, change, words):
     with pytest.raises(NotApplicable, match=words):
-        risk.foretell(change(rows), ["channel"])
+        risk.predict(change(rows), ["channel"])
 
 
 def test_a_feature_that_looks_like_the_answer_is_refused():
@@ -160,8 +161,8 @@ def test_a_feature_that_looks_like_the_answer_is_refused():
     with pytest.raises(
         InputError, match=r"The column churn_score looks like the answer: .* 100\.0% of cases"
     ):
-        risk.foretell(rows, ["channel", "churn_score"])
-    assert risk.foretell(rows, ["channel"]).judged.of("auc").value < 0.9
+        risk.predict(rows, ["channel", "churn_score"])
+    assert risk.predict(rows, ["channel"]).judged.of("auc").value < 0.9
 
 
 # --- contacts ------------------------------------------------------------------------------------
@@ -227,7 +228,8 @@ def test_a_measured_share_replaces_the_assumed_one():
     assert (share.case, share.words["campaign"], share.n) == ("measured", "a", 1800)
     assert share.low < 0 < share.high
     assert share.value < 0.01
-    assert np.quantile(draws, 0.975) == pytest.approx(share.high)
+    assert share.value == pytest.approx(save_rate(pd.DataFrame([row])).value)
+    assert np.quantile(draws, [0.025, 0.975]) == pytest.approx([share.low, share.high], abs=0.005)
     with pytest.raises(InputError, match="two numbers above 0"):
         risk_contacts.share_saved([6])
 
@@ -251,7 +253,7 @@ def test_a_shift_is_found_and_its_absence_too(found):
     assert (still["index"] < np.maximum(0.15, still["by_chance"])).all()
     rows = landmarks(np.random.default_rng(1))
     rows.loc[rows["on"] == DAYS[-1], "tenure"] += 12
-    moved = risk_contacts.drift(risk.foretell(rows, ["channel"])).frame
+    moved = risk_contacts.drift(risk.predict(rows, ["channel"])).frame
     assert moved["fact"].iloc[0] == "time as a customer"
     assert moved["index"].iloc[0] > 0.25
 
@@ -283,7 +285,7 @@ def test_on_100_companies_verdicts_are_right():
 
 def verdicts(seed):
     rng = np.random.default_rng([35, seed])
-    found = risk.foretell(landmarks(rng, n=600), ["channel"])
+    found = risk.predict(landmarks(rng, n=600), ["channel"])
     over, rows = found.judged.expected_over_left(), found.judged.rows
     chosen = (rows["chance"] > rows["chance"].quantile(0.8)).to_numpy()
     groups = rows[["gender", "birth_year", "country"]]

@@ -165,7 +165,7 @@ def only(arm):
     ids=[
         "no control",
         "few",
-        "unripe",
+        "immature",
         "no campaign",
         "win-back",
         "by a score",

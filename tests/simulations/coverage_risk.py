@@ -51,7 +51,7 @@ def draw(seed: int, intercept: float, slope: float) -> dict[str, bool]:
     left = rows[2]["left"].to_numpy()
     saved = left * (rng.random(800) < save)
     brought = (saved * 11_200 - (1 - left) * 800 - 100)[on].sum()
-    expected = risk.Foretold(score, None, None, rows[2], None, None).expected()
+    expected = risk.Predicted(score, None, None, rows[2], None, None).expected()
     stays, keeps = 0.75, 0.75 + 0.25 * save
     arms = rng.binomial(1000, [keeps, stays])
     row = {"campaign": "a", "offer": None, "by": "", "as_of": "", "horizon_days": 91, "treated": 1000, "control": 1000,

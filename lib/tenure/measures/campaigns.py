@@ -19,6 +19,7 @@ from tenure.measures.groups import group_column
 from tenure.measures.ledger import NEVER, settled_spans
 from tenure.measures.spans import Lens, Tables, converted, lenses, people, real, settle, stacked
 from tenure.measures.subscriptions import spells
+from tenure.periods import DAYS_A_MONTH
 from tenure.policy import MetricPolicy
 
 _KEY = ["campaign", "customer_id"]
@@ -182,6 +183,6 @@ def with_profit(units: ir.Table, economics: Economics, currency: str, months_ahe
         amount = economics.left_of(units.monthly * months, currency, charges=months, months=months)
         return (amount + 0.5).floor().cast("int64")
 
-    units = units.mutate(worth=left(months_ahead), margin=left(units.paid_days * (12 / 365)))
+    units = units.mutate(worth=left(months_ahead), margin=left(units.paid_days / DAYS_A_MONTH))
     units = units.mutate(spent=(units.cost + units.incentive).cast("int64"))
     return units.mutate(profit=(_.margin + _.worth * _.kept - _.spent).cast("int64"))

@@ -22,6 +22,7 @@ from tenure.measures.groups import group_column
 from tenure.measures.revenue import mrr
 from tenure.measures.spans import Tables, converted, settle, stacked
 from tenure.measures.subscriptions import spells, still
+from tenure.periods import DAYS_A_MONTH
 from tenure.policy import MetricPolicy
 from tenure.privacy import OTHER, too_few
 
@@ -33,8 +34,6 @@ LEFT = "not subscribed"
 
 # A customer's shares are shrunk towards everybody's as if so many events more had been seen.
 PRIOR_EVENTS = 4
-
-_DAYS_A_MONTH = 30.4375
 
 
 def usage_levels(source: Tables, *, as_of: dt.date, days: int, events: Sequence[str] = ()) -> ir.Table:
@@ -188,7 +187,7 @@ def _usage(
     counted = ["events", "active_days", "late", *(f"n_{name}" for name in columns), *kinds]
     table = table.mutate(**{name: table[name].fill_null(0) for name in counted})
     table = _with_tickets(source, table, as_of, days)
-    months = table.watched_days.cast("float64") / _DAYS_A_MONTH
+    months = table.watched_days.cast("float64") / DAYS_A_MONTH
     some = table.events > 0
     return table.select(
         "customer_id",

@@ -1,6 +1,6 @@
 """What was known of each paying customer on some days, and what then became of them.
 
-Such a day is a landmark: what describes a customer happened up to its end, what is to be foretold after it.
+Such a day is a landmark: what describes a customer happened up to its end, what is to be predicted after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tenure.measures.subscriptions import spells, still
 from tenure.policy import MetricPolicy
 
 # Days of use, tickets and payments before a landmark that describe a customer, the latest of them apart.
-WATCHED, LATELY = 112, 28
+OBSERVED, LATELY = 112, 28
 _ASKED = 365  # days after which an answer is out of date
 
 
@@ -113,7 +113,7 @@ def _described(source: Tables, who: ir.Table, as_of: dt.date, events: Sequence[s
     counts: dict[str, ir.Table] = {}
     if "events" in source:
         rows = within(source, as_of, None, events)
-        near = _before(who, rows, rows.occurred_at, WATCHED)
+        near = _before(who, rows, rows.occurred_at, OBSERVED)
         lately = near.day > near["at"] - LATELY
         counts["used"] = near.group_by("on", "customer_id").agg(
             used=lately.sum().cast("int64"),
@@ -124,7 +124,7 @@ def _described(source: Tables, who: ir.Table, as_of: dt.date, events: Sequence[s
         if table in source:
             rows = source[table]
             rows = rows.filter(_.status == "failed") if name == "failed" else rows
-            near = _before(who, rows, rows[time], WATCHED)
+            near = _before(who, rows, rows[time], OBSERVED)
             counts[name] = near.group_by("on", "customer_id").agg(**{name: _.count().cast("int64")})
     if "surveys" in source:
         rows = source["surveys"].filter((_.survey == "nps") & _.score.notnull())
@@ -133,7 +133,7 @@ def _described(source: Tables, who: ir.Table, as_of: dt.date, events: Sequence[s
     table = who
     for each in counts.values():
         table = table.left_join(each, ["on", "customer_id"]).drop("on_right", "customer_id_right")
-    filled = {"used": 0, "used_before": 0, "unused_days": WATCHED, "tickets": 0, "failed": 0}
+    filled = {"used": 0, "used_before": 0, "unused_days": OBSERVED, "tickets": 0, "failed": 0}
     for name, none in filled.items():
         known = name in table.columns
         table = table.mutate(**{name: table[name].fill_null(none) if known else ibis.null("int64")})

@@ -36,6 +36,7 @@ from tenure.measures.groups import group_column
 from tenure.measures.ledger import known_spans, with_usage
 from tenure.measures.spans import Tables, complete, lenses, monthly_amount, people, stacked
 from tenure.measures.units import running
+from tenure.periods import DAYS_A_MONTH
 from tenure.policy import MetricPolicy
 
 RETURNED = "came back"
@@ -119,7 +120,7 @@ def stays(
 
 def _with_gaps(stays: ir.Table, as_of: dt.date) -> ir.Table:
     """Stays with the terms begun, and a clock of a term and its mean gap, where that is over 5 % of it."""
-    term = stays.months_ * 30.4375 + stays.days_
+    term = stays.months_ * DAYS_A_MONTH + stays.days_
     until = ibis.least(stays.end_index.fill_null(_NEVER), day_of(as_of).index + 1)
     begun = (until - stays.start_index - stays.bridged) / term
     begun = stays.cause.isnull().ifelse(begun.floor() + 1, ibis.greatest((begun + 0.5).floor(), 1))

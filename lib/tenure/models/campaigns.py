@@ -19,22 +19,22 @@ from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
 from tenure.models.experiments import SRM_ALPHA, SRM_LOOK, sample_ratio, sample_ratio_by_segment
 from tenure.models.integrity import Integrity
+from tenure.periods import DAYS_A_MONTH
 from tenure.privacy import few
 from tenure.result import NAN, Estimate, Table, counted, from_ends, interval
 from tenure.stats.comparison import Comparison, add_up, compare, compare_shares, segment_effects
 from tenure.stats.intervals import proportion
-from tenure.stats.lifetable import Array, holm, spelled
+from tenure.stats.lifetable import Array, holm, spelled, z_value
 from tenure.stats.power import z_sum
 
 FEWEST = 100  # customers in an arm, for anything to be said
 BEFORE = {"tenure_days": "days as a customer", "monthly": "price", "events": "use"}
 NOBODY, EVERYBODY, CHOSEN = "nobody", "everybody", "the best simple rule, chosen from others"
-_DAYS_A_MONTH = 365 / 12
 _EPOCH = dt.date(1970, 1, 1)
 _WHY = {
     "left": "most of those in {campaign} had left before it, so it is a win-back campaign",
     "no control": "nobody was held out of {campaign}, so what would have happened without it is not known",
-    "unripe": "the {days} days after the contacts of {campaign} are not over",
+    "immature": "the {days} days after the contacts of {campaign} are not over",
     "few": f"an arm of {{campaign}} has fewer than {FEWEST} paying customers",
 }
 
@@ -44,8 +44,8 @@ def listed(overview: pd.DataFrame) -> Table:
 
     Returns:
         A row per campaign: `campaign`, `first_day` (a date), `contacted` and `held_out` (paying customers),
-        `kept` (by the contact: points) with its limits, and `why` not (left, no control, unripe, few; empty:
-        it can be measured).
+        `kept` (by the contact: points) with its limits, and `why` not (left, no control, immature, few;
+        empty: it can be measured).
     """
     rows = []
     for name, part in overview.groupby("campaign"):
@@ -53,7 +53,7 @@ def listed(overview: pd.DataFrame) -> Table:
         arms = arms.reindex(["treatment", "control"], fill_value=0)
         n, ripe = arms["eligible"], arms["ripe"]
         why = "left" if n.sum() * 2 < arms["customers"].sum() else "no control" if not n["control"] else ""
-        why = why or ("unripe" if ripe.sum() < n.sum() else "few" if ripe.min() < FEWEST else "")
+        why = why or ("immature" if ripe.sum() < n.sum() else "few" if ripe.min() < FEWEST else "")
         found = Estimate(NAN) if why else difference(*arms[["kept", "ripe"]].to_numpy().ravel().tolist())
         first = _EPOCH + dt.timedelta(days=int(part["first_day"].min()))
         kept = found.value, found.low, found.high
@@ -115,8 +115,8 @@ def months_ahead(overview: pd.DataFrame, economics: Economics, days: int) -> flo
         9.46
     """
     held = overview[overview["arm"] == "control"][["kept", "ripe"]].sum()
-    stays = float((held["kept"] / held["ripe"]) ** (_DAYS_A_MONTH / days))
-    first = days / _DAYS_A_MONTH
+    stays = float((held["kept"] / held["ripe"]) ** (DAYS_A_MONTH / days))
+    first = days / DAYS_A_MONTH
     ahead = np.arange(max(round(economics.horizon_months - first), 0))
     return float((economics.discount(first + ahead) * stays**ahead).sum())
 
@@ -383,7 +383,7 @@ def ranking(cells: pd.DataFrame, outcome: str, unit: str, *, draws: int = 400) -
     curve = points.assign(share=points["contacted"] / everybody, gained=points["gained"] * per)
     # As many points as a figure can show: the last of each hundredth.
     curve = curve.groupby(np.ceil(curve["share"].round(9) * 100), as_index=False).last()
-    half = 1.96 * last.std() * per * np.sqrt(curve["share"] * (1 - curve["share"]))
+    half = z_value(0.95) * last.std() * per * np.sqrt(curve["share"] * (1 - curve["share"]))
     chance = curve["share"] * curve["gained"].iloc[-1]
     curve = curve[["share", "gained"]].assign(**interval("by_chance", chance, chance - half, chance + half))
     units = {"share": "percent"} | dict.fromkeys(("gained", "by_chance"), unit)
@@ -450,7 +450,7 @@ def policies(
 
     def value(w: Array) -> Estimate:
         mean = float(w @ first / total)
-        half = 1.959964 * max(float(w**2 @ second / total) - mean**2, 0.0) ** 0.5 / total**0.5
+        half = z_value(0.95) * max(float(w**2 @ second / total) - mean**2, 0.0) ** 0.5 / total**0.5
         return Estimate(mean, mean - half, mean + half, n=int(total), of="customer", unit=unit)
 
     labels = [f"all but {x.replace('_', ' ')} {rule}".removeprefix("all but  ") for x, rule in names]
@@ -513,7 +513,7 @@ def _picked(expected: Array, n: Array, spent: Array, out: Array, budget: float) 
 def worth_of_one(sums: pd.DataFrame, ahead: float, days: int) -> float:
     """Return what a customer brings who is kept: beyond the days, and on average half of them."""
     worth = float(sums["s_worth"].sum() / sums["n"].sum())
-    return worth * (1 + days / _DAYS_A_MONTH / 2 / ahead) if ahead else NAN
+    return worth * (1 + days / DAYS_A_MONTH / 2 / ahead) if ahead else NAN
 
 
 def next_holdout(sums: pd.DataFrame, variant: str, worth: float) -> Estimate:

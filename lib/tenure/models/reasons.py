@@ -388,15 +388,15 @@ def by_attempt(counts: pd.DataFrame, by: str = "place", *, level: float = 0.95) 
 
 
 def best_day(days: Table) -> Estimate:
-    """Return the share of retries paid on the day with the largest, of `by_attempt`, against the next best.
+    """Return the share of retries paid on the day with the largest, of `by_attempt`.
 
-    Words: day, next. Its case is "clear", "not clear" or, with fewer than two days, "none".
+    Words: day, next (the next best). Its case is "clear" if it is better than the next, "not clear" or, with
+    fewer than two days, "none".
     """
     rows = days.frame.sort_values(["paid", "day"], ascending=[False, True]).head(2).to_dict("records")
     if len(rows) < 2:
         return Estimate(NAN, unit="percent", case="none")
     about: dict[str, Any] = {"of": "retry", "unit": "percent"}
     best, second = (from_row(row, "paid", n=int(row["n"]), sample=row["day"], **about) for row in rows)
-    found = best.against(second, "the next best day")
-    case = "clear" if found.change == "rose" else "not clear"
-    return found.saying(case, day=int(rows[0]["day"]), next=int(rows[1]["day"]))
+    case = "clear" if best.against(second, "").change == "rose" else "not clear"
+    return best.saying(case, day=int(rows[0]["day"]), next=int(rows[1]["day"]))

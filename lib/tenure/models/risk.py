@@ -15,17 +15,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import statsmodels.api as sm
 from scipy.special import expit, logit
 from scipy.stats import chi2
 from sklearn import compose, ensemble, impute, linear_model, metrics, pipeline, preprocessing
 
 from tenure.errors import InputError, NotApplicable
+from tenure.periods import DAYS_A_MONTH
 from tenure.result import Estimate, Table, from_ends, from_row, interval
 from tenure.stats.intervals import wilson
-from tenure.stats.lifetable import Array
+from tenure.stats.lifetable import Array, z_value
 
 FEWEST_EVENTS = 100  # by choice, to fit on
-_DRAWS = 400
+_DRAWS, _Z = 400, z_value(0.95)
 _ANSWER = 0.98  # a feature that alone tells so well who leaves is no feature
 _NEAR = 1e-6
 
@@ -61,10 +63,9 @@ def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
     kept = (rows["notice"] == 0) & (rows["wait_days"] <= rows["ahead_days"])
     rows = rows[kept].sort_values(["on", "customer_id"], ignore_index=True)
     number, unit = rows["interval"].str.extract(r"(\d+) (month|day)").to_numpy().T
-    months: pd.Series[Any] = pd.Series(number, rows.index, dtype=float) / np.where(
-        unit == "month", 1.0, 30.4375
-    )
-    held = np.maximum((rows["tenure"] + 1) * months * 30.4375 - rows["wait_days"], 1.0)
+    whole = np.where(unit == "month", 1.0, DAYS_A_MONTH)
+    months: pd.Series[Any] = pd.Series(number, rows.index, dtype=float) / whole
+    held = np.maximum((rows["tenure"] + 1) * months * DAYS_A_MONTH - rows["wait_days"], 1.0)
     plain = ["used", "used_before", "unused_days", "tickets", "failed", "nps"]
     used, before, unused, tickets, failed, nps = (rows[name].astype(float) for name in plain)
     early = np.clip(held - 28, 0, 84)
@@ -75,7 +76,7 @@ def prepared(rows: pd.DataFrame, dims: Sequence[str] = ()) -> pd.DataFrame:
         "days without use": np.log1p(np.minimum(unused, held)),
         "time as a customer": np.log1p((rows["tenure"] + 1) * months),
         "price": np.log1p(rows["bill"] / months),
-        "days to the renewal": rows["wait_days"] / 30.4375,
+        "days to the renewal": rows["wait_days"] / DAYS_A_MONTH,
         "support requests": np.log1p(tickets),
         "failed charges": np.log1p(failed),
         "satisfaction": nps,
@@ -166,24 +167,15 @@ def logistic(left: Array, x: Array, offset: Any = 0.0) -> tuple[Array, Array, fl
         >>> logistic(np.repeat([1, 0, 1, 0], [2, 8, 6, 4]), np.column_stack([z * 0 + 1, z]))[0].round(6)
         array([0., 1.])
     """
-    beta, steps = np.zeros(x.shape[1]), 0
-    while True:
-        p = expit(x @ beta + offset)
-        information = (x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(len(beta))
-        step = np.clip(np.linalg.solve(information, x.T @ (left - p)), -2.0, 2.0)
-        beta, steps = beta + step, steps + 1
-        if abs(step).max() < 1e-10 or steps == 60:
-            fit = float(np.log(np.clip(np.where(left == 1, p, 1 - p), 1e-300, 1.0)).sum())
-            return beta, np.linalg.inv(information), fit
+    fit = sm.GLM(left, x, family=sm.families.Binomial(), offset=np.broadcast_to(offset, len(left))).fit()
+    return np.asarray(fit.params), np.asarray(fit.cov_params()), float(fit.llf)
 
 
 def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False) -> Score:
     """Fit a score: logistic regression with a ridge penalty of 1, and boosted trees if they are wanted."""
     terms = rows.groupby("plan")["interval"].nunique().max() > 1  # else the plan says the term
-    texts, y = (
-        list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims])),
-        rows["left"].to_numpy(int),
-    )
+    texts = list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims]))
+    y = rows["left"].to_numpy(int)
     fill, scale = impute.SimpleImputer(keep_empty_features=True), preprocessing.StandardScaler()
     levels = preprocessing.OneHotEncoder(
         min_frequency=30, max_categories=13, handle_unknown="infrequent_if_exist", sparse_output=False
@@ -279,12 +271,9 @@ class Judged:
         def measure(w: Array) -> dict[str, float]:
             found = measures_of(left, p, w)
             if rule is not None:
-                by_list, by_rule = (
-                    captured(left, p, w @ rule / w.sum(), w),
-                    float((w * left) @ rule / (w @ left)),
-                )
-                found |= {"by_list": by_list, "by_rule": by_rule, "more": by_list - by_rule}
-                found["rule_auc"] = auc(left, rule, w)
+                found["by_list"] = captured(left, p, w @ rule / w.sum(), w)
+                found["by_rule"] = float((w * left) @ rule / (w @ left))
+                found |= {"more": found["by_list"] - found["by_rule"], "rule_auc": auc(left, rule, w)}
             return found
 
         seen = pd.DataFrame([measure(np.ones(len(left))), *map(measure, self.weights)])
@@ -292,7 +281,7 @@ class Judged:
         z, one = logit(np.clip(p, _NEAR, 1 - _NEAR)), np.ones((len(p), 1))
         shift, line = logistic(left, one, z), logistic(left, np.column_stack([one, z]))
         for name, (beta, spread, _fit) in (("in_the_large", shift), ("slope", line)):
-            ends.loc[name] = beta[-1] + np.array([0, -1.96, 1.96]) * np.sqrt(spread[-1, -1])
+            ends.loc[name] = beta[-1] + np.array([0, -_Z, _Z]) * np.sqrt(spread[-1, -1])
         return ends.set_axis(["value", "value_low", "value_high"], axis=1)
 
     def of(self, name: str, unit: str = "number") -> Estimate:
@@ -300,15 +289,18 @@ class Judged:
         return from_row(dict(self.all.T[name]), "value", n=len(self.rows), of="customer", unit=unit)
 
     def beside_rule(self) -> Estimate:
-        """The share of those who left that the highest chances find, beside a rule that names as many."""
+        """The share of those who left that the highest chances find; its word: rule, what as many by it find.
+
+        Its case is "better", "worse" or "unclear". Not a comparison: nothing has changed in the business.
+        """
         found, rule, more = (self.of(name, "percent") for name in ("by_list", "by_rule", "more"))
-        return found.versus(rule, replace(more, unit="points"), "the rule")
+        return found.saying("better" if more.low > 0 else "worse" if more.high < 0 else "unclear", rule=rule)
 
     def expected_over_left(self) -> Estimate:
         """Customers expected to leave over those who did; allows for chance and for the calibration (log)."""
         (expected, error), left = self.score.total(self.rows), float(self.rows["left"].sum())
         own = max(1 - left / len(self.rows), 0.0) / left
-        over, wide = expected / left, np.exp(1.96 * np.hypot(error / expected, np.sqrt(own)))
+        over, wide = expected / left, np.exp(_Z * np.hypot(error / expected, np.sqrt(own)))
         return Estimate(over, over / wide, over * wide, n=int(left), of="churned customer")
 
     def tenths(self) -> Table:
@@ -324,7 +316,7 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Foretold:
+class Predicted:
     """Chances of the customers of the last landmark, and how scores made in the same way did before.
 
     Attributes:
@@ -345,11 +337,11 @@ class Foretold:
     def expected(self) -> Estimate:
         """The share of the customers of the last landmark who can be expected to leave by choice."""
         expected, error = self.score.total(self.now)
-        ends = np.array([expected, expected - 1.96 * error, expected + 1.96 * error]) / len(self.now)
+        ends = np.array([expected, expected - _Z * error, expected + _Z * error]) / len(self.now)
         return from_ends(np.clip(ends, 0, 1), n=len(self.now), of="customer", unit="percent")
 
 
-def foretell(rows: pd.DataFrame, dims: Sequence[str] = (), *, unused: int = 0) -> Foretold:
+def predict(rows: pd.DataFrame, dims: Sequence[str] = (), *, unused: int = 0) -> Predicted:
     """Fit, choose, calibrate and judge a score, and apply it to the last landmark.
 
     Args:
@@ -388,7 +380,7 @@ def foretell(rows: pd.DataFrame, dims: Sequence[str] = (), *, unused: int = 0) -
     units = {"customers": "count", "left": "count", "landmark": "date", "expected_over_left": "number"}
     fitted_on = frame[frame["on"].isin(days[:-2])]
     score, table = made(last, chosen), Table(pd.DataFrame(past[::-1]), units)
-    return Foretold(score, judged, table, applied(score, last), fitted_on, gain)
+    return Predicted(score, judged, table, applied(score, last), fitted_on, gain)
 
 
 def _check_enough(frame: pd.DataFrame, days: list[str]) -> None:
@@ -422,7 +414,7 @@ def _check_enough(frame: pd.DataFrame, days: list[str]) -> None:
 def _gain(left: Array, p: Array, q: Array) -> Estimate:
     """The log likelihood a customer that chances q gain over p, paired."""
     each = np.log(np.where(left == 1, q / p, (1 - q) / (1 - p)))
-    wide = 1.96 * each.std(ddof=1) / np.sqrt(len(each))
+    wide = _Z * each.std(ddof=1) / np.sqrt(len(each))
     return Estimate(float(each.mean()), float(each.mean() - wide), float(each.mean() + wide), n=len(each))
 
 

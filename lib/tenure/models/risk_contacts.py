@@ -19,10 +19,11 @@ from scipy.special import expit
 
 from tenure.economics import Economics
 from tenure.errors import InputError
-from tenure.models.risk import NAMES, Foretold, Judged, auc
+from tenure.models.risk import NAMES, Judged, Predicted, auc
+from tenure.models.worth import save_rate
 from tenure.result import Estimate, Table, from_ends, interval
 from tenure.stats.intervals import poisson_limits, wilson
-from tenure.stats.lifetable import FEWEST, Array, holm
+from tenure.stats.lifetable import FEWEST, Array, holm, z_value
 
 _DRAWS = 1000
 
@@ -56,7 +57,7 @@ def share_saved(prior: Sequence[float], effects: pd.DataFrame | None = None) -> 
 
     Args:
         prior: The two parameters of its beta distribution, where it was not measured.
-        effects: Rows of the table `campaign_effects`, the latest of which counts; None: there are none.
+        effects: As for `tenure.models.worth.save_rate`, which gives the measured share.
 
     Raises:
         InputError: `prior` is not two numbers above 0.
@@ -69,20 +70,15 @@ def share_saved(prior: Sequence[float], effects: pd.DataFrame | None = None) -> 
     """
     if len(prior) != 2 or min(prior) <= 0:
         raise InputError(f"`saved` must be two numbers above 0, such as [4, 16]; it is {list(prior)!r}.")
-    rng = np.random.default_rng(0)
-    rows = None if effects is None else effects[(effects["by"] == "") & effects["offer"].isna()]
-    if rows is None or rows.empty:
+    rng, found = np.random.default_rng(0), save_rate(effects)
+    if found.case != "measured" or not found.known:
         beta = stats.beta(*prior)
         ends = beta.mean(), *beta.ppf([0.025, 0.975])
         return from_ends(ends, unit="percent", case="assumed"), beta.rvs(_DRAWS, random_state=rng)
-    row = rows.sort_values(["as_of", "campaign"]).iloc[-1]
-    k, n = (np.array([row[f"{of}treated"], row[f"{of}control"]], float) for of in ("kept_", ""))
-    drawn = rng.beta(k + 0.5, n - k + 0.5, (_DRAWS, 2))
-    draws = (drawn[:, 0] - drawn[:, 1]) / (1 - drawn[:, 1])
-    value = (k[0] / n[0] - k[1] / n[1]) / max(1 - k[1] / n[1], 1e-9)
-    about = {"campaign": row["campaign"], "days": int(row["horizon_days"])}
-    ends = value, *np.quantile(draws, [0.025, 0.975])
-    return from_ends(ends, n=int(n.sum()), of="customer", unit="percent", case="measured", words=about), draws
+    # What is kept is 1 less a ratio, whose logarithm is normal to either side of its middle.
+    low, middle, high = np.log(np.maximum(1 - np.array([found.high, found.value, found.low]), 1e-9))
+    u = stats.norm.ppf((rng.permutation(_DRAWS) + 0.5) / _DRAWS) / z_value(0.95)
+    return found, 1 - np.exp(middle + u * np.where(u > 0, high - middle, middle - low))
 
 
 def worth_of_keeping(
@@ -133,7 +129,7 @@ class Contacts(NamedTuple):
     threshold: Estimate
 
 
-def contacts(found: Foretold, kept: Array, offered: Offer, unit: str) -> Contacts:
+def contacts(found: Predicted, kept: Array, offered: Offer, unit: str) -> Contacts:
     """Choose whom to contact: each customer for whom it can be expected to pay.
 
     Limits of the total allow for the share saved, for the calibration of the chances, and for who happens to
@@ -142,7 +138,7 @@ def contacts(found: Foretold, kept: Array, offered: Offer, unit: str) -> Contact
     rows, line, spread, save = found.now, found.score.line, found.score.spread, offered.save
     p, z = rows["chance"].to_numpy(), found.score.z(rows)
     x = np.column_stack([np.ones_like(z), z])
-    wide = 1.96 * np.sqrt(((x @ spread) * x).sum(axis=1))
+    wide = z_value(0.95) * np.sqrt(((x @ spread) * x).sum(axis=1))
     low, high = expit(x @ line - wide), expit(x @ line + wide)
     brings, gain = offered.brings(p, kept, save.value), kept - offered.incentive
     on, given = brings > 0, offered.taken * offered.incentive
@@ -194,7 +190,7 @@ def looking_back(judged: Judged, kept: Array, offered: Offer, unit: str) -> Tabl
     return Table(pd.DataFrame(told), units | {"contacted": "words"})
 
 
-def drift(found: Foretold) -> Table:
+def drift(found: Predicted) -> Table:
     """Return how far customers have moved since the score was fitted: the population stability index.
 
     Returns:

@@ -30,13 +30,11 @@ def by_segment(effects: Table) -> Picture:
 def ranked(ranking: Any, what: str) -> Picture:
     """Draw what contacting those with the highest scores gains, and what as many by chance would."""
     table, unit = ranking.curve, ranking.curve.units["gained"]
-    frame, titles = (
-        table.frame,
-        {
-            "ranks": "Contacting by score gains more than contacting by chance",
-            "does not rank": "The score gains no more, for sure, than contacting by chance",
-        },
-    )
+    frame = table.frame
+    titles = {
+        "ranks": "Contacting by score gains more than contacting by chance",
+        "does not rank": "The score gains no more, for sure, than contacting by chance",
+    }
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(3.1, width=width)
