@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from notebooks.running import Ran, run_notebook
+from notebooks.running import Ran, findings, run_notebook
 from tenure.paths import project_root
 from tenure.runs.kernels import Kernels
 
@@ -42,3 +44,16 @@ def demo() -> Path:
     if not (DEMO / "truth.json").is_file():
         pytest.skip("The demo company is not there; `make demo` makes it.")
     return DEMO
+
+
+@pytest.fixture(scope="session")
+def truth(demo: Path) -> dict[str, Any]:
+    """What the demo company was drawn from."""
+    found: dict[str, Any] = json.loads((demo / "truth.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_demo(ran: Ran) -> dict[str, dict[str, Any]]:
+    """The findings of the notebook on the demo company, which a module runs in its fixture `ran`."""
+    return findings(ran)

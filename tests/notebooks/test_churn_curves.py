@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import subprocess
 import sys
 
@@ -22,11 +21,6 @@ TELCO = project_root().parent / "shared" / "data" / "telco" / "Telco-Customer-Ch
 @pytest.fixture(scope="module")
 def of_demo(run, demo):
     return findings(run(NAME, by="channel"))
-
-
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
 
 
 def test_findings_contain_the_truth_of_the_demo_company(of_demo, truth):

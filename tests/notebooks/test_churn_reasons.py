@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import duckdb
@@ -18,16 +17,6 @@ NAME = "32_churn_reasons.ipynb"
 @pytest.fixture(scope="module")
 def ran(run, demo):
     return run(NAME)
-
-
-@pytest.fixture(scope="module")
-def of_demo(ran):
-    return findings(ran)
-
-
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
 
 
 def test_the_price_is_named_most_and_made_nobody_leave(ran, of_demo, truth):
@@ -123,8 +112,12 @@ def test_where_requests_are_anybodys_none_is_to_blame_and_another_reason_leads(r
         "select * replace (case when answer = 'too expensive' and hash(customer_id) % 4 > 0 then 'switched' "
         "else answer end as answer) from '{}'",
     )
-    found = findings(run(NAME, data=str(folder)))
+    outcome = run(NAME, data=str(folder))
+    found, signs = findings(outcome), pd.read_csv(outcome.exports / "churn_signs.csv")
     # No request is said to make customers leave.
+    about = signs[signs["sign"].str.contains("support request")]
+    assert len(about) == 8
+    assert not ((about["verdict"] == "lasting") & (about["hazard_ratio"] > 1)).any()
     assert (found["churn_reasons.lasting_sign"]["low"] or 0) < 1
     assert "“switched”" in found["churn_reasons.stated"]["sentence"]
     assert "The price is not the commonest reason" in found["churn_reasons.price"]["sentence"]

@@ -23,11 +23,6 @@ def ran(run, demo):
 
 
 @pytest.fixture(scope="module")
-def of_demo(ran):
-    return findings(ran)
-
-
-@pytest.fixture(scope="module")
 def chances(ran):
     return pd.read_parquet(ran.exports / "churn_risk.parquet")
 
@@ -157,6 +152,19 @@ def test_a_company_without_events_or_reasons(run, tmp_path):
     outcome = run(NAME, data=data, as_of="2023-06-30")
     assert outcome.state == "not_applicable"
     assert "Fix: map end_reason" in outcome.reason
+
+
+def test_a_column_that_was_written_after_they_left_is_refused(run, tmp_path):
+    rng = np.random.default_rng(1)
+    lives = rng.geometric(rng.beta(1.2, 6, 900))
+    data = company(tmp_path, 900, lambda n: int(lives[n]) * 30 if lives[n] < 30 else None)
+    people, spans = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("customers", "subscriptions"))
+    people["account"] = np.where(spans["ended_at"] < "2023-06-30", "closed", "open")
+    people.to_csv(tmp_path / "customers.csv", index=False)
+    outcome = run(NAME, data=data, as_of="2023-06-30", landmarks=6)
+    assert outcome.state == "failed"
+    assert "The column account looks like the answer" in outcome.reason
+    assert "Fix: leave it out of `characteristics`" in outcome.reason
 
 
 def test_telco_knows_no_dates(run):

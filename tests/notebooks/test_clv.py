@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 
@@ -18,16 +16,6 @@ TELCO = project_root().parent / "shared" / "data" / "telco" / "Telco-Customer-Ch
 @pytest.fixture(scope="module")
 def ran(run, demo):
     return run(NAME, years=60)
-
-
-@pytest.fixture(scope="module")
-def of_demo(ran):
-    return findings(ran)
-
-
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
 
 
 def test_residual_lifetimes_contain_the_truth_of_the_demo_company(ran, of_demo, truth):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,16 +16,6 @@ NAME = "41_clv_budgets.ipynb"
 @pytest.fixture(scope="module")
 def ran(run, demo):
     return run(NAME, years=60)
-
-
-@pytest.fixture(scope="module")
-def of_demo(ran):
-    return findings(ran)
-
-
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
 
 
 def test_costs_and_the_order_of_channels_are_the_true_ones(ran, of_demo, truth):

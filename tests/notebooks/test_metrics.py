@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import duckdb
 import nbformat
 import pandas as pd
@@ -29,11 +27,6 @@ def growth(run, demo):
 @pytest.fixture(scope="module")
 def found(outcome, growth):
     return findings(outcome) | findings(growth)
-
-
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
 
 
 def ask(demo, query):

@@ -25,11 +25,6 @@ def of_demo(run, demo):
     return findings(run(EXPERIMENT))
 
 
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
-
-
 # What the truth was computed with: 4 a month for serving somebody, 1 % a month, no fees, one currency.
 TRUE_COSTS = {"unit_cost": 4.0, "discount_rate": 1.01**12 - 1, "fee_share": 0.0, "fee_fixed": 0.0}
 

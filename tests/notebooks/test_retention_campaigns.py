@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 
 import numpy as np
 import pandas as pd
@@ -20,11 +19,6 @@ CONTACT = dt.date(2024, 3, 1)
 @pytest.fixture(scope="module")
 def ran(run, demo):
     return run(NAME)
-
-
-@pytest.fixture(scope="module")
-def truth(demo):
-    return json.loads((demo / "truth.json").read_text())
 
 
 def company(folder, n=3000, lift=None, cost=20, incentive=100, until=dt.date(2024, 6, 30), **change):

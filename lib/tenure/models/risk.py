@@ -193,13 +193,17 @@ def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False)
 def check_features(rows: pd.DataFrame, dims: Sequence[str]) -> None:
     """Refuse a feature that looks like the answer.
 
+    A characteristic is as it is today, so it is held against who has left since, in the months or later.
+
     Raises:
         InputError: A column tells alone who leaves.
     """
-    y = rows["left"]
+    people = rows.sort_values("left", kind="stable").groupby("customer_id", as_index=False).last()
     for name in dict.fromkeys([*NAMES, "plan", "interval", *dims]):
-        level = rows[name].where(rows[name].isin(rows[name].value_counts().index[:12]), "other")
-        told = rows[name].fillna(-1.0) if name in REASONS else y.groupby(level).transform("mean")
+        seen = people if name in dims else rows
+        y, column = seen["left"], seen[name]
+        level = column.where(column.isin(column.value_counts().index[:12]), "other")
+        told = column.fillna(-1.0) if name in REASONS else y.groupby(level).transform("mean")
         found = 0.5 + abs(auc(y, told) - 0.5)
         if found > _ANSWER:
             raise InputError(
