@@ -64,7 +64,7 @@ def run(
 
     A REPORT is a name in the runbook, or the path of one notebook, whose report goes to scratch/.
 
-    Exit status: 0 all is well, 1 a report failed, 3 a watched number is out of bounds.
+    Exit status: 0 all is well, 1 a report failed, 3 a monitored number is out of bounds.
     """
     from tenure.paths import resolve, typed
     from tenure.runs.collection import run_collection

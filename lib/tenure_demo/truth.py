@@ -123,10 +123,10 @@ def make_truth(
         },
         "unresolved_tickets": {
             "notes": "The share of the first support requests of first paid spells that is never resolved "
-            "(apart from that, requests go with satisfaction and are no cause), and by what it multiplies "
-            "the risk to leave by choice at each renewal after the end of the month of life in which it was "
-            "opened. Use that fades, satisfaction, NPS and the number of requests follow from the life; "
-            "they are no causes.",
+            "(apart from that, requests are associated with satisfaction and are no cause), and by what it "
+            "multiplies the risk to leave by choice at each renewal after the end of the month of life in "
+            "which it was opened. Use that fades, satisfaction, NPS and the number of requests follow from "
+            "the life; they are no causes.",
             **company.UNRESOLVED,
         },
         "purchases": {

@@ -37,7 +37,7 @@ class Summary:
             the difference, in revenue a month; 0: unknown) and rank; the most telling first.
         happened: What to say first, at most seven: the first report's leading findings, then real changes.
         decisions: What to decide, the most valuable first.
-        limits: Watched numbers that are out of bounds: title, page and sentence.
+        limits: Monitored numbers that are out of bounds: title, page and sentence.
         doubts: What cannot be said, or not yet, in sentences.
     """
 

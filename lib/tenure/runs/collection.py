@@ -42,7 +42,7 @@ _OLD = "The data ends on {}, more than {} days ago. Fix: see why no newer data a
 
 @dataclass(frozen=True)
 class Breach:
-    """A watched number that is out of its bounds.
+    """A monitored number that is out of its bounds.
 
     Attributes:
         report: The report's name.
@@ -64,7 +64,7 @@ class Result:
         entries: What stands of each report, by name: its state, findings, files; as in run.json.
         made: Names of the reports that were run, in the order they ended.
         selected: Names of the reports that were asked for, and what those need.
-        breaches: Watched numbers out of bounds in the selected reports.
+        breaches: Monitored numbers out of bounds in the selected reports.
         since: When the published run was made.
     """
 
@@ -82,7 +82,7 @@ class Result:
 
     @property
     def status(self) -> int:
-        """The exit status: 0 all well, 1 something failed, 3 a watched number is out of bounds."""
+        """The exit status: 0 all well, 1 something failed, 3 a monitored number is out of bounds."""
         return 1 if self.failed else 3 if self.breaches else 0
 
 

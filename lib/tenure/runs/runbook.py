@@ -27,7 +27,7 @@ _MOST_REPORTS = 500
 
 
 class Bounds(BaseModel):
-    """What a watched number may be; both bounds are inclusive."""
+    """What a monitored number may be; both bounds are inclusive."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     min: float | None = Field(default=None, allow_inf_nan=False)
