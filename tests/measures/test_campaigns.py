@@ -14,6 +14,7 @@ from tenure import collect
 from tenure.economics import Economics
 from tenure.measures import campaigns
 from tenure.measures.spans import instead
+from tenure.periods import DAYS_A_MONTH
 
 AS_OF = dt.date(2024, 6, 30)
 CONTACT = dt.date(2024, 3, 1)
@@ -139,10 +140,10 @@ def test_profit_is_margin_and_what_the_kept_bring_less_what_was_spent(source, un
     rows = campaigns.with_profit(campaigns.compared(source, units, "stay"), facts, "EUR", 10.0)
     found = collect(rows).set_index("customer_id")
     stays, leaves = found.loc["stays"], found.loc["leaves"]
-    margin = round(91 * 12 / 365 * 1000 * 0.5)
+    margin = round(91 / DAYS_A_MONTH * 1000 * 0.5)
     assert (stays["worth"], stays["margin"], stays["spent"]) == (5000, margin, 320)
     assert stays["profit"] == margin + 5000 - 320
-    assert leaves["profit"] == leaves["margin"] == round(30 * 12 / 365 * 3000 * 0.5)
+    assert leaves["profit"] == leaves["margin"] == round(30 / DAYS_A_MONTH * 3000 * 0.5)
 
 
 def test_campaigns_without_offers_or_events_are_read(source):
