@@ -178,7 +178,7 @@ def test_a_sign_near_the_end_only_fades_and_one_that_stays_lasts():
     found = r.signs(at_lags(by_lag))
     lasting, fading = (r.strongest(found, verdict) for verdict in ("lasting", "fading"))
     assert lasting.words["sign"] == "an unresolved support request"
-    assert fading.words["sign"] == "no use"
+    assert fading.words["sign"] == "a month without use"
     assert fading.words["later"].value < 1.15
     assert (
         r.strongest(r.signs(months(rng, 1, unresolved=1.0, n=5_000).assign(lag=1)), "lasting").case == "none"
@@ -225,6 +225,9 @@ def test_the_price_is_judged_by_what_customers_did():
     }
     assert list(cases.values()) == ["said, not seen", "said and seen", "seen, not said", "neither"]
     assert r.price_evidence(fine, harmful, ["bugs"]).case == "said and seen"
+    # A reason that was tried and not found is not to be advised first.
+    doubted = [r.price_evidence(dear, tried).words["doubted"] for tried in (harmless, harmful)]
+    assert doubted == [["too expensive"], []]
     assert r.price_evidence(dear, r.at_rise(renewals(rng, 1.0, n=90))).case == "not tried"
 
 

@@ -247,7 +247,7 @@ def test_where_several_findings_lead_they_alone_are_cards_and_notes_say_how_much
         record["sentence"] for record in records[1:3]
     ]
     assert len(page.select(".also li")) == len(records) - 2
-    assert page.select_one(".notice a").text == "2 notes on the data (at most 6.1% of it)"
+    assert page.select_one(".notice a").text == "2 notes on the data, on at most 6.1% of a table’s rows"
 
 
 def test_a_second_finding_of_one_name_is_refused(ran):

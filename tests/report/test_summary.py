@@ -138,7 +138,7 @@ def test_what_is_missing_old_or_at_odds_is_said():
     summary = summarize(record, base="runs/x/")
     assert summary.doubts == [
         "Off: There are no surveys.",
-        "Old speaks of Sep 30, 2026, others of Oct 31, 2026.",
+        "Old is as of Sep 30, 2026, others are as of Oct 31, 2026.",
         "A puts mrr.total at €0.05, B at €0.06: do not rely on either.",
     ]
     assert summary.limits[0]["link"] == "runs/x/a.html"
@@ -148,7 +148,7 @@ def test_two_sides_of_one_matter_are_told_apart():
     asked = asdict(make_finding("price.a", "{value}", counted(3, 9, of="customer"), unless="x"))
     shown = asdict(make_finding("price.b", "{value}", counted(4, 80, of="visitor"), unless="x"))
     summary = summarize(run(a=entry("a", asked), b=entry("b", shown)))
-    assert summary.doubts == ["A speaks of 9 customers, B of 80 visitors: two sides of one matter."]
+    assert summary.doubts == ["A is about 9 customers, B about 80 visitors: their numbers are not of the same people."]
 
 
 def test_a_number_without_an_interval_is_no_change():

@@ -22,7 +22,7 @@ STAYS = np.array([0.8305, 0.8077, 0.8722, 0.8470])
 DEMO = np.array([0.0304, 0.0655, -0.0655, 0.0])
 WORTH, MARGIN, SPENT = np.array([7000, 9000, 13000]), np.array([1500, 2000, 2800]), 320
 BY = ["device", "channel", "price"]
-RULE = "all but device tv"
+RULE = "all but those with device “tv”"
 
 
 @dataclass
@@ -34,9 +34,9 @@ class Drawn:
     profit: np.ndarray
 
     def true(self, outcome: str, rule: str = campaigns.EVERYBODY) -> float:
-        on = np.array([f"all but device {name}" != rule for name in DEVICES]) & (rule != campaigns.NOBODY)
+        on = np.array([f"all but those with device “{name}”" != rule for name in DEVICES]) & (rule != campaigns.NOBODY)
         # A rule about what changes nothing leaves out as many of each device.
-        part = {"channel": 0.8, "price": 2 / 3}.get(rule.removeprefix("all but ").partition(" ")[0], 1.0)
+        part = {"channel": 0.8, "price": 2 / 3}.get(rule.removeprefix("all but those with ").partition(" ")[0], 1.0)
         return part * float((SHARES * on) @ getattr(self, outcome))
 
 

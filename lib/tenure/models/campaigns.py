@@ -248,7 +248,7 @@ def by_segment(sums: pd.DataFrame, variant: str) -> Table:
 def harmed(parts: Table) -> Estimate:
     """Return how many segments of `by_segment` a contact clearly harms; its words: names."""
     rows = parts.frame[(parts.frame["p_adjusted"] < 0.05) & (parts.frame["difference"] < 0)]
-    names = (rows["by"].str.replace("_", " ") + " " + rows["segment"]).tolist()
+    names = (rows["by"].str.replace("_", " ") + " “" + rows["segment"] + "”").tolist()
     return counted(len(names), of="segment").saying("some" if names else "none", names=names)
 
 
@@ -453,7 +453,7 @@ def policies(
         half = z_value(0.95) * max(float(w**2 @ second / total) - mean**2, 0.0) ** 0.5 / total**0.5
         return Estimate(mean, mean - half, mean + half, n=int(total), of="customer", unit=unit)
 
-    labels = [f"all but {x.replace('_', ' ')} {rule}".removeprefix("all but  ") for x, rule in names]
+    labels = [f"all but those with {x.replace('_', ' ')} “{rule}”" if x else rule for x, rule in names]
     top = [i for i in np.argsort(-whole, kind="stable") if names[i][0]][:3]
     shown = [(labels[i], weights[i]) for i in (0, 1, *top)]
     shown += [(CHOSEN, chosen), ("those with a score above 0", picked)]

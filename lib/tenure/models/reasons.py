@@ -159,8 +159,8 @@ def _reweighted(people: pd.DataFrame, part: pd.DataFrame, strata: pd.Series, lev
 
 # What can be seen before a customer leaves, in words, and what it is compared with.
 SIGNS = {
-    ("use", "none"): "no use",
-    ("use", "less than half"): "use fell by more than half",
+    ("use", "none"): "a month without use",
+    ("use", "less than half"): "use that fell by more than half",
     ("ticket", "opened"): "a support request",
     ("unresolved", "open"): "an unresolved support request",
     ("payment", "failed"): "a failed payment",
@@ -278,15 +278,18 @@ def price_evidence(said: Stated, tried: Estimate, price: Sequence[str] = ()) -> 
     Reasons about the price are `price` or, where that is empty, those that speak of price, cost or expense.
 
     Returns:
-        The hazard ratio of `tried`; words: share (of answers about the price). Its case is "said, not seen",
-        "said and seen", "seen, not said", "neither", "not tried" or "not asked".
+        The hazard ratio of `tried`; words: share (of answers about the price), and doubted (those
+        reasons, if a rise was met and not seen to matter). Its case is "said, not seen", "said and seen",
+        "seen, not said", "neither", "not tried" or "not asked".
     """
     frame, seen = said.table.frame, tried.case == "more"
     about = [name in price if price else bool(_PRICE.search(name)) for name in frame["reason"]]
+    named = [name for name, dear in zip(frame["reason"], about, strict=True) if dear]
     share = counted(frame["share"][about].sum() if any(about) else 0.0, unit="percent")
     case = {(True, False): "said, not seen", (True, True): "said and seen", (False, True): "seen, not said"}
     found = case.get((about[0], seen), "neither") if about else "not asked"
-    return tried.saying(found if tried.known else "not tried", share=share)
+    found = found if tried.known else "not tried"
+    return tried.saying(found, share=share, doubted=named if tried.known and not seen else [])
 
 
 OUTCOMES = ("recovered", *CAUSES)

@@ -12,7 +12,7 @@ currency for a minor unit of each, `economics` the company's margin, fees and di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -219,9 +219,10 @@ class Levers:
     table: Table
     losses: Losses
 
-    def best(self) -> Estimate:
-        """The lever worth most (its word `lever`), with its worth; as from `Losses.told`."""
-        for row in self.table.frame.head(1).to_dict("records"):
+    def best(self, but: Collection[str] = ()) -> Estimate:
+        """The lever worth most, but for some (its word `lever`), with its worth; as from `Losses.told`."""
+        rows = self.table.frame[~self.table.frame["lever"].isin(list(but))]
+        for row in rows.head(1).to_dict("records"):
             if row["worth"] > 0:
                 ends = row["worth"], row["worth_low"], row["worth_high"]
                 return self.losses.told(ends, row["churned"], lever=row["lever"])

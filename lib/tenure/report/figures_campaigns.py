@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def by_segment(effects: Table) -> Picture:
     """Draw the shrunk effects of `campaigns.by_segment` around 0, by characteristic."""
     titles = {
-        "more": "Contacting helps most with {name}: {size} more are kept",
-        "less": "Contacting harms most with {name}: {size} fewer are kept",
+        "more": "Contacting helps those with {name} most: {size} more are kept",
+        "less": "Contacting harms those with {name} most: {size} fewer are kept",
         "none": "In no segment is there a clear effect of contacting",
     }
     table = effects.renamed(by="attribute").pipe(lambda rows: rows[[c for c in rows if c != "interaction"]])

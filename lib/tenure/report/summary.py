@@ -173,7 +173,7 @@ def _doubts(entries: Mapping[str, Any], lines: Sequence[Line], claims: Sequence[
             yield say("{title}: {why}", title=entry["title"], why=why)
         elif days[name] and days[name] < (last := max(days.values())):
             words = {"title": entry["title"], "day": fmt.date(days[name]), "last": fmt.date(last)}
-            yield say("{title} speaks of {day}, others of {last}.", **words)
+            yield say("{title} is as of {day}, others are as of {last}.", **words)
     said: dict[tuple[Any, ...], Any] = {}
     for line in lines:
         entry = entries[line["report"]]
@@ -189,7 +189,7 @@ def _doubts(entries: Mapping[str, Any], lines: Sequence[Line], claims: Sequence[
         other = asked.setdefault(line["id"].partition(".")[0], line) if line["unless"] else line
         if other["report"] != line["report"] and other["of"] != line["of"]:
             words = {"one": other["title"], "those": things(other["n"], other["of"]), "other": line["title"]}
-            yield say("{one} speaks of {those}, {other} of {these}: two sides of one matter.",
+            yield say("{one} is about {those}, {other} about {these}: their numbers are not of the same people.",
                       these=things(line["n"], line["of"]), **words)  # fmt: skip
     chance = [line for line in claims if not line["real"] and line["verdict"] not in ("", "no clear change")]
     if chance:
