@@ -189,8 +189,11 @@ def _doubts(entries: Mapping[str, Any], lines: Sequence[Line], claims: Sequence[
         other = asked.setdefault(line["id"].partition(".")[0], line) if line["unless"] else line
         if other["report"] != line["report"] and other["of"] != line["of"]:
             words = {"one": other["title"], "those": things(other["n"], other["of"]), "other": line["title"]}
-            yield say("{one} is about {those}, {other} about {these}: their numbers are not of the same people.",
-                      these=things(line["n"], line["of"]), **words)  # fmt: skip
+            words["these"] = things(line["n"], line["of"])
+            yield say(
+                "{one} is about {those}, {other} about {these}: their numbers are not of the same people.",
+                **words,
+            )
     chance = [line for line in claims if not line["real"] and line["verdict"] not in ("", "no clear change")]
     if chance:
         yield say(
