@@ -148,7 +148,9 @@ def test_two_sides_of_one_matter_are_told_apart():
     asked = asdict(make_finding("price.a", "{value}", counted(3, 9, of="customer"), unless="x"))
     shown = asdict(make_finding("price.b", "{value}", counted(4, 80, of="visitor"), unless="x"))
     summary = summarize(run(a=entry("a", asked), b=entry("b", shown)))
-    assert summary.doubts == ["A is about 9 customers, B about 80 visitors: their numbers are not of the same people."]
+    assert summary.doubts == [
+        "A is about 9 customers, B about 80 visitors: their numbers are not of the same people."
+    ]
 
 
 def test_a_number_without_an_interval_is_no_change():

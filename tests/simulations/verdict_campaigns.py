@@ -34,9 +34,13 @@ class Drawn:
     profit: np.ndarray
 
     def true(self, outcome: str, rule: str = campaigns.EVERYBODY) -> float:
-        on = np.array([f"all but those with device “{name}”" != rule for name in DEVICES]) & (rule != campaigns.NOBODY)
+        on = np.array([f"all but those with device “{name}”" != rule for name in DEVICES]) & (
+            rule != campaigns.NOBODY
+        )
         # A rule about what changes nothing leaves out as many of each device.
-        part = {"channel": 0.8, "price": 2 / 3}.get(rule.removeprefix("all but those with ").partition(" ")[0], 1.0)
+        part = {"channel": 0.8, "price": 2 / 3}.get(
+            rule.removeprefix("all but those with ").partition(" ")[0], 1.0
+        )
         return part * float((SHARES * on) @ getattr(self, outcome))
 
 
