@@ -27,32 +27,40 @@ OFFER_QUESTIONS = tuple(f"choice {k}: {' | '.join(pair)} | none" for k, pair in 
 
 
 def contacts_table(
-    people: People, ids: Array, retention: lives.Campaign, winback: lives.Campaign, offers: lives.Offers
+    ids: Array,
+    retention: lives.Campaign,
+    winback: lives.Campaign,
+    offers: lives.Offers,
+    message: lives.Campaign,
 ) -> pa.Table:
     """The contract's `contacts` of all campaigns."""
     names = company.OFFER_NAMES
     # What a customer got: each offer, nothing, or the first offer in spite of being held out.
     offered = np.array([*range(len(names)), -1, 0])[offers.got]
-    customer = np.concatenate([winback.customer, retention.customer, offers.customer])
-    treated = np.concatenate([winback.treated, retention.treated, offers.got < len(names)])
-    campaign = np.repeat([0, 1, 2], [len(winback.customer), len(retention.customer), len(offers.customer)])
-    offer = np.concatenate([np.full(len(customer) - len(offered), -1), offered])
+    all_of = (winback, retention, offers, message)
+    customer = np.concatenate([one.customer for one in all_of])
+    treated = np.concatenate([winback.treated, retention.treated, offers.got < len(names), message.treated])
+    campaign = np.repeat(np.arange(len(all_of)), [len(one.customer) for one in all_of])
+    offer = np.full(len(customer), -1)
+    offer[campaign == 2] = offered
     order = np.lexsort((ids[customer], campaign))
     customer, treated, campaign, offer = (part[order] for part in (customer, treated, campaign, offer))
-    at = np.array([company.WINBACK_AT, company.RETENTION_AT, company.OFFERS_AT])[campaign]
+    days = (company.WINBACK_AT, company.RETENTION_AT, company.OFFERS_AT, company.MESSAGE_AT)
     reached = np.where(campaign == 2, offer >= 0, treated)
-    costs, incentives = np.array([35, 20, 0]), np.array([800, 300, 0])
+    costs, incentives = np.array([35, 20, 0, 35]), np.array([800, 300, 0, 0])
     cost, incentive = (
         np.where(campaign == 2, np.array(by_offer)[offer], by_campaign[campaign])
         for by_offer, by_campaign in ((company.OFFER_COSTS, costs), (company.OFFER_INCENTIVES, incentives))
     )
     return pa.table(
         {
-            "campaign": strings((company.WINBACK, company.RETENTION, company.OFFERS_CAMPAIGN), campaign),
+            "campaign": strings(
+                (company.WINBACK, company.RETENTION, company.OFFERS_CAMPAIGN, company.MESSAGE), campaign
+            ),
             "customer_id": strings(ids, customer),
             "arm": strings(("control", "treatment"), treated.astype(int)),
-            "contacted_at": times(at),
-            "channel": strings(("email", "push", "push"), campaign),
+            "contacted_at": times(np.array(days)[campaign]),
+            "channel": strings(("email", "push", "push", "email"), campaign),
             "offer": strings(names, offer, offer < 0),
             "cost_minor": whole(np.where(reached, cost, 0)),
             "incentive_minor": whole(np.where(reached, incentive, 0)),

@@ -92,9 +92,7 @@ HOUSEHOLD_SHARE, HOUSEHOLD_HAZARD, COUNTRY_SHARE, DEVICE_SHARE, CITY_SHARE = (
 GROUP_SHARE, GROUP_TIE, CLASS_SHARE = (
     np.array(LAWS[law]) for law in ("group_share", "group_tie", "class_share")
 )
-INVOLUNTARY, UNKNOWN_REASON, RETURN_HAZARD = (
-    LAWS[law] for law in ("involuntary", "unknown_reason", "return_hazard")
-)
+INVOLUNTARY, UNKNOWN_REASON = LAWS["involuntary"], LAWS["unknown_reason"]
 TRIAL_SHARE = LAWS["trial_share"]
 TRIAL_DAYS, TRIAL_DAYS_SHARE, TRIAL_CONVERSION = (
     np.array(LAWS[law]) for law in ("trial_days", "trial_days_share", "trial_conversion")
@@ -128,6 +126,14 @@ OFFER_RISK = np.array([*LAWS["offer_risk"], 0, LAWS["offer_risk"][0]])
 OFFER_RISK[-2] = (1 - OFFER_CHANCE @ OFFER_RISK) / OFFER_CHANCE[-2]
 WINBACK, WINBACK_AT, WINBACK_DAYS = LAWS["winback"], _at("winback_at", 8), LAWS["winback_days"]
 WINBACK_RETURN = {arm: tuple(chances) for arm, chances in LAWS["winback_return"].items()}
+RETURN_SHARE, RETURN_PLANS = np.array(LAWS["return_share"]), np.array(LAWS["return_plans"])
+RETURN_WAIT, RETURN_MEAN, RETURN_HAZARD = (
+    LAWS[law] for law in ("return_wait", "return_mean", "return_hazard")
+)
+MESSAGE, MESSAGE_AT, MESSAGE_DAYS = LAWS["message"], _at("message_at", 8), LAWS["message_days"]
+MESSAGE_SINCE, MESSAGE_EFFECT = LAWS["message_since"], np.array(LAWS["message_effect"])
+# Attempts to charge are given up so many days after paid service ended, all with the same chance.
+GIVEN_UP = range(8, 22)
 
 FAILURES, FAILURES_IF, RETRY_DAYS = (
     tuple(LAWS["failures"]),
@@ -286,6 +292,21 @@ def incidence(plan: int, hazard_ratio: Array | float, months: int) -> tuple[Arra
         np.concatenate([zero, np.cumsum(chose, axis=1)], axis=1),
         np.concatenate([zero, np.cumsum(failed, axis=1)], axis=1),
     )
+
+
+def returned(days: Array | float, failed: Array | int) -> Array:
+    """Probability to have come back so many days after service and all attempts to charge have ended.
+
+    Args:
+        days: Days since then.
+        failed: 1 for those whose payments failed, 0 for those who chose to leave.
+
+    Example:
+        >>> returned(np.array([26, 106, 10_000]), 0).round(4).tolist()
+        [0.0, 0.0948, 0.15]
+    """
+    waited = np.maximum(np.asarray(days) - RETURN_WAIT, 0)
+    return RETURN_SHARE[failed] * (1 - np.exp(-waited / RETURN_MEAN))
 
 
 def plan_shares() -> Array:

@@ -561,7 +561,7 @@ def _ends(rng: np.random.Generator, chunk: Chunk, spells: Spells, planned: Array
     spells.asked = np.where(chosen, np.where(ended, asked, pending), NEVER)
 
     # Attempts go on for one to three weeks; nobody is left in the middle of losing at the window's end.
-    dunning = rng.integers(8, 22, size) * DAY
+    dunning = rng.integers(company.GIVEN_UP.start, company.GIVEN_UP.stop, size) * DAY
     left = np.maximum(window.end - spells.end, 0)
     dunning = np.where(dunning >= left, (left * rng.uniform(0.3, 0.9, size)).astype(np.int64), dunning)
     spells.tail_to = np.where(ended & (spells.cause == INVOLUNTARY), spells.end + dunning, spells.end)
@@ -577,8 +577,8 @@ def _returns(
     size = len(first)
     left = (first.end < window.end) & (people.paid_from < NEVER)
     failed = people.cause == INVOLUNTARY
-    gap = 26 * DAY + (rng.exponential(80.0, size) * DAY).astype(np.int64)
-    comes = left & (rng.random(size) < np.where(failed, 0.24, 0.15))
+    gap = company.RETURN_WAIT * DAY + (rng.exponential(company.RETURN_MEAN, size) * DAY).astype(np.int64)
+    comes = left & (rng.random(size) < company.RETURN_SHARE[failed.astype(int)])
     at = np.where(comes, first.tail_to + gap, NEVER)
 
     recent = left & (first.tail_to < company.WINBACK_AT - DAY)
@@ -601,7 +601,7 @@ def _returns(
 
     who = np.flatnonzero(at < window.end)
     start = at[who]
-    plan = choose(rng, np.array([0.4, 0.35, 0.15, 0.05, 0.05]), len(who))
+    plan = choose(rng, company.RETURN_PLANS, len(who))
     months = window.months + 2
     life, cause = np.empty(len(who), dtype=np.int64), np.empty(len(who), dtype=np.int64)
     hazard = people.hazard[who] * company.RETURN_HAZARD
@@ -629,6 +629,33 @@ def _returns(
     back.pause_months = np.where(pauses, rng.integers(1, 6, len(who)), 0)
     _ends(rng, chunk, back, end)
     return back, campaign
+
+
+def ask_back(chunk: Chunk, people: People, spells: Spells) -> Campaign:
+    """Draw whom a message asked to come back, given whether they did.
+
+    With a chance `p` to come back within the days by the law of returning, for who has not by then, it is
+    `p (1 + u)` for the contacted and `p (1 - u)` for those held out. So the chance to have been contacted is
+    `(1 + u) / 2` for who came back and `(1 - p (1 + u)) / (2 (1 - p))` for the others (Bayes), and all other
+    tables are those of the law.
+    """
+    at, size = company.MESSAGE_AT, len(people.created)
+    back, returns = spells.code == 4, np.full(size, NEVER)
+    returns[spells.customer[back]] = spells.start[back]
+    over, since = spells.tail_to[:size], at // DAY - spells.end[:size] // DAY
+    asked = (people.paid_from < NEVER) & ~people.test & (over < at - DAY) & (returns >= at)
+    who = np.flatnonzero(asked & (since <= company.MESSAGE_SINCE[-1]))
+    failed = (people.cause[who] == INVOLUNTARY).astype(np.int64)
+    days = (at - over[who]) / DAY
+    before, later = (company.returned(days + ahead, failed) for ahead in (0, company.MESSAGE_DAYS))
+    chance = (later - before) / (1 - before)
+    since = np.searchsorted(company.MESSAGE_SINCE, since[who])
+    effect = company.MESSAGE_EFFECT[since]
+    contacted, held_out = chance * (1 + effect), chance * (1 - effect)
+    came = returns[who] < at + company.MESSAGE_DAYS * DAY
+    given = np.where(came, (1 + effect) / 2, (1 - contacted) / (2 * (1 - chance)))
+    treated = chunk.stream("message").random(len(who)) < given
+    return Campaign(who, treated, failed * len(company.MESSAGE_SINCE) + since, contacted, held_out)
 
 
 def _addons(rng: np.random.Generator, chunk: Chunk, people: People, first: Spells) -> Spells:

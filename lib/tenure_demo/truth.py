@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tenure_demo import answers, company, traces
 from tenure_demo.company import Array, Window
 
 FOREVER = 1_200
+CAUSES = ("voluntary", "involuntary")
 
 
 def make_truth(
@@ -86,12 +88,15 @@ def make_truth(
         },
         "winback_campaign": _campaign(
             total["winback"],
-            ("voluntary", "involuntary"),
+            CAUSES,
             "cause of the first spell's end",
             "Customers whose first paid spell ended in the 180 days before and who had not come back, half "
             "of them contacted. The outcome is a new subscription within the days given.",
             {"campaign": company.WINBACK, "date": _day(company.WINBACK_AT), "days": company.WINBACK_DAYS},
         ),
+        company.MESSAGE: _message(total["message"]),
+        "natural_return": _natural_return(total["left"], total["failed"]),
+        "second_life": _second_life(total["returned"], months),
         "acquisition": _acquisition(cells, total, spend),
         "nps": _nps(total["scores"]),
         "exit_survey": {
@@ -166,10 +171,10 @@ def _hazards() -> Array:
     )
 
 
-def _curves(cells: Array, months: int) -> tuple[Array, Array, Array]:
+def _curves(cells: Array, months: int, ratio: float = 1.0) -> tuple[Array, Array, Array]:
     """Survival and incidences by choice and by failure, of every cell: its indices, then months."""
     shape = cells.shape
-    curves = [company.incidence(plan, _hazards().ravel(), months) for plan in range(shape[0])]
+    curves = [company.incidence(plan, ratio * _hazards().ravel(), months) for plan in range(shape[0])]
     stays, chose, failed = (np.stack([curve[kind] for curve in curves]) for kind in range(3))
     full = (*shape, months + 1)
     return stays.reshape(full), chose.reshape(full), failed.reshape(full)
@@ -445,6 +450,10 @@ def _price_experiment(total: dict[str, Any]) -> dict[str, Any]:
 def _campaign(
     arms: Array, segments: tuple[str, ...], by: str, notes: str, facts: dict[str, Any]
 ) -> dict[str, Any]:
+    return {"notes": notes, **facts, "by": by, **_by_segment(arms, segments)}
+
+
+def _by_segment(arms: Array, segments: tuple[str, ...]) -> dict[str, Any]:
     def entry(column: Array) -> dict[str, Any]:
         treated, held_out, with_, without = column.tolist()
         everyone = treated + held_out
@@ -459,11 +468,77 @@ def _campaign(
         }
 
     return {
-        "notes": notes,
-        **facts,
-        "by": by,
         "all": entry(arms.sum(axis=1)),
         "segments": {name: entry(arms[:, number]) for number, name in enumerate(segments)},
+    }
+
+
+def _message(arms: Array) -> dict[str, Any]:
+    """The message that asked leavers to come back, by days since paid service ended, and by cause too."""
+    arms = arms.reshape(len(arms), len(CAUSES), -1)
+    since = tuple(f"{low + 1} to {high}" for low, high in pairwise([0, *company.MESSAGE_SINCE]))
+    found = _campaign(
+        arms.sum(axis=1),
+        since,
+        "days since paid service ended",
+        "Customers whose first paid spell ended in the 180 days before (by the calendar), who had not come "
+        "back, and whom the company no longer tried to charge; half of them contacted, by a message without "
+        "an offer. The outcome is a new subscription within the days given. For the contacted its chance is "
+        "that of natural_return, for who has not come back by then, times 1 + u, and for those held out "
+        "times 1 - u: the arms together return by that law, neither does alone. On which of the days, and "
+        "how long the second life is, do not depend on it. Probabilities are means over all in the segment.",
+        {"campaign": company.MESSAGE, "date": _day(company.MESSAGE_AT), "days": company.MESSAGE_DAYS},
+    )
+    return {
+        **found,
+        "u": dict(zip(since, company.MESSAGE_EFFECT.tolist(), strict=True)),
+        "by_cause": {cause: _by_segment(arms[:, number], since) for number, cause in enumerate(CAUSES)},
+    }
+
+
+def _natural_return(left: int, failed: int) -> dict[str, Any]:
+    """How many come back by themselves, by days since paid service ended."""
+    after = [30, 90, 180, 365]
+    chose = company.returned(np.array(after), 0)
+    tried = np.mean([company.returned(np.array(after) - days, 1) for days in company.GIVEN_UP], axis=0)
+    share = failed / left if left else 0.0
+    curves = {"voluntary": chose, "involuntary": tried, "all": (1 - share) * chose + share * tried}
+    return {
+        "notes": "The share who ever come back by themselves, by cause of the first end ('unknown' is "
+        "voluntary), and when: wait_days after paid service and all attempts to charge have ended, and "
+        "an exponential time of mean_days later. Attempts end on one of the given_up_days after paid "
+        "service, each with the same chance. returned: the share by so many days after paid service ended; "
+        "all: with the causes as they were drawn. It is the law until a campaign concerns a customer. Both "
+        "arms of winback_2025 follow winback_campaign within its days and never return after them, so count "
+        "them up to its day only; both arms of winback_2026 together follow the law, neither does alone.",
+        "share": dict(zip(CAUSES, company.RETURN_SHARE.tolist(), strict=True)),
+        "wait_days": company.RETURN_WAIT,
+        "mean_days": company.RETURN_MEAN,
+        "given_up_days": [company.GIVEN_UP.start, company.GIVEN_UP.stop - 1],
+        "returned": {
+            cause: dict(zip(map(str, after), _round(curve), strict=True)) for cause, curve in curves.items()
+        },
+    }
+
+
+def _second_life(returned: Array, months: int) -> dict[str, Any]:
+    """How long those stay who came back."""
+    stays = _curves(returned, months, company.RETURN_HAZARD)[0]
+    groups = _groups(returned)
+    members = {**groups["all"], **groups["plan"]}
+    return {
+        "notes": "Who comes back chooses a plan anew. The hazards of both causes, at each age of the second "
+        "life, are those of the same person in a first life on that plan, times the ratio. survival: S(t) "
+        "for t = 1, 2, … months as for first spells, by the plan chosen; exact means over those who came "
+        "back. A pause does not stop the clock; in second lives it lasts up to five months, and who counts "
+        "a long one as an end finds shorter lives. The half price of two months that some got in "
+        "winback_2025 changes no life.",
+        "hazard_ratio": company.RETURN_HAZARD,
+        "plan_shares": dict(zip(_plans(), company.RETURN_PLANS.tolist(), strict=True)),
+        "returned": int(returned.sum()),
+        "survival": {
+            name: _round(_mean(weights, stays)[1:]) for name, weights in members.items() if weights.sum()
+        },
     }
 
 

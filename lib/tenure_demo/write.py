@@ -232,6 +232,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
     retention = lives.live_first(chunk, people)
     offers = lives.make_offers(chunk, people)
     spells, winback = lives.make_spells(chunk, people)
+    message = lives.ask_back(chunk, people, spells)
     ledger = charges.make_ledger(chunk, spells)
     visits, assignments = traces.visits_table(chunk, people, ids, away)
     surveys, scores = answers.surveys_table(chunk, people, ids, spells, ledger)
@@ -246,7 +247,7 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         "tickets": answers.tickets_table(chunk, people, ids, spells, ledger),
         "visits": visits,
         "assignments": assignments,
-        "contacts": answers.contacts_table(people, ids, retention, winback, offers),
+        "contacts": answers.contacts_table(ids, retention, winback, offers, message),
         "points": points,
         "referrals": referrals,
         "segments": traces.segments_table(chunk, people, ids),
@@ -259,8 +260,11 @@ def make_chunk(chunk: lives.Chunk, staging: Path) -> dict[str, Any]:
         write_table(table, place / f"part-{chunk.number:04d}.parquet")
     summary = _summary(chunk, people, retention, winback, scores, moved, visits, assignments, ledger.episodes)
     kinds = len(company.OFFER_CHANCE)
+    back = spells.code == 4
     return summary | {
-        "offers": np.stack([np.bincount(offers.got, minlength=kinds), offers.stays.sum(axis=0)])
+        "message": _arms(message, 2 * len(company.MESSAGE_SINCE)),
+        "returned": _cells(people, spells.customer[back], spells.plan[back]),
+        "offers": np.stack([np.bincount(offers.got, minlength=kinds), offers.stays.sum(axis=0)]),
     }
 
 
@@ -276,24 +280,13 @@ def _summary(
     episodes: Array,
 ) -> dict[str, Any]:
     paying = people.paying
-    shape = (
-        len(company.BASE_PLANS),
-        len(company.CHANNELS),
-        len(company.HOUSEHOLDS),
-        len(company.VARIANTS) + 1,
-    )
-    cell = (
-        people.plan[paying],
-        people.channel[paying],
-        people.household[paying],
-        people.variant[paying] + 1,
-    )
-    cells = np.bincount(np.ravel_multi_index(cell, shape), minlength=int(np.prod(shape))).reshape(shape)
+    left = paying & (people.left_at < lives.NEVER)
     decided = (people.trial_days > 0) & (people.trial_ends < chunk.window.end)
     return {
         "customers": chunk.customers,
-        "cells": cells,
-        "left": int((paying & (people.left_at < lives.NEVER)).sum()),
+        "cells": _cells(people, np.flatnonzero(paying), people.plan[paying]),
+        "left": int(left.sum()),
+        "failed": int((left & (people.cause == lives.INVOLUNTARY)).sum()),
         "retention": _arms(retention, len(company.DEVICES)),
         "winback": _arms(winback, 2),
         "scores": scores,
@@ -312,6 +305,15 @@ def _summary(
         "test": int(people.test.sum()),
         "free": int(people.free.sum()),
     }
+
+
+def _cells(people: lives.People, who: Array, plan: Array) -> Array:
+    """Count customers by plan, channel, household and price variant (0: none), without test accounts."""
+    who, plan = who[~people.test[who]], plan[~people.test[who]]
+    cell = plan, people.channel[who], people.household[who], people.variant[who] + 1
+    variants = len(company.VARIANTS) + 1
+    shape = len(company.BASE_PLANS), len(company.CHANNELS), len(company.HOUSEHOLDS), variants
+    return np.bincount(np.ravel_multi_index(cell, shape), minlength=int(np.prod(shape))).reshape(shape)
 
 
 def _count(column: pa.ChunkedArray, value: str) -> int:
