@@ -24,11 +24,13 @@ last day will all recover. A few resubscribe within a day under a new id at a re
 nothing. Some who leave are served less than the month they asked to end, but still leave within the
 same month of life. The price increase moves people to cheaper plans, not away. The retention campaign
 raises the risk of those held out by as much as it lowers that of those contacted (see
-`lives.live_first`), so that the halves together follow the law; the win-back campaign concerns
-people who have left. An add-on never outlives the subscription beside it.
+`lives.live_first`), so that the halves together follow the law; who got an offer, or a message to come
+back, is drawn given what they did (see `lives.make_offers` and `lives.ask_back`); the win-back campaigns
+concern people who have left. An add-on never outlives the subscription beside it.
 
-**What is left out of the truth.** Test accounts, complimentary subscriptions, trials that came to
-nothing, and second spells. One in fifty voluntary ends is recorded as `unknown`, and counted so.
+**What is left out of the truth.** Test accounts, complimentary subscriptions, and trials that came to
+nothing. Survival is that of first spells; second ones have a law of their own. One in fifty voluntary
+ends is recorded as `unknown`, and counted so.
 
 Data are complete through the last day: a renewal on that day has been seen.
 """
