@@ -34,6 +34,13 @@ def refused(names: dict[str, object]) -> str:
     return str(error.value)
 
 
+@pytest.mark.parametrize("name", ["32_churn_reasons", "41_clv_budgets"])
+def test_a_table_that_only_a_section_requires_is_not_needed(name):
+    notebook = read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    assert 'require(\\"payments' in notebook.path.read_text()
+    assert notebook.tables == ()
+
+
 def test_the_defaults_and_good_injections_pass():
     parameters.check_parameters(running(OWN))
     parameters.check_parameters(running(OWN, '# Parameters\nhorizon = 12\nnames = ["plan"]\nshare = 1\n'))

@@ -368,7 +368,10 @@ def _reports(folder: str | None) -> Any:
     from tenure.paths import resolve
     from tenure.runs.publish import Reports
 
-    return Reports(Path(folder).absolute() if folder else resolve("reports"))
+    place = Path(folder).absolute() if folder else resolve("reports")
+    if place.exists() and not place.is_dir():
+        raise InputError(f"{place} is a file, and reports are published to a folder. Fix: name a folder.")
+    return Reports(place)
 
 
 def _published(reports: Any) -> dict[str, Any]:

@@ -135,6 +135,17 @@ def test_no_home(project: Project, arguments: tuple[str, ...], home: str | None)
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("arguments", ["run --to", "list --to", "digest --from", "export out.csv --from"])
+def test_a_file_where_reports_are_published(
+    project: Project, capfd: pytest.CaptureFixture[str], arguments: str
+) -> None:
+    place = project.root / "a file"
+    place.write_text("mine", encoding="utf-8")
+    refused(call(capfd, *arguments.split(), str(place)), [str(place), "is a file"])
+    assert place.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("arguments", ["list", "digest", "run"])
 @pytest.mark.parametrize("where", ["full: >/dev/full", "closed: >&-", "closed too: 2>&-", "gone: | true"])
 def test_nowhere_to_print(project: Project, arguments: str, where: str) -> None:

@@ -148,12 +148,16 @@ def _declared(source: str, path: Path) -> dict[str, Parameter]:
     return {parameter.name: parameter for parameter in found}
 
 
-def _calls(source: str) -> list[tuple[str, ast.Call]]:
-    """The calls of a cell, with the names of their functions."""
+def _calls(source: str, sections: bool = True) -> list[tuple[str, ast.Call]]:
+    """The calls of a cell, with the names of their functions; or only those that no section stands for."""
     try:
-        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        tree = ast.parse(source)
     except SyntaxError:  # a cell of magic
         return []
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.With | ast.Try)]
+    inside = {node for block in blocks for node in ast.walk(block)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [call for call in calls if sections or call not in inside]
     names = [getattr(call.func, "attr", getattr(call.func, "id", "")) for call in calls]
     return list(zip(names, calls, strict=True))
 
@@ -165,9 +169,12 @@ def _found(source: str) -> list[str]:
 
 
 def _required(source: str) -> list[str]:
-    """The tables that a cell names in ``open_workbook(…, needs=[…])`` or ``source.require(…)``."""
+    """The tables that a cell names in ``open_workbook(…, needs=[…])`` or ``source.require(…)``.
+
+    What is required within a ``with report.section()`` (or a ``try``) is not needed to make the report.
+    """
     named: list[ast.expr] = []
-    for function, call in _calls(source):
+    for function, call in _calls(source, sections=False):
         if function == "require":
             named += call.args
         elif function == "open_workbook":
