@@ -194,7 +194,7 @@ def test_p_values_allow_for_all_segments():
     assert rows["interaction"].iloc[0] < 0.001 < rows["interaction"].iloc[2]
     tv = rows.iloc[0]
     assert tv["difference"] < tv["shrunk"] < 0 < tv["p_adjusted"]
-    assert campaigns.harmed(found).words["names"] == ["device tv"]
+    assert campaigns.harmed(found).words["names"] == ["device “tv”"]
     with pytest.raises(NotApplicable, match="two segments in both arms"):
         campaigns.by_segment(sums(), "contacted")
 
