@@ -107,7 +107,8 @@ def spells(
         A row per spell: customer_id, spell (1 for the first), start and end (dates; the end is exclusive,
         and null while still on), cause (voluntary, involuntary, unknown, expired for an end by design, or
         pending while it may still go on within the gap; null while still on), what it began with (plan,
-        currency, and billing such as "1 month") and bridged, the days of its gaps where `policy` sets them.
+        currency, and billing such as "1 month"), bridged, the days of its gaps where `policy` sets them, and
+        reach, the index of the last day on which it could have gone on.
     """
     key = ("spells", as_of, currency, policy)
     return settle(source, key, lambda: _spells(source, as_of, currency, policy))
@@ -134,16 +135,18 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
         last=_.last.max(),  # of the spans that end last, the gravest reason
         on=(_.last == 0).any(),
         waits=_.waits.max(),
+        reach=_.reach.max(),
         bridged=_.gap.sum().cast("int64"),
         **{name: _[name].max(where=_.first == 1) for name in carry},
     )
     alone = rows.anti_join(several, "customer").mutate(run=zero + 1, on=_.last == 0, bridged=zero)
-    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "waits", "bridged"]
+    columns = ["customer", *carry, "run", "start_day", "end_day", "last", "on", "waits", "bridged", "reach"]
     stays = ibis.union(alone.select(columns), joined.select(columns)).inner_join(people(source), "customer")
     return stays.select(
         "customer_id",
         *carry,
         "bridged",
+        "reach",
         start=date_of(stays.start_day),
         end=stays.on.ifelse(ibis.null("date"), date_of(stays.end_day)),
         spell=stays.run,
@@ -177,6 +180,7 @@ def duration_counts(
     currency: str = "",
     observed_from: dt.date | None = None,
     policy: MetricPolicy = MetricPolicy(),
+    spell: int = 1,
 ) -> ir.Table:
     """Count first spells by how long they lasted, how they ended, and any characteristics.
 
@@ -186,6 +190,7 @@ def duration_counts(
 
     Args:
         covariates: Columns to count by; see `group_column` for the names.
+        spell: Which spells to count instead: 2 for those of customers who came back.
 
     Returns:
         A row per combination: the covariates (null becomes "unknown"), entry and exit (periods completed
@@ -195,7 +200,7 @@ def duration_counts(
     Raises:
         InputError: A covariate is not available.
     """
-    scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
+    scope = (as_of, period, start_from, start_to, currency, observed_from, policy, spell)
     followed = first_spells(source, None, *scope)
     for name in covariates:
         followed = group_column(source, followed.drop("group") if name == "group" else followed, name)
@@ -215,8 +220,12 @@ def life_table(
     min_group: int = 1,
     max_groups: int = 12,
     policy: MetricPolicy = MetricPolicy(),
+    spell: int = 1,
 ) -> ir.Table:
     """Count, for each period of life, who was at risk of leaving and who left.
+
+    Args:
+        spell: As for `duration_counts`.
 
     Returns:
         A row per group and period in which anything happened: group, period, at_risk, events,
@@ -224,32 +233,37 @@ def life_table(
         entered (observed only from when they had completed the period). ``at_risk`` of period k is the
         number with exit >= k less the number with entry >= k.
     """
-    scope = (as_of, period, start_from, start_to, currency, observed_from, policy)
+    scope = (as_of, period, start_from, start_to, currency, observed_from, policy, spell)
     rows = first_spells(source, by, *scope)
     counts = rows.group_by("group", "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
     counts = _fold(counts, by, min_group, max_groups) if by else counts
+    return tabulated(counts)
+
+
+def tabulated(counts: ir.Table, causes: Sequence[str] = CAUSES) -> ir.Table:
+    """Return the life table of counts by group, entry, exit, event and cause; see `life_table`."""
     zero = ibis.literal(0, "int64")
     exits = counts.group_by("group", period=_.exit).agg(
-        **{cause: _.n.sum(where=_.cause == cause).fill_null(0).cast("int64") for cause in CAUSES},
+        **{cause: _.n.sum(where=_.cause == cause).fill_null(0).cast("int64") for cause in causes},
         censored=_.n.sum(where=_.event == 0).fill_null(0).cast("int64"),
         entered=zero,
     )
     entries = (
         counts.filter(_.entry > 0)
         .group_by("group", period=_.entry)
-        .agg(**dict.fromkeys((*CAUSES, "censored"), zero), entered=_.n.sum().cast("int64"))
+        .agg(**dict.fromkeys((*causes, "censored"), zero), entered=_.n.sum().cast("int64"))
     )
     table = (
         ibis.union(exits, entries)
         .group_by("group", "period")
-        .agg(**{name: _[name].sum().cast("int64") for name in (*CAUSES, "censored", "entered")})
+        .agg(**{name: _[name].sum().cast("int64") for name in (*causes, "censored", "entered")})
     )
-    table = table.mutate(events=sum((table[cause] for cause in CAUSES[1:]), table[CAUSES[0]]).cast("int64"))
+    table = table.mutate(events=sum((table[cause] for cause in causes[1:]), table[causes[0]]).cast("int64"))
     later = ibis.window(group_by="group", order_by=ibis.desc("period"), preceding=None, following=0)
     change = table.events + table.censored - table.entered
     return (
         table.mutate(at_risk=change.sum().over(later).cast("int64"))
-        .select("group", "period", "at_risk", "events", *CAUSES, "censored", "entered")
+        .select("group", "period", "at_risk", "events", *causes, "censored", "entered")
         .order_by("group", "period")
     )
 
@@ -539,9 +553,10 @@ def first_spells(
     currency: str,
     observed_from: dt.date | None,
     policy: MetricPolicy,
+    spell: int = 1,
 ) -> ir.Table:
-    """Each customer's first spell in whole periods, with its group."""
-    stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == 1)
+    """Each customer's first spell, or a later one, in whole periods, with its group."""
+    stays = spells(source, as_of=as_of, currency=currency, policy=policy).filter(_.spell == spell)
     stays = _started_within(stays, start_from, start_to)
     observed = _with_periods(stays, as_of, period, observed_from).rename(end_day="end_index")
     # No other columns, so that those of customers may have any other name.

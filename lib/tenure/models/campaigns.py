@@ -1,14 +1,15 @@
-"""Whether a campaign to keep customers paid, and what the next one should be.
+"""Whether a campaign to keep customers, or to win them back, paid, and what the next one should be.
 
 All rests on a hold-out: customers who were to be contacted are compared with those who were held out by
 chance, whatever happened to them (intention to treat). `overview` and `sums` are what
-`tenure.measures.campaigns.overview` and `tenure.measures.experiments.moments` return.
+`tenure.measures.campaigns.overview` and `tenure.measures.experiments.moments` return. To be kept is the
+outcome: of customers who had left (`left`), to come back within the days.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -29,30 +30,34 @@ from tenure.stats.power import z_sum
 
 FEWEST = 100  # customers in an arm, for anything to be said
 BEFORE = {"tenure_days": "days as a customer", "monthly": "price", "events": "use"}
+BEFORE_RETURN = {**BEFORE, "away": "days since the end"}
 NOBODY, EVERYBODY, CHOSEN = "nobody", "everybody", "the best simple rule, chosen from others"
 _EPOCH = dt.date(1970, 1, 1)
 _WHY = {
     "left": "most of those in {campaign} had left before it, so it is a win-back campaign",
+    "on": "most of those in {campaign} had not left for good before it, so it was not to win customers back",
     "no control": "nobody was held out of {campaign}, so what would have happened without it is not known",
     "immature": "the {days} days after the contacts of {campaign} are not over",
-    "few": f"an arm of {{campaign}} has fewer than {FEWEST} paying customers",
+    "few": f"an arm of {{campaign}} has fewer than {FEWEST} {{who}}",
 }
+_WHO = {False: "paying customers", True: "customers who had left"}
 
 
-def listed(overview: pd.DataFrame) -> Table:
+def listed(overview: pd.DataFrame, *, left: bool = False) -> Table:
     """Return the campaigns, the latest first, and whether each can be measured.
 
     Returns:
-        A row per campaign: `campaign`, `first_day` (a date), `contacted` and `held_out` (paying customers),
-        `kept` (by the contact: points) with its limits, and `why` not (left, no control, immature, few;
-        empty: it can be measured).
+        A row per campaign: `campaign`, `first_day` (a date), `contacted` and `held_out` (paying customers, or
+        those who had left), `kept` (by the contact: points) with its limits, and `why` not (left or on,
+        no control, immature, few; empty: it can be measured).
     """
     rows = []
     for name, part in overview.groupby("campaign"):
         arms = part.groupby("arm")[["customers", "eligible", "ripe", "kept"]].sum()
         arms = arms.reindex(["treatment", "control"], fill_value=0)
         n, ripe = arms["eligible"], arms["ripe"]
-        why = "left" if n.sum() * 2 < arms["customers"].sum() else "no control" if not n["control"] else ""
+        theirs = n.sum() * 2 >= arms["customers"].sum()
+        why = ("on" if left else "left") if not theirs else "no control" if not n["control"] else ""
         why = why or ("immature" if ripe.sum() < n.sum() else "few" if ripe.min() < FEWEST else "")
         found = Estimate(NAN) if why else difference(*arms[["kept", "ripe"]].to_numpy().ravel().tolist())
         first = _EPOCH + dt.timedelta(days=int(part["first_day"].min()))
@@ -65,7 +70,7 @@ def listed(overview: pd.DataFrame) -> Table:
     return Table(table, {**units, "why": "words"})
 
 
-def choose(campaigns: Table, campaign: str, days: int) -> str:
+def choose(campaigns: Table, campaign: str, days: int, *, left: bool = False) -> str:
     """Return the campaign asked for or, where none is named, the latest that can be measured.
 
     Raises:
@@ -84,9 +89,9 @@ def choose(campaigns: Table, campaign: str, days: int) -> str:
     if len(able := asked[asked["why"] == ""]):
         return str(able["campaign"].iloc[0])
     pairs = zip(asked["campaign"], asked["why"], strict=True)
-    why = "; ".join([_WHY[w].format(campaign=c, days=days) for c, w in pairs][:5])
+    why = "; ".join([_WHY[w].format(campaign=c, days=days, who=_WHO[left]) for c, w in pairs][:5])
     raise NotApplicable(
-        f"No campaign can be measured: {why}. Fix: hold {FEWEST} or more paying customers out of "
+        f"No campaign can be measured: {why}. Fix: hold {FEWEST} or more {_WHO[left]} out of "
         "the next one, by chance."
     )
 
@@ -121,12 +126,14 @@ def months_ahead(overview: pd.DataFrame, economics: Economics, days: int) -> flo
     return float((economics.discount(first + ahead) * stays**ahead).sum())
 
 
-def check(overview: pd.DataFrame, sums: pd.DataFrame, planned: dict[str, float]) -> Integrity:
+def check(
+    overview: pd.DataFrame, sums: pd.DataFrame, planned: dict[str, float], before: Mapping[str, str] = BEFORE
+) -> Integrity:
     """Check whether a campaign can be trusted: split, time before, leaks, other campaigns, and costs.
 
     Args:
         overview: The rows of one campaign.
-        sums: Sums by variant, by and segment, with the columns of `BEFORE`.
+        sums: Sums by variant, by and segment, with the columns of `before`.
         planned: Planned shares of the variants; empty: the nearest whole ratio, such as 9 to 1.
     """
     rows: list[tuple[str, str, str, float]] = []
@@ -147,7 +154,7 @@ def check(overview: pd.DataFrame, sums: pd.DataFrame, planned: dict[str, float])
             p = float(worst["p_adjusted"])
             said = f"Of {name} {worst['value']}, {worst['variant']} has {worst['share']:.1%}."
             add(f"sample ratio by {name}", said, p < SRM_ALPHA, p < SRM_LOOK, p)
-    for name, label in BEFORE.items():
+    for name, label in before.items():
         found = compare(whole, name, control="control").table.frame
         p = float(found["p_adjusted"].min())
         if not np.isnan(p):
@@ -430,7 +437,7 @@ def policies(
         budget: The most that may be spent for each customer there is; those with the highest scores go first.
     """
     n, total = cells["n"].to_numpy(), float(cells["n"].sum())
-    first, second = _scores(cells, outcome)
+    first, second = doubly_robust(cells, outcome)
     expected = cells["lift" if outcome == "kept" else "gain"].to_numpy()
     rules = {("", NOBODY): np.zeros(len(cells)), ("", EVERYBODY): np.ones(len(cells))}
     for name in by:
@@ -453,7 +460,7 @@ def policies(
         half = z_value(0.95) * max(float(w**2 @ second / total) - mean**2, 0.0) ** 0.5 / total**0.5
         return Estimate(mean, mean - half, mean + half, n=int(total), of="customer", unit=unit)
 
-    labels = [f"all but those with {x.replace('_', ' ')} “{rule}”" if x else rule for x, rule in names]
+    labels = [_all_but(*rule) if rule[0] else rule[1] for rule in names]
     top = [i for i in np.argsort(-whole, kind="stable") if names[i][0]][:3]
     shown = [(labels[i], weights[i]) for i in (0, 1, *top)]
     shown += [(CHOSEN, chosen), ("those with a score above 0", picked)]
@@ -487,8 +494,23 @@ def policies(
     return Policies(table, labels[best], agreed, everybody, advice.saying(case, **words), gain)
 
 
-def _scores(cells: pd.DataFrame, outcome: str) -> tuple[Array, Array]:
-    """Sums of the doubly robust scores of each cell's customers, and of their squares."""
+def rule_of(cells: pd.DataFrame, by: Sequence[str], found: Policies) -> Array:
+    """Return for each cell whether the rule that `policies` advises contacts it: 1, or 0."""
+    if found.advice.case == "score":
+        return (cells["gain"] > 0).to_numpy(float)
+    on = np.full(len(cells), float(found.advice.case in ("all", "without")))
+    if found.advice.case == "without":
+        for name in by:
+            on[[_all_but(name, level) == found.rule for level in cells[name].astype(str)]] = 0.0
+    return on
+
+
+def _all_but(name: str, level: str) -> str:
+    return f"all but those with {name.replace('_', ' ')} “{level}”"
+
+
+def doubly_robust(cells: pd.DataFrame, outcome: str) -> tuple[Array, Array]:
+    """Return sums of the doubly robust scores of each cell's customers, and of their squares."""
     expected = "chance" if outcome == "kept" else "brings"
     p = float(cells["n_t"].sum() / cells["n"].sum())
     lift = (cells[f"{expected}_t"] - cells[f"{expected}_c"]).to_numpy()

@@ -219,6 +219,69 @@ def cumulative_incidence(causes: Any, *, until: int | None = None) -> Picture:
     return _picture(draw, takeaway, alt, life, "incidence", subtitle)
 
 
+def returns(shares: Any, *, until: int | None = 365) -> Picture:
+    """Draw by group the share of those who left that has come back, by days since the end.
+
+    Args:
+        shares: Columns group, period, incidence (a fraction) and its interval.
+    """
+    life = _life(shares, "returns", "incidence", until)
+    rows = life.rows
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(3.2, width=width)
+        ends = style.lines(axes, rows, "period", "incidence", style.colors(life.groups), step=True)
+        _axes(axes, life, data=rows[style.known(rows, "incidence", "incidence_high")])
+        axes.set_xlabel(say("Days since the end"))
+        _tips(axes, rows, "incidence", life)
+        style.label_ends(axes, ends)
+        return figure
+
+    ends = rows.dropna(subset="incidence").groupby("group")[["period", "incidence"]].last()
+    said = sorted(ends["incidence"].items(), key=lambda item: -item[1])
+    (most, share), time = said[0], fmt.value(int(ends["period"].max()), life.unit)
+    title = say("{share} have come back {time} after they left", share=(share, "percent"), time=time)
+    if len(said) > 1:
+        told = {"share": (share, "percent"), "group": most, "other": said[-1][0], "time": time}
+        title = say(
+            "{group}: {share} have come back after {time}; {other}: {less}",
+            less=(said[-1][1], "percent"), **told,
+        )  # fmt: skip
+    alt = say(
+        "Share who came back by {time} after they left: {said}.", time=time, said=listed(said, "percent")
+    )
+    return _picture(draw, title, alt, life, "incidence", say("Share of those who left who have come back"))
+
+
+def return_rates(weekly: Any) -> Picture:
+    """Draw how many of a thousand who are still away come back in each week since the end.
+
+    Args:
+        weekly: Columns week, rate and its interval.
+    """
+    table = drawn_from(weekly, "return_rates", "rate", "week")
+    rows = table.frame.assign(group="")
+
+    def draw(width: float) -> Figure:
+        figure, axes = style.new_figure(2.8, width=width)
+        style.band(axes, rows, "week", "rate", PALETTE[0], bars=True)
+        _dots(axes, rows, "rate", 4, PALETTE[0])
+        axes.set_ylim(0, None)
+        axes.grid(axis="x", visible=False)
+        style.unit_axis(axes.yaxis, "number")
+        axes.set_xlabel(say("Weeks since the end"))
+        style.tips(axes, rows, "week", {"rate": ("", "number")}, lambda k: style.period(k, "week"), by="")
+        return figure
+
+    top, last = rows.iloc[int(rows["rate"].to_numpy().argmax())], rows.iloc[-1]
+    told = {"top": (top["rate"], "number"), "week": int(top["week"])}
+    told |= {"last": (last["rate"], "number"), "end": int(last["week"])}
+    title = say("Most come back in week {week} after they left", **told)
+    alt = say("Of a thousand still away, {top} come back in week {week}, {last} in week {end}.", **told)
+    subtitle = say("Of a thousand still away, how many come back in a week")
+    return Picture(draw, title, alt, table, style.also(subtitle, say("bars: 95% interval")))
+
+
 def _life(result: Any, figure: str, name: str, until: int | None, *columns: str) -> _Life:
     table = drawn_from(result, figure, name, "group", "period", *columns)
     # A curve that begins later is drawn for as long; it begins before a first row in which somebody is lost.

@@ -7,7 +7,7 @@ from tenure.report.charts import (
     retention_heatmap,
     waterfall,
 )
-from tenure.report.curves import cumulative_incidence, hazard, survival
+from tenure.report.curves import cumulative_incidence, hazard, return_rates, returns, survival
 from tenure.report.style import colors, theme
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "hazard",
     "line_with_interval",
     "retention_heatmap",
+    "return_rates",
+    "returns",
     "survival",
     "theme",
     "waterfall",

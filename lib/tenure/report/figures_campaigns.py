@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def by_segment(effects: Table) -> Picture:
-    """Draw the shrunk effects of `campaigns.by_segment` around 0, by characteristic."""
+def by_segment(effects: Table, *, left: bool = False) -> Picture:
+    """Draw the shrunk effects of `campaigns.by_segment` around 0; `left`: of customers who had left."""
     titles = {
         "more": "Contacting helps those with {name} most: {size} more are kept",
         "less": "Contacting harms those with {name} most: {size} fewer are kept",
         "none": "In no segment is there a clear effect of contacting",
     }
-    table = effects.renamed(by="attribute").pipe(lambda rows: rows[[c for c in rows if c != "interaction"]])
     subtitle = say("Share kept, against those held out; shrunk towards each characteristic's mean")
+    if left:
+        titles = {
+            "more": "Asking helps most with {name}: {size} more come back",
+            "less": "Asking harms most with {name}: {size} fewer come back",
+            "none": "In no group is there a clear effect of asking",
+        }
+        subtitle = say("Share who came back, against those held out; shrunk towards each mean")
+    table = effects.renamed(by="attribute").pipe(lambda rows: rows[[c for c in rows if c != "interaction"]])
     return differences(table, "segment", "shrunk", titles, subtitle)
 
 
