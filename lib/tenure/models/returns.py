@@ -74,7 +74,7 @@ def came_back(found: CumulativeIncidence, days: int) -> Estimate:
     Its case is "some" or "nobody"; words: time, and limit (the upper one).
     """
     rows = found.everybody.table.frame
-    row = rows[rows["period"] <= days].iloc[-1]
+    row: dict[Any, Any] = rows[rows["period"] <= days].iloc[-1].to_dict()
     about: dict[str, Any] = {"n": int(rows["at_risk"].max()), "of": "customer", "unit": "percent"}
     one = from_row(row, "incidence", **about)
     words = {"time": counted(row["period"], unit="days"), "limit": Estimate(one.high, unit="percent")}
@@ -91,11 +91,11 @@ def half_back(found: CumulativeIncidence, within: int = 365) -> Estimate:
     n, last = int(rows["events"].sum()), int(rows["period"].max())
     words = {"within": counted(last, unit="days")}
     if n < 2:
-        return Estimate(NAN, n=n, of="customer", unit="days", words=words)
+        return Estimate(NAN, n=n, of="customer", unit="days", case="few", words=words)
     spread = 0.98 / n**0.5
     aims = rows["incidence"].iloc[-1] * np.clip([0.5, 0.5 - spread, 0.5 + spread], 0, 1)
     ends = rows["period"].to_numpy()[np.minimum(np.searchsorted(rows["incidence"], aims), len(rows) - 1)]
-    return from_ends(ends.tolist(), n=n, of="customer", unit="days", words=words)
+    return from_ends(ends.tolist(), n=n, of="customer", unit="days", case="some", words=words)
 
 
 def weekly(life: pd.DataFrame, weeks: int = 52) -> Table:
@@ -140,18 +140,24 @@ def apart(sums: pd.DataFrame, variant: str, by: str, one: str, other: str) -> Es
     Both are differences with Newcombe's intervals; the limits of theirs are recovered from these (Zou and
     Donner 2008). Its case is "larger", "smaller" or "unclear"; words: one and other (the effects).
     """
-    rows, found = sums[sums["by"] == by].set_index(["segment", "variant"]), []
+    rows, found = sums[sums["by"] == by], []
     for group in (one, other):
-        if not {(group, variant), (group, "control")} <= set(rows.index):
+        mine = rows[rows["segment"] == group].set_index("variant")[["s_kept", "n"]].astype(int)
+        if one == other or not {variant, "control"} <= set(mine.index):
             return Estimate(NAN, unit="points", case="unknown")
-        counts = [
-            int(rows.loc[(group, arm), name]) for arm in (variant, "control") for name in ("s_kept", "n")
-        ]
-        found.append(replace(difference(*counts), n=counts[1] + counts[3], sample=group))
+        a, b, c, d = mine.loc[[variant, "control"]].to_numpy().ravel().tolist()
+        found.append(replace(difference(a, b, c, d), n=b + d, sample=group))
     gap = found[0].against(found[1], "").difference or Estimate(NAN, unit="points")
     case = "larger" if gap.low > 0 else "smaller" if gap.high < 0 else "unclear"
     words = {"one": found[0], "other": found[1], "size": Estimate(abs(gap.value), unit="points")}
     return replace(gap, n=sum(x.n or 0 for x in found), of="customer", case=case, words=words)
+
+
+def soon_or_late(sums: pd.DataFrame, variant: str) -> Estimate:
+    """Return by how much an effect is larger soon after the end than late: `apart`; words: soon and late."""
+    rows = sums[(sums["by"] == "days_since_end") & (sums["n"] >= FEWEST / 2)]
+    names = sorted(rows["segment"].unique(), key=lambda name: int(name.split()[0])) or [""]
+    return apart(sums, variant, "days_since_end", names[0], names[-1]).saying(soon=names[0], late=names[-1])
 
 
 def price_again(sums: pd.DataFrame) -> Estimate:
@@ -172,8 +178,10 @@ def price_again(sums: pd.DataFrame) -> Estimate:
     return Estimate(value, value - half, value + half, n, "customer", "percent", case="measured")
 
 
-def months_again(life: pd.DataFrame, economics: Economics, horizon: int) -> Estimate:
-    """Return for how many months, discounted, customers pay who have come back, within a horizon.
+def months_again(
+    life: pd.DataFrame, economics: Economics, horizon: int, given: float | None = None
+) -> Estimate:
+    """Return for how many months, discounted, customers pay who have come back; words: horizon.
 
     The sum over months j = 0, 1, ... of v(j) S(j), with the survival curve S of second lives. From the month
     on in which fewer than 30 are at risk, the hazard of the 12 before goes on. Limits are those of binomial
@@ -181,6 +189,8 @@ def months_again(life: pd.DataFrame, economics: Economics, horizon: int) -> Esti
 
     Args:
         life: The life table of second lives, by month, as from `tenure.measures.subscriptions.life_table`.
+        horizon: Months that count.
+        given: Months that are taken instead.
 
     Raises:
         NotApplicable: Fewer than 30 customers have come back.
@@ -191,26 +201,27 @@ def months_again(life: pd.DataFrame, economics: Economics, horizon: int) -> Esti
         >>> float(months_again(life, facts, 2).value)
         1.5
     """
+    words = {"horizon": counted(horizon, unit="months")}
+    if given is not None:
+        return Estimate(given, unit="months", exact=True, words=words)
     rows = life.groupby("period")[["events", "at_risk"]].sum()
     rows = rows.reindex(range(1, int(rows.index.max() if len(rows) else 0) + 1), fill_value=0)
-    enough = (rows["at_risk"] >= AT_RISK).cumprod().sum()
+    enough = int((rows["at_risk"] >= AT_RISK).cumprod().sum())
     if not enough:
         raise NotApplicable(
-            f"Fewer than {AT_RISK} customers have come back for a month, so how long they stay is not known."
+            f"Fewer than {AT_RISK} customers have come back for a month, so how long they stay is not known, "
+            "nor what that is worth. Fix: wait, or set the parameter `months_again`."
         )
-    rows = rows.head(int(enough))
+    rows = rows.head(enough)
     late = rows.tail(12).sum()
     d, n = (np.append(rows[name], late[name]).astype(int) for name in ("events", "at_risk"))
     draws = np.vstack([d, np.random.default_rng(0).binomial(n, ratio(d, n, 0.0), (_DRAWS, len(n)))])
     hazard = ratio(draws, n, 0.0)
-    place = np.minimum(np.arange(max(horizon - 1, 0)), len(n) - 1)
+    place = np.minimum(np.arange(max(horizon - 1, 0)), enough)
     stays = np.hstack([np.ones((_DRAWS + 1, 1)), np.cumprod(1 - hazard[:, place], axis=1)])
     months = stays @ economics.discount(np.arange(stays.shape[1]))
-    ends = months[0], *np.quantile(months[1:], [0.025, 0.975])
-    words = {"observed": counted(int(enough), unit="months")}
-    return from_ends(
-        map(float, ends), n=int(rows["at_risk"].max()), of="customer", unit="months", words=words
-    )
+    ends = [float(end) for end in (months[0], *np.quantile(months[1:], [0.025, 0.975]))]
+    return from_ends(ends, n=int(n[0]), of="customer", unit="months", words=words)
 
 
 def second_against_first(first: pd.DataFrame, second: pd.DataFrame) -> Estimate:
@@ -282,7 +293,8 @@ def ask_next(
 
     What a customer can be expected to bring is the doubly robust mean that was measured in the same band of
     days since the end, in proportion to their own price; where a score is advised, what it expects of those
-    alike, moved to that mean. Bands that were not in the campaign, or in which asking did not pay, are left out.
+    alike, moved to that mean. Bands that were not in the campaign, or in which asking did not pay, are left
+    out.
 
     Args:
         cells: As from `tenure.models.campaigns.scored`, of profit.

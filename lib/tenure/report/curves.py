@@ -260,7 +260,7 @@ def return_rates(weekly: Any) -> Picture:
         weekly: Columns week, rate and its interval.
     """
     table = drawn_from(weekly, "return_rates", "rate", "week")
-    rows = table.frame.assign(group="")
+    rows = table.frame.assign(period=table.frame["week"])
 
     def draw(width: float) -> Figure:
         figure, axes = style.new_figure(2.8, width=width)
