@@ -154,8 +154,8 @@ def prices(
 
     Returns:
         One row: customers, then and now (sums of what they paid a month when they left, and of the price
-        without discounts at which they came back), squares_then, squares_now and product (sums of the
-        squares and of the product): whole minor units.
+        at which they came back, both without discounts; minor units), product, squares_then and squares_now
+        (sums of the product and of the squares of what each paid).
     """
     stays = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
     first, second = stays.filter(_.spell == 1), stays.filter(_.spell == 2)
@@ -171,9 +171,9 @@ def prices(
         then=on.paid.sum(where=then).fill_null(0), now=on.paid.sum(where=now).fill_null(0)
     )
     each = each.filter((_.then > 0) & (_.now > 0))
-    sums = {"squares_then": _.then * _.then, "squares_now": _.now * _.now, "product": _.then * _.now}
-    sums |= {"then": _.then, "now": _.now}
+    each = each.mutate(then=_.then.cast("float64"), now=_.now.cast("float64"))
+    sums = {"then": _.then, "now": _.now, "product": _.then * _.now}
+    sums |= {"squares_then": _.then**2, "squares_now": _.now**2}
     return each.aggregate(
-        customers=_.count().cast("int64"),
-        **{name: value.sum().fill_null(0).cast("float64") for name, value in sums.items()},
+        customers=_.count().cast("int64"), **{name: x.sum().fill_null(0.0) for name, x in sums.items()}
     )
