@@ -33,8 +33,8 @@ def durations(
 ) -> ir.Table:
     """Count those who left by how many days it took until they came back by themselves.
 
-    Who is asked to come back is followed until the day before the first contact, so that what is counted is
-    what happens without it; who is held out of a campaign is followed on.
+    Who is in a campaign after they left, asked or held out, is followed until the day before it, so that what
+    is counted is what happens without one.
 
     Args:
         covariates: What they are counted by: cause (of the end), how_long (they had been customers), or as
@@ -92,8 +92,6 @@ def _departures(source: Tables, lens: Lens, currency: str) -> ir.Table:
     rows = rows.mutate(asked_day=ibis.null("int64"))
     if "contacts" in source:
         asked = real(source, source["contacts"].filter(_.contacted_at < lens.cut))
-        got = (asked.cost_minor > 0) | (asked.incentive_minor > 0) | asked.offer.notnull()
-        asked = asked.filter((asked.arm == "treatment") | got)
         asked = asked.select("customer_id", at=day_index(asked.contacted_at)).inner_join(first, "customer_id")
         asked = asked.filter(_["at"] > _.end_day).group_by("customer_id").agg(asked_day=_["at"].min())
         rows = _joined(rows.drop("asked_day"), asked)

@@ -156,9 +156,11 @@ def check(
             add(f"sample ratio by {name}", said, p < SRM_ALPHA, p < SRM_LOOK, p)
     for name, label in before.items():
         found = compare(whole, name, control="control").table.frame
-        p = float(found["p_adjusted"].min())
+        # Where all in an arm are alike, any difference is one that was made.
+        sure = found["p"].isna() & (found["difference"] != 0)
+        p = 0.0 if sure.any() else float(found["p_adjusted"].min())
         if not np.isnan(p):
-            row = found.iloc[int(found["p"].argmin())]
+            row = found.iloc[int(found["p"].mask(sure, 0.0).argmin())]
             said = f"Before the contact, {label} was {row['lift']:+.1%} in {row['variant']}."
             add(f"before: {label}", said, p < SRM_ALPHA, p < SRM_LOOK, p)
     for arm, column, what in (
