@@ -250,7 +250,7 @@ def test_a_list_follows_the_rule_that_is_advised(asked):
     by_score = listed(asked, "score")
     assert 0 < len(by_score.table) <= len(listed(asked).table)
     cells, rules, gone = asked
-    rules = rules._replace(rule="all but cause involuntary")
+    rules = rules._replace(rule="all but those with cause “involuntary”")
     without = listed((cells, rules, gone), "without").table.frame
     assert not without["reason"].str.contains("failed payments").any()
 

@@ -106,7 +106,7 @@ def test_asking_in_2025_paid_and_helped_most_after_failed_payments(ran, truth):
     assert "may be chance" in cause["sentence"]
     anyway = law["all"]["probability_if_held_out"] / law["all"]["probability_if_treated"]
     assert found[f"{ID}anyway"]["low"] < anyway < found[f"{ID}anyway"]["high"]
-    assert found[f"{ID}advice"]["sentence"].startswith("Ask everybody who left as recently")
+    assert found[f"{ID}advice"]["sentence"].startswith("Go on asking those who left")
 
 
 def test_the_list_is_of_those_who_left_as_recently_as_those_asked(ran):
@@ -149,7 +149,7 @@ def test_where_it_helps_only_those_who_chose_to_leave_the_others_are_left_out(ru
     found = findings(outcome)
     assert "Asking helps less after failed payments" in found[f"{ID}by_cause"]["sentence"]
     assert "leave sooner" in found[f"{ID}second_lives"]["sentence"]
-    assert "all but cause involuntary" in found[f"{ID}advice"]["sentence"]
+    assert "all but those with cause “involuntary”" in found[f"{ID}advice"]["sentence"]
     reasons = pd.read_csv(outcome.exports / "win_back_list.csv")["reason"]
     assert not reasons.str.contains("after failed payments").any()
 

@@ -24,6 +24,7 @@ UNSAID = {
     "pricing.integrity": ("count", "down"),
     "pricing.elasticity": ("number", None),
     "retention_campaigns.integrity": ("count", "down"),
+    "win_back.integrity": ("count", "down"),
     "churn_risk.groups": ("count", "down"),
 }
 BETTER = {"up": "more", "down": "less", None: ""}

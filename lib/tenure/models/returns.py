@@ -278,8 +278,8 @@ class Next(NamedTuple):
     Attributes:
         table: A row per customer, those who bring most first: customer_id, days_since_end, expected (what
             asking brings, in minor units, own price and all), reason.
-        total: What asking them brings; its case is "pays", "unclear" or "nobody"; words: customers and others
-            (who have left, and are not on the list).
+        total: What asking them brings; its case is "pays", "unclear" or "nobody"; words: customers, others
+            (who have left, and are not on the list) and bands (of those on it).
     """
 
     table: Table
@@ -325,7 +325,7 @@ def ask_next(
     half = 1.96 * float((n**2 * error[bands.index]).sum()) ** 0.5
     value = float((n * mean[bands.index]).sum())
     case = "nobody" if rows.empty else "pays" if value > half else "unclear"
-    words = {"customers": len(rows), "others": len(gone) - len(rows)}
+    words = {"customers": len(rows), "others": len(gone) - len(rows), "bands": list(bands.index)}
     total = Estimate(value, value - half, value + half, len(rows), "customer", unit, case=case, words=words)
     rows["reason"] = [
         f"left {away} days ago {_ENDED.get(cause, 'for a reason that is not known')}; of those alike, "

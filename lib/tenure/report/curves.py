@@ -239,18 +239,16 @@ def returns(shares: Any, *, until: int | None = 365) -> Picture:
 
     ends = rows.dropna(subset="incidence").groupby("group")[["period", "incidence"]].last()
     said = sorted(ends["incidence"].items(), key=lambda item: -item[1])
-    (most, share), time = said[0], fmt.value(int(ends["period"].max()), life.unit)
-    title = say("{share} have come back {time} after they left", share=(share, "percent"), time=time)
+    (most, share), (least, low), time = said[0], said[-1], fmt.value(int(ends["period"].max()), life.unit)
+    takeaway = say("{share} have come back {time} after they left", share=(share, "percent"), time=time)
     if len(said) > 1:
-        told = {"share": (share, "percent"), "group": most, "other": said[-1][0], "time": time}
-        title = say(
-            "{group}: {share} have come back after {time}; {other}: {less}",
-            less=(said[-1][1], "percent"), **told,
+        takeaway = say(
+            "{group}: {share} have come back after {time}; {other}: {lowest}",
+            group=most, share=(share, "percent"), time=time, other=least, lowest=(low, "percent"),
         )  # fmt: skip
-    alt = say(
-        "Share who came back by {time} after they left: {said}.", time=time, said=listed(said, "percent")
-    )
-    return _picture(draw, title, alt, life, "incidence", say("Share of those who left who have come back"))
+    told = {"time": time, "said": listed(said, "percent")}
+    alt = say("Share who came back by {time} after they left: {said}.", **told)
+    return _picture(draw, takeaway, alt, life, "incidence", say("Share of those who left who have come back"))
 
 
 def return_rates(weekly: Any) -> Picture:
