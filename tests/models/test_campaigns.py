@@ -77,7 +77,7 @@ def test_the_latest_campaign_that_can_be_measured_is_chosen():
     two = pd.concat([arms(), arms(campaign="later", first_day=20_100, ripe=0)])
     listed = campaigns.listed(two)
     assert listed.frame["campaign"].tolist() == ["later", "stay"]
-    assert listed.frame["why"].tolist() == ["immature", ""]
+    assert listed.frame["why_not"].tolist() == ["days not over", ""]
     assert campaigns.choose(listed, "", 91) == "stay"
     row = listed.frame.iloc[1]
     assert (row["kept"], row["first_day"]) == (pytest.approx(0.05), dt.date(2024, 10, 4))
@@ -90,15 +90,15 @@ def test_the_latest_campaign_that_can_be_measured_is_chosen():
 @pytest.mark.parametrize(
     ("changes", "why", "sentence"),
     [
-        ({"arm": "treatment"}, "no control", "nobody was held out of stay"),
-        ({"eligible": [40, 30]}, "left", "a win-back campaign"),
-        ({"ripe": [99, 400], "eligible": [99, 400]}, "few", "fewer than 100 paying customers"),
-        ({"ripe": 0}, "immature", "are not over"),
+        ({"arm": "treatment"}, "nobody held out", "nobody was held out of stay"),
+        ({"eligible": [40, 30]}, "had left", "a win-back campaign"),
+        ({"ripe": [99, 400], "eligible": [99, 400]}, "too few", "fewer than 100 paying customers"),
+        ({"ripe": 0}, "days not over", "are not over"),
     ],
 )
 def test_what_cannot_be_measured_says_why(changes, why, sentence):
     listed = campaigns.listed(arms(**changes))
-    assert listed.frame["why"].tolist() == [why]
+    assert listed.frame["why_not"].tolist() == [why]
     with pytest.raises(NotApplicable, match=f"{sentence}.*Fix: hold 100 or more"):
         campaigns.choose(listed, "", 91)
 
@@ -178,7 +178,7 @@ def test_leaks_and_missing_costs_are_looked_at_and_too_many_leaks_fail():
 def test_effects_are_compared_in_every_measure():
     found = campaigns.effects(sums(kept=(300, 340), profit=(9000, 9800)), "money:EUR")
     kept = campaigns.changed(found["kept"], "contacted")
-    assert (kept.case, kept.n, round(kept.words["size"].value, 3)) == ("more", 800, 0.1)
+    assert (kept.case, kept.n, round(kept.value, 3)) == ("more", 800, 0.1)
     assert kept.low == pytest.approx(campaigns.difference(340, 400, 300, 400).low)
     assert campaigns.changed(found["paid_days"], "contacted").case == "unclear"
     assert campaigns.best(found) == "contacted"

@@ -34,11 +34,11 @@ BEFORE_RETURN = {**BEFORE, "away": "days since the end"}
 NOBODY, EVERYBODY, CHOSEN = "nobody", "everybody", "the best simple rule, chosen from others"
 _EPOCH = dt.date(1970, 1, 1)
 _WHY = {
-    "left": "most of those in {campaign} had left before it, so it is a win-back campaign",
-    "on": "most of those in {campaign} had not left for good before it, so it was not to win customers back",
-    "no control": "nobody was held out of {campaign}, so what would have happened without it is not known",
-    "immature": "the {days} days after the contacts of {campaign} are not over",
-    "few": f"an arm of {{campaign}} has fewer than {FEWEST} {{who}}",
+    "had left": "most of those in {campaign} had left before it, so it is a win-back campaign",
+    "had not left": "most of those in {campaign} had not left for good before it, so it was not to win customers back",
+    "nobody held out": "nobody was held out of {campaign}, so what would have happened without it is not known",
+    "days not over": "the {days} days after the contacts of {campaign} are not over",
+    "too few": f"an arm of {{campaign}} has fewer than {FEWEST} {{who}}",
 }
 _WHO = {False: "paying customers", True: "customers who had left"}
 
@@ -48,8 +48,8 @@ def listed(overview: pd.DataFrame, *, left: bool = False) -> Table:
 
     Returns:
         A row per campaign: `campaign`, `first_day` (a date), `contacted` and `held_out` (paying customers, or
-        those who had left), `kept` (by the contact: points) with its limits, and `why` not (left or on,
-        no control, immature, few; empty: it can be measured).
+        those who had left), `kept` (by the contact: points) with its limits, and `why_not` (in words;
+        empty: it can be measured).
     """
     rows = []
     for name, part in overview.groupby("campaign"):
@@ -57,17 +57,18 @@ def listed(overview: pd.DataFrame, *, left: bool = False) -> Table:
         arms = arms.reindex(["treatment", "control"], fill_value=0)
         n, ripe = arms["eligible"], arms["ripe"]
         theirs = n.sum() * 2 >= arms["customers"].sum()
-        why = ("on" if left else "left") if not theirs else "no control" if not n["control"] else ""
-        why = why or ("immature" if ripe.sum() < n.sum() else "few" if ripe.min() < FEWEST else "")
+        why = ("had not left" if left else "had left") if not theirs else ""
+        why = why or ("" if n["control"] else "nobody held out")
+        why = why or ("days not over" if ripe.sum() < n.sum() else "too few" if ripe.min() < FEWEST else "")
         found = Estimate(NAN) if why else difference(*arms[["kept", "ripe"]].to_numpy().ravel().tolist())
         first = _EPOCH + dt.timedelta(days=int(part["first_day"].min()))
         kept = found.value, found.low, found.high
         rows.append((str(name), first, n["treatment"], n["control"], *kept, why))
-    columns = ["campaign", "first_day", "contacted", "held_out", "kept", "kept_low", "kept_high", "why"]
+    columns = ["campaign", "first_day", "contacted", "held_out", "kept", "kept_low", "kept_high", "why_not"]
     table = pd.DataFrame(rows, columns=columns)
     table = table.sort_values(["first_day", "campaign"], ascending=[False, True], ignore_index=True)
     units = {"first_day": "date", "contacted": "count", "held_out": "count", "kept": "points"}
-    return Table(table, {**units, "why": "words"})
+    return Table(table, {**units, "why_not": "words"})
 
 
 def choose(campaigns: Table, campaign: str, days: int, *, left: bool = False) -> str:
@@ -86,9 +87,9 @@ def choose(campaigns: Table, campaign: str, days: int, *, left: bool = False) ->
             f"Fix: use one of {spelled(rows['campaign'])}."
         )
     asked = rows[rows["campaign"] == campaign] if campaign else rows
-    if len(able := asked[asked["why"] == ""]):
+    if len(able := asked[asked["why_not"] == ""]):
         return str(able["campaign"].iloc[0])
-    pairs = zip(asked["campaign"], asked["why"], strict=True)
+    pairs = zip(asked["campaign"], asked["why_not"], strict=True)
     why = "; ".join([_WHY[w].format(campaign=c, days=days, who=_WHO[left]) for c, w in pairs][:5])
     raise NotApplicable(
         f"No campaign can be measured: {why}. Fix: hold {FEWEST} or more {_WHO[left]} out of "
@@ -191,11 +192,11 @@ def effects(sums: pd.DataFrame, unit: str) -> dict[str, Comparison]:
 
 
 def changed(compared: Comparison, variant: str) -> Estimate:
-    """Return a difference from those held out: more, less or unclear; words: size, with and without it."""
+    """Return a difference from those held out: more, less or unclear; words: with_it and without."""
     one, other = (compared.arm(name, of="customer") for name in (variant, compared.control))
     found = compared.table.estimate(variant, "difference", level=compared.level, of="customer")
     case = "more" if found.low > 0 else "less" if found.high < 0 else "unclear"
-    words = {"size": Estimate(abs(found.value), unit=found.unit), "with_it": one, "without": other}
+    words = {"with_it": one, "without": other}
     return replace(found, n=(one.n or 0) + (other.n or 0), case=case, words=words)
 
 
@@ -407,7 +408,7 @@ class Policies(NamedTuple):
             segment out are the three best.
         rule: The simple rule with the highest value: nobody, everybody, or all but one segment.
         agreed: How many of the folds chose it from the others.
-        everybody: What contacting everybody is worth: "more", "less" or "unclear"; word: size.
+        everybody: What contacting everybody is worth: "more", "less" or "unclear".
         advice: What to do, with what it is worth: "all", "without" (all but one segment), "score", "stop",
             "not all" (all lose, and some may pay) or "unclear"; words: left_out, contacted, rule (what it is
             worth) and more (than everybody).
@@ -487,11 +488,10 @@ def policies(
         case = "stop" if value(w).high < 0 else "not all"
     words = {"left_out": labels[nearest], "rule": value(w), "more": value(w - weights[1])}
     words |= {"contacted": Estimate(float(w @ n / total), unit="percent")}
-    words |= {"size": Estimate(abs(advice.value), unit=unit)}
     gain = value(chosen - weights[1])
     gain = gain.saying(labels[best] if best < 2 else "better" if gain.low > 0 else "unclear")
     sure = "more" if everybody.low > 0 else "less" if everybody.high < 0 else "unclear"
-    everybody = everybody.saying(sure, size=Estimate(abs(everybody.value), unit=unit))
+    everybody = everybody.saying(sure)
     gain = gain.saying(left_out=labels[best])
     return Policies(table, labels[best], agreed, everybody, advice.saying(case, **words), gain)
 
@@ -541,10 +541,11 @@ def worth_of_one(sums: pd.DataFrame, ahead: float, days: int) -> float:
 
 
 def next_holdout(sums: pd.DataFrame, variant: str, worth: float) -> Estimate:
-    """Return how many customers to hold out of the next campaign, and to contact, at the least.
+    """Return how many customers to hold out of a campaign, and to contact, at the least.
 
     With so many in each arm an effect of twice what pays for itself is told from one that just does, four
-    times out of five. Its words: `pays`, the effect (in points) that pays for what was spent on a customer.
+    times out of five. Its word is `pays`, the effect (in points) that pays for what was spent on a customer;
+    its case "known", "many" (more than were in this campaign) or "none".
 
     Args:
         worth: What a customer who is kept brings, in minor units.
@@ -557,7 +558,8 @@ def next_holdout(sums: pd.DataFrame, variant: str, worth: float) -> Estimate:
     after = min(stays + 2 * pays, 1)
     variance = stays * (1 - stays) + after * (1 - after)
     found = counted(float(np.ceil(z_sum(0.05, 0.8) ** 2 * variance / pays**2)), of="customer")
-    return found.saying("known", pays=Estimate(pays, unit="points"))
+    case = "many" if found.value > sums["n"].sum() else "known"
+    return found.saying(case, pays=Estimate(pays, unit="points"))
 
 
 def published(campaign: str, overview: pd.DataFrame, sums: pd.DataFrame, days: int) -> pd.DataFrame:

@@ -149,7 +149,7 @@ def apart(sums: pd.DataFrame, variant: str, by: str, one: str, other: str) -> Es
         found.append(replace(difference(a, b, c, d), n=b + d, sample=group))
     gap = found[0].against(found[1], "").difference or Estimate(NAN, unit="points")
     case = "larger" if gap.low > 0 else "smaller" if gap.high < 0 else "unclear"
-    words = {"one": found[0], "other": found[1], "size": Estimate(abs(gap.value), unit="points")}
+    words = {"one": found[0], "other": found[1]}
     return replace(gap, n=sum(x.n or 0 for x in found), of="customer", case=case, words=words)
 
 
