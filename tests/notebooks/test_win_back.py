@@ -171,7 +171,7 @@ def only(arm):
         ({"contacts": lambda rows: rows.head(0)}, "needs the table contacts"),
         ({"until": dt.date(2024, 4, 20)}, "the 60 days after the contacts of back are not over"),
         ({"n": 190}, "an arm of back has fewer than 100 customers who had left"),
-        ({"contacts": lambda rows: rows.assign(contacted_at="2023-07-01")}, "so it was not to win customers back"),
+        ({"contacts": lambda rows: rows.assign(contacted_at="2023-07-01")}, "so it is not a win-back campaign"),
         ({"by_value": True}, "Do not decide on the campaign back"),
         ({"spans": lambda parts: [parts[0], parts[2], parts[4]]}, "Nobody who left has come back"),
         ({"n": 230, "before": 0}, "Fewer than 30 customers have come back for a month"),

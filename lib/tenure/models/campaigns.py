@@ -35,7 +35,7 @@ NOBODY, EVERYBODY, CHOSEN = "nobody", "everybody", "the best simple rule, chosen
 _EPOCH = dt.date(1970, 1, 1)
 _WHY = {
     "had left": "most of those in {campaign} had left before it, so it is a win-back campaign",
-    "had not left": "most of those in {campaign} had not left for good before it, so it is not about winning back",
+    "had not left": "most of those in {campaign} had not left before it, so it is not a win-back campaign",
     "nobody held out": "nobody was held out of {campaign}, so what it changed is not known",
     "days not over": "the {days} days after the contacts of {campaign} are not over",
     "too few": f"an arm of {{campaign}} has fewer than {FEWEST} {{who}}",
