@@ -147,6 +147,19 @@ def test_second_spells_are_counted_as_first_ones_are(source):
     assert counts.groupby("plan")["n"].sum().to_dict() == {"Basic": 3, "Extra": 1}
 
 
+def test_the_order_of_rows_does_not_matter(source):
+    """Spans and contacts backwards, and twice the same question."""
+    back = instead(tables_of(SPANS[::-1]), {"contacts": ibis.memtable(pd.DataFrame(CONTACTS[::-1]))})
+    rates = {"EUR": 1.0, "USD": 0.5}
+    for ask in (
+        lambda s: returns.durations(s, ["cause", "plan"], as_of=AS_OF),
+        lambda s: returns.gone(s, ["cause"], as_of=AS_OF, rates=rates).drop("how_much"),
+        lambda s: returns.prices(s, as_of=AS_OF, rates=rates),
+        lambda s: campaigns.overview(campaigns.units(s, as_of=AS_OF, horizon_days=60, left=True)),
+    ):
+        pd.testing.assert_frame_equal(collect(ask(source)), collect(ask(back)))
+
+
 def test_where_nobody_came_back_there_are_no_prices():
     source = tables_of([left("1", "away", day(2, 1))])
     row = collect(returns.prices(source, as_of=AS_OF, rates={"EUR": 1.0})).iloc[0]

@@ -11,8 +11,10 @@ import pytest
 from notebooks.companies import company as plain
 from notebooks.companies import words
 from notebooks.running import findings
+from tenure.paths import project_root
 
 NAME = "71_win_back.ipynb"
+TELCO = project_root().parent / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
 ID = "win_back."
 CONTACT = dt.date(2024, 3, 1)
 DAY = dt.timedelta(days=1)
@@ -27,6 +29,11 @@ SOON = ([[0.06] * 3, [0.06] * 3], [[0.2, 0.1, 0.06]] * 2)
 @pytest.fixture(scope="module")
 def ran(run, demo):
     return run(NAME, campaign="winback_2025")
+
+
+@pytest.fixture(scope="module")
+def latest(run, demo):
+    return run(NAME)
 
 
 def company(folder, n=5000, chances=HELPS, first=200, second=200, until=dt.date(2024, 10, 31), **change):
@@ -118,11 +125,31 @@ def test_the_list_is_of_those_who_left_as_recently_as_those_asked(ran):
     assert rows["reason"].str.match(r"left \d+ days ago .* of those alike, .* come back unasked").all()
 
 
-def test_second_lives_of_the_demo_are_shorter(ran):
-    found = findings(ran)
-    # Against the same person's first life the law's ratio is 1.25; those who are back are not all who left.
-    assert found[f"{ID}second_lives"]["low"] > 1.2
-    assert found[f"{ID}returned"]["low"] > 0.14
+def test_the_curve_and_second_lives_are_those_that_were_planted(latest, truth):
+    found = findings(latest)
+    law = truth["natural_return"]["returned"]["all"]["365"]
+    assert found[f"{ID}returned"]["low"] < law < found[f"{ID}returned"]["high"]
+    # Against the same person's first life the law's ratio is 1.25; those who are back are not all who left, and
+    # a pause of more than 90 days is an end.
+    assert found[f"{ID}second_lives"]["low"] > truth["second_life"]["hazard_ratio"]
+    assert found[f"{ID}second_lives"]["low"] < 1.36 < found[f"{ID}second_lives"]["high"]
+
+
+def test_in_2026_the_sooner_customers_were_asked_the_better(latest, truth):
+    found, law = findings(latest), truth["winback_2026"]
+    effect, days, total = (found[ID + name] for name in ("effect", "by_days", "list"))
+    assert "winback_2026" in found[f"{ID}profit"]["sentence"]
+    assert effect["low"] < law["all"]["uplift"] < effect["high"]
+    gap = law["segments"]["1 to 30"]["uplift"] - law["segments"]["91 to 180"]["uplift"]
+    assert 0 < days["low"] < gap < days["high"]
+    assert days["sentence"].startswith("Ask soon: asking helps more 0 to 30 days after the end")
+    rows = pd.read_csv(latest.exports / "win_back_effects_by_group.csv").set_index("segment")
+    for name, planted in {"0 to 30": "1 to 30", "31 to 90": "31 to 90", "91 to 180": "91 to 180"}.items():
+        low, high = rows.loc[name, ["difference_low", "difference_high"]]
+        assert low < law["segments"][planted]["uplift"] < high
+    # Late, asking changed nothing, so that nobody who left so long ago is on the list.
+    assert total["low"] > 0
+    assert "91" not in total["sentence"]
 
 
 def test_where_asking_changes_nothing_the_page_says_stop(run, tmp_path):
@@ -173,7 +200,7 @@ def only(arm):
         ({"n": 190}, "an arm of back has fewer than 100 customers who had left"),
         ({"contacts": lambda rows: rows.assign(contacted_at="2023-07-01")}, "so it is not a win-back campaign"),
         ({"by_value": True}, "Do not decide on the campaign back"),
-        ({"spans": lambda parts: [parts[0], parts[2], parts[4]]}, "Nobody who left has come back"),
+        ({"spans": lambda parts: [parts[0], parts[2], parts[4]]}, "Nobody who left has come back"),  # or under another id
         ({"n": 230, "before": 0}, "Fewer than 30 customers have come back for a month"),
     ],
     ids=["no control", "no campaign", "immature", "few", "still paying", "by value", "nobody back", "hardly any"],
@@ -193,6 +220,14 @@ def test_where_nobody_left_the_workbook_says_so(run, tmp_path):
     outcome = run(NAME, data=plain(tmp_path, 300, lambda number: None))
     assert outcome.state == "not_applicable"
     assert "Nobody has left" in outcome.reason
+
+
+def test_a_snapshot_says_that_dates_are_needed(run):
+    if not TELCO.is_file():
+        pytest.skip("The telco data is not there.")
+    outcome = run(NAME, data=str(TELCO), mapping="data/mappings/telco.yml")
+    assert outcome.state == "not_applicable"
+    assert "needs real dates" in outcome.reason
 
 
 def test_a_characteristic_that_was_written_down_on_the_return_is_refused(run, tmp_path):
