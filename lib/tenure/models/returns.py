@@ -15,6 +15,7 @@ import pandas as pd
 
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
+from tenure.models import campaigns
 from tenure.models.campaigns import FEWEST, Policies, difference, doubly_robust, rule_of
 from tenure.result import NAN, Estimate, Table, counted, from_ends, from_row, interval
 from tenure.stats.comparison import Comparison
@@ -51,14 +52,13 @@ def shares(life: pd.DataFrame) -> Table:
     """
     rows = []
     for (by, group), part in life[life["by"] != ""].groupby(["by", "group"], sort=False):
-        found = cumulative_incidence(part.drop(columns="by"), causes=["returned"], period="day").table.frame
-        known: dict[Any, Any] = found.set_index("period").to_dict("index")
-        row = {
-            "by": by,
+        known: dict[Any, Any] = curve(part, str(by)).table.frame.set_index("period").to_dict("index")
+        row: dict[str, Any] = {
+            "by": str(by).replace("_", " "),
             "group": group,
             "left": int(part["at_risk"].max()),
-            "came_back": part["events"].sum(),
         }
+        row["came_back"] = int(part["events"].sum())
         for days in HORIZONS:
             one = from_row(known.get(days, {}), "incidence")
             row |= interval(f"within_{days}_days", one.value, one.low, one.high)
@@ -270,6 +270,18 @@ def check_known(sums: pd.DataFrame) -> None:
                 "does what is written down when they do: it was not known when they were asked. Fix: leave "
                 "it out of `characteristics`, or out of the data."
             )
+
+
+def next_holdout(sums: pd.DataFrame, variant: str, gone: int) -> Estimate:
+    """Return how many to hold out of the next campaign, as `campaigns.next_holdout`; case "half": all too few.
+
+    Args:
+        sums: Sums by variant of everybody.
+        gone: How many have left and could be in it.
+    """
+    worth = float(sums["s_worth"].sum() / sums["n"].sum())
+    found = campaigns.next_holdout(sums, variant, worth)
+    return found.saying("half") if 2 * found.value > gone else found
 
 
 class Next(NamedTuple):

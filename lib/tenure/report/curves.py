@@ -238,10 +238,12 @@ def returns(shares: Any, *, until: int | None = 365) -> Picture:
         return figure
 
     ends = rows.dropna(subset="incidence").groupby("group")[["period", "incidence"]].last()
-    said = sorted(ends["incidence"].items(), key=lambda item: -item[1])
-    (most, share), (least, low), time = said[0], said[-1], fmt.value(int(ends["period"].max()), life.unit)
+    # Who left for an unknown reason is no group to compare with.
+    said = sorted(ends["incidence"].items(), key=lambda item: (item[0] == "unknown", -item[1]))
+    named = [one for one in said if one[0] != "unknown"] or said
+    (most, share), (least, low), time = named[0], named[-1], fmt.value(int(ends["period"].max()), life.unit)
     takeaway = say("{share} have come back {time} after they left", share=(share, "percent"), time=time)
-    if len(said) > 1:
+    if len(named) > 1:
         takeaway = say(
             "{group}: {share} have come back after {time}; {other}: {lowest}",
             group=most, share=(share, "percent"), time=time, other=least, lowest=(low, "percent"),
@@ -274,7 +276,7 @@ def return_rates(weekly: Any) -> Picture:
     top, last = rows.iloc[int(rows["rate"].to_numpy().argmax())], rows.iloc[-1]
     told = {"top": (top["rate"], "number"), "week": int(top["week"])}
     told |= {"last": (last["rate"], "number"), "end": int(last["week"])}
-    title = say("Most come back in week {week} after they left", **told)
+    title = say("Returns are commonest in week {week} after the end", **told)
     alt = say("Of a thousand still away, {top} come back in week {week}, {last} in week {end}.", **told)
     subtitle = say("Of a thousand still away, how many come back in a week")
     return Picture(draw, title, alt, table, style.also(subtitle, say("bars: 95% interval")))
