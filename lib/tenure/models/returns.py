@@ -53,12 +53,8 @@ def shares(life: pd.DataFrame) -> Table:
     rows = []
     for (by, group), part in life[life["by"] != ""].groupby(["by", "group"], sort=False):
         known: dict[Any, Any] = curve(part, str(by)).table.frame.set_index("period").to_dict("index")
-        row: dict[str, Any] = {
-            "by": str(by).replace("_", " "),
-            "group": group,
-            "left": int(part["at_risk"].max()),
-        }
-        row["came_back"] = int(part["events"].sum())
+        left, back = int(part["at_risk"].max()), int(part["events"].sum())
+        row = {"by": str(by).replace("_", " "), "group": group, "left": left, "came_back": back}
         for days in HORIZONS:
             one = from_row(known.get(days, {}), "incidence")
             row |= interval(f"within_{days}_days", one.value, one.low, one.high)
@@ -273,7 +269,7 @@ def check_known(sums: pd.DataFrame) -> None:
 
 
 def next_holdout(sums: pd.DataFrame, variant: str, gone: int) -> Estimate:
-    """Return how many to hold out of the next campaign, as `campaigns.next_holdout`; case "half": all too few.
+    """Return how many to hold out, as `campaigns.next_holdout`; its case is "half" where not so many have left.
 
     Args:
         sums: Sums by variant of everybody.
