@@ -269,7 +269,7 @@ def check_known(sums: pd.DataFrame) -> None:
 
 
 def next_holdout(sums: pd.DataFrame, variant: str, gone: int) -> Estimate:
-    """Return how many to hold out, as `campaigns.next_holdout`; its case is "half" where not so many have left.
+    """Return how many to hold out, as `campaigns.next_holdout`; case "half": not so many have left.
 
     Args:
         sums: Sums by variant of everybody.
