@@ -15,7 +15,6 @@ import pandas as pd
 
 from tenure.economics import Economics
 from tenure.errors import InputError, NotApplicable
-from tenure.models import campaigns
 from tenure.models.campaigns import FEWEST, Policies, difference, doubly_robust, rule_of
 from tenure.result import NAN, Estimate, Table, counted, from_ends, from_row, interval
 from tenure.stats.comparison import Comparison
@@ -266,18 +265,6 @@ def check_known(sums: pd.DataFrame) -> None:
                 "does what is written down when they do: it was not known when they were asked. Fix: leave "
                 "it out of `characteristics`, or out of the data."
             )
-
-
-def next_holdout(sums: pd.DataFrame, variant: str, gone: int) -> Estimate:
-    """Return how many to hold out, as `campaigns.next_holdout`; case "half": not so many have left.
-
-    Args:
-        sums: Sums by variant of everybody.
-        gone: How many have left and could be in it.
-    """
-    worth = float(sums["s_worth"].sum() / sums["n"].sum())
-    found = campaigns.next_holdout(sums, variant, worth)
-    return found.saying("half") if 2 * found.value > gone else found
 
 
 class Next(NamedTuple):
