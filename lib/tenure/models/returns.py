@@ -271,8 +271,8 @@ class Next(NamedTuple):
     """Whom to ask next.
 
     Attributes:
-        table: A row per customer, those who bring most first: customer_id, days_since_end, expected (what
-            asking brings, in minor units, own price and all), reason.
+        table: A row per customer, those who bring most first: customer_id, away (days since the end),
+            days_since_end (the band), expected (what asking brings, in minor units), reason.
         total: What asking them brings; its case is "pays", "unclear" or "nobody"; words: customers, others
             (who have left, and are not on the list) and bands (of those on it).
     """
@@ -327,5 +327,5 @@ def ask_next(
         f"{c:.1%} come back unasked within {days} days, and {t:.1%} if asked"
         for away, cause, c, t in rows[["away", "cause", "chance_c", "chance_t"]].itertuples(index=False)
     ]
-    columns = ["customer_id", band, "expected", "reason"]
+    columns = ["customer_id", "away", band, "expected", "reason"]
     return Next(Table(rows[columns].round({"expected": 0}), {"expected": unit}), total)
