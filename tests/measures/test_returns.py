@@ -99,9 +99,9 @@ def test_who_may_yet_go_on_or_is_paying_is_not_eligible(units):
         "repaid": 0, "stays": 0, "within the gap": 0,
     }  # fmt: skip
     columns = ["away", "days_since_end", "cause", "tenure_days", "monthly", "kept", "paid_days"]
-    assert rows.loc["asked", columns].tolist() == [60, "31 to 90", "voluntary", 31, 1000, 1, 30]
-    assert rows.loc["held out", columns].tolist() == [60, "31 to 90", "voluntary", 31, 1000, 1, 51]
-    assert rows.loc["left lately", columns].tolist() == [12, "0 to 30", "voluntary", 79, 1000, 0, 0]
+    assert rows.loc["asked", columns].tolist() == [60, "31-90", "voluntary", 31, 1000, 1, 30]
+    assert rows.loc["held out", columns].tolist() == [60, "31-90", "voluntary", 31, 1000, 1, 51]
+    assert rows.loc["left lately", columns].tolist() == [12, "0-30", "voluntary", 79, 1000, 0, 0]
     # Back after the sixty days, on the sixty-first: 1 June.
     assert rows.loc["comes late", "kept"] == 0
 

@@ -121,7 +121,7 @@ def test_the_list_is_of_those_who_left_as_recently_as_those_asked(ran):
     assert len(rows) == total["n"]
     assert rows["customer_id"].is_unique
     assert rows["expected"].sum() == pytest.approx(total["value"], abs=len(rows))
-    assert set(rows["days_since_end"]) == {"0 to 30", "31 to 90", "91 to 180"}
+    assert set(rows["days_since_end"]) == {"0-30", "31-90", "91-180"}
     assert rows["reason"].str.match(r"left \d+ days ago .* of those alike, .* come back unasked").all()
 
 
@@ -142,9 +142,9 @@ def test_in_2026_the_sooner_customers_were_asked_the_better(latest, truth):
     assert effect["low"] < law["all"]["uplift"] < effect["high"]
     gap = law["segments"]["1 to 30"]["uplift"] - law["segments"]["91 to 180"]["uplift"]
     assert 0 < days["low"] < gap < days["high"]
-    assert days["sentence"].startswith("Ask soon: asking helps more 0 to 30 days after the end")
+    assert days["sentence"].startswith("Ask soon: asking helps more 0-30 days after the end")
     rows = pd.read_csv(latest.exports / "win_back_effects_by_group.csv").set_index("segment")
-    for name, planted in {"0 to 30": "1 to 30", "31 to 90": "31 to 90", "91 to 180": "91 to 180"}.items():
+    for name, planted in {"0-30": "1 to 30", "31-90": "31 to 90", "91-180": "91 to 180"}.items():
         low, high = rows.loc[name, ["difference_low", "difference_high"]]
         assert low < law["segments"][planted]["uplift"] < high
     # Late, asking changed nothing, so that nobody who left so long ago is on the list.

@@ -22,7 +22,7 @@ from tenure.models import campaigns, returns
 from tenure.stats.comparison import add_up
 
 BY, AT = ["cause", "days_since_end"], (90, 180, 365)
-BANDS, BAND_SHARE = ("0 to 30", "31 to 90", "91 to 180"), np.array([0.14, 0.34, 0.52])
+BANDS, BAND_SHARE = ("0-30", "31-90", "91-180"), np.array([0.14, 0.34, 0.52])
 CAUSES, CAUSE_SHARE = ("voluntary", "involuntary"), np.array([0.88, 0.12])
 # The chance to come back within sixty days of those held out and of those asked: by cause, and by band.
 WINBACK_2025 = np.array([[[0.04] * 3, [0.06] * 3], [[0.08] * 3, [0.16] * 3]])

@@ -27,7 +27,7 @@ _KEY = ["campaign", "customer_id"]
 # Bands of what was known before the contact, in which customers are alike: up to so many.
 _BANDS = (("how_long", "tenure_days", (91, 365)), ("how_much", "events", (0, 8)))
 # Days since they left, and what customers who left are compared by that is no column of theirs.
-_AWAY = {30: "0 to 30", 90: "31 to 90", 180: "91 to 180"}
+_AWAY = {30: "0-30", 90: "31-90", 180: "91-180"}
 OF_ENDS = ("cause", "days_since_end")
 
 
@@ -150,7 +150,7 @@ def followed(
     rows = rows.mutate(ripe=ripe, plan=rows.plan.fill_null("unknown"), contacted_day=rows.day)
     if left:
         bands = ((rows.away <= days, name) for days, name in _AWAY.items())
-        rows = rows.mutate(days_since_end=ibis.cases(*bands, else_="181 or more"))
+        rows = rows.mutate(days_since_end=ibis.cases(*bands, else_="181+"))
         return rows.mutate(cause=rows.cause.fill_null("unknown")).drop("day", "horizon")
     return rows.drop("day", "horizon", "away", "cause")
 

@@ -151,7 +151,7 @@ def apart(sums: pd.DataFrame, variant: str, by: str, one: str, other: str) -> Es
 def soon_or_late(sums: pd.DataFrame, variant: str) -> Estimate:
     """Return by how much an effect is larger soon after the end than late: `apart`; words: soon and late."""
     rows = sums[(sums["by"] == "days_since_end") & (sums["n"] >= FEWEST / 2)]
-    names = sorted(rows["segment"].unique(), key=lambda name: int(name.split()[0])) or [""]
+    names = sorted(rows["segment"].unique(), key=lambda name: int(name.rstrip("+").partition("-")[0])) or [""]
     return apart(sums, variant, "days_since_end", names[0], names[-1]).saying(soon=names[0], late=names[-1])
 
 
