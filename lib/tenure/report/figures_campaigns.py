@@ -25,8 +25,8 @@ def by_segment(effects: Table, *, left: bool = False) -> Picture:
     subtitle = say("Share kept, against those held out; shrunk towards each characteristic's mean")
     if left:
         titles = {
-            "more": "Asking helps those with {name} most: {size} more come back",
-            "less": "Asking harms those with {name} most: {size} fewer come back",
+            "more": "{name}: asking helps most, {size} more come back",
+            "less": "{name}: asking harms most, {size} fewer come back",
             "none": "In no group is there a clear effect of asking",
         }
         subtitle = say("Share who came back, against those held out; shrunk towards each mean")
