@@ -52,12 +52,12 @@ edge-test: setup engines demo browser
 	@TENURE_ROOT=$(SMALL) TENURE_OUTPUT=$(SMALL)/exports $(PYTEST) --dist loadfile -p no:cacheprovider \
 	  --nbval-lax --nbval-cell-timeout 300 notebooks
 
-# One case of each kind is tested every day.
 # How many runs to kill; an hour and a half for 200.
 KILLS ?= 200
 kills: setup
 	@$(BIN)/python tests/faults/reliability.py --kills $(KILLS) --page
 
+# One case of each kind is tested every day.
 faults: setup demo
 	@$(PYTEST) --dist worksteal -m "not benchmark" tests/faults
 	@$(BIN)/python tests/faults/kinds.py
