@@ -133,7 +133,10 @@ def test_killed_at_any_moment_the_last_run_stands(tmp_path: Path) -> None:
     reports = Reports(tmp_path)
     chance = random.Random(7)
     published: list[str] = []
-    for _ in range(12):
+    for number in range(100):
+        # A busy machine publishes little before a kill.
+        if number >= 12 and len(set(published)) > 5:
+            break
         program = subprocess.Popen(
             [sys.executable, "-c", PUBLISHES, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
