@@ -474,7 +474,7 @@ def _by_segment(arms: Array, segments: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _message(arms: Array) -> dict[str, Any]:
-    """The message that asked leavers to come back, by days since paid service ended, and by cause too."""
+    """The message that asked customers to come back, by days since paid service ended, and by cause too."""
     arms = arms.reshape(len(arms), len(CAUSES), -1)
     since = tuple(f"{low + 1} to {high}" for low, high in pairwise([0, *company.MESSAGE_SINCE]))
     found = _campaign(

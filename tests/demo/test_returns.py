@@ -13,7 +13,7 @@ DAY = pd.Timedelta(days=1)
 
 
 @pytest.fixture(scope="session")
-def leavers(database, spells) -> pd.DataFrame:
+def churned(database, spells) -> pd.DataFrame:
     """Who left: when and why, and when they came back (NaT: not yet)."""
     back = database.execute(
         "select customer_id, min(started_at) as back from subscriptions "
@@ -54,7 +54,7 @@ def test_the_win_back_campaign_has_the_effect_written_down(company, database):
         assert abs(row["part"] - expected) < 4 * np.sqrt(expected * (1 - expected) / row["n"])
 
 
-def test_asking_by_a_message_has_the_effect_written_down(company, database, leavers):
+def test_asking_by_a_message_has_the_effect_written_down(company, database, churned):
     truth = company[1]["winback_2026"]
     asked = contacts(database, truth["campaign"])
     treated = asked["arm"] == "treatment"
@@ -65,15 +65,15 @@ def test_asking_by_a_message_has_the_effect_written_down(company, database, leav
 
     # Everybody is in it who left in the 180 days before and has not come back, but for payments still tried.
     at = pd.Timestamp(truth["date"]) + pd.Timedelta(hours=8)
-    since = (at.normalize() - leavers["stop"].dt.normalize()) / DAY
-    meant = leavers[(since <= 180) & (leavers["stop"] < at - DAY) & ~(leavers["back"] < at)]
+    since = (at.normalize() - churned["stop"].dt.normalize()) / DAY
+    meant = churned[(since <= 180) & (churned["stop"] < at - DAY) & ~(churned["back"] < at)]
     tried = meant[~meant.index.isin(asked.index)]
     assert set(asked.index) <= set(meant.index)
     assert (since[tried.index] <= 22).all()
     assert (tried["reason"] == "involuntary").all()
     assert not set(asked.index) & set(contacts(database, "winback_2025").index)
 
-    rows = leavers.loc[asked.index]
+    rows = churned.loc[asked.index]
     rows["came"] = rows["back"] < at + truth["days"] * DAY
     rows["since"] = since[rows.index]
     uplift = []
@@ -90,14 +90,14 @@ def test_asking_by_a_message_has_the_effect_written_down(company, database, leav
     assert uplift[0] > uplift[1] > uplift[2] == 0
 
 
-def test_who_left_comes_back_as_written_down(company, database, leavers):
+def test_who_left_comes_back_as_written_down(company, database, churned):
     truth = company[1]["natural_return"]
     # The first campaign changed what those did whom it concerned, in both arms: they count until then.
-    concerned = contacts(database, "winback_2025")["contacted_at"].reindex(leavers.index)
+    concerned = contacts(database, "winback_2025")["contacted_at"].reindex(churned.index)
     until = concerned.fillna(END)
-    came = leavers["back"] < until
-    days = (leavers["back"].where(came, until) - leavers["stop"]) / DAY
-    failed = leavers["reason"] == "involuntary"
+    came = churned["back"] < until
+    days = (churned["back"].where(came, until) - churned["stop"]) / DAY
+    failed = churned["reason"] == "involuntary"
     for cause, mine in (("voluntary", ~failed), ("involuntary", failed), ("all", days > 0)):
         for by, expected in truth["returned"][cause].items():
             found, error = incidence(days[mine], came[mine], int(by))

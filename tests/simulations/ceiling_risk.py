@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tenure.models import risk
+from tenure.runs.notebook import is_parameters
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "35_churn_risk.ipynb"
 
@@ -21,12 +22,12 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "35_churn_risk.ipynb"
 def read(data: str) -> dict[str, Any]:
     """What the workbook knows of a company when it has its rows, and how its score did."""
     names: dict[str, Any] = {}
+    given = {"data": str(Path(data).resolve()), "max_rows": 120_000}  # of eight days, no more than a million
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    for source in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"):
-        if "risk.predict" in source:
-            source = source.partition("found =")[0]
-        source = source.replace("data/demo", str(Path(data).resolve()))
-        exec(source.replace("max_rows: int = 200000", "max_rows: int = 120000"), names)
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        exec("".join(cell["source"]).partition("found =")[0], names)
+        if is_parameters(cell):
+            names |= given
         if "rows" in names:
             return names
     raise ValueError("The notebook reads no rows.")

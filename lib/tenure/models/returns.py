@@ -21,12 +21,11 @@ from tenure.stats.comparison import Comparison
 from tenure.stats.incidence import CumulativeIncidence, cumulative_incidence
 from tenure.stats.intervals import poisson_limits
 from tenure.stats.lifetable import FEWEST as AT_RISK
-from tenure.stats.lifetable import ratio
+from tenure.stats.lifetable import ratio, z_value
 from tenure.stats.regression import hazard_ratios
 
 HORIZONS = (30, 90, 180, 365)  # days after the end
-_DRAWS = 2000
-_ANSWER = 0.98  # a characteristic that alone tells so well who came back was not known before
+_DRAWS, _Z = 2000, z_value(0.95)
 _ENDED = {"voluntary": "by their own choice", "involuntary": "after failed payments"}
 
 
@@ -87,7 +86,7 @@ def half_back(found: CumulativeIncidence, within: int = 365) -> Estimate:
     words = {"within": counted(last, unit="days")}
     if n < 2:
         return Estimate(NAN, n=n, of="customer", unit="days", case="few", words=words)
-    spread = 0.98 / n**0.5
+    spread = _Z / 2 / n**0.5
     aims = rows["incidence"].iloc[-1] * np.clip([0.5, 0.5 - spread, 0.5 + spread], 0, 1)
     ends = rows["period"].to_numpy()[np.minimum(np.searchsorted(rows["incidence"], aims), len(rows) - 1)]
     return from_ends(ends.tolist(), n=n, of="customer", unit="days", case="some", words=words)
@@ -169,7 +168,7 @@ def price_again(sums: pd.DataFrame) -> Estimate:
         return Estimate(1.0, unit="percent", exact=True, case="assumed")
     value = row["now"] / row["then"]
     squares = row["squares_now"] - 2 * value * row["product"] + value**2 * row["squares_then"]
-    half = 1.96 * max(squares, 0.0) ** 0.5 / row["then"]
+    half = _Z * max(squares, 0.0) ** 0.5 / row["then"]
     return Estimate(value, value - half, value + half, n, "customer", "percent", case="measured")
 
 
@@ -250,7 +249,7 @@ def check_known(sums: pd.DataFrame) -> None:
     Raises:
         InputError: A characteristic alone tells who came back.
     """
-    from sklearn.metrics import roc_auc_score
+    from tenure.models.risk import ANSWER, auc
 
     for name, rows in sums[sums["by"] != ""].groupby("by"):
         each = rows.groupby("segment")[["n", "s_kept"]].sum()
@@ -258,8 +257,8 @@ def check_known(sums: pd.DataFrame) -> None:
         if not back.sum() or not stayed.sum() or len(each) < 2:
             continue
         y, share = np.repeat([1, 0], len(each)), np.tile(back / each["n"], 2)
-        told = float(roc_auc_score(y, share, sample_weight=np.r_[back, stayed]))
-        if told > _ANSWER:
+        told = auc(y, share, np.r_[back, stayed])
+        if told > ANSWER:
             raise InputError(
                 f"The column {name} tells alone in {told:.1%} of cases which of two customers came back, as "
                 "does what is written down when they do: it was not known when they were asked. Fix: leave "
@@ -317,7 +316,7 @@ def ask_next(
         rows["expected"] = rows["gain"] + off
     rows = rows.sort_values(["expected", "customer_id"], ascending=[False, True], ignore_index=True)
     n = rows.groupby(band).size().reindex(bands.index, fill_value=0)
-    half = 1.96 * float((n**2 * error[bands.index]).sum()) ** 0.5
+    half = _Z * float((n**2 * error[bands.index]).sum()) ** 0.5
     value = float((n * mean[bands.index]).sum())
     case = "nobody" if rows.empty else "pays" if value > half else "unclear"
     words = {"customers": len(rows), "others": len(gone) - len(rows), "bands": list(bands.index)}

@@ -28,7 +28,7 @@ from tenure.stats.lifetable import Array, z_value
 
 FEWEST_EVENTS = 100  # by choice, to fit on
 _DRAWS, _Z = 400, z_value(0.95)
-_ANSWER = 0.98  # a feature that alone tells so well who leaves is no feature
+ANSWER = 0.98  # a feature that alone tells so well who leaves is no feature
 _NEAR = 1e-6
 
 # What is known of a customer, with the words for much and for little of it.
@@ -205,7 +205,7 @@ def check_features(rows: pd.DataFrame, dims: Sequence[str]) -> None:
         level = column.where(column.isin(column.value_counts().index[:12]), "other")
         told = column.fillna(-1.0) if name in REASONS else y.groupby(level).transform("mean")
         found = 0.5 + abs(auc(y, told) - 0.5)
-        if found > _ANSWER:
+        if found > ANSWER:
             raise InputError(
                 f"The column {name} looks like the answer: of two customers it alone tells in {found:.1%} of "
                 "cases which one chose to leave, as does what is written down when they leave. Fix: leave it "
