@@ -345,6 +345,9 @@ def test_what_was_published_is_summed_up_and_listed(
     assert "above its maximum 5." in call(capfd, "digest", "--format", "slack", "--link", "https://r/")[1]
     assert "https://r/runs/" in call(capfd, "digest", "--format", "html", "--link", "https://r/")[1]
     assert call(capfd, "digest", "--format", "pdf")[0] == 2
+    status, _, said = call(capfd, "digest", "--link", "javascript:alert(1)")
+    assert status == 1
+    assert "--link is 'javascript:alert(1)', no web address. Fix:" in said
     assert "single customers" in call(capfd, "export", "list.csv")[2]
     folder = project.published() / "exports" / "two"
     folder.mkdir(parents=True)

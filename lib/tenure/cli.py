@@ -173,6 +173,9 @@ def digest(form: str, folder: str | None, link: str | None) -> None:
     """Print the latest run's summary: what is out of bounds, failed or clearly changed; sending is yours."""
     from tenure.report.digest import digest
 
+    if link and not link.startswith(("https://", "http://", "file://")):
+        example = "https://reports.example.com"
+        raise InputError(f"--link is {link!r}, no web address. Fix: give one, such as {example}.")
     place = _reports(folder)
     said = digest(_published(place), form, (link or place.folder.as_uri()).rstrip("/"))
     click.echo(legible.visible(said))
@@ -370,7 +373,7 @@ def _reports(folder: str | None) -> Any:
 
     place = Path(folder).absolute() if folder else resolve("reports")
     if place.exists() and not place.is_dir():
-        raise InputError(f"{place} is a file, and reports are published to a folder. Fix: name a folder.")
+        raise InputError(f"{place} is no folder, and reports are published to one. Fix: name a folder.")
     return Reports(place)
 
 

@@ -438,3 +438,16 @@ TABLES: tuple[Table, ...] = (
 )
 
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
+
+# What reports call columns of their own: of customers, one with such a name is read as customer_<name>.
+_SHARED = {"plan", "currency", "segment", *TABLES[0].column_names}
+TAKEN = {name for table in TABLES[1:] for name in table.column_names} - _SHARED
+TAKEN |= {
+    *("amount", "asked", "at", "away", "before", "after", "bill", "cause", "contacted_day", "cost"),
+    *("customer", "customers", "day", "days", "eligible", "elsewhere", "end", "end_day", "entry", "events"),
+    *("exit", "expected", "fold", "gain", "group", "how_long", "how_much", "incentive", "interval", "kept"),
+    *("leaked", "leaving", "left", "lens", "level", "margin", "monthly", "n", "name", "on", "outcome", "own"),
+    *("paid_days", "paused", "place", "price", "profit", "reason", "ripe", "spell", "spent", "start"),
+    *("tenure", "tenure_days", "unused_days", "until", "used", "used_before", "value", "wait_days", "week"),
+    "worth",
+}

@@ -26,7 +26,8 @@ whose tables are absent says that it does not apply.
 Money is a whole number of minor units (1999 for 19.99) beside its ISO 4217 currency. The end of an interval
 is exclusive: what ends at midnight of 1 April was on through 31 March. Ids are text. In CSV files, an empty
 field is null, times are written as `2024-03-31 17:05:00`, and the first line names the columns. Further
-columns of `customers` and `visits` are attributes: reports can compare groups by them.
+columns of `customers` and `visits` are attributes: reports can compare groups by them. One of customers with
+a name that reports use themselves, such as `campaign`, is read as `customer_campaign`.
 
 A time without a zone is UTC, unless a mapping names its zone. Days, months and tenure are those of the
 company's zone, summer time included: `time_zone` in company.yml, else the only zone that the mapping names,

@@ -119,6 +119,20 @@ def test_memory_and_a_lost_server_are_told_apart():
         assert "memory" not in lost
 
 
+def test_an_error_of_a_java_that_has_ended_is_one_sentence():
+    class Py4JJavaError(Exception):
+        __module__ = "py4j.protocol"
+
+        def __str__(self) -> str:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    def run() -> None:
+        raise Py4JJavaError
+
+    with pytest.raises(InputError, match="events: Spark has ended, most likely because it ran out of room"):
+        guarded(run, "events")
+
+
 def refusal(url: str) -> str:
     with pytest.raises(InputError) as caught:
         tenure.open_source(url)

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.faults
 REPORTS = (
     *("executive_summary", "metrics", "growth", "segmentation", "churn_curves", "clv", "clv_budgets"),
     *("pricing_experiment", "price_research"),
+    *("churn_reasons", "churn_risk", "retention_campaigns", "win_back"),
 )
 CHANNELS = {"page": ".html", "notebook": ".ipynb", "findings": ".findings.json", "exports": "/", "digest": ""}
 
@@ -39,7 +40,7 @@ ID = re.compile(r"\bc[0-9a-f]{8}\b")
 
 def planted(folder: Path) -> Path:
     """The demo company in which three people alone share each of a few characteristics."""
-    write_demo(folder, customers=300)
+    write_demo(folder, customers=2_000)
     engine = duckdb.connect()
     engine.execute(f"CREATE TABLE s AS FROM '{folder}/subscriptions.parquet'")
     paid = "SELECT customer_id FROM s WHERE unit_amount_minor > 0 GROUP BY ALL HAVING max(ended_at) IS NULL"
@@ -73,6 +74,7 @@ def published(data, request, tmp_path_factory):
     """A run of all reports by a characteristic, whose workbooks would fold nothing by themselves."""
     folder = tmp_path_factory.mktemp(request.param)
     given = {"data": data, "by": request.param, "min_group": 1, "largest": 3}
+    given |= dict.fromkeys(("characteristics", "fairness_by"), f"[{request.param}]")
     tenure("run", "--force", "--to", str(folder), *(f"--set={name}={value}" for name, value in given.items()))
     return folder
 

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from faults.judge import Said, fit_to_print
+from tenure.contract import TAKEN
 from tenure.paths import project_root
 from tenure.runs.collection import Result, run_collection
 from tenure.runs.publish import Reports
@@ -55,6 +56,20 @@ def test_a_company_of_one_kind(tmp_path: Path, query: str) -> None:
     duckdb.sql(f"COPY ({query.format(place)}) TO '{place}.new' (FORMAT parquet)")
     Path(f"{place}.new").replace(place)
     all_are_pages_or_sentences(reported(tmp_path / "data", tmp_path / "reports"), tmp_path / "reports")
+
+
+@pytest.mark.parametrize("half", [0, 1], ids=lambda half: f"names of columns: half {half}")
+def test_a_company_that_says_much_of_its_customers_in_words_of_ours(tmp_path: Path, half: int) -> None:
+    write_demo(tmp_path / "data", customers=2_000)
+    place = tmp_path / "data" / "customers.parquet"
+    names = [*sorted(TAKEN), "segment", "plan", "currency", "billing", "start_month"][half::2]
+    levels = [f"'{name[0]}' || hash(customer_id || '{name}') % 3 AS \"{name}\"" for name in names]
+    duckdb.sql(f"COPY (SELECT *, {', '.join(levels)} FROM '{place}') TO '{place}.new' (FORMAT parquet)")
+    Path(f"{place}.new").replace(place)
+    result = reported(tmp_path / "data", tmp_path / "reports")
+    assert {name: entry["state"] for name, entry in result.entries.items()} == dict.fromkeys(
+        result.entries, "ok"
+    )
 
 
 def test_a_company_of_nobody(tmp_path: Path) -> None:

@@ -24,12 +24,18 @@ class Ran:
 
 
 def run_notebook(name: str, parameters: dict[str, Any], kernels: Any, folder: Path) -> Ran:
-    """Run a notebook the way `tenure run` does; what it exports goes to the folder."""
+    """Run a notebook the way `tenure run` does; what it exports goes to the folder.
+
+    What this checkout's own reports have published does not reach it.
+    """
+    (root := folder / ".root").mkdir(exist_ok=True)
+    if not (data := root / "data").exists():
+        data.symlink_to(project_root() / "data")
     outcome = execute(
         NOTEBOOKS / name,
         parameters,
         kernels,
-        environment={"TENURE_OUTPUT": str(folder)},
+        environment={"TENURE_OUTPUT": str(folder), "TENURE_ROOT": str(root)},
         log=folder / "log.txt",
         timeout=600,
     )

@@ -69,7 +69,7 @@ def test_csv_parquet_and_duckdb_give_identical_tables(company, write):
 def test_attributes_of_a_csv_file_get_the_plainest_type_that_fits_all(company, write):
     n = len(company["customers"])
     company["customers"] = company["customers"].assign(
-        score=["1.5", "2"] * (n // 2),
+        grade=["1.5", "2"] * (n // 2),
         vip=["true", "False"] * (n // 2),
         code=["007", "12"] * (n // 2),
         mixed=["1"] * (n - 1) + ["one"],
@@ -77,10 +77,23 @@ def test_attributes_of_a_csv_file_get_the_plainest_type_that_fits_all(company, w
         nothing=None,
     )
     types = open_source(write(company, "csv"))["customers"].schema()
-    names = ("members", "zip", "score", "vip", "code", "mixed", "born", "nothing")
+    names = ("members", "zip", "grade", "vip", "code", "mixed", "born", "nothing")
     assert [str(types[name]) for name in names] == [
         "int64", "string", "float64", "boolean", "string", "string", "date", "string",
     ]  # fmt: skip
+
+
+def test_a_column_with_a_name_of_ours_is_read_under_another(company, write):
+    company["customers"] = company["customers"].assign(
+        campaign="spring", customer_cost="x", cost="y", segment="z"
+    )
+    for kind in KINDS:
+        source = open_source(write(company, kind, kind))
+        named = {"customer_campaign", "customer_cost", "customer_customer_cost", "segment"}
+        assert named == set(source.attributes) - {"country", "birth_year", "city", "members", "zip"}
+        assert set(rows(source, "customers")["customer_customer_cost"]) == {"y"}
+        (note,) = [note for note in source.notes if "columns of their own" in note]
+        assert "called campaign, cost; those of customers are read as customer_campaign" in note
 
 
 def test_a_table_may_be_a_folder_of_files(company, write, tmp_path):

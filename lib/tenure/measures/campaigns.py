@@ -215,9 +215,10 @@ def compared(source: Tables, units: ir.Table, campaign: str, by: Sequence[str] =
 
 def described(source: Tables, rows: ir.Table, by: Sequence[str] = ()) -> ir.Table:
     """Add the columns of `by` and the bands how_long and how_much to rows of `units`."""
-    for name in by:
-        own = name in OF_ENDS and name in rows.columns
-        rows = nameable(rows, name) if own else group_column(source, rows, name)
+    own = [name for name in by if name in OF_ENDS and name in rows.columns]
+    for name in own:
+        rows = nameable(rows, name)
+    rows = group_column(source, rows, *(name for name in by if name not in own))
     bands = {name: sum((rows[of] > edge).ifelse(1, 0) for edge in edges) for name, of, edges in _BANDS}
     return rows.mutate(**{name: band.cast("string") for name, band in bands.items()})
 
@@ -226,7 +227,7 @@ def in_segments(units: ir.Table, by: Sequence[str]) -> ir.Table:
     """Return the units once in all (by and segment are empty), and once for each characteristic."""
     empty = units.mutate(by=ibis.literal(""), segment=ibis.literal(""))
     parts = [units.mutate(by=ibis.literal(name), segment=units[name].cast("string")) for name in by]
-    return stacked([part.drop(*by) for part in (empty, *parts)])
+    return stacked([part.drop(*(name for name in by if name != "segment")) for part in (empty, *parts)])
 
 
 def with_profit(

@@ -575,10 +575,7 @@ def composition(
 
 def characteristics(source: Tables, customers: ir.Table, names: Sequence[str]) -> ir.Table:
     """Return characteristics of some customers as text: customer_id, and a column a name."""
-    table = customers.select("customer_id")
-    for name in names:
-        table = group_column(source, table, name)
-    return table
+    return group_column(source, customers.select("customer_id"), *names)
 
 
 def _events(source: Tables, as_of: dt.date, days: int | None, kinds: Sequence[str]) -> ir.Table:

@@ -15,13 +15,12 @@ from tenure.measures.spans import Tables, settle
 OF_SPELLS = ("plan", "currency", "billing", "start_year", "start_quarter", "start_month")
 # Time, the arms of an experiment and whose a subscription is are no characteristics of people.
 EXEMPT = (*OF_SPELLS[3:], "variant", "owner")
-_TAKEN = ("start", "end", "spell", "cause", "entry", "exit", "event", "end_day", "n")
 
 
-def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
-    """Add a column to compare groups by, as text, with "unknown" where it is missing.
+def group_column(source: Tables, table: ir.Table, *names: str) -> ir.Table:
+    """Add columns to compare groups by, as text, with "unknown" where it is missing.
 
-    The name is one of: ``plan``, ``currency`` or ``billing`` (what the spell began with);
+    A name is one of: ``plan``, ``currency`` or ``billing`` (what the spell began with);
     ``start_year``, ``start_quarter`` or ``start_month``; ``segment`` (the first scheme of the segments
     table by name) or ``segment:<scheme>``, where there is that table; or a column of the customers table.
     Groups of too few people to be named are *other* (see `tenure.privacy`).
@@ -30,54 +29,72 @@ def group_column(source: Tables, table: ir.Table, name: str) -> ir.Table:
         table: A table with customer_id and, for the names above, plan, currency, billing and start.
 
     Raises:
-        InputError: There is no such column, and the sentence lists what there is; or its name is taken.
+        InputError: There is no such column, and the sentence lists what there is; or those that are compared
+            have none, as where they are customers of several plans.
         NotApplicable: A segment is asked for and there is no segments table.
     """
-    if not isinstance(name, str):
-        raise InputError(f"Groups are compared by one column, such as 'plan'; asked for is {name!r}.")
-    if name in ("plan", "currency", "billing"):
-        return nameable(table.mutate(**{name: table[name].fill_null("unknown")}), name)
-    if name in OF_SPELLS:
-        return table.mutate(**{name: _start_label(table.start, name)})
-    owned = name in source["customers"].columns
-    if name.partition(":")[0] == "segment" and ("segments" in source or not owned):
-        return _with_segment(source, table, name)
-    if name in _TAKEN and owned:
-        raise InputError(
-            f"customers.{name}: groups cannot be compared by a column of that name, which the counts use "
-            f"themselves. Fix: rename it in a mapping, as in `attributes: {{{name}_of_customer: {name}}}`."
-        )
-    known = groupings(source)
-    if name not in known:
-        nearest = get_close_matches(name, known, n=1)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
-        raise InputError(
-            f"There is no column '{name}' to compare groups by{hint} There are: {', '.join(known)}."
-        )
-    values = source["customers"].select("customer_id", **{name: _[name].cast("string").fill_null("unknown")})
-    return _joined(source, table, values, name)
+    known, own = groupings(source), []
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"Groups are compared by one column, such as 'plan'; asked for is {name!r}.")
+        if name in OF_SPELLS and (name if name in OF_SPELLS[:3] else "start") not in table.columns:
+            raise InputError(
+                f"Groups cannot be compared by '{name}' here, which is known of subscriptions: these are "
+                f"customers. Fix: use one of {', '.join(known[len(OF_SPELLS) :])}."
+            )
+        if name in OF_SPELLS[:3]:
+            table = nameable(table.mutate(**{name: table[name].fill_null("unknown")}), name)
+        elif name in OF_SPELLS:
+            table = table.mutate(**{name: _start_label(table.start, name)})
+        elif name.partition(":")[0] == "segment" and ("segments" in source or name not in known):
+            table = _with_segment(source, table, name)
+        elif name in known and name in table.columns:
+            raise InputError(
+                f"customers.{name}: groups cannot be compared by a column of that name, which the counts "
+                f"use themselves. Fix: rename it in a mapping: `attributes: {{{name}_of_customer: {name}}}`."
+            )
+        elif name in known:
+            own.append(name)
+        else:
+            nearest = get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+            raise InputError(
+                f"There is no column '{name}' to compare groups by{hint} There are: {', '.join(known)}."
+            )
+    if not own:
+        return table
+    values = {name: source["customers"][name].cast("string").fill_null("unknown") for name in own}
+    return _joined(source, table, source["customers"].select("customer_id", **values))
 
 
-def nameable(table: ir.Table, name: str, few: ir.Table | None = None, who: str = "customer_id") -> ir.Table:
-    """Name groups *other* that too few people share: `few`, or those of the table itself."""
+def nameable(table: ir.Table, name: str, who: str = "customer_id") -> ir.Table:
+    """Name groups *other* that too few of the table's people share."""
     if privacy.smallest_group == 1:
         return table
-    few = privacy.too_few(_sizes(table, name, who)) if few is None else few
-    return table.mutate(**{name: table[name].isin(few.group).ifelse(privacy.OTHER, table[name])})
+    return table.mutate(**{name: _named(table[name], privacy.too_few(_sizes(table, name, who)))})
+
+
+def _named(labels: ir.StringValue, few: ir.Table) -> ir.StringValue:
+    return labels.isin(few.group).ifelse(privacy.OTHER, labels)
 
 
 def _sizes(table: ir.Table, name: str, who: str = "customer_id") -> ir.Table:
     return table.group_by(group=table[name]).agg(size=_[who].nunique())
 
 
-def _joined(source: Tables, table: ir.Table, values: ir.Table, name: str) -> ir.Table:
+def _joined(source: Tables, table: ir.Table, values: ir.Table) -> ir.Table:
     """Add what is known of customers; how many have ever subscribed decides which groups are named."""
-    if privacy.smallest_group > 1 and name not in EXEMPT:
+    names = values.drop("customer_id").columns
+    if privacy.smallest_group > 1:
         ever = values.semi_join(source["subscriptions"], "customer_id")
-        values = nameable(
-            values, name, settle(source, ("few", name), lambda: privacy.too_few(_sizes(ever, name)))
-        )
-    return table.left_join(values, "customer_id").drop("customer_id_right").fill_null({name: "unknown"})
+
+        def named(name: str) -> ir.StringValue:
+            few = settle(source, ("few", name), lambda: privacy.too_few(_sizes(ever, name)))
+            return _named(values[name], few)
+
+        values = values.mutate(**{name: named(name) for name in names if name not in EXEMPT})
+    found = table.left_join(values, "customer_id").drop("customer_id_right")
+    return found.fill_null(dict.fromkeys(names, "unknown"))
 
 
 def grouped(source: Tables, table: ir.Table, by: str | None) -> ir.Table:
@@ -89,7 +106,7 @@ def grouped(source: Tables, table: ir.Table, by: str | None) -> ir.Table:
 
 def groupings(source: Tables) -> list[str]:
     """Return the names of the columns that groups can be compared by."""
-    taken = {"customer_id", "is_test", *OF_SPELLS, *_TAKEN}
+    taken = {"customer_id", "is_test", *OF_SPELLS}
     attributes = [
         name
         for name, type_ in source["customers"].schema().items()
@@ -118,4 +135,4 @@ def _with_segment(source: Tables, table: ir.Table, name: str) -> ir.Table:
     chosen = segments.filter(_.scheme == scheme)
     latest = chosen.group_by("customer_id").agg(as_of=_.as_of.max())
     values = chosen.semi_join(latest, ["customer_id", "as_of"]).select("customer_id", **{name: _.segment})
-    return _joined(source, table, values, name)
+    return _joined(source, table, values)

@@ -15,7 +15,7 @@ from ibis import _, ir
 
 from tenure.measures import campaigns, subscriptions
 from tenure.measures.calendar import day_index
-from tenure.measures.groups import group_column
+from tenure.measures.groups import group_column, nameable
 from tenure.measures.ledger import settled_spans
 from tenure.measures.spans import Lens, Tables, converted, lenses, people, real, settle, stacked
 from tenure.policy import MetricPolicy
@@ -46,8 +46,9 @@ def durations(
     """
     key = ("returns", as_of, currency, policy)
     rows = settle(source, key, lambda: _departures(source, Lens(as_of, policy), currency))
-    for name in covariates:
-        rows = rows if name in ("cause", "how_long") else group_column(source, rows, name)
+    rows = group_column(source, rows, *(name for name in covariates if name not in ("cause", "how_long")))
+    if "cause" in covariates:
+        rows = nameable(rows, "cause")
     rows = rows.group_by(*covariates, entry=ibis.literal(0, "int64"), exit=rows.exit, event=rows.event)
     return rows.agg(n=_.count().cast("int64")).order_by(*covariates, "exit", "event")
 

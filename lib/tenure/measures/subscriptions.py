@@ -202,8 +202,7 @@ def duration_counts(
     """
     scope = (as_of, period, start_from, start_to, currency, observed_from, policy, spell)
     followed = first_spells(source, None, *scope)
-    for name in covariates:
-        followed = group_column(source, followed.drop("group") if name == "group" else followed, name)
+    followed = group_column(source, followed.drop("group"), *covariates)
     return followed.group_by(*covariates, "entry", "exit", "event", "cause").agg(n=_.count().cast("int64"))
 
 

@@ -74,8 +74,7 @@ def stays(
     dims = list(dict.fromkeys(dims))
     found = subscriptions.spells(source, as_of=as_of, currency=currency, policy=policy)
     # What a spell began with is known by these names to `group_column`; ours must not be overwritten.
-    for name in dict.fromkeys([*([by] if by else []), *dims]):
-        found = group_column(source, found, name)
+    found = group_column(source, found, *dict.fromkeys([*([by] if by else []), *dims]))
     group = found[by] if by else ibis.literal("all")
     number = found.billing
     for unit in ("day", "week", "month", "year"):

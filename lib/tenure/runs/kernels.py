@@ -8,6 +8,7 @@ kernel does not outlive the run that started it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import itertools
 import json
@@ -345,6 +346,9 @@ def _kernel(
     launcher = importlib.util.find_spec("ipykernel_launcher")
     sys.argv = [str(launcher.origin if launcher else ""), *arguments]
     _forget_what_was_forked()
+    # The libraries stay; and an expression is many objects, hardly any of which can be collected.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     from ipykernel.kernelapp import IPKernelApp
 
     IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])

@@ -20,7 +20,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from tenure.contract import BY_NAME, TABLES, Table
+from tenure.contract import BY_NAME, TABLES, TAKEN, Table
 from tenure.errors import InputError, NotApplicable, all_faults, in_a_sentence
 from tenure.parameters import nearest
 from tenure.sources.address import Address
@@ -414,9 +414,22 @@ def _build(
         texts = [name for name in others[:_MOST_ATTRIBUTES] if table[name].type().is_string()]
         table = table.mutate(**infer(table, texts, reading))
     typed = conform(table, contract, reading, notes)
+    if contract.name == "customers" and (taken := sorted(TAKEN.intersection(others, typed.columns))):
+        apart = {_apart(name, table.columns): name for name in taken}
+        typed = typed.rename(apart)
+        notes.append(
+            f"customers: reports have columns of their own called {', '.join(taken)}; those of customers are "
+            f"read as {', '.join(apart)}."
+        )
     if raw.text:
         return keep(engine, typed)
     return named(engine, typed) if settles else typed
+
+
+def _apart(name: str, columns: Collection[str]) -> str:
+    while name in columns:
+        name = f"customer_{name}"
+    return name
 
 
 def _note_strays(catalog: Catalog, found: Mapping[str, Any], used: set[str], notes: list[str]) -> None:

@@ -371,7 +371,7 @@ def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
     family = origin if origin in _MORE_ROOM else "spark"
     if isinstance(error, duckdb.OutOfMemoryException):
         return "the engine ran out of room", f"{_MORE_ROOM['duckdb']}; {_SCALE}"
-    words = f"{_sqlstate(error)} {error} {_causes(error)}"
+    words = f"{_sqlstate(error)} {_words(error)} {_causes(error)}"
     for pattern, problem, fix in _PROBLEMS:
         if re.search(pattern, words, re.IGNORECASE):
             return problem, fix.format(room=f"{_MORE_ROOM[family]}; {_SCALE}")
@@ -380,7 +380,7 @@ def _diagnosis(error: Exception, origin: str) -> tuple[str, str]:
 
 def may_not_write(error: Exception) -> bool:
     """Whether an engine says that nothing may be written, not even a name: a replica, or a reader."""
-    return _sqlstate(error) in ("42501", "25006") or "INSUFFICIENT_PERMISSIONS" in str(error)
+    return _sqlstate(error) in ("42501", "25006") or "INSUFFICIENT_PERMISSIONS" in _words(error)
 
 
 def _sqlstate(error: Exception) -> str:
@@ -396,9 +396,16 @@ def _causes(error: BaseException | None) -> str:
     return " ".join(kinds)
 
 
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an error of Java's is asked of Java, which may have ended since
+        return "answer from Java side is empty"
+
+
 def first_line(error: BaseException) -> str:
     """Return what an engine says in a line: for a CSV file with the file, the row and the reason."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    lines = [line.strip() for line in _words(error).splitlines() if line.strip()] or [type(error).__name__]
     if lines[0].startswith("An error occurred while calling") and len(lines) > 1:
         # What Java said comes after what Python called, and its first cause last.
         causes = [line for line in lines if line.startswith("Caused by: ")]
