@@ -119,15 +119,20 @@ def test_memory_and_a_lost_server_are_told_apart():
         assert "memory" not in lost
 
 
-def test_an_error_of_a_java_that_has_ended_is_one_sentence():
-    class Py4JJavaError(Exception):
+@pytest.mark.parametrize(
+    "says", [None, "An error occurred while calling z:py4j.reflection.TypeUtil.isInstanceOf"]
+)
+def test_an_error_of_a_java_that_has_ended_is_one_sentence(says):
+    class Py4JError(Exception):
         __module__ = "py4j.protocol"
 
         def __str__(self) -> str:
-            raise ConnectionRefusedError(111, "Connection refused")
+            if says is None:
+                raise ConnectionRefusedError(111, "Connection refused")
+            return says
 
     def run() -> None:
-        raise Py4JJavaError
+        raise Py4JError
 
     with pytest.raises(InputError, match="events: Spark has ended, most likely because it ran out of room"):
         guarded(run, "events")
