@@ -245,10 +245,8 @@ def _with_group(source: Tables, rows: ir.Table, seen: Lenses, by: str | None) ->
     if by in _STARTS:
         keys = ["lens", "customer"] if seen.several else ["customer"]
         starts = rows.group_by(keys).agg(first=_.start_day.min())
-        groups = group_column(source, starts.mutate(start=date_of(starts.first)), by).select(
-            *keys, group=_[by]
-        )
-        return rows.inner_join(groups, keys).select(*rows.columns, "group")
+        groups = group_column(source, starts.mutate(start=date_of(starts.first)), by)
+        return rows.inner_join(groups.select(*keys, group=_[by]), keys).select(*rows.columns, "group")
     groups = group_column(source, people(source), by).select("customer", group=_[by])
     rows = rows.left_join(groups, "customer").drop("customer_right")
     return rows.mutate(group=rows["group"].fill_null("unknown"))
