@@ -344,7 +344,7 @@ _PROBLEMS = (
     (
         # Java that is short of memory may end before it can say so.
         r"SparkContext was shut down|stopped SparkContext|answer from Java side is empty|Py4JNetworkError"
-        r"|calling z:py4j\.reflection",
+        r"|while calling \S+ Py4JError",
         "Spark has ended, most likely because it ran out of room, or because it was stopped",
         "check that its server runs, and if nobody stopped it, {room}",
     ),
