@@ -440,7 +440,7 @@ TABLES: tuple[Table, ...] = (
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 
 # What reports call columns of their own: of customers, one with such a name is read as customer_<name>.
-_SHARED = {"plan", "currency", "segment", *TABLES[0].column_names}
+_SHARED = {"plan", "currency", "segment", "billing", *TABLES[0].column_names}
 TAKEN = {name for table in TABLES[1:] for name in table.column_names} - _SHARED
 TAKEN |= {
     *("amount", "asked", "at", "away", "before", "after", "bill", "cause", "contacted_day", "cost"),
@@ -451,3 +451,14 @@ TAKEN |= {
     *("tenure", "tenure_days", "unused_days", "until", "used", "used_before", "value", "wait_days", "week"),
     "worth",
 }
+
+
+def is_taken(name: str) -> bool:
+    """Tell whether reports have a column of their own of this name, which engines read in any case.
+
+    Example:
+        >>> [is_taken(name) for name in ("campaign", "Campaign", "Plan", "plan", "city")]
+        [True, True, True, False, False]
+    """
+    plain = name.casefold()
+    return plain in TAKEN or (plain in _SHARED and plain != name)

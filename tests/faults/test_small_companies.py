@@ -62,8 +62,22 @@ def test_a_company_of_one_kind(tmp_path: Path, query: str) -> None:
 def test_a_company_that_says_much_of_its_customers_in_words_of_ours(tmp_path: Path, half: int) -> None:
     write_demo(tmp_path / "data", customers=2_000)
     place = tmp_path / "data" / "customers.parquet"
-    names = [*sorted(TAKEN), "segment", "plan", "currency", "billing", "start_month"][half::2]
-    levels = [f"'{name[0]}' || hash(customer_id || '{name}') % 3 AS \"{name}\"" for name in names]
+    odd = [
+        "Customer Type",
+        "Campaign",
+        "Plan",
+        "größe",
+        "a.b",
+        "x'y",
+        "by ",
+        "123",
+        "SELECT",
+        "segment:x",
+        "{n}",
+    ]
+    ours = sorted(TAKEN - {"campaign"})
+    names = [*ours, "segment", "currency", "billing", "start_month", "%d", *odd][half::2]
+    levels = [f"'v' || hash(customer_id || '{place}') % 3 AS \"{name}\"" for place, name in enumerate(names)]
     duckdb.sql(f"COPY (SELECT *, {', '.join(levels)} FROM '{place}') TO '{place}.new' (FORMAT parquet)")
     Path(f"{place}.new").replace(place)
     result = reported(tmp_path / "data", tmp_path / "reports")

@@ -85,15 +85,15 @@ def test_attributes_of_a_csv_file_get_the_plainest_type_that_fits_all(company, w
 
 def test_a_column_with_a_name_of_ours_is_read_under_another(company, write):
     company["customers"] = company["customers"].assign(
-        campaign="spring", customer_cost="x", cost="y", segment="z"
+        campaign="spring", customer_cost="x", Cost="y", segment="z", Plan="w"
     )
+    ours = {"customer_campaign", "customer_cost", "customer_customer_Cost", "customer_Plan", "segment"}
     for kind in KINDS:
         source = open_source(write(company, kind, kind))
-        named = {"customer_campaign", "customer_cost", "customer_customer_cost", "segment"}
-        assert named == set(source.attributes) - {"country", "birth_year", "city", "members", "zip"}
-        assert set(rows(source, "customers")["customer_customer_cost"]) == {"y"}
+        assert ours == set(source.attributes) - {"country", "birth_year", "city", "members", "zip"}
+        assert set(rows(source, "customers")["customer_customer_Cost"]) == {"y"}
         (note,) = [note for note in source.notes if "columns of their own" in note]
-        assert "called campaign, cost; those of customers are read as customer_campaign" in note
+        assert "called campaign, Cost, Plan; those of customers are read as customer_campaign, " in note
 
 
 def test_a_table_may_be_a_folder_of_files(company, write, tmp_path):

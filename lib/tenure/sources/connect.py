@@ -20,7 +20,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from tenure.contract import BY_NAME, TABLES, TAKEN, Table
+from tenure.contract import BY_NAME, TABLES, Table, is_taken
 from tenure.errors import InputError, NotApplicable, all_faults, in_a_sentence
 from tenure.parameters import nearest
 from tenure.sources.address import Address
@@ -414,7 +414,7 @@ def _build(
         texts = [name for name in others[:_MOST_ATTRIBUTES] if table[name].type().is_string()]
         table = table.mutate(**infer(table, texts, reading))
     typed = conform(table, contract, reading, notes)
-    if contract.name == "customers" and (taken := sorted(TAKEN.intersection(others, typed.columns))):
+    if contract.name == "customers" and (taken := [c for c in typed.columns if is_taken(c) and c in others]):
         apart = {_apart(name, table.columns): name for name in taken}
         typed = typed.rename(apart)
         notes.append(
@@ -427,7 +427,7 @@ def _build(
 
 
 def _apart(name: str, columns: Collection[str]) -> str:
-    while name in columns:
+    while name.casefold() in {column.casefold() for column in columns}:
         name = f"customer_{name}"
     return name
 
