@@ -373,7 +373,7 @@ def _reports(folder: str | None) -> Any:
 
     place = Path(folder).absolute() if folder else resolve("reports")
     if place.exists() and not place.is_dir():
-        raise InputError(f"{place} is no folder, and reports are published to one. Fix: name a folder.")
+        raise InputError(f"{place} is a file and no folder to publish reports to. Fix: name a folder.")
     return Reports(place)
 
 
