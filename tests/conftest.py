@@ -16,7 +16,7 @@ from tenure import privacy
 # Tests run side by side, a process a processor: threads of their own would only get in each other's way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# An expression is many objects, hardly any of which can be collected: looking for those takes a sixth of the time.
+# An expression is many objects, hardly any of which can be collected: looking for them costs more than it frees.
 gc.set_threshold(50_000, 20, 50)
 
 # Nothing is tested by the clock: machines are noisy. And a day's run finds what yesterday's did.

@@ -74,9 +74,10 @@ def test_a_company_that_says_much_of_its_customers_in_words_of_ours(tmp_path: Pa
         "SELECT",
         "segment:x",
         "{n}",
+        "%d",
     ]
     ours = sorted(TAKEN - {"campaign"})
-    names = [*ours, "segment", "currency", "billing", "start_month", "%d", *odd][half::2]
+    names = [*ours, "segment", "currency", "billing", "start_month", *odd][half::2]
     levels = [f"'v' || hash(customer_id || '{place}') % 3 AS \"{name}\"" for place, name in enumerate(names)]
     duckdb.sql(f"COPY (SELECT *, {', '.join(levels)} FROM '{place}') TO '{place}.new' (FORMAT parquet)")
     Path(f"{place}.new").replace(place)

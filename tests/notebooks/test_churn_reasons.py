@@ -105,7 +105,7 @@ def test_where_the_price_makes_customers_leave_the_same_page_says_so(run, copied
 
 def test_where_requests_are_anybodys_none_is_to_blame_and_another_reason_leads(run, copied):
     folder, rewrite = copied
-    # Each request becomes another customer's, so that nothing about requests goes with leaving.
+    # Each request becomes another customer's, so that requests are not associated with leaving.
     other = "lead(customer_id, 500) over (order by hash(ticket_id)) as customer_id"
     rewrite(
         "tickets", f"select * from (select * replace ({other}) from '{{}}') where customer_id is not null"

@@ -10,7 +10,7 @@ is that of the end of `as_of`.
 ``start_quarter`` or ``start_month`` of the customer's first; a column of the customers table, or ``segment``.
 Without it everything is the group "all". `months` are month indices to keep; empty: all. `every` asks for
 other periods (`tenure.periods`): their numbers are in the column month, and customers are judged from the end
-of each to the next, so that who comes and goes within a quarter is in none.
+of each to the next, so that whoever joins and leaves in a quarter is in none.
 """
 
 from __future__ import annotations

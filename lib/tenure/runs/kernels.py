@@ -346,7 +346,7 @@ def _kernel(
     launcher = importlib.util.find_spec("ipykernel_launcher")
     sys.argv = [str(launcher.origin if launcher else ""), *arguments]
     _forget_what_was_forked()
-    # The libraries stay; and an expression is many objects, hardly any of which can be collected.
+    # The libraries stay, and an expression is many objects, hardly any of which can be collected.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     from ipykernel.kernelapp import IPKernelApp
