@@ -30,9 +30,7 @@ def test_only_the_runner_and_the_command_catch_everything():
 
 
 def test_warnings_of_libraries_are_fixed_at_their_cause():
-    # Not yet: each of these goes when its cause is gone.
-    not_yet = {"models/latent.py", "models/pricing.py", "models/segments.py"}
-    assert not found(r"warnings\.(filterwarnings|simplefilter|catch_warnings)", not_yet)
+    assert not found(r"warnings\.(filterwarnings|simplefilter|catch_warnings)")
 
 
 def test_floors_import_only_what_lies_below():
