@@ -289,6 +289,24 @@ def test_groups_are_levers_of_their_own_at_their_own_prices():
     assert worth.of_groups(lost, gone.assign(group="unknown"), {"EUR": 1.0}).reached == {}
 
 
+def test_a_lever_is_worth_the_same_alone_as_within_a_table():
+    life = life_table([400, 300, 240], [100, 60, 40])
+    gone = [churned([60, 30, 20], [1000, 900, 800], "involuntary").assign(group="payment failed"),
+            churned([30, 20, 20], [500, 700, 600]).assign(group="ads"),
+            churned([10, 10, 0], [2000, 90, 0]).assign(group="web")]  # fmt: skip
+    for part in gone:
+        part["squares"] *= 1.5  # prices differ
+    lost = losses(life, pd.concat(gone), 6, starters=50, renewals=(2,))
+    table = by_lever(worth.of_groups(lost, pd.concat(gone), {"EUR": 1.0}))
+    assert set(table.index) == {"payment failed", "ads", "web"}
+    for part in gone:
+        alone = by_lever(worth.of_groups(lost, part, {"EUR": 1.0}))
+        pd.testing.assert_frame_equal(alone, table.loc[alone.index])
+    # And it is the same lever in the tables of two reports, wherever it stands in them.
+    ends = ["worth", "worth_low", "worth_high"]
+    assert by_lever(lost).loc[FAILED, ends].tolist() == table.loc["payment failed", ends].tolist()
+
+
 def test_where_too_few_are_seen_from_the_start_the_horizon_begins_later():
     crowd = life_table([400, 300, 240, 200], [100, 60, 40, 20])
     life = pd.concat(

@@ -262,8 +262,9 @@ def of_keeping(lost: Losses, economics: Economics, *, kept: float = 0.1, level: 
     """
     if not 0 <= kept <= 1:
         raise InputError(f"`kept` must lie between 0 and 1, such as 0.1 for one in ten; it is {kept!r}.")
-    rng, everybody, rows = np.random.default_rng(0), lost.churned.events, []
+    everybody, rows = lost.churned.events, []
     for name, some in lost.reached.items():
+        rng = np.random.default_rng(0)
         events, price = _draws(lost, some, rng)
         share = ratio(some.events, everybody, 0.0)
         reached = np.vstack([some.events, rng.binomial(events[1:].astype(int), share)])
