@@ -226,15 +226,26 @@ def subsidy(sums: pd.DataFrame, variant: str, unit: str) -> Estimate:
 def by_segment(sums: pd.DataFrame, variant: str) -> Table:
     """Return the effect on customers kept by segment, of all characteristics together.
 
-    Within a characteristic effects are shrunk towards their mean (see `segment_effects`); p-values are
-    adjusted for all segments of all characteristics (Holm).
+    Within a characteristic effects are shrunk towards their mean (empirical Bayes, Morris 1983; see
+    `segment_effects`); p-values are adjusted for all segments of all characteristics (Holm 1979).
 
     Args:
         sums: Sums by variant, by and segment.
 
     Returns:
-        A row per segment: `by`, `segment`, `n`, `difference` and `shrunk` with their limits, `p_adjusted`,
-        and `interaction`, the p-value of Cochran's test times the characteristics; the least first.
+        A row per segment: `by`, `segment`, `n`, `difference` and `shrunk` (of shares: 0.1 is ten points) with
+        their limits, `p_adjusted`, and `interaction`, the p-value of Cochran's test times the number of
+        characteristics (Bonferroni); the least first.
+
+    Raises:
+        NotApplicable: No characteristic has two segments with both arms.
+
+    Example:
+        >>> kept = [300, 280, 300, 340]
+        >>> rows = pd.DataFrame({"variant": ["control", "mail"] * 2, "by": "device", "n": 400,
+        ...     "segment": ["tv", "tv", "web", "web"], "s_kept": kept, "q_kept": kept})
+        >>> by_segment(rows, "mail").frame[["segment", "difference", "shrunk"]].round(3).values.tolist()
+        [['tv', -0.05, -0.043], ['web', 0.1, 0.095]]
     """
     parts = []
     pair: dict[str, Any] = {"segment": "segment", "control": "control", "variant": variant, "unit": "percent"}
@@ -265,8 +276,9 @@ def harmed(parts: Table) -> Estimate:
 def scored(cells: pd.DataFrame, by: Sequence[str], variant: str) -> pd.DataFrame:
     """Estimate for customers alike in all of `by` what a contact changes, each fold from the others.
 
-    A logistic regression with a ridge for each arm gives the chance to be kept (T-learner); what a customer
-    brings is in a line with that chance times what one who is kept is worth.
+    A logistic regression of `by` for each arm, with a ridge penalty of 1, gives the chance to be kept
+    (T-learner; Künzel and others 2019). What a customer brings is a + b chance worth, with what one who is
+    kept is worth, by least squares in each arm. Money is in minor units; `lift` is a difference of chances.
 
     Args:
         cells: Sums by variant, fold and `by`, of kept, profit, worth and spent.
@@ -512,7 +524,18 @@ def _all_but(name: str, level: str) -> str:
 
 
 def doubly_robust(cells: pd.DataFrame, outcome: str) -> tuple[Array, Array]:
-    """Return sums of the doubly robust scores of each cell's customers, and of their squares."""
+    """Return sums of the doubly robust scores of each cell's customers, and of their squares.
+
+    The score is that of `policies`, m_t - m_c + T (y - m_t) / p - (1 - T) (y - m_c) / (1 - p) (Robins,
+    Rotnitzky and Zhao 1994), in customers kept or in minor units. Where p, the share contacted, is right, its
+    mean is the effect even if what was expected, m, is not.
+
+    Example:
+        >>> cell = {"n": 100, "n_t": 50, "n_c": 50, "kept_t": 40, "kept_c": 30}
+        >>> cell |= {"chance_t": 0.7, "chance_c": 0.6}
+        >>> [round(float(sums[0]), 6) for sums in doubly_robust(pd.DataFrame([cell]), "kept")]
+        [20.0, 85.0]
+    """
     expected = "chance" if outcome == "kept" else "brings"
     p = float(cells["n_t"].sum() / cells["n"].sum())
     lift = (cells[f"{expected}_t"] - cells[f"{expected}_c"]).to_numpy()

@@ -125,6 +125,11 @@ class LatentClasses:
 def find_classes(items: Items, *, most: int = 6, starts: int = 4) -> LatentClasses:
     """Find classes of people who answer alike.
 
+    With pi_c the share of class c, P(answers) = sum_c pi_c prod_j P(answer_j | c), over the questions that
+    were answered. The number of classes has the least BIC = -2 log L + parameters log n (Schwarz 1978);
+    from three on more are tried until it rises. Customers are assigned to their likeliest class. A class's
+    share is the mean of everybody's chance to be in it, with Wilson's limits for as many of n customers.
+
     Args:
         items: The answers, as `encode` returns them.
         most: The most classes to try.

@@ -53,7 +53,9 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
     """Put observed curves in the place of those that do not fit, and say which.
 
     A curve does not fit if more than one observed period in ten lies outside the 95% band of Kaplan and
-    Meier, and Pearson's chi-squared of who left in each period has p below 0.01.
+    Meier (1958; limits from log(-log S)), and Pearson's chi-squared of who left in each period, see
+    `misfit`, has p below 0.01. The observed chance to leave is d / n, at most 1 - 1 / (2 n); the tail is that
+    of the first model, with the fewest parameters, that fits the end. Periods are renewals.
 
     Args:
         fit: Curves fitted to the life table.
@@ -94,7 +96,13 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
 
 
 def misfit(fit: Retention, group: int, counts: Counts, start: int, until: int) -> Misfit:
-    """Compare a group's fitted curve with the observed one, between two periods."""
+    """Compare a group's fitted curve with the observed one, between two periods.
+
+    With d of those at risk leaving in a period, and h their fitted hazards, chi-squared is
+    sum (d - sum h)^2 / sum h (1 - h) over periods, the inner sums over those at risk; its degrees of freedom
+    are the periods less the parameters of the group's models, at least 1. Outside are periods in which the
+    product of 1 - sum h / n so far is not within the 95% limits of Kaplan and Meier's S.
+    """
     span, part = slice(start, until), fit.parts[0]
     own = np.flatnonzero(part.cells.group == group)
     cells = Cells(part.cells.group[own], part.cells.power[own])

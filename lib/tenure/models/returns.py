@@ -221,12 +221,19 @@ def months_again(
 def second_against_first(first: pd.DataFrame, second: pd.DataFrame) -> Estimate:
     """Return how the rate of leaving differs in second lives from first lives of the same plan and month.
 
-    A hazard ratio (see `tenure.stats.regression`); its case is "shorter", "longer", "unclear" or "unknown",
-    where too few came back or left.
+    A hazard ratio in grouped time (Prentice and Gloeckler 1978; see `tenure.stats.regression`), second over
+    first lives, with plans as a covariate and a baseline for each month of life: 2 means twice the rate. Its
+    case is "shorter", "longer", "unclear" or "unknown", where too few came back or left.
 
     Args:
         first: Counts of first lives by plan, as from `tenure.measures.subscriptions.duration_counts`.
         second: The same of second lives.
+
+    Example:
+        >>> first = pd.DataFrame({"plan": "A", "exit": [1, 2, 2], "event": [1, 1, 0], "n": [100, 90, 810]})
+        >>> found = second_against_first(first, first.assign(n=[40, 36, 124]))
+        >>> round(float(found.value), 2), found.case
+        (2.25, 'shorter')
     """
     rows = pd.concat([first.assign(life="first"), second.assign(life="second")], ignore_index=True)
     n, about = int(second["n"].sum()), dict[str, Any](of="customer", unit="ratio")

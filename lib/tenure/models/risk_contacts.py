@@ -193,8 +193,13 @@ def looking_back(judged: Judged, kept: Array, offered: Offer, unit: str) -> Tabl
 def drift(found: Predicted) -> Table:
     """Return how far customers have moved since the score was fitted: the population stability index.
 
+    sum (r - q) log(r / q) over tenths of the fitted customers, or plans, with q and r the shares then and
+    now; each count has a half added. If nothing has moved it is about (1 / n + 1 / m) times a chi-squared
+    with one degree of freedom less than groups (Yurdakul 2018), n and m being the customers.
+
     Returns:
-        A row per fact, most first: fact, index, and by_chance, below which 19 in 20 are if nothing has moved.
+        A row per fact, most first: fact, index (0: nothing has moved), and by_chance, the chi-squared's 95%
+        point, below which 19 in 20 are if nothing has moved.
     """
     rows = []
     for name in [*NAMES, "plan"]:

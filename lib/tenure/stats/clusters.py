@@ -80,6 +80,10 @@ def standardized(z: Array) -> tuple[Array, Array]:
 def evidence(y: Array, most: int, seed: int, repeats: int = 4) -> pd.DataFrame:
     """Measure how surely each number of groups is found again, and how surely in one normal cloud.
 
+    Strength is the mean of `repeats` prediction strengths (Tibshirani and Walther 2005), each of a random
+    split into halves, from 0 to 1. The clouds, two of them, have independent normal columns with the spread
+    of those of y. A family is given up after three numbers in a row with a strength below 0.7.
+
     Returns:
         A row per family and number: family, k, strength, standard_error, cloud (the strength in a cloud).
     """
@@ -232,7 +236,9 @@ def nulls(z: Array, size: int, family: str, k: int, draws: int, rng: np.random.G
     """Compare the clarity of k groups with that in data without groups.
 
     One kind has each column shuffled by itself; the other is one cloud with the same distributions and
-    correlations of columns (a Gaussian copula).
+    rank correlations of columns (a Gaussian copula of normal scores). Each is reduced to its own first
+    `size` components. p = (1 + data sets at least as clear) / (1 + draws), which is never 0 (Phipson and
+    Smyth 2010); `clarity` is a share of variance, from 0 to 1.
 
     Returns:
         A row per kind: compared_with, found, expected, highest_of_all (draws) and p, the share of data sets

@@ -83,7 +83,22 @@ def arm_means(
     covariate: str | None = None,
     denominator: str | None = None,
 ) -> Arms:
-    """Return each variant's mean, adjusted by a covariate or divided by a denominator: see `compare`."""
+    """Return each variant's mean, adjusted by a covariate or divided by a denominator: see `compare`.
+
+    With a covariate x: mean y - theta (mean x - mean x of all), with variance v_y - 2 theta c + theta^2 v_x
+    and theta = sum (n - 1) c / sum (n - 1) v_x over arms (Deng and others 2013). With a denominator x: r =
+    sum y / sum x, with variance (v_y - 2 r c + r^2 v_x) / (mean x)^2 (the delta method). Units are those of
+    the measure, or its unit a unit of x.
+
+    Raises:
+        InputError: A column is absent, or no variant is the control.
+
+    Example:
+        >>> sums = pd.DataFrame({"variant": ["a", "b"], "n": 4, "s_y": [8, 12], "q_y": [20, 44],
+        ...                      "s_x": [4, 8], "q_x": [6, 20], "c_y_x": [10, 28]})
+        >>> arm_means(sums, "y", "a", denominator="x").mean
+        array([2. , 1.5])
+    """
     columns = [a for a in (measure, covariate, denominator) if a]
     pairs = [f"c_{measure}_{other}" for other in columns[1:]]
     wanted = ["n", *(f"{kind}_{a}" for a in columns for kind in "sq"), *pairs]

@@ -128,7 +128,17 @@ def independent(information: Array) -> Array:
 
 
 def scoring(sets: list[Stratum], p: int) -> tuple[Array, Array, float]:
-    """Fisher scoring with halved steps: coefficients, which of them are finite, log-likelihood."""
+    """Fisher scoring with halved steps: coefficients, which of them are finite, log-likelihood.
+
+    beta + I^-1 U, with score U and expected information I (`total`), from 0 on; at most 5 at a time, halved
+    while the likelihood falls. Coefficients are log hazard ratios for one unit of a column of x.
+
+    Example:
+        >>> at_risk, events = np.array([[100.0, 100.0]]), np.array([[10.0, 20.0]])
+        >>> beta, *_ = scoring([Stratum(np.array([1]), np.array([[0.0], [1.0]]), at_risk, events)], 1)
+        >>> round(float(np.exp(beta[0])), 4), round(float(np.log(0.8) / np.log(0.9)), 4)
+        (2.1179, 2.1179)
+    """
     beta = np.zeros(p)
     value, score, information = total(sets, beta)
     at_start = np.diag(information).copy()

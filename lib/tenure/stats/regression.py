@@ -186,8 +186,10 @@ class HazardRatios:
 
         Everybody is observed up to `at` in the early fit; those still there enter the late one at `at`. Since
         no risk set lies in both, the two fits are independent, and together they are the regression with
-        every covariate's effect changing at `at`. The reference level is the one asked for, else the most
-        common with events in both parts.
+        every covariate's effect changing at `at` (Therneau and Grambsch 2000). The ratio is
+        exp(b_late - b_early), with Wald's interval and test from the standard error
+        sqrt(se_early^2 + se_late^2). The reference level is the one asked for, else the most common with
+        events in both parts.
 
         Args:
             at: The last early period; None: the period by which half of those who left had left.
@@ -195,6 +197,17 @@ class HazardRatios:
         Returns:
             A row for each level or number: `covariate`, `level`, `early` and `late` (hazard ratios) and
             `ratio` (late over early), each with its interval, `p` (of no change), `p_adjusted` (Holm).
+
+        Raises:
+            NotApplicable: There is nothing to compare.
+            InputError: Nobody left up to `at` or after it, or no level of a covariate has events in both.
+
+        Example:
+            >>> rows = pd.DataFrame(dict(plan=["A"] * 3 + ["B"] * 3, exit=[1, 2, 2] * 2, event=[1, 1, 0] * 2,
+            ...                          n=[10, 9, 81, 30, 7, 63]))
+            >>> parts = hazard_ratios(rows, ["plan"]).split(at=1).frame
+            >>> parts[["level", "early", "late", "ratio"]].round(3).values.tolist()
+            [['B', 3.385, 1.0, 0.295]]
         """
         frame, asked = self._frame, self.asked
         left = frame[frame["_event"] == 1].sort_values("_exit", kind="stable")
