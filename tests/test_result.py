@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulations import verdict_change as simulation
 from tenure.errors import InputError
 from tenure.result import NAN, Estimate, Table, counted
-from tenure.stats.intervals import nested_difference, paired_difference, proportion
+from tenure.stats.intervals import paired_means, proportion, z_value
 
 NOW = Estimate(0.05, 0.04, 0.06, n=1000, of="customer", unit="percent", sample="October")
 THEN = Estimate(0.08, 0.07, 0.09, n=1000, of="customer", unit="percent", sample="September")
@@ -26,7 +26,8 @@ def test_what_may_share_customers_is_not_compared_by_its_intervals(one, other):
     now, then = (Estimate(0.05, 0.04, 0.06, unit="percent", sample=sample) for sample in (one, other))
     with pytest.raises(InputError, match=r"names a sample of its own.*paired difference"):
         now.against(then, "the month before")
-    compared = now.versus(then, paired_difference(3, 3, 100), "the month before")
+    same = paired_means((100, 8, 8), (100, 8, 8), (100, 8, 8, 5), unit="points")
+    compared = now.versus(then, same, "the month before")
     assert compared.change == "no clear change"
 
 
@@ -67,21 +68,19 @@ def test_turning_a_comparison_round_turns_its_interval_round(a, b, extra):
     assert forth.low <= forth.value <= forth.high
 
 
+def test_a_share_of_the_same_customers_changes_by_those_who_differ():
+    """Of 1,000 customers 80 had it then and 50 have it now, 30 of them both times (Wald's paired interval)."""
+    found = paired_means((1000, 50, 50), (1000, 80, 80), (1000, 50, 80, 30))
+    half = z_value(0.95) * math.sqrt(20 + 50 - (20 - 50) ** 2 / 1000) / 1000
+    assert (found.value, found.high - found.value) == pytest.approx((-0.03, half))
+
+
 def test_a_part_differs_from_the_whole_by_what_sets_it_apart_from_the_rest():
+    found = paired_means((500, 40, 40), (2000, 80, 80), (500, 40, 40, 40))
     part, rest = proportion(40, 500, sample="part"), proportion(40, 1500, sample="rest")
-    difference = nested_difference(part, rest, 0.25)
-    assert difference.value == pytest.approx(part.value - proportion(80, 2000).value)
-    with pytest.raises(InputError, match="sample"):
-        nested_difference(part, proportion(80, 2000), 0.25)
-
-
-def test_paired_counts_must_be_counts_of_some_customers():
-    with pytest.raises(InputError, match="60 and 50 customers differ, of 100"):
-        paired_difference(60, 50, 100)
-    with pytest.raises(InputError, match="differ"):
-        paired_difference(-1, 0, 100)
-    assert not paired_difference(0, 0, 0).known
-    assert paired_difference(0, 0, 50).low < 0 < paired_difference(0, 0, 50).high
+    apart = part.against(rest, "").difference.scaled(1 - 500 / 2000)
+    assert found.value == pytest.approx(apart.value)
+    assert found.high - found.low == pytest.approx(apart.high - apart.low, rel=0.03)
 
 
 @pytest.mark.parametrize("how", list(simulation.HOW))

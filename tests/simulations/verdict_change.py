@@ -3,8 +3,8 @@
     python tests/simulations/verdict_change.py --write docs/validation.md
 
 Shares of customers are compared in three ways: of independent samples, by both intervals (`Estimate.against`);
-of the same customers in two months, by those who differ; and of a group with everybody, who contain it, by
-the group and the others. What is left unsaid for the second and third is what `against` refuses.
+of the same customers in two months, and of a group with everybody, who contain it, by those who are in both
+(`paired_means`). What is left unsaid for the second and third is what `against` refuses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tenure.result import Estimate
-from tenure.stats.intervals import nested_difference, paired_difference, proportion
+from tenure.stats.intervals import paired_means, proportion
 
 
 def independent(rng: np.random.Generator, n: int, share: float, gap: float) -> Estimate:
@@ -30,8 +30,7 @@ def paired(rng: np.random.Generator, n: int, share: float, gap: float) -> Estima
     stays = 0.9 * share
     chances = [stays, share + gap - stays, share - stays]  # both, only now, only then
     both, more, less, _ = rng.multinomial(n, [*chances, 1 - sum(chances)])
-    now, then = proportion(both + more, n), proportion(both + less, n)
-    return now.versus(then, paired_difference(more, less, n), "the month before")
+    return compared((n, both + more), (n, both + less), (n, both + more, both + less, both), "then")
 
 
 def nested(rng: np.random.Generator, n: int, share: float, gap: float) -> Estimate:
@@ -39,9 +38,15 @@ def nested(rng: np.random.Generator, n: int, share: float, gap: float) -> Estima
     part = n // 3
     low = share - gap * part / (n - part)  # of the others, so that everybody has `share`
     own, others = rng.binomial(part, share + gap), rng.binomial(n - part, low)
-    group, rest = proportion(own, part, sample="group"), proportion(others, n - part, sample="others")
-    difference = nested_difference(group, rest, part / n)
-    return group.versus(proportion(own + others, n), difference, "everybody")
+    return compared((part, own), (n, own + others), (part, own, own, own), "everybody")
+
+
+def compared(
+    one: tuple[int, int], other: tuple[int, int], both: tuple[int, int, int, int], label: str
+) -> Estimate:
+    """Two shares, each of customers and those who have it, by the moments of those who are in both."""
+    difference = paired_means((*one, one[1]), (*other, other[1]), both, unit="points")
+    return proportion(*one[::-1]).versus(proportion(*other[::-1]), difference, label)
 
 
 HOW = {"independent": independent, "paired": paired, "nested": nested}

@@ -168,49 +168,6 @@ def together(value: Any, *ends: Any) -> tuple[Array, Array]:
     return found[0], found[1]
 
 
-def paired_difference(now: int, then: int, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate how a share has changed among the same n customers, for `Estimate.versus`.
-
-    Only those who differ tell of a change: `now` have it now and had it not then, `then` had it then and have
-    it not now. The interval is the adjusted Wald's, one added to either count (Bonett and Price 2012, Journal
-    of Educational and Behavioral Statistics 37).
-
-    Raises:
-        InputError: More customers differ than there are.
-
-    Example:
-        >>> fewer = paired_difference(30, 50, 1000)
-        >>> fewer.value, round(fewer.low, 4), round(fewer.high, 4), fewer.unit
-        (-0.02, -0.0376, -0.0023, 'points')
-    """
-    check_level(level)
-    if min(now, then) < 0 or now + then > n:
-        raise InputError(f"{now} and {then} customers differ, of {n}: they must be counts of some of them.")
-    if not n:
-        return Estimate(NAN, n=0, of="customer", unit="points", level=level)
-    more, less = (now + 1) / (n + 2), (then + 1) / (n + 2)
-    half = z_value(level) * math.sqrt((more + less - (more - less) ** 2) / (n + 2))
-    ends = max(-1.0, more - less - half), min(1.0, more - less + half)
-    return Estimate((now - then) / n, *ends, n=int(n), of="customer", unit="points", level=level)
-
-
-def nested_difference(part: Estimate, rest: Estimate, share: float) -> Estimate:
-    """Estimate how a part differs from the whole that contains it, for `Estimate.versus`.
-
-    The whole is the part and the rest, which are independent and each name a sample of their own: part less
-    whole is (1 - share) times part less rest, with the part's share of the whole.
-
-    Example:
-        >>> basic = proportion(40, 500, sample="Basic")
-        >>> others = proportion(40, 1500, sample="others")
-        >>> more = nested_difference(basic, others, 0.25)
-        >>> round(more.value, 3), round(more.low, 3), round(more.high, 3)
-        (0.04, 0.023, 0.061)
-    """
-    difference = part.against(rest, "").difference
-    return Estimate(NAN, unit=part.unit) if difference is None else difference.scaled(1 - share)
-
-
 def poisson_limits(events: int, level: float) -> tuple[float, float]:
     """Exact limits of the mean of a Poisson count (Garwood 1936).
 
