@@ -659,7 +659,7 @@ case("value.paid_by_cohort")(lambda s: value.paid_by_cohort(s, _stays(s, AS_OF),
 case("value.score")(lambda s: _scored(s, AS_OF))
 case("value.value_by_cohort")(lambda s: value.value_by_cohort(_scored(s, AS_OF)))
 case("value.brought")(lambda s: value.brought(s, as_of=AS_OF))
-case("value.movement")(lambda s: value.movement(_scored(s, THEN), _scored(s, AS_OF)))
+case("value.movement")(lambda s: value.movement(_scored(s, THEN), _scored(s, AS_OF), _stays(s, AS_OF), THEN))
 
 
 # ------------------------------------------------------------------------------------------------ features

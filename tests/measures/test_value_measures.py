@@ -361,13 +361,14 @@ def test_cohorts_and_scores_and_movement_add_up():
         table = table.assign(multiplier=multiplier, low=multiplier / 2, high=multiplier * 2, stays_a_year=0.5)
         return measures.score(people, ibis.memtable(table))
 
-    before, after = scored(dt.date(2023, 10, 31), 5.0), scored(AS_OF, 6.0)
+    since = dt.date(2023, 10, 31)
+    before, after = scored(since, 5.0), scored(AS_OF, 6.0)
     rows = after.to_pandas().set_index("customer_id")
     wait = (add_months(dt.date(2023, 6, 10), 9) - AS_OF).days
     assert rows.loc["a", "value"] == pytest.approx(1000 * 6 * 1.1 ** (-wait / 365.25))
     assert rows.loc["a", "low"] == pytest.approx(rows.loc["a", "value"] / 2)
     assert rows.loc["b", "group"] == measures.RETURNED
-    moved = measures.movement(before, after).to_pandas().iloc[0]
+    moved = measures.movement(before, after, stays, since).to_pandas().iloc[0]
     values = before.to_pandas().set_index("customer_id")["value"]
     assert moved["before"] == pytest.approx(values.sum())
     assert moved["new"] == pytest.approx(rows.loc["c", "value"])
@@ -379,11 +380,44 @@ def test_cohorts_and_scores_and_movement_add_up():
         0,
         3,
     ]
-    backwards = measures.movement(after, before).to_pandas().iloc[0]
+    backwards = measures.movement(after, before, stays, since).to_pandas().iloc[0]
     assert backwards["lost"] == pytest.approx(-moved["new"])
     by_start = measures.value_by_cohort(after).to_pandas().set_index("cohort")
     assert by_start["customers"].to_dict() == {quarter(2023, 3): 1, quarter(2023, 6): 1, quarter(2024, 0): 1}
     assert by_start["value"].sum() == pytest.approx(rows["value"].sum())
+
+
+def test_who_was_past_due_on_the_earlier_day_and_has_been_given_up_left_late():
+    """Of those there on 31 January: `late` ended before, `left` after; `back` was given up and is there again."""
+    since, begin = dt.date(2024, 1, 31), dt.date(2023, 6, 10)
+
+    def unpaid(name, customer, day):
+        over = day + dt.timedelta(days=30)
+        return span(name, customer, begin, day), span(
+            name, customer, day, over, "involuntary", status="past_due"
+        )
+
+    spans = [
+        *unpaid("1", "late", dt.date(2024, 1, 20)),
+        *unpaid("2", "back", dt.date(2024, 1, 5)),
+        span("3", "back", dt.date(2024, 2, 10)),
+        span("4", "again", begin, dt.date(2023, 9, 10), "voluntary"),
+        span("5", "again", dt.date(2023, 12, 10), dt.date(2024, 2, 10), "voluntary"),
+        span("6", "left", begin, dt.date(2024, 2, 10), "voluntary"),
+        span("7", "gone", begin, dt.date(2024, 1, 20), "voluntary"),
+        span("8", "there", begin),
+        *unpaid("9", "overdue", dt.date(2024, 2, 20)),
+    ]
+    source = tables(spans)
+    stays = measures.stays(source, as_of=AS_OF)
+
+    def there(day):
+        found = measures.stays(source, as_of=day)
+        return measures.base(source, found, as_of=day, known_until=AS_OF).mutate(value=ibis.literal(1.0))
+
+    moved = measures.movement(there(since), there(AS_OF), stays, since).to_pandas().iloc[0]
+    names = ["before", "new", "lost", "late", "after"]
+    assert moved[[f"customers_{name}" for name in names]].tolist() == [6, 0, 3, 1, 3]
 
 
 def test_the_latest_rate_up_to_a_day_is_used():

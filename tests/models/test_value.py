@@ -111,11 +111,13 @@ def test_what_changed_is_surer_than_what_all_are_worth():
     later = base_of([*rows[1:], ("Year", "12 months", 0, "EUR", 5, 45_000, 5.0)])
     after = value.value_base(fit, later, money)
     row = {"before": 5.0, "new": 2.0, "lost": -1.0, "revalued": 1.0, "after": 7.0, "customers_new": 3}
-    counted = pd.DataFrame([{**row, "customers_lost": 2}])
+    counted = pd.DataFrame([{**row, "customers_lost": 2, "customers_late": 0}])
     moved = value.movement(counted, before, after)
     change, bridge = moved.change, moved.table.frame
     assert bridge["amount"].tolist() == [5, 2, -1, 1, 7]
-    assert change.words == {"came": 3, "left": 2}
+    assert change.words == {"came": 3, "left": 2, "late": 0}
+    late = value.movement(counted.assign(customers_late=1), before, after).change
+    assert (late.case, late.words["late"]) == (f"{change.case} given up", 1)
     assert change.value == pytest.approx(after.total.value - before.total.value)
     assert 0 < change.high - change.low < after.total.high - after.total.low
     same = value.movement(counted, before, before).change

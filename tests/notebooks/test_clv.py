@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -106,7 +108,15 @@ def test_two_runs_say_how_the_value_moved_between_them(run, demo, monkeypatch):
         for outcome in (first, second)
     )
     came, left = new.index.difference(old.index), old.index.difference(new.index)
-    assert f"{len(came):,} came, {len(left):,} left" in found["clv.base_change"]["sentence"]
+    # Who was past due at the end of August and is not any more: what is known now ends in August or before.
+    spans = pd.read_parquet(demo / "subscriptions.parquet")
+    spans["paid_until"] = spans["ended_at"].fillna(pd.Timestamp.max).mask(spans["status"] == "past_due")
+    late = spans.groupby("customer_id")["paid_until"].max().loc[left].lt("2026-09-01").sum()
+    assert 0 < late < len(left)
+    assert (
+        f"{len(came):,} came, {len(left):,} left, {late:,} of whom had stopped paying by that day and have "
+        "since been given up." in found["clv.base_change"]["sentence"]
+    )
 
 
 def test_telco_gives_a_sound_report(run):
@@ -140,6 +150,8 @@ def test_one_cohort_little_margin_and_an_extreme_discount_end_well(run, tmp_path
     data = one_cohort(tmp_path)
     found = findings(run(NAME, data=data, min_group=20))
     assert found["clv.base_value"]["value"] > 0
+    # Nobody's payments fail, so that nobody who left had stopped paying before.
+    assert re.search(r"; \d+ came, \d+ left\.$", found["clv.base_change"]["sentence"])
     # Nothing is left where fees take all: the models' own tests have margins of 0.
     found = findings(run(NAME, data=data, margin=0.01, fee_share=0.01, fee_fixed=0.0))
     assert found["clv.base_value"]["value"] == pytest.approx(0, abs=1e-6)

@@ -457,15 +457,22 @@ def value_by_cohort(scored: ir.Table, *, months: int = 3) -> ir.Table:
     )
 
 
-def movement(before: ir.Table, after: ir.Table) -> ir.Table:
+def movement(before: ir.Table, after: ir.Table, stays: ir.Table, since: dt.date) -> ir.Table:
     """Say how the value of the customer base moved between two days: new, lost, revalued.
+
+    Args:
+        stays: As known on the later day.
+        since: The earlier day.
 
     Returns:
         One row: before, new, lost, revalued and after (value, in minor units; ``before + new + lost +
         revalued = after``) and the customers of each but the last two: customers_before, customers_new,
-        customers_lost, customers_after.
+        customers_lost, customers_after; and customers_late, of the lost: those whose end is dated by the
+        earlier day, such as who was past due then and has been given up.
     """
-    then = before.select("customer_id", value_before=before.value)
+    until = subscriptions.still(stays).ifelse(_NEVER, stays.end_index)
+    ended = stays.group_by("customer_id").agg(late=until.max() <= day_of(since).index)
+    then = before.left_join(ended, "customer_id").select("customer_id", "late", value_before=_.value)
     now = after.select(id_after=after.customer_id, value_after=after.value)
     both = then.outer_join(now, then.customer_id == now.id_after)
     both = both.mutate(was=both.customer_id.notnull(), is_=both.id_after.notnull())
@@ -479,6 +486,7 @@ def movement(before: ir.Table, after: ir.Table) -> ir.Table:
         customers_before=_.was.sum().fill_null(0).cast("int64"),
         customers_new=(~_.was).sum().fill_null(0).cast("int64"),
         customers_lost=(~_.is_).sum().fill_null(0).cast("int64"),
+        customers_late=(~_.is_ & _.late).sum().fill_null(0).cast("int64"),
         customers_after=_.is_.sum().fill_null(0).cast("int64"),
     )
 

@@ -163,8 +163,9 @@ class Movement:
 
     Attributes:
         table: The rows of a bridge: `label` (before, new, lost, revalued, after) and `amount`.
-        change: By how much; its case is "rose", "fell" or "no clear change", its words are how many customers
-            `came` and `left`.
+        change: By how much; its case is "rose", "fell" or "no clear change", and behind it "given up" where
+            some who left had stopped paying by the earlier day; its words are how many customers `came` and
+            `left`, and how many of these are `late` in that way.
     """
 
     table: Table
@@ -189,13 +190,14 @@ def movement(moved: pd.DataFrame, before: Valuation, after: Valuation) -> Moveme
     others = [movement(moved, *pair).change for pair in zip(before.others, after.others, strict=True)]
     low = min(change - half, *(other.low for other in others), change)
     high = max(change + half, *(other.high for other in others), change)
+    late, moves = int(row["customers_late"]), "rose" if low > 0 else "fell" if high < 0 else "no clear change"
     steps = ["before", "new", "lost", "revalued", "after"]
     bridge = pd.DataFrame({"label": steps, "amount": row[steps].to_numpy(float)})
     found = Estimate(
         change, low, high,
         n=after.total.n, of=_SUBSCRIBED, unit=after.unit, level=after.fit.level,
-        case="rose" if low > 0 else "fell" if high < 0 else "no clear change",
-        words={"came": int(row["customers_new"]), "left": int(row["customers_lost"])},
+        case=f"{moves} given up" if late else moves,
+        words={"came": int(row["customers_new"]), "left": int(row["customers_lost"]), "late": late},
     )  # fmt: skip
     return Movement(Table(bridge, {"amount": after.unit}), found)
 
