@@ -65,6 +65,9 @@ class ChannelBudgets:
 def channel_budgets(economics: UnitEconomics, new: Valuation, *, target: float) -> ChannelBudgets:
     """Compare what a new customer of each channel is worth over a lifetime with what acquiring one costs.
 
+    The ratio is worth / cost, its limits those of the worth over the same cost; a customer may cost
+    worth / `target` at the most, in minor units.
+
     `economics` is as from `tenure.models.payback.unit_economics`, `new` as from `value.value_new`. Where no
     channel has both customers and a worth, NotApplicable is raised.
     """

@@ -180,8 +180,8 @@ def effects(sums: pd.DataFrame, unit: str) -> dict[str, Comparison]:
     """Compare each variant with those held out: Newcombe's interval for shares, Welch's for means.
 
     Returns:
-        By measure (kept, paid_days, margin and profit, of which profit is adjusted for the price that
-        customers paid before: CUPED) a `Comparison`.
+        By measure (kept, paid_days, and margin and profit in minor units a customer, of which profit is
+        adjusted for the price that customers paid before: CUPED, Deng and others 2013) a `Comparison`.
     """
     shares = sums.rename(columns={"s_kept": "s_converted"})
     found = {"kept": compare_shares(shares, control="control")}
@@ -210,7 +210,14 @@ def subsidy(sums: pd.DataFrame, variant: str, unit: str) -> Estimate:
     """Return what went to customers who would have stayed anyway: spent times the share of those held out.
 
     Its words are `spent`, `share` (of those contacted who would have stayed) and `each` (what a customer cost
-    who stayed because of it; its case is "none" where the contact kept nobody).
+    who stayed because of it, spent / (n effect), with the limits of the effect; its case is "none" where the
+    contact kept nobody). Amounts are in minor units.
+
+    Example:
+        >>> arms = {"variant": ["control", "mail"], "n": 100, "s_kept": [60, 80], "s_spent": [0, 5000]}
+        >>> found = subsidy(pd.DataFrame(arms), "mail", "money:EUR")
+        >>> float(found.value), round(float(found.words["each"].value), 6)
+        (3000.0, 250.0)
     """
     arms: dict[Any, Any] = sums.set_index("variant").to_dict("index")
     treated, held = arms[variant], arms["control"]
@@ -378,9 +385,10 @@ class Ranking(NamedTuple):
 def ranking(cells: pd.DataFrame, outcome: str, unit: str, *, draws: int = 400) -> Ranking:
     """Judge a score by customers that it was not learned from.
 
-    Intervals are those of resampled customers, within arms, with a fixed seed; the band of chance is that of
-    a random order, which is a Brownian bridge: the error of the whole effect times sqrt(f (1 - f)).
-
+    `better` is the area between the curve of `qini` (Radcliffe 2007) and the line of chance, over the share
+    contacted; it and the curve are in customers, or minor units, by a hundred contacted. Intervals are those
+    of resampled customers, within arms, with a fixed seed; the band of chance is that of a random order,
+    which is a Brownian bridge: the error of the whole effect times sqrt(f (1 - f)).
     """
     score = cells["lift" if outcome == "kept" else "gain"]
     points = qini(score, cells["n_t"], cells[f"{outcome}_t"], cells["n_c"], cells[f"{outcome}_c"])

@@ -102,14 +102,20 @@ def sample_ratio(counts: pd.DataFrame, planned: Mapping[str, float] | Sequence[f
 def sample_ratio_by_segment(
     counts: pd.DataFrame, segment: str, planned: Mapping[str, float] | Sequence[float] = ()
 ) -> pd.DataFrame:
-    """Test the split within each value of a segment, adjusted for the number of tests (Holm).
+    """Test the split within each value of a segment, adjusted for the number of tests (Holm 1979).
 
     Args:
         counts: Columns `variant`, `n` and the segment.
 
     Returns:
-        A row per value, the one furthest from the plan first: `value`, `p`, `p_adjusted`, and the `variant`
-        that is off most, with its `n`, `share` and `planned`.
+        A row per value, the one furthest from the plan first: `value`, `p` and `chi2` (of `sample_ratio`),
+        `p_adjusted`, and the `variant` that is off most, with its `n`, `share` and `planned`.
+
+    Example:
+        >>> rows = pd.DataFrame({"variant": ["a", "b"] * 2, "device": ["tv", "tv", "web", "web"],
+        ...                      "n": [600, 400, 500, 500]})
+        >>> sample_ratio_by_segment(rows, "device")[["value", "variant", "chi2", "p"]].values.tolist()[1]
+        ['web', 'a', 0.0, 1.0]
     """
     wide = counts.pivot_table(index=segment, columns="variant", values="n", aggfunc="sum", fill_value=0)
     tests = [sample_ratio(row.rename("n").reset_index(), planned) for _, row in wide.iterrows()]

@@ -29,6 +29,12 @@ def detectable_effect(
 
     (z_alpha/2 + z_power) sqrt(2 v / n) / mean, with the control's mean and variance v; NaN where the mean is
     not above 0.
+
+    Example:
+        >>> sums = pd.DataFrame({"variant": ["a"], "n": [1000], "s_paid": [100], "q_paid": [100]})
+        >>> about = {"control": "a", "n_arm": 10_000, "alpha": 0.05, "power": 0.8}
+        >>> round(detectable_effect(sums, "paid", **about), 3)
+        0.119
     """
     base = arm_means(sums, measure, control)
     if not base.mean[0] > 0 or not n_arm > 0:

@@ -349,7 +349,8 @@ def rise_response(seen: pd.DataFrame, *, days: int = 35) -> tuple[Estimate, Esti
     """Return the shares that left, and that moved to a cheaper plan, after a rise against before it.
 
     The windows follow one another and only customers who are still there can leave in the second, so that
-    their shares are uncorrelated, as those of successive periods of a life table are.
+    their shares are uncorrelated, as those of successive periods of a life table are. Differences, in points,
+    have Newcombe's interval (1998; see `compare_shares`).
 
     Args:
         seen: What `measures.research.rise_response` gives.

@@ -384,6 +384,9 @@ def price_curve(
 ) -> ProfitCurve:
     """Fit demand and lifetimes by price, and return what a visitor is worth at each price.
 
+    Conversion is a logit of the price (`logit_demand`), the hazard proportional in it (`hazard_by_price`);
+    for the worth, in the prices' unit, see `profit_curve`.
+
     Args:
         offered: Columns `variant`, `price`, `n`, `converted`.
         life: As for `hazard_by_price`.

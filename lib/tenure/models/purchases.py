@@ -102,8 +102,9 @@ class Purchasing:
     def total(self, counts: pd.DataFrame, time: float, *, each: float = 1.0, unit: str = "count") -> Estimate:
         """Estimate what all customers will buy in a time to come; the interval is that of the expectation.
 
-        `each` is what a purchase counts for, in a unit. The sum's word `alive` is the share of customers who
-        are still buying.
+        The sum of n E[X(t)] over customers with equal histories, with limits on the logarithm by the delta
+        method; `time` is in the unit of the counts. `each` is what a purchase counts for, in a unit. The
+        sum's word `alive` is the share of customers who are still buying.
         """
         columns, n = _columns(counts), counts["n"].to_numpy(dtype=float)
 
@@ -119,6 +120,9 @@ class Purchasing:
 
     def backtest(self, test: pd.DataFrame, time: float, *, most: int = 7) -> Backtest:
         """Compare a customer's purchases predicted and made, by how often customers had bought before.
+
+        Limits allow for chance: of a customer with m expected purchases, P alive and r + x the shape of what
+        is known of the rate after x purchases, the variance is m + m^2 ((1 + 1 / (r + x)) / P - 1).
 
         Args:
             test: Grouped counts with later.

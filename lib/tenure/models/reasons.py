@@ -253,8 +253,9 @@ def at_rise(counts: pd.DataFrame, *, fewest: int = 100, level: float = 0.95) -> 
     """Return how much likelier customers left at their first renewal at a new price than at earlier ones.
 
     An event study around each customer's own renewal, with a baseline for each plan and month of life, so
-    that older customers, who leave less, are compared with customers as old. Its case is "more", "fewer",
-    "not clear" or, with less than `fewest` renewals at the new price, "few".
+    that older customers, who leave less, are compared with customers as old. It is a hazard ratio in grouped
+    time (Prentice and Gloeckler 1978; see `tenure.stats.regression`). Its case is "more", "fewer", "not
+    clear" or, with less than `fewest` renewals at the new price, "few".
     """
     moments = np.sign(counts["renewal"]).map({-1: "before", 0: "first", 1: "later"})
     rows = counts.assign(moment=moments)

@@ -223,7 +223,11 @@ class Part:
         return _natural(self.models[group], theta[self.places[group]])
 
     def likelihood(self, theta: Array, *, curved: bool = False) -> tuple[float, Array, Array]:
-        """The log-likelihood at some parameters, its gradient and, if `curved`, its second derivatives."""
+        """The log-likelihood at some parameters, its gradient and, if `curved`, its second derivatives.
+
+        sum d log(1 - exp(-r)) - (n - d) r over cells and renewals: d of n leave, at the rate r of the group's
+        curve times the hazard ratio of the cell.
+        """
         size, periods, extra = len(theta), self.events.shape[1], self.cells.power.shape[1]
         levels = slice(size - extra, size)
         ratio = self.ratio(theta, self.cells.power)

@@ -138,6 +138,9 @@ def choose_fit(
 ) -> Choice:
     """Choose a model by what it would have predicted, and fit it to all that is known.
 
+    Intervals reach over models whose criterion, parameters log(churned customers) - 2 log L, is less than 2
+    above the chosen one's (weak evidence, Raftery 1995); over none where curves are taken as observed.
+
     Args:
         before: Counts as they were known on an earlier day; None: then the likeliest model is taken.
         after: What happened after that day.
@@ -280,8 +283,10 @@ def projection(fit: Retention, stays: pd.DataFrame) -> Table:
 def lifetimes(fit: Retention, stays: pd.DataFrame, terms: Terms, *, renewals: Sequence[int]) -> Table:
     """Estimate discounted expected residual lifetimes (DERL) of groups, as customers get older.
 
-    A group is the mixture of its customers' curves, weighted by who began; those inclined to leave drop out
-    of it, so that the lifetime to expect grows.
+    Before renewal n it is the sum over t >= n of S(t) / S(n - 1) v^(t - n) (Fader and Hardie 2010; see
+    `tenure.stats.lifetime.residual_lifetime`), v being the discount of an interval. A group is the mixture of
+    its customers' curves, weighted by who began; those inclined to leave drop out of it, so that the lifetime
+    to expect grows.
 
     Returns:
         A row per group and renewal that customers are about to decide on: the keys, `renewal`, `n` (customers
@@ -334,6 +339,8 @@ class Backtest:
     def failed(self) -> Estimate:
         """How many rows lie outside where they should, all rows allowed for; case: "failed" or "passed".
 
+        Of k rows, ranges are those of the level 1 - (1 - level) / k (Bonferroni).
+
         Its words are of the row that is furthest out: group, expected and happened.
         """
         rows, unit = self.table.frame, self.table.units["expected"]
@@ -370,6 +377,9 @@ def backtest(
 ) -> Backtest:
     """Compare what curves predicted for rows of like customers with what happened.
 
+    Ranges are expected -+ z sqrt(variance by chance + g' V g), with g the derivatives by the parameters and V
+    their covariance (delta method); none is below 0.
+
     Args:
         rows: With `by` and n, how many customers.
         expected: Takes parameters of the curves; returns what is predicted for each row.
@@ -403,6 +413,8 @@ def against(n: Array, expected: Array, variance: Array, happened: Array, level: 
 
 def calibration(fit: Retention, stays: pd.DataFrame, by: Sequence[str] = ()) -> Backtest:
     """Compare how many were predicted to stay with how many did.
+
+    Of n spells seen from `entry` on, n S(ripe) / S(entry) are expected, with a binomial variance.
 
     Args:
         fit: Curves fitted to what was known earlier.
@@ -460,8 +472,9 @@ def bootstrap(
 ) -> Array:
     """Resample customers, with a fixed seed, fit the same model again and apply a function to the curves.
 
-    It checks the intervals of the likelihood. The values have a row for each sample that could be fitted;
-    where hardly any could, NotApplicable is raised.
+    Counts of like customers are multinomial, of as many customers in all. It checks the intervals of the
+    likelihood. The values have a row for each sample that could be fitted; where fewer than half of the draws
+    could, NotApplicable is raised.
     """
     rng, found, names = np.random.default_rng(0), [], list(fit.covariates)
     # An engine may hand the rows over in any order; the samples are the same.

@@ -44,6 +44,8 @@ def curve(life: pd.DataFrame, by: str = "") -> CumulativeIncidence:
 def shares(life: pd.DataFrame) -> Table:
     """Return the shares that came back within 30, 90, 180 and 365 days, by characteristic.
 
+    They are Aalen and Johansen's (1978), which allow for customers who were not observed for so long.
+
     Returns:
         A row per characteristic and group: `by`, `group`, `left` (customers), `came_back`, and within_30_days
         and so on with their limits, empty where nobody was observed for so long.
@@ -157,10 +159,17 @@ def soon_or_late(sums: pd.DataFrame, variant: str) -> Estimate:
 def price_again(sums: pd.DataFrame) -> Estimate:
     """Return what customers pay who came back, for each unit of what they paid before they left.
 
-    A ratio of sums of the same customers, with the delta method's limits.
+    r = sum now / sum then, of the same customers, with the delta method's limits,
+    r -+ z sqrt(sum (now - r then)^2) / sum then: 1.1 is a tenth more. It is 1 where nobody came back.
 
     Args:
         sums: As from `tenure.measures.returns.prices`.
+
+    Example:
+        >>> row = {"customers": 2, "now": 22, "then": 20, "squares_now": 250, "squares_then": 200}
+        >>> found = price_again(pd.DataFrame([row | {"product": 220}]))
+        >>> [round(float(end), 3) for end in (found.value, found.low, found.high)]
+        [1.1, 0.823, 1.377]
     """
     row: dict[Any, float] = sums.iloc[0].to_dict()
     n = int(row["customers"])
@@ -293,9 +302,9 @@ def ask_next(
     """List those who have left and whom the rule that is advised asks, with what it can be expected to bring.
 
     What a customer can be expected to bring is the doubly robust mean that was measured in the same band of
-    days since the end, in proportion to their own price; where a score is advised, what it expects of those
-    alike, moved to that mean. Bands that were not in the campaign, or in which asking did not pay, are left
-    out.
+    days since the end, in minor units, in proportion to their own price; where a score is advised, what it
+    expects of those alike, moved to that mean. The total is the sum of n mean over bands, its variance
+    the sum of n^2 se^2. Bands that were not in the campaign, or in which asking did not pay, are left out.
 
     Args:
         cells: As from `tenure.models.campaigns.scored`, of profit.

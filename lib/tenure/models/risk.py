@@ -172,7 +172,11 @@ def logistic(left: Array, x: Array, offset: Any = 0.0) -> tuple[Array, Array, fl
 
 
 def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False) -> Score:
-    """Fit a score: logistic regression with a ridge penalty of 1, and boosted trees if they are wanted."""
+    """Fit a score: logistic regression with a ridge penalty of 1, and boosted trees if they are wanted.
+
+    The penalty, half the sum of the squared coefficients, is for numbers in standard deviations and a column
+    a level; what is not known of a number is its mean. Levels in fewer than 30 rows are one.
+    """
     terms = rows.groupby("plan")["interval"].nunique().max() > 1  # else the plan says the term
     texts = list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims]))
     y = rows["left"].to_numpy(int)

@@ -87,8 +87,9 @@ def worth_of_keeping(
     """Return what is left of the payments of a customer who is kept at the next renewal, within a horizon.
 
     The rule is that of `tenure.models.worth`: who is kept goes on paying their own price for as long as
-    others of that age and term stay. Later months are discounted; beyond what was observed the mean hazard
-    of the last year observed goes on.
+    others of that age and term stay, m sum over j < horizon of v(j) S(a + j) / S(a), with m what is left of
+    a month's price in minor units, a the age in months and v the discount. Beyond what was observed the mean
+    hazard of the last year observed goes on.
 
     Args:
         rows: As from `tenure.models.risk.prepared`.
@@ -132,8 +133,10 @@ class Contacts(NamedTuple):
 def contacts(found: Predicted, kept: Array, offered: Offer, unit: str) -> Contacts:
     """Choose whom to contact: each customer for whom it can be expected to pay.
 
-    Limits of the total allow for the share saved, for the calibration of the chances, and for who happens to
-    leave and to be kept; those of a customer for the first two.
+    It does where `Offer.brings` (see the head of the module) is above 0 minor units, that is, from the chance
+    (taken d + f) / (save (V - d) + taken d) on. Limits of the total allow for the share saved, for the
+    calibration of the chances, and for who happens to leave and to be kept; those of a customer for the first
+    two.
     """
     rows, line, spread, save = found.now, found.score.line, found.score.spread, offered.save
     p, z = rows["chance"].to_numpy(), found.score.z(rows)
@@ -220,6 +223,10 @@ def drift(found: Predicted) -> Table:
 
 def fairness(judged: Judged, chosen: Array, groups: pd.DataFrame) -> Table:
     """Return how the list treats groups, on the landmark that is judged.
+
+    Shares contacted and found are tested by Fisher's exact test; customers expected to leave over those who
+    did by a binomial one, whether the group has of all who left the share that was expected. Its limits are
+    from Garwood's (1936) of the count; `guessed` is an AUC.
 
     Args:
         chosen: Whether each customer would have been contacted.

@@ -175,8 +175,9 @@ class Movement:
 def movement(moved: pd.DataFrame, before: Valuation, after: Valuation) -> Movement:
     """Return how the value of the customer base moved, by the same curves and payments on both days.
 
-    What makes both values too high or too low cancels out of the change. `moved` is as from
-    `tenure.measures.value.movement`.
+    What makes both values too high or too low cancels out of the change: its variance is g' V g, with g the
+    difference of the days' derivatives by the parameters and V their covariance, and that of mean payments.
+    Steps are in reporting minor units. `moved` is as from `tenure.measures.value.movement`.
     """
     row = moved.iloc[0]
     change = after.total.value - before.total.value
@@ -209,8 +210,10 @@ def value_base(
 
     Each customer follows the payments and the retention of their group from their own tenure on; one who is
     billed more than others of the group pays more in proportion. Payments already made do not count; the
-    next one is discounted by the wait for it. Customers whose currency has no rate, or whose interval has no
-    curve, are left out.
+    next one is discounted by the wait for it. At tenure k a row is worth w q E(k + 1) / m(k) in reporting
+    minor units: w are its bills, discounted by the wait, q what the group pays for each unit billed, m(k) its
+    mean payment, and E the residual lifetime in margin (Fader and Hardie 2010). Customers whose currency has
+    no rate, or whose interval has no curve, are left out.
 
     Args:
         base: As from `tenure.measures.value.base_counts`.
@@ -247,8 +250,10 @@ def value_base(
 def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valuation:
     """Value new customers, as from `tenure.measures.value.intake`, from their first payment on.
 
-    What it cost to acquire them is not taken off. `payments` are best those of new customers alone: what
-    older ones pay may be another price. Where rows have owners, `each` is what one of these is worth.
+    Of each it is m(0) + v E(1), with m the margin of a payment, v the discount of an interval and E the
+    residual lifetime (`tenure.stats.lifetime.residual_lifetime`). What it cost to acquire them is not taken
+    off. `payments` are best those of new customers alone: what older ones pay may be another price. Where
+    rows have owners, `each` is what one of these is worth.
     """
     rows = known_rows(fit, intake)
     engine = _Engine(fit, rows, payments, 0)
@@ -354,6 +359,9 @@ def expected_payments(
     fit: Retention, stays: pd.DataFrame, payments: Payments, paid: pd.DataFrame, by: Sequence[str] = ()
 ) -> Backtest:
     """Predict what customers who are on will pay until a later day, undiscounted, beside what they paid.
+
+    Expected of one who has passed k renewals, of m due: the sum over k < j <= m of S(j) / S(k) pay(j), in
+    reporting minor units. Ranges allow for who leaves, the curves and the mean payments.
 
     Args:
         fit: Curves fitted to what was known on the first day.
@@ -481,7 +489,12 @@ def _off(said: Estimate, right: Estimate) -> tuple[float, float, float]:
 
 
 def usual_formula(life: pd.DataFrame, payments: Payments, new: Valuation) -> UsualFormula:
-    """Compare margin / churn, by a life table of groups and intervals, with what new customers are worth."""
+    """Compare margin / churn, by a life table of groups and intervals, with what new customers are worth.
+
+    Churn is events / at risk of an interval, with Wilson's limits; discounted at the rate d of an interval
+    the formula is margin (1 + d) / (d + churn). `duration` is margin times the mean intervals of those who
+    left. The error is formula / right - 1, its limits by the logarithms, as if both were independent.
+    """
     rows, terms = [], payments.terms
     for row in new.by(*_CURVE).frame.to_dict("records"):
         key = str(row["model_group"]), str(row["interval"])
@@ -529,6 +542,8 @@ def resampled_total(
     worth: Valuation, stays: pd.DataFrame, base: pd.DataFrame, payments: Payments, *, draws: int = 20
 ) -> Estimate:
     """Return what the customers are worth, with an interval from resampled customers (see `bootstrap`).
+
+    Limits are value exp(-+ z s), s being the spread of the draws' logarithms (see `resampled_limits`).
 
     `stays` are the counts that the curves were fitted to, `base` is what `worth` was made from.
     """

@@ -255,6 +255,9 @@ def discounted_curve(
 ) -> tuple[Array, float, float]:
     """Return S(0), ..., S(horizon - 1), the variance of its discounted sum, and the part beyond the data.
 
+    The sum is that of w(t) S(t). Its variance, by Greenwood's terms, is the sum over k > 0 of
+    R(k)^2 d_k / (n_k (n_k - d_k)), with R(k) the sum of w(t) S(t) over t >= k.
+
     Args:
         own: One group of the table of `tenure.stats.survival.kaplan_meier`.
         weights: What payments after 0, 1, ... periods are worth today, up to the horizon.

@@ -291,7 +291,8 @@ def of_lower_churn(lost: Losses, economics: Economics, *, level: float = 0.95) -
     """Estimate the worth of a point less churn per month, all hazards falling in proportion.
 
     The average churn is (1 - S(h)) / (S(0) + ... + S(h - 1)); where it is under two points a month, a tenth
-    of a point is taken off. The worth is that of `of_keeping`, reaching everybody alike.
+    of a point is taken off. All hazards are multiplied by the factor that lowers it by so much; the worth is
+    that of `of_keeping`, reaching everybody alike, in minor units.
 
     Returns:
         The worth, as from `Losses.told`; word: step (in points a month). It has none where churn is too low

@@ -71,7 +71,8 @@ class Hazard:
     def peaks(self, most: int = 3, *, until: int | None = None) -> list[Estimate]:
         """Return the hazards that stand out up to a period, at most so many, those with most churn first.
 
-        Where none does up to it, those that do later are taken.
+        Where none does up to it, those that do later are taken. They are d / n of those at risk in the
+        period, with Wilson's limits (1927).
         Their words are group, period (its unit), k (which one) and around (the hazard around it); the case is
         "of a group" or "of everybody". Where none stands out, there is one that is not available, of the case
         "none".

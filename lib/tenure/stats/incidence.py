@@ -58,9 +58,10 @@ class CumulativeIncidence:
     def share(self, cause: str, horizon: int) -> Estimate:
         """Return the share of everybody lost to a cause within a horizon, or as long as they were observed.
 
-        Its words are horizon, start and for each cause its share; its case is "known" ("late" where the
-        shares begin after `start`), "none" where nobody was lost to it but others to another known cause, or
-        "unknown" where the data does not say why customers left.
+        It is the cumulative incidence of Aalen and Johansen (1978) at the horizon, in periods. Its words are
+        horizon, start and for each cause its share; its case is "known" ("late" where the shares begin after
+        `start`), "none" where nobody was lost to it but others to another known cause, or "unknown" where the
+        data does not say why customers left.
         """
         check_horizon(horizon)
         if cause not in self.counts.causes:

@@ -158,8 +158,8 @@ class Curve:
     def naive_mean(self) -> Estimate:
         """Return the mean tenure of those who have left, a figure that is often quoted.
 
-        They left early on the whole, so it is too short in any company that still has subscribers. The
-        interval is normal.
+        sum k d_k / sum d_k, over the d_k who left in period k. They left early on the whole, so it is too
+        short in any company that still has subscribers. The interval is normal.
 
         Returns:
             A number of periods; words: share, of those who have not left; case: "nobody left", "all left"
@@ -398,8 +398,9 @@ class RestrictedMean:
         """Compare all pairs of groups.
 
         It has a row for each pair: `group`, `against`, `difference` (how many periods more than the group
-        that it is compared with) with its interval and `standard_error`, `p` (normal), `p_adjusted` (Holm). A
-        group in which nobody left adds to the error as far as its exact lower limit lies below its mean.
+        that it is compared with) with its interval and `standard_error`, sqrt(se_a^2 + se_b^2), `p` (normal),
+        `p_adjusted` (Holm 1979). A group in which nobody left adds to the error as far as its exact lower
+        limit lies below its mean.
         """
         rows = self.table.frame
         value, error = rows["mean"].to_numpy(), rows["standard_error"].to_numpy()
@@ -420,11 +421,13 @@ class RestrictedMean:
         """Return how much longer customers stay in the group that stays longest than in the shortest.
 
         The widest of many differences is wide by chance too, so the interval is Tukey and Kramer's, which
-        holds for all pairs of groups at once.
+        holds for all pairs of groups at once: -+ q / sqrt(2) standard errors, with q the studentized range of
+        the groups.
 
         Returns:
-            Periods, from 0 up; words: longer and shorter (groups) and horizon; case: "clear" where the
-            interval excludes 0, "not clear", or "one group" where there is nothing to compare.
+            Periods, from 0 up; words: longer and shorter (groups), horizon and start; case: "clear" where the
+            interval excludes 0, "not clear" (after "late " where the horizon begins later than life), or "one
+            group" where there is nothing to compare.
         """
         from scipy.stats import studentized_range
 
