@@ -185,7 +185,8 @@ def price_meter_by(
 ) -> Table:
     """Read the price meter by `group`, a column of the answers: `group`, `point`, `price` with its interval.
 
-    Groups with fewer than `smallest` people are left out, and those that have no price meter of their own.
+    Points and their limits are those of `van_westendorp` (van Westendorp 1976). Groups with fewer than
+    `smallest` people are left out, and those that have no price meter of their own.
 
     Raises:
         NotApplicable: No group is large enough.

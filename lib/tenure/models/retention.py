@@ -346,7 +346,10 @@ class Retention:
         return [*self.keys, *self.covariates]
 
     def parameters(self) -> Table:
-        """The parameters: the keys, `part`, `parameter` and `value` with its interval."""
+        """The parameters: the keys, `part`, `parameter` and `value` with its interval.
+
+        Limits are Wald's on the logarithm, those of a chance theta on log(-log(1 - theta)).
+        """
         z, rows = z_value(self.level), []
         for part in self.parts:
             half = z * np.sqrt(np.maximum(np.diag(part.covariance), 0))

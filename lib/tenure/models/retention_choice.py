@@ -139,7 +139,8 @@ def choose_fit(
     """Choose a model by what it would have predicted, and fit it to all that is known.
 
     Intervals reach over models whose criterion, parameters log(churned customers) - 2 log L, is less than 2
-    above the chosen one's (weak evidence, Raftery 1995); over none where curves are taken as observed.
+    above the chosen one's (weak evidence, Raftery 1995); where curves are taken as observed, over the other
+    tails that fit (see `anchored`).
 
     Args:
         before: Counts as they were known on an earlier day; None: then the likeliest model is taken.

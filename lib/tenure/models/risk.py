@@ -272,7 +272,12 @@ class Judged:
 
     @cached_property
     def all(self) -> pd.DataFrame:
-        """What `measures_of` gives, with limits, and what the chances find beside the rule; calibration."""
+        """What `measures_of` gives, with limits, and what the chances find beside the rule; calibration.
+
+        Limits are percentiles over resampled customers; those of the calibration (Cox 1958) are Wald's:
+        in_the_large is a in logit(P) = a + z, 0 if as many leave as expected, and slope b in a + b z, 1 if
+        chances are neither too far apart nor too near, with z the log odds of the chances.
+        """
         left, p = (self.rows[name].to_numpy(float) for name in ("left", "chance"))
         rule = self.rows["rule"].to_numpy(float) if "rule" in self.rows else None
 

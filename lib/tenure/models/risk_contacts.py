@@ -172,6 +172,9 @@ def contacts(found: Predicted, kept: Array, offered: Offer, unit: str) -> Contac
 def looking_back(judged: Judged, kept: Array, offered: Offer, unit: str) -> Table:
     """Return what contacting would have brought on the landmark that is judged, by whom it had chosen.
 
+    What it brought is `Offer.brings` with 1 or 0, whether the customer left, in place of the chance, in minor
+    units; nobody was contacted then.
+
     Returns:
         A row per choice ("this list", "everybody", "the rule"): contacts, left (the share, with Wilson's
         limits), expected and brought, with limits by resampled customers at the share saved.

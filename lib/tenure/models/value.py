@@ -579,9 +579,9 @@ class Carried:
 def carried(new: Valuation, paid: pd.DataFrame | None, terms: Terms, *, draws: int = 1000) -> Carried:
     """Say how much of what new customers pay the largest three hold, and resample customers if it is much.
 
-    Each draw resamples the customers of a group and moves the group's value with their mean; the curves'
-    interval is added on the logarithm. Resampled means of few customers spread too little, by n / (n - 1),
-    which is made good.
+    Each draw resamples the customers of a group and moves the group's value with their mean, in proportion;
+    the curves' interval is added on the logarithm. The variance of resampled means of n customers is too
+    small by (n - 1) / n, which is made good.
 
     Args:
         paid: As from `tenure.measures.value.payers`; None: there are no payments.
