@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
@@ -34,6 +35,16 @@ def test_a_report_asks_its_engine_little(small_run):
         assert all(counted[what] > 0 for what in ("building", "compiling", "running")), name
     # What one report of a run has checked, the others read.
     assert min(counted["checks"] for counted in counted_of.values()) == 0
+
+
+def test_no_notebook_warns(small_run):
+    warned = {
+        file.name: [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+        for file in sorted(small_run.glob("*.ipynb"))
+        if (cells := [cell for cell in nbformat.read(file, 4).cells if cell.cell_type == "code"])
+    }
+    assert warned
+    assert not {name: texts for name, texts in warned.items() if texts}
 
 
 @pytest.fixture(scope="session")
