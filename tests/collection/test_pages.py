@@ -39,7 +39,9 @@ def test_a_report_asks_its_engine_little(small_run):
 
 def test_no_notebook_warns(small_run):
     warned = {
-        file.name: [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+        file.name: [
+            output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"
+        ]
         for file in sorted(small_run.glob("*.ipynb"))
         if (cells := [cell for cell in nbformat.read(file, 4).cells if cell.cell_type == "code"])
     }

@@ -32,6 +32,7 @@ MARK = "## Digit for digit"
 FIELDS = ("value", "low", "high", "n", "unit", "compare")
 TOLERANCE = 1e-9
 LONG, ENDS = 400, 20
+SPLIT = {"10_metrics": "10_metrics and 11_growth", "40_clv": "40_clv and 41_clv_budgets"}
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def _findings_that_differ(now: pd.DataFrame, entries: dict[str, Any]) -> Iterato
     rows = {row["id"]: row for row in now.to_dict("records")}
     for was in frozen_findings():
         entry = entries.get(was["id"], {})
-        row = rows.get(renamed.FINDINGS.get(was["id"], was["id"]))
+        new = renamed.FINDINGS.get(was["id"], "")
+        row = rows.get(new if new in rows else was["id"])  # others moved to another notebook
         if row is None or "gone" in entry:
             if row is not None or "gone" not in entry:
                 yield Difference(was["id"], "", "a finding", row and "a finding")
@@ -254,7 +256,7 @@ def as_lists() -> str:
         for part, (before, after) in parts.items():
             lines.append(f"| `{what}` | `{part}` | {_written(before)} | {_written(after)} | {why} |")
     for title, names in (
-        ("Notebooks", renamed.NOTEBOOKS), ("Parameters", renamed.PARAMETERS), ("Findings", renamed.FINDINGS)
+        ("Notebooks", renamed.NOTEBOOKS | SPLIT), ("Parameters", renamed.PARAMETERS), ("Findings", renamed.FINDINGS)
     ):  # fmt: skip
         lines += ["", f"## {title}", "", "| before | now |", "|---|---|"]
         lines += [f"| `{old}` | {new if ' ' in new else f'`{new}`'} |" for old, new in sorted(names.items())]

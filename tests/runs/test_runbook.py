@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
+import yaml
 from tiny_projects import Project
 
+from reference import snapshot
 from tenure import renamed
+from tenure.economics import Economics
 from tenure.errors import InputError
+from tenure.paths import project_root
+from tenure.runs.notebook import read_notebook
 from tenure.runs.runbook import read_runbook
 
 PARAMETERS = """
@@ -180,24 +188,43 @@ def test_the_projects_own_runbook_is_sound(request: pytest.FixtureRequest) -> No
     assert "churn_curves" in names
 
 
-def test_an_old_name_is_refused_with_the_new_one(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(renamed.PARAMETERS, "gross_margin", "margin")
-    monkeypatch.setitem(renamed.PARAMETERS, "yearly_rate", "discount_rate of company.yml")
-    monkeypatch.setitem(renamed.FINDINGS, "old.number", "some.number")
+def test_an_old_notebook_is_refused_with_the_new_one(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(renamed.NOTEBOOKS, "old.ipynb", "one.ipynb")
-    project.notebook("one", "pass", parameters="margin: float = 0.7")
-    entry = "reports:\n- {name: one, notebook: one.ipynb, %s}\n"
-    for book, words in (
-        (entry % "parameters: {gross_margin: 0.8}", ["report one", "`gross_margin`", "now `margin`"]),
-        (entry % "parameters: {yearly_rate: 0.1}", ["`yearly_rate`", "now discount_rate of company.yml"]),
-        ("defaults: {gross_margin: 0.8}\n" + entry % "title: T", ["defaults", "now `margin`"]),
-        (entry % "watch: {old.number: {max: 1}}", ["watch", "`old.number` is now `some.number`"]),
-        ("reports:\n- {name: one, notebook: old.ipynb}\n", ["old.ipynb is now `one.ipynb`"]),
-    ):
-        path = project.runbook(book)
-        with pytest.raises(InputError) as refused:
-            read_runbook(path)
-        assert all(word in str(refused.value) for word in words), refused.value
-    project.simple("one")
-    with pytest.raises(InputError, match=r"--set gross_margin.*now `margin`"):
-        read_runbook(project.root / "notebooks" / "runbook.yml", {"gross_margin": "0.8"})
+    project.notebook("one", "pass")
+    assert "old.ipynb is now `one.ipynb`" in sentence(project, ONE.replace("one.ipynb", "old.ipynb"))
+    assert "defaults: There is no parameter `currency`" in sentence(
+        project, "defaults: {currency: EUR}\n" + ONE
+    )
+    assert "now `margin`, in company.yml and in the notebook 11_growth" in sentence(
+        project, ONE, gross_margin="0.8"
+    )
+
+
+NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
+OLD = yaml.safe_load((snapshot.FROZEN / "names.yml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", ["parameters", "findings"])
+@pytest.mark.parametrize("notebook", OLD)
+def test_every_old_name_is_kept_or_refused_with_where_it_is_now(
+    project: Project, notebook: str, kind: str
+) -> None:
+    ours = {file.stem: read_notebook(file) for file in NOTEBOOKS}
+    shutil.copy(ours[notebook].path, project.root / "notebooks")
+    entry = "reports:\n- {name: one, notebook: %s.ipynb, %s: {%s: %s}}\n"
+    for name in OLD[notebook][kind]:
+        if name in getattr(ours[notebook], kind):
+            continue
+        key, value = ("watch", "{max: 1}") if kind == "findings" else (kind, "1")
+        words = sentence(project, entry % (notebook, key, name, value))
+        new = words.partition("it is now ")[2]
+        assert all(part in words for part in ("report one", f"`{name}`", "it is now ")), words
+        where = re.search(r"in the notebook (\w+)", new)
+        there = [ours[where[1]]] if where else list(ours.values()) if " and " in new else [ours[notebook]]
+        ids = re.findall(r"`([\w.]+)`|(?<!in )\b(\w+\.\w+)\b", new)
+        names = ["".join(pair) for pair in ids] or [name]
+        assert all(any(it in getattr(one, kind) for one in there) for it in names), words
+        if "company.yml" in new:
+            assert names[0] in Economics.model_fields, words

@@ -177,11 +177,6 @@ def read_runbook(path: Path, settings: Mapping[str, str] | None = None, only: Se
             raise InputError(
                 f"{path.name}, report {entry.name}: the notebook {entry.notebook} is now {new}. Fix: name it."
             )
-        for id in entry.watch:
-            if new := now_called("finding", id):
-                raise InputError(
-                    f"{path.name}, report {entry.name}, watch: the finding `{id}` is now {new}. Fix: name it."
-                )
     notebooks = {entry.name: read_notebook(folder / entry.notebook) for entry in file.reports}
     for entry in file.reports:
         found = notebooks[entry.name].findings
