@@ -201,7 +201,8 @@ def drift(found: Predicted) -> Table:
 
     sum (r - q) log(r / q) over tenths of the fitted customers, or plans, with q and r the shares then and
     now; each count has a half added. If nothing has moved it is about (1 / n + 1 / m) times a chi-squared
-    with one degree of freedom less than groups (Yurdakul 2018), n and m being the customers.
+    with one degree of freedom less than groups (Yurdakul 2018), n and m being the customers,
+    each counted on every landmark fitted on.
 
     Returns:
         A row per fact, most first: fact, index (0: nothing has moved), and by_chance, the chi-squared's 95%
