@@ -115,7 +115,7 @@ def begun(start: dt.date, end: dt.date, period: str) -> int:
 
 
 def loop_spells(spans, policy=MetricPolicy()):
-    """(customer, start, end or None, cause or None) of each stay, in order.
+    """(customer, start, end or None, cause or None) of each spell, in order.
 
     An end without a reason is pending while the customer may still go on within the gap.
     """

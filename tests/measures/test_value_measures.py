@@ -84,7 +84,7 @@ def renewal(start, k, interval):
 
 
 def loop_stays(spans):
-    """(customer, spell, interval, start, end, cause) of each stay."""
+    """(customer, spell, interval, start, end, cause) of each spell."""
     words = {"month": (1, "month"), "year": (12, "month"), "week": (7, "day"), "day": (1, "day")}
     seen = Counter()
     for customer, start, end, cause in loop_spells(spans):
@@ -434,7 +434,7 @@ def test_groups_and_characteristics_come_with_the_stays():
     stays = measures.stays(source, by="channel", dims=["currency", "channel"], as_of=AS_OF)
     frame = measures.stay_counts(stays, ["channel", "currency"], as_of=AS_OF).to_pandas()
     found = set(zip(frame["group"], frame["channel"], frame["currency"], strict=True))
-    # The second stay of b has not come to a renewal yet.
+    # The second lifetime of b has not come to a renewal yet.
     assert found == {("ads", "ads", "EUR"), ("web", "web", "EUR"), ("unknown", "unknown", "USD")}
     with pytest.raises(InputError, match="no column 'chanel'"):
         measures.stays(source, by="chanel", as_of=AS_OF)

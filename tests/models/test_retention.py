@@ -105,7 +105,7 @@ def test_residual_lifetimes_equal_the_hypergeometric_formula(alpha, beta, n, rat
 def company(
     rng: np.random.Generator, size: int = 4000, apart: bool = True, entries: bool = False
 ) -> pd.DataFrame:
-    """Stays by a shifted beta-geometric law that a characteristic raises to a power, with failures."""
+    """Lifetimes by a shifted beta-geometric law that a characteristic raises to a power, with failures."""
     level = rng.integers(0, 2, size)
     ratio = np.where(level == 1, 1.5, 1.0)
     baseline = survival("sbg", [1.2, 9.0], 60)

@@ -78,7 +78,7 @@ def test_not_television_is_the_rule_that_keeps_most(ran):
     whom = findings(ran)[f"{ID}whom"]
     assert "contact all but those with signup device “tv”: 1.6 points more" in whom["sentence"]
     assert whom["low"] > 0
-    # The incentive is dear: in money, contacting everybody lost.
+    # The incentive is expensive: in money, contacting everybody lost.
     profit, advice = (findings(ran)[f"{ID}{name}"] for name in ("profit", "advice"))
     assert profit["high"] < 0
     assert "Do not contact everybody again like this" in advice["sentence"]

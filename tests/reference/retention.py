@@ -58,7 +58,7 @@ DERL = {
     (3.80, 15.20): (3.31, 3.45, 3.59, 3.72, 3.84),
     (1 / 15, 4 / 15): (7.68, 9.46, 9.86, 10.06, 10.19),
 }
-# The same paper: customers won in five successive years, and the value of the base at the end of the fifth,
+# The same paper: customers acquired in five successive years, and the value of the base at the end of the fifth,
 # with one retention rate for all (that of the last year) and by the model. The yearly intake is the one, in
 # steps of 500, that gives all four printed totals.
 INTAKE = (10_000, 15_000, 17_500, 19_000, 20_500)

@@ -56,7 +56,7 @@ def customers(seed: int, size: int, window: Window) -> pd.DataFrame:
 
 
 def stay_counts(people: pd.DataFrame) -> pd.DataFrame:
-    """Counts of stays by renewal, as `measures.value.stay_counts` makes them."""
+    """Counts of lifetimes by renewal, as `measures.value.stay_counts` makes them."""
     length = company.INTERVAL[people["plan"]]
     ripe, lasted = people["months"] // length, people["life"] // length
     left = lasted <= ripe

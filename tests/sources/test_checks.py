@@ -353,7 +353,7 @@ def as_company(start, end, interval="month"):
     return {"customers": pd.DataFrame({"customer_id": ids, "created_at": start}), "subscriptions": spans}
 
 
-def test_earlier_leavers_that_are_not_in_the_data(write, mapping):
+def test_customers_who_left_earlier_and_are_missing_from_the_data(write, mapping):
     start, end = many(np.random.default_rng(3))
     start = pd.Series(start)
     whole = open_source(write(as_company(start, end), folder="whole"))

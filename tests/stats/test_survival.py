@@ -768,7 +768,7 @@ def test_a_late_group_does_not_cut_the_others_short():
     assert longest_horizon(life, share=0.9) == 8
     # Two groups at least, or there is nothing to compare.
     assert longest_horizon(life, share=0.5) == 8
-    # Whoever is gone needs no more watching.
+    # Nothing more is to be seen of those who have left.
     gone = life_table(pd.concat([people_of([3, 4], [1, 1], "gone"), people_of([9] * 5, [0] * 5, "on")]))
     assert longest_horizon(gone) == 9
 

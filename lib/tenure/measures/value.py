@@ -3,7 +3,7 @@
 A spell is as in `tenure.measures.subscriptions`. Its clock ticks in billing intervals of what it began with:
 a customer with a yearly plan can leave once a year, and counting their months would make eleven of them look
 loyal. Where terms are bought again after some days (`policy.gap_days`) it counts terms, a mean gap apart.
-Stays after the first are the group `RETURNED`: customers who have churned once churn sooner again.
+Lifetimes after the first are the group `RETURNED`: customers who have churned once churn sooner again.
 
 `stays` is the table that `stays` returned as of the same day, `dims` are further columns of it, `since` is
 the first day that counts, and `months` are the months in a cohort.
@@ -118,7 +118,7 @@ def stays(
 
 
 def _with_gaps(stays: ir.Table, as_of: dt.date) -> ir.Table:
-    """Stays with the terms begun, and a clock of a term and its mean gap, where that is over 5 % of it."""
+    """Lifetimes with the terms begun, and a clock of a term and its mean gap where that is over 5 % of it."""
     term = stays.months_ * DAYS_A_MONTH + stays.days_
     until = ibis.least(stays.end_index.fill_null(_NEVER), day_of(as_of).index + 1)
     begun = (until - stays.start_index - stays.bridged) / term
@@ -543,7 +543,7 @@ def brought(
 def _observed(
     stays: ir.Table, as_of: dt.date, observed_from: dt.date | None, on_at: dt.date | None
 ) -> ir.Table:
-    """Stays with the renewals from and to which they were observed, and how that ended."""
+    """Lifetimes with the renewals from and to which they were observed, and how that ended."""
     start = numbers_of(stays, "start")
     entry: ir.IntegerValue = ibis.literal(0, "int64")
     if observed_from:

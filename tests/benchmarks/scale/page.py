@@ -35,7 +35,7 @@ def by_size(figures: dict[str, Any]) -> list[str]:
 
 
 def asked(figures: dict[str, Any], size: str) -> dict[str, Any]:
-    """The questions of a size, the dearest first."""
+    """The questions of a size, the costliest first."""
     found = {
         name.partition(" ")[2]: answer
         for name, answer in figures.items()

@@ -1,4 +1,4 @@
-"""The dear measures at a million events stay near the distinct count that they cannot do without.
+"""The costly measures at a million events stay near the distinct count that they cannot do without.
 
 The whole, at a hundred million, is `make scale`; TENURE_SCALE_CUSTOMERS makes this larger.
 """
