@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import tenure
+from tenure import MetricPolicy
 from tenure.measures import revenue, subscriptions
 from tenure.sources import counters
 from tenure.sources.checks import check
@@ -61,3 +62,38 @@ def test_measures_share_what_is_settled(source):
     assert counters()["settled"] == settled + 1
     tenure.collect(subscriptions.churned_value(source, as_of=DAY))
     assert counters()["settled"] == settled + 1
+
+
+def test_reports_of_a_run_share_what_is_settled_of_the_same_data(source, tmp_path, monkeypatch):
+    def asked(source, **options):
+        return [tenure.collect(measure(source, as_of=DAY, **options)) for measure in measures]
+
+    def stored():
+        return set(shared.glob("*.parquet"))
+
+    measures = revenue.mrr_movements, subscriptions.life_table
+    alone, shared = asked(source), tmp_path / "shared"
+    assert not stored()
+    monkeypatch.setenv("TENURE_SHARED", str(shared))
+    folder = tmp_path / source.url
+    for _ in range(2):  # the first writes it down, the second reads it
+        for told, expected in zip(asked(tenure.open_source(folder)), alone, strict=True):
+            pd.testing.assert_frame_equal(told, expected)
+        first = stored()
+    assert first
+    assert {file.suffix for file in shared.iterdir()} == {".parquet", ".lock"}
+    # Of some customers, and by another policy, it is other time.
+    some = tenure.open_source(folder)
+    some = some.instead({"subscriptions": some["subscriptions"].filter(lambda rows: rows.customer_id == "b")})
+    movements, _ = asked(some)
+    assert movements["customers"].sum() < alone[0]["customers"].sum()
+    assert stored() == first
+    asked(tenure.open_source(folder), policy=MetricPolicy(gap_days=90))
+    other = stored()
+    assert other > first
+    # Of data that has changed since, too.
+    spans = pd.read_parquet(tmp_path / "subscriptions.parquet")
+    spans.assign(unit_amount_minor=2000).to_parquet(tmp_path / "subscriptions.parquet")
+    movements, _ = asked(tenure.open_source(folder))
+    assert movements["amount_minor"].abs().sum() == 2 * alone[0]["amount_minor"].abs().sum()
+    assert stored() > other

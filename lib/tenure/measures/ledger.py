@@ -95,7 +95,8 @@ def ledger(source: Tables, seen: Lenses, currency: str = "", every: Every = MONT
     rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
         key = ("bridges", seen, currency, *([every] if every.unit == "week" else []))
-        rows = ibis.union(rows, settle(source, key, lambda: _bridges(rows, seen, every)).select(rows.columns))
+        gaps = settle(source, key, lambda: _bridges(rows, seen, every), share=True)
+        rows = ibis.union(rows, gaps.select(rows.columns))
     # Who left with the last moment was paying at it.
     still = rows.end_second >= seen.rule(rows, lambda lens: lens.cut_day) * _DAY
     rows = rows.mutate(
@@ -141,9 +142,8 @@ def _rare(source: Tables) -> Collection[str]:
     """What few companies have: spans with short terms, access paid once, customers of usage alone."""
 
     def make() -> dict[str, ir.Table]:
-        unit = source["subscriptions"].billing_interval
-        found = {"short": source["subscriptions"].filter(unit.isin(_SHORT))}
-        found["once"] = source["subscriptions"].filter(unit == "once")
+        s, unit = source["subscriptions"], source["subscriptions"].billing_interval
+        found = {"short": s.filter(unit.isin(_SHORT)), "once": s.filter(unit == "once")}
         return {**found, "metered": _metered(source)} if "payments" in source else found
 
     return some(source, "rare", make)
@@ -269,7 +269,7 @@ def settled_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
         The columns of `ledger`, start_second and end_second, and paid, what a month costs, or did before a
         pause.
     """
-    rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
+    rows = _settled(source, seen, currency)
     if (found := free_spans(source, seen, currency)) is not None:
         held = settle(source, ("held", seen, currency), lambda: _held(found, seen))
         rows = ibis.union(rows, held.select(rows.columns))
@@ -290,9 +290,7 @@ def _at_mean_rate(rows: ir.Table, seen: Lenses) -> ir.Table:
         paid_days=short.status.isin(["paused", "on_hold", "skipped"]).ifelse(0, days),
         skipped_days=left_out + gap.between(1, gap_days(short, seen)).ifelse(gap, 0),
     )
-    sums = short.group_by(keys).agg(
-        **{f"{part}_days": _[f"{part}_days"].sum() for part in ("paid", "skipped")}
-    )
+    sums = short.group_by(keys).agg(paid_days=_.paid_days.sum(), skipped_days=_.skipped_days.sum())
     sums = sums.filter((_.paid_days > 0) & (_.skipped_days > 0))
     found = rows.left_join(sums, keys)
     part, whole = found.paid_days.fill_null(1), (found.paid_days + found.skipped_days).fill_null(1)
@@ -309,6 +307,10 @@ def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 
 def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
+    return settle(source, ("settled", seen, currency), lambda: _paid_time(source, seen, currency), share=True)
+
+
+def _paid_time(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     known = known_spans(source, seen, currency)
     counted = known.filter(_.excluded.isnull()).drop("excluded", "once").mutate(paid=_.amount)
     # Few subscriptions have anything but plain paid time; the others need no sorting.
@@ -319,12 +321,11 @@ def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
         _capped(_runs(counted.semi_join(odd, keys), seen), seen).select(counted.columns),
     )
     out = (rows.status == "paused") & seen.rule(rows, lambda lens: lens.policy.pauses == "zero")
-    zero = ibis.literal(0, "int64")
     return rows.mutate(
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank).cast("int64"),
         paused=out.ifelse(rows.amount, 0).cast("int64"),
-        usage=zero,
-        spans=zero + 1,
+        usage=ibis.literal(0, "int64"),
+        spans=ibis.literal(1, "int64"),
         bridge=ibis.literal(False),
     ).drop("on", "rank")
 
@@ -538,7 +539,7 @@ def _free_amid_paid(source: Tables, gap: int) -> ir.Table:
 
 
 def _free(source: Tables, seen: Lenses, currency: str) -> ir.Table:
-    rows = settle(source, ("settled", seen, currency), lambda: _settled(source, seen, currency))
+    rows = _settled(source, seen, currency)
     known = known_spans(source, seen, currency)
     lens = ["lens"] if seen.several else []
     keys = [*lens, "customer", "whose"]

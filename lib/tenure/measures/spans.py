@@ -136,10 +136,10 @@ def lenses(
     return Lenses(days or (as_of,), tuple(rules.values()) or (policy,), bool(days), tuple(rules))
 
 
-def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+def settle(source: Tables, key: Hashable, make: Callable[[], ir.Table], *, share: bool = False) -> ir.Table:
     """Have the engine compute a table once for all measures of a `Source`; of another mapping, each time."""
     settled = getattr(source, "settle", None)
-    return settled(key, make) if settled else make()
+    return settled(key, make, share=share) if settled else make()
 
 
 def stage(source: Tables, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:

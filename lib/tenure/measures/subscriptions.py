@@ -111,7 +111,7 @@ def spells(
         reach, the index of the last day on which it could have gone on.
     """
     key = ("spells", as_of, currency, policy)
-    return settle(source, key, lambda: _spells(source, as_of, currency, policy))
+    return settle(source, key, lambda: _spells(source, as_of, currency, policy), share=True)
 
 
 def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy) -> ir.Table:

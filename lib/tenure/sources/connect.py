@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+from filelock import FileLock
 
 from tenure.contract import BY_NAME, TABLES, Table, is_taken
 from tenure.errors import InputError, NotApplicable, all_faults, in_a_sentence
@@ -27,13 +29,13 @@ from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer
 from tenure.sources.counting import count, doing, timed
-from tenure.sources.engine import guarded, keep, may_settle, named
+from tenure.sources.engine import guarded, keep, may_settle, named, read_files
 from tenure.sources.mapped import map_tables
 from tenure.sources.mapping import Mapping as MappingFile
 from tenure.sources.mapping import in_mapping, read_mapping
 from tenure.sources.places import open_catalog
 from tenure.sources.published import published_file, published_table
-from tenure.sources.results import kept
+from tenure.sources.results import kept, save
 
 # An id, a time and a flag: the customers' columns that say nothing to compare groups by.
 _NOT_ATTRIBUTES = {"customer_id", "created_at", "is_test", "parent_id", "owner"}
@@ -118,9 +120,11 @@ class Source(Mapping[str, ir.Table]):
         # What is known of subscriptions holds until they are others.
         facts = {} if "subscriptions" in tables else self.facts
         kept = {name: table for name, table in {**self.tables, **tables}.items() if table is not None}
-        return replace(self, tables=kept, settled={}, facts=facts)
+        # What reports share is made from any table but that of segments.
+        mark = self.mark if set(tables) <= {"segments"} else None
+        return replace(self, tables=kept, settled={}, facts=facts, mark=mark)
 
-    def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+    def settle(self, key: Hashable, make: Callable[[], ir.Table], *, share: bool = False) -> ir.Table:
         """Have the engine compute a table once, for all measures of this source that are made from it.
 
         It is a temporary table, gone with the source. Where the engine refuses one, as a replica does, it is
@@ -129,16 +133,33 @@ class Source(Mapping[str, ir.Table]):
         Args:
             key: What it is, such as a name with a day and a policy.
             make: Makes the expression, where it is not there yet.
+            share: Whether the reports of a run may share it, in the folder that TENURE_SHARED names: nothing
+                but the tables and the key decides what is in it. Only tables of files are shared.
         """
         if not self.settles:
             return make()
         if key not in self.settled:
-            with doing("building"):
-                table = make()
-            with doing("running"):
-                self.settled[key] = guarded(lambda: kept(table))
+            shared = os.environ.get("TENURE_SHARED") if share and self.mark else None
+            self.settled[key] = self._shared(Path(shared), key, make) if shared else self._made(make)
             count("settled")
         return self.settled[key]
+
+    def _made(self, make: Callable[[], ir.Table]) -> ir.Table:
+        with doing("building"):
+            table = make()
+        with doing("running"):
+            return guarded(lambda: kept(table))
+
+    def _shared(self, folder: Path, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+        """What the first report of a run has settled; who needs it meanwhile waits."""
+        file = folder / f"{hashlib.sha256(f'{self.mark} {key}'.encode()).hexdigest()[:16]}.parquet"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):
+            if file.is_file():
+                return self._made(lambda: read_files(self.connection, (file,), "settled"))
+            table = self._made(make)
+            save(table, file)
+            return table
 
     def stage(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Give an expression a name in the engine, once, so that what is built on it compiles fast.
