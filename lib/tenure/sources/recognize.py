@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class Export:
     share: float
 
 
+@lru_cache(maxsize=100_000)
 def likeness(name: str, other: str) -> float:
     """Return how alike two columns' names are, from 0 to 1, whatever their case, order and filler words.
 
@@ -103,9 +104,13 @@ def likeness(name: str, other: str) -> float:
     if not mine or not theirs:
         return 0.0
     common = len(set(mine) & set(theirs)) / max(len(set(mine)), len(set(theirs)))
-    letters = SequenceMatcher(None, " ".join(sorted(mine)), " ".join(sorted(theirs))).ratio()
+    letters = SequenceMatcher(None, " ".join(sorted(mine)), " ".join(sorted(theirs)))
+    # The quick ratio is never less than the ratio, which is slow to find.
+    ratio = letters.ratio() if letters.quick_ratio() > 0.8 else 0.0
+    if not (shared := max(common, ratio if ratio > 0.8 else 0.0)):
+        return 0.0
     same = SequenceMatcher(None, plain(name), plain(other)).ratio()  # of names that mean the same
-    return (0.93 + 0.02 * same) * max(common, letters if letters > 0.8 else 0.0)
+    return (0.93 + 0.02 * same) * shared
 
 
 def bare(text: str) -> str:
@@ -118,6 +123,7 @@ def bare(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", plain(text))
 
 
+@lru_cache(maxsize=10_000)
 def plain(text: str) -> str:
     """Return text in small letters without accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
