@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+import compiled
 from tenure import privacy
 
 # Tests run side by side, a process a processor: threads of their own would only get in each other's way.
@@ -18,6 +19,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # An expression is many objects, hardly any of which can be collected: looking for them costs more than it frees.
 gc.set_threshold(50_000, 20, 50)
+
+compiled.once()
 
 # Nothing is tested by the clock: machines are noisy. And a day's run finds what yesterday's did.
 settings.register_profile("tenure", deadline=None, derandomize=True)
