@@ -60,7 +60,7 @@ def test_an_export_is_recognized_and_its_mapping_finds_what_is_true(name, tmp_pa
     assert (tmp_path / "data_of_theirs" / "company.yml").is_file()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", RECIPES)
 def test_an_export_is_recognized_with_a_fifth_of_its_columns_renamed_or_gone(name, seed, tmp_path):
     importlib.import_module(f"exports.{name}").write(tmp_path / "export")
