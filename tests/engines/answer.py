@@ -52,7 +52,7 @@ def answers(url: str, names: list[str]) -> dict[str, Answer]:
 class Unsettled(Source):
     """A source that keeps nothing, so that a measure's expression shows all that is computed for it."""
 
-    def settle(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+    def settle(self, key: Hashable, make: Callable[[], ir.Table], **_: bool) -> ir.Table:
         return make()
 
     stage = settle
