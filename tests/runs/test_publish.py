@@ -129,6 +129,13 @@ while True:
 """
 
 
+def test_nobody_else_may_look_into_a_run_before_it_is_published(tmp_path: Path) -> None:
+    reports = Reports(tmp_path)
+    staging = reports.stage(reports.new_name())
+    assert staging.stat().st_mode & 0o777 == 0o700
+    assert (staging / "run").stat().st_mode == reports.state.stat().st_mode  # it is published
+
+
 def test_killed_at_any_moment_the_last_run_stands(tmp_path: Path) -> None:
     reports = Reports(tmp_path)
     chance = random.Random(7)

@@ -242,9 +242,9 @@ class Reports:
                 shutil.rmtree(self.runs / name, ignore_errors=True)
 
     def stage(self, name: str) -> Path:
-        """Make and return the folder that a run is written in."""
+        """Make and return the folder that a run is written in, which nobody else may open."""
         folder = self.state / f"staging-{name}"
-        folder.mkdir(parents=True)
+        folder.mkdir(mode=0o700, parents=True)
         try:
             (folder / MARK).touch()
             (folder / "run").mkdir()
