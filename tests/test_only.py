@@ -106,12 +106,13 @@ def same(some, alone, names=QUESTIONS):
 @pytest.mark.parametrize(
     ("text", "chosen"),
     [
-        (
+        pytest.param(
             "birth_year between 1980 and 1994 and not (channel = 'organic' or country in ('DE', 'FR'))",
             lambda people: (
                 people["birth_year"].between(1980, 1994)
                 & ~((people["channel"] == "organic") | people["country"].isin(["DE", "FR"]))
             ),
+            marks=pytest.mark.long,
         ),
         (
             "gender is null or birth_year < 1970 or household not like 'f%'",
@@ -121,7 +122,7 @@ def same(some, alone, names=QUESTIONS):
                 | ~people["household"].fillna("f").str.startswith("f")
             ),
         ),
-        ("plan = 'Annual'", lambda people: people["began"] == "Annual"),
+        pytest.param("plan = 'Annual'", lambda people: people["began"] == "Annual", marks=pytest.mark.long),
         (
             "segment != 'Families' and plan not in ('Annual', 'Basic')",
             lambda people: (
