@@ -203,14 +203,11 @@ def _spark_table(table: ir.Table, backend: Any, place: str, replace: bool) -> No
 
 def _spark_files(table: ir.Table, path: str, replace: bool) -> str:
     if not replace:
-        from py4j.protocol import Py4JError
-        from pyspark.errors import PySparkException
-
         session = table.get_backend()._session
         reader = session.read.format("binaryFile").option("recursiveFileLookup", "true")
         try:
             there = bool(reader.load(path).select("path").limit(1).collect())
-        except (PySparkException, Py4JError):
+        except Exception:
             # It is not there, which is as it should be; anything else shows when it is written.
             there = False
         if there:
