@@ -64,7 +64,7 @@ def _shape(op: Node) -> tuple[list[tuple[Any, ...]], list[Any]]:
         if value not in numbers:
             if isinstance(value, _TABLES) and _MADE.fullmatch(value.name):
                 tables.append(value)
-                node = (type(value), value.schema)
+                node = (type(value), value.schema, getattr(value, "namespace", None))
             elif isinstance(value, _TABLES):
                 node = (type(value), value.schema, value.name, getattr(value, "namespace", None))
             elif isinstance(value, ops.Literal):

@@ -209,10 +209,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         'There is no parameter `perod`; did you mean `period`? Fix: use one of by, period.'
     """
     known = sorted(known)
-    if new := now_called(kind, name):
-        return f"There is no {kind} `{name}`; it is now {new}. Fix: change it accordingly."
+    new = now_called(kind, name)
     like = get_close_matches(name, known, n=1)
-    hint = f"; did you mean `{like[0]}`?" if like else "."
+    hint = f"; it is now {new}." if new else f"; did you mean `{like[0]}`?" if like else "."
     return f"There is no {kind} `{name}`{hint} Fix: use one of {', '.join(known)}."
 
 

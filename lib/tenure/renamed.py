@@ -4,8 +4,8 @@ from __future__ import annotations
 
 # Old name: new name; for what is gone, a word on where it stands now. docs/changes.md lists them.
 NOTEBOOKS: dict[str, str] = {}
-_GROWTH = "in the notebook 11_growth, no longer in 10_metrics"
-_BUDGETS = "in the notebook 41_clv_budgets, no longer in 40_clv"
+_GROWTH = "in the notebook 11_growth (it was in 10_metrics)"
+_BUDGETS = "in the notebook 41_clv_budgets (it was in 40_clv)"
 PARAMETERS: dict[str, str] = {
     "currency": "reporting_currency",
     "discount_rate": f"in company.yml and {_GROWTH}",

@@ -114,8 +114,8 @@ def test_two_runs_say_how_the_value_moved_between_them(run, demo, monkeypatch):
     late = spans.groupby("customer_id")["paid_until"].max().loc[left].lt("2026-09-01").sum()
     assert 0 < late < len(left)
     assert (
-        f"{len(came):,} came, {len(left):,} left, {late:,} of whom had stopped paying by that day and have "
-        "since been given up." in found["clv.base_change"]["sentence"]
+        f"{len(came):,} came, {len(left):,} left, {late:,} of whom had stopped paying by that day and not "
+        "come back since." in found["clv.base_change"]["sentence"]
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 
 import pandas as pd
 import pytest
 
 import tenure
 from tenure import MetricPolicy
+from tenure.errors import InputError
 from tenure.measures import revenue, subscriptions
 from tenure.sources import counters
+from tenure.sources.address import Address
 from tenure.sources.checks import check
 
 DAY = dt.date(2026, 5, 31)
@@ -97,3 +100,51 @@ def test_reports_of_a_run_share_what_is_settled_of_the_same_data(source, tmp_pat
     movements, _ = asked(tenure.open_source(folder))
     assert movements["amount_minor"].abs().sum() == 2 * alone[0]["amount_minor"].abs().sum()
     assert stored() > other
+
+
+def test_what_is_shared_is_of_this_company_alone(source, tmp_path, monkeypatch):
+    """Two companies whose files have the same names, sizes and times, as links to tables that lie elsewhere."""
+    monkeypatch.setenv("TENURE_SHARED", str(tmp_path / "shared"))
+    totals = []
+    for name, price in {"acme": 999, "bolt": 555}.items():
+        tables, company = tmp_path / "lake" / name, tmp_path / name
+        company.mkdir()
+        for table in ("customers", "subscriptions"):
+            (tables / table).mkdir(parents=True)
+            rows = pd.read_parquet(tmp_path / f"{table}.parquet")
+            rows = rows.assign(unit_amount_minor=price) if table == "subscriptions" else rows
+            rows.to_csv(tables / table / "rows.csv", index=False)
+            os.utime(tables / table / "rows.csv", (1.7e9, 1.7e9))
+            (company / table).symlink_to(tables / table)
+        totals.append(tenure.collect(revenue.mrr_movements(tenure.open_source(company), as_of=DAY)))
+    acme, bolt = (rows.loc[rows["kind"] == "new", "amount_minor"].sum() for rows in totals)
+    assert (acme, bolt) == (2 * 999, 2 * 555)
+    before = tenure.open_source(tmp_path / "acme").mark
+    os.utime(tmp_path / "lake" / "acme" / "customers" / "rows.csv", (1.8e9, 1.8e9))
+    assert tenure.open_source(tmp_path / "acme").mark != before
+
+
+def test_a_report_does_without_what_cannot_be_shared(source, tmp_path, monkeypatch):
+    alone = tenure.collect(revenue.mrr_movements(source, as_of=DAY))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TENURE_SHARED", str(tmp_path / "file"))
+    own = tenure.open_source(tmp_path / source.url)
+    pd.testing.assert_frame_equal(tenure.collect(revenue.mrr_movements(own, as_of=DAY)), alone)
+    monkeypatch.setenv("TENURE_SHARED", str(tmp_path / "shared"))
+    monkeypatch.setattr("tenure.sources.connect.save", no_room)
+    own = tenure.open_source(tmp_path / source.url)
+    pd.testing.assert_frame_equal(tenure.collect(revenue.mrr_movements(own, as_of=DAY)), alone)
+    assert not list((tmp_path / "shared").glob("*.parquet"))
+
+
+def no_room(*_):
+    raise InputError("There is no room.")
+
+
+def test_files_that_change_while_they_are_read_have_no_mark(source, tmp_path, monkeypatch):
+    kept = Address.mark
+    marks = iter(["before", "after"])
+    monkeypatch.setattr(Address, "mark", lambda _: next(marks))
+    assert tenure.open_source(tmp_path / source.url).mark is None
+    monkeypatch.setattr(Address, "mark", kept)
+    assert tenure.open_source(tmp_path / source.url).mark == source.mark

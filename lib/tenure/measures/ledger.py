@@ -95,7 +95,7 @@ def ledger(source: Tables, seen: Lenses, currency: str = "", every: Every = MONT
     rows = settled_spans(source, seen, currency).drop("paid")
     if seen.any(lambda lens: max(lens.policy.gap_days) > 0):
         key = ("bridges", seen, currency, *([every] if every.unit == "week" else []))
-        gaps = settle(source, key, lambda: _bridges(rows, seen, every), share=True)
+        gaps = settle(source, key, lambda: _bridges(rows, seen, every), share=not seen.several)
         rows = ibis.union(rows, gaps.select(rows.columns))
     # Who left with the last moment was paying at it.
     still = rows.end_second >= seen.rule(rows, lambda lens: lens.cut_day) * _DAY
@@ -307,7 +307,8 @@ def known_spans(source: Tables, seen: Lenses, currency: str = "") -> ir.Table:
 
 
 def _settled(source: Tables, seen: Lenses, currency: str) -> ir.Table:
-    return settle(source, ("settled", seen, currency), lambda: _paid_time(source, seen, currency), share=True)
+    key = ("settled", seen, currency)
+    return settle(source, key, lambda: _paid_time(source, seen, currency), share=not seen.several)
 
 
 def _paid_time(source: Tables, seen: Lenses, currency: str) -> ir.Table:
@@ -530,8 +531,7 @@ def _free_amid_paid(source: Tables, gap: int) -> ir.Table:
     """Free time and trials in which paid time ends, or shortly before which it did."""
     s = source["subscriptions"]
     paid = (s.unit_amount_minor * s.quantity > s.discount_minor) & (s.status != "trialing")
-    ends = s.filter(paid & s.ended_at.notnull())
-    ends = ends.select("customer_id", of="subscription_id", paid_until="ended_at")
+    ends = s.filter(paid).select("customer_id", of="subscription_id", paid_until="ended_at")
     free = s.filter(~paid).inner_join(ends, "customer_id")
     free = free.filter((free.status != "trialing") | (free.of == free.subscription_id))
     free = free.filter(day_index(free.started_at) <= day_index(free.paid_until) + gap)

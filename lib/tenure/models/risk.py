@@ -175,7 +175,8 @@ def fitted(rows: pd.DataFrame, dims: Sequence[str] = (), *, trees: bool = False)
     """Fit a score: logistic regression with a ridge penalty of 1, and boosted trees if they are wanted.
 
     The penalty, half the sum of the squared coefficients, is for numbers in standard deviations and a column
-    a level; what is not known of a number is its mean. Levels in fewer than 30 rows are one.
+    a level; what is not known of a number is its mean. Levels in fewer than 30 rows are one, as are all but
+    the 12 most frequent.
     """
     terms = rows.groupby("plan")["interval"].nunique().max() > 1  # else the plan says the term
     texts = list(dict.fromkeys(["plan", *(["interval"] if terms else []), *dims]))

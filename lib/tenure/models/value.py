@@ -212,8 +212,9 @@ def value_base(
     billed more than others of the group pays more in proportion. Payments already made do not count; the
     next one is discounted by the wait for it. At tenure k a row is worth w q E(k + 1) / m(k) in reporting
     minor units: w are its bills, discounted by the wait, q what the group pays for each unit billed, m(k) its
-    mean payment, and E the residual lifetime in margin (Fader and Hardie 2010). Customers whose currency has
-    no rate, or whose interval has no curve, are left out.
+    mean payment, and E the residual lifetime in margin (Fader and Hardie 2010); where the end is known, what
+    comes until then stands for E. Customers whose currency has no rate, or whose interval has no curve, are
+    left out.
 
     Args:
         base: As from `tenure.measures.value.base_counts`.
@@ -250,7 +251,7 @@ def value_base(
 def value_new(fit: Retention, intake: pd.DataFrame, payments: Payments) -> Valuation:
     """Value new customers, as from `tenure.measures.value.intake`, from their first payment on.
 
-    Of each it is m(0) + v E(1), with m the margin of a payment, v the discount of an interval and E the
+    Of each it is c(0) + v E(1), with c the margin of a payment, v the discount of an interval and E the
     residual lifetime (`tenure.stats.lifetime.residual_lifetime`). What it cost to acquire them is not taken
     off. `payments` are best those of new customers alone: what older ones pay may be another price. Where
     rows have owners, `each` is what one of these is worth.
@@ -316,7 +317,7 @@ class _Engine:
             self.first[at], self.v[at] = money[:, 0], 1 / (1 + rate)
 
     def residual(self, theta: Array | None, *, seen: bool = False) -> Array:
-        """E(k) for k = 0, ..., oldest, a row per cell; if `seen`, what of it lies within lives observed.
+        """E(k + 1) for k = 0, ..., oldest, a row per cell; if `seen`, what of it lies within lives observed.
 
         Without parameters it is what E(k) would be if nobody left.
         """

@@ -68,11 +68,15 @@ class Address:
         """
         if self.path is None or not self.path.exists():
             return None
-        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
         seen = hashlib.sha256()
-        for file in filter(Path.is_file, files):
-            state = file.stat()
-            seen.update(f"{file.relative_to(self.path)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        # A table may be a folder, or a link to one that lies elsewhere.
+        entries = sorted(self.path.glob("*")) if self.path.is_dir() else [self.path]
+        for entry in entries:
+            for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
+                if file.is_file():
+                    state = file.stat()
+                    name = file.relative_to(self.path)
+                    seen.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
         return seen.hexdigest()
 
 

@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from filelock import FileLock
 from tenure.contract import BY_NAME, TABLES, Table, is_taken
 from tenure.errors import InputError, NotApplicable, all_faults, in_a_sentence
 from tenure.parameters import nearest
+from tenure.privacy import protect
 from tenure.sources.address import Address
 from tenure.sources.catalog import Catalog, Raw
 from tenure.sources.convert import Reading, conform, infer
@@ -61,8 +63,8 @@ class Source(Mapping[str, ir.Table]):
         notes: What was left aside while opening, a sentence each.
         left_out: How many rows the mapping leaves out, by table.
         snapshot_day: The day a snapshot was taken; None where the data has dates of its own.
-        mark: A digest of the names, sizes and times of the files, of the mapping and of the zone: it changes
-            when the data does; None for a database, or where there are no files.
+        mark: A digest of the place, names, sizes and times of the files, of the mapping and of the zone: it
+            changes when the data does; None for a database, or where there are no files.
         time_zone: The zone in which the company counts days.
         settles: Whether the engine lets us make temporary tables.
         settled: What measures have had the engine compute once, by what it is (see `settle`).
@@ -153,13 +155,17 @@ class Source(Mapping[str, ir.Table]):
     def _shared(self, folder: Path, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """What the first report of a run has settled; who needs it meanwhile waits."""
         file = folder / f"{hashlib.sha256(f'{self.mark} {key}'.encode()).hexdigest()[:16]}.parquet"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_suffix(".lock")):
-            if file.is_file():
-                return self._made(lambda: read_files(self.connection, (file,), "settled"))
-            table = self._made(make)
-            save(table, file)
-            return table
+        with suppress(OSError):  # without the folder each report settles its own
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(file.with_suffix(".lock")):
+                if file.is_file():
+                    return self._made(lambda: read_files(self.connection, (file,), "settled"))
+                table = self._made(make)
+                with suppress(InputError):  # nor does it need that there is room for it
+                    save(table, file)
+                    protect(file, ["customer_id"])
+                return table
+        return self._made(make)
 
     def stage(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
         """Give an expression a name in the engine, once, so that what is built on it compiles fast.
@@ -311,7 +317,7 @@ def _contract_tables(
     zone = "UTC" if plan.snapshot else time_zone or plan.zone or "UTC"
     notes: list[str] = []
     left_out: dict[str, int] = {}
-    in_file = len(faults)
+    in_file, mark = len(faults), _mark(address, plan, zone)
     found, used = map_tables(plan, catalog, address, notes, left_out, faults)
     if in_file:
         raise all_faults(faults)
@@ -369,7 +375,7 @@ def _contract_tables(
         left_out=left_out,
         settles=settles,
         snapshot_day=plan.snapshot.as_of if plan.snapshot else None,
-        mark=_mark(address, plan, zone),
+        mark=mark if mark == _mark(address, plan, zone) else None,  # files that change meanwhile have none
         time_zone=zone,
     )
 
@@ -412,7 +418,7 @@ def collect(expr: ir.Expr, max_rows: int = 1_000_000) -> pd.DataFrame:
 def _mark(address: Address, plan: MappingFile, zone: str) -> str | None:
     if (mark := address.mark()) is None:
         return None
-    parts = [mark, zone, repr(plan)]
+    parts = [str(address.path), mark, zone, repr(plan)]
     for name, report in plan.published.items():
         file = published_file(report, f"{name}.parquet")
         parts.append(f"{name} {(file.stat().st_size, file.stat().st_mtime_ns) if file else None}")
