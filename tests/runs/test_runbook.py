@@ -219,7 +219,7 @@ def test_every_old_name_is_kept_or_refused_with_where_it_is_now(
             continue
         key, value = ("watch", "{max: 1}") if kind == "findings" else (kind, "1")
         words = sentence(project, entry % (notebook, key, name, value))
-        new = words.partition("it is now ")[2]
+        new = words.partition("it is now ")[2].partition(" Fix: ")[0]
         assert all(part in words for part in ("report one", f"`{name}`", "it is now ")), words
         where = re.search(r"in the notebook (\w+)", new)
         there = [ours[where[1]]] if where else list(ours.values()) if " and " in new else [ours[notebook]]
