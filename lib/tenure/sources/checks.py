@@ -7,12 +7,10 @@ Rows are fetched only as examples, of rules that are broken.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import ibis
@@ -159,20 +157,14 @@ def check(source: Source, as_of: dt.date | None = None, facts: Economics = _DEFA
 def check_once(source: Source, as_of: dt.date, facts: Economics = _DEFAULTS) -> CheckReport:
     """Check a source once in a run: what one report of the run has found, the others read.
 
-    The run names the folder that its reports share in TENURE_SHARED; without it, or where it cannot be known
-    whether the data has changed, the source is checked.
-
     Args:
         source: The contract tables.
         as_of: The day the data is looked at.
         facts: Those of the company.
     """
-    shared = os.environ.get("TENURE_SHARED")
-    if not shared or source.mark is None:
+    file = source.shared(("checks", as_of, facts.rules, facts.commission), ".json")
+    if file is None:
         return check(source, as_of, facts)
-    told = f"{source.mark} {as_of} {facts.rules} {facts.commission}"
-    key = hashlib.sha256(told.encode()).hexdigest()[:16]
-    file = Path(shared) / f"checks-{key}.json"
     if not file.is_file():
         found = check(source, as_of, facts)
         file.parent.mkdir(parents=True, exist_ok=True)

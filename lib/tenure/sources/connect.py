@@ -135,14 +135,13 @@ class Source(Mapping[str, ir.Table]):
         Args:
             key: What it is, such as a name with a day and a policy.
             make: Makes the expression, where it is not there yet.
-            share: Whether the reports of a run may share it, in the folder that TENURE_SHARED names: nothing
-                but the tables and the key decides what is in it. Only tables of files are shared.
+            share: Whether the reports of a run may share it (see `shared`).
         """
         if not self.settles:
             return make()
         if key not in self.settled:
-            shared = os.environ.get("TENURE_SHARED") if share and self.mark else None
-            self.settled[key] = self._shared(Path(shared), key, make) if shared else self._made(make)
+            file = self.shared(key, ".parquet") if share else None
+            self.settled[key] = self._shared(file, make) if file else self._made(make)
             count("settled")
         return self.settled[key]
 
@@ -152,11 +151,20 @@ class Source(Mapping[str, ir.Table]):
         with doing("running"):
             return guarded(lambda: kept(table))
 
-    def _shared(self, folder: Path, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+    def shared(self, key: Hashable, ending: str) -> Path | None:
+        """Return the file in which the reports of a run share what the data and the key alone decide.
+
+        The run names their folder in TENURE_SHARED. None: there is none, or it cannot be known whether the
+        data has changed.
+        """
+        folder = os.environ.get("TENURE_SHARED")
+        told = hashlib.sha256(f"{self.mark} {key}".encode()).hexdigest()[:16]
+        return Path(folder) / f"{told}{ending}" if folder and self.mark else None
+
+    def _shared(self, file: Path, make: Callable[[], ir.Table]) -> ir.Table:
         """What the first report of a run has settled; who needs it meanwhile waits."""
-        file = folder / f"{hashlib.sha256(f'{self.mark} {key}'.encode()).hexdigest()[:16]}.parquet"
         with suppress(OSError):  # without the folder each report settles its own
-            folder.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(file.with_suffix(".lock")):
                 if file.is_file():
                     return self._made(lambda: read_files(self.connection, (file,), "settled"))
