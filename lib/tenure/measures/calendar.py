@@ -72,25 +72,16 @@ def numbers_of(table: ir.Table, name: str) -> Day:
     return Day(table[f"{name}_index"], table[f"{name}_month"], table[f"{name}_day_of_month"])
 
 
-def civil(index: ir.IntegerValue) -> Day:
-    """Return the day of a day index, by integer arithmetic on 400-year eras from 1 March of year 0.
-
-    Source: H. Hinnant, "chrono-compatible low-level date algorithms" (2013).
-    """
-    shifted = index + 719468
-    era = _div(shifted, 146097)
-    of_era = shifted - era * 146097
-    year = _div(of_era - _div(of_era, 1460) + _div(of_era, 36524) - _div(of_era, 146096), 365)
-    of_year = of_era - (year * 365 + _div(year, 4) - _div(year, 100))
-    from_march = _div(of_year * 5 + 2, 153)
-    day_of_month = of_year - _div(from_march * 153 + 2, 5) + 1
-    return Day(index, ((year + era * 400) * 12 + from_march + 2).cast("int64"), day_of_month.cast("int64"))
-
-
 def date_of(index: ir.IntegerValue) -> ir.DateValue:
     """Return the date of a day index."""
-    found = civil(index)
-    return ibis.date(found.month // 12, found.month % 12 + 1, found.day_of_month)
+    moment = ibis.date("1970-01-01") + index.as_interval("D")
+    return moment.cast("timestamp").date()  # a date on some engines, a timestamp on others
+
+
+def civil(index: ir.IntegerValue) -> Day:
+    """Return the day of a day index."""
+    date = date_of(index)
+    return Day(index, month_index(date), date.day().cast("int64"))
 
 
 def days_in_month(month: ir.IntegerValue) -> ir.IntegerValue:
@@ -107,14 +98,8 @@ def days_in_month(month: ir.IntegerValue) -> ir.IntegerValue:
 
 
 def month_start(month: ir.IntegerValue) -> ir.IntegerValue:
-    """Return the day index of the first day of a month, from its index; the inverse of `civil`."""
-    from_march = month - 2
-    year = _div(from_march, 12)
-    era = _div(year, 400)
-    of_era = year - era * 400
-    of_year = _div((from_march - year * 12) * 153 + 2, 5)
-    of_era_days = of_era * 365 + _div(of_era, 4) - _div(of_era, 100) + of_year
-    return (era * 146097 + of_era_days - 719468).cast("int64")
+    """Return the day index of the first day of a month, from its index."""
+    return day_index(ibis.date(month // 12, month % 12 + 1, 1))
 
 
 def first_day(every: Every, rows: ir.Table, name: str, later: int = 0) -> ir.IntegerValue:

@@ -15,7 +15,8 @@ from tenure.measures.ledger import EXPIRED, NEVER, OF_SPANS, ON, REASONS, interv
 from tenure.measures.spans import Lenses, Tables, limit_days
 from tenure.periods import MONTHS, Every
 
-_SUMS = ("amount", "paused", "spans", "term", "quantity", "list_minor", "usage")
+_WHY = ("spans", "term", "quantity", "list_minor", "usage")
+_SUMS = ("amount", "paused", *_WHY)
 
 
 def changes(
@@ -52,36 +53,32 @@ def changes(
     return sums.mutate(**seen.of(sums.customer)) if seen.several else sums
 
 
-def _states(changes: ir.Table, seen: Lenses) -> ir.Table:
+def _states(changes: ir.Table, seen: Lenses, by: str | None) -> ir.Table:
     """Changes with the customer's balance before and after, and what kind of change that is."""
+    ever = ibis.window(group_by="customer")
     until, before, peers = (
         ibis.range_window(group_by="customer", order_by="month", preceding=reach, following=following)
         for reach, following in ((None, 0), ((None, 1), None), (0, 0))
     )
-    own = ibis.range_window(
-        group_by=["customer", "currency", "group"], order_by="month", preceding=None, following=0
-    )
-    rows = changes.mutate(place=changes.currency + "|" + changes["group"])
+    rows = changes.mutate(place=changes.currency + "|" + changes["group"], reason=_reason(changes))
+    if by not in OF_SPANS:  # the fewer columns are sorted, the better
+        rows = rows.drop(*_WHY, "switched")
     columns = {
         "after": rows.amount.sum().over(until).cast("int64"),
         "earlier": rows.amount.sum().over(before),
-        "own_after": rows.amount.sum().over(own).cast("int64"),
-        "lead": rows.place == rows.place.min().over(peers),
         "last": rows.last.max().over(until),
+        "moves_about": rows.place.min().over(ever) != rows.place.max().over(ever),
     }
     away = seen.any(lambda lens: lens.policy.reactivation_days is not None)
     if away:
         columns["away"] = rows.began.min().over(peers) - rows.last.max().over(before) // 10
     rows = rows.mutate(**columns)
-    rows = rows.mutate(
-        before=rows.earlier.fill_null(0).cast("int64"),
-        own_before=(rows.own_after - rows.amount).cast("int64"),
-    )
+    rows = rows.mutate(before=rows.earlier.fill_null(0).cast("int64"))
     fresh = rows.earlier.isnull()
     if away:
         longest = seen.rule(rows, lambda lens: limit_days(lens.policy.reactivation_days))
         fresh = fresh | (rows.away > longest).fill_null(False)
-    rows = rows.mutate(
+    return rows.mutate(
         whole=ibis.cases(
             ((rows.before == 0) & (rows.after == 0), "none"),
             ((rows.before == 0) & fresh, "new"),
@@ -91,7 +88,28 @@ def _states(changes: ir.Table, seen: Lenses) -> ir.Table:
             else_="change",
         )
     )
-    return rows.mutate(reason=_reason(rows))
+
+
+def _by_place(states: ir.Table, by: str | None) -> ir.Table:
+    """States with the balance after them in their own currency and group, and what came from other groups.
+
+    Most customers are in one currency and group for life, so that theirs is the whole balance, and they need
+    no sorting by it.
+    """
+    zero = ibis.literal(0, "int64")
+    stay = states.filter(~_.moves_about).mutate(own_after=_.after, lead=ibis.literal(True), moved=zero)
+    own = ibis.range_window(
+        group_by=["customer", "currency", "group"], order_by="month", preceding=None, following=0
+    )
+    peers = ibis.range_window(group_by="customer", order_by="month", preceding=0, following=0)
+    move = states.filter(_.moves_about).mutate(
+        own_after=_.amount.sum().over(own).cast("int64"),
+        lead=_.place == _.place.min().over(peers),
+        moved=zero,
+    )
+    if by in OF_SPANS:
+        move = _transfers(move)
+    return ibis.union(stay, move.select(stay.columns))
 
 
 @dataclass(frozen=True)
@@ -118,8 +136,7 @@ def movements(
     source: Tables, seen: Lenses, *, by: str | None = None, currency: str = "", every: Every = MONTHS
 ) -> ir.Table:
     """Return changes with the movements that each is made of, in the columns that `PARTS` names."""
-    states = _states(changes(source, seen, by=by, currency=currency, every=every), seen)
-    rows = _transfers(states) if by in OF_SPANS else states.mutate(moved=ibis.literal(0, "int64"))
+    rows = _by_place(_states(changes(source, seen, by=by, currency=currency, every=every), seen, by), by)
     whole, gone = rows.whole != "change", rows.whole.isin(["churn", "ended"])
     zero = ibis.literal(0, "int64")
     # What a pause has taken out already cannot be lost once more.
@@ -127,8 +144,8 @@ def movements(
     rows = rows.mutate(
         kept=(rows.amount - rows.unpaid - rows.moved).cast("int64"),
         entered=ibis.cases(
-            ((rows.own_before == 0) & (rows.own_after > 0), 1),
-            ((rows.own_before > 0) & (rows.own_after == 0), -1),
+            ((rows.own_after == rows.amount) & (rows.own_after > 0), 1),
+            ((rows.own_after == 0) & (rows.amount < 0), -1),
             else_=0,
         ).cast("int64"),
         once=ibis.cases(
@@ -184,11 +201,7 @@ def _transfers(rows: ir.Table) -> ir.Table:
     """
     peers = ibis.range_window(group_by=["customer", "currency"], order_by="month", preceding=0, following=0)
     rows = rows.mutate(
-        **{
-            name: _[name].sum().over(peers).cast("int64")
-            for name in _SUMS
-            if name not in ("amount", "paused")
-        },
+        **{name: _[name].sum().over(peers).cast("int64") for name in _WHY},
         net=_.amount.sum().over(peers).cast("int64"),
         gains=ibis.greatest(_.amount, 0).sum().over(peers).cast("int64"),
         losses=ibis.greatest(-_.amount, 0).sum().over(peers).cast("int64"),

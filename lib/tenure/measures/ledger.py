@@ -316,11 +316,9 @@ def _paid_time(source: Tables, seen: Lenses, currency: str) -> ir.Table:
     counted = known.filter(_.excluded.isnull()).drop("excluded", "once").mutate(paid=_.amount)
     # Few subscriptions have anything but plain paid time; the others need no sorting.
     keys = [*(["lens"] if seen.several else []), "subscription_id"]
-    odd = counted.filter(_.status.isin(_HELD)).select(keys).distinct()
-    rows = ibis.union(
-        counted.anti_join(odd, keys),
-        _capped(_runs(counted.semi_join(odd, keys), seen), seen).select(counted.columns),
-    )
+    held = counted.status.isin(_HELD)
+    odd = counted.semi_join(counted.filter(held).select(keys).distinct(), keys)
+    rows = ibis.union(counted.filter(~held), _capped(_runs(odd, seen), seen).select(counted.columns))
     out = (rows.status == "paused") & seen.rule(rows, lambda lens: lens.policy.pauses == "zero")
     return rows.mutate(
         last=rows.on.ifelse(0, rows.end_day * 10 + rows.rank).cast("int64"),
@@ -441,7 +439,7 @@ def gap_days(rows: ir.Table, seen: Lenses) -> ir.IntegerValue:
 
 
 def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
-    """Spans with the first day and the length of the run they are part of, and what follows them.
+    """Unpaid and paused spans with the first day and the length of their run, and what follows them.
 
     A run is what touches of one subscription in one status, so that no split of it matters. Repaid is the
     first day after a span on which its subscription is paid for.
@@ -455,7 +453,7 @@ def _runs(spans: ir.Table, seen: Lenses) -> ir.Table:
         **{f"next_{unit}": spans[f"start_{unit}"].min().over(following) for unit in _UNITS},
     )
     keys = [*subscription, "status"]
-    rows = runs(rows, keys, order, "start_day", "end_day")
+    rows = runs(rows.filter(_.status.isin(_HELD)), keys, order, "start_day", "end_day")
     run = ibis.window(group_by=[*keys, "run"])
     rows = rows.mutate(
         run_start=_.start_day.min().over(run),
@@ -643,33 +641,25 @@ def _bridges(rows: ir.Table, seen: Lenses, every: Every) -> ir.Table:
     that goes on where one of the same subscription ended is no beginning, however its spans are split.
     """
     keys = ["lens"] if seen.several else []
+    whose = [*keys, "customer"]
     alive = rows.filter(_.end_second > _.start_second)
-    longest = seen.rule(alive, lambda lens: max(lens.policy.gap_days))
-    alive = alive.mutate(gap=gap_days(alive, seen), longest=ibis.literal(0, "int64") + longest)
-    alive = alive.filter(_.longest > 0)
+    alive = alive.mutate(gap=gap_days(alive, seen))
     # Who gave no reason for an end, and no notice, may still go on within the gap: it is no end until then.
     cut = seen.rule(alive, lambda lens: lens.cut_day)
     waits = (alive.last % 10 <= 1) & (alive.last > 0) & ~alive.leaving
     # What ends with the last moment is on at it anyway (see `ledger`).
     waiting = alive.filter(waits & (alive.end_day < cut) & (alive.end_day + alive.gap >= cut))
     # What went unpaid from its first day on has no length, and may begin at any time of that day.
-    begun = rows.select(
-        *(_[key].name(f"next_{key}") for key in (*keys, "customer")),
+    begun = rows.semi_join(waiting.select(whose).distinct(), whose).select(
+        *(_[key].name(f"next_{key}") for key in whose),
         next_second=(_.end_second > _.start_second).ifelse(_.start_second, (_.start_day + 1) * _DAY - 1),
     )
-    same = [waiting[key] == begun[f"next_{key}"] for key in (*keys, "customer")]
+    same = [waiting[key] == begun[f"next_{key}"] for key in whose]
     waiting = waiting.anti_join(begun, [*same, begun.next_second >= waiting.end_second])
     enders = alive.filter(_.end_month < ON)
-    ended = enders.select(*keys, "subscription_id", start_second="end_second").distinct()
     enders = enders.filter(_.end_day + _.gap >= first_day(every, enders, "end", 1))
-    goes_on = alive.select(*keys, "subscription_id", end_second="start_second")
-    enders = enders.anti_join(goes_on, [*keys, "subscription_id", "end_second"])
-    near = (alive.start_day + alive.longest >= first_day(every, alive, "start", 1)) | (
-        alive.start_day - alive.longest < first_day(every, alive, "start")
-    )
-    starters = alive.filter(near).anti_join(ended, [*keys, "subscription_id", "start_second"])
-    starters = starters.select(
-        *(_[key].name(f"next_{key}") for key in (*keys, "customer", "subscription_id")),
+    starters = alive.select(
+        *(_[key].name(f"next_{key}") for key in (*whose, "subscription_id")),
         next_day="start_day",
         next_second="start_second",
     )
@@ -678,12 +668,17 @@ def _bridges(rows: ir.Table, seen: Lenses, every: Every) -> ir.Table:
     pairs = enders.inner_join(
         starters,
         [
-            *(enders[key] == starters[f"next_{key}"] for key in (*keys, "customer")),
+            *(enders[key] == starters[f"next_{key}"] for key in whose),
             own | seen.rule(enders, lambda lens: not _by_subscription(lens)),
             enders.end_second <= starters.next_second,
             starters.next_day - enders.end_day <= enders.gap,
         ],
     )
+    # Few are left; it is no gap where the subscription that ended goes on, or the one that begins went on.
+    goes_on = alive.select(*keys, "subscription_id", end_second="start_second")
+    went_on = alive.select(*keys, next_subscription_id="subscription_id", next_second="end_second")
+    pairs = pairs.anti_join(goes_on, [*keys, "subscription_id", "end_second"])
+    pairs = pairs.anti_join(went_on, [*keys, "next_subscription_id", "next_second"])
     found = pairs.group_by(rows.columns).agg(next_day=_.next_day.min())
     found = found.mutate(next_month=civil(found.next_day).month)
     found = found.filter(first_day(every, found, "next") > first_day(every, found, "end"))
