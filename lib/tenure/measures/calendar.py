@@ -74,7 +74,7 @@ def numbers_of(table: ir.Table, name: str) -> Day:
 
 def date_of(index: ir.IntegerValue) -> ir.DateValue:
     """Return the date of a day index."""
-    moment = ibis.date("1970-01-01") + index.as_interval("D")
+    moment = index.as_interval("D") + ibis.date("1970-01-01")
     return moment.cast("timestamp").date()  # a date on some engines, a timestamp on others
 
 

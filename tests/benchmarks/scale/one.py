@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def ask(source: tenure.sources.Source, name: str) -> int:
 
 
 def columns_read(source: Any, name: str) -> dict[str, set[str]]:
-    """The columns that the engine reads of each table, as its plan says."""
+    """The columns that the engine reads of each table, as its plan says where nothing is settled before."""
+    source = replace(source, settles=False, settled={})
     connection = source.connection
     files = {table: set(source[table].columns) for table in source}
     plan = connection.con.execute(
