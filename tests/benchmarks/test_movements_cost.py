@@ -97,7 +97,11 @@ next_day = pairs.groupby("index")["next_day"].min()
 bridges = spans.loc[next_day.index].assign(next_month=month_of_day(next_day), last=0)
 bridges = bridges[bridges["next_month"] > bridges["end_month"]]
 bridges = bridges.assign(start_month=bridges["end_month"], end_month=bridges["next_month"])
-spans = pd.concat([spans, bridges[spans.columns]], ignore_index=True)
+# Who left without a reason on the last day may yet go on.
+waits = (enders["last"] % 10 == 1) & (enders["end_day"] == (CUT - pd.Timestamp(0)).days - 1)
+waiting = enders[waits & ~enders["index"].isin(pairs["index"])]
+waiting = waiting.assign(start_month=waiting["end_month"], end_month=ON, last=0)
+spans = pd.concat([spans, bridges[spans.columns], waiting[spans.columns]], ignore_index=True)
 
 # Changes by customer, month and currency.
 spans["paused"], spans["spans"] = spans["amount"].where(spans["status"] == "paused", 0), 1
@@ -123,7 +127,9 @@ own_before = own_after - changes["amount"]
 lead = ~changes.duplicated(["customer_id", "month"])
 entered = ((own_before == 0) & (own_after > 0)).astype(int) - ((own_before > 0) & (own_after == 0))
 change, churn = changes["whole"] == "change", changes["whole"] == "churn"
-amount, paused = changes["amount"], changes["paused"]
+# What a pause has taken out cannot be lost once more.
+paused = changes["paused"].mask(churn, 0)
+amount = changes["amount"] - (changes["paused"] - paused)
 reason = np.select([changes["spans"] > 0, changes["spans"] < 0, changes["term"] != 0, changes["switched"],
                     changes["quantity"] != 0, changes["list_minor"] != 0],
                    ["subscription_added", "subscription_ended", "term_change", "plan_change", "quantity_change",
@@ -136,7 +142,7 @@ parts = [
     base.assign(kind=moved, reason=np.select([churn, change & (amount != 0)], [cause, reason], ""),
                 amount_minor=amount, customers=entered.where(~change, 0), logos=once)[moved != "none"],
     base.assign(kind="transfer", reason="", amount_minor=0, customers=entered, logos=0)[change & (entered != 0)],
-    base.assign(kind=np.where(paused > 0, "pause", "resume"), reason=np.where((paused < 0) & churn, "left", ""),
+    base.assign(kind=np.where(paused > 0, "pause", "resume"), reason="",
                 amount_minor=-paused, customers=0, logos=0)[paused != 0],
 ]
 moves = pd.concat(parts)
