@@ -608,6 +608,21 @@ def test_a_gap_within_a_month_is_bridged_over_the_ends_of_weeks():
     assert [(row.kind, row.amount_minor) for row in frame.itertuples()] == [("new", 1000)]
 
 
+def test_a_subscription_that_goes_on_bridges_no_gap_of_another():
+    """Its second span begins within the gap, but the subscription was there before."""
+    ended = span("2024-01-05", "2024-01-30", "voluntary", of="a")
+    whole = [span("2024-01-05", of="b")]
+    halves = [span("2024-01-05", "2024-02-01", "switched", of="b"), span("2024-02-01", of="b")]
+    without, split, begun = (
+        ask(revenue.mrr_movements, [ended, *rows], as_of=AS_OF, policy=MetricPolicy(gap_days=3))
+        for rows in (whole, halves, halves[1:])
+    )
+    pd.testing.assert_frame_equal(without, split)
+    assert list(split["amount_minor"]) == [1000]  # what is left at the end of January
+    assert list(begun["amount_minor"]) == [1000]  # which the one that began then bridges
+    assert list(begun["month"]) == list(split["month"])
+
+
 @pytest.mark.long
 @settings(parent=QUICK, max_examples=4)
 @example(seed=16907, after=60)  # where a split half was once taken for a new subscription within the gap

@@ -15,6 +15,7 @@ from tenure.measures.ledger import EXPIRED, NEVER, OF_SPANS, ON, REASONS, interv
 from tenure.measures.spans import Lenses, Tables, limit_days
 from tenure.periods import MONTHS, Every
 
+# What tells why a customer pays more or less.
 _WHY = ("spans", "term", "quantity", "list_minor", "usage")
 _SUMS = ("amount", "paused", *_WHY)
 
