@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Hashable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -26,12 +26,14 @@ Answer = dict[str, Any]
 
 def answers(url: str, names: list[str]) -> dict[str, Answer]:
     """The rows of each case, as plain values, or why there are none."""
-    source = tenure.open_source(url)
+    opened = tenure.open_source(url)
+    source = Noting(**{field.name: getattr(opened, field.name) for field in fields(opened)})
     found: dict[str, Answer] = {}
     for name in names:
         began = time.perf_counter()
+        source.asked.clear()
         try:
-            expr = CASES[name](source)
+            expr = source.note(CASES[name](source))
             schema = expr.schema()
             frame = tenure.collect(expr)
             whole = [kind.is_integer() for kind in schema.values()]
@@ -40,7 +42,7 @@ def answers(url: str, names: list[str]) -> dict[str, Answer]:
                 "columns": list(frame.columns),
                 "types": [str(kind.copy(nullable=True)) for kind in schema.values()],
                 "rows": sorted(rows, key=order),
-                "operations": _operations(name, source),
+                "operations": set(source.asked),
             }
         except Exception:
             found[name] = {"error": traceback.format_exc(limit=-4)[-3000:]}
@@ -49,21 +51,22 @@ def answers(url: str, names: list[str]) -> dict[str, Answer]:
     return found
 
 
-class Unsettled(Source):
-    """A source that keeps nothing, so that a measure's expression shows all that is computed for it."""
+class Noting(Source):
+    """A source that notes the operations of what is settled, which the last expression does not show."""
 
-    def settle(self, key: Hashable, make: Callable[[], ir.Table], **_: bool) -> ir.Table:
-        return make()
+    asked: ClassVar[set[str]] = set()
 
-    stage = settle
+    def note(self, table: ir.Table) -> ir.Table:
+        self.asked.update(type(node).__name__ for node in table.op().find(ops.Node))
+        return table
 
+    def settle(self, key: Hashable, make: Callable[[], ir.Table], *, share: bool = False) -> ir.Table:
+        table = self.note(make())
+        return super().settle(key, lambda: table, share=share)
 
-def _operations(name: str, source: Source) -> set[str]:
-    """What a case asks of an engine, told by DuckDB, since some cases run what is long unless it is settled."""
-    if source.connection.name != "duckdb":
-        return set()
-    whole = CASES[name](Unsettled(**{field.name: getattr(source, field.name) for field in fields(source)}))
-    return {type(node).__name__ for node in whole.op().find(ops.Node)}
+    def stage(self, key: Hashable, make: Callable[[], ir.Table]) -> ir.Table:
+        table = self.note(make())
+        return super().stage(key, lambda: table)
 
 
 def plain(value: Any, whole: bool) -> Any:

@@ -344,16 +344,15 @@ def moments(
 
     Returns:
         A row per group in order: `by`, n, and for each column a (measures and covariates) s_a, its sum,
-        q_a, the sum of squares, k_a, of how many units it is not 0, and for each pair of columns c_a_b, the
-        sum of products.
+        and q_a, the sum of squares; for each measure k_a, of how many units it is not 0; and for each pair
+        of columns c_a_b, the sum of products.
 
     Raises:
         InputError: A column is absent, or the shares of `cap` are not in order.
     """
     covariates = dict(covariates or {})
-    columns = list(
-        dict.fromkeys([*measures, *covariates.values(), *(name for pair in ratios for name in pair)])
-    )
+    outcomes = dict.fromkeys([*measures, *(name for pair in ratios for name in pair)])
+    columns = list(dict.fromkeys([*outcomes, *covariates.values()]))
     for name in (*columns, *by):
         if name not in units.columns:
             raise InputError(f"The units have no column '{name}'; they have {', '.join(units.columns)}.")
@@ -363,7 +362,7 @@ def moments(
     pairs = dict.fromkeys([*covariates.items(), *ratios])
     sums = {f"s_{name}": units[name].sum() for name in columns}
     sums |= {f"q_{name}": (units[name] * units[name]).sum() for name in columns}
-    sums |= {f"k_{name}": (units[name] != 0).sum() for name in columns}
+    sums |= {f"k_{name}": (units[name] != 0).sum() for name in outcomes}
     sums |= {f"c_{a}_{b}": (units[a] * units[b]).sum() for a, b in pairs}
     table = units.group_by(*by).agg(
         n=units.count().cast("int64"), **{name: value.cast("float64") for name, value in sums.items()}

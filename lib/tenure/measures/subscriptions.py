@@ -120,7 +120,11 @@ def _spells(source: Tables, as_of: dt.date, currency: str, policy: MetricPolicy)
     rows = rows.mutate(reach=rows.end_day + gap_days(rows, seen))
     rows = rows.mutate(waits=rows.leaving.ifelse(0, rows.reach))
     # A customer with one span needs no joining up, and so no sorting: half the cost of this measure.
-    several = rows.group_by("customer").agg(n=_.count()).filter(_.n > 1)
+    several = settle(
+        source,
+        ("several", as_of, currency, policy),
+        lambda: rows.group_by("customer").agg(n=_.count()).filter(_.n > 1),
+    )
     order = [rows.start_day, ibis.desc("amount"), rows.subscription_id, rows.end_day, rows.plan]
     found = runs(rows.semi_join(several, "customer"), ["customer"], order, "start_day", "reach")
     carry = ("plan", "currency", "billing")
