@@ -388,6 +388,13 @@ for unit in ("week", "fiscal_year"):
         )
 
 
+@case("spans.recent")
+def _(s: Source) -> ir.Table:
+    month = AS_OF.year * 12 + AS_OF.month - 1
+    lately = spans.recent(s, month=month, policies=BOTH)
+    return revenue.mrr_balances(lately, as_of=AS_OF, policies=BOTH, months=[month])
+
+
 @case("revenue.mrr_movements: of some customers")
 def _(s: Source) -> ir.Table:
     text = "country in ('IT', 'FR') and created_at >= '2023-01-01' and plan not like 'B%' or segment is null"

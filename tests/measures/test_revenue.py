@@ -19,7 +19,7 @@ import tenure
 from measures import revenue_loop
 from tenure import MetricPolicy, policy
 from tenure.errors import InputError
-from tenure.measures import revenue, subscriptions
+from tenure.measures import revenue, spans, subscriptions
 from tenure.models import months, movements, rates, restatement
 from tenure.paths import project_root
 from tenure.periods import Every
@@ -701,6 +701,21 @@ def test_several_days_and_policies_at_once_are_answered_as_each_alone(measure):
             alone = ask(measure, spans, usage_of(spans), as_of=day, policy=rules[name])
             assert len(alone) > 3
             pd.testing.assert_frame_equal(here[alone.columns].reset_index(drop=True), alone)
+
+
+@settings(parent=QUICK, max_examples=3)
+@given(SEEDS)
+def test_balances_since_a_month_are_made_of_those_who_were_there_lately(seed):
+    rows, since = ledger(seed, 200), JUNE - 3
+    rules = {"tenure": MetricPolicy(), "odd": ODD}
+    everybody = tables(rows)
+    lately = spans.recent(everybody, month=since, policies=rules)
+    there = [ENGINE.execute(each["subscriptions"].customer_id.nunique()) for each in (everybody, lately)]
+    assert 0 < there[1] < there[0]
+    for measure, first in ((revenue.mrr_balances, since), (revenue.mrr_movements, since + 1)):
+        found = (ENGINE.execute(measure(e, as_of=AS_OF, policies=rules)) for e in (everybody, lately))
+        whole, part = (frame[frame["month"] >= first].reset_index(drop=True) for frame in found)
+        pd.testing.assert_frame_equal(whole, part)
 
 
 @settings(parent=QUICK, max_examples=3)

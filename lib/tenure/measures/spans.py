@@ -198,6 +198,35 @@ def real(source: Tables, rows: ir.Table) -> ir.Table:
     return rows.anti_join(source["customers"].filter(_.is_test).select("customer_id"), "customer_id")
 
 
+def recent(source: Tables, *, month: int, policies: Mapping[str, MetricPolicy]) -> Tables:
+    """Leave out the customers who had left long before a month, which no balance since is made of.
+
+    However a policy ends or bridges spans, who has none for longer than its longest gap and a month is gone.
+    Those who stay keep all their spans, so that movements and balances add up as ever.
+
+    Args:
+        source: The tables.
+        month: The index of the first month whose balances are wanted.
+        policies: By which the balances are wanted.
+    """
+    longest = max(max(policy.gap_days) for policy in policies.values())
+    day = dt.date(month // 12, month % 12 + 1, 1) - dt.timedelta(days=longest + 31)
+
+    def left() -> ir.Table:
+        ends = (
+            source["subscriptions"]
+            .group_by("customer_id")
+            .agg(on=_.ended_at.isnull().any(), began=_.started_at.max(), until=_.ended_at.max())
+        )
+        before = end_of(day)
+        return ends.filter(~_.on & (_.until < before) & (_.began < before)).select("customer_id")
+
+    gone = settle(source, ("gone", day), left)
+    tables = {name: source[name] for name in ("subscriptions", "payments") if name in source}
+    tables = {name: rows.anti_join(gone, "customer_id") for name, rows in tables.items()}
+    return source.instead(tables) if hasattr(source, "instead") else {**source, **tables}
+
+
 def stacked(parts: Sequence[ir.Table]) -> ir.Table:
     """Return the rows of all parts, one below the other."""
     return ibis.union(*parts) if len(parts) > 1 else parts[0]

@@ -84,7 +84,7 @@ def policy_bridge(
         first: The policy to begin with.
         other: The policy to end with.
         movements: As from `tenure.measures.revenue.mrr_movements`, asked of `policies_between`.
-        balances: As from `mrr_balances`, asked of the same.
+        balances: As from `mrr_balances`, asked of the same, of the month and the one before.
         rates: Exchange rates.
         currency: The reporting currency.
         month: The month.
@@ -97,12 +97,14 @@ def policy_bridge(
     units = {"adds": unit, "MRR": unit, "logo_churn": "percent", "MRR_churn": "percent"}
     rows = {}
     for digest, rules in policies_between(first, other, given).items():
-        own = movements[movements["policy"] == digest]
+        own = movements[(movements["policy"] == digest) & (movements["month"] <= month)]
         if own.empty:
             # By these rules nobody pays, as where usage is all there is and does not count.
             rows[digest] = {"MRR": 0, "customers": 0, "churned": 0, "logo_churn": NAN, "MRR_churn": NAN}
             continue
-        check_identity(own, balances[balances["policy"] == digest])
+        # What moved until the month before adds up to its balance.
+        ends = balances[(balances["policy"] == digest) & balances["month"].between(month - 1, month)]
+        check_identity(own.assign(month=own["month"].clip(lower=month - 1)), ends)
         book = ledger(own, rates, currency=currency, until=month)
         row, found = book.at(month), month_rates(book, month, rules)
         rows[digest] = {

@@ -486,7 +486,7 @@ def bootstrap(
         life = life_table(sample[sample["n"] > 0], fit.cells)
         try:
             again = fit_retention(life, fit.model, covariates=names, apart=fit.apart, start=fit)
-            again = anchored(again, life)[0] if fit.seen else again
+            again = anchored(again, life, rivals=False)[0] if fit.seen else again
             found.append(np.atleast_1d(function(again)))
         except (NotApplicable, InputError):
             continue

@@ -49,7 +49,7 @@ class Misfit:
         return self.outside > _OUTSIDE * self.observed and self.p < _CHANCE
 
 
-def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, ...]]:
+def anchored(fit: Retention, life: pd.DataFrame, *, rivals: bool = True) -> tuple[Retention, tuple[str, ...]]:
     """Put observed curves in the place of those that do not fit, and say which.
 
     A curve does not fit if more than one observed period in ten lies outside the 95% band of Kaplan and
@@ -60,6 +60,7 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
     Args:
         fit: Curves fitted to the life table.
         life: The life table, by group and characteristics.
+        rivals: Whether to look for other tails, which intervals alone need.
 
     Returns:
         The curves; `others` are the same with the other tails that fit. And a sentence a group.
@@ -72,7 +73,7 @@ def anchored(fit: Retention, life: pd.DataFrame) -> tuple[Retention, tuple[str, 
         found = misfit(fit, g, counts, start, until)
         if not found.bad:
             continue
-        tails[g] = _tails(counts, until)
+        tails[g] = _tails(counts, until, rivals)
         if not tails[g]:
             continue
         seen.append(_seen(g, counts, start, until, next(iter(tails[g].values()))))
@@ -135,8 +136,10 @@ def _seen(group: int, counts: Counts, start: int, until: int, end: tuple[int, Re
     return Seen(group, start, -np.log1p(-hazard), loose / (n * (1 - loose)), end[1], end[0])
 
 
-def _tails(counts: Counts, until: int) -> dict[tuple[int, str], tuple[int, Retention]]:
+def _tails(counts: Counts, until: int, rivals: bool) -> dict[tuple[int, str], tuple[int, Retention]]:
     """The models that fit the end of a curve, the fewest parameters first; all that can be, if none does.
+
+    Without rivals it is the first that fits.
 
     The end is the last third, of six periods at least, or more where nobody left in it. Of 24 periods or more
     it is also taken as whole years of months, in which each month of the year is as often: the choice of an
@@ -158,6 +161,8 @@ def _tails(counts: Counts, until: int) -> dict[tuple[int, str], tuple[int, Reten
             fits[kind, model] = begin, fitted
             if misfit(fitted, 0, validate(end), 0, until - begin).p >= _CHANCE:
                 good[kind, model] = begin, fitted
+                if not rivals:
+                    return good
     return good or fits
 
 
